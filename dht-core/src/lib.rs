@@ -3,3 +3,12 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
+mod id;
+mod time;
+pub mod wire;
+
+pub use id::{Distance, Id};
+pub use time::Instant;

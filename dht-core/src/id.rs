@@ -1,0 +1,127 @@
+//! Node ids and the XOR metric.
+//!
+//! Nobody chooses an id: it is BLAKE2b-256 over the six bytes of a node's public
+//! address, so whoever sees a datagram can tell whether the id in it is true.
+//! Mirrors `lib/peer.js`.
+
+use core::fmt;
+use core::net::SocketAddrV4;
+
+use blake2::{Blake2b256, Digest};
+
+use crate::wire;
+
+/// A 32-byte point in the key space: a node's id, or the target of a request.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id(pub [u8; 32]);
+
+impl Id {
+    /// The id of the node at `addr`.
+    #[must_use]
+    pub fn of(addr: SocketAddrV4) -> Self {
+        Self(Blake2b256::digest(wire::addr_bytes(addr)).into())
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// How far `self` is from `other`: their XOR, compared as a big-endian number.
+    #[must_use]
+    pub fn distance(&self, other: &Self) -> Distance {
+        let mut xor = [0; 32];
+        for (x, (a, b)) in xor.iter_mut().zip(self.0.iter().zip(&other.0)) {
+            *x = a ^ b;
+        }
+        Distance(xor)
+    }
+
+    /// The first eight bytes as a number: distances between prefixes order like
+    /// distances between ids, but for ties.
+    #[must_use]
+    pub fn prefix(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+impl From<[u8; 32]> for Id {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Id(")?;
+        fmt::Display::fmt(self, f)?;
+        f.write_str(")")
+    }
+}
+
+/// Lower-case hexadecimal.
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// An XOR distance between two [`Id`]s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Distance([u8; 32]);
+
+impl Distance {
+    /// How many leading bits the two ids share: 256 if they are equal.
+    #[must_use]
+    pub fn shared_bits(&self) -> u32 {
+        let mut bits = 0;
+        for byte in self.0 {
+            bits += byte.leading_zeros();
+            if byte != 0 {
+                break;
+            }
+        }
+        bits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use alloc::vec::Vec;
+
+    use quickcheck::quickcheck;
+
+    use super::*;
+
+    #[test]
+    fn id_of_an_address_is_the_hash_of_its_six_bytes() {
+        // BLAKE2b-256 of 7f 00 00 01 11 27, by an independent implementation.
+        let id = Id::of(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10001));
+        assert_eq!(
+            alloc::format!("{id}"),
+            "e96e0146a33e022987fe256c6343ac5d20dba47ea1b6341f932903b48469453e"
+        );
+    }
+
+    quickcheck! {
+        fn distance_is_a_metric(a: Vec<u8>, b: Vec<u8>, c: Vec<u8>) -> bool {
+            let [a, b, c] = [a, b, c].map(|bytes| Id(Blake2b256::digest(bytes).into()));
+            let xor = |x: &Id, y: &Id| x.distance(y);
+            xor(&a, &a).shared_bits() == 256
+                && xor(&a, &b) == xor(&b, &a)
+                && (a == b) == (xor(&a, &b).shared_bits() == 256)
+                && (xor(&a, &b) == xor(&a, &c)) == (b == c)
+        }
+
+        fn shared_bits_counts_bit_by_bit(a: u64, b: u64) -> bool {
+            let id = |n: u64| { let mut id = [0; 32]; id[..8].copy_from_slice(&n.to_be_bytes()); Id(id) };
+            let naive = (0..64).take_while(|i| (a ^ b) << i >> 63 == 0).count() as u32;
+            let expected = if naive == 64 { 256 } else { naive };
+            id(a).distance(&id(b)).shared_bits() == expected
+        }
+    }
+}
