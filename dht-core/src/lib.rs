@@ -6,9 +6,29 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+mod config;
+mod error;
+mod event;
 mod id;
+mod message;
+mod stats;
 mod time;
 pub mod wire;
 
+pub use config::{BootstrapNode, Config, DATAGRAM_MAX, NodeFilter};
+pub use error::{ConfigError, QueryError, RequestError, SendError};
+pub use event::Event;
 pub use id::{Distance, Id};
+pub use message::*;
+pub use stats::*;
 pub use time::Instant;
+
+/// Error codes that the protocol itself defines. Applications use 16 and above.
+pub mod error_code {
+    /// No error.
+    pub const OK: u64 = 0;
+    /// Nobody handles the command.
+    pub const UNKNOWN_COMMAND: u64 = 1;
+    /// The token is not one of ours, or too old. The answer carries a fresh one.
+    pub const INVALID_TOKEN: u64 = 2;
+}

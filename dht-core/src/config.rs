@@ -1,0 +1,251 @@
+//! How a node behaves: every choice and every bound, with its default.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::str::FromStr;
+use core::time::Duration;
+
+use crate::error::ConfigError;
+
+/// The longest datagram that is taken or sent, in bytes, and the size of the buffer for
+/// [`Node::poll_transmit`](crate::Node::poll_transmit). Peers drop what is longer.
+pub const DATAGRAM_MAX: usize = 2048;
+
+/// How a node behaves. The defaults are those of dht-rpc; names are its options' in snake case.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Nodes to join the network by. None: nothing is contacted.
+    pub bootstrap: Vec<BootstrapNode>,
+    /// Nodes known from before, put into the routing table, the first one as the most recent.
+    pub nodes: Vec<SocketAddrV4>,
+    /// `Some(true)`: never in others' tables. `Some(false)`: become persistent while
+    /// bootstrapping, if reachable. `None`: as [`adaptive`](Self::adaptive) says.
+    pub ephemeral: Option<bool>,
+    /// Whether an ephemeral node becomes persistent after about 20 stable minutes, if reachable.
+    /// Counts only while [`ephemeral`](Self::ephemeral) is `None`.
+    pub adaptive: bool,
+    /// Whether to assume that nobody can reach the node until the firewall check says otherwise.
+    pub firewalled: bool,
+    /// Whether one quick probe while bootstrapping may start the firewall check early.
+    pub quick_firewall: bool,
+    /// The own public address, if it is known: a bootstrapper has no one to ask.
+    pub public_address: Option<SocketAddrV4>,
+    /// Requests under way at once per query: 1 to 256.
+    pub concurrency: u16,
+    /// Requests sent per 750 ms without an answer, and half of those in 3 s: 1 to 16,384.
+    pub max_window: u32,
+    /// The longest delayed ping, asked or answered: at most an hour.
+    pub max_ping_delay: Duration,
+    /// Whether to tell others of nodes that they named and that don't answer.
+    pub send_down_hints: bool,
+    /// How many such hints per 5 s; `None`: no limit (-1 in JavaScript).
+    pub down_hints_rate_limit: Option<u32>,
+    /// Keeps nodes that were heard of, or from, over the network out of table and queries.
+    pub filter: Option<NodeFilter>,
+    /// Time-outs from each destination's round-trip times instead of a fixed second.
+    pub adaptive_timeout: bool,
+    /// The longest datagram to send, in bytes: 1,000 to 2,048.
+    pub max_datagram: usize,
+    /// The user's requests under way or waiting, at most: 1 to 60,000.
+    pub max_requests: usize,
+    /// Requests of queries and upkeep under way or waiting, at most: 64 to 4,096.
+    pub max_background_requests: usize,
+    /// Queries under way or with an outcome that nobody took, at most: 8 to 4,096.
+    pub max_queries: usize,
+    /// Replies waiting to be sent, at most: 1 to 65,536.
+    pub max_replies: usize,
+    /// Whether to tell of nodes that enter and leave the table.
+    pub node_events: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            bootstrap: Vec::new(),
+            nodes: Vec::new(),
+            ephemeral: None,
+            adaptive: true,
+            firewalled: true,
+            quick_firewall: true,
+            public_address: None,
+            concurrency: 10,
+            max_window: 80,
+            max_ping_delay: Duration::from_secs(10),
+            send_down_hints: true,
+            down_hints_rate_limit: Some(50),
+            filter: None,
+            adaptive_timeout: false,
+            max_datagram: 1400,
+            max_requests: 4096,
+            max_background_requests: 640,
+            max_queries: 256,
+            max_replies: 1024,
+            node_events: false,
+        }
+    }
+}
+
+impl Config {
+    /// A bootstrap node at the public address `host:port`: persistent and not firewalled from the start.
+    ///
+    /// # Errors
+    /// If the port is 0, or the host is empty, the unspecified address, or not dotted IPv4.
+    pub fn bootstrapper(port: u16, host: &str) -> Result<Self, ConfigError> {
+        let host = match host {
+            _ if port == 0 => return Err(ConfigError::PortRequired),
+            "" => return Err(ConfigError::HostRequired),
+            "0.0.0.0" | "::" => return Err(ConfigError::InvalidHost),
+            host => host
+                .parse::<Ipv4Addr>()
+                .map_err(|_| ConfigError::HostNotIpv4)?,
+        };
+        Ok(Self {
+            ephemeral: Some(false),
+            firewalled: false,
+            public_address: Some(SocketAddrV4::new(host, port)),
+            ..Self::default()
+        })
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let ranges = [
+            ("concurrency", (1..=256).contains(&self.concurrency)),
+            ("max_window", (1..=16_384).contains(&self.max_window)),
+            (
+                "max_ping_delay",
+                self.max_ping_delay <= Duration::from_secs(3600),
+            ),
+            (
+                "max_datagram",
+                (1000..=DATAGRAM_MAX).contains(&self.max_datagram),
+            ),
+            ("max_requests", (1..=60_000).contains(&self.max_requests)),
+            (
+                "max_background_requests",
+                (64..=4096).contains(&self.max_background_requests),
+            ),
+            ("max_queries", (8..=4096).contains(&self.max_queries)),
+            ("max_replies", (1..=65_536).contains(&self.max_replies)),
+            ("bootstrap", self.bootstrap.len() <= 256),
+        ];
+        match ranges.into_iter().find(|(_, ok)| !ok) {
+            Some((field, _)) => Err(ConfigError::OutOfRange(field)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Decides which nodes may enter table and queries: `true` lets one in.
+#[derive(Clone)]
+pub struct NodeFilter(Arc<dyn Fn(SocketAddrV4) -> bool + Send + Sync>);
+
+impl NodeFilter {
+    /// Wraps a function. It must answer fast and always the same: it is asked on the datagram path.
+    pub fn new(allow: impl Fn(SocketAddrV4) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(allow))
+    }
+
+    /// Asks it.
+    #[must_use]
+    pub fn allows(&self, addr: SocketAddrV4) -> bool {
+        (self.0)(addr)
+    }
+}
+
+impl fmt::Debug for NodeFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NodeFilter(..)")
+    }
+}
+
+/// A node to join by: `host:port`, or `ip@host:port` with an address to try beside the name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BootstrapNode {
+    text: String,
+    colon: usize,
+    pub(crate) ip: Option<Ipv4Addr>,
+    pub(crate) port: u16,
+}
+
+impl BootstrapNode {
+    /// The host as given: a name, an address, or `ip@name`.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.text.get(..self.colon).unwrap_or_default()
+    }
+
+    /// The port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The name to look up, if there is one: the host without a suggested address.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self.host().split_once('@') {
+            Some((_, name)) => name.parse::<Ipv4Addr>().is_err().then_some(name),
+            None => self.ip.is_none().then(|| self.host()),
+        }
+    }
+
+    /// The addresses that need no look-up: the host, if it is one, and the suggested one.
+    pub(crate) fn addrs(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        let fallback = self
+            .host()
+            .split_once('@')
+            .and_then(|(_, host)| host.parse().ok());
+        self.ip
+            .into_iter()
+            .chain(fallback)
+            .map(|ip| SocketAddrV4::new(ip, self.port))
+    }
+}
+
+impl From<SocketAddrV4> for BootstrapNode {
+    fn from(addr: SocketAddrV4) -> Self {
+        let text = alloc::format!("{addr}");
+        let colon = text.rfind(':').unwrap_or(text.len());
+        Self {
+            text,
+            colon,
+            ip: Some(*addr.ip()),
+            port: addr.port(),
+        }
+    }
+}
+
+impl FromStr for BootstrapNode {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let (host, port) = text.split_once(':').ok_or(ConfigError::BootstrapFormat)?;
+        let port = port.parse().map_err(|_| ConfigError::BootstrapFormat)?;
+        let (ip, name) = match host.split_once('@') {
+            Some((ip, name)) => (
+                Some(ip.parse().map_err(|_| ConfigError::BootstrapFormat)?),
+                name,
+            ),
+            None => (host.parse().ok(), host),
+        };
+        if port == 0 || name.is_empty() {
+            return Err(ConfigError::BootstrapFormat);
+        }
+        Ok(Self {
+            text: text.into(),
+            colon: host.len(),
+            ip,
+            port,
+        })
+    }
+}
+
+impl fmt::Display for BootstrapNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

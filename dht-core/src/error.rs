@@ -1,0 +1,163 @@
+//! What can go wrong at the caller's side. Nothing that comes from the network is
+//! ever an error here: it is dropped and counted ([`crate::Stats`]).
+
+use core::fmt;
+use core::time::Duration;
+
+use crate::message::Commit;
+
+/// Why a [`Config`](crate::Config) can't be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A bootstrapper was given port 0.
+    PortRequired,
+    /// A bootstrapper was given an empty host.
+    HostRequired,
+    /// A bootstrapper was given the unspecified address.
+    InvalidHost,
+    /// A bootstrapper was given a host that is not a dotted IPv4 address.
+    HostNotIpv4,
+    /// A bootstrap node is not `host:port` or `ip@host:port` with a port from 1 to 65,535.
+    BootstrapFormat,
+    /// A number is outside its documented range; the field's name is given.
+    OutOfRange(&'static str),
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PortRequired => "Port is required",
+            Self::HostRequired => "Host is required",
+            Self::InvalidHost => "Invalid host",
+            Self::HostNotIpv4 => "Host must be a IPv4 address",
+            Self::BootstrapFormat => "Bootstrap node format is host:port",
+            Self::OutOfRange(field) => return write!(f, "`{field}` is out of range"),
+        })
+    }
+}
+
+impl core::error::Error for ConfigError {}
+
+/// Why a request, a query or a reply was not even begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The node is closed.
+    Closed,
+    /// The node is suspended.
+    Suspended,
+    /// As many are under way as the configuration allows; try again when one has ended.
+    Busy,
+    /// The value does not fit into a datagram: at most `limit` bytes do here.
+    TooLarge {
+        /// The longest value that this very message could carry, in bytes.
+        limit: usize,
+    },
+    /// A delayed ping asks for more than [`Config::max_ping_delay`](crate::Config::max_ping_delay).
+    DelayTooLong {
+        /// The longest delay, as configured.
+        max: Duration,
+    },
+    /// Nothing can be sent to port 0 or to the unspecified address.
+    InvalidAddress,
+    /// A command or an error code above 2^53 - 1, which no peer would read.
+    OutOfRange,
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed => f.write_str("Node destroyed"),
+            Self::Suspended => f.write_str("I/O suspended"),
+            Self::Busy => f.write_str("too many requests are under way"),
+            Self::TooLarge { limit } => {
+                write!(f, "the value is too large: at most {limit} bytes fit")
+            }
+            Self::DelayTooLong { max } => {
+                write!(f, "Delay exceeds max delay: {}ms", max.as_millis())
+            }
+            Self::InvalidAddress => f.write_str("nothing can be sent to this address"),
+            Self::OutOfRange => f.write_str("a number is above 2^53 - 1"),
+        }
+    }
+}
+
+impl core::error::Error for SendError {}
+
+/// How a request that was begun ended without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// No answer to any try.
+    Timeout,
+    /// The node was closed, or the request's session ended.
+    Destroyed,
+    /// The node was suspended.
+    Suspended,
+}
+
+impl RequestError {
+    /// The code that dht-rpc gives this error in JavaScript.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Timeout => "REQUEST_TIMEOUT",
+            Self::Destroyed => "REQUEST_DESTROYED",
+            Self::Suspended => "IO_SUSPENDED",
+        }
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timeout => "Request timed out",
+            Self::Destroyed => "Request destroyed",
+            Self::Suspended => "I/O suspended",
+        })
+    }
+}
+
+impl core::error::Error for RequestError {}
+
+/// How a query failed. A query without a commit fails only with [`QueryError::NodeDestroyed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// Nobody is there to commit to.
+    TooFewNodes {
+        /// How many nodes were asked.
+        asked: u32,
+        /// How many of them answered, with or without an error code.
+        answered: u32,
+        /// How many of them timed out.
+        timed_out: u32,
+    },
+    /// There were nodes to commit to, and none took it.
+    Commit(Commit),
+    /// The node was closed while there were still nodes to ask.
+    NodeDestroyed,
+    /// The session ended, or the node was suspended or closed, before the commit was done.
+    Cancelled(RequestError),
+}
+
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooFewNodes {
+                asked,
+                answered,
+                timed_out,
+            } => write!(
+                f,
+                "Too few nodes responded (asked {asked}, answered {answered}, timed out {timed_out})"
+            ),
+            Self::Commit(commit) => write!(f, "no node took the commit ({commit})"),
+            Self::NodeDestroyed => f.write_str("Node was destroyed"),
+            Self::Cancelled(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for QueryError {}

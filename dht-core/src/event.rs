@@ -1,0 +1,69 @@
+//! What happened, in order.
+//!
+//! Events are small and `Copy`: what is large (a reply, an outcome) stays where it
+//! is until it is taken by its id. An id whose content was taken already gives
+//! `None`, so reacting late, twice or never is harmless.
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::message::{QueryId, RequestId};
+
+/// What [`Node::poll_event`](crate::Node::poll_event) tells.
+///
+/// JavaScript names in brackets where they differ. Of everything but responses,
+/// replies and outcomes, which are never lost, at most 256 events wait: after that
+/// the oldest one of the same kind gives way ([`Event::Lost`] counts those about nodes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A request has ended: [`Node::take_response`](crate::Node::take_response).
+    Response(RequestId),
+    /// A reply to a query is there: [`Node::next_reply`](crate::Node::next_reply).
+    Reply(QueryId),
+    /// A query has ended: [`Node::take_outcome`](crate::Node::take_outcome).
+    Finished(QueryId),
+    /// The sockets are bound.
+    Listening,
+    /// Bootstrapped: the table is as full as it gets for now.
+    Ready,
+    /// Nobody of those asked while bootstrapping answered, or nobody could be asked.
+    /// The node is `Ready` all the same, and goes on trying with back-off.
+    BootstrapSilent {
+        /// How many nodes were asked.
+        asked: u32,
+        /// How many of them have timed out or are overdue.
+        timed_out: u32,
+        /// How many bootstrap names could not be resolved.
+        unresolved: u32,
+    },
+    /// The node has an id of its own now, and others put it into their tables.
+    Persistent,
+    /// The node has no id any more.
+    Ephemeral,
+    /// The machine has slept, or the embedder said so (`wakeup`).
+    WakeUp,
+    /// The network interfaces have changed.
+    NetworkChange,
+    /// Connectivity has changed: online, degraded or offline, or the interfaces.
+    NetworkUpdate,
+    /// What is known of the own public address has changed.
+    NatUpdate {
+        /// The public host, if enough peers agree on one.
+        host: Option<Ipv4Addr>,
+        /// The public port; 0 if unknown or not the same for everyone.
+        port: u16,
+    },
+    /// The node is suspended (`suspend`).
+    Suspended,
+    /// The node is back (`resume`).
+    Resumed,
+    /// The node is closed for good (`close`).
+    Closed,
+    /// A node entered the routing table (`add-node`); only if asked for.
+    NodeAdded(SocketAddrV4),
+    /// A node left the routing table (`remove-node`); only if asked for.
+    NodeRemoved(SocketAddrV4),
+    /// This many [`Event::NodeAdded`] and [`Event::NodeRemoved`] were dropped,
+    /// because nobody took them.
+    Lost(u32),
+}
