@@ -73,6 +73,12 @@ impl fmt::Display for Id {
 pub struct Distance([u8; 32]);
 
 impl Distance {
+    /// The first eight bytes as a number; see [`Id::prefix`].
+    #[must_use]
+    pub fn prefix(&self) -> u64 {
+        Id(self.0).prefix()
+    }
+
     /// How many leading bits the two ids share: 256 if they are equal.
     #[must_use]
     pub fn shared_bits(&self) -> u32 {

@@ -290,7 +290,7 @@ impl Request {
     pub const fn ping(to: SocketAddrV4) -> Self {
         Self {
             internal: true,
-            ..Self::new(to, crate::wire::PING)
+            ..Self::new(to, crate::command::PING)
         }
     }
 
@@ -302,7 +302,7 @@ impl Request {
             internal: true,
             value: Some(Bytes::copy_from_slice(&millis.to_le_bytes())),
             delay,
-            ..Self::new(to, crate::wire::DELAYED_PING)
+            ..Self::new(to, crate::command::DELAYED_PING)
         }
     }
 
@@ -408,7 +408,7 @@ impl Query {
     pub const fn find_node(target: Id) -> Self {
         Self {
             internal: true,
-            ..Self::new(target, crate::wire::FIND_NODE)
+            ..Self::new(target, crate::command::FIND_NODE)
         }
     }
 

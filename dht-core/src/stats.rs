@@ -1,5 +1,7 @@
 //! Counters, as plain numbers. Exporting them is the embedder's business.
 
+use crate::command::{DOWN_HINT, FIND_NODE, PING, PING_NAT};
+
 /// A snapshot of a node's counters since it was made.
 ///
 /// `queries`, `requests` and `commands` count as dht-rpc's `stats` do. The rest is
@@ -119,4 +121,18 @@ pub struct DropStats {
     pub background: u64,
     /// Events about nodes that nobody took.
     pub events: u64,
+}
+
+impl CommandStats {
+    /// The counter of a command, if it has one.
+    pub(crate) fn of(&mut self, internal: bool, command: u64) -> Option<&mut CommandCount> {
+        match command {
+            _ if !internal => None,
+            PING => Some(&mut self.ping),
+            PING_NAT => Some(&mut self.ping_nat),
+            FIND_NODE => Some(&mut self.find_node),
+            DOWN_HINT => Some(&mut self.down_hint),
+            _ => None,
+        }
+    }
 }

@@ -1,0 +1,398 @@
+//! Requests under way: where they are kept, how an answer finds its request, and when
+//! a try is given up. What a request was for and what follows is the node's concern.
+//!
+//! An answer counts only if transaction id and source address are those of a request
+//! that was sent. Transaction ids are drawn at random, unique among those that are
+//! live, and rest for a while at the address where one ended without an answer, so that
+//! a late answer can't be taken for one to a later request. Mirrors parts of `lib/io.js`.
+
+use alloc::collections::{BinaryHeap, VecDeque};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::net::SocketAddrV4;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::congestion::Class;
+use crate::error::RequestError;
+use crate::id::Id;
+use crate::index::Index;
+use crate::message::{QueryId, Reply, RequestId, SessionId, Via};
+use crate::rng::Rng;
+use crate::time::Instant;
+use crate::wire::Token;
+
+/// What a request is for, and so what happens when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The embedder's own: the result waits in the slot until it is taken.
+    User,
+    /// A step of a query: which of its nodes is asked.
+    Visit { query: QueryId, node: u16 },
+    /// A commit to one of a query's closest; `again` once the token was renewed.
+    Commit { query: QueryId, to: u16, again: bool },
+    /// Is this node of the table still there?
+    Check { seen: u8, hinted: bool },
+    /// The same, with a newcomer waiting for its place.
+    Swap { seen: u8, newcomer: SocketAddrV4 },
+    /// Does a node that claims an id answer?
+    Verify,
+    /// A node is told that another is down.
+    Hint { query: QueryId },
+    /// The one early try whether anybody can reach the server socket.
+    QuickNat,
+    /// A part of the firewall check.
+    Probe,
+}
+
+/// What to send, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) to: SocketAddrV4,
+    pub(crate) via: Via,
+    pub(crate) internal: bool,
+    pub(crate) command: u64,
+    pub(crate) target: Option<Id>,
+    pub(crate) token: Option<Token>,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) ttl: Option<u8>,
+    pub(crate) retries: u8,
+    /// Added to the time-out of every try.
+    pub(crate) delay: Duration,
+    pub(crate) class: Class,
+    /// Past the congestion window.
+    pub(crate) force: bool,
+    pub(crate) any_replier: bool,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) purpose: Purpose,
+}
+
+/// A request under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Flight {
+    pub(crate) call: Call,
+    pub(crate) tid: u16,
+    /// An earlier transaction id that an answer may still come under.
+    old_tid: Option<u16>,
+    /// Tries so far.
+    pub(crate) sent: u8,
+    /// When the last try left.
+    pub(crate) sent_at: Instant,
+    /// When that try is given up; `None` while the request waits to leave.
+    pub(crate) deadline: Option<Instant>,
+    /// Whether it goes with our id: decided once, so that a retry has the same bytes.
+    pub(crate) with_id: Option<bool>,
+    /// Answers with its transaction id from elsewhere.
+    strays: u8,
+}
+
+#[derive(Clone, Debug)]
+enum Slot {
+    Free,
+    Live(u64, Flight),
+    Ended(u64, Result<Reply, RequestError>),
+}
+
+/// After this many answers from elsewhere a retry draws a new transaction id.
+const STRAYS_MAX: u8 = 8;
+/// For how long a transaction id rests at an address that did not answer it.
+const REST: Duration = Duration::from_secs(6);
+/// How many rest at most; the oldest is released first, so that this never refuses anybody.
+const RESTING_MAX: usize = 1024;
+/// Slots are numbered by 16 bits of a request's id.
+const SLOTS_MAX: usize = 65_000;
+
+/// All requests under way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inflight {
+    slots: Vec<Slot>,
+    free: Vec<u16>,
+    serial: u64,
+    live: usize,
+    /// The user's, those that have ended and wait to be taken among them.
+    users: usize,
+    others: usize,
+    tids: Index,
+    resting: VecDeque<(Instant, SocketAddrV4, u16)>,
+    deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
+}
+
+/// What an answer is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// This request.
+    Exact(RequestId),
+    /// A request that takes an answer from anywhere, and got one from elsewhere.
+    Stray(RequestId),
+    /// Someone that was not asked answers under a live transaction id.
+    WrongSource,
+    /// Nothing that is in flight.
+    Unknown,
+}
+
+impl Inflight {
+    /// Requests that wait or are in flight.
+    pub(crate) fn live(&self) -> usize {
+        self.live
+    }
+
+    /// The user's requests, ended ones that nobody took among them.
+    pub(crate) fn users(&self) -> usize {
+        self.users
+    }
+
+    /// Requests that are not the user's.
+    pub(crate) fn others(&self) -> usize {
+        self.others
+    }
+
+    /// Whether the result of a request waits to be taken.
+    pub(crate) fn has_result(&self, id: RequestId) -> bool {
+        let slot = self.slots.get(slot_of(id) as usize);
+        matches!(slot, Some(Slot::Ended(ended, _)) if *ended == id.0)
+    }
+
+    /// Begins a request; `None` if all slots are taken.
+    pub(crate) fn begin(&mut self, now: Instant, call: Call, rng: &mut Rng) -> Option<RequestId> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None if self.slots.len() < SLOTS_MAX => {
+                self.slots.push(Slot::Free);
+                u16::try_from(self.slots.len() - 1).ok()?
+            }
+            None => return None,
+        };
+        let tid = self.draw_tid(now, call.to, rng);
+        self.index(tid, slot);
+        self.serial += 1;
+        let id = self.serial << 16 | u64::from(slot);
+        match call.purpose {
+            Purpose::User => self.users += 1,
+            _ => self.others += 1,
+        }
+        self.live += 1;
+        let flight = Flight {
+            call,
+            tid,
+            old_tid: None,
+            sent: 0,
+            sent_at: now,
+            deadline: None,
+            with_id: None,
+            strays: 0,
+        };
+        self.set(slot, Slot::Live(id, flight));
+        Some(RequestId(id))
+    }
+
+    /// A request that waits or is in flight.
+    pub(crate) fn get(&self, id: RequestId) -> Option<&Flight> {
+        match self.slots.get(slot_of(id) as usize)? {
+            Slot::Live(live, flight) if *live == id.0 => Some(flight),
+            _ => None,
+        }
+    }
+
+    fn get_mut(&mut self, id: RequestId) -> Option<&mut Flight> {
+        match self.slots.get_mut(slot_of(id) as usize)? {
+            Slot::Live(live, flight) if *live == id.0 => Some(flight),
+            _ => None,
+        }
+    }
+
+    /// All that wait or are in flight, in the order of their slots.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RequestId, &Flight)> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Live(id, flight) => Some((RequestId(*id), flight)),
+            _ => None,
+        })
+    }
+
+    /// Which request an answer under `tid` from `from` is to.
+    pub(crate) fn find(&mut self, tid: u16, from: SocketAddrV4) -> Match {
+        let Some(entry) = self.tids.get(u32::from(tid), |entry| entry >> 16 == u32::from(tid))
+        else {
+            return Match::Unknown;
+        };
+        let Some(Slot::Live(id, flight)) = self.slots.get_mut((entry & 0xffff) as usize) else {
+            return Match::Unknown;
+        };
+        let id = RequestId(*id);
+        if flight.sent == 0 {
+            // Not even sent yet: whoever answers has guessed.
+            return Match::WrongSource;
+        }
+        if flight.call.to == from {
+            return Match::Exact(id);
+        }
+        flight.strays = flight.strays.saturating_add(1);
+        if flight.call.any_replier { Match::Stray(id) } else { Match::WrongSource }
+    }
+
+    /// A try leaves now and is given up at `deadline`.
+    pub(crate) fn sent(&mut self, now: Instant, id: RequestId, deadline: Instant) {
+        let Some(flight) = self.get_mut(id) else { return };
+        flight.sent = flight.sent.saturating_add(1);
+        flight.sent_at = now;
+        flight.deadline = Some(deadline);
+        self.deadlines.push(Reverse((deadline, id.0)));
+        // Ended requests leave their deadlines behind; don't let those pile up.
+        if self.deadlines.len() > 64 + 2 * self.live {
+            let deadlines = core::mem::take(&mut self.deadlines).into_vec();
+            self.deadlines = deadlines.into_iter().filter(|entry| self.is_due(entry)).collect();
+        }
+    }
+
+    /// Whether the request goes with our id, as decided at its first transmission.
+    pub(crate) fn with_id(&mut self, id: RequestId, now_would: bool) -> bool {
+        self.get_mut(id).is_some_and(|flight| *flight.with_id.get_or_insert(now_would))
+    }
+
+    /// The next request whose try is overdue at `now`. It counts as waiting then.
+    pub(crate) fn pop_overdue(&mut self, now: Instant) -> Option<RequestId> {
+        while let Some(&entry) = self.deadlines.peek() {
+            let Reverse((deadline, id)) = entry;
+            if deadline > now {
+                break;
+            }
+            self.deadlines.pop();
+            if self.is_due(&entry) {
+                if let Some(flight) = self.get_mut(RequestId(id)) {
+                    flight.deadline = None;
+                }
+                return Some(RequestId(id));
+            }
+        }
+        None
+    }
+
+    /// When the next try may be overdue. Early, if that request has ended meanwhile.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.peek().map(|Reverse((deadline, _))| *deadline)
+    }
+
+    /// Draws a new transaction id if too many strangers know the old one.
+    pub(crate) fn renew_tid(&mut self, now: Instant, id: RequestId, rng: &mut Rng) {
+        let Some(flight) = self.get(id) else { return };
+        // Two ids for one request only while ids are not scarce: drawing one must end.
+        if flight.strays < STRAYS_MAX || flight.old_tid.is_some() || self.live > SLOTS_MAX / 4 {
+            return;
+        }
+        let tid = self.draw_tid(now, flight.call.to, rng);
+        self.index(tid, slot_of(id));
+        if let Some(flight) = self.get_mut(id) {
+            flight.old_tid = Some(core::mem::replace(&mut flight.tid, tid));
+        }
+    }
+
+    /// Ends a request and frees its slot. If it was sent and not answered, its transaction id rests.
+    pub(crate) fn end(&mut self, now: Instant, id: RequestId, answered: bool) -> Option<Flight> {
+        let slot = slot_of(id);
+        let flight = self.take(now, id, answered)?;
+        match flight.call.purpose {
+            Purpose::User => self.users -= 1,
+            _ => self.others -= 1,
+        }
+        self.release(slot);
+        Some(flight)
+    }
+
+    /// Ends a request of the user's; its result waits in the slot.
+    pub(crate) fn complete(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        result: Result<Reply, RequestError>,
+    ) -> Option<Flight> {
+        let flight = self.take(now, id, result.is_ok())?;
+        self.set(slot_of(id), Slot::Ended(id.0, result));
+        Some(flight)
+    }
+
+    /// The result of a request of the user's that has ended.
+    pub(crate) fn take_result(&mut self, id: RequestId) -> Option<Result<Reply, RequestError>> {
+        let slot = self.slots.get_mut(slot_of(id) as usize)?;
+        match slot {
+            Slot::Ended(ended, _) if *ended == id.0 => {}
+            _ => return None,
+        }
+        let Slot::Ended(_, result) = core::mem::replace(slot, Slot::Free) else { return None };
+        self.users -= 1;
+        self.release(slot_of(id));
+        Some(result)
+    }
+
+    /// Gives memory back that a burst has left behind.
+    pub(crate) fn trim(&mut self, now: Instant) {
+        self.expire_resting(now);
+        if self.resting.is_empty() {
+            self.resting = VecDeque::new();
+        }
+        if self.free.len() == self.slots.len() {
+            self.slots = Vec::new();
+            self.free = Vec::new();
+            self.deadlines = BinaryHeap::new();
+        }
+    }
+
+    fn take(&mut self, now: Instant, id: RequestId, answered: bool) -> Option<Flight> {
+        self.get(id)?;
+        let slot = self.slots.get_mut(slot_of(id) as usize)?;
+        let Slot::Live(_, flight) = core::mem::replace(slot, Slot::Free) else { return None };
+        self.live -= 1;
+        for tid in [Some(flight.tid), flight.old_tid].into_iter().flatten() {
+            let hash = |entry: u32| entry >> 16;
+            self.tids.remove(u32::from(tid), |entry| entry >> 16 == u32::from(tid), hash);
+            if !answered && flight.sent > 0 {
+                if self.resting.len() >= RESTING_MAX {
+                    self.resting.pop_front();
+                }
+                self.resting.push_back((now + REST, flight.call.to, tid));
+            }
+        }
+        Some(flight)
+    }
+
+    fn release(&mut self, slot: u16) {
+        self.set(slot, Slot::Free);
+        self.free.push(slot);
+    }
+
+    fn is_due(&self, &Reverse((deadline, id)): &Reverse<(Instant, u64)>) -> bool {
+        self.get(RequestId(id)).is_some_and(|flight| flight.deadline == Some(deadline))
+    }
+
+    fn draw_tid(&mut self, now: Instant, to: SocketAddrV4, rng: &mut Rng) -> u16 {
+        self.expire_resting(now);
+        loop {
+            let tid = rng.next_u16();
+            let live = self.tids.get(u32::from(tid), |entry| entry >> 16 == u32::from(tid));
+            if live.is_none()
+                && !self.resting.iter().any(|(_, addr, rests)| *rests == tid && *addr == to)
+            {
+                return tid;
+            }
+        }
+    }
+
+    fn expire_resting(&mut self, now: Instant) {
+        while self.resting.front().is_some_and(|(until, ..)| *until <= now) {
+            self.resting.pop_front();
+        }
+    }
+
+    fn index(&mut self, tid: u16, slot: u16) {
+        self.tids.insert(u32::from(tid) << 16 | u32::from(slot), |entry| entry >> 16);
+    }
+
+    fn set(&mut self, slot: u16, to: Slot) {
+        if let Some(slot) = self.slots.get_mut(slot as usize) {
+            *slot = to;
+        }
+    }
+}
+
+fn slot_of(id: RequestId) -> u16 {
+    (id.0 & 0xffff) as u16
+}

@@ -1,0 +1,237 @@
+//! What waits to leave: one lane per local socket, by urgency.
+//!
+//! Lanes hold intentions. Bytes come into being when the embedder asks for them.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use bytes::Bytes;
+
+use crate::addr::{is_local, prefix24};
+use crate::congestion::Class;
+use crate::id::Id;
+use crate::message::{RequestId, Via};
+
+/// A datagram that is no request of ours.
+#[derive(Clone, Debug)]
+pub(crate) enum Out {
+    /// An answer.
+    Reply {
+        to: SocketAddrV4,
+        via: Via,
+        tid: u16,
+        /// Closer nodes to this go along.
+        closer_to: Option<Id>,
+        token: bool,
+        error: u64,
+        value: Option<Bytes>,
+    },
+    /// Somebody's request, passed on.
+    Relay {
+        to: SocketAddrV4,
+        via: Via,
+        tid: u16,
+        internal: bool,
+        command: u64,
+        target: Option<Id>,
+        value: Option<Bytes>,
+    },
+    /// A verification. It is one of the requests, but must leave before the reply to
+    /// the request that caused it.
+    Verify(Via, RequestId),
+}
+
+impl Out {
+    fn via(&self) -> Via {
+        match self {
+            Self::Reply { via, .. } | Self::Relay { via, .. } | Self::Verify(via, _) => *via,
+        }
+    }
+}
+
+/// How urgent a request is: past the window, or by class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    Force,
+    Class(Class),
+}
+
+/// From the most urgent to the least.
+pub(crate) const URGENCIES: [Urgency; 5] = [
+    Urgency::Force,
+    Urgency::Class(Class::User),
+    Urgency::Class(Class::Query),
+    Urgency::Class(Class::KeepAlive),
+    Urgency::Class(Class::Hint),
+];
+
+#[derive(Clone, Debug, Default)]
+struct Lane {
+    out: VecDeque<Out>,
+    requests: [VecDeque<(Via, RequestId)>; URGENCIES.len()],
+}
+
+/// All lanes: client, server, and one for all of the embedder's own sockets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lanes {
+    lanes: [Lane; 3],
+    outs: usize,
+    requests: usize,
+}
+
+const ALL: [usize; 3] = [0, 1, 2];
+
+fn lane_of(via: Via) -> usize {
+    match via {
+        Via::Client => 0,
+        Via::Server => 1,
+        Via::Extra(_) => 2,
+    }
+}
+
+fn lanes_of(only: Option<Via>) -> impl Iterator<Item = usize> {
+    ALL.into_iter().filter(move |lane| only.is_none_or(|via| lane_of(via) == *lane))
+}
+
+impl Lanes {
+    /// Replies and the like that wait.
+    pub(crate) fn outs(&self) -> usize {
+        self.outs
+    }
+
+    /// Requests that wait, some of which may have ended.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests
+    }
+
+    pub(crate) fn push_out(&mut self, out: Out) {
+        if let Some(lane) = self.lanes.get_mut(lane_of(out.via())) {
+            lane.out.push_back(out);
+            self.outs += 1;
+        }
+    }
+
+    pub(crate) fn pop_out(&mut self, only: Option<Via>) -> Option<Out> {
+        for lane in lanes_of(only) {
+            let Some(lane) = self.lanes.get_mut(lane) else { continue };
+            let at = match only {
+                Some(via @ Via::Extra(_)) => lane.out.iter().position(|out| out.via() == via),
+                _ => Some(0),
+            };
+            if let Some(out) = at.and_then(|at| lane.out.remove(at)) {
+                self.outs -= 1;
+                return Some(out);
+            }
+        }
+        None
+    }
+
+    pub(crate) fn push(&mut self, urgency: Urgency, via: Via, id: RequestId, first: bool) {
+        let Some(queue) = self.queue(lane_of(via), urgency) else { return };
+        if first {
+            queue.push_front((via, id));
+        } else {
+            queue.push_back((via, id));
+        }
+        self.requests += 1;
+    }
+
+    pub(crate) fn pop(&mut self, urgency: Urgency, only: Option<Via>) -> Option<RequestId> {
+        for lane in lanes_of(only) {
+            let Some(queue) = self.queue(lane, urgency) else { continue };
+            let at = match only {
+                Some(wanted @ Via::Extra(_)) => queue.iter().position(|(via, _)| *via == wanted),
+                _ => Some(0),
+            };
+            if let Some((_, id)) = at.and_then(|at| queue.remove(at)) {
+                self.requests -= 1;
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// Forgets requests that are no more.
+    pub(crate) fn retain(&mut self, is_live: impl Fn(RequestId) -> bool) {
+        self.requests = 0;
+        for queue in self.lanes.iter_mut().flat_map(|lane| &mut lane.requests) {
+            queue.retain(|(_, id)| is_live(*id));
+            self.requests += queue.len();
+        }
+    }
+
+    /// Gives memory back that a burst has left behind.
+    pub(crate) fn trim(&mut self) {
+        for lane in &mut self.lanes {
+            if lane.out.is_empty() {
+                lane.out.shrink_to(16);
+            }
+            for queue in lane.requests.iter_mut().filter(|queue| queue.is_empty()) {
+                queue.shrink_to(16);
+            }
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn queue(&mut self, lane: usize, urgency: Urgency) -> Option<&mut VecDeque<(Via, RequestId)>> {
+        let at = URGENCIES.iter().position(|other| *other == urgency)?;
+        self.lanes.get_mut(lane)?.requests.get_mut(at)
+    }
+}
+
+/// How many datagrams are out and unanswered per /24, so that a network that swallows
+/// everything fills its own share of the window only. Local addresses have no limit.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Shares {
+    out: Vec<(u32, u32)>,
+    parked: Vec<(u32, RequestId)>,
+}
+
+impl Shares {
+    /// Whether one more may leave for `to`; if not, `id` waits here for a place.
+    pub(crate) fn admits(&mut self, to: Ipv4Addr, limit: u32, id: RequestId) -> bool {
+        let prefix = prefix24(to);
+        let full = self.at(prefix).is_ok_and(|at| self.out.get(at).is_some_and(|e| e.1 >= limit));
+        if full && !is_local(to) {
+            self.parked.push((prefix, id));
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn taken(&mut self, to: Ipv4Addr) {
+        let prefix = prefix24(to);
+        match self.at(prefix) {
+            Ok(at) => self.out.get_mut(at).into_iter().for_each(|(_, count)| *count += 1),
+            Err(at) => self.out.insert(at, (prefix, 1)),
+        }
+    }
+
+    /// One is no longer out. Returns a request that may have waited for this.
+    pub(crate) fn freed(&mut self, to: Ipv4Addr) -> Option<RequestId> {
+        let prefix = prefix24(to);
+        if let Ok(at) = self.at(prefix) {
+            let count = self.out.get_mut(at).map_or(0, |(_, count)| {
+                *count = count.saturating_sub(1);
+                *count
+            });
+            if count == 0 {
+                self.out.remove(at);
+            }
+        }
+        let at = self.parked.iter().position(|(parked, _)| *parked == prefix)?;
+        Some(self.parked.remove(at).1)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn at(&self, prefix: u32) -> Result<usize, usize> {
+        self.out.binary_search_by_key(&prefix, |(prefix, _)| *prefix)
+    }
+}

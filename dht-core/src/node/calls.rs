@@ -1,0 +1,248 @@
+//! What callers ask for: requests, answers, sessions.
+
+use core::net::SocketAddrV4;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Node, Stage};
+use crate::congestion::Class;
+use crate::error::{RequestError, SendError};
+use crate::inflight::{Call, Purpose};
+use crate::lanes::Out;
+use crate::message::{Answer, Reply, ReplyTo, Request, RequestId, SessionId};
+use crate::time::Instant;
+use crate::wire::{self, VARINT_MAX};
+
+impl Node {
+    /// Begins a request. It leaves by [`poll_transmit`](Self::poll_transmit), at once if the
+    /// window has room and the node is bound, else as soon as that is so.
+    /// [`Event::Response`](crate::Event::Response) tells when it has ended.
+    ///
+    /// # Errors
+    /// If it can't be begun: see [`SendError`]. Nothing is sent then.
+    pub fn request(&mut self, now: Instant, request: Request) -> Result<RequestId, SendError> {
+        self.enter(now);
+        self.check_open()?;
+        if !Self::is_sendable(request.to) {
+            return Err(SendError::InvalidAddress);
+        }
+        if request.command > VARINT_MAX {
+            return Err(SendError::OutOfRange);
+        }
+        if request.delay > self.config.max_ping_delay {
+            return Err(SendError::DelayTooLong { max: self.config.max_ping_delay });
+        }
+        self.check_request_size(&request)?;
+        if self.inflight.users() >= self.config.max_requests {
+            return Err(SendError::Busy);
+        }
+        let call = Call {
+            to: request.to,
+            via: request.via.unwrap_or(self.request_via()),
+            internal: request.internal,
+            command: request.command,
+            target: request.target,
+            token: request.token,
+            value: request.value,
+            ttl: request.ttl,
+            retries: request.retries,
+            delay: request.delay,
+            class: Class::User,
+            force: false,
+            any_replier: request.any_replier && !request.internal,
+            session: request.session,
+            purpose: Purpose::User,
+        };
+        self.begin(call).ok_or(SendError::Busy)
+    }
+
+    /// How a request ended, once: the first call after [`Event::Response`](crate::Event::Response)
+    /// takes it, and frees the request's place.
+    #[must_use]
+    pub fn take_response(&mut self, id: RequestId) -> Option<Result<Reply, RequestError>> {
+        let result = self.inflight.take_result(id);
+        if result.is_some() {
+            self.pump_stalled();
+        }
+        result
+    }
+
+    /// Forgets a request, ended or not. No event about it follows from now on.
+    pub fn cancel_request(&mut self, now: Instant, id: RequestId) {
+        self.enter(now);
+        let is_users = self.inflight.get(id).is_some_and(|f| f.call.purpose == Purpose::User);
+        if is_users {
+            self.forget(id);
+        }
+        drop(self.inflight.take_result(id));
+        self.pump_stalled();
+    }
+
+    /// Answers an incoming request. It may come late, twice, or never.
+    ///
+    /// # Errors
+    /// If the node is closed or suspended, the value is too large even without closer nodes
+    /// (those are trimmed to what fits), or too many answers wait to be polled.
+    pub fn reply(&mut self, now: Instant, to: ReplyTo, answer: Answer) -> Result<(), SendError> {
+        self.enter(now);
+        self.check_open()?;
+        let dest = answer.to.unwrap_or(to.from);
+        let via = answer.via.unwrap_or(to.via);
+        if !Self::is_sendable(dest) {
+            return Err(SendError::InvalidAddress);
+        }
+        if answer.error > VARINT_MAX {
+            return Err(SendError::OutOfRange);
+        }
+        let id = [0; 32];
+        let size = wire::Response {
+            tid: to.tid,
+            to: dest,
+            id: Some(&id),
+            token: answer.token.then_some(&Self::ANY_TOKEN),
+            closer_nodes: None,
+            error: answer.error,
+            value: answer.value.as_deref(),
+        };
+        self.check_size(size.encoded_len(), answer.value.as_ref())
+            .map_err(|limit| SendError::TooLarge { limit })?;
+        let reply = Out::Reply {
+            to: dest,
+            via,
+            tid: to.tid,
+            closer_to: to.target.filter(|_| answer.closer_nodes),
+            token: answer.token,
+            error: answer.error,
+            value: answer.value,
+        };
+        if self.push_out(reply) { Ok(()) } else { Err(SendError::Busy) }
+    }
+
+    /// Passes an incoming request on to another node, under its transaction id and with its
+    /// command and target, but with another value. That node may answer the one who asked
+    /// first ([`Answer::to`]), if that one takes it ([`Request::any_replier`]).
+    ///
+    /// # Errors
+    /// As with [`reply`](Self::reply).
+    pub fn relay(
+        &mut self,
+        now: Instant,
+        request: ReplyTo,
+        to: SocketAddrV4,
+        value: Option<Bytes>,
+    ) -> Result<(), SendError> {
+        self.enter(now);
+        self.check_open()?;
+        if !Self::is_sendable(to) {
+            return Err(SendError::InvalidAddress);
+        }
+        let ReplyTo { via, tid, command, internal, target, .. } = request;
+        let id = [0; 32];
+        let size = wire::Request {
+            tid,
+            to,
+            id: Some(&id),
+            token: None,
+            internal,
+            command,
+            target: target.as_ref().map(crate::Id::as_bytes),
+            value: value.as_deref(),
+        };
+        self.check_size(size.encoded_len(), value.as_ref())
+            .map_err(|limit| SendError::TooLarge { limit })?;
+        let relay = Out::Relay { to, via, tid, internal, command, target, value };
+        if self.push_out(relay) { Ok(()) } else { Err(SendError::Busy) }
+    }
+
+    /// Cancels everything in a session: its requests end with
+    /// [`RequestError::Destroyed`], its queries end with what they have, or
+    /// fail if they had still to commit.
+    pub fn end_session(&mut self, now: Instant, session: SessionId) {
+        self.enter(now);
+        let of_session = self.inflight.iter().filter(|(_, flight)| {
+            flight.call.session == Some(session) && flight.call.purpose == Purpose::User
+        });
+        let ids: alloc::vec::Vec<_> = of_session.map(|(id, _)| id).collect();
+        for id in ids {
+            self.fail(id, RequestError::Destroyed);
+        }
+        self.end_queries_of(session);
+    }
+
+    /// Begins a request of any kind and puts it into its lane.
+    pub(super) fn begin(&mut self, call: Call) -> Option<RequestId> {
+        let (internal, command, purpose) = (call.internal, call.command, call.purpose);
+        let id = self.inflight.begin(self.now, call, &mut self.rng)?;
+        if purpose != Purpose::Verify {
+            self.stats.requests.active += 1;
+            self.stats.requests.total += 1;
+            if let Some(count) = self.stats.commands.of(internal, command) {
+                count.tx += 1;
+            }
+            self.enqueue(id, false);
+        }
+        Some(id)
+    }
+
+    /// Begins a request of the node's own, if there is a place for one.
+    pub(super) fn begin_internal(
+        &mut self,
+        to: SocketAddrV4,
+        command: u64,
+        value: Option<Bytes>,
+        class: Class,
+        purpose: Purpose,
+    ) -> Option<RequestId> {
+        if self.is_busy() {
+            self.stats.drops.background += 1;
+            return None;
+        }
+        self.begin(Call {
+            to,
+            via: self.request_via(),
+            internal: true,
+            command,
+            target: None,
+            token: None,
+            value,
+            ttl: None,
+            retries: if purpose == Purpose::Verify { 0 } else { 3 },
+            delay: Duration::ZERO,
+            class,
+            force: false,
+            any_replier: false,
+            session: None,
+            purpose,
+        })
+    }
+
+    /// Whether requests that are not the user's have to wait.
+    pub(super) fn is_busy(&self) -> bool {
+        self.inflight.others() >= self.config.max_background_requests
+    }
+
+    pub(super) fn check_open(&self) -> Result<(), SendError> {
+        match self.stage {
+            Stage::Closed => Err(SendError::Closed),
+            Stage::Suspended => Err(SendError::Suspended),
+            Stage::Unbound | Stage::Running | Stage::Resuming => Ok(()),
+        }
+    }
+
+    fn check_request_size(&self, request: &Request) -> Result<(), SendError> {
+        let id = [0; 32];
+        let size = wire::Request {
+            tid: 0,
+            to: request.to,
+            id: Some(&id),
+            token: request.token.as_ref(),
+            internal: request.internal,
+            command: request.command,
+            target: request.target.as_ref().map(crate::Id::as_bytes),
+            value: request.value.as_deref(),
+        };
+        self.check_size(size.encoded_len(), request.value.as_ref())
+            .map_err(|limit| SendError::TooLarge { limit })
+    }
+}

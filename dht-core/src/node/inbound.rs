@@ -1,0 +1,245 @@
+//! Datagrams that come in: requests are answered or handed on, responses find their request.
+
+use core::net::SocketAddrV4;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Node, Stage};
+use crate::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
+use crate::config::DATAGRAM_MAX;
+use crate::delayed::Pong;
+use crate::error_code::{INVALID_TOKEN, UNKNOWN_COMMAND};
+use crate::id::Id;
+use crate::inflight::{Match, Purpose};
+use crate::lanes::Out;
+use crate::message::{Handled, Incoming, Nodes, Peer, Reply, ReplyTo, RequestId, Via};
+use crate::time::Instant;
+use crate::wire::{self, DecodeError, Message};
+
+impl Node {
+    /// A datagram has arrived from `from` on the socket `via`.
+    ///
+    /// Takes time bounded by its length and allocates only for payloads that outlive it.
+    /// Nothing in it can be an error for the caller: what is of no use is dropped and counted
+    /// in [`Stats::drops`](crate::Stats). Poll everything afterwards.
+    pub fn handle_datagram<'d>(
+        &mut self,
+        now: Instant,
+        via: Via,
+        from: SocketAddrV4,
+        data: &'d [u8],
+    ) -> Handled<'d> {
+        self.enter(now);
+        let drops = &mut self.stats.drops;
+        let counter = match wire::decode(data) {
+            Err(DecodeError::NotOurs) => {
+                drops.not_ours += 1;
+                return Handled::NotOurs;
+            }
+            _ if self.stage != Stage::Running => &mut drops.suspended,
+            _ if data.len() > DATAGRAM_MAX => &mut drops.oversize,
+            _ if from.port() == 0 => &mut drops.port_zero,
+            Ok(Message::Request(request)) => return self.on_request(via, from, &request),
+            Ok(Message::Response(response)) => {
+                self.on_response(via, from, &response);
+                return Handled::Consumed;
+            }
+            Err(_) => &mut drops.malformed,
+        };
+        *counter += 1;
+        Handled::Consumed
+    }
+
+    fn on_request<'d>(
+        &mut self,
+        via: Via,
+        from: SocketAddrV4,
+        request: &wire::Request<'d>,
+    ) -> Handled<'d> {
+        let target = request.target.copied().map(Id);
+        let &wire::Request { tid, command, internal, .. } = request;
+        let reply_to = ReplyTo { from, via, tid, command, internal, target };
+        if request.token.is_some_and(|token| !self.tokens.check(self.now, *from.ip(), token)) {
+            self.stats.drops.bad_token += 1;
+            self.respond(reply_to, from, INVALID_TOKEN, true, true);
+            return Handled::Consumed;
+        }
+        let id = proven(request.id, from);
+        if let Some(id) = id {
+            self.heard_of(via, Peer { addr: from, id: Some(id) });
+        }
+        if !internal {
+            return Handled::Request(Incoming {
+                from: Peer { addr: from, id },
+                to: request.to,
+                token: request.token,
+                target,
+                command,
+                value: request.value,
+                reply_to,
+            });
+        }
+        if self.on_internal(reply_to, request.value).is_none() {
+            self.stats.drops.bad_command += 1;
+        }
+        Handled::Consumed
+    }
+
+    /// `None`: nothing sensible can be answered.
+    fn on_internal(&mut self, to: ReplyTo, value: Option<&[u8]>) -> Option<()> {
+        match to.command {
+            PING => self.respond(to, to.from, 0, false, false),
+            PING_NAT => {
+                let port = u16::from_le_bytes(*value?.first_chunk()?);
+                let other = SocketAddrV4::new(*to.from.ip(), port);
+                (port != 0).then(|| self.respond(to, other, 0, false, false))?;
+            }
+            FIND_NODE => to.target.map(|_| self.respond(to, to.from, 0, false, true))?,
+            DOWN_HINT => {
+                let addr = wire::addr_from_bytes(*value?.first_chunk()?);
+                self.on_down_hint(addr, *to.from.ip());
+                self.respond(to, to.from, 0, false, false);
+            }
+            DELAYED_PING => {
+                let millis = u32::from_le_bytes(*value?.first_chunk()?);
+                let delay = Duration::from_millis(u64::from(millis));
+                (delay <= self.config.max_ping_delay).then_some(())?;
+                let pong = Pong { due: self.now + delay, to: to.from, tid: to.tid, via: to.via };
+                self.stats.drops.delayed_pings += u64::from(!self.delayed.push(pong));
+            }
+            _ => self.respond(to, to.from, UNKNOWN_COMMAND, false, true),
+        }
+        Some(())
+    }
+
+    /// Queues an answer without a value.
+    pub(super) fn respond(
+        &mut self,
+        request: ReplyTo,
+        to: SocketAddrV4,
+        error: u64,
+        token: bool,
+        closer_nodes: bool,
+    ) {
+        let ReplyTo { via, tid, target, .. } = request;
+        let closer_to = target.filter(|_| closer_nodes);
+        self.push_out(Out::Reply { to, via, tid, closer_to, token, error, value: None });
+    }
+
+    /// Queues an answer, unless too many wait: nobody polls, so they are of no use any more.
+    pub(super) fn push_out(&mut self, out: Out) -> bool {
+        let room = self.lanes.outs() < self.config.max_replies;
+        if room {
+            self.lanes.push_out(out);
+        } else {
+            self.stats.drops.replies += 1;
+        }
+        room
+    }
+
+    pub(super) fn on_delayed(&mut self, pong: Pong<Via>) {
+        let Pong { to, tid, via, .. } = pong;
+        let reply =
+            Out::Reply { to, via, tid, closer_to: None, token: false, error: 0, value: None };
+        self.push_out(reply);
+    }
+
+    fn on_response(&mut self, via: Via, from: SocketAddrV4, response: &wire::Response<'_>) {
+        let (id, exact) = match self.inflight.find(response.tid, from) {
+            Match::Exact(id) => (id, true),
+            Match::Stray(id) => (id, false),
+            Match::WrongSource => return self.stats.drops.wrong_source += 1,
+            Match::Unknown => return self.stats.drops.unsolicited += 1,
+        };
+        let Some(flight) = self.inflight.get(id) else { return };
+        let purpose = flight.call.purpose;
+        let (internal, command) = (flight.call.internal, flight.call.command);
+        let rtt = self.now.saturating_since(flight.sent_at);
+        let first_try = flight.sent == 1;
+        // Whoever may be answered by anyone may be answered by a liar.
+        let teaches = exact && !flight.call.any_replier;
+        let reply = self.read_reply(from, response, rtt, purpose);
+
+        if purpose != Purpose::Verify {
+            self.stats.requests.active -= 1;
+            self.stats.requests.responses += 1;
+            if let Some(count) = self.stats.commands.of(internal, command) {
+                count.rx += 1;
+            }
+            if teaches {
+                self.window.freed();
+            }
+        }
+        if teaches {
+            // An answer after a retry may be to any of the tries (Karn's rule).
+            if let Some(rtts) = self.rtts.as_mut().filter(|_| first_try) {
+                rtts.record(self.now, from, rtt);
+            }
+            self.learn(via, reply.from, reply.to);
+        }
+        self.on_answer(id, via, reply);
+    }
+
+    fn read_reply(
+        &self,
+        from: SocketAddrV4,
+        response: &wire::Response<'_>,
+        rtt: Duration,
+        purpose: Purpose,
+    ) -> Reply {
+        let keep =
+            matches!(purpose, Purpose::User | Purpose::Visit { .. } | Purpose::Commit { .. });
+        Reply {
+            from: Peer { addr: from, id: proven(response.id, from) },
+            to: response.to,
+            token: response.token.copied(),
+            closer_nodes: response.closer_nodes.map(read_nodes),
+            error: response.error,
+            value: response.value.filter(|_| keep).map(Bytes::copy_from_slice),
+            rtt,
+        }
+    }
+
+    /// A request is answered: it ends, and what it was for goes on.
+    fn on_answer(&mut self, id: RequestId, via: Via, reply: Reply) {
+        let Some(flight) = self.inflight.get(id) else { return };
+        let purpose = flight.call.purpose;
+        let asked = flight.call.to;
+        if purpose == Purpose::User {
+            let flight = self.inflight.complete(self.now, id, Ok(reply));
+            self.emit(crate::event::Event::Response(id));
+            self.after_end(flight);
+            return;
+        }
+        let flight = self.inflight.end(self.now, id, true);
+        self.after_end(flight);
+        match purpose {
+            Purpose::User | Purpose::Hint { .. } => {}
+            Purpose::Visit { query, node } => self.on_visit_answered(query, node, reply),
+            Purpose::Commit { query, to, again } => self.on_commit_answered(query, to, again, &reply),
+            Purpose::Check { hinted, .. } => self.on_check_answered(asked, hinted, reply.from.id),
+            Purpose::Swap { newcomer, .. } => self.on_swap_answered(asked, newcomer, reply.from.id),
+            Purpose::Verify => self.on_verify_ended(reply.from.id.is_some()),
+            Purpose::QuickNat => self.bootstrap.on_quick_nat(),
+            Purpose::Probe => self.on_probe_answered(via, reply.to),
+        }
+        self.pump_stalled();
+    }
+}
+
+fn read_nodes(nodes: wire::CloserNodes<'_>) -> Nodes {
+    let mut read = Nodes::new();
+    for addr in nodes.iter() {
+        if read.push(addr).is_err() {
+            break;
+        }
+    }
+    read
+}
+
+/// An id counts only if it is the one of the address that it came from.
+fn proven(id: Option<&[u8; 32]>, from: SocketAddrV4) -> Option<Id> {
+    let id = Id(*id?);
+    (id == Id::of(from)).then_some(id)
+}

@@ -1,0 +1,361 @@
+//! Who is in the routing table: only those that have answered us, from the address that
+//! their id is made of. Mirrors the upkeep of nodes in `index.js`, and is stricter: a
+//! request alone, which anybody can forge, makes its sender a candidate at most.
+
+use alloc::vec::Vec;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
+
+use super::Node;
+use crate::addr::{is_local, prefix24};
+use crate::command::PING;
+use crate::congestion::Class;
+use crate::event::Event;
+use crate::id::Id;
+use crate::inflight::Purpose;
+use crate::lanes::Out;
+use crate::message::{Peer, SavedNode, Via};
+use crate::table::{Insert, K, Slot};
+use crate::time::Instant;
+use crate::upkeep::{OLD, RECENT, SWAPS_MAX, TICK};
+
+/// Candidates that wait for their verification; a random one gives way to the next.
+const CANDIDATES_MAX: usize = 64;
+/// Verifications under way, in all and per /24 (no limit for local addresses).
+const VERIFICATIONS_MAX: usize = 16;
+const VERIFICATIONS_PER_PREFIX_MAX: usize = 3;
+/// A node that answers without an id this often in a row is no longer one to keep.
+const SILENT_ANSWERS_MAX: u8 = 2;
+/// With more in flight than this, it is not looked up whether a candidate is being asked anyway.
+const IN_FLIGHT_SCAN_MAX: usize = 256;
+
+/// Those who say that they have an id, and have not answered us yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Candidates {
+    waiting: Vec<SocketAddrV4>,
+    verifying: Vec<SocketAddrV4>,
+}
+
+impl Candidates {
+    fn knows(&self, addr: SocketAddrV4) -> bool {
+        self.waiting.contains(&addr) || self.verifying.contains(&addr)
+    }
+
+    fn has_place_for(&self, addr: SocketAddrV4) -> bool {
+        let prefix = prefix24(*addr.ip());
+        let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
+        self.verifying.len() < VERIFICATIONS_MAX
+            && (is_local(*addr.ip()) || same.count() < VERIFICATIONS_PER_PREFIX_MAX)
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Node {
+    /// A request with a proven id came in, or so it seems: its source may be forged.
+    pub(super) fn heard_of(&mut self, via: Via, peer: Peer) {
+        let Some(id) = peer.id.filter(|_| self.admits(peer.addr)) else { return };
+        match self.table.find(&id, peer.addr) {
+            Some(slot) => self.table.touch_unproven(slot, self.upkeep.tick()),
+            None => self.consider(via, id, peer.addr),
+        }
+    }
+
+    /// An answer from exactly where it was asked for: as good as the protocol's proofs get.
+    pub(super) fn learn(&mut self, via: Via, from: Peer, to: SocketAddrV4) {
+        if !self.admits(from.addr) {
+            return;
+        }
+        // What arrives at the other socket tells of another port than the one in use.
+        let external = via != self.request_via();
+        let Some(id) = from.id else {
+            let most = self.config.bootstrap.len().max(1);
+            if self.anonymous_samples.len() < most && !self.anonymous_samples.contains(&from.addr) {
+                self.anonymous_samples.push(from.addr);
+                self.sample(to, from.addr);
+            }
+            return;
+        };
+        let tick = self.upkeep.tick();
+        let slot = match self.table.insert(&id, from.addr, tick) {
+            Insert::Present(slot) => {
+                self.table.touch(slot, tick);
+                self.table.set_silent_answers(slot, 0);
+                slot
+            }
+            Insert::Added(slot) => {
+                self.added(from.addr);
+                slot
+            }
+            Insert::Full => return self.challenge(id, from.addr),
+            Insert::Own => return,
+        };
+        let sampled = self.table.node(slot).and_then(|node| node.sampled_ago(tick));
+        if !external && sampled.is_none_or(|ago| ago >= OLD) {
+            self.table.set_sampled(slot, tick);
+            self.sample(to, from.addr);
+        }
+    }
+
+    /// Puts a node into the table without asking it: the user says that it is one.
+    pub(super) fn admit(&mut self, addr: SocketAddrV4) {
+        if !Self::is_sendable(addr) {
+            return;
+        }
+        let id = Id::of(addr);
+        if let Insert::Added(_) = self.table.insert(&id, addr, self.upkeep.tick()) {
+            self.added(addr);
+        }
+    }
+
+    fn added(&mut self, addr: SocketAddrV4) {
+        if self.config.node_events {
+            self.emit(Event::NodeAdded(addr));
+        }
+    }
+
+    /// Takes a node out of the table.
+    pub(super) fn evict(&mut self, addr: SocketAddrV4) {
+        if let Some(slot) = self.table.get(addr) {
+            self.table.remove(slot);
+            self.removed(addr);
+        }
+    }
+
+    pub(super) fn removed(&mut self, addr: SocketAddrV4) {
+        if self.config.node_events {
+            self.emit(Event::NodeRemoved(addr));
+        }
+    }
+
+    fn admits(&self, addr: SocketAddrV4) -> bool {
+        self.config.filter.as_ref().is_none_or(|filter| filter.allows(addr))
+    }
+
+    /// A candidate: it gets one datagram to answer.
+    fn consider(&mut self, via: Via, id: Id, addr: SocketAddrV4) {
+        let full = self.table.bucket_candidates(&id).count() >= K;
+        if id == self.table.own()
+            || self.candidates.knows(addr)
+            || (full && self.stale_rival(&id).is_none())
+            || self.is_being_asked(addr)
+        {
+            return;
+        }
+        if self.candidates.has_place_for(addr) {
+            self.verify(via, addr);
+        } else if self.candidates.waiting.len() < CANDIDATES_MAX {
+            self.candidates.waiting.push(addr);
+        } else {
+            let at = self.rng.below(CANDIDATES_MAX as u32) as usize;
+            if let Some(place) = self.candidates.waiting.get_mut(at) {
+                *place = addr;
+            }
+            self.stats.verifications.displaced += 1;
+        }
+    }
+
+    fn is_being_asked(&self, addr: SocketAddrV4) -> bool {
+        self.inflight.live() <= IN_FLIGHT_SCAN_MAX
+            && self.inflight.iter().any(|(_, flight)| flight.call.to == addr)
+    }
+
+    /// Asks a candidate; before the answer to the request that made it one, so that both
+    /// come from where that request was sent to.
+    fn verify(&mut self, via: Via, addr: SocketAddrV4) {
+        let purpose = Purpose::Verify;
+        let Some(id) = self.begin_internal(addr, PING, None, Class::KeepAlive, purpose) else {
+            return;
+        };
+        // It leaves by the socket that requests leave by, whatever `via` they came in by.
+        let _ = via;
+        let via = self.request_via();
+        self.candidates.verifying.push(addr);
+        self.stats.verifications.sent += 1;
+        self.lanes.push_out(Out::Verify(via, id));
+    }
+
+    /// A verification is over; [`learn`](Self::learn) has dealt with a good one.
+    pub(super) fn on_verify_ended(&mut self, addr: SocketAddrV4, verified: bool) {
+        match verified {
+            true => self.stats.verifications.verified += 1,
+            false => self.stats.verifications.failed += 1,
+        }
+        self.candidates.verifying.retain(|other| *other != addr);
+        let next = self.candidates.waiting.iter().position(|a| self.candidates.has_place_for(*a));
+        if let Some(next) = next {
+            let addr = self.candidates.waiting.remove(next);
+            self.verify(Via::Client, addr);
+        }
+    }
+
+    /// A verified newcomer finds its bucket full: the one not heard of for longest has to answer.
+    fn challenge(&mut self, id: Id, newcomer: SocketAddrV4) {
+        if !self.bootstrap.is_done() || self.upkeep.swaps >= SWAPS_MAX {
+            return;
+        }
+        let Some(rival) = self.stale_rival(&id) else { return };
+        let Some(node) = self.table.node(rival) else { return };
+        let purpose = Purpose::Swap { seen: node.seen, newcomer };
+        if self.begin_internal(rival.addr(), PING, None, Class::KeepAlive, purpose).is_some() {
+            self.table.set_pinged(rival, self.upkeep.tick());
+            self.upkeep.swaps += 1;
+        }
+    }
+
+    /// The node of a full bucket that a newcomer may challenge: the least recently pinged, and among
+    /// those the first added, unless it is both old and recently heard of.
+    fn stale_rival(&self, id: &Id) -> Option<Slot> {
+        let tick = self.upkeep.tick();
+        let nodes = self.table.bucket_candidates(id);
+        let nodes = nodes.filter_map(|slot| Some((slot, self.table.node(slot)?)));
+        let asked_before = nodes.filter(|(_, node)| node.pinged != tick);
+        let (slot, node) = asked_before.min_by_key(|(_, node)| (node.pinged, node.added))?;
+        let settled = node.pinged_ago(tick) < RECENT && node.added_ago(tick) > OLD;
+        (!settled).then_some(slot)
+    }
+
+    pub(super) fn on_swap_answered(
+        &mut self,
+        rival: SocketAddrV4,
+        newcomer: SocketAddrV4,
+        id: Option<Id>,
+    ) {
+        self.upkeep.swaps = self.upkeep.swaps.saturating_sub(1);
+        if id.is_none() && self.answered_without_id(rival) {
+            self.admit(newcomer);
+        }
+    }
+
+    pub(super) fn on_swap_failed(
+        &mut self,
+        rival: SocketAddrV4,
+        seen: u8,
+        newcomer: SocketAddrV4,
+        timed_out: bool,
+    ) {
+        self.upkeep.swaps = self.upkeep.swaps.saturating_sub(1);
+        if timed_out && self.evict_unless_seen(rival, seen) {
+            self.admit(newcomer);
+        }
+    }
+
+    /// Pings a node of the table.
+    pub(super) fn check(&mut self, slot: Slot, hinted: bool) -> bool {
+        let Some(node) = self.table.node(slot) else { return false };
+        let class = if hinted { Class::Hint } else { Class::KeepAlive };
+        let purpose = Purpose::Check { seen: node.seen, hinted };
+        let begun = self.begin_internal(node.addr, PING, None, class, purpose).is_some();
+        if begun {
+            self.table.set_pinged(slot, self.upkeep.tick());
+            self.upkeep.hint_checks += u8::from(hinted);
+        }
+        begun
+    }
+
+    pub(super) fn on_check_answered(&mut self, addr: SocketAddrV4, hinted: bool, id: Option<Id>) {
+        self.upkeep.hint_checks -= u8::from(hinted);
+        if id.is_none() {
+            self.answered_without_id(addr);
+        }
+    }
+
+    pub(super) fn on_check_failed(
+        &mut self,
+        addr: SocketAddrV4,
+        seen: u8,
+        hinted: bool,
+        timed_out: bool,
+    ) {
+        self.upkeep.hint_checks -= u8::from(hinted);
+        if timed_out {
+            self.evict_unless_seen(addr, seen);
+        }
+    }
+
+    /// Whether that was once too often, so that it is gone.
+    fn answered_without_id(&mut self, addr: SocketAddrV4) -> bool {
+        let Some(slot) = self.table.get(addr) else { return false };
+        let Some(node) = self.table.node(slot) else { return false };
+        let count = node.silent_answers + 1;
+        self.table.set_silent_answers(slot, count);
+        if count >= SILENT_ANSWERS_MAX {
+            self.evict(addr);
+        }
+        count >= SILENT_ANSWERS_MAX
+    }
+
+    /// Takes a node out that did not answer, unless it answered something else meanwhile.
+    fn evict_unless_seen(&mut self, addr: SocketAddrV4, seen: u8) -> bool {
+        let node = self.table.get(addr).and_then(|slot| self.table.node(slot));
+        let gone = node.is_none_or(|node| node.seen == seen);
+        if gone {
+            self.evict(addr);
+        }
+        gone
+    }
+
+    /// Somebody says that a node is down: it is asked, not believed.
+    pub(super) fn on_down_hint(&mut self, addr: SocketAddrV4, from: Ipv4Addr) {
+        let Some(slot) = self.table.get(addr) else { return };
+        let Some(node) = self.table.node(slot) else { return };
+        if node.hinted && node.pinged_ago(self.upkeep.tick()) == 0 {
+            return;
+        }
+        if !self.upkeep.admits_hint(from) {
+            self.stats.drops.down_hints += 1;
+            return;
+        }
+        self.table.set_hinted(slot, true);
+        self.check(slot, true);
+    }
+
+    /// Puts a node into the table, for instance one known from an earlier run. It is asked
+    /// in time, like any other; the node filter does not apply.
+    pub fn add_node(&mut self, now: Instant, addr: SocketAddrV4) {
+        self.enter(now);
+        if self.check_open().is_ok() {
+            self.admit(addr);
+        }
+    }
+
+    /// All nodes of the table, the one heard of most recently first.
+    pub fn nodes(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        self.table.iter().map(|(_, addr)| addr)
+    }
+
+    /// The table with its ages, to be saved: the one heard of most recently first.
+    #[must_use]
+    pub fn export(&self) -> Vec<SavedNode> {
+        let tick = self.upkeep.tick();
+        let ticks = |n: u32| TICK.saturating_mul(n);
+        let nodes = self.table.iter().filter_map(|(slot, addr)| {
+            let node = self.table.node(slot)?;
+            let (pinged, added) = (ticks(node.pinged_ago(tick)), ticks(node.added_ago(tick)));
+            Some(SavedNode { addr, pinged, added })
+        });
+        nodes.collect()
+    }
+
+    /// Puts saved nodes into the table, beside what is there. `away` is how long ago they were saved.
+    pub fn import(&mut self, now: Instant, nodes: &[SavedNode], away: Duration) {
+        self.enter(now);
+        let tick = self.upkeep.tick();
+        let ago = |age: Duration| {
+            let ticks = (age.saturating_add(away)).as_secs() / TICK.as_secs();
+            tick.saturating_sub(u32::try_from(ticks).unwrap_or(u32::MAX))
+        };
+        for node in nodes.iter().rev().filter(|node| Self::is_sendable(node.addr)) {
+            if self.check_open().is_err() {
+                return;
+            }
+            let inserted = self.table.insert(&Id::of(node.addr), node.addr, ago(node.added));
+            if let Insert::Added(slot) = inserted {
+                self.table.set_pinged(slot, ago(node.pinged));
+                self.added(node.addr);
+            }
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! The node: what comes in is handed to the parts that know what to do, what they want
+//! to send is queued, and time passes for all of them at once.
+//!
+//! This file holds the state and the passing of time. What belongs together stands in
+//! a file of its own: datagrams in (`inbound`) and out (`outbound`), what callers ask for
+//! (`calls`), queries (`walks`), who is in the table (`members`), finding out about the own
+//! address (`reachability`), periodic work (`maintenance`) and the stages of life (`life`).
+//! Mirrors `index.js` and `lib/io.js`.
+
+mod calls;
+mod inbound;
+mod life;
+mod maintenance;
+mod members;
+mod observe;
+mod outbound;
+mod reachability;
+mod walks;
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
+
+use rand_core::CryptoRng;
+
+use crate::config::Config;
+use crate::congestion::Window;
+use crate::delayed::Delayed;
+use crate::error::ConfigError;
+use crate::event::Event;
+use crate::events::Events;
+use crate::firewall::Probe;
+use crate::health::Health;
+use crate::id::Id;
+use crate::inflight::Inflight;
+use crate::lanes::{Lanes, Shares};
+use crate::lookup::{Lookup, Lookups};
+use crate::message::Via;
+use crate::nat::Sampler;
+use crate::rng::Rng;
+use crate::stats::Stats;
+use crate::table::Table;
+use crate::time::Instant;
+use crate::timeouts::Rtts;
+use crate::token::Tokens;
+use crate::upkeep::Upkeep;
+use life::Bootstrap;
+use members::Candidates;
+pub use observe::HealthInfo;
+use walks::Queries;
+
+/// When the node is entered this long after the deadline that it had asked for, the machine
+/// (or the process) has slept. With a tick of 5 s this is the reference's gap of 15 s.
+const SLEEP: Duration = Duration::from_secs(10);
+/// Destinations whose round-trip times are remembered, if time-outs are adaptive.
+const RTTS_MAX: usize = 1024;
+
+/// Where a node stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// No sockets yet; what is asked for is held.
+    Unbound,
+    Running,
+    Suspended,
+    /// Resumed, without sockets yet.
+    Resuming,
+    Closed,
+}
+
+/// Where the two sockets are bound.
+#[derive(Clone, Copy, Debug)]
+struct Binding {
+    client: SocketAddrV4,
+    server: SocketAddrV4,
+}
+
+/// A dht-rpc node without sockets, clock or randomness of its own.
+///
+/// Hand in what happens (`handle_*`), ask for what is wanted (`request`, `query`, …), and poll
+/// what follows ([`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event),
+/// [`poll_timeout`](Self::poll_timeout), [`poll_lookup`](Self::poll_lookup)) until `None`.
+/// Any order of calls is legal: polling late delays, but never corrupts, and a call too
+/// many is harmless. `now` never goes back: an earlier one counts as the latest so far.
+///
+/// A clone is a fork: both go on from the same state, with the same randomness.
+#[derive(Clone)]
+pub struct Node {
+    config: Config,
+    rng: Rng,
+    now: Instant,
+    stage: Stage,
+    binding: Option<Binding>,
+    ephemeral: bool,
+    firewalled: bool,
+
+    table: Table,
+    candidates: Candidates,
+    tokens: Tokens,
+    inflight: Inflight,
+    window: Window,
+    rtts: Option<Rtts>,
+    lanes: Lanes,
+    shares: Shares,
+    delayed: Delayed<Via>,
+    queries: Queries,
+    lookups: Lookups,
+
+    nat: Sampler,
+    /// Those without an id whose word on our address was taken: few, since anyone can be many.
+    anonymous_samples: Vec<SocketAddrV4>,
+    probe: Option<Probe>,
+    bootstrap: Bootstrap,
+    upkeep: Upkeep,
+    health: Health,
+
+    events: Events,
+    stats: Stats,
+}
+
+impl Node {
+    /// A node that is not bound yet. All randomness that it will ever use follows from
+    /// 32 bytes drawn here: same inputs and same seed, same bytes out.
+    ///
+    /// # Errors
+    /// If a number in the configuration is outside its documented range.
+    pub fn new(
+        config: Config,
+        rng: &mut impl CryptoRng,
+        now: Instant,
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
+        let mut seed = [0; 32];
+        rng.fill_bytes(&mut seed);
+        let mut rng = Rng::new(seed);
+        let mut own = [0; 32];
+        rng.fill(&mut own);
+        let tokens = Tokens::new(&mut rng, now);
+        let adaptive = config.ephemeral.is_none() && config.adaptive;
+        let mut node = Self {
+            now,
+            stage: Stage::Unbound,
+            binding: None,
+            ephemeral: true,
+            firewalled: config.firewalled,
+            table: Table::new(Id(own)),
+            candidates: Candidates::default(),
+            tokens,
+            inflight: Inflight::default(),
+            window: Window::new(config.max_window, now),
+            rtts: config.adaptive_timeout.then(|| Rtts::new(RTTS_MAX)),
+            lanes: Lanes::default(),
+            shares: Shares::default(),
+            delayed: Delayed::new(),
+            queries: Queries::default(),
+            lookups: Lookups::new(&config.bootstrap),
+            nat: Sampler::default(),
+            anonymous_samples: Vec::new(),
+            probe: None,
+            bootstrap: Bootstrap::default(),
+            upkeep: Upkeep::new(&mut rng, adaptive),
+            health: Health::new(),
+            events: Events::default(),
+            stats: Stats::default(),
+            config,
+            rng,
+        };
+        if let Some(addr) = node.config.public_address {
+            node.nat.add(addr);
+        }
+        for at in (0..node.config.nodes.len()).rev() {
+            if let Some(addr) = node.config.nodes.get(at).copied() {
+                node.admit(addr);
+            }
+        }
+        node.config.nodes = Vec::new();
+        Ok(node)
+    }
+
+    /// Call it when the time that [`poll_timeout`](Self::poll_timeout) told has come; at any
+    /// other time it is harmless. Gives up on tries, sends delayed answers, does the upkeep.
+    /// Its work is bounded by what is under way. Poll everything afterwards.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let now = self.enter(now);
+        if self.stage != Stage::Running {
+            return;
+        }
+        self.window.advance(now);
+        while let Some(id) = self.inflight.pop_overdue(now) {
+            self.on_overdue(id);
+        }
+        while let Some(pong) = self.delayed.pop_due(now) {
+            self.on_delayed(pong);
+        }
+        if self.lookups.expire(now) {
+            self.after_lookup();
+        }
+        self.bootstrap_on_time();
+        while self.upkeep.next_tick() <= now {
+            self.tick();
+        }
+    }
+
+    /// The latest moment to call [`handle_timeout`](Self::handle_timeout). `None`: nothing is to
+    /// be waited for, as long as the node is not bound, or suspended, or closed.
+    /// Any other call may change it.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.stage != Stage::Running {
+            return None;
+        }
+        let deadlines = [
+            Some(self.upkeep.next_tick()),
+            self.inflight.next_deadline(),
+            self.delayed.next_due(),
+            self.lookups.next_deadline(),
+            self.bootstrap.next_retry(),
+            // What waits for the window may leave in its next slot.
+            (self.lanes.requests() > 0).then(|| self.window.next_advance()),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// The next event, in the order in which things happened. Poll until `None` after any call.
+    #[must_use]
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop()
+    }
+
+    /// The next name of a bootstrap node to look up. Tell the result by
+    /// [`handle_resolved`](Self::handle_resolved); after 5 s without, the look-up has failed.
+    #[must_use]
+    pub fn poll_lookup(&mut self) -> Option<Lookup> {
+        if self.stage == Stage::Closed { None } else { self.lookups.poll() }
+    }
+
+    /// The name to look up.
+    #[must_use]
+    pub fn lookup_host(&self, lookup: Lookup) -> &str {
+        let node = self.config.bootstrap.get(Lookups::index(lookup));
+        node.and_then(|node| node.name()).unwrap_or_default()
+    }
+
+    /// The result of a look-up, `None` if there is no such name (or no IPv4 address for it).
+    /// One that was not asked for is ignored.
+    pub fn handle_resolved(&mut self, now: Instant, lookup: Lookup, ip: Option<Ipv4Addr>) {
+        let now = self.enter(now);
+        if self.lookups.resolved(now, lookup, ip) {
+            self.after_lookup();
+        }
+    }
+
+    /// Every way in begins here: time never goes back, and sleep is noticed before anything else.
+    fn enter(&mut self, now: Instant) -> Instant {
+        let overslept = self
+            .poll_timeout()
+            .is_some_and(|deadline| now.saturating_since(deadline) > SLEEP);
+        self.now = self.now.max(now);
+        if overslept {
+            self.wake_up();
+        }
+        self.now
+    }
+
+    fn emit(&mut self, event: Event) {
+        self.stats.drops.events += u64::from(self.events.push(event));
+        // Notes about replies that were taken without waiting for the note.
+        let notes = 2 * crate::events::EVENTS_MAX + 2 * self.inflight.users();
+        if self.events.len() > notes + 2 * self.queries.notes() {
+            let (inflight, queries) = (&self.inflight, &self.queries);
+            self.events.retain(|event| match event {
+                Event::Response(id) => inflight.has_result(*id),
+                Event::Reply(id) | Event::Finished(id) => queries.has(*id),
+                _ => true,
+            });
+        }
+    }
+
+    /// The socket that requests leave by: by the server's once the node knows that it is reachable.
+    #[must_use]
+    pub fn request_via(&self) -> Via {
+        if self.firewalled { Via::Client } else { Via::Server }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("stage", &self.stage)
+            .field("ephemeral", &self.ephemeral)
+            .field("firewalled", &self.firewalled)
+            .field("table", &self.table.len())
+            .field("in_flight", &self.inflight.live())
+            .finish_non_exhaustive()
+    }
+}

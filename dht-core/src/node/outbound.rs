@@ -1,0 +1,336 @@
+//! Datagrams that go out: bytes come into being here, when the embedder asks for them.
+
+use core::net::SocketAddrV4;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Node, Stage};
+use crate::addr::is_local;
+use crate::config::DATAGRAM_MAX;
+use crate::event::Event;
+use crate::id::Id;
+use crate::inflight::{Flight, Purpose};
+use crate::lanes::{Out, URGENCIES, Urgency};
+use crate::message::{Nodes, RequestId, Transmit, Via};
+use crate::error::RequestError;
+use crate::time::Instant;
+use crate::wire::{self, CloserNodes, Token};
+
+/// How long a try may take, unless time-outs are adaptive.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// A network that swallows everything may fill this part of the window: one in two places.
+const SHARE: u32 = 2;
+
+impl Node {
+    /// The next datagram to send by any socket, written to `buf`. Poll until `None` after any
+    /// other call, when the sockets can take one: closer nodes and tokens are those of this
+    /// moment, and the time-out of a request runs from here. Whether `None` comes early, because
+    /// the window is full, shows in [`poll_timeout`](Self::poll_timeout).
+    #[must_use]
+    pub fn poll_transmit(
+        &mut self,
+        now: Instant,
+        buf: &mut [u8; DATAGRAM_MAX],
+    ) -> Option<Transmit> {
+        self.transmit(now, None, buf)
+    }
+
+    /// The next datagram to send by `via`, for embedders that wait for each socket apart.
+    #[must_use]
+    pub fn poll_transmit_via(
+        &mut self,
+        now: Instant,
+        via: Via,
+        buf: &mut [u8; DATAGRAM_MAX],
+    ) -> Option<Transmit> {
+        self.transmit(now, Some(via), buf)
+    }
+
+    fn transmit(
+        &mut self,
+        now: Instant,
+        only: Option<Via>,
+        buf: &mut [u8; DATAGRAM_MAX],
+    ) -> Option<Transmit> {
+        let now = self.enter(now);
+        // What was answered before the end is still flushed after it.
+        if !matches!(self.stage, Stage::Running | Stage::Closed) {
+            return None;
+        }
+        while let Some(out) = self.lanes.pop_out(only) {
+            if let Some(transmit) = self.encode_out(out, buf) {
+                return Some(transmit);
+            }
+        }
+        self.window.advance(now);
+        while let Some(id) = self.next_request(only) {
+            if let Some(transmit) = self.send_request(id, buf) {
+                return Some(transmit);
+            }
+        }
+        None
+    }
+
+    /// The most urgent request that may leave now.
+    fn next_request(&mut self, only: Option<Via>) -> Option<RequestId> {
+        let share = (self.config.max_window / SHARE).max(1);
+        for urgency in URGENCIES {
+            let full = match urgency {
+                Urgency::Force => false,
+                Urgency::Class(class) => self.window.full_for(class),
+            };
+            while let Some(id) = (!full).then(|| self.lanes.pop(urgency, only)).flatten() {
+                let Some(flight) = self.inflight.get(id) else { continue };
+                let to = *flight.call.to.ip();
+                if urgency == Urgency::Force || self.shares.admits(to, share, id) {
+                    return Some(id);
+                }
+            }
+        }
+        None
+    }
+
+    fn encode_out(&mut self, out: Out, buf: &mut [u8; DATAGRAM_MAX]) -> Option<Transmit> {
+        let (via, to, len) = match out {
+            Out::Verify(_, id) => return self.send_request(id, buf),
+            Out::Reply { to, via, tid, closer_to, token, error, value } => {
+                let token = token.then(|| self.tokens.make(self.now, *to.ip()));
+                let own = self.own_id(via);
+                let head = wire::Response {
+                    tid,
+                    to,
+                    id: own.as_ref().map(Id::as_bytes),
+                    token: token.as_ref(),
+                    closer_nodes: None,
+                    error,
+                    value: value.as_deref(),
+                };
+                (via, to, self.encode_reply(head, closer_to, buf)?)
+            }
+            Out::Relay { to, via, tid, internal, command, target, value } => {
+                let own = self.own_id(via);
+                let request = wire::Request {
+                    tid,
+                    to,
+                    id: own.as_ref().map(Id::as_bytes),
+                    token: None,
+                    internal,
+                    command,
+                    target: target.as_ref().map(Id::as_bytes),
+                    value: value.as_deref(),
+                };
+                (via, to, request.encode(buf).ok()?)
+            }
+        };
+        Some(Transmit { via, to, ttl: None, len })
+    }
+
+    /// Adds as many closer nodes as there is room for.
+    fn encode_reply(
+        &self,
+        mut reply: wire::Response<'_>,
+        closer_to: Option<Id>,
+        buf: &mut [u8; DATAGRAM_MAX],
+    ) -> Option<usize> {
+        let mut bytes = heapless::Vec::<[u8; 6], { wire::CLOSER_NODES_MAX }>::new();
+        if let Some(target) = closer_to {
+            let mut nodes = Nodes::new();
+            self.table.closest(&target, &mut nodes);
+            // One byte for their number, six for each.
+            let room = self.config.max_datagram.saturating_sub(reply.encoded_len() + 1) / 6;
+            bytes.extend(nodes.iter().take(room).map(|addr| wire::addr_bytes(*addr)));
+        }
+        if !bytes.is_empty() {
+            reply.closer_nodes = Some(CloserNodes::new(&bytes));
+        }
+        reply.encode(buf).ok()
+    }
+
+    fn send_request(&mut self, id: RequestId, buf: &mut [u8; DATAGRAM_MAX]) -> Option<Transmit> {
+        let via = self.inflight.get(id)?.call.via;
+        let own = self.own_id(via);
+        let with_id = self.inflight.with_id(id, own.is_some());
+        let own = own.filter(|_| with_id);
+        self.inflight.renew_tid(self.now, id, &mut self.rng);
+        let flight = self.inflight.get(id)?;
+        let call = &flight.call;
+        let request = wire::Request {
+            tid: flight.tid,
+            to: call.to,
+            id: own.as_ref().map(Id::as_bytes),
+            token: call.token.as_ref(),
+            internal: call.internal,
+            command: call.command,
+            target: call.target.as_ref().map(Id::as_bytes),
+            value: call.value.as_deref(),
+        };
+        let len = request.encode(buf).ok()?;
+        let transmit = Transmit { via, to: call.to, ttl: call.ttl, len };
+        let (attempt, delay, verifies) =
+            (u32::from(flight.sent) + 1, call.delay, call.purpose == Purpose::Verify);
+        let timeout = match &mut self.rtts {
+            Some(rtts) if delay.is_zero() && !verifies => {
+                rtts.timeout(self.now, transmit.to, attempt, &mut self.rng)
+            }
+            _ => delay + TIMEOUT,
+        };
+        if !verifies {
+            self.window.sent();
+            self.shares.taken(*transmit.to.ip());
+        }
+        self.inflight.sent(self.now, id, self.now + timeout);
+        Some(transmit)
+    }
+
+    /// A try has not been answered in time.
+    pub(super) fn on_overdue(&mut self, id: RequestId) {
+        let Some(flight) = self.inflight.get(id) else { return };
+        let (sent, retries) = (flight.sent, flight.call.retries);
+        let (to, purpose) = (flight.call.to, flight.call.purpose);
+        if purpose != Purpose::Verify {
+            self.unshare(to);
+        }
+        if sent > retries {
+            self.fail(id, RequestError::Timeout);
+        } else {
+            self.stats.requests.retries += 1;
+            self.enqueue(id, false);
+        }
+        if let Purpose::Visit { query, node } = purpose {
+            self.on_visit_missed(query, node);
+        }
+    }
+
+    /// Puts a request into its lane, `first` or last.
+    pub(super) fn enqueue(&mut self, id: RequestId, first: bool) {
+        let Some(flight) = self.inflight.get(id) else { return };
+        let call = &flight.call;
+        let urgency = if call.force { Urgency::Force } else { Urgency::Class(call.class) };
+        self.lanes.push(urgency, call.via, id, first);
+        if self.lanes.requests() > 64 + 2 * self.inflight.live() {
+            let inflight = &self.inflight;
+            self.lanes.retain(|id| inflight.get(id).is_some());
+        }
+    }
+
+    /// Ends a request without an answer, and lets what it was for go on.
+    pub(super) fn fail(&mut self, id: RequestId, error: RequestError) {
+        let Some(flight) = self.inflight.get(id) else { return };
+        let purpose = flight.call.purpose;
+        if purpose != Purpose::Verify {
+            let requests = &mut self.stats.requests;
+            requests.active -= 1;
+            match error {
+                RequestError::Timeout => requests.timeouts += 1,
+                RequestError::Destroyed | RequestError::Suspended => requests.cancelled += 1,
+            }
+            if flight.sent > 0 {
+                self.window.freed();
+            }
+        }
+        let flight = match purpose {
+            Purpose::User => {
+                let flight = self.inflight.complete(self.now, id, Err(error));
+                self.emit(Event::Response(id));
+                flight
+            }
+            _ => self.inflight.end(self.now, id, false),
+        };
+        let to = flight.as_ref().map(|flight| flight.call.to);
+        self.after_end(flight);
+        if let Some(to) = to {
+            self.on_failed(to, purpose, error);
+        }
+        self.pump_stalled();
+    }
+
+    /// Forgets a request; nothing follows.
+    pub(super) fn forget(&mut self, id: RequestId) {
+        let Some(flight) = self.inflight.end(self.now, id, false) else { return };
+        if flight.call.purpose != Purpose::Verify {
+            self.stats.requests.active -= 1;
+            self.stats.requests.cancelled += 1;
+            if flight.sent > 0 {
+                self.window.freed();
+            }
+        }
+        self.after_end(Some(flight));
+    }
+
+    fn on_failed(&mut self, to: SocketAddrV4, purpose: Purpose, error: RequestError) {
+        let timed_out = error == RequestError::Timeout;
+        match purpose {
+            Purpose::User => {}
+            Purpose::Visit { query, node } => {
+                if timed_out {
+                    self.evict(to);
+                }
+                self.on_visit_failed(query, node, timed_out);
+            }
+            Purpose::Commit { query, .. } => self.on_commit_failed(query, error),
+            Purpose::Check { seen, hinted } => self.on_check_failed(to, seen, hinted, timed_out),
+            Purpose::Swap { seen, newcomer } => self.on_swap_failed(to, seen, newcomer, timed_out),
+            Purpose::Verify => self.on_verify_ended(false),
+            Purpose::Hint { .. } => {
+                if timed_out {
+                    self.evict(to);
+                }
+            }
+            Purpose::QuickNat => {}
+            Purpose::Probe => self.on_probe_failed(),
+        }
+    }
+
+    /// A request has ended: what it held is free for others.
+    pub(super) fn after_end(&mut self, flight: Option<Flight>) {
+        let Some(flight) = flight else { return };
+        if flight.deadline.is_some() && flight.call.purpose != Purpose::Verify {
+            self.unshare(flight.call.to);
+        }
+    }
+
+    fn unshare(&mut self, to: SocketAddrV4) {
+        // Those that have ended meanwhile make room for the next.
+        while let Some(id) = self.shares.freed(*to.ip()) {
+            if self.inflight.get(id).is_some() {
+                self.enqueue(id, true);
+                break;
+            }
+        }
+    }
+
+    /// The id that goes with what leaves by `via`: only a persistent node's, only by the server socket.
+    fn own_id(&self, via: Via) -> Option<Id> {
+        (!self.ephemeral && via == Via::Server).then(|| self.table.own())
+    }
+
+    /// The longest value that a request can carry, given its other parts.
+    pub(super) fn check_size(&self, len: usize, value: Option<&Bytes>) -> Result<(), usize> {
+        let value = value.map_or(0, Bytes::len);
+        if len <= self.config.max_datagram {
+            return Ok(());
+        }
+        // The length in front of a value that fills a datagram takes three bytes.
+        let others = len.saturating_sub(value + wire::varint_len(value as u64));
+        Err(self.config.max_datagram.saturating_sub(others + 3))
+    }
+
+    /// Whether an address of the user's can be sent to at all.
+    pub(super) fn is_sendable(addr: SocketAddrV4) -> bool {
+        addr.port() != 0 && !addr.ip().is_unspecified()
+    }
+
+    /// A token of ours for `to`; in tests and in sizes any will do.
+    pub(super) const ANY_TOKEN: Token = [0; 32];
+
+    /// Whether an address that a node has named may be visited.
+    pub(super) fn is_learnable(&self, addr: SocketAddrV4, from: SocketAddrV4) -> bool {
+        let own = self.nat.host().is_some_and(|host| addr == SocketAddrV4::new(host, self.nat.port()));
+        let bound = self.binding.is_some_and(|b| addr == b.client || addr == b.server);
+        crate::addr::learnable(addr, *from.ip())
+            && !own
+            && !(bound && is_local(*addr.ip()))
+            && self.config.filter.as_ref().is_none_or(|filter| filter.allows(addr))
+    }
+}

@@ -1,0 +1,312 @@
+//! The walk of a query towards its target, apart from any I/O: which node to ask next,
+//! what to make of an answer or of silence, and when nothing better can come.
+//!
+//! It sends nothing and knows no time: the node asks for the [`next`](Walk::next) visit
+//! and tells what became of it. Mirrors `lib/query.js`, but asks the nearest unvisited
+//! candidate first, visits each address once, and bounds all that others can make it remember.
+
+mod closest;
+mod seen;
+
+use alloc::collections::BinaryHeap;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::net::SocketAddrV4;
+
+use crate::id::Id;
+use crate::message::{Peer, Reply};
+use crate::table::K;
+use closest::Closest;
+use seen::{Seen, State};
+
+/// How many addresses a query remembers.
+pub(crate) const SEEN_MAX: usize = 4096;
+/// How many nodes a query asks.
+const VISITS_MAX: u32 = 200;
+/// How many mentions of a node by another are remembered, for down hints.
+const MENTIONS_MAX: usize = 4096;
+/// What a query that begins at nodes of the user's, 20 or more, has under way after
+/// its first batch, to give the closest a chance before going broad.
+const CAUTIOUS: u16 = 3;
+/// With fewer successes than this it falls back on the routing table.
+const SUCCESSES_MIN: u32 = 5;
+
+/// How a walk is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) target: Id,
+    /// Requests under way at once, those aside that have missed a try.
+    pub(crate) concurrency: u16,
+    /// Wait for everyone's last try.
+    pub(crate) thorough: bool,
+    /// Visit nobody but who is given at the start.
+    pub(crate) only_given: bool,
+    /// Any number; makes collisions among remembered addresses unpredictable.
+    pub(crate) salt: u32,
+}
+
+/// What became of an address that somebody named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// It is closer than the closest known so far; it is visited if it was not yet.
+    Closer,
+    /// It is known to be down.
+    Down,
+    /// It would not be among the closest.
+    Farther,
+}
+
+/// A visit under way.
+#[derive(Clone, Copy, Debug)]
+struct Visit {
+    node: u16,
+    /// Tries that nobody answered.
+    missed: u8,
+}
+
+/// The walk.
+#[derive(Clone, Debug)]
+pub(crate) struct Walk {
+    plan: Plan,
+    seen: Seen,
+    /// Candidates not visited yet, by distance.
+    frontier: BinaryHeap<Reverse<(u64, u16)>>,
+    visits: Vec<Visit>,
+    closest: Closest,
+    /// Who named whom: (named, by).
+    mentions: Vec<(u16, u16)>,
+    asked: u32,
+    successes: u32,
+    errors: u32,
+    timed_out: u32,
+    /// Whether the routing table has been used as a source.
+    from_table: bool,
+    cautious: bool,
+}
+
+impl Walk {
+    pub(crate) fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            seen: Seen::new(plan.salt),
+            frontier: BinaryHeap::new(),
+            visits: Vec::new(),
+            closest: Closest::new(plan.target),
+            mentions: Vec::new(),
+            asked: 0,
+            successes: 0,
+            errors: 0,
+            timed_out: 0,
+            from_table: false,
+            cautious: false,
+        }
+    }
+
+    /// Offers an address of the user's, of the table or of a bootstrap node.
+    pub(crate) fn offer(&mut self, addr: SocketAddrV4) -> Offer {
+        self.offer_named(addr, None)
+    }
+
+    /// Offers an address that the node of a visit has named. After the first that is
+    /// [`Offer::Farther`] the rest of its reply is not worth reading.
+    pub(crate) fn offer_from(&mut self, addr: SocketAddrV4, by: u16) -> Offer {
+        if self.plan.only_given { Offer::Farther } else { self.offer_named(addr, Some(by)) }
+    }
+
+    fn offer_named(&mut self, addr: SocketAddrV4, by: Option<u16>) -> Offer {
+        if let Some((node, distance, state)) = self.seen.get(addr) {
+            match state {
+                State::Down if by.is_some() => return Offer::Down,
+                State::Pending | State::Asked => self.mention(node, by),
+                State::Done | State::Down => {}
+            }
+            return if self.closest.would_take(distance) { Offer::Closer } else { Offer::Farther };
+        }
+        let distance = Id::of(addr).prefix() ^ self.plan.target.prefix();
+        if !self.closest.would_take(distance) {
+            return Offer::Farther;
+        }
+        if let Some(node) = self.seen.insert(addr, distance) {
+            self.frontier.push(Reverse((distance, node)));
+            self.mention(node, by);
+        }
+        Offer::Closer
+    }
+
+    fn mention(&mut self, node: u16, by: Option<u16>) {
+        if let Some(by) = by.filter(|_| self.mentions.len() < MENTIONS_MAX) {
+            self.mentions.push((node, by));
+        }
+    }
+
+    /// How many candidates wait for a visit.
+    pub(crate) fn pending(&self) -> usize {
+        self.frontier.len()
+    }
+
+    /// Notes that the routing table is among the sources now.
+    pub(crate) fn uses_table(&mut self) {
+        self.from_table = true;
+    }
+
+    /// Whether to try again from the routing table, rather than to end as poorly as this.
+    pub(crate) fn wants_table(&self) -> bool {
+        !self.from_table && self.successes < SUCCESSES_MIN && !self.plan.only_given
+    }
+
+    /// Changes how many requests may be under way.
+    pub(crate) fn set_concurrency(&mut self, concurrency: u16) {
+        self.plan.concurrency = concurrency;
+    }
+
+    /// Visits under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.visits.len()
+    }
+
+    /// The next node to ask, if there is a place for one more: its number and address.
+    pub(crate) fn next(&mut self) -> Option<(u16, SocketAddrV4)> {
+        let slow = self.visits.iter().filter(|visit| visit.missed > 0).count();
+        let places = if self.cautious { CAUTIOUS } else { self.plan.concurrency };
+        if self.visits.len() - slow >= usize::from(places) || self.asked >= VISITS_MAX {
+            return None;
+        }
+        let Reverse((distance, node)) = self.frontier.pop()?;
+        if !self.closest.would_take(distance) {
+            // Nor would any of the others: this was the nearest.
+            self.frontier.clear();
+            return None;
+        }
+        self.asked += 1;
+        self.visits.push(Visit { node, missed: 0 });
+        self.seen.set(node, State::Asked);
+        Some((node, self.seen.addr(node)?))
+    }
+
+    /// Tells that a batch of visits has begun.
+    pub(crate) fn begun(&mut self) {
+        if !self.from_table && self.successes == 0 && self.errors == 0 {
+            self.cautious = true;
+        }
+    }
+
+    /// Puts a visit back that could not be made after all.
+    pub(crate) fn put_back(&mut self, node: u16) {
+        self.end_visit(node);
+        self.asked = self.asked.saturating_sub(1);
+        self.seen.set(node, State::Pending);
+        if let Some(distance) = self.seen.distance(node) {
+            self.frontier.push(Reverse((distance, node)));
+        }
+    }
+
+    /// A node has answered.
+    pub(crate) fn answered(&mut self, node: u16, reply: &Reply) {
+        self.end_visit(node);
+        self.seen.set(node, State::Done);
+        if reply.error == 0 {
+            self.successes += 1;
+            self.closest.insert(reply);
+        } else {
+            self.errors += 1;
+        }
+        self.consider_caution();
+    }
+
+    /// A try was not answered in time; another follows.
+    pub(crate) fn missed(&mut self, node: u16) {
+        if let Some(visit) = self.visits.iter_mut().find(|visit| visit.node == node) {
+            visit.missed = visit.missed.saturating_add(1);
+        }
+    }
+
+    /// A visit has failed. If nobody was there (`timed_out`), those who named the node may be told.
+    pub(crate) fn failed(&mut self, node: u16, timed_out: bool) {
+        self.end_visit(node);
+        self.errors += 1;
+        if timed_out {
+            self.timed_out += 1;
+            self.seen.set(node, State::Down);
+        } else {
+            self.seen.set(node, State::Done);
+        }
+        self.consider_caution();
+    }
+
+    /// Those who have named a node.
+    pub(crate) fn named_by(&self, node: u16) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        let by = self.mentions.iter().filter(move |(named, _)| *named == node);
+        by.filter_map(|(_, by)| self.seen.addr(*by))
+    }
+
+    /// The address of a node that was visited.
+    pub(crate) fn addr(&self, node: u16) -> Option<SocketAddrV4> {
+        self.seen.addr(node)
+    }
+
+    /// Whether nothing better can come, or not soon. While `more_sources` are being
+    /// looked up, fewer than 20 are not enough.
+    pub(crate) fn is_done(&self, more_sources: bool) -> bool {
+        let full = self.closest.len() >= K;
+        let candidates = match self.frontier.peek() {
+            Some(Reverse((distance, _))) => self.closest.would_take(*distance),
+            None => more_sources && !full,
+        };
+        if candidates && self.asked < VISITS_MAX {
+            return false;
+        }
+        // The reference waits for every last try, unless it has 20 and all are late once.
+        // With fewer than 20 a dead node would thus cost six seconds; it costs two here.
+        // One that could not get among the closest any more is not waited for at all.
+        let patience = if full { 1 } else { 2 };
+        self.visits.iter().all(|visit| {
+            if self.plan.thorough {
+                return full && visit.missed > 0;
+            }
+            let late = visit.missed >= patience;
+            late || !self.seen.distance(visit.node).is_some_and(|d| self.closest.would_take(d))
+        })
+    }
+
+    /// The replies of the closest so far.
+    pub(crate) fn closest(&self) -> &[Reply] {
+        self.closest.replies()
+    }
+
+    /// Takes the replies of the closest.
+    pub(crate) fn take_closest(&mut self) -> Vec<Reply> {
+        self.closest.take()
+    }
+
+    /// Who the closest so far are.
+    pub(crate) fn closest_peers(&self) -> Vec<Peer> {
+        self.closest().iter().map(|reply| reply.from).collect()
+    }
+
+    /// Whether any candidate is left that would be worth a visit.
+    pub(crate) fn has_candidates(&self) -> bool {
+        self.frontier.peek().is_some_and(|Reverse((d, _))| self.closest.would_take(*d))
+    }
+
+    /// (asked, successes, errors, timed out)
+    pub(crate) fn tally(&self) -> (u32, u32, u32, u32) {
+        (self.asked, self.successes, self.errors, self.timed_out)
+    }
+
+    /// How many visits under way have missed a try.
+    pub(crate) fn overdue(&self) -> u32 {
+        self.visits.iter().map(|visit| u32::from(visit.missed > 0)).sum()
+    }
+
+    fn end_visit(&mut self, node: u16) {
+        if let Some(at) = self.visits.iter().position(|visit| visit.node == node) {
+            self.visits.swap_remove(at);
+        }
+    }
+
+    fn consider_caution(&mut self) {
+        if self.successes + self.errors >= u32::from(self.plan.concurrency) {
+            self.cautious = false;
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! The addresses that a query has come across, each once, with what became of it.
+
+use alloc::vec::Vec;
+use core::net::SocketAddrV4;
+
+use super::SEEN_MAX;
+use crate::index::Index;
+use crate::wire::addr_bytes;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Waits for a visit.
+    Pending,
+    /// A visit is under way.
+    Asked,
+    /// Has answered, or the visit was cancelled.
+    Done,
+    /// Has not answered.
+    Down,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    distance: u64,
+    addr: SocketAddrV4,
+    state: State,
+}
+
+const _: () = assert!(size_of::<Node>() == 16);
+
+#[derive(Clone, Debug)]
+pub(super) struct Seen {
+    nodes: Vec<Node>,
+    index: Index,
+    salt: u32,
+}
+
+impl Seen {
+    pub(super) fn new(salt: u32) -> Self {
+        Self { nodes: Vec::new(), index: Index::default(), salt }
+    }
+
+    /// A node's number, distance and state.
+    pub(super) fn get(&self, addr: SocketAddrV4) -> Option<(u16, u64, State)> {
+        let is_it = |node| self.node(node).is_some_and(|node| node.addr == addr);
+        let number = self.index.get(hash(addr, self.salt), is_it)?;
+        let node = self.node(number)?;
+        Some((u16::try_from(number).ok()?, node.distance, node.state))
+    }
+
+    /// Adds one that is not there yet: its number, or `None` if 4,096 are.
+    pub(super) fn insert(&mut self, addr: SocketAddrV4, distance: u64) -> Option<u16> {
+        if self.nodes.len() >= SEEN_MAX {
+            return None;
+        }
+        let number = u16::try_from(self.nodes.len()).ok()?;
+        self.nodes.push(Node { distance, addr, state: State::Pending });
+        let (nodes, salt) = (&self.nodes, self.salt);
+        self.index.insert(u32::from(number), |node| {
+            nodes.get(node as usize).map_or(0, |node| hash(node.addr, salt))
+        });
+        Some(number)
+    }
+
+    pub(super) fn addr(&self, node: u16) -> Option<SocketAddrV4> {
+        self.node(u32::from(node)).map(|node| node.addr)
+    }
+
+    pub(super) fn distance(&self, node: u16) -> Option<u64> {
+        self.node(u32::from(node)).map(|node| node.distance)
+    }
+
+    pub(super) fn set(&mut self, node: u16, state: State) {
+        if let Some(node) = self.nodes.get_mut(usize::from(node)) {
+            node.state = state;
+        }
+    }
+
+    fn node(&self, number: u32) -> Option<&Node> {
+        self.nodes.get(number as usize)
+    }
+}
+
+/// Salted and mixed (the finalizer of MurmurHash3), so that nobody can choose addresses
+/// that collide.
+fn hash(addr: SocketAddrV4, salt: u32) -> u32 {
+    let [a, b, c, d, e, f] = addr_bytes(addr);
+    let mut h = u64::from_le_bytes([a, b, c, d, e, f, 0, 0]) ^ u64::from(salt) << 32;
+    h ^= h >> 33;
+    h = h.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    h ^= h >> 33;
+    h = h.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    (h ^ h >> 33) as u32
+}

@@ -1,0 +1,169 @@
+//! The schedule of periodic work, in ticks of five seconds: what is due, not how it is done.
+//! Mirrors the counters of `index.js`; the numbers are the reference's.
+
+use core::net::Ipv4Addr;
+use core::time::Duration;
+
+use alloc::vec::Vec;
+
+use crate::addr::is_local;
+use crate::rng::Rng;
+use crate::time::Instant;
+
+/// The length of a tick.
+pub(crate) const TICK: Duration = Duration::from_secs(5);
+/// Ticks after which a node that saw nothing bad happen may become persistent: 20 minutes.
+const STABLE: u32 = 240;
+/// The same after that failed, or after a sleep: an hour.
+const MORE_STABLE: u32 = 3 * STABLE;
+/// Ticks without a query until the table is refreshed: 5 minutes.
+const REFRESH: u32 = 60;
+/// Heard of less than this many ticks ago, a node is recent: 1 minute.
+pub(crate) const RECENT: u32 = 12;
+/// In the table for more than this many ticks, a node is old: 30 minutes.
+pub(crate) const OLD: u32 = 360;
+/// Nodes checked because of down hints at once; keep-alive pings have a budget of their own,
+/// else hints could starve them.
+const HINT_CHECKS_MAX: u8 = 10;
+/// Hints taken from one host per tick, unless it is local.
+const HINTS_PER_HOST_MAX: u8 = 5;
+/// Hosts whose hints are counted per tick; hints of others are ignored after that.
+const HINTERS_MAX: usize = 64;
+/// Nodes of full buckets that are pinged at once because a newcomer wants their place.
+pub(crate) const SWAPS_MAX: u8 = 3;
+
+/// What a tick brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    /// Ping those not heard of for longest.
+    pub(crate) keep_alive: bool,
+    /// Refresh the table.
+    pub(crate) refresh: bool,
+    /// Refresh it if it is small.
+    pub(crate) refresh_if_small: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Upkeep {
+    next: Instant,
+    tick: u32,
+    refresh: u32,
+    stable: u32,
+    /// Whether the node decides by itself to become persistent.
+    pub(crate) adaptive: bool,
+    /// The host for which that was tried last.
+    checked_host: Option<Ipv4Addr>,
+    /// Down hints sent in this tick.
+    pub(crate) hints_sent: u32,
+    hinters: Vec<(Ipv4Addr, u8)>,
+    pub(crate) hint_checks: u8,
+    pub(crate) swaps: u8,
+}
+
+impl Upkeep {
+    /// Ticks begin at a random number, so that nodes started together don't act in step.
+    pub(crate) fn new(rng: &mut Rng, adaptive: bool) -> Self {
+        Self {
+            next: Instant::MAX,
+            tick: 51 + rng.below(50),
+            refresh: 31 + rng.below(30),
+            stable: if adaptive { STABLE } else { 0 },
+            adaptive,
+            checked_host: None,
+            hints_sent: 0,
+            hinters: Vec::new(),
+            hint_checks: 0,
+            swaps: 0,
+        }
+    }
+
+    pub(crate) fn tick(&self) -> u32 {
+        self.tick
+    }
+
+    pub(crate) fn next_tick(&self) -> Instant {
+        self.next
+    }
+
+    /// The next tick comes five seconds after `now`.
+    pub(crate) fn start(&mut self, now: Instant) {
+        self.next = now + TICK;
+    }
+
+    /// A tick passes; its moment is the one that was planned.
+    pub(crate) fn pass(&mut self) {
+        self.tick += 1;
+        self.next += TICK;
+    }
+
+    /// What the current tick brings, once the node has bootstrapped.
+    pub(crate) fn due(&mut self) -> Due {
+        self.refresh = self.refresh.saturating_sub(1);
+        Due {
+            keep_alive: self.tick & 7 == 0,
+            refresh: self.refresh == 0,
+            refresh_if_small: self.tick & 63 == 0,
+        }
+    }
+
+    /// Renews what is allowed per tick.
+    pub(crate) fn reset_budgets(&mut self) {
+        self.hints_sent = 0;
+        self.hinters = Vec::new();
+    }
+
+    /// The machine has slept: everything looks old, two ticks later the oldest are pinged,
+    /// and the next tick refreshes.
+    pub(crate) fn wake_up(&mut self, now: Instant) {
+        self.tick += 2 * OLD;
+        self.tick += 8 - (self.tick & 7) - 2;
+        self.stable = MORE_STABLE;
+        self.refresh = 1;
+        self.checked_host = None;
+        self.next = now + TICK;
+    }
+
+    /// A query has begun: a refresh can wait.
+    pub(crate) fn queried(&mut self) {
+        self.refresh = REFRESH;
+    }
+
+    /// Whether it is time to see if the node can become persistent.
+    pub(crate) fn is_stable(&mut self, host: Option<Ipv4Addr>) -> bool {
+        self.stable = self.stable.saturating_sub(1);
+        if self.stable > 0 {
+            return false;
+        }
+        if self.checked_host == host {
+            // The same network as before: it would give the same answer.
+            self.stable = MORE_STABLE;
+            return false;
+        }
+        true
+    }
+
+    /// That is being tried now, with this host.
+    pub(crate) fn checking(&mut self, host: Option<Ipv4Addr>) {
+        self.stable = MORE_STABLE;
+        self.checked_host = host;
+    }
+
+    /// Whether a hint from `from` may cause a check.
+    pub(crate) fn admits_hint(&mut self, from: Ipv4Addr) -> bool {
+        if self.hint_checks >= HINT_CHECKS_MAX {
+            return false;
+        }
+        if is_local(from) {
+            return true;
+        }
+        if let Some((_, count)) = self.hinters.iter_mut().find(|(host, _)| *host == from) {
+            *count = count.saturating_add(1);
+            return *count <= HINTS_PER_HOST_MAX;
+        }
+        let room = self.hinters.len() < HINTERS_MAX;
+        if room {
+            self.hinters.push((from, 1));
+        }
+        room
+    }
+}
