@@ -1,8 +1,8 @@
-//! A second decoder to hold the real one against. It takes one byte at a time off a
-//! queue, copies everything, and follows the tables of the protocol line by line; speed
-//! and memory are no concern.
+//! A second decoder to hold the real one against. It takes one byte at a time,
+//! copies everything, and follows the tables of the protocol line by line.
 
-use std::collections::VecDeque;
+use std::net::SocketAddrV4;
+use std::slice;
 
 use dht_core::wire::{self, DecodeError, Message};
 
@@ -11,17 +11,20 @@ use dht_core::wire::{self, DecodeError, Message};
 struct Naive {
     is_request: bool,
     tid: u16,
-    to: String,
+    to: Address,
     id: Option<Vec<u8>>,
     token: Option<Vec<u8>>,
     internal: Option<bool>,
     command: Option<u64>,
     target: Option<Vec<u8>>,
     /// How many were announced, and those of them that are to be read.
-    closer_nodes: Option<(usize, Vec<String>)>,
+    closer_nodes: Option<(usize, Vec<Address>)>,
     error: Option<u64>,
     value: Option<Vec<u8>>,
 }
+
+/// The octets as one number, and the port.
+type Address = (u128, u128);
 
 /// Panics unless both decoders make the same of `data`.
 pub(crate) fn assert_agrees(data: &[u8]) {
@@ -30,7 +33,7 @@ pub(crate) fn assert_agrees(data: &[u8]) {
 }
 
 fn read(data: &[u8]) -> Result<Naive, DecodeError> {
-    let mut tape = Tape(data.iter().copied().collect());
+    let mut tape = Tape(data.iter());
     if data.len() < 2 || data[0] % 16 != 3 || data[0] / 16 > 1 {
         return Err(DecodeError::NotOurs);
     }
@@ -88,7 +91,7 @@ fn flatten(message: &Message<'_>) -> Naive {
         Message::Request(m) => Naive {
             is_request: true,
             tid: m.tid,
-            to: m.to.to_string(),
+            to: address(m.to),
             id: m.id.map(|key| key.to_vec()),
             token: m.token.map(|key| key.to_vec()),
             internal: Some(m.internal),
@@ -101,14 +104,14 @@ fn flatten(message: &Message<'_>) -> Naive {
         Message::Response(m) => Naive {
             is_request: false,
             tid: m.tid,
-            to: m.to.to_string(),
+            to: address(m.to),
             id: m.id.map(|key| key.to_vec()),
             token: m.token.map(|key| key.to_vec()),
             internal: None,
             command: None,
             target: None,
             closer_nodes: m.closer_nodes.map(|nodes| {
-                let read = nodes.iter().map(|addr| addr.to_string()).collect();
+                let read = nodes.iter().map(address).collect();
                 (nodes.len(), read)
             }),
             error: Some(m.error),
@@ -117,21 +120,29 @@ fn flatten(message: &Message<'_>) -> Naive {
     }
 }
 
-struct Tape(VecDeque<u8>);
+fn address(addr: SocketAddrV4) -> Address {
+    (u32::from(*addr.ip()).into(), addr.port().into())
+}
 
-impl Tape {
+struct Tape<'a>(slice::Iter<'a, u8>);
+
+impl Tape<'_> {
     fn take(&mut self, count: u64) -> Result<Vec<u8>, DecodeError> {
         let mut taken = vec![];
         while (taken.len() as u64) < count {
-            taken.push(self.0.pop_front().ok_or(DecodeError::Truncated)?);
+            taken.push(*self.0.next().ok_or(DecodeError::Truncated)?);
         }
         Ok(taken)
     }
 
     /// Of `width` bytes, the least significant first.
-    fn number(&mut self, width: u64) -> Result<u128, DecodeError> {
-        let bytes = self.take(width)?;
-        Ok(bytes.iter().rev().fold(0, |n, &b| n * 256 + u128::from(b)))
+    fn number(&mut self, width: u32) -> Result<u128, DecodeError> {
+        let mut n = 0;
+        for place in 0..width {
+            let byte = *self.0.next().ok_or(DecodeError::Truncated)?;
+            n += u128::from(byte) * 256u128.pow(place);
+        }
+        Ok(n)
     }
 
     fn varint(&mut self) -> Result<u64, DecodeError> {
@@ -147,8 +158,11 @@ impl Tape {
         Ok(n as u64)
     }
 
-    fn address(&mut self) -> Result<String, DecodeError> {
-        let octets = self.take(4)?.iter().map(u8::to_string).collect::<Vec<_>>();
-        Ok(format!("{}:{}", octets.join("."), self.number(2)?))
+    fn address(&mut self) -> Result<Address, DecodeError> {
+        let mut host = 0;
+        for _ in 0..4 {
+            host = host * 256 + self.number(1)?;
+        }
+        Ok((host, self.number(2)?))
     }
 }
