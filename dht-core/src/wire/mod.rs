@@ -1,5 +1,76 @@
-//! Messages as bytes.
-use core::net::SocketAddrV4;
+//! Messages as bytes, and bytes as messages.
+//!
+//! A datagram is one byte of version and type, flags that say which fields follow,
+//! and the fields. [`decode`] borrows from the datagram and [`Request::encode`] and
+//! [`Response::encode`] write into the caller's buffer: nothing here allocates,
+//! recurses or panics, whatever the bytes. Mirrors the codecs of `lib/io.js` and
+//! `lib/peer.js`.
+//!
+//! What a message *means* is not decided here: that an id belongs to its sender, that
+//! a token is ours, that an address can be sent to. Whoever asks must check.
+//!
+//! Read as the reference reads: numbers in a longer form than they need, unknown flags
+//! and bytes after the last field are no error.
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+mod closer_nodes;
+mod cursor;
+mod error;
+mod head;
+mod redact;
+mod request;
+mod response;
+mod varint;
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+pub use closer_nodes::{CloserNodes, CloserNodesIter};
+pub use error::{DecodeError, EncodeError};
+pub use request::Request;
+pub use response::Response;
+
+use cursor::Reader;
+
+/// The version of the protocol: the low four bits of every message's first byte.
+pub const VERSION: u8 = 0b11;
+
+/// The greatest number that a message can carry: what JavaScript counts exactly.
+pub const VARINT_MAX: u64 = (1 << 53) - 1;
+
+/// How many closer nodes are read from a response, and written into one. Nobody needs
+/// more: it is the size of a bucket.
+pub const CLOSER_NODES_MAX: usize = 20;
+
+/// A round-trip token: proof that its bearer can receive at an address. Compare tokens
+/// in constant time, not with `==`.
+pub type Token = [u8; 32];
+
+/// A message, borrowing from the datagram that it was read from, or from what it is to
+/// be written from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Somebody asks.
+    Request(Request<'a>),
+    /// Somebody answers.
+    Response(Response<'a>),
+}
+
+/// Reads the message in `data`, one whole datagram.
+///
+/// The work is bounded by the number of fields: closer nodes are skipped over here, and
+/// parsed as [`CloserNodes::iter`] is asked for them.
+///
+/// # Errors
+///
+/// [`DecodeError::NotOurs`] if this isn't the protocol at all, as happens on a shared
+/// socket. Every other error is a message of ours that is broken.
+pub fn decode(data: &[u8]) -> Result<Message<'_>, DecodeError> {
+    match *data {
+        [REQUEST, _, ..] => Request::decode(&mut body(data)).map(Message::Request),
+        [RESPONSE, _, ..] => Response::decode(&mut body(data)).map(Message::Response),
+        _ => Err(DecodeError::NotOurs),
+    }
+}
 
 /// An address as the wire has it: four octets, then the port, little-endian.
 #[must_use]
@@ -8,3 +79,25 @@ pub fn addr_bytes(addr: SocketAddrV4) -> [u8; 6] {
     let [lo, hi] = addr.port().to_le_bytes();
     [a, b, c, d, lo, hi]
 }
+
+/// The address in six bytes from the wire. Every six bytes are one, also such that
+/// nobody can send to.
+#[must_use]
+pub fn addr_from_bytes([a, b, c, d, lo, hi]: [u8; 6]) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), u16::from_le_bytes([lo, hi]))
+}
+
+/// Everything after the first byte.
+fn body(data: &[u8]) -> Reader<'_> {
+    Reader::new(data.get(1..).unwrap_or_default())
+}
+
+/// First byte of a request.
+const REQUEST: u8 = VERSION;
+/// First byte of a response.
+const RESPONSE: u8 = 1 << 4 | VERSION;
+
+/// Bytes of an address.
+const ADDR_LEN: usize = 6;
+/// Bytes of an id, a token or a target.
+const KEY_LEN: usize = 32;

@@ -1,0 +1,114 @@
+//! The list of addresses in a response, kept as bytes until somebody looks.
+
+use core::fmt;
+use core::iter::FusedIterator;
+use core::net::SocketAddrV4;
+
+use super::cursor::{Reader, Writer};
+use super::{ADDR_LEN, CLOSER_NODES_MAX, DecodeError, EncodeError, addr_from_bytes, varint};
+
+/// Addresses that a response carries.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct CloserNodes<'a> {
+    /// Whole addresses, one after the other.
+    bytes: &'a [u8],
+}
+
+impl<'a> CloserNodes<'a> {
+    /// The first [`CLOSER_NODES_MAX`] of `nodes`, each as
+    /// [`addr_bytes`](super::addr_bytes) has it.
+    #[must_use]
+    pub fn new(nodes: &'a [[u8; ADDR_LEN]]) -> Self {
+        let bytes = nodes.as_flattened();
+        Self {
+            bytes: bytes.get(..READ_MAX).unwrap_or(bytes),
+        }
+    }
+
+    /// How many there are. From a datagram that is what its sender put there, up to
+    /// thousands: more than [`iter`](Self::iter) gives.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len() / ADDR_LEN
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// The first [`CLOSER_NODES_MAX`], in the order of the sender, who may have put any
+    /// address there.
+    #[must_use]
+    pub fn iter(&self) -> CloserNodesIter<'a> {
+        CloserNodesIter {
+            rest: self.bytes.get(..READ_MAX).unwrap_or(self.bytes),
+        }
+    }
+
+    /// All of them must be there, also those that nobody will read: a cut datagram is
+    /// dropped as the reference drops it.
+    pub(super) fn decode(from: &mut Reader<'a>) -> Result<Self, DecodeError> {
+        let count = varint::read(from)?;
+        if count > COUNT_MAX {
+            return Err(DecodeError::TooManyNodes);
+        }
+        let bytes = from.bytes(count * ADDR_LEN as u64)?;
+        Ok(Self { bytes })
+    }
+
+    pub(super) fn encoded_len(&self) -> usize {
+        varint::len(self.len() as u64) + self.bytes.len()
+    }
+
+    pub(super) fn encode(&self, to: &mut Writer<'_>) -> Result<(), EncodeError> {
+        varint::write(to, self.len() as u64)?;
+        to.put(self.bytes)
+    }
+}
+
+impl<'a> IntoIterator for CloserNodes<'a> {
+    type Item = SocketAddrV4;
+    type IntoIter = CloserNodesIter<'a>;
+
+    fn into_iter(self) -> CloserNodesIter<'a> {
+        self.iter()
+    }
+}
+
+impl fmt::Debug for CloserNodes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// The addresses of [`CloserNodes`].
+#[derive(Clone, Debug)]
+pub struct CloserNodesIter<'a> {
+    rest: &'a [u8],
+}
+
+impl Iterator for CloserNodesIter<'_> {
+    type Item = SocketAddrV4;
+
+    fn next(&mut self) -> Option<SocketAddrV4> {
+        let (node, rest) = self.rest.split_first_chunk()?;
+        self.rest = rest;
+        Some(addr_from_bytes(*node))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.rest.len() / ADDR_LEN;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for CloserNodesIter<'_> {}
+impl FusedIterator for CloserNodesIter<'_> {}
+
+/// The reference drops a response that announces more. No UDP datagram holds so many, but
+/// the error is another one than that of a cut datagram.
+const COUNT_MAX: u64 = 0x10_0000;
+/// How many bytes are ever looked at.
+const READ_MAX: usize = CLOSER_NODES_MAX * ADDR_LEN;

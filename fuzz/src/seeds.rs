@@ -1,0 +1,114 @@
+//! The inputs that a fuzzer starts from: one for each kind of message, and one for each
+//! edge. `examples/write_seeds.rs` puts them into the corpus.
+
+/// An input for a target.
+#[derive(Debug)]
+pub struct Seed {
+    /// Name of the target.
+    pub target: &'static str,
+    /// What it is an example of.
+    pub name: &'static str,
+    /// The input.
+    pub bytes: Vec<u8>,
+}
+
+impl Seed {
+    /// Its file name in the target's corpus.
+    pub fn file(&self) -> String {
+        format!("{}.bin", self.name)
+    }
+}
+
+/// All seeds of all targets.
+pub fn all() -> Vec<Seed> {
+    let decode = DECODE.iter().map(|row| ("decode", row));
+    let roundtrip = ROUNDTRIP.iter().map(|row| ("roundtrip", row));
+    decode
+        .chain(roundtrip)
+        .map(|(target, (name, text))| Seed {
+            target,
+            name,
+            bytes: bytes(text),
+        })
+        .collect()
+}
+
+/// Datagrams. See [`bytes`] for the notation.
+const DECODE: &[(&str, &str)] = &[
+    // The commands of the protocol, and one of an application.
+    ("request-ping", "03 04 HEAD 00"),
+    ("request-ping-with-id", "03 05 HEAD KEY 00"),
+    ("request-ping-nat", "03 16 HEAD KEY 01 02 3930"),
+    ("request-find-node", "03 0c HEAD 02 KEY"),
+    ("request-down-hint", "03 1e HEAD KEY 03 KEY 06 NODE"),
+    ("request-delayed-ping", "03 14 HEAD 04 04 e8030000"),
+    ("request-user", "03 1b HEAD KEY KEY 10 KEY 03 616263"),
+    ("response-empty", "13 00 HEAD"),
+    ("response-find-node", "13 07 HEAD KEY KEY 14 NODE*20"),
+    ("response-error", "13 0a HEAD KEY 02"),
+    ("response-value", "13 13 HEAD KEY KEY 03 616263"),
+    ("response-all", "13 1f HEAD KEY KEY 02 NODE*2 01 01 aa"),
+    // Odd, but taken.
+    ("flags-wide", "03 fd0400 HEAD 02"),
+    ("flags-unknown", "03 ff0400000001001f00 HEAD 02"),
+    ("bytes-after-the-end", "03 04 HEAD 02 ffff"),
+    ("command-wide", "03 04 HEAD fe02000000"),
+    ("command-greatest", "03 00 HEAD ffffffffffffff1f00"),
+    ("value-empty", "03 10 HEAD 10 00"),
+    ("value-length-wide", "13 10 HEAD ff0100000000000000 aa"),
+    ("nodes-none", "13 04 HEAD 00"),
+    ("nodes-more-than-read", "13 14 HEAD 15 NODE*21 01 aa"),
+    ("nodes-count-in-three-bytes", "13 04 HEAD fdff00 NODE*255"),
+    ("error-zero", "13 08 HEAD 00"),
+    // Dropped.
+    ("not-ours", "02 04 HEAD 02"),
+    ("one-byte", "03"),
+    ("flags-too-large", "03 ff0400000000002000 HEAD 02"),
+    ("command-missing", "03 04 HEAD"),
+    ("command-too-large", "03 00 HEAD ff0000000000002000"),
+    ("target-cut", "03 08 HEAD 02 00*31"),
+    ("value-cut", "03 10 HEAD 02 02 aa"),
+    ("value-beyond-32-bits", "13 10 HEAD ff0100000001000000 aa"),
+    ("value-of-everything", "13 10 HEAD ffffffffffffffffff"),
+    ("nodes-cut-where-not-read", "13 04 HEAD 15 NODE*20 00*5"),
+    ("nodes-greatest-count", "13 04 HEAD fe00001000 NODE"),
+    ("nodes-too-many", "13 04 HEAD fe01001000 NODE"),
+];
+
+/// Switches, head, keys, number, count of nodes, nodes, value.
+const ROUNDTRIP: &[(&str, &str)] = &[
+    ("empty", ""),
+    ("request", "20 HEAD KEY 0000000000000000"),
+    ("request-all", "3e HEAD KEY 1000000000000000 00 616263"),
+    ("request-value-empty", "10 HEAD KEY 1000000000000000 00"),
+    ("request-greatest", "00 HEAD KEY ffffffffffff1f00"),
+    ("request-refused", "00 HEAD KEY 0000000000002000"),
+    ("response", "01 HEAD KEY 0000000000000000"),
+    ("response-nodes", "0f HEAD KEY 0000000000000000 14 NODE*20"),
+    (
+        "response-too-many",
+        "0b HEAD KEY fd00000000000000 15 NODE*21",
+    ),
+    ("response-refused", "01 HEAD KEY ffffffffffffffff"),
+    ("response-value", "15 HEAD KEY ffff000000000000 00 00*253"),
+];
+
+/// Hexadecimal with names for what returns; `X*n` is n times X.
+fn bytes(text: &str) -> Vec<u8> {
+    text.split_whitespace().flat_map(word).collect()
+}
+
+fn word(word: &str) -> Vec<u8> {
+    let (word, times) = word.split_once('*').unwrap_or((word, "1"));
+    let once = match word {
+        // tid, address
+        "HEAD" => vec![1, 2, 127, 0, 0, 1, 80, 0],
+        "KEY" => (0..32).collect(),
+        "NODE" => vec![10, 0, 0, 9, 0x39, 0x30],
+        hex => (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal"))
+            .collect(),
+    };
+    once.repeat(times.parse().expect("a number of times"))
+}
