@@ -185,9 +185,8 @@ mod tests {
 
     use super::*;
 
-    /// Feeds ticks of (responses, timeouts) to a health with a full window of idle ticks;
-    /// the status after each: `+` online, `~` degraded, `-` offline, capital-like `!` before
-    /// it where it was told.
+    /// The status after each of these ticks of (responses, timeouts), which follow a window of
+    /// idle ones: `+` online, `~` degraded, `-` offline, with `!` before it where it was told.
     fn statuses(ticks: &[(u64, u64)]) -> String {
         let mut health = Health::new();
         for _ in 0..WINDOW {
