@@ -26,6 +26,7 @@ pub(crate) const ROTATE: Duration = Duration::from_micros(ROTATE_MICROS);
 const ROTATE_MICROS: u64 = 7_500_000;
 
 /// Makes and checks tokens.
+#[derive(Clone)]
 pub(crate) struct Tokens {
     rng: Rng,
     newer: Keyed<32>,
