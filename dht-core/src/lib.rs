@@ -6,21 +6,44 @@ extern crate alloc;
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+mod addr;
+mod command;
 mod config;
+mod congestion;
+mod delayed;
 mod error;
 mod event;
+mod events;
+mod firewall;
+mod health;
 mod id;
+mod index;
+mod inflight;
+mod keyed;
+mod lanes;
+mod lookup;
 mod message;
+mod nat;
+mod node;
+mod query;
+mod rng;
 mod stats;
+mod table;
 mod time;
+mod timeouts;
+mod token;
+mod upkeep;
 pub mod wire;
 
 pub use config::{BootstrapNode, Config, DATAGRAM_MAX, NodeFilter};
 pub use error::{ConfigError, QueryError, RequestError, SendError};
 pub use event::Event;
 pub use id::{Distance, Id};
+pub use lookup::Lookup;
 pub use message::*;
+pub use node::{HealthInfo, Node};
 pub use stats::*;
+pub use table::K;
 pub use time::Instant;
 
 /// Error codes that the protocol itself defines. Applications use 16 and above.

@@ -1,0 +1,142 @@
+//! Which addresses that others tell us of are worth believing.
+//!
+//! A stranger can name any address as a node. What cannot be one, or can only
+//! be one in a network that the stranger is not part of, is never contacted or
+//! stored. Addresses that the user gives are not judged here.
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+/// Whether `ip` is loopback, private, link-local or behind a carrier's NAT
+/// (100.64/10): it means nothing, or someone else, to hosts elsewhere.
+pub(crate) fn is_local(ip: Ipv4Addr) -> bool {
+    ip.is_loopback()
+        || ip.is_private()
+        || ip.is_link_local()
+        || matches!(ip.octets(), [100, 64..=127, ..])
+}
+
+/// Whether a node at `addr` can exist and the host `from` can know of it.
+///
+/// Never port 0, 0/8 ("this network"), or 224/3 (multicast, reserved,
+/// broadcast); local addresses only from a sender that has one itself.
+pub(crate) fn learnable(addr: SocketAddrV4, from: Ipv4Addr) -> bool {
+    addr.port() != 0
+        && matches!(addr.ip().octets(), [1..=223, ..])
+        && (!is_local(*addr.ip()) || is_local(from))
+}
+
+/// The first 24 bits of `ip`: what one holder of addresses usually has at least.
+pub(crate) fn prefix24(ip: Ipv4Addr) -> u32 {
+    ip.to_bits() >> 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PUBLIC: Ipv4Addr = Ipv4Addr::new(88, 99, 3, 86);
+    const PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+    /// Per range: one below its first address, its first, its last, one above.
+    const LOCAL: [[&str; 4]; 6] = [
+        ["9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0"],
+        [
+            "100.63.255.255",
+            "100.64.0.0",
+            "100.127.255.255",
+            "100.128.0.0",
+        ],
+        [
+            "126.255.255.255",
+            "127.0.0.0",
+            "127.255.255.255",
+            "128.0.0.0",
+        ],
+        [
+            "169.253.255.255",
+            "169.254.0.0",
+            "169.254.255.255",
+            "169.255.0.0",
+        ],
+        [
+            "172.15.255.255",
+            "172.16.0.0",
+            "172.31.255.255",
+            "172.32.0.0",
+        ],
+        [
+            "192.167.255.255",
+            "192.168.0.0",
+            "192.168.255.255",
+            "192.169.0.0",
+        ],
+    ];
+
+    fn ip(text: &str) -> Ipv4Addr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn local_ranges_end_where_they_should() {
+        for [below, first, last, above] in LOCAL {
+            assert!(
+                is_local(ip(first)) && is_local(ip(last)),
+                "{first} to {last}"
+            );
+            assert!(
+                !is_local(ip(below)) && !is_local(ip(above)),
+                "around {first}"
+            );
+        }
+        for outside in ["0.0.0.0", "1.1.1.1", "255.255.255.255"] {
+            assert!(!is_local(ip(outside)), "{outside}");
+        }
+    }
+
+    #[test]
+    fn local_addresses_are_learned_from_local_senders_only() {
+        for range in LOCAL {
+            for (addr, local) in range.into_iter().zip([false, true, true, false]) {
+                let addr = SocketAddrV4::new(ip(addr), 1);
+                assert!(learnable(addr, PRIVATE), "{addr} from a private sender");
+                assert_eq!(
+                    learnable(addr, PUBLIC),
+                    !local,
+                    "{addr} from a public sender"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn impossible_addresses_are_never_learned() {
+        for (addr, possible) in [
+            ("0.0.0.0:1", false),
+            ("0.255.255.255:1", false),
+            ("1.0.0.0:1", true),
+            ("223.255.255.255:1", true),
+            ("224.0.0.0:1", false),
+            ("239.255.255.250:1900", false),
+            ("240.0.0.0:1", false),
+            ("255.255.255.255:65535", false),
+            ("8.8.8.8:0", false),
+            ("8.8.8.8:1", true),
+            ("8.8.8.8:65535", true),
+        ] {
+            for from in [PUBLIC, PRIVATE] {
+                let known: SocketAddrV4 = addr.parse().unwrap();
+                assert_eq!(learnable(known, from), possible, "{addr} from {from}");
+            }
+        }
+        let local = SocketAddrV4::new(PRIVATE, 0);
+        assert!(!learnable(local, PRIVATE), "port 0 is none even at home");
+    }
+
+    #[test]
+    fn prefix_drops_the_last_octet() {
+        assert_eq!(prefix24(ip("1.2.3.0")), 0x01_02_03);
+        assert_eq!(prefix24(ip("1.2.3.255")), 0x01_02_03);
+        assert_ne!(prefix24(ip("1.2.4.0")), 0x01_02_03);
+        assert_eq!(prefix24(ip("255.255.255.255")), 0xff_ff_ff);
+    }
+}
