@@ -7,8 +7,10 @@ extern crate alloc;
 extern crate std;
 
 mod id;
+mod table;
 mod time;
 pub mod wire;
 
 pub use id::{Distance, Id};
+pub use table::{COARSE_REACH, COARSE_UNIT, Insert, K, NodeInfo, PINGED_REACH, Slot, Table};
 pub use time::Instant;
