@@ -8,6 +8,7 @@ use core::mem;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::K;
+use super::sort::sort;
 use crate::id::{Distance, Id};
 
 /// What the table remembers of a node. Ages as in [`super::ages`].
@@ -164,16 +165,17 @@ impl Bucket {
         // One integer per entry, distance above position: such a slice sorts fast.
         // What the position displaces of the distance is a tie like any other.
         let prefix = target.prefix();
-        let mut keys = heapless::Vec::<u64, K>::new();
-        for (position, entry) in self.iter() {
-            let distance = (entry.prefix ^ prefix) >> POSITION_BITS;
-            let _ = keys.push(distance << POSITION_BITS | position as u64);
+        let mut keys = [u64::MAX; K];
+        for (position, key) in keys.iter_mut().enumerate() {
+            if let Some(entry) = self.get(position) {
+                let distance = (entry.prefix ^ prefix) >> POSITION_BITS;
+                *key = distance << POSITION_BITS | position as u64;
+            }
         }
-        keys.sort_unstable();
-        if keys
-            .windows(2)
-            .any(|pair| (pair[0] ^ pair[1]) >> POSITION_BITS == 0)
-        {
+        sort(&mut keys, self.len());
+        let keys = keys.get(..self.len()).unwrap_or(&keys);
+        let tie = |pair: &[u64]| (pair[0] ^ pair[1]) >> POSITION_BITS == 0;
+        if keys.windows(2).fold(false, |ties, pair| ties | tie(pair)) {
             return self.closest_by_whole_ids(target, id_of, out);
         }
         for key in keys {

@@ -15,6 +15,7 @@
 
 mod ages;
 mod bucket;
+mod sort;
 
 #[cfg(test)]
 mod tests;
