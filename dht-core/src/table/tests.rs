@@ -286,7 +286,7 @@ fn check_coarse(ago: u32, age: u32) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn agrees_with_the_model(
