@@ -1,0 +1,496 @@
+//! The routing table: which nodes are known, and when each was last in contact.
+//!
+//! A data structure without opinions. Whom to ping, admit or evict, and when, is
+//! the node's business; here stands what it needs to decide. Mirrors
+//! `kademlia-routing-table` and `time-ordered-set`, which the JavaScript keeps
+//! side by side, in one.
+//!
+//! Nodes are filed in 256 buckets, by the number of leading bits that their ids
+//! share with the own id, at most [`K`] in each; and they form one list by the
+//! time of contact. An index into the table is bucket and position in one number
+//! (`bucket * K + position`), and a node keeps its own until it is removed.
+//!
+//! Ids are hashes of addresses, so of an id only the first eight bytes are kept,
+//! and the rest is computed again in the rare case that these are not enough.
+
+mod ages;
+mod bucket;
+mod sort;
+
+#[cfg(test)]
+mod tests;
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::iter;
+use core::net::SocketAddrV4;
+
+pub use self::ages::{COARSE_REACH, COARSE_UNIT, PINGED_REACH};
+use self::ages::{Epochs, Shift};
+use self::bucket::{Bucket, Entry};
+use crate::id::Id;
+
+/// How many nodes a bucket holds, and how many a list of the closest has: 20.
+pub const K: usize = 20;
+
+/// One for each number of leading bits that two different ids can share.
+const BUCKETS: usize = 256;
+
+/// No index.
+const NONE: u16 = u16::MAX;
+const _: () = assert!(BUCKETS * K < NONE as usize);
+
+/// The nodes that a node knows: at most 5,120, in practice 20 for each doubling
+/// of the network.
+///
+/// Where an [`Id`] is asked for along with an address, it has to be the
+/// [`Id::of`] that address; it is not computed again. Ticks are meant to go
+/// forward; one before earlier ticks is kept as it is if the ages still reach
+/// back so far.
+#[derive(Clone)]
+pub struct Table {
+    own: Id,
+    /// [`Id::of`], but for tests, which can't wait for prefixes to collide.
+    id_of: fn(SocketAddrV4) -> Id,
+    /// Ends with the deepest bucket in use.
+    buckets: Vec<Bucket>,
+    len: usize,
+    /// The ends of the list by contact.
+    oldest: u16,
+    latest: u16,
+    epochs: Epochs,
+}
+
+/// A node's place in a [`Table`].
+///
+/// It stays valid until that node is removed or the table is rebased, whatever
+/// happens to others. After that it is stale, which does no harm: it carries the
+/// node's address, so it never stands for another node, reads as `None`, and
+/// changes nothing. Should the same node come back to the same place, it is
+/// valid again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Slot {
+    index: u16,
+    addr: SocketAddrV4,
+}
+
+impl Slot {
+    /// The address of the node that this is, or was, the place of.
+    #[must_use]
+    pub const fn addr(self) -> SocketAddrV4 {
+        self.addr
+    }
+}
+
+/// What became of a node that was to be inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Insert {
+    /// It is new.
+    Added(Slot),
+    /// It was there before; nothing changed.
+    Present(Slot),
+    /// Its bucket has no room.
+    Full,
+    /// Its id is the table's own.
+    Own,
+}
+
+/// A node, as the table remembers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeInfo {
+    /// Where it is reached.
+    pub addr: SocketAddrV4,
+    /// The tick of the last contact or attempt. Exact for [`PINGED_REACH`]
+    /// ticks; what is older may look younger, down to that.
+    pub pinged: u32,
+    /// The tick when it was inserted, rounded up to whole [`COARSE_UNIT`]s, so it
+    /// may lie up to three ticks ahead. Kept for [`COARSE_REACH`] ticks; what is
+    /// older may look younger, down to that.
+    pub added: u32,
+    /// The tick when its view of our address was last taken, as coarse as `added`.
+    pub sampled: Option<u32>,
+    /// How often it was heard from. It wraps: only differences count.
+    pub seen: u8,
+    /// Whether someone said that it is down.
+    pub hinted: bool,
+    /// How many answers without an id came from it in a row; at most 127.
+    pub silent_answers: u8,
+}
+
+impl NodeInfo {
+    /// Ticks since the last contact or attempt, at `tick`.
+    #[must_use]
+    pub const fn pinged_ago(&self, tick: u32) -> u32 {
+        tick.saturating_sub(self.pinged)
+    }
+
+    /// Ticks since the node was inserted, at `tick`; up to three too few.
+    #[must_use]
+    pub const fn added_ago(&self, tick: u32) -> u32 {
+        tick.saturating_sub(self.added)
+    }
+
+    /// Ticks since the last sample, at `tick`; up to three too few.
+    #[must_use]
+    pub fn sampled_ago(&self, tick: u32) -> Option<u32> {
+        self.sampled.map(|sampled| tick.saturating_sub(sampled))
+    }
+}
+
+impl Table {
+    /// An empty table around `own`. Allocates nothing.
+    #[must_use]
+    pub fn new(own: Id) -> Self {
+        Self::with_ids(own, Id::of)
+    }
+
+    fn with_ids(own: Id, id_of: fn(SocketAddrV4) -> Id) -> Self {
+        Self {
+            own,
+            id_of,
+            buckets: Vec::new(),
+            len: 0,
+            oldest: NONE,
+            latest: NONE,
+            epochs: Epochs::default(),
+        }
+    }
+
+    /// The id that the table is built around.
+    #[must_use]
+    pub fn own(&self) -> Id {
+        self.own
+    }
+
+    /// How many nodes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The place of the node at `addr`. Hashes the address: [`Table::find`] is
+    /// faster for those who have the id.
+    #[must_use]
+    pub fn get(&self, addr: SocketAddrV4) -> Option<Slot> {
+        self.find(&(self.id_of)(addr), addr)
+    }
+
+    /// The place of the node at `addr`, whose id is `id`.
+    #[must_use]
+    pub fn find(&self, id: &Id, addr: SocketAddrV4) -> Option<Slot> {
+        self.bucket_candidates(id).find(|slot| slot.addr == addr)
+    }
+
+    /// Inserts the node at `addr`, whose id is `id`, as the latest in contact:
+    /// added and pinged at `tick`, not sampled, not hinted at, nothing seen. A
+    /// node that is there already is left as it is.
+    pub fn insert(&mut self, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
+        let Some(bucket) = shared_bits(&self.own, id) else {
+            return Insert::Own;
+        };
+        if let Some(slot) = self.find(id, addr) {
+            return Insert::Present(slot);
+        }
+        self.reach(tick);
+        let mut entry = Entry::new(id.prefix(), addr);
+        entry.pinged = self.epochs.pinged(tick);
+        entry.added = self.epochs.coarse(tick);
+        let Some(index) = self.place(bucket, entry) else {
+            return Insert::Full;
+        };
+        self.link(index, self.latest, NONE);
+        Insert::Added(Slot { index, addr })
+    }
+
+    /// Removes a node and returns its address.
+    pub fn remove(&mut self, slot: Slot) -> Option<SocketAddrV4> {
+        self.entry(slot)?;
+        self.unlink(slot.index);
+        let (bucket, position) = split(slot.index);
+        self.buckets.get_mut(bucket)?.remove(position);
+        self.len -= 1;
+        while self.buckets.last().is_some_and(Bucket::is_empty) {
+            self.buckets.pop();
+        }
+        // With some slack, so that a node that comes and goes costs nothing.
+        if self.buckets.capacity() > self.buckets.len() + 8 {
+            self.buckets.shrink_to_fit();
+        }
+        Some(slot.addr)
+    }
+
+    /// What is known of a node.
+    #[must_use]
+    pub fn node(&self, slot: Slot) -> Option<NodeInfo> {
+        let entry = self.entry(slot)?;
+        Some(NodeInfo {
+            addr: slot.addr,
+            pinged: self.epochs.pinged_tick(entry.pinged),
+            added: self.epochs.coarse_tick(entry.added)?,
+            sampled: self.epochs.coarse_tick(entry.sampled),
+            seen: entry.seen,
+            hinted: entry.hinted(),
+            silent_answers: entry.silent_answers(),
+        })
+    }
+
+    /// Notes that a node was heard from at `tick`: it becomes the latest in
+    /// contact, `pinged` is `tick`, and `seen` counts one more.
+    pub fn touch(&mut self, slot: Slot, tick: u32) {
+        self.set_pinged(slot, tick);
+        if let Some(entry) = self.entry_mut(slot) {
+            entry.seen = entry.seen.wrapping_add(1);
+            if self.latest != slot.index {
+                self.unlink(slot.index);
+                self.link(slot.index, self.latest, NONE);
+            }
+        }
+    }
+
+    /// Notes an attempt to reach a node at `tick`. The order of contact stays.
+    pub fn set_pinged(&mut self, slot: Slot, tick: u32) {
+        self.reach(tick);
+        let pinged = self.epochs.pinged(tick);
+        self.change(slot, |entry| entry.pinged = pinged);
+    }
+
+    /// Notes that a node's view of our address was taken at `tick`.
+    pub fn set_sampled(&mut self, slot: Slot, tick: u32) {
+        self.reach(tick);
+        let sampled = self.epochs.coarse(tick);
+        self.change(slot, |entry| entry.sampled = sampled);
+    }
+
+    /// Notes whether someone said that a node is down.
+    pub fn set_hinted(&mut self, slot: Slot, hinted: bool) {
+        self.change(slot, |entry| entry.set_hinted(hinted));
+    }
+
+    /// Notes how many answers without an id came from a node; saturates at 127.
+    pub fn set_silent_answers(&mut self, slot: Slot, count: u8) {
+        self.change(slot, |entry| entry.set_silent_answers(count));
+    }
+
+    /// The node that was in contact the longest ago.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Slot> {
+        self.slot(self.oldest)
+    }
+
+    /// The next node towards the latest.
+    #[must_use]
+    pub fn newer(&self, slot: Slot) -> Option<Slot> {
+        self.slot(self.entry(slot)?.newer)
+    }
+
+    /// The node that was in contact last.
+    #[must_use]
+    pub fn latest(&self) -> Option<Slot> {
+        self.slot(self.latest)
+    }
+
+    /// The next node towards the oldest.
+    #[must_use]
+    pub fn older(&self, slot: Slot) -> Option<Slot> {
+        self.slot(self.entry(slot)?.older)
+    }
+
+    /// The nodes of the bucket that `id` falls in, in no order of meaning: at
+    /// most [`K`], and none for the own id.
+    pub fn bucket_candidates(&self, id: &Id) -> impl Iterator<Item = Slot> + '_ {
+        let bucket = shared_bits(&self.own, id);
+        let found = bucket.and_then(|bucket| Some((bucket, self.buckets.get(bucket)?)));
+        found.into_iter().flat_map(|(number, bucket)| {
+            bucket.iter().map(move |(position, entry)| Slot {
+                index: join(number, position),
+                addr: entry.addr(),
+            })
+        })
+    }
+
+    /// Replaces `out` by the addresses of the [`K`] nodes nearest to `target`,
+    /// nearest first: of all that are known, and in exact order.
+    ///
+    /// The JavaScript takes whole buckets in an order that is only roughly that
+    /// of distance, and misses some of the nearest.
+    pub fn closest(&self, target: &Id, out: &mut heapless::Vec<SocketAddrV4, K>) {
+        out.clear();
+        // The nodes of bucket b agree with the own id before bit b, and not in
+        // it. Where the target too differs from the own id in bit b, they are
+        // nearer to it than all of the deeper buckets are; else farther. So
+        // whole buckets follow one another: the former inwards, then the latter
+        // outwards.
+        let differs = |b: &usize| (self.own.0[b / 8] ^ target.0[b / 8]) << (b % 8) & 0x80 != 0;
+        let buckets = 0..self.buckets.len();
+        let nearer = buckets.clone().filter(differs);
+        let farther = buckets.rev().filter(|b| !differs(b));
+        for bucket in nearer.chain(farther).filter_map(|b| self.buckets.get(b)) {
+            if out.is_full() {
+                break;
+            }
+            bucket.closest(target, self.id_of, out);
+        }
+    }
+
+    /// One of the nodes: each as likely as any other, if `random` is uniform.
+    #[must_use]
+    pub fn random(&self, random: u64) -> Option<Slot> {
+        let mut left = ((u128::from(random) * self.len as u128) >> 64) as usize;
+        for (number, bucket) in self.buckets.iter().enumerate() {
+            if left < bucket.len() {
+                let (position, _) = bucket.iter().nth(left)?;
+                return self.slot(join(number, position));
+            }
+            left -= bucket.len();
+        }
+        None
+    }
+
+    /// Builds the table anew around another own id. What is known of the nodes
+    /// and the order of contact stay; slots have to be asked for again. Where too
+    /// many fall into one bucket, those of the latest contact stay. The addresses
+    /// of the others, and of the one with the new own id, go to `dropped`, latest
+    /// first.
+    pub fn rebase(&mut self, own: Id, mut dropped: impl FnMut(SocketAddrV4)) {
+        let mut rebuilt = Self {
+            epochs: self.epochs,
+            ..Self::with_ids(own, self.id_of)
+        };
+        let mut next = self.latest;
+        while let Some(&entry) = self.at(next) {
+            next = entry.older;
+            let bucket = match (entry.prefix ^ own.prefix()).leading_zeros() {
+                u64::BITS => shared_bits(&own, &(self.id_of)(entry.addr())),
+                shared => Some(shared as usize),
+            };
+            match bucket.and_then(|bucket| rebuilt.place(bucket, entry)) {
+                Some(index) => rebuilt.link(index, NONE, rebuilt.oldest),
+                None => dropped(entry.addr()),
+            }
+        }
+        *self = rebuilt;
+    }
+
+    /// All nodes, the latest contacted first.
+    pub fn iter(&self) -> impl Iterator<Item = (Slot, SocketAddrV4)> + '_ {
+        iter::successors(self.latest(), |&slot| self.older(slot)).map(|slot| (slot, slot.addr))
+    }
+
+    fn at(&self, index: u16) -> Option<&Entry> {
+        let (bucket, position) = split(index);
+        self.buckets.get(bucket)?.get(position)
+    }
+
+    fn at_mut(&mut self, index: u16) -> Option<&mut Entry> {
+        let (bucket, position) = split(index);
+        self.buckets.get_mut(bucket)?.get_mut(position)
+    }
+
+    fn slot(&self, index: u16) -> Option<Slot> {
+        let addr = self.at(index)?.addr();
+        Some(Slot { index, addr })
+    }
+
+    fn entry(&self, slot: Slot) -> Option<&Entry> {
+        self.at(slot.index)
+            .filter(|entry| entry.addr() == slot.addr)
+    }
+
+    fn entry_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
+        self.at_mut(slot.index)
+            .filter(|entry| entry.addr() == slot.addr)
+    }
+
+    fn change(&mut self, slot: Slot, change: impl FnOnce(&mut Entry)) {
+        if let Some(entry) = self.entry_mut(slot) {
+            change(entry);
+        }
+    }
+
+    /// Files an entry, without links. `None` if the bucket is full.
+    fn place(&mut self, bucket: usize, entry: Entry) -> Option<u16> {
+        if bucket >= self.buckets.len() {
+            self.buckets.reserve_exact(bucket + 1 - self.buckets.len());
+            self.buckets.resize_with(bucket + 1, Bucket::default);
+        }
+        let position = self.buckets.get_mut(bucket)?.insert(entry)?;
+        self.len += 1;
+        Some(join(bucket, position))
+    }
+
+    /// Puts an entry between two neighbours of the list by contact.
+    fn link(&mut self, index: u16, older: u16, newer: u16) {
+        if let Some(entry) = self.at_mut(index) {
+            (entry.older, entry.newer) = (older, newer);
+        }
+        match self.at_mut(older) {
+            Some(entry) => entry.newer = index,
+            None => self.oldest = index,
+        }
+        match self.at_mut(newer) {
+            Some(entry) => entry.older = index,
+            None => self.latest = index,
+        }
+    }
+
+    /// Joins the neighbours of an entry in the list by contact.
+    fn unlink(&mut self, index: u16) {
+        let Some(&Entry { older, newer, .. }) = self.at(index) else {
+            return;
+        };
+        match self.at_mut(older) {
+            Some(entry) => entry.newer = newer,
+            None => self.oldest = newer,
+        }
+        match self.at_mut(newer) {
+            Some(entry) => entry.older = older,
+            None => self.latest = older,
+        }
+    }
+
+    /// Makes sure that `tick` can be stored.
+    fn reach(&mut self, tick: u32) {
+        if let Some(shift) = self.epochs.reach(tick) {
+            self.shift(shift);
+        }
+    }
+
+    fn shift(&mut self, shift: Shift) {
+        for entry in self.buckets.iter_mut().flat_map(Bucket::iter_mut) {
+            entry.pinged = shift.pinged(entry.pinged);
+            entry.added = shift.coarse(entry.added);
+            entry.sampled = shift.coarse(entry.sampled);
+        }
+    }
+}
+
+/// Says how much is in it, not whom: addresses are personal data.
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Table")
+            .field("own", &self.own)
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The bucket of `id` in a table around `own`; none if they are equal.
+fn shared_bits(own: &Id, id: &Id) -> Option<usize> {
+    let bits = own.distance(id).shared_bits() as usize;
+    (bits < BUCKETS).then_some(bits)
+}
+
+fn join(bucket: usize, position: usize) -> u16 {
+    (bucket * K + position) as u16
+}
+
+fn split(index: u16) -> (usize, usize) {
+    (usize::from(index) / K, usize::from(index) % K)
+}

@@ -1,0 +1,441 @@
+//! The table against a model of it: a list of nodes that know their whole ids,
+//! with everything done the long way.
+
+use core::net::Ipv4Addr;
+
+use proptest::prelude::*;
+
+use super::*;
+
+type IdOf = fn(SocketAddrV4) -> Id;
+
+/// The sources of ids: the true one, and two that give what no search could find.
+const SOURCES: [IdOf; 3] = [Id::of, tied, deep];
+
+/// Prefixes that are equal, or differ only where a sort key holds a position.
+fn tied(addr: SocketAddrV4) -> Id {
+    let mut id = Id::of(addr);
+    let prefix: u64 = [0, 1, 1 << 63, 1 << 63 | 1][usize::from(id.0[8] % 4)];
+    id.0[..8].copy_from_slice(&prefix.to_be_bytes());
+    id
+}
+
+/// Ids that share up to 28 bytes with one another.
+fn deep(addr: SocketAddrV4) -> Id {
+    let mut id = Id::of(addr);
+    let zeros = usize::from(id.0[31] % 29);
+    id.0[..zeros].fill(0);
+    id
+}
+
+fn addr(n: u16) -> SocketAddrV4 {
+    let [a, b] = n.to_be_bytes();
+    SocketAddrV4::new(Ipv4Addr::new(10, 0, a, b), 1 + n % 3)
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Node {
+    id: Id,
+    slot: Slot,
+    pinged: u32,
+    added: u32,
+    sampled: Option<u32>,
+    seen: u8,
+    hinted: bool,
+    silent_answers: u8,
+}
+
+struct Model {
+    own: Id,
+    /// Oldest contact first.
+    nodes: Vec<Node>,
+}
+
+impl Model {
+    fn bucket(&self, id: &Id) -> u32 {
+        self.own.distance(id).shared_bits()
+    }
+
+    fn bucket_len(&self, bucket: u32) -> usize {
+        self.nodes
+            .iter()
+            .filter(|node| self.bucket(&node.id) == bucket)
+            .count()
+    }
+
+    fn position(&self, slot: Slot) -> Option<usize> {
+        self.nodes.iter().position(|node| node.slot == slot)
+    }
+
+    fn change(&mut self, slot: Slot, change: impl FnOnce(&mut Node)) {
+        if let Some(node) = self.nodes.iter_mut().find(|node| node.slot == slot) {
+            change(node);
+        }
+    }
+
+    fn closest(&self, target: &Id) -> Vec<SocketAddrV4> {
+        let mut nodes = self.nodes.clone();
+        nodes.sort_by_cached_key(|node| node.id.distance(target));
+        nodes.iter().take(K).map(|node| node.slot.addr).collect()
+    }
+
+    /// Keeps the latest that fit and returns the others.
+    fn rebase(&mut self, own: Id) -> Vec<SocketAddrV4> {
+        self.own = own;
+        let mut dropped = Vec::new();
+        for node in core::mem::take(&mut self.nodes).into_iter().rev() {
+            if node.id == own || self.bucket_len(self.bucket(&node.id)) == K {
+                dropped.push(node.slot.addr);
+            } else {
+                self.nodes.insert(0, node);
+            }
+        }
+        dropped
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Insert(u16),
+    // Of all slots that there have ever been, so that many are stale.
+    Remove(prop::sample::Index),
+    Touch(prop::sample::Index),
+    SetPinged(prop::sample::Index),
+    SetSampled(prop::sample::Index),
+    SetHinted(prop::sample::Index, bool),
+    SetSilentAnswers(prop::sample::Index, u8),
+    Wait(u32),
+    Rebase(u16),
+    Closest([u8; 32]),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let index = any::<prop::sample::Index>;
+    prop_oneof![
+        60 => (0..400u16).prop_map(Op::Insert),
+        8 => index().prop_map(Op::Remove),
+        15 => index().prop_map(Op::Touch),
+        3 => index().prop_map(Op::SetPinged),
+        3 => index().prop_map(Op::SetSampled),
+        2 => (index(), any::<bool>()).prop_map(|(i, hinted)| Op::SetHinted(i, hinted)),
+        2 => (index(), any::<u8>()).prop_map(|(i, count)| Op::SetSilentAnswers(i, count)),
+        10 => prop_oneof![0..10u32, 300..1100u32, 30_000..70_000u32].prop_map(Op::Wait),
+        1 => (0..400u16).prop_map(Op::Rebase),
+        5 => any::<[u8; 32]>().prop_map(Op::Closest),
+    ]
+}
+
+fn run(id_of: IdOf, own: u16, ops: Vec<Op>) {
+    let own = id_of(addr(own));
+    let mut table = Table::with_ids(own, id_of);
+    let mut model = Model {
+        own,
+        nodes: Vec::new(),
+    };
+    let mut slots = Vec::new();
+    let mut tick = 51;
+    for op in ops {
+        let pick = |index: prop::sample::Index| (!slots.is_empty()).then(|| *index.get(&slots));
+        match op {
+            Op::Insert(n) => {
+                let id = id_of(addr(n));
+                let known = model.nodes.iter().find(|node| node.slot.addr == addr(n));
+                match (table.insert(&id, addr(n), tick), known) {
+                    (Insert::Own, None) => assert_eq!(id, model.own),
+                    (Insert::Present(slot), Some(node)) => assert_eq!(slot, node.slot),
+                    (Insert::Full, None) => {
+                        assert_eq!(model.bucket_len(model.bucket(&id)), K);
+                    }
+                    (Insert::Added(slot), None) => {
+                        assert_ne!(id, model.own);
+                        slots.push(slot);
+                        model.nodes.push(Node {
+                            id,
+                            slot,
+                            pinged: tick,
+                            added: tick,
+                            sampled: None,
+                            seen: 0,
+                            hinted: false,
+                            silent_answers: 0,
+                        });
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            Op::Remove(index) => {
+                let Some(slot) = pick(index) else { continue };
+                let found = model.position(slot);
+                assert_eq!(table.remove(slot), found.map(|_| slot.addr));
+                found.map(|position| model.nodes.remove(position));
+            }
+            Op::Touch(index) => {
+                let Some(slot) = pick(index) else { continue };
+                table.touch(slot, tick);
+                if let Some(position) = model.position(slot) {
+                    let mut node = model.nodes.remove(position);
+                    (node.pinged, node.seen) = (tick, node.seen.wrapping_add(1));
+                    model.nodes.push(node);
+                }
+            }
+            Op::SetPinged(index) => {
+                let Some(slot) = pick(index) else { continue };
+                table.set_pinged(slot, tick);
+                model.change(slot, |node| node.pinged = tick);
+            }
+            Op::SetSampled(index) => {
+                let Some(slot) = pick(index) else { continue };
+                table.set_sampled(slot, tick);
+                model.change(slot, |node| node.sampled = Some(tick));
+            }
+            Op::SetHinted(index, hinted) => {
+                let Some(slot) = pick(index) else { continue };
+                table.set_hinted(slot, hinted);
+                model.change(slot, |node| node.hinted = hinted);
+            }
+            Op::SetSilentAnswers(index, count) => {
+                let Some(slot) = pick(index) else { continue };
+                table.set_silent_answers(slot, count);
+                let count = count.min(127);
+                model.change(slot, |node| node.silent_answers = count);
+            }
+            Op::Wait(ticks) => tick += ticks,
+            Op::Rebase(n) => {
+                let mut dropped = Vec::new();
+                table.rebase(id_of(addr(n)), |addr| dropped.push(addr));
+                assert_eq!(dropped, model.rebase(id_of(addr(n))));
+                for node in &mut model.nodes {
+                    node.slot = table.find(&node.id, node.slot.addr).unwrap();
+                    slots.push(node.slot);
+                }
+            }
+            Op::Closest(target) => check_closest(&table, &model, target),
+        }
+        check(&table, &model, tick);
+    }
+}
+
+fn check_closest(table: &Table, model: &Model, target: [u8; 32]) {
+    let mut targets = Vec::from([Id(target), model.own]);
+    // Near the own id, at every depth.
+    for bit in (0..256).step_by(1 + usize::from(target[0]) / 8) {
+        let mut id = model.own;
+        id.0[bit / 8] ^= 0x80 >> (bit % 8);
+        targets.push(id);
+    }
+    targets.extend(
+        model
+            .nodes
+            .iter()
+            .step_by(1 + usize::from(target[1]) / 8)
+            .map(|node| node.id),
+    );
+    let mut out = heapless::Vec::new();
+    for target in targets {
+        table.closest(&target, &mut out);
+        assert_eq!(out, *model.closest(&target));
+    }
+}
+
+fn check(table: &Table, model: &Model, tick: u32) {
+    assert_eq!(table.own(), model.own);
+    assert_eq!(table.len(), model.nodes.len());
+    assert_eq!(table.is_empty(), model.nodes.is_empty());
+
+    let slots: Vec<Slot> = model.nodes.iter().map(|node| node.slot).collect();
+    let upwards: Vec<Slot> = iter::successors(table.oldest(), |&slot| table.newer(slot))
+        .take(6_000)
+        .collect();
+    assert_eq!(upwards, slots);
+    let mut downwards: Vec<Slot> = table.iter().take(6_000).map(|(slot, _)| slot).collect();
+    downwards.reverse();
+    assert_eq!(downwards, slots);
+
+    for node in &model.nodes {
+        assert_eq!(table.find(&node.id, node.slot.addr), Some(node.slot));
+        assert_eq!(split(node.slot.index).0 as u32, model.bucket(&node.id));
+        assert_eq!(table.entry(node.slot).unwrap().prefix, node.id.prefix());
+        let info = table.node(node.slot).unwrap();
+        assert_eq!(
+            (info.addr, info.seen, info.hinted, info.silent_answers),
+            (node.slot.addr, node.seen, node.hinted, node.silent_answers)
+        );
+        let age = tick - node.pinged;
+        let pinged_ago = info.pinged_ago(tick);
+        assert!(pinged_ago == age || (PINGED_REACH..age).contains(&pinged_ago));
+        check_coarse(info.added_ago(tick), tick - node.added);
+        assert_eq!(info.sampled.is_some(), node.sampled.is_some());
+        if let (Some(ago), Some(sampled)) = (info.sampled_ago(tick), node.sampled) {
+            check_coarse(ago, tick - sampled);
+        }
+    }
+
+    assert!(table.buckets.len() <= BUCKETS);
+    assert!(table.buckets.last().is_none_or(|bucket| !bucket.is_empty()));
+    assert!(table.buckets.iter().all(|bucket| bucket.len() <= K));
+    let entries: usize = table.buckets.iter().map(Bucket::len).sum();
+    assert_eq!(entries, model.nodes.len());
+}
+
+fn check_coarse(ago: u32, age: u32) {
+    let exact = age.saturating_sub(COARSE_UNIT - 1)..=age;
+    assert!(
+        exact.contains(&ago) || (COARSE_REACH..age).contains(&ago),
+        "{ago} for {age}"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn agrees_with_the_model(
+        source in prop::sample::select(&SOURCES[..]),
+        own in 0..400u16,
+        ops in prop::collection::vec(op(), 1..300),
+    ) {
+        run(source, own, ops);
+    }
+}
+
+/// An id that shares `bits` bits with `own`, and differs by `n` further on.
+fn sharing(own: Id, bits: usize, n: u8) -> Id {
+    let mut id = own;
+    id.0[bits / 8] ^= 0x80 >> (bits % 8);
+    if bits < 200 {
+        id.0[30] = n;
+    }
+    id
+}
+
+/// A table whose buckets hold as many as said.
+fn filled(counts: &[usize]) -> Table {
+    let own = Id([0x5a; 32]);
+    let mut table = Table::new(own);
+    for (bits, &count) in counts.iter().enumerate() {
+        for n in 0..count {
+            let addr = addr((bits * K + n) as u16);
+            assert!(matches!(
+                table.insert(&sharing(own, bits, n as u8), addr, 60),
+                Insert::Added(slot) if slot.addr() == addr
+            ));
+        }
+    }
+    table
+}
+
+fn heap(table: &Table) -> usize {
+    let buckets: usize = table.buckets.iter().map(Bucket::heap).sum();
+    buckets + table.buckets.capacity() * size_of::<Bucket>()
+}
+
+#[test]
+fn every_bucket_takes_twenty_and_no_more() {
+    let mut table = filled(&[K; BUCKETS]);
+    assert_eq!(table.len(), 5120);
+    for bits in 0..BUCKETS {
+        let id = sharing(table.own(), bits, 99);
+        assert_eq!(table.insert(&id, addr(9_000), 60), Insert::Full);
+        assert_eq!(table.bucket_candidates(&id).count(), K);
+    }
+    let own = table.own();
+    assert_eq!(table.insert(&own, addr(9_000), 60), Insert::Own);
+    assert_eq!(table.bucket_candidates(&own).count(), 0);
+    assert_eq!(table.len(), 5120);
+
+    while let Some(slot) = table.oldest() {
+        assert_eq!(table.remove(slot), Some(slot.addr()));
+    }
+    assert!(table.is_empty());
+    assert!(heap(&table) <= 8 * size_of::<Bucket>());
+}
+
+#[test]
+fn memory_follows_what_is_in_it() {
+    let full = |buckets: usize, rest: &[usize]| [&[K].repeat(buckets), rest].concat();
+    // With 330 nodes: one in a network of a million.
+    let mut scattered = full(15, &[10, 8, 6, 3, 1]);
+    scattered.extend([0; 20]);
+    scattered.extend([1, 1]);
+    let cases = [
+        (full(0, &[]), 0),
+        (full(0, &[1]), 128),
+        (full(16, &[10]), 8_500),
+        (full(16, &[5, 3, 1, 1]), 9_000),
+        (full(15, &[15, 9, 4, 1, 1]), 9_000),
+        (scattered, 9_600),
+    ];
+    for (counts, most) in cases {
+        let table = filled(&counts);
+        let bytes = heap(&table);
+        assert!(bytes <= most, "{bytes} bytes for {counts:?}");
+        assert!(bytes + size_of::<Table>() <= 10_000);
+    }
+}
+
+#[test]
+fn random_reaches_each_node_equally_often() {
+    let table = filled(&[K, 0, 7, 1]);
+    let mut hits = std::collections::HashMap::new();
+    let step = u64::MAX / 2800;
+    for n in 0..2800 {
+        let slot = table.random(step * n + step / 2).unwrap();
+        assert!(table.node(slot).is_some());
+        *hits.entry(slot).or_insert(0) += 1;
+    }
+    assert_eq!(hits.len(), 28);
+    assert!(hits.values().all(|&hits| hits == 100), "{hits:?}");
+    assert!(table.random(u64::MAX).is_some());
+    assert_eq!(Table::new(table.own()).random(7), None);
+}
+
+#[test]
+fn a_stale_slot_reads_nothing_and_changes_nothing() {
+    let own = Id::of(addr(0));
+    let mut table = Table::new(own);
+    let id = sharing(own, 3, 0);
+    let Insert::Added(stale) = table.insert(&id, addr(1), 60) else {
+        panic!()
+    };
+    assert_eq!(table.remove(stale), Some(addr(1)));
+    // Another node takes the same place.
+    let Insert::Added(slot) = table.insert(&id, addr(2), 60) else {
+        panic!()
+    };
+    assert_eq!(slot.index, stale.index);
+    let before = table.node(slot);
+
+    table.touch(stale, 61);
+    table.set_pinged(stale, 61);
+    table.set_sampled(stale, 61);
+    table.set_hinted(stale, true);
+    table.set_silent_answers(stale, 3);
+    assert_eq!(table.remove(stale), None);
+    assert_eq!(
+        (table.node(stale), table.newer(stale), table.older(stale)),
+        (None, None, None)
+    );
+    assert_eq!((table.node(slot), table.len()), (before, 1));
+}
+
+#[test]
+fn finds_by_address_alone() {
+    let mut table = Table::new(Id::of(addr(0)));
+    for n in 1..50 {
+        let inserted = table.insert(&Id::of(addr(n)), addr(n), 60);
+        match inserted {
+            Insert::Added(slot) => assert_eq!(table.get(addr(n)), Some(slot)),
+            _ => assert_eq!((inserted, table.get(addr(n))), (Insert::Full, None)),
+        }
+    }
+    assert_eq!(table.get(addr(0)), None);
+}
+
+#[test]
+fn debug_output_names_nobody() {
+    let shown = std::format!("{:?}", filled(&[1]));
+    assert!(
+        shown.contains("len: 1") && !shown.contains("10.0."),
+        "{shown}"
+    );
+}
