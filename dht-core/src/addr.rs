@@ -40,36 +40,11 @@ mod tests {
     /// Per range: one below its first address, its first, its last, one above.
     const LOCAL: [[&str; 4]; 6] = [
         ["9.255.255.255", "10.0.0.0", "10.255.255.255", "11.0.0.0"],
-        [
-            "100.63.255.255",
-            "100.64.0.0",
-            "100.127.255.255",
-            "100.128.0.0",
-        ],
-        [
-            "126.255.255.255",
-            "127.0.0.0",
-            "127.255.255.255",
-            "128.0.0.0",
-        ],
-        [
-            "169.253.255.255",
-            "169.254.0.0",
-            "169.254.255.255",
-            "169.255.0.0",
-        ],
-        [
-            "172.15.255.255",
-            "172.16.0.0",
-            "172.31.255.255",
-            "172.32.0.0",
-        ],
-        [
-            "192.167.255.255",
-            "192.168.0.0",
-            "192.168.255.255",
-            "192.169.0.0",
-        ],
+        ["100.63.255.255", "100.64.0.0", "100.127.255.255", "100.128.0.0"],
+        ["126.255.255.255", "127.0.0.0", "127.255.255.255", "128.0.0.0"],
+        ["169.253.255.255", "169.254.0.0", "169.254.255.255", "169.255.0.0"],
+        ["172.15.255.255", "172.16.0.0", "172.31.255.255", "172.32.0.0"],
+        ["192.167.255.255", "192.168.0.0", "192.168.255.255", "192.169.0.0"],
     ];
 
     fn ip(text: &str) -> Ipv4Addr {
@@ -79,14 +54,8 @@ mod tests {
     #[test]
     fn local_ranges_end_where_they_should() {
         for [below, first, last, above] in LOCAL {
-            assert!(
-                is_local(ip(first)) && is_local(ip(last)),
-                "{first} to {last}"
-            );
-            assert!(
-                !is_local(ip(below)) && !is_local(ip(above)),
-                "around {first}"
-            );
+            assert!(is_local(ip(first)) && is_local(ip(last)), "{first} to {last}");
+            assert!(!is_local(ip(below)) && !is_local(ip(above)), "around {first}");
         }
         for outside in ["0.0.0.0", "1.1.1.1", "255.255.255.255"] {
             assert!(!is_local(ip(outside)), "{outside}");
@@ -99,11 +68,7 @@ mod tests {
             for (addr, local) in range.into_iter().zip([false, true, true, false]) {
                 let addr = SocketAddrV4::new(ip(addr), 1);
                 assert!(learnable(addr, PRIVATE), "{addr} from a private sender");
-                assert_eq!(
-                    learnable(addr, PUBLIC),
-                    !local,
-                    "{addr} from a public sender"
-                );
+                assert_eq!(learnable(addr, PUBLIC), !local, "{addr} from a public sender");
             }
         }
     }

@@ -99,9 +99,7 @@ impl Config {
             _ if port == 0 => return Err(ConfigError::PortRequired),
             "" => return Err(ConfigError::HostRequired),
             "0.0.0.0" | "::" => return Err(ConfigError::InvalidHost),
-            host => host
-                .parse::<Ipv4Addr>()
-                .map_err(|_| ConfigError::HostNotIpv4)?,
+            host => host.parse::<Ipv4Addr>().map_err(|_| ConfigError::HostNotIpv4)?,
         };
         Ok(Self {
             ephemeral: Some(false),
@@ -115,19 +113,10 @@ impl Config {
         let ranges = [
             ("concurrency", (1..=256).contains(&self.concurrency)),
             ("max_window", (1..=16_384).contains(&self.max_window)),
-            (
-                "max_ping_delay",
-                self.max_ping_delay <= Duration::from_secs(3600),
-            ),
-            (
-                "max_datagram",
-                (1000..=DATAGRAM_MAX).contains(&self.max_datagram),
-            ),
+            ("max_ping_delay", self.max_ping_delay <= Duration::from_secs(3600)),
+            ("max_datagram", (1000..=DATAGRAM_MAX).contains(&self.max_datagram)),
             ("max_requests", (1..=60_000).contains(&self.max_requests)),
-            (
-                "max_background_requests",
-                (64..=4096).contains(&self.max_background_requests),
-            ),
+            ("max_background_requests", (64..=4096).contains(&self.max_background_requests)),
             ("max_queries", (8..=4096).contains(&self.max_queries)),
             ("max_replies", (1..=65_536).contains(&self.max_replies)),
             ("bootstrap", self.bootstrap.len() <= 256),
@@ -195,14 +184,8 @@ impl BootstrapNode {
 
     /// The addresses that need no look-up: the host, if it is one, and the suggested one.
     pub(crate) fn addrs(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
-        let fallback = self
-            .host()
-            .split_once('@')
-            .and_then(|(_, host)| host.parse().ok());
-        self.ip
-            .into_iter()
-            .chain(fallback)
-            .map(|ip| SocketAddrV4::new(ip, self.port))
+        let fallback = self.host().split_once('@').and_then(|(_, host)| host.parse().ok());
+        self.ip.into_iter().chain(fallback).map(|ip| SocketAddrV4::new(ip, self.port))
     }
 }
 
@@ -210,12 +193,7 @@ impl From<SocketAddrV4> for BootstrapNode {
     fn from(addr: SocketAddrV4) -> Self {
         let text = alloc::format!("{addr}");
         let colon = text.rfind(':').unwrap_or(text.len());
-        Self {
-            text,
-            colon,
-            ip: Some(*addr.ip()),
-            port: addr.port(),
-        }
+        Self { text, colon, ip: Some(*addr.ip()), port: addr.port() }
     }
 }
 
@@ -226,21 +204,13 @@ impl FromStr for BootstrapNode {
         let (host, port) = text.split_once(':').ok_or(ConfigError::BootstrapFormat)?;
         let port = port.parse().map_err(|_| ConfigError::BootstrapFormat)?;
         let (ip, name) = match host.split_once('@') {
-            Some((ip, name)) => (
-                Some(ip.parse().map_err(|_| ConfigError::BootstrapFormat)?),
-                name,
-            ),
+            Some((ip, name)) => (Some(ip.parse().map_err(|_| ConfigError::BootstrapFormat)?), name),
             None => (host.parse().ok(), host),
         };
         if port == 0 || name.is_empty() {
             return Err(ConfigError::BootstrapFormat);
         }
-        Ok(Self {
-            text: text.into(),
-            colon: host.len(),
-            ip,
-            port,
-        })
+        Ok(Self { text: text.into(), colon: host.len(), ip, port })
     }
 }
 

@@ -49,12 +49,7 @@ impl Window {
     ///
     /// With a `max` of 0 it is always full.
     pub(crate) fn new(max: u32, now: Instant) -> Self {
-        Self {
-            max,
-            slots: [0; SLOTS],
-            current: 0,
-            since: now,
-        }
+        Self { max, slots: [0; SLOTS], current: 0, since: now }
     }
 
     /// Moves on to the slot that `now` is in. What is four slots old is forgotten.
@@ -80,10 +75,7 @@ impl Window {
             // Rounded up: a window of one place is everybody's.
             _ => places - places / RESERVED,
         };
-        let total = self
-            .slots
-            .iter()
-            .fold(0, |sum: u32, &n| sum.saturating_add(n));
+        let total = self.slots.iter().fold(0, |sum: u32, &n| sum.saturating_add(n));
         self.slots[self.current] >= share(self.max) || total >= share(self.max.saturating_mul(2))
     }
 
@@ -156,10 +148,7 @@ mod tests {
         (0..69).for_each(|_| window.sent());
         assert!(CLASSES.iter().all(|&class| !window.full_for(class)));
         window.sent();
-        assert_eq!(
-            CLASSES.map(|class| window.full_for(class)),
-            [false, true, true, true]
-        );
+        assert_eq!(CLASSES.map(|class| window.full_for(class)), [false, true, true, true]);
         (70..80).for_each(|_| window.sent());
         assert!(window.full_for(Class::User));
         window.freed();
@@ -182,11 +171,7 @@ mod tests {
         assert!(!window.full_for(Class::User));
         assert_eq!(window.next_advance(), START + SLOT * 2);
         window.advance(START);
-        assert_eq!(
-            window.next_advance(),
-            START + SLOT * 2,
-            "a step back changes nothing"
-        );
+        assert_eq!(window.next_advance(), START + SLOT * 2, "a step back changes nothing");
     }
 
     #[test]
@@ -197,10 +182,7 @@ mod tests {
         window.freed();
         window.sent();
         window.advance(START + SLOT * 2);
-        assert!(
-            window.full_for(Class::User),
-            "two in all, none of them in this slot"
-        );
+        assert!(window.full_for(Class::User), "two in all, none of them in this slot");
         window.clear();
         assert!(!window.full_for(Class::User));
         assert_eq!(window.next_advance(), START + SLOT * 3);

@@ -41,9 +41,7 @@ impl<V: Copy> Delayed<V> {
     /// An empty queue; it has no memory of its own until something waits.
     pub(crate) const fn new() -> Self {
         const { assert!(size_of::<Pong<V>>() <= 32) };
-        Self {
-            pongs: VecDeque::new(),
-        }
+        Self { pongs: VecDeque::new() }
     }
 
     /// Takes `pong`, or refuses it (`false`) because of a bound.
@@ -82,6 +80,7 @@ impl<V: Copy> Delayed<V> {
     }
 
     /// How many answers wait.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.pongs.len()
     }
@@ -120,15 +119,9 @@ mod tests {
             assert!(delayed.push(pong(PUBLIC, 10, tid)), "whatever the port");
         }
         assert!(!delayed.push(pong(PUBLIC, 10, 9)));
-        assert!(
-            delayed.push(pong(PUBLIC + 1, 10, 9)),
-            "a neighbour has its own"
-        );
+        assert!(delayed.push(pong(PUBLIC + 1, 10, 9)), "a neighbour has its own");
         assert!(delayed.pop_due(Instant::from_millis(10)).is_some());
-        assert!(
-            delayed.push(pong(PUBLIC, 10, 9)),
-            "a place that was used is free again"
-        );
+        assert!(delayed.push(pong(PUBLIC, 10, 9)), "a place that was used is free again");
         assert!(!delayed.push(pong(PUBLIC, 10, 9)));
     }
 
@@ -170,10 +163,7 @@ mod tests {
         assert!(delayed.push(pong(LOCAL, 10, 1)));
         assert_eq!(delayed.next_due(), Some(Instant::from_millis(10)));
         assert_eq!(delayed.pop_due(Instant::from_micros(9_999)), None);
-        assert_eq!(
-            delayed.pop_due(Instant::from_micros(10_000)),
-            Some(pong(LOCAL, 10, 1))
-        );
+        assert_eq!(delayed.pop_due(Instant::from_micros(10_000)), Some(pong(LOCAL, 10, 1)));
         assert_eq!(delayed.pop_due(Instant::MAX), None);
     }
 

@@ -145,11 +145,7 @@ pub enum QueryError {
 impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooFewNodes {
-                asked,
-                answered,
-                timed_out,
-            } => write!(
+            Self::TooFewNodes { asked, answered, timed_out } => write!(
                 f,
                 "Too few nodes responded (asked {asked}, answered {answered}, timed out {timed_out})"
             ),

@@ -65,7 +65,9 @@ impl Events {
         let at = find(&is_about_node)
             .or_else(|| find(&|queued| core::mem::discriminant(queued) == kind))
             .or_else(|| find(&is_bounded));
-        let Some(gone) = at.and_then(|at| self.queue.remove(at)) else { return 0 };
+        let Some(gone) = at.and_then(|at| self.queue.remove(at)) else {
+            return 0;
+        };
         self.bounded -= 1;
         let about_node = u32::from(is_about_node(&gone));
         self.lost = self.lost.saturating_add(about_node);
@@ -95,7 +97,9 @@ mod tests {
     fn beyond_it_the_oldest_about_nodes_give_way_and_are_counted_first() {
         let mut events = Events::default();
         events.push(Event::Listening);
-        (0..257).for_each(|port| drop(events.push(added(port))));
+        for port in 0..257 {
+            events.push(added(port));
+        }
         assert_eq!(events.pop(), Some(Event::Lost(2)));
         assert_eq!(events.pop(), Some(Event::Listening));
         assert_eq!(events.pop(), Some(added(2)));
@@ -116,8 +120,10 @@ mod tests {
     #[test]
     fn notes_of_responses_are_never_dropped() {
         let mut events = Events::default();
-        (0..2000).for_each(|id| drop(events.push(Event::Response(RequestId(id)))));
-        (0..2000).for_each(|port| drop(events.push(added(port))));
+        for n in 0..2000 {
+            events.push(Event::Response(RequestId(u64::from(n))));
+            events.push(added(n));
+        }
         let ids = core::iter::from_fn(|| events.pop());
         assert_eq!(ids.filter(|event| matches!(event, Event::Response(_))).count(), 2000);
     }

@@ -72,11 +72,7 @@ impl Health {
         self.newest = (self.newest + 1) % WINDOW;
         self.ticks = (self.ticks + 1).min(WINDOW);
         let verdict = Verdict::None;
-        self.window[self.newest] = Tick {
-            responses,
-            timeouts,
-            verdict,
-        };
+        self.window[self.newest] = Tick { responses, timeouts, verdict };
         if self.cold() || self.idle() {
             return None;
         }
@@ -108,14 +104,12 @@ impl Health {
     /// Returns the status if it changed.
     pub(crate) fn reset(&mut self) -> Option<Status> {
         let status = self.status;
-        *self = Self {
-            status,
-            ..Self::default()
-        };
+        *self = Self { status, ..Self::default() };
         self.set(Status::Online)
     }
 
     /// The status as last returned; [`Status::Online`] at first.
+    #[cfg(test)]
     pub(crate) fn status(&self) -> Status {
         self.status
     }
@@ -229,17 +223,11 @@ mod tests {
             (&[BAD, BAD, BAD, GOOD, BAD, BAD, BAD, BAD], "+++++++!~"),
             (&[BAD, BAD, BAD, IDLE, BAD, BAD, BAD, BAD], "+++++++!~"),
             (&[BAD, BAD, BAD, BAD, GOOD, GOOD, GOOD, GOOD], "+++!~~~~!+"),
-            (
-                &[BAD, BAD, BAD, BAD, GOOD, GOOD, GOOD, IDLE, GOOD],
-                "+++!~~~~~~",
-            ),
+            (&[BAD, BAD, BAD, BAD, GOOD, GOOD, GOOD, IDLE, GOOD], "+++!~~~~~~"),
             (&[BAD, BAD, BAD, BAD, SILENT, SILENT, GOOD], "+++!~~!-!+"),
             (&[BAD, BAD, BAD, BAD, SILENT, GOOD, GOOD, GOOD], "+++!~~~~~"),
             // Well again after degraded, though it was offline before.
-            (
-                &[SILENT, SILENT, BAD, BAD, BAD, BAD, GOOD, GOOD, GOOD, GOOD],
-                "+!-!+++!~~~~!+",
-            ),
+            (&[SILENT, SILENT, BAD, BAD, BAD, BAD, GOOD, GOOD, GOOD, GOOD], "+!-!+++!~~~~!+"),
         ] {
             assert_eq!(statuses(ticks), expected, "{ticks:?}");
         }
@@ -254,11 +242,7 @@ mod tests {
             assert!(health.cold());
         }
         assert_eq!((health.timeouts(), health.idle()), (100, false));
-        assert_eq!(
-            health.update(0, 400),
-            None,
-            "the first silent tick that counts"
-        );
+        assert_eq!(health.update(0, 400), None, "the first silent tick that counts");
         assert!(!health.cold());
         assert_eq!(health.update(0, 500), Some(Status::Offline));
     }
@@ -291,11 +275,7 @@ mod tests {
         health.update(u64::MAX, u64::MAX);
         assert!(!health.idle());
         health.update(0, 0);
-        assert_eq!(
-            (health.responses(), health.timeouts()),
-            (0, 0),
-            "totals never fall"
-        );
+        assert_eq!((health.responses(), health.timeouts()), (0, 0), "totals never fall");
     }
 
     proptest! {

@@ -37,7 +37,9 @@ impl Index {
         is_it: impl Fn(u32) -> bool,
         hash_of: impl Fn(u32) -> u32,
     ) {
-        let Some(mut hole) = self.position(hash, is_it) else { return };
+        let Some(mut hole) = self.position(hash, is_it) else {
+            return;
+        };
         let mask = self.cells.len() - 1;
         self.len -= 1;
         // Close the gap: move back whatever was pushed past it by collisions.

@@ -232,7 +232,9 @@ impl Inflight {
 
     /// A try leaves now and is given up at `deadline`.
     pub(crate) fn sent(&mut self, now: Instant, id: RequestId, deadline: Instant) {
-        let Some(flight) = self.get_mut(id) else { return };
+        let Some(flight) = self.get_mut(id) else {
+            return;
+        };
         flight.sent = flight.sent.saturating_add(1);
         flight.sent_at = now;
         flight.deadline = Some(deadline);
@@ -317,7 +319,9 @@ impl Inflight {
             Slot::Ended(ended, _) if *ended == id.0 => {}
             _ => return None,
         }
-        let Slot::Ended(_, result) = core::mem::replace(slot, Slot::Free) else { return None };
+        let Slot::Ended(_, result) = core::mem::replace(slot, Slot::Free) else {
+            return None;
+        };
         self.users -= 1;
         self.release(slot_of(id));
         Some(result)
@@ -339,7 +343,9 @@ impl Inflight {
     fn take(&mut self, now: Instant, id: RequestId, answered: bool) -> Option<Flight> {
         self.get(id)?;
         let slot = self.slots.get_mut(slot_of(id) as usize)?;
-        let Slot::Live(_, flight) = core::mem::replace(slot, Slot::Free) else { return None };
+        let Slot::Live(_, flight) = core::mem::replace(slot, Slot::Free) else {
+            return None;
+        };
         self.live -= 1;
         for tid in [Some(flight.tid), flight.old_tid].into_iter().flatten() {
             let hash = |entry: u32| entry >> 16;

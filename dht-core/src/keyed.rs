@@ -33,9 +33,7 @@ impl<const N: usize> Keyed<N> {
         const { assert!(1 <= M && M <= 128, "one block, not empty") };
         let mut full = Output::<Blake2bVarCore>::default();
         let mut buffer = Buffer::<Blake2bVarCore>::new(message);
-        self.0
-            .clone()
-            .finalize_variable_core(&mut buffer, &mut full);
+        self.0.clone().finalize_variable_core(&mut buffer, &mut full);
         let mut out = [0; N];
         for (to, from) in out.iter_mut().zip(full) {
             *to = from;

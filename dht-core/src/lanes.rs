@@ -114,7 +114,9 @@ impl Lanes {
 
     pub(crate) fn pop_out(&mut self, only: Option<Via>) -> Option<Out> {
         for lane in lanes_of(only) {
-            let Some(lane) = self.lanes.get_mut(lane) else { continue };
+            let Some(lane) = self.lanes.get_mut(lane) else {
+                continue;
+            };
             let at = match only {
                 Some(via @ Via::Extra(_)) => lane.out.iter().position(|out| out.via() == via),
                 _ => Some(0),
@@ -128,7 +130,9 @@ impl Lanes {
     }
 
     pub(crate) fn push(&mut self, urgency: Urgency, via: Via, id: RequestId, first: bool) {
-        let Some(queue) = self.queue(lane_of(via), urgency) else { return };
+        let Some(queue) = self.queue(lane_of(via), urgency) else {
+            return;
+        };
         if first {
             queue.push_front((via, id));
         } else {
@@ -139,7 +143,9 @@ impl Lanes {
 
     pub(crate) fn pop(&mut self, urgency: Urgency, only: Option<Via>) -> Option<RequestId> {
         for lane in lanes_of(only) {
-            let Some(queue) = self.queue(lane, urgency) else { continue };
+            let Some(queue) = self.queue(lane, urgency) else {
+                continue;
+            };
             let at = match only {
                 Some(wanted @ Via::Extra(_)) => queue.iter().position(|(via, _)| *via == wanted),
                 _ => Some(0),

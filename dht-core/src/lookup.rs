@@ -20,8 +20,14 @@ pub struct Lookup(u16);
 enum State {
     Idle,
     /// Asked for since; `told`: the embedder knows.
-    Wanted { since: Instant, told: bool },
-    Known { ip: Option<Ipv4Addr>, at: Instant },
+    Wanted {
+        since: Instant,
+        told: bool,
+    },
+    Known {
+        ip: Option<Ipv4Addr>,
+        at: Instant,
+    },
 }
 
 /// One entry per bootstrap node.

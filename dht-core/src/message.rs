@@ -76,10 +76,7 @@ impl fmt::Debug for Reply {
             .field("from", &self.from)
             .field("error", &self.error)
             .field("token", &self.token.is_some())
-            .field(
-                "closer_nodes",
-                &self.closer_nodes.as_ref().map(|nodes| nodes.len()),
-            )
+            .field("closer_nodes", &self.closer_nodes.as_ref().map(|nodes| nodes.len()))
             .field("value", &self.value.as_ref().map(Bytes::len))
             .field("rtt", &self.rtt)
             .finish_non_exhaustive()
@@ -187,36 +184,19 @@ impl Answer {
     /// Success, with a value.
     #[must_use]
     pub fn value(value: impl Into<Bytes>) -> Self {
-        Self {
-            value: Some(value.into()),
-            ..Self::empty()
-        }
+        Self { value: Some(value.into()), ..Self::empty() }
     }
 
     /// Success, without a value.
     #[must_use]
     pub const fn empty() -> Self {
-        Self {
-            value: None,
-            error: 0,
-            token: true,
-            closer_nodes: true,
-            to: None,
-            via: None,
-        }
+        Self { value: None, error: 0, token: true, closer_nodes: true, to: None, via: None }
     }
 
     /// An error code, by convention 16 or above for applications; 0 would be success.
     #[must_use]
     pub const fn error(code: u64) -> Self {
-        Self {
-            value: None,
-            error: code,
-            token: false,
-            closer_nodes: true,
-            to: None,
-            via: None,
-        }
+        Self { value: None, error: code, token: false, closer_nodes: true, to: None, via: None }
     }
 
     /// Whether to send a fresh token along.
@@ -287,11 +267,8 @@ impl Request {
 
     /// PING.
     #[must_use]
-    pub const fn ping(to: SocketAddrV4) -> Self {
-        Self {
-            internal: true,
-            ..Self::new(to, crate::command::PING)
-        }
+    pub fn ping(to: SocketAddrV4) -> Self {
+        Self { internal: true, ..Self::new(to, crate::command::PING) }
     }
 
     /// A PING that is answered after `delay`, to the millisecond; each try waits a second longer than that.
@@ -405,11 +382,8 @@ impl Query {
 
     /// FIND_NODE: looks for the nodes closest to `target`.
     #[must_use]
-    pub const fn find_node(target: Id) -> Self {
-        Self {
-            internal: true,
-            ..Self::new(target, crate::command::FIND_NODE)
-        }
+    pub fn find_node(target: Id) -> Self {
+        Self { internal: true, ..Self::new(target, crate::command::FIND_NODE) }
     }
 
     /// The value to send along.

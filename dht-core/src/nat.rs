@@ -43,6 +43,7 @@ struct Sample {
 
 impl Sampler {
     /// No samples.
+    #[cfg(test)]
     pub(crate) fn new() -> Self {
         Self::default()
     }
@@ -51,10 +52,7 @@ impl Sampler {
     ///
     /// Says whether [`host`](Self::host) or [`port`](Self::port) changed.
     pub(crate) fn add(&mut self, addr: SocketAddrV4) -> bool {
-        self.push(Sample {
-            addr,
-            witness: None,
-        });
+        self.push(Sample { addr, witness: None });
         self.decide()
     }
 
@@ -85,6 +83,7 @@ impl Sampler {
     }
 
     /// How many samples vote: at most [`WINDOW`].
+    #[cfg(test)]
     pub(crate) fn size(&self) -> usize {
         self.samples.len()
     }
@@ -112,9 +111,7 @@ impl Sampler {
         let votes = |k: &K| samples.iter().filter(|s| key(s.addr) == *k).count();
         // With so few misses, one more sample than that contains the winner.
         let candidates = samples.iter().take(misses + 1).map(|s| key(s.addr));
-        candidates
-            .into_iter()
-            .find(|k| votes(k) + misses >= samples.len())
+        candidates.into_iter().find(|k| votes(k) + misses >= samples.len())
     }
 }
 
@@ -155,23 +152,11 @@ mod tests {
             ("daaaeaaabaaa", "d..a...a111a"),
             ("abcabcabc", "a11111111"),
             ("abcdabcabc", "a111111111"),
-            (
-                "dddaaaaaaaaaaaaaddddaaaaaaaaaaaaaaaa",
-                "dddd.......aaaaaaaa.............aaaa",
-            ),
-            (
-                "aaaaaaaaaaaaaaaadddddddddddddddd",
-                "aaaaaaaaaaaaaaaaaaa.........dddd",
-            ),
+            ("dddaaaaaaaaaaaaaddddaaaaaaaaaaaaaaaa", "dddd.......aaaaaaaa.............aaaa"),
+            ("aaaaaaaaaaaaaaaadddddddddddddddd", "aaaaaaaaaaaaaaaaaaa.........dddd"),
             ("aaaabbbbccccaaaabbbb", "aaaaa111111111111111"),
-            (
-                "aaaaaaaaaaaaadddeaaaaaaaaaaaaaaa",
-                "aaaaaaaaaaaaaaaa.............aaa",
-            ),
-            (
-                "aaadaaadaaadaaadaaadeaaaaaaaaaaaaaa",
-                "aaaaaaaaaaaaaaa............aaaaaaaa",
-            ),
+            ("aaaaaaaaaaaaadddeaaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaaa.............aaa"),
+            ("aaadaaadaaadaaadaaadeaaaaaaaaaaaaaa", "aaaaaaaaaaaaaaa............aaaaaaaa"),
             ("adbdadadadadadad", "a..............."),
         ] {
             let mut sampler = Sampler::new();

@@ -29,12 +29,7 @@ pub(crate) struct Rng {
 impl Rng {
     /// A generator for `seed`, which should come from a secure source.
     pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Self {
-            stream: Keyed::new(&seed),
-            next_block: 0,
-            block: [0; BLOCK],
-            used: BLOCK,
-        }
+        Self { stream: Keyed::new(&seed), next_block: 0, block: [0; BLOCK], used: BLOCK }
     }
 
     /// An independent generator, seeded by the next 32 bytes of this one and `label`.
@@ -143,11 +138,7 @@ mod tests {
     fn forks_are_independent_of_each_other_and_of_the_rest() {
         let mut rng = rng();
         let forks = [b"a", b"a", b"b"].map(|label| rng.fork(label).next_u64());
-        let expected = [
-            0x650b_dd61_f37c_a896,
-            0x9282_95d9_4e85_9f4f,
-            0x0b71_372c_b3d7_acab,
-        ];
+        let expected = [0x650b_dd61_f37c_a896, 0x9282_95d9_4e85_9f4f, 0x0b71_372c_b3d7_acab];
         assert_eq!(forks, expected);
         assert_eq!(rng.next_u64(), 0x8b41_4757_c951_d8a0);
     }
@@ -182,10 +173,7 @@ mod tests {
         for n in 1..=20 {
             let mut seen = vec![0; n as usize];
             (0..n * 100).for_each(|_| seen[rng.below(n) as usize] += 1);
-            assert!(
-                seen.iter().all(|&hits| (50..200).contains(&hits)),
-                "{seen:?}"
-            );
+            assert!(seen.iter().all(|&hits| (50..200).contains(&hits)), "{seen:?}");
         }
     }
 

@@ -52,10 +52,7 @@ struct Entry {
 impl Rtts {
     /// Remembers at most `max` destinations; memory grows with use.
     pub(crate) fn new(max: usize) -> Self {
-        Self {
-            entries: Vec::new(),
-            max,
-        }
+        Self { entries: Vec::new(), max }
     }
 
     /// Takes into account that `addr` answered after `rtt`.
@@ -99,11 +96,7 @@ impl Rtts {
         let jitter = i64::from(rng.below(JITTER_MS));
         let mut known = None;
         if let Ok(at) = self.find(key(addr)) {
-            known = self
-                .entries
-                .get(at)
-                .filter(|entry| !entry.expired(now))
-                .copied();
+            known = self.entries.get(at).filter(|entry| !entry.expired(now)).copied();
             if known.is_none() {
                 self.entries.remove(at);
             }
@@ -125,6 +118,7 @@ impl Rtts {
     }
 
     /// How many destinations are remembered, expired ones among them.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -136,12 +130,7 @@ impl Rtts {
 
 impl Entry {
     fn new(key: u64, now: Instant, rtt_ms: i32) -> Self {
-        Self {
-            key,
-            recorded: now,
-            average_ms: rtt_ms,
-            deviation_ms: rtt_ms >> 1,
-        }
+        Self { key, recorded: now, average_ms: rtt_ms, deviation_ms: rtt_ms >> 1 }
     }
 
     fn expired(&self, now: Instant) -> bool {
@@ -202,34 +191,21 @@ mod tests {
             (&[100, 100], (100, 37), [300, 348, 522, 696]),
             (&[101, 300, 50, 50], (106, 79), [300, 528, 792, 1056]),
             (&[0, 0, 7], (0, 1), [300, 300, 300, 300]),
-            (
-                &[1000, 20, 20, 20, 20, 20],
-                (521, 657),
-                [1835, 3670, 4000, 4000],
-            ),
-            (
-                &[333, 334, 335, 1, 4000],
-                (754, 1041),
-                [2836, 4000, 4000, 4000],
-            ),
+            (&[1000, 20, 20, 20, 20, 20], (521, 657), [1835, 3670, 4000, 4000]),
+            (&[333, 334, 335, 1, 4000], (754, 1041), [2836, 4000, 4000, 4000]),
         ] {
             let mut rtts = Rtts::new(1);
             for &rtt in rtts_ms {
                 rtts.record(Instant::ZERO, addr(1), Duration::from_millis(rtt));
             }
             let entry = rtts.entries[0];
-            assert_eq!(
-                (entry.average_ms, entry.deviation_ms),
-                (average, deviation),
-                "{rtts_ms:?}"
-            );
+            assert_eq!((entry.average_ms, entry.deviation_ms), (average, deviation), "{rtts_ms:?}");
             let mut calm = Rng::new([0; 32]);
             while calm.clone().below(JITTER_MS) != 0 {
                 calm.next_u32();
             }
             let given = [1, 2, 3, 4].map(|attempt| {
-                rtts.timeout(Instant::ZERO, addr(1), attempt, &mut calm.clone())
-                    .as_millis()
+                rtts.timeout(Instant::ZERO, addr(1), attempt, &mut calm.clone()).as_millis()
             });
             assert_eq!(given, timeouts, "{rtts_ms:?}");
         }
@@ -254,11 +230,7 @@ mod tests {
         }
         for attempt in [0, 1, 2, 6, u32::MAX] {
             let mut wait = |n| rtts.timeout(now, addr(n), attempt, &mut rng).as_millis();
-            assert_eq!(
-                [wait(0), wait(1), wait(2)],
-                [300, 4_000, 4_000],
-                "attempt {attempt}"
-            );
+            assert_eq!([wait(0), wait(1), wait(2)], [300, 4_000, 4_000], "attempt {attempt}");
         }
     }
 
@@ -276,10 +248,7 @@ mod tests {
         // An expired entry has no say in what is recorded after it.
         rtts.record(then, addr(2), rtt);
         assert_eq!(steady(&mut rtts, then, 2, 3), 600);
-        assert!(
-            known(&mut rtts, then + Duration::from_secs(599), 2),
-            "the age starts anew"
-        );
+        assert!(known(&mut rtts, then + Duration::from_secs(599), 2), "the age starts anew");
     }
 
     #[test]

@@ -10,7 +10,6 @@
 
 use core::fmt;
 use core::net::Ipv4Addr;
-use core::time::Duration;
 
 use blake2::Blake2b256;
 use blake2::digest::CtOutput;
@@ -21,8 +20,6 @@ use crate::rng::Rng;
 
 /// How often a secret is replaced: a token is valid for at least this long, and
 /// for less than twice as long.
-pub(crate) const ROTATE: Duration = Duration::from_micros(ROTATE_MICROS);
-
 const ROTATE_MICROS: u64 = 7_500_000;
 
 /// Makes and checks tokens.
@@ -39,12 +36,7 @@ impl Tokens {
     /// Two fresh secrets; periods count from `now`.
     pub(crate) fn new(rng: &mut Rng, now: Instant) -> Self {
         let mut rng = rng.fork(b"token");
-        Self {
-            older: secret(&mut rng),
-            newer: secret(&mut rng),
-            rng,
-            since: now,
-        }
+        Self { older: secret(&mut rng), newer: secret(&mut rng), rng, since: now }
     }
 
     /// The token that `host` may show from now on.
@@ -99,6 +91,8 @@ fn secret(rng: &mut Rng) -> Keyed<32> {
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
+
     use alloc::format;
     use alloc::string::String;
     use alloc::vec::Vec;
@@ -129,18 +123,9 @@ mod tests {
         // By Python's hashlib.blake2b, for the second and third secret of the fork "token".
         let mut tokens = tokens();
         for (at, expected) in [
-            (
-                0,
-                "d6ab47d768c479ad56201f7f7d409edba3c5b0c2c76cf90d8e48ed2ac570ce90",
-            ),
-            (
-                7_499_999,
-                "d6ab47d768c479ad56201f7f7d409edba3c5b0c2c76cf90d8e48ed2ac570ce90",
-            ),
-            (
-                7_500_000,
-                "9ebc9e414687cf2ad1c05c3631dbc6cdcdfbb2cdb74775df9190086f8c75cd72",
-            ),
+            (0, "d6ab47d768c479ad56201f7f7d409edba3c5b0c2c76cf90d8e48ed2ac570ce90"),
+            (7_499_999, "d6ab47d768c479ad56201f7f7d409edba3c5b0c2c76cf90d8e48ed2ac570ce90"),
+            (7_500_000, "9ebc9e414687cf2ad1c05c3631dbc6cdcdfbb2cdb74775df9190086f8c75cd72"),
         ] {
             assert_eq!(hex(&tokens.make(after(at), HOST)), expected, "at {at} us");
         }
@@ -198,10 +183,7 @@ mod tests {
     fn the_ends_of_time_do_no_harm() {
         let mut tokens = tokens();
         let token = tokens.make(START, HOST);
-        assert!(
-            tokens.check(Instant::ZERO, HOST, &token),
-            "a step back changes nothing"
-        );
+        assert!(tokens.check(Instant::ZERO, HOST, &token), "a step back changes nothing");
         let last = tokens.make(Instant::MAX, HOST);
         assert!(tokens.check(Instant::MAX, HOST, &last));
         assert!(!tokens.check(Instant::MAX, HOST, &token));

@@ -31,10 +31,7 @@ fn names(folder: &Path) -> Vec<String> {
 #[test]
 fn no_input_of_the_corpus_breaks_its_target() {
     let targets: BTreeMap<_, _> = targets::TARGETS.iter().copied().collect();
-    assert!(
-        names(&corpus()).iter().eq(targets.keys()),
-        "targets and folders of the corpus differ"
-    );
+    assert!(names(&corpus()).iter().eq(targets.keys()), "targets and folders of the corpus differ");
     for (target, run) in targets {
         let folder = corpus().join(target);
         for name in names(&folder) {

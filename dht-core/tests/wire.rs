@@ -49,56 +49,27 @@ fn requests_as_the_reference_takes_them() {
     let cases: [(&str, &[u8], &[u8], Request<'_>); 9] = [
         ("ours", &[3, 4], &[2], request()),
         ("flags in three bytes", &[3, 0xfd, 4, 0], &[2], request()),
-        (
-            "flags in nine bytes, high bits",
-            &[3, 0xff, 4, 0, 0, 0, 1, 0, 0x1f, 0],
-            &[2],
-            request(),
-        ),
+        ("flags in nine bytes, high bits", &[3, 0xff, 4, 0, 0, 0, 1, 0, 0x1f, 0], &[2], request()),
         ("unknown flags", &[3, 0xe4], &[2], request()),
         ("bytes after the end", &[3, 4], &[2, 0xff, 0xff], request()),
-        (
-            "command in five bytes",
-            &[3, 4],
-            &[0xfe, 2, 0, 0, 0],
-            request(),
-        ),
+        ("command in five bytes", &[3, 4], &[0xfe, 2, 0, 0, 0], request()),
         (
             "greatest command",
             &[3, 4],
             &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f, 0],
-            Request {
-                command: VARINT_MAX,
-                ..request()
-            },
+            Request { command: VARINT_MAX, ..request() },
         ),
-        (
-            "empty value",
-            &[3, 20],
-            &[2, 0],
-            Request {
-                value: Some(empty),
-                ..request()
-            },
-        ),
+        ("empty value", &[3, 20], &[2, 0], Request { value: Some(empty), ..request() }),
         (
             "length in nine bytes",
             &[3, 16],
             &[2, 0xff, 1, 0, 0, 0, 0, 0, 0, 0, 0xaa],
-            Request {
-                internal: false,
-                value: Some(&[0xaa]),
-                ..request()
-            },
+            Request { internal: false, value: Some(&[0xaa]), ..request() },
         ),
     ];
     for (name, start, rest, expected) in cases {
         let data = datagram(start, rest);
-        assert_eq!(
-            wire::decode(&data),
-            Ok(Message::Request(expected)),
-            "{name}"
-        );
+        assert_eq!(wire::decode(&data), Ok(Message::Request(expected)), "{name}");
         naive_wire::assert_agrees(&data);
     }
 }
@@ -111,48 +82,21 @@ fn responses_as_the_reference_takes_them() {
             "empty list",
             &[0x13, 4],
             &[0],
-            Response {
-                closer_nodes: Some(CloserNodes::new(&[])),
-                ..response()
-            },
+            Response { closer_nodes: Some(CloserNodes::new(&[])), ..response() },
         ),
         ("error 0 said aloud", &[0x13, 8], &[0], response()),
-        (
-            "error",
-            &[0x13, 8],
-            &[16],
-            Response {
-                error: 16,
-                ..response()
-            },
-        ),
-        (
-            "empty value",
-            &[0x13, 16],
-            &[0],
-            Response {
-                value: Some(&[]),
-                ..response()
-            },
-        ),
+        ("error", &[0x13, 8], &[16], Response { error: 16, ..response() }),
+        ("empty value", &[0x13, 16], &[0], Response { value: Some(&[]), ..response() }),
         (
             "id and token",
             &[0x13, 3],
             &[7; 64],
-            Response {
-                id: Some(&KEY),
-                token: Some(&KEY),
-                ..response()
-            },
+            Response { id: Some(&KEY), token: Some(&KEY), ..response() },
         ),
     ];
     for (name, start, rest, expected) in cases {
         let data = datagram(start, rest);
-        assert_eq!(
-            wire::decode(&data),
-            Ok(Message::Response(expected)),
-            "{name}"
-        );
+        assert_eq!(wire::decode(&data), Ok(Message::Response(expected)), "{name}");
         naive_wire::assert_agrees(&data);
     }
 }
@@ -181,14 +125,7 @@ fn messages_as_the_reference_writes_them() {
         ..response()
     };
     let len = failed.encode(&mut buf).unwrap();
-    let rest = [
-        &KEY[..],
-        &[1; 32],
-        &[2],
-        nodes.as_flattened(),
-        &[0xfd, 0, 1, 0],
-    ]
-    .concat();
+    let rest = [&KEY[..], &[1; 32], &[2], nodes.as_flattened(), &[0xfd, 0, 1, 0]].concat();
     assert_eq!(buf[..len], datagram(&[0x13, 0x1f], &rest));
 
     // Nothing is said of an error that isn't there.
@@ -209,58 +146,22 @@ fn what_the_reference_drops() {
         ("version 2", datagram(&[2, 4], &[2]), NotOurs),
         ("type 2", datagram(&[0x23, 0], &[]), NotOurs),
         ("flags cut", vec![3, 0xfd, 4], Truncated),
-        (
-            "flags too large",
-            datagram(&[&[3][..], &too_large].concat(), &[2]),
-            VarintTooLarge,
-        ),
+        ("flags too large", datagram(&[&[3][..], &too_large].concat(), &[2]), VarintTooLarge),
         ("no command", datagram(&[3, 4], &[]), Truncated),
-        (
-            "command too large",
-            datagram(&[3, 4], &too_large),
-            VarintTooLarge,
-        ),
-        (
-            "error too large",
-            datagram(&[0x13, 8], &u64_max),
-            VarintTooLarge,
-        ),
-        (
-            "value longer than the rest",
-            datagram(&[3, 16], &[2, 2, 0xaa]),
-            Truncated,
-        ),
-        (
-            "value of 2^53 - 1 bytes",
-            datagram(&[0x13, 16], &greatest),
-            Truncated,
-        ),
+        ("command too large", datagram(&[3, 4], &too_large), VarintTooLarge),
+        ("error too large", datagram(&[0x13, 8], &u64_max), VarintTooLarge),
+        ("value longer than the rest", datagram(&[3, 16], &[2, 2, 0xaa]), Truncated),
+        ("value of 2^53 - 1 bytes", datagram(&[0x13, 16], &greatest), Truncated),
         // Would be 1 if a length were cut to 32 bits.
         (
             "value of 2^32 + 1 bytes",
             datagram(&[0x13, 16], &[0xff, 1, 0, 0, 0, 1, 0, 0, 0, 0xaa]),
             Truncated,
         ),
-        (
-            "value of 2^64 - 1 bytes",
-            datagram(&[0x13, 16], &u64_max),
-            VarintTooLarge,
-        ),
-        (
-            "2^53 - 1 nodes",
-            datagram(&[0x13, 4], &greatest),
-            TooManyNodes,
-        ),
-        (
-            "0x100001 nodes",
-            datagram(&[0x13, 4], &[0xfe, 1, 0, 0x10, 0]),
-            TooManyNodes,
-        ),
-        (
-            "0x100000 nodes, not there",
-            datagram(&[0x13, 4], &[0xfe, 0, 0, 0x10, 0]),
-            Truncated,
-        ),
+        ("value of 2^64 - 1 bytes", datagram(&[0x13, 16], &u64_max), VarintTooLarge),
+        ("2^53 - 1 nodes", datagram(&[0x13, 4], &greatest), TooManyNodes),
+        ("0x100001 nodes", datagram(&[0x13, 4], &[0xfe, 1, 0, 0x10, 0]), TooManyNodes),
+        ("0x100000 nodes, not there", datagram(&[0x13, 4], &[0xfe, 0, 0, 0x10, 0]), Truncated),
     ];
     for (name, data, expected) in cases {
         assert_eq!(wire::decode(&data), Err(expected), "{name}");
@@ -272,21 +173,15 @@ fn what_the_reference_drops() {
 fn of_many_nodes_the_first_are_read_but_all_must_be_there() {
     for count in [19usize, 20, 21, 25, 230] {
         let nodes: Vec<[u8; 6]> = (0..count).map(|i| [10, 0, 0, i as u8, 1, 0]).collect();
-        let data = datagram(
-            &[0x13, 20],
-            &[&[count as u8], nodes.as_flattened(), &[1, 0xaa]].concat(),
-        );
+        let data =
+            datagram(&[0x13, 20], &[&[count as u8], nodes.as_flattened(), &[1, 0xaa]].concat());
         let Ok(Message::Response(response)) = wire::decode(&data) else {
             panic!("{count} nodes");
         };
         let read = response.closer_nodes.unwrap();
         assert_eq!(read.len(), count);
         assert_eq!(read.iter().len(), count.min(20));
-        assert!(
-            read.into_iter()
-                .map(wire::addr_bytes)
-                .eq(nodes.iter().take(20).copied())
-        );
+        assert!(read.into_iter().map(wire::addr_bytes).eq(nodes.iter().take(20).copied()));
         assert_eq!(response.value, Some(&[0xaa][..]));
         naive_wire::assert_agrees(&data);
         // What was read can be written again as it was; what we make ourselves is short.
@@ -313,14 +208,8 @@ fn as_many_nodes_as_the_protocol_allows() {
 fn numbers_that_no_receiver_takes_are_not_written() {
     for number in [VARINT_MAX + 1, u64::MAX] {
         let mut buf = [0xa5; 100];
-        let request = Request {
-            command: number,
-            ..request()
-        };
-        let response = Response {
-            error: number,
-            ..response()
-        };
+        let request = Request { command: number, ..request() };
+        let response = Response { error: number, ..response() };
         assert_eq!(request.encode(&mut buf), Err(EncodeError::VarintTooLarge));
         assert_eq!(response.encode(&mut buf), Err(EncodeError::VarintTooLarge));
         assert_eq!(buf, [0xa5; 100]);

@@ -54,10 +54,7 @@ impl Owned {
     }
 
     fn messages(&self) -> [Message<'_>; 2] {
-        [
-            Message::Request(self.request()),
-            Message::Response(self.response()),
-        ]
+        [Message::Request(self.request()), Message::Response(self.response())]
     }
 }
 
@@ -105,10 +102,7 @@ fn owned() -> impl Strategy<Value = Owned> {
         option::of(any::<[u8; 32]>()),
         option::of(any::<[u8; 32]>()),
     );
-    let rest = (
-        option::of(vec(any::<[u8; 6]>(), 0..=20)),
-        option::of(vec(any::<u8>(), 0..300)),
-    );
+    let rest = (option::of(vec(any::<[u8; 6]>(), 0..=20)), option::of(vec(any::<u8>(), 0..300)));
     (head, keys, rest).prop_map(
         |((tid, to, internal, number), (id, token, target), (closer_nodes, value))| Owned {
             tid,

@@ -62,10 +62,7 @@ fn check(
     if number > VARINT_MAX {
         assert_eq!(encode(&mut buf), Err(EncodeError::VarintTooLarge));
     } else {
-        assert_eq!(
-            encode(&mut buf[..len - 1]),
-            Err(EncodeError::BufferTooSmall)
-        );
+        assert_eq!(encode(&mut buf[..len - 1]), Err(EncodeError::BufferTooSmall));
         assert!(buf.iter().all(|&b| b == UNTOUCHED));
         assert_eq!(encode(&mut buf), Ok(len));
         assert_eq!(wire::decode(&buf[..len]), Ok(message));

@@ -25,11 +25,7 @@ pub fn all() -> Vec<Seed> {
     let roundtrip = ROUNDTRIP.iter().map(|row| ("roundtrip", row));
     decode
         .chain(roundtrip)
-        .map(|(target, (name, text))| Seed {
-            target,
-            name,
-            bytes: bytes(text),
-        })
+        .map(|(target, (name, text))| Seed { target, name, bytes: bytes(text) })
         .collect()
 }
 
@@ -85,10 +81,7 @@ const ROUNDTRIP: &[(&str, &str)] = &[
     ("request-refused", "00 HEAD KEY 0000000000002000"),
     ("response", "01 HEAD KEY 0000000000000000"),
     ("response-nodes", "0f HEAD KEY 0000000000000000 14 NODE*20"),
-    (
-        "response-too-many",
-        "0b HEAD KEY fd00000000000000 15 NODE*21",
-    ),
+    ("response-too-many", "0b HEAD KEY fd00000000000000 15 NODE*21"),
     ("response-refused", "01 HEAD KEY ffffffffffffffff"),
     ("response-value", "15 HEAD KEY ffff000000000000 00 00*253"),
 ];

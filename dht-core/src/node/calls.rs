@@ -230,7 +230,7 @@ impl Node {
         }
     }
 
-    fn check_request_size(&self, request: &Request) -> Result<(), SendError> {
+    pub(super) fn check_request_size(&self, request: &Request) -> Result<(), SendError> {
         let id = [0; 32];
         let size = wire::Request {
             tid: 0,

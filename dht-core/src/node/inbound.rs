@@ -67,7 +67,7 @@ impl Node {
         }
         let id = proven(request.id, from);
         if let Some(id) = id {
-            self.heard_of(via, Peer { addr: from, id: Some(id) });
+            self.heard_of(Peer { addr: from, id: Some(id) });
         }
         if !internal {
             return Handled::Request(Incoming {
@@ -152,7 +152,9 @@ impl Node {
             Match::WrongSource => return self.stats.drops.wrong_source += 1,
             Match::Unknown => return self.stats.drops.unsolicited += 1,
         };
-        let Some(flight) = self.inflight.get(id) else { return };
+        let Some(flight) = self.inflight.get(id) else {
+            return;
+        };
         let purpose = flight.call.purpose;
         let (internal, command) = (flight.call.internal, flight.call.command);
         let rtt = self.now.saturating_since(flight.sent_at);
@@ -203,7 +205,9 @@ impl Node {
 
     /// A request is answered: it ends, and what it was for goes on.
     fn on_answer(&mut self, id: RequestId, via: Via, reply: Reply) {
-        let Some(flight) = self.inflight.get(id) else { return };
+        let Some(flight) = self.inflight.get(id) else {
+            return;
+        };
         let purpose = flight.call.purpose;
         let asked = flight.call.to;
         if purpose == Purpose::User {
@@ -217,10 +221,12 @@ impl Node {
         match purpose {
             Purpose::User | Purpose::Hint { .. } => {}
             Purpose::Visit { query, node } => self.on_visit_answered(query, node, reply),
-            Purpose::Commit { query, to, again } => self.on_commit_answered(query, to, again, &reply),
+            Purpose::Commit { query, to, again } => {
+                self.on_commit_answered(query, to, again, &reply);
+            }
             Purpose::Check { hinted, .. } => self.on_check_answered(asked, hinted, reply.from.id),
             Purpose::Swap { newcomer, .. } => self.on_swap_answered(asked, newcomer, reply.from.id),
-            Purpose::Verify => self.on_verify_ended(reply.from.id.is_some()),
+            Purpose::Verify => self.on_verify_ended(asked, reply.from.id.is_some()),
             Purpose::QuickNat => self.bootstrap.on_quick_nat(),
             Purpose::Probe => self.on_probe_answered(via, reply.to),
         }

@@ -55,11 +55,13 @@ impl Candidates {
 
 impl Node {
     /// A request with a proven id came in, or so it seems: its source may be forged.
-    pub(super) fn heard_of(&mut self, via: Via, peer: Peer) {
-        let Some(id) = peer.id.filter(|_| self.admits(peer.addr)) else { return };
+    pub(super) fn heard_of(&mut self, peer: Peer) {
+        let Some(id) = peer.id.filter(|_| self.admits(peer.addr)) else {
+            return;
+        };
         match self.table.find(&id, peer.addr) {
             Some(slot) => self.table.touch_unproven(slot, self.upkeep.tick()),
-            None => self.consider(via, id, peer.addr),
+            None => self.consider(id, peer.addr),
         }
     }
 
@@ -135,7 +137,7 @@ impl Node {
     }
 
     /// A candidate: it gets one datagram to answer.
-    fn consider(&mut self, via: Via, id: Id, addr: SocketAddrV4) {
+    fn consider(&mut self, id: Id, addr: SocketAddrV4) {
         let full = self.table.bucket_candidates(&id).count() >= K;
         if id == self.table.own()
             || self.candidates.knows(addr)
@@ -145,7 +147,7 @@ impl Node {
             return;
         }
         if self.candidates.has_place_for(addr) {
-            self.verify(via, addr);
+            self.verify(addr);
         } else if self.candidates.waiting.len() < CANDIDATES_MAX {
             self.candidates.waiting.push(addr);
         } else {
@@ -162,19 +164,16 @@ impl Node {
             && self.inflight.iter().any(|(_, flight)| flight.call.to == addr)
     }
 
-    /// Asks a candidate; before the answer to the request that made it one, so that both
-    /// come from where that request was sent to.
-    fn verify(&mut self, via: Via, addr: SocketAddrV4) {
+    /// Asks a candidate. This leaves before the answer to the request that made it one, so that
+    /// who is answered is soon in the table.
+    fn verify(&mut self, addr: SocketAddrV4) {
         let purpose = Purpose::Verify;
         let Some(id) = self.begin_internal(addr, PING, None, Class::KeepAlive, purpose) else {
             return;
         };
-        // It leaves by the socket that requests leave by, whatever `via` they came in by.
-        let _ = via;
-        let via = self.request_via();
         self.candidates.verifying.push(addr);
         self.stats.verifications.sent += 1;
-        self.lanes.push_out(Out::Verify(via, id));
+        self.lanes.push_out(Out::Verify(self.request_via(), id));
     }
 
     /// A verification is over; [`learn`](Self::learn) has dealt with a good one.
@@ -187,7 +186,7 @@ impl Node {
         let next = self.candidates.waiting.iter().position(|a| self.candidates.has_place_for(*a));
         if let Some(next) = next {
             let addr = self.candidates.waiting.remove(next);
-            self.verify(Via::Client, addr);
+            self.verify(addr);
         }
     }
 
@@ -196,8 +195,12 @@ impl Node {
         if !self.bootstrap.is_done() || self.upkeep.swaps >= SWAPS_MAX {
             return;
         }
-        let Some(rival) = self.stale_rival(&id) else { return };
-        let Some(node) = self.table.node(rival) else { return };
+        let Some(rival) = self.stale_rival(&id) else {
+            return;
+        };
+        let Some(node) = self.table.node(rival) else {
+            return;
+        };
         let purpose = Purpose::Swap { seen: node.seen, newcomer };
         if self.begin_internal(rival.addr(), PING, None, Class::KeepAlive, purpose).is_some() {
             self.table.set_pinged(rival, self.upkeep.tick());
@@ -244,7 +247,9 @@ impl Node {
 
     /// Pings a node of the table.
     pub(super) fn check(&mut self, slot: Slot, hinted: bool) -> bool {
-        let Some(node) = self.table.node(slot) else { return false };
+        let Some(node) = self.table.node(slot) else {
+            return false;
+        };
         let class = if hinted { Class::Hint } else { Class::KeepAlive };
         let purpose = Purpose::Check { seen: node.seen, hinted };
         let begun = self.begin_internal(node.addr, PING, None, class, purpose).is_some();
@@ -277,8 +282,12 @@ impl Node {
 
     /// Whether that was once too often, so that it is gone.
     fn answered_without_id(&mut self, addr: SocketAddrV4) -> bool {
-        let Some(slot) = self.table.get(addr) else { return false };
-        let Some(node) = self.table.node(slot) else { return false };
+        let Some(slot) = self.table.get(addr) else {
+            return false;
+        };
+        let Some(node) = self.table.node(slot) else {
+            return false;
+        };
         let count = node.silent_answers + 1;
         self.table.set_silent_answers(slot, count);
         if count >= SILENT_ANSWERS_MAX {
@@ -299,8 +308,12 @@ impl Node {
 
     /// Somebody says that a node is down: it is asked, not believed.
     pub(super) fn on_down_hint(&mut self, addr: SocketAddrV4, from: Ipv4Addr) {
-        let Some(slot) = self.table.get(addr) else { return };
-        let Some(node) = self.table.node(slot) else { return };
+        let Some(slot) = self.table.get(addr) else {
+            return;
+        };
+        let Some(node) = self.table.node(slot) else {
+            return;
+        };
         if node.hinted && node.pinged_ago(self.upkeep.tick()) == 0 {
             return;
         }

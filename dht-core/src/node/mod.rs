@@ -42,7 +42,7 @@ use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::table::Table;
 use crate::time::Instant;
-use crate::timeouts::Rtts;
+use crate::timeouts::{DESTINATIONS, Rtts};
 use crate::token::Tokens;
 use crate::upkeep::Upkeep;
 use life::Bootstrap;
@@ -53,8 +53,6 @@ use walks::Queries;
 /// When the node is entered this long after the deadline that it had asked for, the machine
 /// (or the process) has slept. With a tick of 5 s this is the reference's gap of 15 s.
 const SLEEP: Duration = Duration::from_secs(10);
-/// Destinations whose round-trip times are remembered, if time-outs are adaptive.
-const RTTS_MAX: usize = 1024;
 
 /// Where a node stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +107,8 @@ pub struct Node {
     nat: Sampler,
     /// Those without an id whose word on our address was taken: few, since anyone can be many.
     anonymous_samples: Vec<SocketAddrV4>,
+    /// The address that the own id was made of, once it has one.
+    own_addr: Option<SocketAddrV4>,
     probe: Option<Probe>,
     bootstrap: Bootstrap,
     upkeep: Upkeep,
@@ -148,7 +148,7 @@ impl Node {
             tokens,
             inflight: Inflight::default(),
             window: Window::new(config.max_window, now),
-            rtts: config.adaptive_timeout.then(|| Rtts::new(RTTS_MAX)),
+            rtts: config.adaptive_timeout.then(|| Rtts::new(DESTINATIONS)),
             lanes: Lanes::default(),
             shares: Shares::default(),
             delayed: Delayed::new(),
@@ -156,6 +156,7 @@ impl Node {
             lookups: Lookups::new(&config.bootstrap),
             nat: Sampler::default(),
             anonymous_samples: Vec::new(),
+            own_addr: None,
             probe: None,
             bootstrap: Bootstrap::default(),
             upkeep: Upkeep::new(&mut rng, adaptive),
@@ -252,9 +253,8 @@ impl Node {
 
     /// Every way in begins here: time never goes back, and sleep is noticed before anything else.
     fn enter(&mut self, now: Instant) -> Instant {
-        let overslept = self
-            .poll_timeout()
-            .is_some_and(|deadline| now.saturating_since(deadline) > SLEEP);
+        let overslept =
+            self.poll_timeout().is_some_and(|deadline| now.saturating_since(deadline) > SLEEP);
         self.now = self.now.max(now);
         if overslept {
             self.wake_up();
@@ -266,7 +266,7 @@ impl Node {
         self.stats.drops.events += u64::from(self.events.push(event));
         // Notes about replies that were taken without waiting for the note.
         let notes = 2 * crate::events::EVENTS_MAX + 2 * self.inflight.users();
-        if self.events.len() > notes + 2 * self.queries.notes() {
+        if self.events.len() > notes && self.events.len() > notes + 2 * self.queries.notes() {
             let (inflight, queries) = (&self.inflight, &self.queries);
             self.events.retain(|event| match event {
                 Event::Response(id) => inflight.has_result(*id),

@@ -6,14 +6,13 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::{Node, Stage};
-use crate::addr::is_local;
 use crate::config::DATAGRAM_MAX;
+use crate::error::RequestError;
 use crate::event::Event;
 use crate::id::Id;
 use crate::inflight::{Flight, Purpose};
 use crate::lanes::{Out, URGENCIES, Urgency};
 use crate::message::{Nodes, RequestId, Transmit, Via};
-use crate::error::RequestError;
 use crate::time::Instant;
 use crate::wire::{self, CloserNodes, Token};
 
@@ -81,7 +80,9 @@ impl Node {
                 Urgency::Class(class) => self.window.full_for(class),
             };
             while let Some(id) = (!full).then(|| self.lanes.pop(urgency, only)).flatten() {
-                let Some(flight) = self.inflight.get(id) else { continue };
+                let Some(flight) = self.inflight.get(id) else {
+                    continue;
+                };
                 let to = *flight.call.to.ip();
                 if urgency == Urgency::Force || self.shares.admits(to, share, id) {
                     return Some(id);
@@ -129,7 +130,7 @@ impl Node {
     /// Adds as many closer nodes as there is room for.
     fn encode_reply(
         &self,
-        mut reply: wire::Response<'_>,
+        reply: wire::Response<'_>,
         closer_to: Option<Id>,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<usize> {
@@ -142,7 +143,8 @@ impl Node {
             bytes.extend(nodes.iter().take(room).map(|addr| wire::addr_bytes(*addr)));
         }
         if !bytes.is_empty() {
-            reply.closer_nodes = Some(CloserNodes::new(&bytes));
+            let closer_nodes = Some(CloserNodes::new(&bytes));
+            return wire::Response { closer_nodes, ..reply }.encode(buf).ok();
         }
         reply.encode(buf).ok()
     }
@@ -185,7 +187,9 @@ impl Node {
 
     /// A try has not been answered in time.
     pub(super) fn on_overdue(&mut self, id: RequestId) {
-        let Some(flight) = self.inflight.get(id) else { return };
+        let Some(flight) = self.inflight.get(id) else {
+            return;
+        };
         let (sent, retries) = (flight.sent, flight.call.retries);
         let (to, purpose) = (flight.call.to, flight.call.purpose);
         if purpose != Purpose::Verify {
@@ -204,7 +208,9 @@ impl Node {
 
     /// Puts a request into its lane, `first` or last.
     pub(super) fn enqueue(&mut self, id: RequestId, first: bool) {
-        let Some(flight) = self.inflight.get(id) else { return };
+        let Some(flight) = self.inflight.get(id) else {
+            return;
+        };
         let call = &flight.call;
         let urgency = if call.force { Urgency::Force } else { Urgency::Class(call.class) };
         self.lanes.push(urgency, call.via, id, first);
@@ -216,7 +222,9 @@ impl Node {
 
     /// Ends a request without an answer, and lets what it was for go on.
     pub(super) fn fail(&mut self, id: RequestId, error: RequestError) {
-        let Some(flight) = self.inflight.get(id) else { return };
+        let Some(flight) = self.inflight.get(id) else {
+            return;
+        };
         let purpose = flight.call.purpose;
         if purpose != Purpose::Verify {
             let requests = &mut self.stats.requests;
@@ -247,7 +255,9 @@ impl Node {
 
     /// Forgets a request; nothing follows.
     pub(super) fn forget(&mut self, id: RequestId) {
-        let Some(flight) = self.inflight.end(self.now, id, false) else { return };
+        let Some(flight) = self.inflight.end(self.now, id, false) else {
+            return;
+        };
         if flight.call.purpose != Purpose::Verify {
             self.stats.requests.active -= 1;
             self.stats.requests.cancelled += 1;
@@ -271,7 +281,7 @@ impl Node {
             Purpose::Commit { query, .. } => self.on_commit_failed(query, error),
             Purpose::Check { seen, hinted } => self.on_check_failed(to, seen, hinted, timed_out),
             Purpose::Swap { seen, newcomer } => self.on_swap_failed(to, seen, newcomer, timed_out),
-            Purpose::Verify => self.on_verify_ended(false),
+            Purpose::Verify => self.on_verify_ended(to, false),
             Purpose::Hint { .. } => {
                 if timed_out {
                     self.evict(to);
@@ -326,11 +336,11 @@ impl Node {
 
     /// Whether an address that a node has named may be visited.
     pub(super) fn is_learnable(&self, addr: SocketAddrV4, from: SocketAddrV4) -> bool {
-        let own = self.nat.host().is_some_and(|host| addr == SocketAddrV4::new(host, self.nat.port()));
+        let seen_as = self.nat.host().map(|host| SocketAddrV4::new(host, self.nat.port()));
         let bound = self.binding.is_some_and(|b| addr == b.client || addr == b.server);
+        let own = bound || Some(addr) == self.own_addr || Some(addr) == seen_as;
         crate::addr::learnable(addr, *from.ip())
             && !own
-            && !(bound && is_local(*addr.ip()))
             && self.config.filter.as_ref().is_none_or(|filter| filter.allows(addr))
     }
 }

@@ -163,7 +163,9 @@ impl Node {
 
     /// From now on nobody wants the replies of a query, only its outcome: it never pauses.
     pub fn discard_replies(&mut self, id: QueryId) {
-        let Some(running) = self.queries.get_mut(id) else { return };
+        let Some(running) = self.queries.get_mut(id) else {
+            return;
+        };
         running.query.discard = true;
         running.mailbox = VecDeque::new();
         self.pump(id);
@@ -258,7 +260,9 @@ impl Node {
 
     /// Adds nodes to begin with: the closest of the table and, if these are few, the bootstrap nodes.
     fn seed(&mut self, running: &mut Running) {
-        let Phase::Walking(walk) = &mut running.phase else { return };
+        let Phase::Walking(walk) = &mut running.phase else {
+            return;
+        };
         let missing = K.saturating_sub(walk.pending());
         if missing == 0 {
             return;
@@ -285,10 +289,13 @@ impl Node {
         let addrs = self.bootstrap_addrs();
         let pending = self.lookups.pending();
         for id in self.queries.ids() {
-            let Some(running) = self.queries.get_mut(id) else { continue };
-            if !core::mem::replace(&mut running.wants_lookup, pending && running.wants_lookup) {
+            let Some(running) = self.queries.get_mut(id) else {
+                continue;
+            };
+            if !running.wants_lookup {
                 continue;
             }
+            running.wants_lookup = pending;
             if let Phase::Walking(walk) = &mut running.phase {
                 for addr in &addrs {
                     walk.offer(*addr);
@@ -301,7 +308,8 @@ impl Node {
     /// All addresses of bootstrap nodes known by now. The user gave them, so they are always used,
     /// but for the node's own.
     pub(super) fn bootstrap_addrs(&self) -> Vec<SocketAddrV4> {
-        let given = self.config.bootstrap.iter().flat_map(|node| node.addrs());
+        let given =
+            self.config.bootstrap.iter().flat_map(super::super::config::BootstrapNode::addrs);
         let found = self.lookups.known().filter_map(|(at, ip)| {
             let node = self.config.bootstrap.get(at)?;
             Some(SocketAddrV4::new(ip, node.port))
@@ -315,7 +323,9 @@ impl Node {
 
     /// Lets a query ask whom it can, and end if there is nothing left to wait for.
     pub(super) fn pump(&mut self, id: QueryId) {
-        let Some(mut running) = self.queries.take(id) else { return };
+        let Some(mut running) = self.queries.take(id) else {
+            return;
+        };
         match &mut running.phase {
             Phase::Walking(walk) => {
                 self.visit_some(id, &running.query, walk, running.mailbox.len());
@@ -424,8 +434,12 @@ impl Node {
         if self.queries.get(id).is_some_and(|running| running.kind == Kind::Bootstrap) {
             self.quick_nat(reply.from.addr);
         }
-        let Some(mut running) = self.queries.take(id) else { return };
-        let Phase::Walking(walk) = &mut running.phase else { return self.queries.put(running) };
+        let Some(mut running) = self.queries.take(id) else {
+            return;
+        };
+        let Phase::Walking(walk) = &mut running.phase else {
+            return self.queries.put(running);
+        };
         walk.answered(node, &reply);
         let from = reply.from.addr;
         for addr in reply.closer_nodes.iter().flatten().copied() {
@@ -456,7 +470,9 @@ impl Node {
     }
 
     pub(super) fn on_visit_missed(&mut self, id: QueryId, node: u16) {
-        let Some(running) = self.queries.get_mut(id) else { return };
+        let Some(running) = self.queries.get_mut(id) else {
+            return;
+        };
         if let Phase::Walking(walk) = &mut running.phase {
             walk.missed(node);
             self.pump(id);
@@ -464,7 +480,9 @@ impl Node {
     }
 
     pub(super) fn on_visit_failed(&mut self, id: QueryId, node: u16, timed_out: bool) {
-        let Some(mut running) = self.queries.take(id) else { return };
+        let Some(mut running) = self.queries.take(id) else {
+            return;
+        };
         if let Phase::Walking(walk) = &mut running.phase {
             walk.failed(node, timed_out);
             if let Some(down) = walk.addr(node).filter(|_| timed_out) {
@@ -489,7 +507,9 @@ impl Node {
     }
 
     pub(super) fn on_commit_answered(&mut self, id: QueryId, to: u16, again: bool, reply: &Reply) {
-        let Some(mut running) = self.queries.take(id) else { return };
+        let Some(mut running) = self.queries.take(id) else {
+            return;
+        };
         if let Phase::Committing(committing) = &mut running.phase {
             // A token may have grown too old while the others were being asked.
             let fresh = reply.token.filter(|_| reply.error == INVALID_TOKEN && !again);
@@ -518,7 +538,9 @@ impl Node {
     }
 
     pub(super) fn on_commit_failed(&mut self, id: QueryId, error: RequestError) {
-        let Some(running) = self.queries.get_mut(id) else { return };
+        let Some(running) = self.queries.get_mut(id) else {
+            return;
+        };
         if let Phase::Committing(committing) = &mut running.phase {
             committing.open -= 1;
             committing.commit.timed_out += u32::from(error == RequestError::Timeout);
@@ -533,7 +555,9 @@ impl Node {
             _ => return,
         };
         self.end_flights_of(id);
-        let Some(mut running) = self.queries.take(id) else { return };
+        let Some(mut running) = self.queries.take(id) else {
+            return;
+        };
         let outcome = running.outcome_so_far();
         match running.kind {
             Kind::Refresh => self.stats.queries.active -= 1,
@@ -591,7 +615,7 @@ impl Node {
             return;
         }
         self.end_flights_of(id);
-        let Some(running) = self.queries.take(id) else { return };
+        let Some(mut running) = self.queries.take(id) else { return };
         let abandoned = matches!(&running.phase, Phase::Walking(walk) if walk.has_candidates());
         let closed = self.check_open() == Err(SendError::Closed);
         let result = match () {
@@ -652,14 +676,14 @@ impl Node {
 }
 
 impl Running {
-    fn outcome_so_far(&self) -> Outcome {
-        match &self.phase {
+    fn outcome_so_far(&mut self) -> Outcome {
+        match &mut self.phase {
             Phase::Walking(walk) => {
                 let (asked, successes, errors, timed_out) = walk.tally();
-                let closest = walk.closest().to_vec();
+                let closest = walk.take_closest();
                 Outcome { closest, successes, errors, asked, timed_out, commit: None }
             }
-            Phase::Committing(committing) => committing.outcome.clone(),
+            Phase::Committing(committing) => core::mem::take(&mut committing.outcome),
             Phase::Finished(Ok(outcome)) => outcome.clone(),
             Phase::Finished(Err(_)) => Outcome::default(),
         }
@@ -675,4 +699,3 @@ impl Committing {
         Ok(core::mem::take(&mut self.outcome))
     }
 }
-

@@ -31,7 +31,9 @@ impl Closest {
     pub(super) fn insert(&mut self, reply: &Reply) {
         let Some(id) = reply.from.id else { return };
         let distance = id.distance(&self.target);
-        let Err(at) = self.distances.binary_search(&distance) else { return };
+        let Err(at) = self.distances.binary_search(&distance) else {
+            return;
+        };
         if at >= K {
             return;
         }

@@ -9,16 +9,16 @@
 
 /// How many ticks back `pinged` is exact, at least. What is older may look
 /// younger, down to this.
-pub const PINGED_REACH: u32 = 1 << 15;
+pub(crate) const PINGED_REACH: u32 = 1 << 15;
 
 /// Ticks per unit of `added` and `sampled`, which are rounded up: they read as
 /// up to `COARSE_UNIT - 1` ticks later than they were, so that a limit on their
 /// age is met late by as much, and never early.
-pub const COARSE_UNIT: u32 = 4;
+pub(crate) const COARSE_UNIT: u32 = 4;
 
 /// How many ticks back `added` and `sampled` are kept, at least. What is older
 /// may look younger, down to this; a limit on their age has to be lower.
-pub const COARSE_REACH: u32 = 512;
+pub(crate) const COARSE_REACH: u32 = 512;
 
 /// The last tick after the epoch that fits; a coarse 0 stands for "never".
 const PINGED_SPAN: u32 = u16::MAX as u32;
@@ -158,9 +158,7 @@ mod tests {
     #[test]
     fn no_old_age_ever_looks_new() {
         for stored in (0..2_000).step_by(7) {
-            for gap in [
-                0, 1, 359, 360, 361, 511, 512, 513, 720, 1016, 1017, 40_000, 70_000,
-            ] {
+            for gap in [0, 1, 359, 360, 361, 511, 512, 513, 720, 1016, 1017, 40_000, 70_000] {
                 let steps: [u32; 2] = [stored + gap / 2, stored + gap];
                 let (pinged, coarse) = read(stored, &steps);
                 let (pinged, coarse) = (i64::from(pinged), i64::from(coarse));
@@ -187,12 +185,7 @@ mod tests {
     #[test]
     fn sweeps_are_rare() {
         let mut epochs = Epochs::default();
-        let sweeps = (0..100_000)
-            .filter(|&tick| epochs.reach(tick).is_some())
-            .count();
-        assert!(
-            (100_000 / 516..=100_000 / 500).contains(&sweeps),
-            "{sweeps}"
-        );
+        let sweeps = (0..100_000).filter(|&tick| epochs.reach(tick).is_some()).count();
+        assert!((100_000 / 516..=100_000 / 500).contains(&sweeps), "{sweeps}");
     }
 }

@@ -50,12 +50,7 @@ impl Entry {
 
     /// A node of which nothing but its address is known.
     pub(super) fn new(prefix: u64, addr: SocketAddrV4) -> Self {
-        Self {
-            prefix,
-            ip: addr.ip().octets(),
-            port: addr.port(),
-            ..Self::VACANT
-        }
+        Self { prefix, ip: addr.ip().octets(), port: addr.port(), ..Self::VACANT }
     }
 
     pub(super) fn addr(&self) -> SocketAddrV4 {
@@ -105,9 +100,7 @@ impl Bucket {
     }
 
     pub(super) fn get(&self, position: usize) -> Option<&Entry> {
-        self.entries
-            .get(position)
-            .filter(|_| self.is_taken(position))
+        self.entries.get(position).filter(|_| self.is_taken(position))
     }
 
     pub(super) fn get_mut(&mut self, position: usize) -> Option<&mut Entry> {
@@ -117,10 +110,7 @@ impl Bucket {
 
     /// The entries with their positions.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Entry)> {
-        self.entries
-            .iter()
-            .enumerate()
-            .filter(|&(position, _)| self.is_taken(position))
+        self.entries.iter().enumerate().filter(|&(position, _)| self.is_taken(position))
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {

@@ -25,7 +25,8 @@ use core::fmt;
 use core::iter;
 use core::net::SocketAddrV4;
 
-pub use self::ages::{COARSE_REACH, COARSE_UNIT, PINGED_REACH};
+#[cfg(test)]
+use self::ages::{COARSE_REACH, COARSE_UNIT, PINGED_REACH};
 use self::ages::{Epochs, Shift};
 use self::bucket::{Bucket, Entry};
 use crate::id::Id;
@@ -48,7 +49,7 @@ const _: () = assert!(BUCKETS * K < NONE as usize);
 /// forward; one before earlier ticks is kept as it is if the ages still reach
 /// back so far.
 #[derive(Clone)]
-pub struct Table {
+pub(crate) struct Table {
     own: Id,
     /// [`Id::of`], but for tests, which can't wait for prefixes to collide.
     id_of: fn(SocketAddrV4) -> Id,
@@ -69,7 +70,7 @@ pub struct Table {
 /// changes nothing. Should the same node come back to the same place, it is
 /// valid again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Slot {
+pub(crate) struct Slot {
     index: u16,
     addr: SocketAddrV4,
 }
@@ -77,7 +78,7 @@ pub struct Slot {
 impl Slot {
     /// The address of the node that this is, or was, the place of.
     #[must_use]
-    pub const fn addr(self) -> SocketAddrV4 {
+    pub(crate) const fn addr(self) -> SocketAddrV4 {
         self.addr
     }
 }
@@ -85,7 +86,7 @@ impl Slot {
 /// What became of a node that was to be inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Insert {
+pub(crate) enum Insert {
     /// It is new.
     Added(Slot),
     /// It was there before; nothing changed.
@@ -98,42 +99,42 @@ pub enum Insert {
 
 /// A node, as the table remembers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeInfo {
+pub(crate) struct NodeInfo {
     /// Where it is reached.
-    pub addr: SocketAddrV4,
+    pub(crate) addr: SocketAddrV4,
     /// The tick of the last contact or attempt. Exact for [`PINGED_REACH`]
     /// ticks; what is older may look younger, down to that.
-    pub pinged: u32,
+    pub(crate) pinged: u32,
     /// The tick when it was inserted, rounded up to whole [`COARSE_UNIT`]s, so it
     /// may lie up to three ticks ahead. Kept for [`COARSE_REACH`] ticks; what is
     /// older may look younger, down to that.
-    pub added: u32,
+    pub(crate) added: u32,
     /// The tick when its view of our address was last taken, as coarse as `added`.
-    pub sampled: Option<u32>,
+    pub(crate) sampled: Option<u32>,
     /// How often it was heard from. It wraps: only differences count.
-    pub seen: u8,
+    pub(crate) seen: u8,
     /// Whether someone said that it is down.
-    pub hinted: bool,
+    pub(crate) hinted: bool,
     /// How many answers without an id came from it in a row; at most 127.
-    pub silent_answers: u8,
+    pub(crate) silent_answers: u8,
 }
 
 impl NodeInfo {
     /// Ticks since the last contact or attempt, at `tick`.
     #[must_use]
-    pub const fn pinged_ago(&self, tick: u32) -> u32 {
+    pub(crate) const fn pinged_ago(&self, tick: u32) -> u32 {
         tick.saturating_sub(self.pinged)
     }
 
     /// Ticks since the node was inserted, at `tick`; up to three too few.
     #[must_use]
-    pub const fn added_ago(&self, tick: u32) -> u32 {
+    pub(crate) const fn added_ago(&self, tick: u32) -> u32 {
         tick.saturating_sub(self.added)
     }
 
     /// Ticks since the last sample, at `tick`; up to three too few.
     #[must_use]
-    pub fn sampled_ago(&self, tick: u32) -> Option<u32> {
+    pub(crate) fn sampled_ago(&self, tick: u32) -> Option<u32> {
         self.sampled.map(|sampled| tick.saturating_sub(sampled))
     }
 }
@@ -141,7 +142,7 @@ impl NodeInfo {
 impl Table {
     /// An empty table around `own`. Allocates nothing.
     #[must_use]
-    pub fn new(own: Id) -> Self {
+    pub(crate) fn new(own: Id) -> Self {
         Self::with_ids(own, Id::of)
     }
 
@@ -159,39 +160,39 @@ impl Table {
 
     /// The id that the table is built around.
     #[must_use]
-    pub fn own(&self) -> Id {
+    pub(crate) fn own(&self) -> Id {
         self.own
     }
 
     /// How many nodes there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// The place of the node at `addr`. Hashes the address: [`Table::find`] is
     /// faster for those who have the id.
     #[must_use]
-    pub fn get(&self, addr: SocketAddrV4) -> Option<Slot> {
+    pub(crate) fn get(&self, addr: SocketAddrV4) -> Option<Slot> {
         self.find(&(self.id_of)(addr), addr)
     }
 
     /// The place of the node at `addr`, whose id is `id`.
     #[must_use]
-    pub fn find(&self, id: &Id, addr: SocketAddrV4) -> Option<Slot> {
+    pub(crate) fn find(&self, id: &Id, addr: SocketAddrV4) -> Option<Slot> {
         self.bucket_candidates(id).find(|slot| slot.addr == addr)
     }
 
     /// Inserts the node at `addr`, whose id is `id`, as the latest in contact:
     /// added and pinged at `tick`, not sampled, not hinted at, nothing seen. A
     /// node that is there already is left as it is.
-    pub fn insert(&mut self, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
+    pub(crate) fn insert(&mut self, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
         let Some(bucket) = shared_bits(&self.own, id) else {
             return Insert::Own;
         };
@@ -210,7 +211,7 @@ impl Table {
     }
 
     /// Removes a node and returns its address.
-    pub fn remove(&mut self, slot: Slot) -> Option<SocketAddrV4> {
+    pub(crate) fn remove(&mut self, slot: Slot) -> Option<SocketAddrV4> {
         self.entry(slot)?;
         self.unlink(slot.index);
         let (bucket, position) = split(slot.index);
@@ -228,7 +229,7 @@ impl Table {
 
     /// What is known of a node.
     #[must_use]
-    pub fn node(&self, slot: Slot) -> Option<NodeInfo> {
+    pub(crate) fn node(&self, slot: Slot) -> Option<NodeInfo> {
         let entry = self.entry(slot)?;
         Some(NodeInfo {
             addr: slot.addr,
@@ -241,70 +242,74 @@ impl Table {
         })
     }
 
-    /// Notes that a node was heard from at `tick`: it becomes the latest in
-    /// contact, `pinged` is `tick`, and `seen` counts one more.
-    pub fn touch(&mut self, slot: Slot, tick: u32) {
+    /// Notes that a node has answered at `tick`: as [`touch_unproven`](Self::touch_unproven),
+    /// and `seen` counts one more.
+    pub(crate) fn touch(&mut self, slot: Slot, tick: u32) {
+        self.change(slot, |entry| entry.seen = entry.seen.wrapping_add(1));
+        self.touch_unproven(slot, tick);
+    }
+
+    /// Notes that a node seems to have said something at `tick`: it becomes the latest in
+    /// contact, and `pinged` is `tick`.
+    pub(crate) fn touch_unproven(&mut self, slot: Slot, tick: u32) {
         self.set_pinged(slot, tick);
-        if let Some(entry) = self.entry_mut(slot) {
-            entry.seen = entry.seen.wrapping_add(1);
-            if self.latest != slot.index {
-                self.unlink(slot.index);
-                self.link(slot.index, self.latest, NONE);
-            }
+        if self.latest != slot.index && self.entry_mut(slot).is_some() {
+            self.unlink(slot.index);
+            self.link(slot.index, self.latest, NONE);
         }
     }
 
     /// Notes an attempt to reach a node at `tick`. The order of contact stays.
-    pub fn set_pinged(&mut self, slot: Slot, tick: u32) {
+    pub(crate) fn set_pinged(&mut self, slot: Slot, tick: u32) {
         self.reach(tick);
         let pinged = self.epochs.pinged(tick);
         self.change(slot, |entry| entry.pinged = pinged);
     }
 
     /// Notes that a node's view of our address was taken at `tick`.
-    pub fn set_sampled(&mut self, slot: Slot, tick: u32) {
+    pub(crate) fn set_sampled(&mut self, slot: Slot, tick: u32) {
         self.reach(tick);
         let sampled = self.epochs.coarse(tick);
         self.change(slot, |entry| entry.sampled = sampled);
     }
 
     /// Notes whether someone said that a node is down.
-    pub fn set_hinted(&mut self, slot: Slot, hinted: bool) {
+    pub(crate) fn set_hinted(&mut self, slot: Slot, hinted: bool) {
         self.change(slot, |entry| entry.set_hinted(hinted));
     }
 
     /// Notes how many answers without an id came from a node; saturates at 127.
-    pub fn set_silent_answers(&mut self, slot: Slot, count: u8) {
+    pub(crate) fn set_silent_answers(&mut self, slot: Slot, count: u8) {
         self.change(slot, |entry| entry.set_silent_answers(count));
     }
 
     /// The node that was in contact the longest ago.
     #[must_use]
-    pub fn oldest(&self) -> Option<Slot> {
+    pub(crate) fn oldest(&self) -> Option<Slot> {
         self.slot(self.oldest)
     }
 
     /// The next node towards the latest.
     #[must_use]
-    pub fn newer(&self, slot: Slot) -> Option<Slot> {
+    pub(crate) fn newer(&self, slot: Slot) -> Option<Slot> {
         self.slot(self.entry(slot)?.newer)
     }
 
     /// The node that was in contact last.
     #[must_use]
-    pub fn latest(&self) -> Option<Slot> {
+    pub(crate) fn latest(&self) -> Option<Slot> {
         self.slot(self.latest)
     }
 
     /// The next node towards the oldest.
     #[must_use]
-    pub fn older(&self, slot: Slot) -> Option<Slot> {
+    pub(crate) fn older(&self, slot: Slot) -> Option<Slot> {
         self.slot(self.entry(slot)?.older)
     }
 
     /// The nodes of the bucket that `id` falls in, in no order of meaning: at
     /// most [`K`], and none for the own id.
-    pub fn bucket_candidates(&self, id: &Id) -> impl Iterator<Item = Slot> + '_ {
+    pub(crate) fn bucket_candidates(&self, id: &Id) -> impl Iterator<Item = Slot> + '_ {
         let bucket = shared_bits(&self.own, id);
         let found = bucket.and_then(|bucket| Some((bucket, self.buckets.get(bucket)?)));
         found.into_iter().flat_map(|(number, bucket)| {
@@ -320,7 +325,7 @@ impl Table {
     ///
     /// The JavaScript takes whole buckets in an order that is only roughly that
     /// of distance, and misses some of the nearest.
-    pub fn closest(&self, target: &Id, out: &mut heapless::Vec<SocketAddrV4, K>) {
+    pub(crate) fn closest(&self, target: &Id, out: &mut heapless::Vec<SocketAddrV4, K>) {
         out.clear();
         // The nodes of bucket b agree with the own id before bit b, and not in
         // it. Where the target too differs from the own id in bit b, they are
@@ -341,7 +346,7 @@ impl Table {
 
     /// One of the nodes: each as likely as any other, if `random` is uniform.
     #[must_use]
-    pub fn random(&self, random: u64) -> Option<Slot> {
+    pub(crate) fn random(&self, random: u64) -> Option<Slot> {
         let mut left = ((u128::from(random) * self.len as u128) >> 64) as usize;
         for (number, bucket) in self.buckets.iter().enumerate() {
             if left < bucket.len() {
@@ -358,11 +363,8 @@ impl Table {
     /// many fall into one bucket, those of the latest contact stay. The addresses
     /// of the others, and of the one with the new own id, go to `dropped`, latest
     /// first.
-    pub fn rebase(&mut self, own: Id, mut dropped: impl FnMut(SocketAddrV4)) {
-        let mut rebuilt = Self {
-            epochs: self.epochs,
-            ..Self::with_ids(own, self.id_of)
-        };
+    pub(crate) fn rebase(&mut self, own: Id, mut dropped: impl FnMut(SocketAddrV4)) {
+        let mut rebuilt = Self { epochs: self.epochs, ..Self::with_ids(own, self.id_of) };
         let mut next = self.latest;
         while let Some(&entry) = self.at(next) {
             next = entry.older;
@@ -379,7 +381,7 @@ impl Table {
     }
 
     /// All nodes, the latest contacted first.
-    pub fn iter(&self) -> impl Iterator<Item = (Slot, SocketAddrV4)> + '_ {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Slot, SocketAddrV4)> + '_ {
         iter::successors(self.latest(), |&slot| self.older(slot)).map(|slot| (slot, slot.addr))
     }
 
@@ -399,13 +401,11 @@ impl Table {
     }
 
     fn entry(&self, slot: Slot) -> Option<&Entry> {
-        self.at(slot.index)
-            .filter(|entry| entry.addr() == slot.addr)
+        self.at(slot.index).filter(|entry| entry.addr() == slot.addr)
     }
 
     fn entry_mut(&mut self, slot: Slot) -> Option<&mut Entry> {
-        self.at_mut(slot.index)
-            .filter(|entry| entry.addr() == slot.addr)
+        self.at_mut(slot.index).filter(|entry| entry.addr() == slot.addr)
     }
 
     fn change(&mut self, slot: Slot, change: impl FnOnce(&mut Entry)) {

@@ -57,10 +57,7 @@ impl Model {
     }
 
     fn bucket_len(&self, bucket: u32) -> usize {
-        self.nodes
-            .iter()
-            .filter(|node| self.bucket(&node.id) == bucket)
-            .count()
+        self.nodes.iter().filter(|node| self.bucket(&node.id) == bucket).count()
     }
 
     fn position(&self, slot: Slot) -> Option<usize> {
@@ -128,10 +125,7 @@ fn op() -> impl Strategy<Value = Op> {
 fn run(id_of: IdOf, own: u16, ops: Vec<Op>) {
     let own = id_of(addr(own));
     let mut table = Table::with_ids(own, id_of);
-    let mut model = Model {
-        own,
-        nodes: Vec::new(),
-    };
+    let mut model = Model { own, nodes: Vec::new() };
     let mut slots = Vec::new();
     let mut tick = 51;
     for op in ops {
@@ -223,13 +217,7 @@ fn check_closest(table: &Table, model: &Model, target: [u8; 32]) {
         id.0[bit / 8] ^= 0x80 >> (bit % 8);
         targets.push(id);
     }
-    targets.extend(
-        model
-            .nodes
-            .iter()
-            .step_by(1 + usize::from(target[1]) / 8)
-            .map(|node| node.id),
-    );
+    targets.extend(model.nodes.iter().step_by(1 + usize::from(target[1]) / 8).map(|node| node.id));
     let mut out = heapless::Vec::new();
     for target in targets {
         table.closest(&target, &mut out);
@@ -243,9 +231,8 @@ fn check(table: &Table, model: &Model, tick: u32) {
     assert_eq!(table.is_empty(), model.nodes.is_empty());
 
     let slots: Vec<Slot> = model.nodes.iter().map(|node| node.slot).collect();
-    let upwards: Vec<Slot> = iter::successors(table.oldest(), |&slot| table.newer(slot))
-        .take(6_000)
-        .collect();
+    let upwards: Vec<Slot> =
+        iter::successors(table.oldest(), |&slot| table.newer(slot)).take(6_000).collect();
     assert_eq!(upwards, slots);
     let mut downwards: Vec<Slot> = table.iter().take(6_000).map(|(slot, _)| slot).collect();
     downwards.reverse();
@@ -279,10 +266,7 @@ fn check(table: &Table, model: &Model, tick: u32) {
 
 fn check_coarse(ago: u32, age: u32) {
     let exact = age.saturating_sub(COARSE_UNIT - 1)..=age;
-    assert!(
-        exact.contains(&ago) || (COARSE_REACH..age).contains(&ago),
-        "{ago} for {age}"
-    );
+    assert!(exact.contains(&ago) || (COARSE_REACH..age).contains(&ago), "{ago} for {age}");
 }
 
 proptest! {
@@ -394,14 +378,10 @@ fn a_stale_slot_reads_nothing_and_changes_nothing() {
     let own = Id::of(addr(0));
     let mut table = Table::new(own);
     let id = sharing(own, 3, 0);
-    let Insert::Added(stale) = table.insert(&id, addr(1), 60) else {
-        panic!()
-    };
+    let Insert::Added(stale) = table.insert(&id, addr(1), 60) else { panic!() };
     assert_eq!(table.remove(stale), Some(addr(1)));
     // Another node takes the same place.
-    let Insert::Added(slot) = table.insert(&id, addr(2), 60) else {
-        panic!()
-    };
+    let Insert::Added(slot) = table.insert(&id, addr(2), 60) else { panic!() };
     assert_eq!(slot.index, stale.index);
     let before = table.node(slot);
 
@@ -411,10 +391,7 @@ fn a_stale_slot_reads_nothing_and_changes_nothing() {
     table.set_hinted(stale, true);
     table.set_silent_answers(stale, 3);
     assert_eq!(table.remove(stale), None);
-    assert_eq!(
-        (table.node(stale), table.newer(stale), table.older(stale)),
-        (None, None, None)
-    );
+    assert_eq!((table.node(stale), table.newer(stale), table.older(stale)), (None, None, None));
     assert_eq!((table.node(slot), table.len()), (before, 1));
 }
 
@@ -434,8 +411,5 @@ fn finds_by_address_alone() {
 #[test]
 fn debug_output_names_nobody() {
     let shown = std::format!("{:?}", filled(&[1]));
-    assert!(
-        shown.contains("len: 1") && !shown.contains("10.0."),
-        "{shown}"
-    );
+    assert!(shown.contains("len: 1") && !shown.contains("10.0."), "{shown}");
 }

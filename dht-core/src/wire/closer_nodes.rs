@@ -20,9 +20,7 @@ impl<'a> CloserNodes<'a> {
     #[must_use]
     pub fn new(nodes: &'a [[u8; ADDR_LEN]]) -> Self {
         let bytes = nodes.as_flattened();
-        Self {
-            bytes: bytes.get(..READ_MAX).unwrap_or(bytes),
-        }
+        Self { bytes: bytes.get(..READ_MAX).unwrap_or(bytes) }
     }
 
     /// How many there are. From a datagram that is what its sender put there, up to
@@ -42,9 +40,7 @@ impl<'a> CloserNodes<'a> {
     /// address there.
     #[must_use]
     pub fn iter(&self) -> CloserNodesIter<'a> {
-        CloserNodesIter {
-            rest: self.bytes.get(..READ_MAX).unwrap_or(self.bytes),
-        }
+        CloserNodesIter { rest: self.bytes.get(..READ_MAX).unwrap_or(self.bytes) }
     }
 
     /// All of them must be there, also those that nobody will read: a cut datagram is

@@ -17,10 +17,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], DecodeError> {
-        let (array, rest) = self
-            .rest
-            .split_first_chunk()
-            .ok_or(DecodeError::Truncated)?;
+        let (array, rest) = self.rest.split_first_chunk().ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(array)
     }
@@ -46,9 +43,7 @@ impl<'a> Reader<'a> {
 
     /// A length and so many bytes, if the flag says that there are some.
     pub(super) fn value_if(&mut self, present: bool) -> Result<Option<&'a [u8]>, DecodeError> {
-        present
-            .then(|| varint::read(self).and_then(|len| self.bytes(len)))
-            .transpose()
+        present.then(|| varint::read(self).and_then(|len| self.bytes(len))).transpose()
     }
 }
 

@@ -41,10 +41,7 @@ impl<'a> Head<'a> {
         flags: u64,
     ) -> Result<(), EncodeError> {
         to.put(&[kind])?;
-        varint::write(
-            to,
-            flags | flag(ID, self.id.is_some()) | flag(TOKEN, self.token.is_some()),
-        )?;
+        varint::write(to, flags | flag(ID, self.id.is_some()) | flag(TOKEN, self.token.is_some()))?;
         to.put(&self.tid.to_le_bytes())?;
         to.put(&addr_bytes(self.to))?;
         to.put_key(self.id)?;

@@ -22,6 +22,8 @@ mod request;
 mod response;
 mod varint;
 
+pub(crate) use varint::len as varint_len;
+
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 pub use closer_nodes::{CloserNodes, CloserNodesIter};

@@ -80,12 +80,7 @@ impl<'a> Request<'a> {
     }
 
     fn head(&self) -> Head<'a> {
-        Head {
-            tid: self.tid,
-            to: self.to,
-            id: self.id,
-            token: self.token,
-        }
+        Head { tid: self.tid, to: self.to, id: self.id, token: self.token }
     }
 }
 

@@ -38,10 +38,7 @@ impl<'a> Response<'a> {
             0 => 0,
             code => varint::len(code),
         };
-        let closer_nodes = self
-            .closer_nodes
-            .as_ref()
-            .map_or(0, CloserNodes::encoded_len);
+        let closer_nodes = self.closer_nodes.as_ref().map_or(0, CloserNodes::encoded_len);
         self.head().encoded_len() + closer_nodes + error + value_len(self.value)
     }
 
@@ -92,12 +89,7 @@ impl<'a> Response<'a> {
     }
 
     fn head(&self) -> Head<'a> {
-        Head {
-            tid: self.tid,
-            to: self.to,
-            id: self.id,
-            token: self.token,
-        }
+        Head { tid: self.tid, to: self.to, id: self.id, token: self.token }
     }
 }
 

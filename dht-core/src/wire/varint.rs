@@ -30,7 +30,7 @@ pub(super) fn write(to: &mut Writer<'_>, n: u64) -> Result<(), EncodeError> {
 }
 
 /// How many bytes [`write()`] takes for `n`.
-pub(super) fn len(n: u64) -> usize {
+pub(crate) fn len(n: u64) -> usize {
     match n {
         0..=0xfc => 1,
         0xfd..=0xffff => 3,
@@ -63,10 +63,7 @@ mod tests {
             (0x1_0000, &[0xfe, 0, 0, 1, 0]),
             (0xffff_ffff, &[0xfe, 0xff, 0xff, 0xff, 0xff]),
             (0x1_0000_0000, &[0xff, 0, 0, 0, 0, 1, 0, 0, 0]),
-            (
-                VARINT_MAX,
-                &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f, 0],
-            ),
+            (VARINT_MAX, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f, 0]),
         ];
         for (n, bytes) in cases {
             assert_eq!(len(n), bytes.len(), "{n:#x}");
@@ -91,14 +88,8 @@ mod tests {
             // What follows belongs to the next field.
             (&[7, 9], Ok(7)),
             // 2^53, 2^53 + 1 (which a float can't tell from the former), 2^64 - 1.
-            (
-                &[0xff, 0, 0, 0, 0, 0, 0, 0x20, 0],
-                Err(DecodeError::VarintTooLarge),
-            ),
-            (
-                &[0xff, 1, 0, 0, 0, 0, 0, 0x20, 0],
-                Err(DecodeError::VarintTooLarge),
-            ),
+            (&[0xff, 0, 0, 0, 0, 0, 0, 0x20, 0], Err(DecodeError::VarintTooLarge)),
+            (&[0xff, 1, 0, 0, 0, 0, 0, 0x20, 0], Err(DecodeError::VarintTooLarge)),
             (&[0xff; 9], Err(DecodeError::VarintTooLarge)),
         ];
         for (bytes, expected) in cases {

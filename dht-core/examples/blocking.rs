@@ -1,0 +1,99 @@
+//! A complete node over `std::net::UdpSocket`, without any async runtime: the loop that every
+//! adapter is made of. It answers the command 0 with an echo, until its time is over.
+//!
+//! `cargo run -p dht-core --example blocking -- [--bootstrap host:port] [--port p] [--seconds s]`
+
+use std::error::Error;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs, UdpSocket};
+use std::time::{Duration, SystemTime};
+
+use dht_core::{Answer, Config, DATAGRAM_MAX, Handled, Instant, Node, Via, error_code};
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+
+/// The longest that the loop looks at one socket while the other may have something.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut config = Config::default();
+    let (mut port, mut seconds) = (0, 10);
+    let mut args = std::env::args().skip(1);
+    while let (Some(option), Some(value)) = (args.next(), args.next()) {
+        match option.as_str() {
+            "--bootstrap" => config.bootstrap.push(value.parse()?),
+            "--port" => port = value.parse()?,
+            "--seconds" => seconds = value.parse()?,
+            _ => return Err(format!("unknown option {option}").into()),
+        }
+    }
+    if config.bootstrap.is_empty() {
+        config = Config::bootstrapper(port, "127.0.0.1")?;
+    }
+
+    // What the core does not have: randomness, a clock, sockets.
+    let mut seed = [0; 32];
+    std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut seed)?;
+    let epoch = SystemTime::now();
+    let now = || Instant::from_micros(epoch.elapsed().unwrap_or_default().as_micros() as u64);
+    let server = UdpSocket::bind(("127.0.0.1", port))?;
+    let client = UdpSocket::bind("127.0.0.1:0")?;
+
+    let mut node = Node::new(config, &mut ChaCha20Rng::from_seed(seed), now())?;
+    node.handle_bound(now(), v4(client.local_addr()?)?, v4(server.local_addr()?)?);
+    println!("listening on {}", server.local_addr()?);
+
+    let end = now() + Duration::from_secs(seconds);
+    let mut buf = [0; DATAGRAM_MAX + 1];
+    while now() < end {
+        // Out: whatever the node wants to send, look up or tell.
+        let mut out = [0; DATAGRAM_MAX];
+        while let Some(transmit) = node.poll_transmit(now(), &mut out) {
+            let socket = if transmit.via == Via::Server { &server } else { &client };
+            // A datagram that can't be sent is like one that was lost.
+            let _ = socket.send_to(&out[..transmit.len], transmit.to);
+        }
+        while let Some(lookup) = node.poll_lookup() {
+            let found = (node.lookup_host(lookup), 0).to_socket_addrs();
+            let ip = found.ok().and_then(|mut addrs| addrs.find_map(|addr| v4(addr).ok()));
+            node.handle_resolved(now(), lookup, ip.map(|addr| *addr.ip()));
+        }
+        while let Some(event) = node.poll_event() {
+            println!("{event:?}");
+        }
+
+        // In: datagrams, or the time that the node waits for.
+        for (via, socket) in [(Via::Client, &client), (Via::Server, &server)] {
+            let wait = node.poll_timeout().map_or(PATIENCE, |at| at.saturating_since(now()));
+            socket.set_read_timeout(Some(wait.clamp(Duration::from_micros(1), PATIENCE)))?;
+            let (len, from) = match socket.recv_from(&mut buf) {
+                Ok((len, from)) => (len, v4(from)?),
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    continue;
+                }
+                // News about one peer, not about this socket.
+                Err(e) if e.kind() == ErrorKind::ConnectionRefused => continue,
+                Err(e) => return Err(e.into()),
+            };
+            if let Handled::Request(request) = node.handle_datagram(now(), via, from, &buf[..len]) {
+                let answer = match (request.command, request.value) {
+                    (0, Some(value)) => Answer::value(value.to_vec()),
+                    (0, None) => Answer::empty(),
+                    _ => Answer::error(error_code::UNKNOWN_COMMAND),
+                };
+                node.reply(now(), request.reply_to, answer)?;
+            }
+        }
+        node.handle_timeout(now());
+    }
+    node.close(now());
+    println!("{} nodes known", node.nodes().count());
+    Ok(())
+}
+
+fn v4(addr: SocketAddr) -> Result<SocketAddrV4, &'static str> {
+    match addr {
+        SocketAddr::V4(addr) => Ok(addr),
+        SocketAddr::V6(_) => Err("not an IPv4 address"),
+    }
+}

@@ -1,0 +1,98 @@
+//! Periodic work: every five seconds the node looks after its table, its health and itself.
+//! Mirrors `_ontick` and `_pingSome` of `index.js`.
+
+use super::Node;
+use crate::event::Event;
+use crate::table::K;
+use crate::time::Instant;
+use crate::upkeep::RECENT;
+
+/// With more than this in flight, fewer nodes are pinged.
+const QUIET: usize = 2;
+
+impl Node {
+    /// Does the upkeep of a tick now, without waiting for its time. `quiet`: only what needs no
+    /// packet, that is a sample for the health and a new budget of down hints.
+    pub fn maintain(&mut self, now: Instant, quiet: bool) {
+        self.enter(now);
+        if self.stage != super::Stage::Running {
+            return;
+        }
+        if quiet {
+            self.renew();
+        } else {
+            self.upkeep.skip();
+            self.upkeep_of_tick();
+        }
+    }
+
+    /// Refreshes the table in the background, by looking for a random node of it.
+    pub fn refresh(&mut self, now: Instant) {
+        self.enter(now);
+        if self.stage == super::Stage::Running {
+            self.start_refresh();
+        }
+    }
+
+    pub(super) fn tick(&mut self) {
+        self.upkeep.pass();
+        self.inflight.trim(self.now);
+        self.lanes.trim();
+        self.queries.trim();
+        self.upkeep_of_tick();
+    }
+
+    fn upkeep_of_tick(&mut self) {
+        if !self.bootstrap.is_done() {
+            return;
+        }
+        let adapts = self.upkeep.adaptive && self.ephemeral;
+        if adapts && self.upkeep.is_stable(self.nat.host()) {
+            self.update_network_state(false);
+        }
+        let due = self.upkeep.due();
+        if due.keep_alive {
+            self.ping_some();
+        }
+        if due.refresh || (due.refresh_if_small && self.table.len() < K) {
+            self.upkeep.queried();
+            self.start_refresh();
+        }
+        self.renew();
+    }
+
+    fn renew(&mut self) {
+        if !self.bootstrap.is_done() {
+            return;
+        }
+        self.upkeep.reset_budgets();
+        let requests = &self.stats.requests;
+        if self.health.update(requests.responses, requests.timeouts).is_some() {
+            self.emit(Event::NetworkUpdate);
+        }
+    }
+
+    /// Pings those that were not heard of for longest.
+    fn ping_some(&mut self) {
+        let tick = self.upkeep.tick();
+        let mut next = self.table.oldest();
+        let Some(oldest) = next.and_then(|slot| self.table.node(slot)) else {
+            // All alone: try the bootstrap nodes again.
+            return self.start_refresh();
+        };
+        let mut count = if self.inflight.live() > QUIET { 3 } else { 5 };
+        if oldest.pinged_ago(tick) < RECENT {
+            count = 2;
+        }
+        while let Some(slot) = next.filter(|_| count > 0) {
+            next = self.table.newer(slot);
+            let pinged = self.table.node(slot).map(|node| node.pinged);
+            if pinged != Some(tick) {
+                if !self.check(slot, false) {
+                    break;
+                }
+                count -= 1;
+            }
+        }
+    }
+}
