@@ -2,8 +2,7 @@
 
 use dht_interop::kv::{self, error, relay, reply, serve, serve_echo};
 use dht_interop::stage::{
-    Silence, bootstrapper, both_ways, each, ephemeral, id_at, persistent, persistent_options,
-    target,
+    Silence, bootstrapper, both_ways, each, ephemeral, id_at, persistent, target,
 };
 use dht_interop::{Node, OpError, Value, json};
 
@@ -565,7 +564,7 @@ fn a_commit_sends_the_value_again_with_the_token() {
 #[test]
 fn many_at_once_are_all_answered() {
     both_ways(RUST, |here, there| {
-        let answers = Node::up(there, persistent_options("127.0.0.1:1"));
+        let answers = lone(there);
         serve_echo(answers);
         // Over twice the congestion window.
         let asks = Node::up(here, json!({ "ephemeral": true, "maxWindow": 20 }));
