@@ -133,3 +133,40 @@ fn unfold(folded: &str) -> String {
     }
     hex
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_judge_reads_every_vector_as_it_says() {
+        if !js::available() {
+            return;
+        }
+        let mut judge = Judge::new();
+        for vector in ["requests", "responses", "odd"]
+            .into_iter()
+            .flat_map(vectors)
+        {
+            let Vector {
+                name,
+                from,
+                bytes,
+                read,
+            } = vector;
+            assert_eq!(judge.read(from, &bytes), read, "{name}");
+        }
+    }
+
+    #[test]
+    fn runs_unfold() {
+        assert_eq!(unfold("03(5a*3)04(00*0)(ff*1)"), "035a5a5a04ff");
+        assert_eq!(unfold("0304"), "0304");
+        assert_eq!(unfold(""), "");
+    }
+
+    #[test]
+    fn there_are_ids() {
+        assert!(ids().iter().any(|(address, _)| address.port() == u16::MAX));
+    }
+}

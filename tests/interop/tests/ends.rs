@@ -1,5 +1,8 @@
 //! How things end: queries, sessions, sleep and nodes, with requests still under way.
 
+// Helpers of tests are tests.
+#![allow(clippy::unwrap_used)]
+
 use dht_interop::kv::serve_echo;
 use dht_interop::stage::{Silence, bootstrapper, both_ways, each, ephemeral, persistent, target};
 use dht_interop::{Node, OpError, Value, json};
@@ -7,7 +10,7 @@ use dht_interop::{Node, OpError, Value, json};
 const RUST: Option<&str> = option_env!("CARGO_BIN_EXE_dht-agent");
 
 /// Sends a request that nobody will answer.
-fn ask_in_vain(node: Node<'_>, silence: &Silence, extra: Value) -> u64 {
+fn ask_in_vain(node: Node<'_>, silence: &Silence, extra: &Value) -> u64 {
     let mut fields = json!({ "to": silence.address(), "command": 1 });
     fields
         .as_object_mut()
@@ -21,10 +24,10 @@ fn a_session_takes_its_requests_with_it() {
     each(RUST, |agent| {
         let silence = Silence::new();
         let node = ephemeral(agent, &[]);
-        let inside = ask_in_vain(node, &silence, json!({ "session": 1 }));
+        let inside = ask_in_vain(node, &silence, &json!({ "session": 1 }));
         let ping = node.send("ping", json!({ "to": silence.address(), "session": 1 }));
-        let other = ask_in_vain(node, &silence, json!({ "session": 2, "retry": false }));
-        let outside = ask_in_vain(node, &silence, json!({ "retry": false }));
+        let other = ask_in_vain(node, &silence, &json!({ "session": 2, "retry": false }));
+        let outside = ask_in_vain(node, &silence, &json!({ "retry": false }));
         let end = node.send("endSession", json!({ "session": 1 }));
 
         assert_eq!(agent.answer(end), Ok(Value::Null));
@@ -102,7 +105,7 @@ fn a_destroyed_node_fails_its_requests_and_says_close_once() {
     each(RUST, |agent| {
         let silence = Silence::new();
         let node = ephemeral(agent, &[]);
-        let request = ask_in_vain(node, &silence, json!({}));
+        let request = ask_in_vain(node, &silence, &json!({}));
         let destroy = node.send("destroy", json!({}));
         assert_eq!(agent.answer(request), Err(OpError::request_destroyed()));
         assert_eq!(agent.answer(destroy), Ok(Value::Null));
@@ -239,7 +242,7 @@ fn requests_under_way_do_not_survive_suspension() {
     each(RUST, |agent| {
         let silence = Silence::new();
         let node = ephemeral(agent, &[]);
-        let request = ask_in_vain(node, &silence, json!({}));
+        let request = ask_in_vain(node, &silence, &json!({}));
         let suspend = node.send("suspend", json!({}));
         let error = agent.answer(request).unwrap_err();
         assert_eq!(error, OpError::new(Some("IO_SUSPENDED"), "I/O suspended"));

@@ -1,8 +1,6 @@
 //! What is refused, and in which words.
 
-use std::net::UdpSocket;
-
-use dht_interop::stage::{bootstrapper, each, ephemeral, free_port, target};
+use dht_interop::stage::{Silence, bootstrapper, each, ephemeral, free_port, target};
 use dht_interop::{Node, OpError, Value, json};
 
 const RUST: Option<&str> = option_env!("CARGO_BIN_EXE_dht-agent");
@@ -10,13 +8,6 @@ const RUST: Option<&str> = option_env!("CARGO_BIN_EXE_dht-agent");
 /// An error of the library itself.
 fn says(message: &str) -> OpError {
     OpError::new(None, message)
-}
-
-/// A port that is in use for as long as the socket lives.
-fn taken() -> (UdpSocket, u16) {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let port = socket.local_addr().unwrap().port();
-    (socket, port)
 }
 
 #[test]
@@ -56,7 +47,8 @@ fn a_bootstrap_address_has_a_port() {
 #[test]
 fn a_node_without_another_port_can_not_start() {
     each(RUST, |agent| {
-        let (_socket, port) = taken();
+        let taken = Silence::new();
+        let port = taken.port();
         let node = Node::create(agent, json!({ "port": port, "anyPort": false })).unwrap();
         node.ok("start", json!({}));
         let error = node.fails("bootstrapped", json!({}));
@@ -69,7 +61,8 @@ fn a_node_without_another_port_can_not_start() {
 #[test]
 fn a_taken_port_is_passed_over() {
     each(RUST, |agent| {
-        let (_socket, port) = taken();
+        let taken = Silence::new();
+        let port = taken.port();
         let node = Node::up(agent, json!({ "port": port }));
         assert_ne!(node.info()["serverPort"], port);
         assert_eq!(
