@@ -5,7 +5,7 @@
 //! Addresses are public ones unless asked for otherwise, so that limits per /24 apply.
 
 // Every test file uses a part of it.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
