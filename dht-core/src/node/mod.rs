@@ -61,7 +61,7 @@ enum Stage {
     Unbound,
     Running,
     Suspended,
-    /// Resumed, without sockets yet.
+    /// Resumed, without sockets yet; it may never have had any.
     Resuming,
     Closed,
 }

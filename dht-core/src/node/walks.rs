@@ -431,7 +431,8 @@ impl Node {
     }
 
     pub(super) fn on_visit_answered(&mut self, id: QueryId, node: u16, reply: Reply) {
-        if self.queries.get(id).is_some_and(|running| running.kind == Kind::Bootstrap) {
+        let bootstraps = |running: &Running| running.kind == Kind::Bootstrap;
+        if reply.error == 0 && self.queries.get(id).is_some_and(bootstraps) {
             self.quick_nat(reply.from.addr);
         }
         let Some(mut running) = self.queries.take(id) else {
