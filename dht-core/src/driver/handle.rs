@@ -16,6 +16,7 @@ use super::query::QueryStream;
 use super::raw::{Datagrams, ExtraSocket, RawTransmit};
 use super::request::{RequestFuture, Session};
 use super::shared::Shared;
+use super::state::State;
 use crate::{
     Answer, DATAGRAM_MAX, Id, Query, QueryId, Reply, ReplyTo, Request, RequestId, SavedNode,
     SendError, SessionId, Via,
@@ -40,7 +41,7 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.act(|state, now| state.close(now));
+        self.shared.act(State::close);
     }
 }
 
@@ -304,7 +305,7 @@ impl Dht {
     /// # Errors
     /// If the sockets could not be bound in the first place.
     pub fn suspend(&self) -> Milestone {
-        self.shared().act(|state, now| state.suspend(now));
+        self.shared().act(State::suspend);
         Milestone::new(self.clone(), Goal::Suspended)
     }
 
@@ -314,7 +315,7 @@ impl Dht {
     /// # Errors
     /// If the sockets can't be bound; the node is closed then.
     pub fn resume(&self) -> Milestone {
-        self.shared().act(|state, now| state.resume(now));
+        self.shared().act(State::resume);
         Milestone::new(self.clone(), Goal::Resumed)
     }
 
@@ -326,7 +327,7 @@ impl Dht {
     /// None.
     #[doc(alias = "destroy")]
     pub fn close(&self) -> Milestone {
-        self.shared().act(|state, now| state.close(now));
+        self.shared().act(State::close);
         Milestone::new(self.clone(), Goal::Closed)
     }
 

@@ -98,7 +98,10 @@ impl QueryStream {
         let mut commits: Vec<_> =
             outcome.closest.into_iter().map(|reply| Run::Going(Box::pin(commit(reply)))).collect();
         poll_fn(|cx| {
-            let done = commits.iter_mut().fold(true, |done, run| run.poll(cx) && done);
+            let mut done = true;
+            for run in &mut commits {
+                done &= run.poll(cx);
+            }
             if done { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;

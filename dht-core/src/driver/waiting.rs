@@ -35,6 +35,9 @@ pub(crate) struct Parts<'s, W: Want> {
     pub(crate) wakes: &'s mut Wakes,
 }
 
+/// What has begun, by its id, or else what its owner has to do.
+type Step<'s, Id, T> = Result<(Id, &'s mut State), Look<'s, Result<T, Error>>>;
+
 /// How far something wanted has come.
 #[derive(Debug)]
 pub(crate) enum Stage<W: Want> {
@@ -69,10 +72,7 @@ impl<W: Want> Stage<W> {
     }
 
     /// Its id, if it has begun; otherwise what its owner has to do.
-    pub(crate) fn id<'s, T>(
-        &mut self,
-        state: &'s mut State,
-    ) -> Result<(W::Id, &'s mut State), Look<'s, Result<T, Error>>> {
+    pub(crate) fn id<'s, T>(&mut self, state: &'s mut State) -> Step<'s, W::Id, T> {
         if let Self::Waiting(ticket) = *self {
             match W::parts(state).line.begun(ticket) {
                 Some(Ok(id)) => *self = Self::Begun(id),
