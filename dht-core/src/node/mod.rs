@@ -19,6 +19,7 @@ mod queries;
 mod reachability;
 mod walks;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -111,7 +112,8 @@ pub struct Node {
     anonymous_samples: Vec<SocketAddrV4>,
     /// The address that the own id was made of, once it has one.
     own_addr: Option<SocketAddrV4>,
-    probe: Option<Probe>,
+    /// Boxed: it is seldom there, and large.
+    probe: Option<Box<Probe>>,
     bootstrap: Bootstrap,
     upkeep: Upkeep,
     health: Health,
