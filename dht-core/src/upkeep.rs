@@ -120,8 +120,8 @@ impl Upkeep {
     /// The machine has slept: everything looks old, two ticks later the oldest are pinged,
     /// and the next tick refreshes.
     pub(crate) fn wake_up(&mut self, now: Instant) {
-        self.tick += 2 * OLD;
-        self.tick += 8 - (self.tick & 7) - 2;
+        let tick = self.tick + 2 * OLD;
+        self.tick = (tick | 7) - 1;
         self.stable = MORE_STABLE;
         self.refresh = 1;
         self.checked_host = None;
