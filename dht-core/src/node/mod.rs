@@ -253,8 +253,11 @@ impl Node {
 
     /// Every way in begins here: time never goes back, and sleep is noticed before anything else.
     fn enter(&mut self, now: Instant) -> Instant {
-        let overslept =
-            self.poll_timeout().is_some_and(|deadline| now.saturating_since(deadline) > SLEEP);
+        // Counted from the last entry, if that was later: then the deadline was missed by a caller
+        // who is awake, or left behind from before a suspension.
+        let overslept = self
+            .poll_timeout()
+            .is_some_and(|deadline| now.saturating_since(deadline.max(self.now)) > SLEEP);
         self.now = self.now.max(now);
         if overslept {
             self.wake_up();
