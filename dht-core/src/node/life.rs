@@ -221,6 +221,7 @@ impl Node {
         for id in users {
             self.fail(id, error);
         }
+        self.pump_stalled();
         self.upkeep.hint_checks = 0;
         self.upkeep.swaps = 0;
         self.candidates.clear();

@@ -200,6 +200,7 @@ impl Node {
         while self.upkeep.next_tick() <= now {
             self.tick();
         }
+        self.pump_stalled();
     }
 
     /// The latest moment to call [`handle_timeout`](Self::handle_timeout). `None`: nothing is to
@@ -248,6 +249,7 @@ impl Node {
         let now = self.enter(now);
         if self.lookups.resolved(now, lookup, ip) {
             self.after_lookup();
+            self.pump_stalled();
         }
     }
 

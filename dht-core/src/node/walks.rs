@@ -157,6 +157,7 @@ impl Node {
         let reply = self.queries.get_mut(id)?.mailbox.pop_front();
         if reply.is_some() {
             self.pump(id);
+            self.pump_stalled();
         }
         reply
     }
@@ -169,6 +170,7 @@ impl Node {
         running.query.discard = true;
         running.mailbox = VecDeque::new();
         self.pump(id);
+        self.pump_stalled();
     }
 
     /// How a query ended, once: the first call after [`Event::Finished`] takes it and
@@ -207,6 +209,7 @@ impl Node {
                 let outcome = running.outcome_so_far();
                 self.conclude(running, Ok(outcome));
             }
+            self.pump_stalled();
         }
     }
 
@@ -352,9 +355,11 @@ impl Node {
         }
     }
 
-    /// Goes on with queries that had found no place.
+    /// Goes on with queries that had found no place. To be called after all that may free one, at
+    /// the end of each way in: a query that ends while others are pumped frees places for those
+    /// before it.
     pub(super) fn pump_stalled(&mut self) {
-        if self.queries.stalled && !self.is_busy() {
+        while self.queries.stalled && !self.is_busy() {
             self.queries.stalled = false;
             for id in self.queries.ids() {
                 self.pump(id);
