@@ -197,7 +197,8 @@ impl Node {
             self.after_lookup();
         }
         self.bootstrap_on_time();
-        while self.upkeep.next_tick() <= now {
+        // At the end of time there is no next one.
+        while self.upkeep.next_tick() <= now && now < Instant::MAX {
             self.tick();
         }
         self.pump_stalled();
