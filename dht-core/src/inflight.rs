@@ -75,8 +75,8 @@ pub(crate) struct Flight {
     pub(crate) tid: u16,
     /// An earlier transaction id that an answer may still come under.
     old_tid: Option<u16>,
-    /// Tries so far.
-    pub(crate) sent: u8,
+    /// Tries so far: one more than retries, at most.
+    pub(crate) sent: u16,
     /// When the last try left.
     pub(crate) sent_at: Instant,
     /// When that try is given up; `None` while the request waits to leave.

@@ -195,7 +195,7 @@ impl Node {
         if purpose != Purpose::Verify {
             self.unshare(to);
         }
-        if sent > retries {
+        if sent > u16::from(retries) {
             self.fail(id, RequestError::Timeout);
         } else {
             self.stats.requests.retries += 1;
