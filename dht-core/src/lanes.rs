@@ -217,10 +217,9 @@ impl Shares {
         }
     }
 
-    /// One is no longer out. Returns a request that may have waited for this.
-    pub(crate) fn freed(&mut self, to: Ipv4Addr) -> Option<RequestId> {
-        let prefix = prefix24(to);
-        if let Ok(at) = self.at(prefix) {
+    /// One is no longer out.
+    pub(crate) fn freed(&mut self, to: Ipv4Addr) {
+        if let Ok(at) = self.at(prefix24(to)) {
             let count = self.out.get_mut(at).map_or(0, |(_, count)| {
                 *count = count.saturating_sub(1);
                 *count
@@ -229,8 +228,20 @@ impl Shares {
                 self.out.remove(at);
             }
         }
+    }
+
+    /// The request that has waited longest for a place.
+    pub(crate) fn pop(&mut self, to: Ipv4Addr) -> Option<RequestId> {
+        let prefix = prefix24(to);
         let at = self.parked.iter().position(|(parked, _)| *parked == prefix)?;
         Some(self.parked.remove(at).1)
+    }
+
+    /// Forgets requests that are no more, if they may be the most.
+    pub(crate) fn sweep(&mut self, live: usize, is_live: impl Fn(RequestId) -> bool) {
+        if self.parked.len() > 64 + 2 * live {
+            self.parked.retain(|(_, id)| is_live(*id));
+        }
     }
 
     pub(crate) fn clear(&mut self) {
