@@ -37,6 +37,12 @@ impl Bootstrap {
         self.done
     }
 
+    /// Whether it has begun and is not over.
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(super) fn is_active(&self) -> bool {
+        self.active
+    }
+
     pub(super) fn next_retry(&self) -> Option<Instant> {
         self.retry
     }

@@ -9,6 +9,8 @@
 
 mod calls;
 mod inbound;
+#[cfg(any(test, feature = "_invariants"))]
+mod invariants;
 mod life;
 mod maintenance;
 mod members;

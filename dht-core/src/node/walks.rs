@@ -93,6 +93,32 @@ impl Queries {
         }
     }
 
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(super) fn check_invariants(&self, node: &Node) {
+        assert!(self.users() <= node.config.max_queries);
+        assert!(!self.stalled || node.is_busy(), "there are places, and nobody was told");
+        let mut active = 0;
+        for (at, running) in self.slots.iter().enumerate() {
+            let Some(running) = running else { continue };
+            assert_eq!(self.get(running.id).map(|running| running.id), Some(running.id), "at {at}");
+            running.check_invariants(self.stalled, node);
+            active += u64::from(!matches!(running.phase, Phase::Finished(_)));
+        }
+        assert_eq!(node.stats.queries.active, active);
+        for (_, flight) in node.inflight.iter() {
+            let phase = |query| self.get(query).map(|running| &running.phase);
+            match flight.call.purpose {
+                Purpose::Visit { query, .. } => {
+                    assert!(matches!(phase(query), Some(Phase::Walking(_))), "nobody waits for it");
+                }
+                Purpose::Commit { query, .. } => {
+                    assert!(matches!(phase(query), Some(Phase::Committing(_))));
+                }
+                _ => {}
+            }
+        }
+    }
+
     fn users(&self) -> usize {
         self.slots.iter().flatten().filter(|running| running.kind == Kind::User).count()
     }
@@ -681,6 +707,36 @@ impl Node {
 }
 
 impl Running {
+    /// Besides the counts: what has not ended waits for something that will come.
+    #[cfg(any(test, feature = "_invariants"))]
+    fn check_invariants(&self, stalled: bool, node: &Node) {
+        let under_way = |wanted: &dyn Fn(Purpose) -> bool| {
+            node.inflight.iter().filter(|(_, flight)| wanted(flight.call.purpose)).count()
+        };
+        let unread = self.mailbox.len();
+        assert!(unread <= MAILBOX_MAX && (unread == 0 || !self.query.discard));
+        assert!(self.kind == Kind::User || self.query.discard);
+        match &self.phase {
+            Phase::Walking(walk) => {
+                let id = self.id;
+                let visits =
+                    under_way(&|p| matches!(p, Purpose::Visit { query, .. } if query == id));
+                assert_eq!(walk.in_flight(), visits);
+                let paused = !self.query.discard && unread >= MAILBOX_MAX;
+                let looks_up = self.wants_lookup && node.lookups.pending();
+                assert!(visits > 0 || paused || looks_up || stalled, "a query waits for nothing");
+            }
+            Phase::Committing(committing) => {
+                let id = self.id;
+                let commits =
+                    under_way(&|p| matches!(p, Purpose::Commit { query, .. } if query == id));
+                assert_eq!(committing.open, commits);
+                assert!(commits > 0 || stalled, "a commit waits for nothing");
+            }
+            Phase::Finished(_) => assert_eq!(self.kind, Kind::User),
+        }
+    }
+
     fn outcome_so_far(&mut self) -> Outcome {
         match &mut self.phase {
             Phase::Walking(walk) => {
