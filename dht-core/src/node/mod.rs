@@ -10,6 +10,8 @@
 mod calls;
 mod commits;
 mod inbound;
+#[cfg(any(test, feature = "_invariants"))]
+mod invariants;
 mod life;
 mod maintenance;
 mod members;
@@ -201,9 +203,11 @@ impl Node {
             self.after_lookup();
         }
         self.bootstrap_on_time();
-        while self.upkeep.next_tick() <= now {
+        // At the end of time there is no next one.
+        while self.upkeep.next_tick() <= now && now < Instant::MAX {
             self.tick();
         }
+        self.pump_stalled();
     }
 
     /// The latest moment to call [`handle_timeout`](Self::handle_timeout). `None`: nothing is to
@@ -252,13 +256,17 @@ impl Node {
         let now = self.enter(now);
         if self.lookups.resolved(now, lookup, ip) {
             self.after_lookup();
+            self.pump_stalled();
         }
     }
 
     /// Every way in begins here: time never goes back, and sleep is noticed before anything else.
     fn enter(&mut self, now: Instant) -> Instant {
-        let overslept =
-            self.poll_timeout().is_some_and(|deadline| now.saturating_since(deadline) > SLEEP);
+        // Counted from the last entry, if that was later: then the deadline was missed by a caller
+        // who is awake, or left behind from before a suspension.
+        let overslept = self
+            .poll_timeout()
+            .is_some_and(|deadline| now.saturating_since(deadline.max(self.now)) > SLEEP);
         self.now = self.now.max(now);
         if overslept {
             self.wake_up();
