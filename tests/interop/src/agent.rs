@@ -59,11 +59,8 @@ impl Agent {
     }
 
     fn spawn(name: &'static str, mut command: Command) -> Agent {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("an agent");
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("an agent");
         let wire = Arc::new(Wire {
             input: Mutex::new(child.stdin.take().expect("its input")),
             next_op: AtomicU64::new(1),
@@ -80,12 +77,7 @@ impl Agent {
             }
             reader.log.end();
         });
-        Agent {
-            name,
-            child,
-            wire,
-            next_node: Cell::new(1),
-        }
+        Agent { name, child, wire, next_node: Cell::new(1) }
     }
 
     /// Whose agent it is, for messages.
@@ -167,9 +159,7 @@ impl Wire {
         }
         let mut input = self.input.lock().expect("its input");
         // An agent that is gone shows when its answer is waited for.
-        let _ = input
-            .write_all(text.as_bytes())
-            .and_then(|()| input.flush());
+        let _ = input.write_all(text.as_bytes()).and_then(|()| input.flush());
         ids
     }
 }
@@ -185,10 +175,7 @@ impl OpError {
     /// An error with this code, or with none.
     #[must_use]
     pub fn new(code: Option<&str>, message: &str) -> OpError {
-        OpError {
-            code: code.map(str::to_owned),
-            message: message.to_owned(),
-        }
+        OpError { code: code.map(str::to_owned), message: message.to_owned() }
     }
 
     /// A request that nobody answered.

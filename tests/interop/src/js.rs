@@ -46,11 +46,8 @@ fn folder() -> PathBuf {
 }
 
 fn node_runs() -> bool {
-    let run = Command::new("node")
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let run =
+        Command::new("node").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     run.is_ok_and(|status| status.success())
 }
 

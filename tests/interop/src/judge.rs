@@ -30,11 +30,7 @@ impl Judge {
             .expect("a judge");
         let input = child.stdin.take().expect("its input");
         let output = BufReader::new(child.stdout.take().expect("its output"));
-        Judge {
-            child,
-            input,
-            output,
-        }
+        Judge { child, input, output }
     }
 
     /// What the reference makes of a datagram: `null` if it drops it, else `kind` and fields.
@@ -144,16 +140,8 @@ mod tests {
             return;
         }
         let mut judge = Judge::new();
-        for vector in ["requests", "responses", "odd"]
-            .into_iter()
-            .flat_map(vectors)
-        {
-            let Vector {
-                name,
-                from,
-                bytes,
-                read,
-            } = vector;
+        for vector in ["requests", "responses", "odd"].into_iter().flat_map(vectors) {
+            let Vector { name, from, bytes, read } = vector;
             assert_eq!(judge.read(from, &bytes), read, "{name}");
         }
     }

@@ -48,9 +48,7 @@ pub fn serve(nodes: &[Node<'_>], mut app: impl FnMut(&Value) -> Option<Act> + Se
     thread::spawn(move || {
         while let Some(line) = wire.log.at(place) {
             place += 1;
-            let ours = line["node"]
-                .as_u64()
-                .is_some_and(|number| numbers.contains(&number));
+            let ours = line["node"].as_u64().is_some_and(|number| numbers.contains(&number));
             if line["event"] != "request" || !ours {
                 continue;
             }
@@ -65,9 +63,7 @@ pub fn serve(nodes: &[Node<'_>], mut app: impl FnMut(&Value) -> Option<Act> + Se
 
 /// Answers every request by its own value.
 pub fn serve_echo(node: Node<'_>) {
-    serve(&[node], |request| {
-        Some(reply(json!({ "value": request["value"] })))
-    });
+    serve(&[node], |request| Some(reply(json!({ "value": request["value"] }))));
 }
 
 /// The key-value store of dht-rpc's README: a value that comes with a token is kept under its
@@ -84,9 +80,7 @@ pub fn serve_values(nodes: &[Node<'_>]) {
             store.insert(sha256(&bytes_of(value.as_str()?)), value.clone());
             return Some(reply(json!({})));
         }
-        Some(reply(
-            json!({ "value": store.get(request["target"].as_str()?) }),
-        ))
+        Some(reply(json!({ "value": store.get(request["target"].as_str()?) })))
     });
 }
 

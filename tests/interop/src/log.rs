@@ -77,12 +77,7 @@ impl Log {
 
     /// All lines so far that `fit`.
     pub(crate) fn all(&self, fits: impl Fn(&Value) -> bool) -> Vec<Value> {
-        self.lock()
-            .all
-            .iter()
-            .filter(|line| fits(line))
-            .cloned()
-            .collect()
+        self.lock().all.iter().filter(|line| fits(line)).cloned().collect()
     }
 
     /// The line at `position`, as soon as there is one; `None` once the agent is gone.
@@ -110,16 +105,9 @@ impl Log {
             if left.is_zero() || lines.ended {
                 let from = lines.all.len().saturating_sub(SHOWN);
                 let tail: Vec<_> = lines.all[from..].iter().map(Value::to_string).collect();
-                let why = if lines.ended {
-                    "the agent ended"
-                } else {
-                    "too late"
-                };
+                let why = if lines.ended { "the agent ended" } else { "too late" };
                 drop(lines);
-                panic!(
-                    "{why}, waiting for {what}; its last lines:\n{}",
-                    tail.join("\n")
-                );
+                panic!("{why}, waiting for {what}; its last lines:\n{}", tail.join("\n"));
             }
             lines = self.grown.wait_timeout(lines, left).expect("the log").0;
         }

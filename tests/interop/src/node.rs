@@ -37,10 +37,7 @@ impl<'a> Node<'a> {
         port: u16,
     ) -> Result<Node<'a>, OpError> {
         let own = json!({ "host": host, "port": port });
-        Node::create_as(
-            agent,
-            json!({ "bootstrapper": own, "options": local(json!({})) }),
-        )
+        Node::create_as(agent, json!({ "bootstrapper": own, "options": local(json!({})) }))
     }
 
     fn create_as(agent: &'a Agent, fields: Value) -> Result<Node<'a>, OpError> {
@@ -88,11 +85,7 @@ impl<'a> Node<'a> {
     pub fn ok(self, op: &str, fields: Value) -> Value {
         match self.call(op, fields) {
             Ok(value) => value,
-            Err(error) => panic!(
-                "{op} of node {} ({}): {error:?}",
-                self.number,
-                self.agent.name()
-            ),
+            Err(error) => panic!("{op} of node {} ({}): {error:?}", self.number, self.agent.name()),
         }
     }
 
@@ -128,17 +121,13 @@ impl<'a> Node<'a> {
     /// Waits for an address to be in its routing table.
     #[track_caller]
     pub fn until_knows(self, other: &Value) {
-        self.look("nodes", &format!("{other} among its nodes"), |nodes| {
-            contains(nodes, other)
-        });
+        self.look("nodes", &format!("{other} among its nodes"), |nodes| contains(nodes, other));
     }
 
     /// Waits for an address not to be in its routing table.
     #[track_caller]
     pub fn until_forgets(self, other: &Value) {
-        self.look("nodes", &format!("{other} to be gone"), |nodes| {
-            !contains(nodes, other)
-        });
+        self.look("nodes", &format!("{other} to be gone"), |nodes| !contains(nodes, other));
     }
 
     /// Whether an address is in its routing table now.
@@ -156,10 +145,7 @@ impl<'a> Node<'a> {
                 return seen;
             }
             let name = self.agent.name();
-            assert!(
-                Instant::now() < deadline,
-                "too late ({name}), waiting for {what}: {seen}"
-            );
+            assert!(Instant::now() < deadline, "too late ({name}), waiting for {what}: {seen}");
             thread::sleep(LOOK_AGAIN);
         }
     }
@@ -192,11 +178,7 @@ impl<'a> Node<'a> {
         name: &str,
         fits: impl Fn(&Value) -> bool,
     ) -> (usize, Value) {
-        let what = format!(
-            "event {name} of node {} ({})",
-            self.number,
-            self.agent.name()
-        );
+        let what = format!("event {name} of node {} ({})", self.number, self.agent.name());
         let log = &self.agent.wire().log;
         log.find(from, &what, |line| self.says(name, line) && fits(line))
     }

@@ -83,10 +83,7 @@ impl Silence {
     pub fn new() -> Silence {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let port = socket.local_addr().expect("its address").port();
-        Silence {
-            _socket: socket,
-            port,
-        }
+        Silence { _socket: socket, port }
     }
 
     /// Its port.

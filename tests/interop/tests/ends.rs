@@ -12,10 +12,7 @@ const RUST: Option<&str> = option_env!("CARGO_BIN_EXE_dht-agent");
 /// Sends a request that nobody will answer.
 fn ask_in_vain(node: Node<'_>, silence: &Silence, extra: &Value) -> u64 {
     let mut fields = json!({ "to": silence.address(), "command": 1 });
-    fields
-        .as_object_mut()
-        .unwrap()
-        .extend(extra.as_object().unwrap().clone());
+    fields.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     node.send("request", fields)
 }
 
@@ -49,23 +46,15 @@ fn a_session_can_be_ended_when_nothing_is_left_of_it() {
         serve_echo(answers);
         let asks = ephemeral(here, &[&answers.bootstrap()]);
         let to = answers.address();
-        let answer = asks.ok(
-            "request",
-            json!({ "to": to, "command": 1, "value": "61", "session": 5 }),
-        );
+        let answer =
+            asks.ok("request", json!({ "to": to, "command": 1, "value": "61", "session": 5 }));
         assert_eq!(answer["value"], "61");
         let query = json!({ "target": target(1), "command": 1, "session": 5 });
         assert_eq!(asks.ok("query", query)["successes"], 1);
         for session in [5, 5, 6] {
-            assert_eq!(
-                asks.ok("endSession", json!({ "session": session })),
-                Value::Null
-            );
+            assert_eq!(asks.ok("endSession", json!({ "session": session })), Value::Null);
         }
-        assert_eq!(
-            asks.ok("ping", json!({ "to": to, "session": 5 }))["error"],
-            0
-        );
+        assert_eq!(asks.ok("ping", json!({ "to": to, "session": 5 }))["error"], 0);
     });
 }
 
@@ -84,18 +73,9 @@ fn a_query_that_is_stopped_answers_with_what_it_has() {
         assert!(here.place_of_answer(query) < here.place_of_answer(end));
         let result = here.answer(query).unwrap();
         assert_eq!(result["successes"], 1);
-        assert_eq!(
-            result["closest"][0]["from"]["port"],
-            first.address()["port"]
-        );
-        assert_eq!(
-            asks.ok("endQuery", json!({ "query": query })),
-            Value::Null,
-            "once more"
-        );
-        asks.until("the end of its requests", |info| {
-            info["stats"]["requests"]["active"] == 0
-        });
+        assert_eq!(result["closest"][0]["from"]["port"], first.address()["port"]);
+        assert_eq!(asks.ok("endQuery", json!({ "query": query })), Value::Null, "once more");
+        asks.until("the end of its requests", |info| info["stats"]["requests"]["active"] == 0);
         assert_eq!(asks.info()["stats"]["queries"]["active"], 0);
     });
 }
@@ -145,11 +125,7 @@ fn a_destroyed_node_does_nothing_more() {
         ] {
             assert_eq!(node.fails(op, fields), OpError::node_destroyed(), "{op}");
         }
-        assert_eq!(
-            node.events("suspend"),
-            node.events("resume"),
-            "neither was told"
-        );
+        assert_eq!(node.events("suspend"), node.events("resume"), "neither was told");
     });
 }
 
@@ -161,10 +137,7 @@ fn a_destroyed_node_is_silent() {
         let asks = ephemeral(here, &[]);
         assert!(asks.call("ping", json!({ "to": at })).is_ok());
         answers.ok("destroy", json!({}));
-        assert_eq!(
-            asks.fails("ping", json!({ "to": at, "retry": false })),
-            OpError::timeout()
-        );
+        assert_eq!(asks.fails("ping", json!({ "to": at, "retry": false })), OpError::timeout());
     });
 }
 
@@ -176,14 +149,9 @@ fn a_query_with_candidates_left_fails_when_its_node_is_destroyed() {
         let nodes = json!([one.address(), two.address()]);
         let fields = json!({ "target": target(1), "nodes": nodes, "concurrency": 1 });
         let query = node.send("findNode", fields);
-        node.until("its first request", |info| {
-            info["stats"]["requests"]["active"] == 1
-        });
+        node.until("its first request", |info| info["stats"]["requests"]["active"] == 1);
         node.ok("destroy", json!({}));
-        assert_eq!(
-            agent.answer(query),
-            Err(OpError::new(None, "Node was destroyed"))
-        );
+        assert_eq!(agent.answer(query), Err(OpError::new(None, "Node was destroyed")));
     });
 }
 
@@ -211,10 +179,7 @@ fn a_suspended_node_sleeps_and_comes_back_at_the_same_ports() {
         assert_eq!(node.events("suspend").len(), 1);
         node.ok("suspend", json!({}));
         assert_eq!(node.events("suspend").len(), 1, "once is enough");
-        assert_eq!(
-            first.fails("ping", json!({ "to": at, "retry": false })),
-            OpError::timeout()
-        );
+        assert_eq!(first.fails("ping", json!({ "to": at, "retry": false })), OpError::timeout());
 
         let asleep = here.now();
         node.ok("resume", json!({}));
@@ -226,10 +191,7 @@ fn a_suspended_node_sleeps_and_comes_back_at_the_same_ports() {
         for port in ["serverPort", "clientPort"] {
             assert_eq!(after[port], before[port], "{port}");
         }
-        assert_eq!(
-            after["id"], before["id"],
-            "not an adaptive node: it stays persistent"
-        );
+        assert_eq!(after["id"], before["id"], "not an adaptive node: it stays persistent");
         assert!(first.call("ping", json!({ "to": at })).is_ok());
         assert!(node.call("ping", json!({ "to": first.address() })).is_ok());
         node.ok("resume", json!({}));

@@ -31,13 +31,7 @@ fn a_bootstrapper_has_to_know_its_address() {
 #[test]
 fn a_bootstrap_address_has_a_port() {
     each(RUST, |agent| {
-        for bad in [
-            "127.0.0.1",
-            "localhost",
-            "127.0.0.1@localhost",
-            "localhost:",
-            "",
-        ] {
+        for bad in ["127.0.0.1", "localhost", "127.0.0.1@localhost", "localhost:", ""] {
             let error = Node::create(agent, json!({ "bootstrap": [bad] })).unwrap_err();
             assert_eq!(error, says("Bootstrap node format is host:port"), "{bad}");
         }
@@ -65,10 +59,7 @@ fn a_taken_port_is_passed_over() {
         let port = taken.port();
         let node = Node::up(agent, json!({ "port": port }));
         assert_ne!(node.info()["serverPort"], port);
-        assert_eq!(
-            node.info()["config"]["portRange"],
-            json!([port, u32::from(port) + 5])
-        );
+        assert_eq!(node.info()["config"]["portRange"], json!([port, u32::from(port) + 5]));
 
         let node = Node::up(agent, json!({ "port": [port, port + 1] }));
         assert_ne!(node.info()["serverPort"], port);
@@ -99,10 +90,7 @@ fn ops_make_sense_or_are_refused() {
             ("ping", json!({})),
             ("ping", json!({ "to": "127.0.0.1:1" })),
             ("ping", json!({ "to": { "host": "127.0.0.1" } })),
-            (
-                "ping",
-                json!({ "to": { "host": "127.0.0.1", "port": 65536 } }),
-            ),
+            ("ping", json!({ "to": { "host": "127.0.0.1", "port": 65536 } })),
             ("ping", json!({ "to": { "host": "localhost", "port": 1 } })),
             ("ping", json!({ "to": to, "retry": "no" })),
             ("request", json!({ "to": to })),
@@ -161,21 +149,11 @@ fn a_node_shows_little_before_it_starts() {
         let options = json!({ "bootstrap": ["localhost:1234"], "ephemeral": false });
         let node = Node::create(agent, options).unwrap();
         let info = node.info();
-        for field in [
-            "id",
-            "tableId",
-            "host",
-            "address",
-            "localAddress",
-            "remoteAddress",
-        ] {
+        for field in ["id", "tableId", "host", "address", "localAddress", "remoteAddress"] {
             assert_eq!(info[field], Value::Null, "{field}");
         }
         assert_eq!(info["serverPort"], Value::Null);
-        assert_eq!(
-            info["bootstrap"],
-            json!([{ "host": "localhost", "port": 1234 }])
-        );
+        assert_eq!(info["bootstrap"], json!([{ "host": "localhost", "port": 1234 }]));
         assert_eq!(info["bootstrapped"], false);
         assert_eq!(info["destroyed"], false);
     });

@@ -19,17 +19,9 @@ fn a_client_finds_a_server_over_our_bootstrap_nodes() {
     bootstrap.extend(others.map(Node::bootstrap));
 
     first.ok("listen", json!({ "event": "add-node", "on": true }));
-    let run = js::script("hyperdht.mjs")
-        .args(bootstrap)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let run = js::script("hyperdht.mjs").args(bootstrap).stdin(Stdio::null()).output().unwrap();
     let told = String::from_utf8_lossy(&run.stdout);
-    assert!(
-        run.status.success(),
-        "{told}{}",
-        String::from_utf8_lossy(&run.stderr)
-    );
+    assert!(run.status.success(), "{told}{}", String::from_utf8_lossy(&run.stderr));
     assert!(told.contains(r#"{"step":"done"}"#), "{told}");
 
     // It did go through our nodes: they met those that stored the announcement.

@@ -41,10 +41,8 @@ fn events_come_in_order() {
 fn a_reachable_node_finds_out_and_takes_its_id() {
     both_ways(RUST, |here, there| {
         let others = company(there);
-        let node = Node::up(
-            here,
-            json!({ "bootstrap": [others[0].bootstrap()], "ephemeral": false }),
-        );
+        let node =
+            Node::up(here, json!({ "bootstrap": [others[0].bootstrap()], "ephemeral": false }));
 
         let info = node.info();
         assert_eq!(info["firewalled"], false);
@@ -60,15 +58,8 @@ fn a_reachable_node_finds_out_and_takes_its_id() {
         let (persistent, _) = node.event(0, "persistent");
         let (ready, _) = node.event(0, "ready");
         assert!(persistent < ready);
-        let seen: Vec<_> = node
-            .events("nat-update")
-            .iter()
-            .map(|e| e["port"].clone())
-            .collect();
-        assert_eq!(
-            seen,
-            [info["clientPort"].clone(), info["serverPort"].clone()]
-        );
+        let seen: Vec<_> = node.events("nat-update").iter().map(|e| e["port"].clone()).collect();
+        assert_eq!(seen, [info["clientPort"].clone(), info["serverPort"].clone()]);
 
         // From now on others keep it, under that id.
         node.ok("ping", json!({ "to": others[1].address() }));
@@ -83,11 +74,7 @@ fn an_open_node_need_not_ask_whether_it_is_reachable() {
         let info = node.info();
         assert_eq!(info["id"], id_at(&info["serverPort"]));
         assert_eq!(info["stats"]["commands"]["pingNat"]["tx"], 0);
-        let seen: Vec<_> = node
-            .events("nat-update")
-            .iter()
-            .map(|e| e["port"].clone())
-            .collect();
+        let seen: Vec<_> = node.events("nat-update").iter().map(|e| e["port"].clone()).collect();
         assert_eq!(seen, [info["serverPort"].clone()]);
     });
 }
@@ -151,14 +138,8 @@ fn nodes_are_listed_latest_first() {
         for address in &at {
             node.ok("addNode", address.clone());
         }
-        assert_eq!(
-            node.ok("nodes", json!({})),
-            json!([at[3], at[2], at[1], at[0]])
-        );
-        assert_eq!(
-            node.ok("nodes", json!({ "limit": 2 })),
-            json!([at[3], at[2]])
-        );
+        assert_eq!(node.ok("nodes", json!({})), json!([at[3], at[2], at[1], at[0]]));
+        assert_eq!(node.ok("nodes", json!({ "limit": 2 })), json!([at[3], at[2]]));
         assert_eq!(node.ok("nodes", json!({ "limit": 0 })), json!([]));
         assert_eq!(node.info()["size"], 4);
 
@@ -178,10 +159,7 @@ fn given_nodes_keep_their_order_and_need_no_bootstrapper() {
         let second = persistent(there, &first.bootstrap());
         let given = json!([second.address(), first.address()]);
         let node = Node::create(here, json!({ "nodes": given })).unwrap();
-        let ops = [
-            ("start", node.fields(json!({}))),
-            ("nodes", node.fields(json!({}))),
-        ];
+        let ops = [("start", node.fields(json!({}))), ("nodes", node.fields(json!({})))];
         let ops = here.send_at_once(&ops);
         assert_eq!(here.answer(ops[1]), Ok(given));
         node.ok("bootstrapped", json!({}));
@@ -205,10 +183,7 @@ fn refused_nodes_are_neither_kept_nor_visited() {
 
         let result = picky.ok("findNode", json!({ "target": bad.info()["id"] }));
         assert_eq!(result["successes"], 2);
-        assert!(
-            picky.call("ping", json!({ "to": bad.address() })).is_ok(),
-            "asked by name"
-        );
+        assert!(picky.call("ping", json!({ "to": bad.address() })).is_ok(), "asked by name");
         assert!(!picky.knows(&bad.address()));
     });
 }
@@ -261,10 +236,7 @@ fn a_down_hint_makes_the_other_side_look() {
 #[test]
 fn down_hints_can_be_switched_off() {
     both_ways(RUST, |here, there| {
-        for options in [
-            json!({ "sendDownHints": false }),
-            json!({ "downHintsRateLimit": 0 }),
-        ] {
+        for options in [json!({ "sendDownHints": false }), json!({ "downHintsRateLimit": 0 })] {
             let first = bootstrapper(there);
             let mut options = options;
             options["bootstrap"] = json!([first.bootstrap()]);
@@ -309,11 +281,7 @@ fn health_warms_up_by_samples() {
         assert_eq!(health["online"], true);
         assert_eq!(health["degraded"], false);
         assert_eq!(health["timeoutsRate"], 0.0);
-        assert_eq!(
-            node.info()["stats"]["requests"]["total"],
-            0,
-            "a quiet tick sends nothing"
-        );
+        assert_eq!(node.info()["stats"]["requests"]["total"], 0, "a quiet tick sends nothing");
     });
 }
 
@@ -373,18 +341,8 @@ fn round_trip_statistics_cover_who_was_met() {
         assert_eq!(stats["successes"], others.len());
         assert_eq!(stats["errors"], 0);
         for group in ["responses", "closestReplies"] {
-            assert!(
-                stats[group]["avgRtt"]
-                    .as_f64()
-                    .is_some_and(|rtt| rtt >= 0.0),
-                "{stats}"
-            );
-            assert!(
-                stats[group]["avgCloserNodes"]
-                    .as_f64()
-                    .is_some_and(|n| n > 0.0),
-                "{stats}"
-            );
+            assert!(stats[group]["avgRtt"].as_f64().is_some_and(|rtt| rtt >= 0.0), "{stats}");
+            assert!(stats[group]["avgCloserNodes"].as_f64().is_some_and(|n| n > 0.0), "{stats}");
         }
     });
 }
@@ -446,10 +404,9 @@ fn waking_up_does_not_undo_what_the_user_decided() {
 /// Numbers as floats: 0 and 0.0 are the same number, if not the same JSON.
 fn as_floats(value: &Value) -> Value {
     match value {
-        Value::Object(fields) => fields
-            .iter()
-            .map(|(name, value)| (name.clone(), as_floats(value)))
-            .collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), as_floats(value))).collect()
+        }
         number => json!(number.as_f64()),
     }
 }

@@ -48,10 +48,7 @@ fn names_and_suggested_addresses_lead_to_the_bootstrapper() {
         for host in ["localhost", "127.0.0.1@localhost", "127.0.0.1@name.invalid"] {
             let node = ephemeral(here, &[&format!("{host}:{port}")]);
             assert!(node.knows(&first.address()), "by {host}");
-            assert_eq!(
-                node.info()["bootstrap"],
-                json!([{ "host": host, "port": port }])
-            );
+            assert_eq!(node.info()["bootstrap"], json!([{ "host": host, "port": port }]));
         }
     });
 }
@@ -107,10 +104,7 @@ fn a_ping_is_counted_before_it_is_answered() {
 
         let during = here.answer(ops[1]).unwrap();
         assert_eq!(during["stats"]["requests"]["active"], 1);
-        assert_eq!(
-            during["stats"]["commands"]["ping"],
-            json!({ "tx": 1, "rx": 0 })
-        );
+        assert_eq!(during["stats"]["commands"]["ping"], json!({ "tx": 1, "rx": 0 }));
         here.answer(ops[0]).unwrap();
         assert_eq!(asks.info()["stats"]["requests"]["active"], 0);
         assert!(here.place_of_answer(ops[1]) < here.place_of_answer(ops[0]));
@@ -122,12 +116,8 @@ fn a_delayed_ping_takes_its_time() {
     both_ways(RUST, |here, there| {
         let answers = bootstrapper(there);
         let asks = ephemeral(here, &[]);
-        let ask = |delay| {
-            asks.ok(
-                "delayedPing",
-                json!({ "to": answers.address(), "delay": delay }),
-            )
-        };
+        let ask =
+            |delay| asks.ok("delayedPing", json!({ "to": answers.address(), "delay": delay }));
 
         assert_eq!(ask(0)["error"], 0);
         let rtt = ask(300)["rtt"].as_f64().unwrap();
@@ -142,10 +132,8 @@ fn a_delay_over_the_limit_fails_at_once() {
         let answers = bootstrapper(there);
         for (limit, delay) in [(10_000, 10_001), (500, 501)] {
             let asks = Node::up(here, json!({ "maxPingDelay": limit }));
-            let error = asks.fails(
-                "delayedPing",
-                json!({ "to": answers.address(), "delay": delay }),
-            );
+            let error =
+                asks.fails("delayedPing", json!({ "to": answers.address(), "delay": delay }));
             let message = format!("Delay exceeds max delay: {limit}ms");
             assert_eq!(error, OpError::new(None, &message));
             assert_eq!(asks.info()["stats"]["requests"]["total"], 0);
@@ -160,10 +148,7 @@ fn a_delay_over_the_limit_of_the_other_is_not_answered() {
         let asks = ephemeral(here, &[]);
         let ask = |delay| {
             let to = strict.address();
-            asks.call(
-                "delayedPing",
-                json!({ "to": to, "delay": delay, "retry": false }),
-            )
+            asks.call("delayedPing", json!({ "to": to, "delay": delay, "retry": false }))
         };
         assert!(ask(100).is_ok());
         assert_eq!(ask(101).unwrap_err(), OpError::timeout());
@@ -186,10 +171,7 @@ fn nobody_answers_at_a_silent_address() {
 fn a_query_streams_replies_and_ends_with_the_closest() {
     both_ways(RUST, |here, there| {
         let first = bootstrapper(there);
-        let others = [
-            persistent(there, &first.bootstrap()),
-            persistent(here, &first.bootstrap()),
-        ];
+        let others = [persistent(there, &first.bootstrap()), persistent(here, &first.bootstrap())];
         for node in &others {
             first.until_knows(&node.address());
         }
@@ -229,10 +211,7 @@ fn a_commit_needs_tokens_and_somebody_to_take_it() {
         serve(&[first], |_| Some(reply(json!({ "token": false }))));
         let asks = ephemeral(here, &[&first.bootstrap()]);
         let error = asks.fails("query", commit);
-        assert_eq!(
-            error,
-            OpError::new(None, "No token received for closest node")
-        );
+        assert_eq!(error, OpError::new(None, "No token received for closest node"));
     });
 }
 

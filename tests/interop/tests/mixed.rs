@@ -68,10 +68,7 @@ fn count(node: Node<'_>, value: &str) -> usize {
 fn what_one_side_stores_the_other_finds() {
     both_ways(RUST, |here, there| {
         let first = bootstrapper(there);
-        let (ours, theirs) = (
-            crowd(here, &first.bootstrap()),
-            crowd(there, &first.bootstrap()),
-        );
+        let (ours, theirs) = (crowd(here, &first.bootstrap()), crowd(there, &first.bootstrap()));
         serve_values(&ours);
         serve_values(&theirs);
         serve_values(&[first]);
@@ -90,11 +87,8 @@ fn what_one_side_stores_the_other_finds() {
 
         // Both kinds of nodes took part.
         for nodes in [&ours, &theirs] {
-            let stored = |node: &&Node<'_>| {
-                node.events("request")
-                    .iter()
-                    .any(|e| e["token"].is_string())
-            };
+            let stored =
+                |node: &&Node<'_>| node.events("request").iter().any(|e| e["token"].is_string());
             assert!(nodes.iter().any(|node| stored(&node)));
         }
     });
@@ -104,10 +98,7 @@ fn what_one_side_stores_the_other_finds() {
 fn every_node_finds_the_closest_of_both_kinds() {
     both_ways(RUST, |here, there| {
         let first = bootstrapper(there);
-        let (ours, theirs) = (
-            crowd(here, &first.bootstrap()),
-            crowd(there, &first.bootstrap()),
-        );
+        let (ours, theirs) = (crowd(here, &first.bootstrap()), crowd(there, &first.bootstrap()));
         let asks = ephemeral(here, &[&first.bootstrap()]);
         for node in ours.iter().chain(&theirs).step_by(5) {
             // Nobody is closer to a node's id than the node itself.

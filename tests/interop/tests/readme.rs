@@ -62,14 +62,8 @@ fn the_readme_works_on_its_own_network() {
     let network = Network::of(20);
     let key = readme("put", "in theirs", &network.bootstrap).unwrap();
     assert_eq!(key, sha256(b"in theirs"));
-    assert_eq!(
-        readme("get", &key, &network.bootstrap).as_deref(),
-        Some("in theirs")
-    );
-    assert_eq!(
-        readme("get", &sha256(b"never put"), &network.bootstrap),
-        None
-    );
+    assert_eq!(readme("get", &key, &network.bootstrap).as_deref(), Some("in theirs"));
+    assert_eq!(readme("get", &sha256(b"never put"), &network.bootstrap), None);
 }
 
 #[test]
@@ -85,23 +79,13 @@ fn the_readme_puts_and_gets_in_our_network() {
 
     let key = readme("put", "in ours", &first.bootstrap()).unwrap();
     assert_eq!(key, sha256(b"in ours"));
-    assert_eq!(
-        readme("get", &key, &first.bootstrap()).as_deref(),
-        Some("in ours")
-    );
-    assert_eq!(
-        readme("get", &sha256(b"never put"), &first.bootstrap()),
-        None
-    );
+    assert_eq!(readme("get", &key, &first.bootstrap()).as_deref(), Some("in ours"));
+    assert_eq!(readme("get", &sha256(b"never put"), &first.bootstrap()), None);
 
     // A node of ours finds it as well.
     let asks = ephemeral(&agent, &[&first.bootstrap()]);
     asks.ok("query", json!({ "target": key, "command": VALUES }));
-    assert!(
-        asks.events("data")
-            .iter()
-            .any(|data| data["reply"]["value"] == hex(b"in ours"))
-    );
+    assert!(asks.events("data").iter().any(|data| data["reply"]["value"] == hex(b"in ours")));
 }
 
 #[test]
@@ -116,16 +100,9 @@ fn our_nodes_put_and_get_in_the_readmes_network() {
 
     let put = json!({ "target": key, "command": VALUES, "value": value, "commit": true });
     node.ok("query", put);
-    assert_eq!(
-        readme("get", &key, &network.bootstrap).as_deref(),
-        Some("by us")
-    );
+    assert_eq!(readme("get", &key, &network.bootstrap).as_deref(), Some("by us"));
 
     let theirs = readme("put", "by them", &network.bootstrap).unwrap();
     node.ok("query", json!({ "target": theirs, "command": VALUES }));
-    assert!(
-        node.events("data")
-            .iter()
-            .any(|data| data["reply"]["value"] == hex(b"by them"))
-    );
+    assert!(node.events("data").iter().any(|data| data["reply"]["value"] == hex(b"by them")));
 }

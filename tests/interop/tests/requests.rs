@@ -22,10 +22,7 @@ fn without_a_handler_every_command_is_unknown() {
         answers.ok("addNode", known.address());
         let asks = ephemeral(here, &[]);
         let ask = |target: Value| {
-            asks.ok(
-                "request",
-                json!({ "to": answers.address(), "command": 7, "target": target }),
-            )
+            asks.ok("request", json!({ "to": answers.address(), "command": 7, "target": target }))
         };
 
         let aimed = ask(target(1));
@@ -56,11 +53,7 @@ fn values_of_all_sizes_come_back() {
             let value = json!("5a".repeat(length));
             assert_eq!(echo(&value), value, "{length} bytes");
         }
-        assert_eq!(
-            echo(&Value::Null),
-            Value::Null,
-            "no value is not an empty one"
-        );
+        assert_eq!(echo(&Value::Null), Value::Null, "no value is not an empty one");
     });
 }
 
@@ -73,16 +66,9 @@ fn commands_of_all_sizes_arrive() {
         // 3 would be a down hint, were it an internal command.
         let commands: [u64; 8] = [0, 3, 0xfc, 0xfd, 0xffff, 0x1_0000, 1 << 32, (1 << 53) - 1];
         for command in commands {
-            asks.ok(
-                "request",
-                json!({ "to": answers.address(), "command": command }),
-            );
+            asks.ok("request", json!({ "to": answers.address(), "command": command }));
         }
-        let seen: Vec<_> = answers
-            .events("request")
-            .iter()
-            .map(|e| e["command"].clone())
-            .collect();
+        let seen: Vec<_> = answers.events("request").iter().map(|e| e["command"].clone()).collect();
         assert_eq!(seen, commands.map(|command| json!(command)));
     });
 }
@@ -122,11 +108,7 @@ fn a_token_opens_the_door_once_given() {
         let token = ask(&Value::Null)["token"].clone();
         assert!(token.is_string());
         assert_eq!(ask(&token)["error"], 0);
-        let seen: Vec<_> = answers
-            .events("request")
-            .iter()
-            .map(|e| e["token"].clone())
-            .collect();
+        let seen: Vec<_> = answers.events("request").iter().map(|e| e["token"].clone()).collect();
         assert_eq!(seen, [Value::Null, token]);
     });
 }
@@ -141,10 +123,7 @@ fn a_foreign_token_is_refused_before_the_application_sees_it() {
         let asks = ephemeral(here, &[]);
         let ask = |fields: Value| {
             let mut request = json!({ "to": answers.address(), "command": 1, "value": "61" });
-            request
-                .as_object_mut()
-                .unwrap()
-                .extend(fields.as_object().unwrap().clone());
+            request.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
             asks.ok("request", request)
         };
 
@@ -180,32 +159,16 @@ fn a_reply_carries_what_it_is_told_to() {
         });
         let asks = ephemeral(here, &[]);
 
-        for (command, token, closer) in [
-            (0, true, true),
-            (1, false, true),
-            (2, true, false),
-            (3, false, false),
-        ] {
+        for (command, token, closer) in
+            [(0, true, true), (1, false, true), (2, true, false), (3, false, false)]
+        {
             let to = answers.address();
-            let answer = asks.ok(
-                "request",
-                json!({ "to": to, "command": command, "target": target(1) }),
-            );
+            let answer =
+                asks.ok("request", json!({ "to": to, "command": command, "target": target(1) }));
             assert_eq!(answer["error"], 0);
             assert_eq!(answer["token"].is_string(), token, "command {command}");
-            assert_eq!(
-                answer["closerNodes"].is_array(),
-                closer,
-                "command {command}"
-            );
-            assert_eq!(
-                answer["value"],
-                if command == 3 {
-                    json!("62")
-                } else {
-                    Value::Null
-                }
-            );
+            assert_eq!(answer["closerNodes"].is_array(), closer, "command {command}");
+            assert_eq!(answer["value"], if command == 3 { json!("62") } else { Value::Null });
         }
     });
 }
@@ -220,19 +183,12 @@ fn an_error_reply_is_an_answer() {
         serve(&[answers], |request| {
             let code = request["command"].as_u64()?;
             let turned = json!({ "code": code, "token": true, "closerNodes": false });
-            Some(error(if code < 100 {
-                json!({ "code": code })
-            } else {
-                turned
-            }))
+            Some(error(if code < 100 { json!({ "code": code }) } else { turned }))
         });
         let asks = ephemeral(here, &[]);
         let ask = |code: u64| {
             let to = answers.address();
-            asks.ok(
-                "request",
-                json!({ "to": to, "command": code, "target": target(1) }),
-            )
+            asks.ok("request", json!({ "to": to, "command": code, "target": target(1) }))
         };
 
         for code in [1, 16, 99] {
