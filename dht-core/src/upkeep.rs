@@ -121,7 +121,7 @@ impl Upkeep {
     /// and the next tick refreshes.
     pub(crate) fn wake_up(&mut self, now: Instant) {
         self.tick += 2 * OLD;
-        self.tick += 8 - (self.tick & 7) - 2;
+        self.tick = (self.tick & !7) + 6;
         self.stable = MORE_STABLE;
         self.refresh = 1;
         self.checked_host = None;
