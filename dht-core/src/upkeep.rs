@@ -12,6 +12,9 @@ use crate::time::Instant;
 
 /// The length of a tick.
 pub(crate) const TICK: Duration = Duration::from_secs(5);
+/// When the node is entered this long after the deadline that it had asked for, the machine
+/// (or the process) has slept. With a tick of 5 s this is the reference's gap of 15 s.
+const SLEEP: Duration = Duration::from_secs(10);
 /// Ticks after which a node that saw nothing bad happen may become persistent: 20 minutes.
 const STABLE: u32 = 240;
 /// The same after that failed, or after a sleep: an hour.
@@ -46,6 +49,8 @@ pub(crate) struct Due {
 #[derive(Clone, Debug)]
 pub(crate) struct Upkeep {
     next: Instant,
+    /// Bound, or woken up, at this time: what was due before says nothing about sleep any more.
+    since: Instant,
     tick: u32,
     refresh: u32,
     stable: u32,
@@ -65,6 +70,7 @@ impl Upkeep {
     pub(crate) fn new(rng: &mut Rng, adaptive: bool) -> Self {
         Self {
             next: Instant::MAX,
+            since: Instant::ZERO,
             tick: 51 + rng.below(50),
             refresh: 31 + rng.below(30),
             stable: if adaptive { STABLE } else { 0 },
@@ -85,8 +91,14 @@ impl Upkeep {
         self.next
     }
 
+    /// Whether, at `now`, the node is so much later than what it had asked for that it slept.
+    pub(crate) fn has_overslept(&self, now: Instant, deadline: Instant) -> bool {
+        now.saturating_since(deadline.max(self.since)) > SLEEP
+    }
+
     /// The next tick comes five seconds after `now`.
     pub(crate) fn start(&mut self, now: Instant) {
+        self.since = now;
         self.next = now + TICK;
     }
 
@@ -125,7 +137,7 @@ impl Upkeep {
         self.stable = MORE_STABLE;
         self.refresh = 1;
         self.checked_host = None;
-        self.next = now + TICK;
+        self.start(now);
     }
 
     /// A query has begun: a refresh can wait.

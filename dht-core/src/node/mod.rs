@@ -20,7 +20,6 @@ mod walks;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
-use core::time::Duration;
 
 use rand_core::CryptoRng;
 
@@ -49,10 +48,6 @@ use life::Bootstrap;
 use members::Candidates;
 pub use observe::HealthInfo;
 use walks::Queries;
-
-/// When the node is entered this long after the deadline that it had asked for, the machine
-/// (or the process) has slept. With a tick of 5 s this is the reference's gap of 15 s.
-const SLEEP: Duration = Duration::from_secs(10);
 
 /// Where a node stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -186,7 +181,6 @@ impl Node {
         if self.stage != Stage::Running {
             return;
         }
-        self.window.advance(now);
         while let Some(id) = self.inflight.pop_overdue(now) {
             self.on_overdue(id);
         }
@@ -253,9 +247,11 @@ impl Node {
 
     /// Every way in begins here: time never goes back, and sleep is noticed before anything else.
     fn enter(&mut self, now: Instant) -> Instant {
-        let overslept =
-            self.poll_timeout().is_some_and(|deadline| now.saturating_since(deadline) > SLEEP);
+        let deadline = self.poll_timeout();
+        let overslept = deadline.is_some_and(|due| self.upkeep.has_overslept(now, due));
         self.now = self.now.max(now);
+        // The next slot is a deadline once something waits: it must not lie in the past then.
+        self.window.advance(self.now);
         if overslept {
             self.wake_up();
         }
