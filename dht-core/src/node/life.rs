@@ -41,6 +41,11 @@ impl Bootstrap {
         self.retry
     }
 
+    /// Whether nobody has answered so far, so that it goes on in the background.
+    fn is_silent(&self) -> bool {
+        !self.patience.is_zero()
+    }
+
     /// Whether the early probe is due; it is only once.
     pub(super) fn take_quick_nat(&mut self) -> bool {
         core::mem::take(&mut self.quick)
@@ -56,10 +61,11 @@ impl Node {
     /// bootstrap; after [`resume`](Self::resume), it is back. Requests that were held can leave.
     pub fn handle_bound(&mut self, now: Instant, client: SocketAddrV4, server: SocketAddrV4) {
         let now = self.enter(now);
-        let first = self.stage == Stage::Unbound;
-        if !first && self.stage != Stage::Resuming {
+        let resumed = self.stage == Stage::Resuming;
+        if !resumed && self.stage != Stage::Unbound {
             return;
         }
+        let first = self.binding.is_none();
         self.binding = Some(Binding { client, server });
         self.stage = Stage::Running;
         self.upkeep.start(now);
@@ -70,9 +76,11 @@ impl Node {
             self.start_bootstrap();
         } else {
             self.start_refresh();
-            if !self.bootstrap.done && !self.bootstrap.active {
+            if !self.bootstrap.done || self.bootstrap.is_silent() {
                 self.start_bootstrap();
             }
+        }
+        if resumed {
             self.emit(Event::Resumed);
         }
     }
@@ -196,7 +204,7 @@ impl Node {
             return;
         }
         self.wake_up();
-        self.stage = if self.binding.is_some() { Stage::Resuming } else { Stage::Unbound };
+        self.stage = Stage::Resuming;
     }
 
     /// Closes the node for good: its requests fail with [`RequestError::Destroyed`], its queries
