@@ -102,7 +102,7 @@ pub struct Node {
     nat: Sampler,
     /// Those without an id whose word on our address was taken: few, since anyone can be many.
     anonymous_samples: Vec<SocketAddrV4>,
-    /// The address that the own id was made of, once it has one.
+    /// The own public address: as configured, or the one that the own id was made of.
     own_addr: Option<SocketAddrV4>,
     probe: Option<Probe>,
     bootstrap: Bootstrap,
@@ -151,7 +151,7 @@ impl Node {
             lookups: Lookups::new(&config.bootstrap),
             nat: Sampler::default(),
             anonymous_samples: Vec::new(),
-            own_addr: None,
+            own_addr: config.public_address,
             probe: None,
             bootstrap: Bootstrap::default(),
             upkeep: Upkeep::new(&mut rng, adaptive),
