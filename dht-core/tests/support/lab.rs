@@ -45,6 +45,8 @@ pub struct Peer {
     pub closer: Vec<SocketAddrV4>,
     /// Whether it leaves PINGs unanswered, and only these.
     pub ignores_pings: bool,
+    /// How long it thinks.
+    pub delay: Duration,
 }
 
 /// A datagram that the node has sent.
@@ -100,6 +102,13 @@ pub fn peer(n: u32) -> SocketAddrV4 {
 pub fn neighbour(prefix: [u8; 3], n: u16) -> SocketAddrV4 {
     let [a, b, c] = prefix;
     SocketAddrV4::new(Ipv4Addr::new(a, b, c, (n % 250) as u8 + 1), 4000 + n / 250)
+}
+
+/// `count` addresses whose ids fall into the same half of the key space, the one where a table
+/// around `own` has one bucket only.
+pub fn far_half(own: Id, count: usize) -> Vec<SocketAddrV4> {
+    let far = |addr: &SocketAddrV4| (Id::of(*addr).0[0] ^ own.0[0]) & 0x80 != 0;
+    (1000..).map(peer).filter(far).take(count).collect()
 }
 
 /// A request that a peer may send, without id.
@@ -187,6 +196,7 @@ impl Lab {
             reaches: true,
             closer: Vec::new(),
             ignores_pings: false,
+            delay: Duration::ZERO,
         };
         self.peers.entry(addr).or_insert(friendly)
     }
@@ -355,7 +365,8 @@ impl Lab {
         };
         let mut buf = [0; DATAGRAM_MAX];
         let len = response.encode(&mut buf).unwrap();
-        self.arrive(sent.at + 2 * LATENCY, via, sent.to, &buf[..len]);
+        let delay = peer.delay;
+        self.arrive(sent.at + 2 * LATENCY + delay, via, sent.to, &buf[..len]);
     }
 
     /// A datagram that will arrive.
