@@ -7,7 +7,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
 use super::Node;
-use crate::addr::{is_local, prefix24};
+use crate::addr::{is_local, learnable, prefix24};
 use crate::command::PING;
 use crate::congestion::Class;
 use crate::event::Event;
@@ -156,6 +156,7 @@ impl Node {
     fn consider(&mut self, id: Id, addr: SocketAddrV4) {
         let full = self.table.bucket_candidates(&id).count() >= K;
         if id == self.table.own()
+            || !learnable(addr, *addr.ip())
             || self.candidates.knows(addr)
             || (full && self.stale_rival(&id).is_none())
             || self.is_being_asked(addr)
