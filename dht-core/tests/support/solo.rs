@@ -217,8 +217,12 @@ pub struct Solo {
 impl Solo {
     /// Not bound yet.
     pub fn unbound(config: Config) -> Self {
+        Self::seeded(1, config)
+    }
+
+    pub fn seeded(seed: u8, config: Config) -> Self {
         let now = Instant::from_millis(1_000);
-        let node = Node::new(config, &mut ChaCha20Rng::from_seed([1; 32]), now).unwrap();
+        let node = Node::new(config, &mut ChaCha20Rng::from_seed([seed; 32]), now).unwrap();
         Self {
             node,
             now,
