@@ -291,6 +291,14 @@ impl Solo {
         id
     }
 
+    /// Several at once.
+    pub fn requests(&mut self, requests: impl Iterator<Item = Request>) -> Vec<RequestId> {
+        let begin = |request| self.node.request(self.now, request).unwrap();
+        let ids = requests.map(begin).collect();
+        self.flush();
+        ids
+    }
+
     pub fn query(&mut self, query: Query) -> QueryId {
         let id = self.node.query(self.now, query).unwrap();
         self.flush();
