@@ -24,7 +24,7 @@ pub(crate) const RECENT: u32 = 12;
 pub(crate) const OLD: u32 = 360;
 /// Nodes checked because of down hints at once; keep-alive pings have a budget of their own,
 /// else hints could starve them.
-const HINT_CHECKS_MAX: u8 = 10;
+pub(crate) const HINT_CHECKS_MAX: u8 = 10;
 /// Hints taken from one host per tick, unless it is local.
 const HINTS_PER_HOST_MAX: u8 = 5;
 /// Hosts whose hints are counted per tick; hints of others are ignored after that.
@@ -120,8 +120,8 @@ impl Upkeep {
     /// The machine has slept: everything looks old, two ticks later the oldest are pinged,
     /// and the next tick refreshes.
     pub(crate) fn wake_up(&mut self, now: Instant) {
-        self.tick += 2 * OLD;
-        self.tick += 8 - (self.tick & 7) - 2;
+        let tick = self.tick + 2 * OLD;
+        self.tick = (tick | 7) - 1;
         self.stable = MORE_STABLE;
         self.refresh = 1;
         self.checked_host = None;
@@ -131,6 +131,11 @@ impl Upkeep {
     /// A query has begun: a refresh can wait.
     pub(crate) fn queried(&mut self) {
         self.refresh = REFRESH;
+    }
+
+    /// Whether no query has begun for a minute: what is kept for the next can be released.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.refresh + RECENT <= REFRESH
     }
 
     /// Whether it is time to see if the node can become persistent.

@@ -37,6 +37,12 @@ impl Bootstrap {
         self.done
     }
 
+    /// Whether it has begun and is not over.
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(super) fn is_active(&self) -> bool {
+        self.active
+    }
+
     pub(super) fn next_retry(&self) -> Option<Instant> {
         self.retry
     }
@@ -231,6 +237,7 @@ impl Node {
         for id in users {
             self.fail(id, error);
         }
+        self.pump_stalled();
         self.upkeep.hint_checks = 0;
         self.upkeep.swaps = 0;
         self.candidates.clear();

@@ -22,7 +22,7 @@ use crate::upkeep::{OLD, RECENT, SWAPS_MAX, TICK};
 /// Candidates that wait for their verification; a random one gives way to the next.
 const CANDIDATES_MAX: usize = 64;
 /// Verifications under way, in all and per /24 (no limit for local addresses).
-const VERIFICATIONS_MAX: usize = 16;
+pub(super) const VERIFICATIONS_MAX: usize = 16;
 const VERIFICATIONS_PER_PREFIX_MAX: usize = 3;
 /// A node that answers without an id this often in a row is no longer one to keep.
 const SILENT_ANSWERS_MAX: u8 = 2;
@@ -46,6 +46,22 @@ impl Candidates {
         let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
         self.verifying.len() < VERIFICATIONS_MAX
             && (is_local(*addr.ip()) || same.count() < VERIFICATIONS_PER_PREFIX_MAX)
+    }
+
+    /// Those being verified.
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(super) fn check_invariants(&self) -> &[SocketAddrV4] {
+        assert!(self.waiting.len() <= CANDIDATES_MAX && self.verifying.len() <= VERIFICATIONS_MAX);
+        for (at, addr) in self.verifying.iter().enumerate() {
+            assert!(
+                !self.waiting.contains(addr)
+                    && self.verifying.iter().position(|a| a == addr) == Some(at)
+            );
+            let prefix = prefix24(*addr.ip());
+            let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
+            assert!(is_local(*addr.ip()) || same.count() <= VERIFICATIONS_PER_PREFIX_MAX);
+        }
+        &self.verifying
     }
 
     pub(super) fn clear(&mut self) {

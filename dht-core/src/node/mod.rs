@@ -3,20 +3,25 @@
 //!
 //! This file holds the state and the passing of time. What belongs together stands in
 //! a file of its own: datagrams in (`inbound`) and out (`outbound`), what callers ask for
-//! (`calls`), queries (`walks`), who is in the table (`members`), finding out about the own
+//! (`calls`), queries (`queries`, `walks`, `commits`), who is in the table (`members`), finding out about the own
 //! address (`reachability`), periodic work (`maintenance`) and the stages of life (`life`).
 //! Mirrors `index.js` and `lib/io.js`.
 
 mod calls;
+mod commits;
 mod inbound;
+#[cfg(any(test, feature = "_invariants"))]
+mod invariants;
 mod life;
 mod maintenance;
 mod members;
 mod observe;
 mod outbound;
+mod queries;
 mod reachability;
 mod walks;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -48,7 +53,7 @@ use crate::upkeep::Upkeep;
 use life::Bootstrap;
 use members::Candidates;
 pub use observe::HealthInfo;
-use walks::Queries;
+use queries::Queries;
 
 /// When the node is entered this long after the deadline that it had asked for, the machine
 /// (or the process) has slept. With a tick of 5 s this is the reference's gap of 15 s.
@@ -109,7 +114,8 @@ pub struct Node {
     anonymous_samples: Vec<SocketAddrV4>,
     /// The address that the own id was made of, once it has one.
     own_addr: Option<SocketAddrV4>,
-    probe: Option<Probe>,
+    /// Boxed: it is seldom there, and large.
+    probe: Option<Box<Probe>>,
     bootstrap: Bootstrap,
     upkeep: Upkeep,
     health: Health,
@@ -197,9 +203,11 @@ impl Node {
             self.after_lookup();
         }
         self.bootstrap_on_time();
-        while self.upkeep.next_tick() <= now {
+        // At the end of time there is no next one.
+        while self.upkeep.next_tick() <= now && now < Instant::MAX {
             self.tick();
         }
+        self.pump_stalled();
     }
 
     /// The latest moment to call [`handle_timeout`](Self::handle_timeout). `None`: nothing is to
@@ -248,13 +256,17 @@ impl Node {
         let now = self.enter(now);
         if self.lookups.resolved(now, lookup, ip) {
             self.after_lookup();
+            self.pump_stalled();
         }
     }
 
     /// Every way in begins here: time never goes back, and sleep is noticed before anything else.
     fn enter(&mut self, now: Instant) -> Instant {
-        let overslept =
-            self.poll_timeout().is_some_and(|deadline| now.saturating_since(deadline) > SLEEP);
+        // Counted from the last entry, if that was later: then the deadline was missed by a caller
+        // who is awake, or left behind from before a suspension.
+        let overslept = self
+            .poll_timeout()
+            .is_some_and(|deadline| now.saturating_since(deadline.max(self.now)) > SLEEP);
         self.now = self.now.max(now);
         if overslept {
             self.wake_up();

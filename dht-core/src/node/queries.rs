@@ -1,0 +1,232 @@
+//! The queries of a node: where each is kept, what it is doing, and the memory that one leaves to
+//! the next. What a query does is in `walks` and `commits`.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+#[cfg(any(test, feature = "_invariants"))]
+use super::Node;
+use super::commits::Committing;
+#[cfg(any(test, feature = "_invariants"))]
+use super::walks::MAILBOX_MAX;
+use crate::error::QueryError;
+#[cfg(any(test, feature = "_invariants"))]
+use crate::inflight::Purpose;
+use crate::message::{Outcome, Query, QueryId, Reply};
+use crate::query::{Plan, Walk};
+
+/// How many queries' memory is kept for the next.
+const SPARE_MAX: usize = 4;
+
+/// On whose behalf a query runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    User,
+    Bootstrap,
+    Refresh,
+}
+
+/// What a query is doing.
+#[derive(Clone, Debug)]
+pub(super) enum Phase {
+    Walking,
+    Committing(Committing),
+    Finished(Result<Outcome, QueryError>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    pub(super) id: QueryId,
+    pub(super) kind: Kind,
+    pub(super) query: Query,
+    pub(super) phase: Phase,
+    pub(super) walk: Walk,
+    pub(super) mailbox: VecDeque<Reply>,
+    /// Bootstrap names that are being looked up may bring more nodes to ask.
+    pub(super) wants_lookup: bool,
+}
+
+impl Running {
+    /// The walk, while it is on.
+    pub(super) fn walking(&mut self) -> Option<&mut Walk> {
+        matches!(self.phase, Phase::Walking).then_some(&mut self.walk)
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        matches!(self.phase, Phase::Finished(_))
+    }
+
+    /// Besides the counts: what has not ended waits for something that will come.
+    #[cfg(any(test, feature = "_invariants"))]
+    fn check_invariants(&self, stalled: bool, node: &Node) {
+        let under_way = |wanted: &dyn Fn(Purpose) -> bool| {
+            node.inflight.iter().filter(|(_, flight)| wanted(flight.call.purpose)).count()
+        };
+        let unread = self.mailbox.len();
+        assert!(unread <= MAILBOX_MAX && (unread == 0 || !self.query.discard));
+        assert!(self.kind == Kind::User || self.query.discard);
+        match &self.phase {
+            Phase::Walking => {
+                let id = self.id;
+                let visits =
+                    under_way(&|p| matches!(p, Purpose::Visit { query, .. } if query == id));
+                assert_eq!(self.walk.in_flight(), visits);
+                let paused = !self.query.discard && unread >= MAILBOX_MAX;
+                let looks_up = self.wants_lookup && node.lookups.pending();
+                assert!(visits > 0 || paused || looks_up || stalled, "a query waits for nothing");
+            }
+            Phase::Committing(committing) => {
+                let id = self.id;
+                let commits =
+                    under_way(&|p| matches!(p, Purpose::Commit { query, .. } if query == id));
+                assert_eq!(committing.open(), commits);
+                assert!(commits > 0 || stalled, "a commit waits for nothing");
+            }
+            Phase::Finished(_) => assert_eq!(self.kind, Kind::User),
+        }
+    }
+
+    /// Takes what the query has found so far.
+    pub(super) fn take_outcome_so_far(&mut self) -> Outcome {
+        match &mut self.phase {
+            Phase::Walking => {
+                let (asked, successes, errors, timed_out) = self.walk.tally();
+                let closest = self.walk.take_closest();
+                Outcome { closest, successes, errors, asked, timed_out, commit: None }
+            }
+            Phase::Committing(committing) => committing.take_outcome(),
+            Phase::Finished(_) => Outcome::default(),
+        }
+    }
+}
+
+/// All queries, those with an outcome that nobody took among them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Queries {
+    slots: Vec<Option<Box<Running>>>,
+    #[allow(clippy::vec_box)] // They move between here and the slots as they are.
+    spare: Vec<Box<Running>>,
+    serial: u64,
+    /// Some query could not ask everybody for want of a place.
+    pub(super) stalled: bool,
+}
+
+impl Queries {
+    /// At most about how many events about queries may wait.
+    pub(super) fn notes(&self) -> usize {
+        self.slots.iter().flatten().map(|running| running.mailbox.len() + 1).sum()
+    }
+
+    pub(super) fn has(&self, id: QueryId) -> bool {
+        self.get(id).is_some()
+    }
+
+    pub(super) fn is_running(&self, kind: Kind) -> bool {
+        self.slots.iter().flatten().any(|running| running.kind == kind)
+    }
+
+    /// Gives memory back that nobody has needed for a while.
+    pub(super) fn trim(&mut self) {
+        self.spare = Vec::new();
+        if self.slots.iter().all(Option::is_none) {
+            self.slots = Vec::new();
+        }
+    }
+
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(super) fn check_invariants(&self, node: &Node) {
+        assert!(self.users() <= node.config.max_queries);
+        assert!(!self.stalled || node.is_busy(), "there are places, and nobody was told");
+        let mut active = 0;
+        for (at, running) in self.slots.iter().enumerate() {
+            let Some(running) = running else { continue };
+            assert_eq!(self.get(running.id).map(|running| running.id), Some(running.id), "at {at}");
+            running.check_invariants(self.stalled, node);
+            active += u64::from(!running.is_finished());
+        }
+        assert_eq!(node.stats.queries.active, active);
+        for (_, flight) in node.inflight.iter() {
+            let phase = |query| self.get(query).map(|running| &running.phase);
+            match flight.call.purpose {
+                Purpose::Visit { query, .. } => {
+                    assert!(matches!(phase(query), Some(Phase::Walking)), "nobody waits for it");
+                }
+                Purpose::Commit { query, .. } => {
+                    assert!(matches!(phase(query), Some(Phase::Committing(_))));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn users(&self) -> usize {
+        self.slots.iter().flatten().filter(|running| running.kind == Kind::User).count()
+    }
+
+    pub(super) fn ids(&self) -> Vec<QueryId> {
+        self.slots.iter().flatten().map(|running| running.id).collect()
+    }
+
+    pub(super) fn get(&self, id: QueryId) -> Option<&Running> {
+        let running = self.slots.get(slot_of(id))?.as_deref()?;
+        (running.id == id).then_some(running)
+    }
+
+    pub(super) fn get_mut(&mut self, id: QueryId) -> Option<&mut Running> {
+        let running = self.slots.get_mut(slot_of(id))?.as_deref_mut()?;
+        (running.id == id).then_some(running)
+    }
+
+    /// Takes a query out, to work on it; [`put`](Self::put) it back, or [`recycle`](Self::recycle) it.
+    pub(super) fn take(&mut self, id: QueryId) -> Option<Box<Running>> {
+        self.get(id)?;
+        self.slots.get_mut(slot_of(id))?.take()
+    }
+
+    pub(super) fn put(&mut self, running: Box<Running>) {
+        if let Some(slot) = self.slots.get_mut(slot_of(running.id)) {
+            *slot = Some(running);
+        }
+    }
+
+    /// A query that begins; it is not among the others until it is [`put`](Self::put).
+    pub(super) fn begin(&mut self, kind: Kind, query: Query, plan: Plan) -> Box<Running> {
+        let at = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.serial += 1;
+        let id = QueryId(self.serial << 16 | at as u64);
+        let Some(mut running) = self.spare.pop() else {
+            return Box::new(Running {
+                id,
+                kind,
+                query,
+                phase: Phase::Walking,
+                walk: Walk::new(plan),
+                mailbox: VecDeque::new(),
+                wants_lookup: false,
+            });
+        };
+        running.walk.reset(plan);
+        *running = Running { id, kind, query, phase: Phase::Walking, ..*running };
+        running
+    }
+
+    /// A query is no more; what it used may serve another.
+    pub(super) fn recycle(&mut self, mut running: Box<Running>) {
+        if self.spare.len() < SPARE_MAX && running.walk.is_worth_keeping() {
+            running.mailbox.clear();
+            running.query.value = None;
+            running.query.nodes = Vec::new();
+            running.phase = Phase::Walking;
+            running.wants_lookup = false;
+            self.spare.push(running);
+        }
+    }
+}
+
+fn slot_of(id: QueryId) -> usize {
+    (id.0 & 0xffff) as usize
+}
