@@ -102,6 +102,11 @@ const REST: Duration = Duration::from_secs(6);
 const RESTING_MAX: usize = 1024;
 /// Slots are numbered by 16 bits of a request's id.
 const SLOTS_MAX: usize = 65_000;
+/// Transaction ids in use at most: more than there are places for requests, few enough that
+/// beside those that rest some are left, or drawing one would never end.
+const TIDS_MAX: usize = 64_500;
+
+const _: () = assert!(TIDS_MAX + RESTING_MAX < 1 << 16);
 
 /// All requests under way.
 #[derive(Clone, Debug, Default)]
@@ -153,8 +158,11 @@ impl Inflight {
         matches!(slot, Some(Slot::Ended(ended, _)) if *ended == id.0)
     }
 
-    /// Begins a request; `None` if all slots are taken.
+    /// Begins a request; `None` if all slots or transaction ids are taken.
     pub(crate) fn begin(&mut self, now: Instant, call: Call, rng: &mut Rng) -> Option<RequestId> {
+        if self.tids.len() >= TIDS_MAX {
+            return None;
+        }
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None if self.slots.len() < SLOTS_MAX => {
