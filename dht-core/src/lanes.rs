@@ -217,20 +217,33 @@ impl Shares {
         }
     }
 
-    /// One is no longer out. Returns a request that may have waited for this.
-    pub(crate) fn freed(&mut self, to: Ipv4Addr) -> Option<RequestId> {
-        let prefix = prefix24(to);
-        if let Ok(at) = self.at(prefix) {
-            let count = self.out.get_mut(at).map_or(0, |(_, count)| {
-                *count = count.saturating_sub(1);
-                *count
-            });
-            if count == 0 {
-                self.out.remove(at);
-            }
+    /// One is no longer out.
+    pub(crate) fn freed(&mut self, to: Ipv4Addr) {
+        let Ok(at) = self.at(prefix24(to)) else { return };
+        let count = self.out.get_mut(at).map_or(0, |(_, count)| {
+            *count = count.saturating_sub(1);
+            *count
+        });
+        if count == 0 {
+            self.out.remove(at);
         }
+    }
+
+    /// A request that waits for a place like the one just freed.
+    pub(crate) fn unpark(&mut self, to: Ipv4Addr) -> Option<RequestId> {
+        let prefix = prefix24(to);
         let at = self.parked.iter().position(|(parked, _)| *parked == prefix)?;
         Some(self.parked.remove(at).1)
+    }
+
+    /// Requests that wait here, some of which may have ended.
+    pub(crate) fn parked(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// Forgets requests that are no more.
+    pub(crate) fn retain(&mut self, is_live: impl Fn(RequestId) -> bool) {
+        self.parked.retain(|(_, id)| is_live(*id));
     }
 
     pub(crate) fn clear(&mut self) {

@@ -1,4 +1,89 @@
-//! A dht-rpc node as a pure state machine.
+//! A [dht-rpc] node (RPC over a Kademlia DHT, as spoken by Hyperswarm) as a pure state machine.
+//!
+//! [`Node`] turns incoming datagrams and the passing of time into outgoing datagrams and events.
+//! It has no sockets, no clock and no randomness of its own, so the same inputs give the same
+//! bytes out on every machine, and it can be driven by any event loop, a simulator or a fuzzer.
+//! It needs `alloc`, not `std`.
+//!
+//! [dht-rpc]: https://github.com/holepunchto/dht-rpc
+//!
+//! # The loop
+//!
+//! Whoever owns the sockets does this, in any order, as often as it likes:
+//!
+//! - in: [`handle_datagram`](Node::handle_datagram) for what arrives,
+//!   [`handle_timeout`](Node::handle_timeout) when [`poll_timeout`](Node::poll_timeout) says so;
+//! - out, each until `None`: [`poll_transmit`](Node::poll_transmit) for what is to be sent,
+//!   [`poll_event`](Node::poll_event) for what has happened,
+//!   [`poll_lookup`](Node::poll_lookup) for names to resolve.
+//!
+//! Here two nodes on a wire without delay, one of them serving a command:
+//!
+//! ```
+//! use core::net::SocketAddrV4;
+//! use core::time::Duration;
+//! use dht_core::{Answer, Config, DATAGRAM_MAX, Event, Handled, Instant, Node, Request, Via};
+//! use rand_core::SeedableRng;
+//!
+//! let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(7);
+//! let mut now = Instant::ZERO;
+//! let addrs: [SocketAddrV4; 2] = ["45.0.0.1:49737".parse()?, "45.0.1.1:49737".parse()?];
+//!
+//! let first = Config::bootstrapper(addrs[0].port(), "45.0.0.1")?;
+//! let mut second = Config::default();
+//! second.bootstrap = vec![addrs[0].into()];
+//! let mut nodes = [Node::new(first, &mut rng, now)?, Node::new(second, &mut rng, now)?];
+//! for (node, addr) in nodes.iter_mut().zip(addrs) {
+//!     // Both sockets of a node would have a port of their own; here one does for both.
+//!     node.handle_bound(now, addr, addr);
+//! }
+//!
+//! let asked = nodes[1].request(now, Request::new(addrs[0], 7).value(&b"hello"[..]))?;
+//! let reply = loop {
+//!     let mut buf = [0; DATAGRAM_MAX];
+//!     for (from, to) in [(0, 1), (1, 0)] {
+//!         while let Some(transmit) = nodes[from].poll_transmit(now, &mut buf) {
+//!             let data = &buf[..transmit.len];
+//!             match nodes[to].handle_datagram(now, Via::Client, addrs[from], data) {
+//!                 Handled::Consumed | Handled::NotOurs => {}
+//!                 Handled::Request(request) => {
+//!                     let answer = Answer::value(request.value.unwrap_or_default().to_vec());
+//!                     nodes[to].reply(now, request.reply_to, answer)?;
+//!                 }
+//!             }
+//!         }
+//!     }
+//!     if let Some(response) = nodes[1].take_response(asked) {
+//!         break response?;
+//!     }
+//!     now = now + Duration::from_millis(1);
+//! };
+//! assert_eq!(reply.value.as_deref(), Some(&b"hello"[..]));
+//! assert_eq!(nodes[1].poll_event(), Some(Event::Listening));
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The complete loop over real sockets is `examples/blocking.rs`.
+//!
+//! # Rules
+//!
+//! - Any order of calls is legal. Polling late delays; it never corrupts.
+//! - Nothing from the network is an error. It is dropped and counted: [`Stats::drops`].
+//! - Everything is bounded, by [`Config`] or by a constant named in the docs.
+//! - `now` should count on while the machine sleeps: that is how a node notices that it has slept.
+//!
+//! # Where it is stricter than the reference
+//!
+//! Transaction ids are unpredictable, and an answer counts only from the address that was asked.
+//! Only nodes that have answered enter the routing table; only time-outs evict. What peers say of
+//! the own address counts only in answers. Addresses that can't be real are never contacted. A
+//! query asks the nearest candidate first, and ends when nothing better can come soon. A commit
+//! succeeds only by answers without an error code. None of it shows to an honest peer.
+//!
+//! # Features
+//!
+//! None by default. `driver` (implies `std`): the runtime-neutral front-end that adapters like
+//! `dht-tokio` are made of.
 #![no_std]
 #![forbid(unsafe_code)]
 

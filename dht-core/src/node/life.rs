@@ -56,10 +56,11 @@ impl Node {
     /// bootstrap; after [`resume`](Self::resume), it is back. Requests that were held can leave.
     pub fn handle_bound(&mut self, now: Instant, client: SocketAddrV4, server: SocketAddrV4) {
         let now = self.enter(now);
-        let first = self.stage == Stage::Unbound;
-        if !first && self.stage != Stage::Resuming {
+        let resumed = self.stage == Stage::Resuming;
+        if !resumed && self.stage != Stage::Unbound {
             return;
         }
+        let first = self.binding.is_none();
         self.binding = Some(Binding { client, server });
         self.stage = Stage::Running;
         self.upkeep.start(now);
@@ -73,6 +74,8 @@ impl Node {
             if !self.bootstrap.done && !self.bootstrap.active {
                 self.start_bootstrap();
             }
+        }
+        if resumed {
             self.emit(Event::Resumed);
         }
     }
@@ -166,12 +169,19 @@ impl Node {
         self.emit(Event::WakeUp);
     }
 
-    /// The network interfaces have changed.
+    /// The network interfaces have changed: what peers said of the own address may be out of date,
+    /// so each is listened to anew, and the table is refreshed.
     pub fn handle_network_change(&mut self, now: Instant) {
         self.enter(now);
-        if self.stage == Stage::Running {
-            self.emit(Event::NetworkChange);
-            self.emit(Event::NetworkUpdate);
+        if self.stage != Stage::Running {
+            return;
+        }
+        self.emit(Event::NetworkChange);
+        self.emit(Event::NetworkUpdate);
+        self.anonymous_samples.clear();
+        self.table.forget_samples();
+        if self.bootstrap.done {
+            self.start_refresh();
         }
     }
 
@@ -196,7 +206,7 @@ impl Node {
             return;
         }
         self.wake_up();
-        self.stage = if self.binding.is_some() { Stage::Resuming } else { Stage::Unbound };
+        self.stage = Stage::Resuming;
     }
 
     /// Closes the node for good: its requests fail with [`RequestError::Destroyed`], its queries

@@ -87,6 +87,10 @@ impl Node {
                 if urgency == Urgency::Force || self.shares.admits(to, share, id) {
                     return Some(id);
                 }
+                if self.shares.parked() > 64 + 2 * self.inflight.live() {
+                    let inflight = &self.inflight;
+                    self.shares.retain(|id| inflight.get(id).is_some());
+                }
             }
         }
         None
@@ -200,9 +204,9 @@ impl Node {
         } else {
             self.stats.requests.retries += 1;
             self.enqueue(id, false);
-        }
-        if let Purpose::Visit { query, node } = purpose {
-            self.on_visit_missed(query, node);
+            if let Purpose::Visit { query, node } = purpose {
+                self.on_visit_missed(query, node);
+            }
         }
     }
 
@@ -301,8 +305,9 @@ impl Node {
     }
 
     fn unshare(&mut self, to: SocketAddrV4) {
-        // Those that have ended meanwhile make room for the next.
-        while let Some(id) = self.shares.freed(*to.ip()) {
+        self.shares.freed(*to.ip());
+        while let Some(id) = self.shares.unpark(*to.ip()) {
+            // Those that have ended meanwhile don't need the place.
             if self.inflight.get(id).is_some() {
                 self.enqueue(id, true);
                 break;

@@ -273,6 +273,11 @@ impl Table {
         self.change(slot, |entry| entry.sampled = sampled);
     }
 
+    /// Forgets when nodes' views of our address were taken.
+    pub(crate) fn forget_samples(&mut self) {
+        self.buckets.iter_mut().flat_map(Bucket::iter_mut).for_each(|entry| entry.sampled = 0);
+    }
+
     /// Notes whether someone said that a node is down.
     pub(crate) fn set_hinted(&mut self, slot: Slot, hinted: bool) {
         self.change(slot, |entry| entry.set_hinted(hinted));

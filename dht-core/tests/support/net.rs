@@ -5,7 +5,7 @@
 //! Addresses are public ones unless asked for otherwise, so that limits per /24 apply.
 
 // Every test file uses a part of it.
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
@@ -248,7 +248,7 @@ impl Net {
             (Some(at), timer) if at <= end && timer.is_none_or(|(due, _)| at <= due) => {
                 self.now = self.now.max(at);
                 let Some(Reverse((_, _, packet))) = self.queue.pop() else { return false };
-                self.deliver(packet);
+                self.deliver(&packet);
                 true
             }
             (_, Some((due, i))) if due <= end => {
@@ -262,7 +262,7 @@ impl Net {
         }
     }
 
-    fn deliver(&mut self, packet: Packet) {
+    fn deliver(&mut self, packet: &Packet) {
         let Some(&at) = self.by_ip.get(packet.to.ip()) else { return };
         let via = match packet.to.port() {
             CLIENT => Via::Client,

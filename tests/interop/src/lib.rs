@@ -14,6 +14,7 @@ pub mod judge;
 pub mod kv;
 mod log;
 pub mod node;
+pub mod reading;
 pub mod stage;
 
 pub use agent::{Agent, OpError};
