@@ -16,11 +16,6 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// How many values there are.
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     /// The value under `hash` that `is_it` accepts.
     pub(crate) fn get(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         self.position(hash, is_it).and_then(|at| self.cells.get(at).copied())
@@ -74,7 +69,6 @@ impl Index {
     }
 
     /// How many values there are.
-    #[cfg(any(test, feature = "_invariants"))]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
