@@ -108,6 +108,8 @@ pub struct Node {
     bootstrap: Bootstrap,
     upkeep: Upkeep,
     health: Health,
+    /// PING_NATs that nobody answered: a firewall's doing, so the health does not count them.
+    unanswered_nat: u64,
 
     events: Events,
     stats: Stats,
@@ -156,6 +158,7 @@ impl Node {
             bootstrap: Bootstrap::default(),
             upkeep: Upkeep::new(&mut rng, adaptive),
             health: Health::new(),
+            unanswered_nat: 0,
             events: Events::default(),
             stats: Stats::default(),
             config,
