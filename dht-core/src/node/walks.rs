@@ -440,7 +440,10 @@ impl Node {
         }
         self.end_flights_of(id);
         let Some(mut running) = self.queries.take(id) else { return };
-        let abandoned = running.walking().is_some_and(|walk| walk.has_candidates());
+        let abandoned = running.walking().is_some_and(|walk| {
+            walk.abandon();
+            walk.has_candidates()
+        });
         let closed = self.check_open() == Err(SendError::Closed);
         let result = match () {
             () if closed && abandoned => Err(QueryError::NodeDestroyed),
