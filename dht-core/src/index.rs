@@ -73,12 +73,6 @@ impl Index {
         self.len = 0;
     }
 
-    /// How many values there are.
-    #[cfg(any(test, feature = "_invariants"))]
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
     fn position(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {
         let mask = self.cells.len().checked_sub(1)?;
         let mut at = hash as usize & mask;
