@@ -96,6 +96,8 @@ mod command;
 mod config;
 mod congestion;
 mod delayed;
+#[cfg(feature = "driver")]
+pub mod driver;
 mod error;
 mod event;
 mod events;

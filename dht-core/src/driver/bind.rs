@@ -1,0 +1,168 @@
+//! Which ports to try, in which order. Mirrors the binding in `lib/io.js`.
+
+use core::fmt;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::ops::{Range, RangeInclusive};
+use std::io;
+
+use super::runtime::{Runtime, Socket};
+
+/// How many ports a single one stands for.
+const NEIGHBOURS: u32 = 5;
+
+/// The ports that the server socket may have, in the order in which they are tried.
+///
+/// A single port means that one and the next four; 0, or an empty range, means any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ports {
+    start: u32,
+    end: u32,
+}
+
+impl Ports {
+    /// First and last port, the latter exclusive (so it can be above 65,535), as dht-rpc's
+    /// `portRange`. Equal: any port.
+    #[must_use]
+    pub const fn bounds(self) -> (u32, u32) {
+        (self.start, self.end)
+    }
+
+    fn iter(self) -> impl Iterator<Item = u16> {
+        (self.start..self.end).map_while(|port| u16::try_from(port).ok()).filter(|port| *port != 0)
+    }
+}
+
+impl From<u16> for Ports {
+    fn from(port: u16) -> Self {
+        let start = u32::from(port);
+        let end = match port {
+            0 => 0,
+            _ => start + NEIGHBOURS,
+        };
+        Self { start, end }
+    }
+}
+
+impl From<Range<u16>> for Ports {
+    fn from(range: Range<u16>) -> Self {
+        let (start, end) = (range.start.into(), range.end.into());
+        Self { start, end }
+    }
+}
+
+impl From<RangeInclusive<u16>> for Ports {
+    fn from(range: RangeInclusive<u16>) -> Self {
+        let (start, end) = (u32::from(*range.start()), u32::from(*range.end()) + 1);
+        Self { start, end }
+    }
+}
+
+impl fmt::Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", self.start, self.end)
+    }
+}
+
+/// What to bind, and what was bound before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Binding {
+    pub(crate) host: Ipv4Addr,
+    pub(crate) ports: Ports,
+    pub(crate) any_port: bool,
+    pub(crate) previous: Option<Bound>,
+}
+
+/// Where the two sockets are bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bound {
+    pub(crate) client: SocketAddrV4,
+    pub(crate) server: SocketAddrV4,
+}
+
+impl Binding {
+    /// Binds both sockets, the client's first in the pair: the ports of last time, else
+    /// the server's from its range and then any. Without `any_port` only the first
+    /// candidate counts for the server socket.
+    pub(crate) fn bind<R: Runtime>(&mut self, runtime: &R) -> io::Result<([R::Socket; 2], Bound)> {
+        let bind = |port| runtime.bind(SocketAddrV4::new(self.host, port));
+        let server = self.bind_server(bind)?;
+        let client = match self.previous {
+            Some(previous) => bind(previous.client.port()).or_else(|_| bind(0))?,
+            None => bind(0)?,
+        };
+        let bound = Bound { client: client.local_addr()?, server: server.local_addr()? };
+        self.previous = Some(bound);
+        Ok(([client, server], bound))
+    }
+
+    fn bind_server<S>(&self, bind: impl Fn(u16) -> io::Result<S>) -> io::Result<S> {
+        let previous = self.previous.map(|previous| previous.server.port());
+        for port in previous.into_iter().chain(self.ports.iter()) {
+            match bind(port) {
+                Err(error) if !self.any_port => return Err(error),
+                Err(_) => {}
+                bound => return bound,
+            }
+        }
+        bind(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+    use core::cell::RefCell;
+
+    use super::*;
+
+    fn tried(
+        previous: Option<u16>,
+        ports: Ports,
+        any_port: bool,
+        taken: &[u16],
+    ) -> (Vec<u16>, Option<u16>) {
+        let at = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        let binding = Binding {
+            host: Ipv4Addr::LOCALHOST,
+            ports,
+            any_port,
+            previous: previous.map(|port| Bound { client: at(1), server: at(port) }),
+        };
+        let tried = RefCell::new(Vec::new());
+        let bound = binding.bind_server(|port| {
+            tried.borrow_mut().push(port);
+            match taken.contains(&port) {
+                true => Err(io::ErrorKind::AddrInUse.into()),
+                false => Ok(port),
+            }
+        });
+        (tried.into_inner(), bound.ok())
+    }
+
+    #[test]
+    fn ports_are_tried_in_order() {
+        let five = [7, 8, 9, 10, 11];
+        let cases = [
+            // previous, ports, any port, taken: tried, bound
+            (None, 0.into(), true, &[][..], vec![0], Some(0)),
+            (None, 0.into(), false, &[], vec![0], Some(0)),
+            (None, 7.into(), true, &[], vec![7], Some(7)),
+            (None, 7.into(), true, &five[..2], vec![7, 8, 9], Some(9)),
+            (None, 7.into(), true, &five, vec![7, 8, 9, 10, 11, 0], Some(0)),
+            (None, 7.into(), false, &five[..1], vec![7], None),
+            (None, Ports::from(7..9), true, &five, vec![7, 8, 0], Some(0)),
+            (None, Ports::from(7..=9), true, &five, vec![7, 8, 9, 0], Some(0)),
+            (None, Ports::from(9..9), false, &five, vec![0], Some(0)),
+            (Some(50), 7.into(), true, &[], vec![50], Some(50)),
+            (Some(50), 7.into(), true, &[50, 7], vec![50, 7, 8], Some(8)),
+            (Some(50), 7.into(), false, &[50], vec![50], None),
+            (None, 65_534.into(), true, &[65_534, 65_535], vec![65_534, 65_535, 0], Some(0)),
+            (None, Ports::from(0..=1), true, &[], vec![1], Some(1)),
+        ];
+        for (previous, ports, any_port, taken, order, bound) in cases {
+            let got = tried(previous, ports, any_port, taken);
+            assert_eq!(got, (order, bound), "{previous:?} {ports} {any_port} {taken:?}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The front-end that every runtime shares: handles, futures and streams over the core.
+//!
+//! An adapter brings a [`Runtime`]: sockets, a timer, a clock, name lookup. What it gets is
+//! a [`Builder`], and from that a [`Dht`], the handle, which is one type whatever the
+//! runtime, and a [`Driver`], the future that makes the node live.
+//!
+//! ```text
+//!  Dht, RequestFuture, QueryStream, …  ──call──▶  the core, behind a lock  ◀──call──  Driver ◀──▶ sockets
+//!           ▲                                        │      │                          ▲
+//!           └───────────────wake─────────────────────┘      └──────────wake────────────┘
+//! ```
+//!
+//! Handles call the core at once and wake the driver; there are no channels and no tasks
+//! in between. What waits anywhere is bounded, and what is let go for that is counted.
+//!
+//! The node filter ([`Config::filter`](crate::Config::filter)) runs under the node's lock, and so may the drop of
+//! a `Bytes` with an owner of the user's (`Bytes::from_owner`): neither may call a handle.
+
+mod bind;
+mod builder;
+mod error;
+mod events;
+mod handle;
+mod incoming;
+mod items;
+mod mailbox;
+mod milestone;
+mod observe;
+mod pause;
+mod port;
+mod query;
+mod raw;
+mod request;
+mod runtime;
+mod shared;
+mod state;
+mod task;
+mod waiting;
+
+pub use bind::Ports;
+pub use builder::Builder;
+pub use error::Error;
+pub use events::{EVENTS_MAX, Events};
+pub use handle::{Dht, ReplyStats, RttStats};
+pub use incoming::{IncomingRequest, Requests};
+pub use items::{Item, Items};
+pub use milestone::Milestone;
+pub use query::QueryStream;
+pub use raw::{Datagram, Datagrams, ExtraSocket, RAW_MAX, RawTransmit};
+pub use request::{RequestFuture, Session};
+pub use runtime::{Host, LookupFuture, Runtime, Socket, Spawn, Timer};
+pub use state::{DATAGRAMS_MAX, Drops, REQUESTS_MAX};
+pub use task::Driver;
+pub use waiting::WAITING_MAX;

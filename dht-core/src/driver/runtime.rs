@@ -1,0 +1,112 @@
+//! What a runtime has to bring: a clock, randomness, the list of interfaces, sockets,
+//! a timer, name lookup. Everything else is the driver's, so that adapters can't differ.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::future::Future;
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::io;
+
+use super::Driver;
+use crate::Instant;
+
+/// What handles need as well as the driver. They forget about the rest of the runtime,
+/// which is why [`Dht`](super::Dht) is one type for all of them.
+pub trait Host: Send + Sync + 'static {
+    /// Time since any fixed epoch. It has to count on while the machine sleeps, since
+    /// that is how the node notices; a step of the wall clock must not show.
+    fn now(&self) -> Instant;
+
+    /// The IPv4 addresses of all network interfaces that are up, in any order.
+    ///
+    /// # Errors
+    /// As the system says; the list then counts as unchanged.
+    fn interfaces(&self) -> io::Result<Vec<Ipv4Addr>>;
+
+    /// Fills `bytes` from the system's source of randomness.
+    ///
+    /// # Errors
+    /// As the system says; the node is not built then.
+    fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()>;
+}
+
+/// A name lookup under way: the first IPv4 address of the host, or `None`.
+pub type LookupFuture = Pin<Box<dyn Future<Output = Option<Ipv4Addr>> + Send>>;
+
+/// What the driver needs.
+pub trait Runtime: Host {
+    /// A UDP socket.
+    type Socket: Socket;
+    /// A timer.
+    type Timer: Timer;
+
+    /// Binds a socket to `addr`; port 0 means any. It must fail if the port is taken.
+    /// Called from within the driver's `poll` only.
+    ///
+    /// # Errors
+    /// As the system says, or if the runtime can't serve sockets any more.
+    fn bind(&self, addr: SocketAddrV4) -> io::Result<Self::Socket>;
+
+    /// A timer that is not set. It is polled by the driver only.
+    fn timer(&self) -> Self::Timer;
+
+    /// Looks up a host name.
+    fn lookup(&self, host: &str) -> LookupFuture;
+}
+
+/// A runtime that can run a driver by itself: then [`Builder::spawn`](super::Builder::spawn) does it all.
+pub trait Spawn: Runtime + Sized {
+    /// Runs `driver` to its end in the background.
+    ///
+    /// # Errors
+    /// If there is nothing to run it on.
+    fn spawn(driver: Driver<Self>) -> io::Result<()>;
+}
+
+/// A UDP socket that never blocks.
+///
+/// Errors of single datagrams (connection refused, no route) are the network's everyday
+/// life: the driver passes over them, and leaves a socket alone for a moment that
+/// brings nothing but errors.
+pub trait Socket: Send + Unpin + 'static {
+    /// Where it is bound.
+    ///
+    /// # Errors
+    /// As the system says; fatal for the node.
+    fn local_addr(&self) -> io::Result<SocketAddrV4>;
+
+    /// Receives one datagram; what doesn't fit into `buf` may be cut off.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn poll_recv_from(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>>;
+
+    /// Whether a datagram can be sent. Ready may turn out to be wrong; after
+    /// [`try_send_to`](Self::try_send_to) said `WouldBlock` this should be pending until it changes.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Sends one datagram, with this time to live or the system's default.
+    ///
+    /// # Errors
+    /// `WouldBlock`: the datagram is kept and tried again. Anything else: it counts as lost.
+    fn try_send_to(&mut self, data: &[u8], to: SocketAddrV4, ttl: Option<u8>) -> io::Result<()>;
+}
+
+/// A timer for one deadline at a time.
+pub trait Timer: Send + Unpin + 'static {
+    /// Sets it to ring once, `after` from now; what was set before is forgotten.
+    fn set(&mut self, after: Duration);
+
+    /// Ready once it has rung. Late is fine; early costs a spurious wake-up.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+}

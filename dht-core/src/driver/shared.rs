@@ -1,0 +1,108 @@
+//! What handles and driver share, and the lock around it.
+//!
+//! The discipline: under the lock there is only plain data, the core, and wakers that
+//! are moved, never woken, cloned or dropped. What handles give out (futures, guards)
+//! is built without the lock. The two kinds of code of others that do run under it
+//! belong to the core: the node filter, and the drop of a value's last reference, which
+//! matters only for `Bytes` made from an owner of the user's. Neither may call a handle.
+
+use alloc::sync::Arc;
+use core::task::{Context, Poll, Waker};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::bind::Ports;
+use super::runtime::Host;
+use super::state::State;
+use crate::{Instant, Node};
+
+/// The lock, and what can be had without it.
+pub(crate) struct Shared {
+    host: Arc<dyn Host>,
+    state: Mutex<State>,
+}
+
+impl Shared {
+    pub(crate) fn new(host: Arc<dyn Host>, node: Node, ports: Ports) -> Self {
+        let state = State::new(node, ports);
+        Self { host, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn host(&self) -> &dyn Host {
+        &*self.host
+    }
+
+    /// Looks without touching anything.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.lock())
+    }
+
+    /// A call by the driver: acts, hands out what happened.
+    pub(crate) fn drive<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
+        let now = self.host.now();
+        let mut state = self.lock();
+        let result = act(&mut state, now);
+        state.route(now);
+        let wakes = core::mem::take(&mut state.wakes);
+        drop(state);
+        wakes.wake();
+        result
+    }
+
+    /// A call by a handle: as [`drive`](Self::drive), and the driver gets to know.
+    pub(crate) fn act<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
+        self.drive(|state, now| {
+            let result = act(state, now);
+            state.poke();
+            result
+        })
+    }
+
+    /// Looks for a result; if there is none yet, leaves the waker where the look says.
+    /// A future that is polled again by the same task keeps its waker.
+    pub(crate) fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut look: impl for<'s> FnMut(&'s mut State, Instant) -> Look<'s, T>,
+    ) -> Poll<T> {
+        let mut fresh = None;
+        loop {
+            let now = self.host.now();
+            let mut state = self.lock();
+            let result = match look(&mut state, now) {
+                Look::Ready(result) => Poll::Ready(result),
+                Look::Never => Poll::Pending,
+                Look::Wait(Some(waker)) if waker.will_wake(cx.waker()) => Poll::Pending,
+                Look::Wait(slot) => {
+                    let Some(waker) = fresh.take() else {
+                        drop(state);
+                        fresh = Some(cx.waker().clone());
+                        continue;
+                    };
+                    fresh = slot.replace(waker);
+                    Poll::Pending
+                }
+            };
+            state.route(now);
+            let wakes = core::mem::take(&mut state.wakes);
+            drop(state);
+            drop(fresh);
+            wakes.wake();
+            return result;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A node filter that panics does so in the caller; what it left is still sound.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a future finds.
+pub(crate) enum Look<'s, T> {
+    /// Its result.
+    Ready(T),
+    /// Nothing yet: here its waker has to be.
+    Wait(&'s mut Option<Waker>),
+    /// Nothing, and there never will be.
+    Never,
+}

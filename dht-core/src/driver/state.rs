@@ -1,0 +1,398 @@
+//! The state that handles and driver share: the core, who waits for what, and the ways
+//! that events take from the one to the others. Only touched under the lock of `shared`.
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use core::net::SocketAddrV4;
+use core::task::Waker;
+
+use bytes::Bytes;
+
+use super::bind::Ports;
+use super::error::Error;
+use super::events::Subscriber;
+use super::incoming::Received;
+use super::items::Notes;
+use super::mailbox::{Mailbox, Wakes};
+use super::raw::{Datagram, RawTransmit};
+use super::waiting::{self, Line};
+use crate::{
+    Answer, DATAGRAM_MAX, Event, Handled, Incoming, Instant, Node, Query, QueryId, ReplyTo,
+    Request, RequestId, Transmit, Via, error_code,
+};
+
+/// Incoming requests that wait to be taken, at most.
+pub const REQUESTS_MAX: usize = 1024;
+/// Foreign datagrams that wait to be taken, at most.
+pub const DATAGRAMS_MAX: usize = 1024;
+
+/// What the front-end itself had to let go, since the node was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Drops {
+    /// Incoming requests that nobody took in time: more than [`REQUESTS_MAX`].
+    pub requests: u64,
+    /// Foreign datagrams that nobody took in time: more than [`DATAGRAMS_MAX`].
+    pub datagrams: u64,
+    /// Datagrams for sockets of the embedder's that nobody took, or not in time.
+    pub extra: u64,
+    /// Datagrams that the system refused to send.
+    pub sends: u64,
+    /// Errors of receiving.
+    pub receives: u64,
+}
+
+/// The state that handles and driver share.
+pub(crate) struct State {
+    pub(crate) node: Node,
+    /// As given.
+    pub(crate) ports: Ports,
+    /// Requests that a future waits for.
+    pub(crate) requests: BTreeMap<RequestId, Option<Waker>>,
+    /// Queries that a stream waits for.
+    pub(crate) queries: BTreeMap<QueryId, Option<Waker>>,
+    /// Requests and queries that end among the items.
+    pub(crate) item_requests: BTreeSet<RequestId>,
+    pub(crate) item_queries: BTreeSet<QueryId>,
+    pub(crate) items: Notes,
+    /// Those whom the core told that it is busy.
+    pub(crate) waiting_requests: Line<Request>,
+    pub(crate) waiting_queries: Line<Query>,
+    pub(crate) incoming: Mailbox<Received>,
+    pub(crate) events: BTreeMap<u64, Subscriber>,
+    pub(crate) datagrams: Mailbox<Datagram>,
+    pub(crate) extras: BTreeMap<u16, Mailbox<RawTransmit>>,
+    /// Datagrams of the user's own, by socket: client, server.
+    pub(crate) raw: [VecDeque<RawTransmit>; 2],
+    /// Those who wait for the life of the node to go on.
+    pub(crate) milestones: BTreeMap<u64, Option<Waker>>,
+    pub(crate) drops: Drops,
+    /// Why the node could not live.
+    pub(crate) failure: Option<Error>,
+    /// The sockets were bound once; a suspension asked for before that waits for it.
+    pub(crate) was_bound: bool,
+    pub(crate) suspend_when_bound: bool,
+    /// The core knows where the sockets are bound.
+    pub(crate) bound: bool,
+    /// The driver still has sockets that were closed by a suspension.
+    pub(crate) unbind: bool,
+    /// The driver is gone.
+    pub(crate) ended: bool,
+    /// There is something to do since the driver looked last.
+    poked: bool,
+    driver: Option<Waker>,
+    pub(crate) wakes: Wakes,
+    /// A place has become free for what waits.
+    room: bool,
+    tickets: u64,
+}
+
+impl State {
+    pub(crate) fn new(node: Node, ports: Ports) -> Self {
+        Self {
+            node,
+            ports,
+            requests: BTreeMap::new(),
+            queries: BTreeMap::new(),
+            item_requests: BTreeSet::new(),
+            item_queries: BTreeSet::new(),
+            items: Notes::new(),
+            waiting_requests: Line::default(),
+            waiting_queries: Line::default(),
+            incoming: Mailbox::new(REQUESTS_MAX),
+            events: BTreeMap::new(),
+            datagrams: Mailbox::new(DATAGRAMS_MAX),
+            extras: BTreeMap::new(),
+            raw: [VecDeque::new(), VecDeque::new()],
+            milestones: BTreeMap::new(),
+            drops: Drops::default(),
+            failure: None,
+            was_bound: false,
+            suspend_when_bound: false,
+            bound: false,
+            unbind: false,
+            ended: false,
+            poked: false,
+            driver: None,
+            wakes: Wakes::default(),
+            room: false,
+            tickets: 0,
+        }
+    }
+
+    /// A number that is not used twice.
+    pub(crate) const fn ticket(&mut self) -> u64 {
+        self.tickets += 1;
+        self.tickets
+    }
+
+    /// The driver has to look at the core again.
+    pub(crate) fn poke(&mut self) {
+        self.poked = true;
+        let driver = self.driver.take();
+        self.wakes.push(driver);
+    }
+
+    /// The driver looks at everything now.
+    pub(crate) const fn seen(&mut self) {
+        self.poked = false;
+    }
+
+    /// Where the driver's waker has to be, or `None` if there is something to do at once.
+    pub(crate) fn driver_slot(&mut self) -> Option<&mut Option<Waker>> {
+        match core::mem::take(&mut self.poked) {
+            true => None,
+            false => Some(&mut self.driver),
+        }
+    }
+
+    /// A waker that nobody needs any more is dropped without the lock, too.
+    pub(crate) fn bury(&mut self, waker: Option<Waker>) {
+        self.wakes.bury(waker);
+    }
+
+    /// Lets those who wait for the life of the node look again.
+    pub(crate) fn wake_milestones(&mut self) {
+        for slot in self.milestones.values_mut() {
+            self.wakes.push(slot.take());
+        }
+    }
+
+    /// A request or a query may have ended, so that another one can begin.
+    pub(crate) const fn make_room(&mut self) {
+        self.room = true;
+    }
+
+    /// The driver has bound the sockets.
+    pub(crate) fn bound_to(&mut self, now: Instant, client: SocketAddrV4, server: SocketAddrV4) {
+        self.was_bound = true;
+        // It may have been suspended again in the meantime; then these sockets are not for long.
+        self.bound = !self.node.suspended();
+        self.node.handle_bound(now, client, server);
+        if core::mem::take(&mut self.suspend_when_bound) {
+            self.suspend(now);
+        }
+    }
+
+    /// Lets time pass, then gives the next datagram for the client's or the server's
+    /// socket, if that is writable.
+    /// What is meant for sockets of the embedder's is handed over on the way.
+    pub(crate) fn next_outgoing(
+        &mut self,
+        now: Instant,
+        writable: [bool; 2],
+        buf: &mut [u8; DATAGRAM_MAX],
+    ) -> Option<Outgoing> {
+        if self.node.poll_timeout().is_some_and(|due| due <= now) {
+            self.node.handle_timeout(now);
+        }
+        let vias = [Via::Client, Via::Server];
+        for ((queue, via), writable) in self.raw.iter_mut().zip(vias).zip(writable) {
+            if let Some(raw) = writable.then(|| queue.pop_front()).flatten() {
+                return Some(Outgoing::Raw(via, raw));
+            }
+        }
+        loop {
+            let transmit = match writable {
+                [true, true] => self.node.poll_transmit(now, buf),
+                [true, false] => self.node.poll_transmit_via(now, Via::Client, buf),
+                [false, true] => self.node.poll_transmit_via(now, Via::Server, buf),
+                [false, false] => None,
+            }?;
+            let Via::Extra(number) = transmit.via else {
+                return Some(Outgoing::Own(transmit));
+            };
+            let data = buf.get(..transmit.len).unwrap_or_default();
+            self.send_extra(
+                number,
+                RawTransmit {
+                    to: transmit.to,
+                    ttl: transmit.ttl,
+                    data: Bytes::copy_from_slice(data),
+                },
+            );
+        }
+    }
+
+    /// Suspends the node; the driver closes the sockets.
+    pub(crate) fn suspend(&mut self, now: Instant) {
+        if self.node.closed() || self.node.suspended() {
+            return;
+        }
+        if !self.was_bound {
+            self.suspend_when_bound = true;
+            return;
+        }
+        self.node.suspend(now);
+        self.unbind = true;
+        self.bound = false;
+        self.raw.iter_mut().for_each(VecDeque::clear);
+        // Those who wait for a place get to know.
+        self.room = true;
+    }
+
+    /// Takes the node back; the driver binds.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        self.suspend_when_bound = false;
+        if !self.node.closed() && self.node.suspended() {
+            self.node.resume(now);
+        }
+    }
+
+    /// Closes the node; the driver ends.
+    pub(crate) fn close(&mut self, now: Instant) {
+        self.node.close(now);
+        self.room = true;
+    }
+
+    /// Deals with one datagram; `false` if it is not ours.
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        via: Via,
+        from: SocketAddrV4,
+        data: &[u8],
+    ) -> bool {
+        match self.node.handle_datagram(now, via, from, data) {
+            Handled::Consumed => true,
+            Handled::Request(incoming) => {
+                self.take_request(now, &incoming);
+                true
+            }
+            Handled::NotOurs => false,
+        }
+    }
+
+    /// Keeps a foreign datagram for those who want such.
+    pub(crate) fn keep_foreign(&mut self, via: Via, from: SocketAddrV4, data: &[u8]) {
+        if self.datagrams.is_full() {
+            self.drops.datagrams += 1;
+        } else if self.datagrams.is_read() {
+            let data = Bytes::copy_from_slice(data);
+            let datagram = Datagram { via, from, data };
+            // There is a reader and a place.
+            let _ = self.datagrams.push(datagram, &mut self.wakes);
+        }
+    }
+
+    fn take_request(&mut self, now: Instant, incoming: &Incoming<'_>) {
+        // The value is copied only once there is a place for it.
+        if self.items.takes_requests() {
+            if self.items.is_full_of_requests() {
+                self.drops.requests += 1;
+                return;
+            }
+            self.items.push_request(incoming.into(), &mut self.wakes);
+        } else if self.incoming.is_read() {
+            if self.incoming.is_full() {
+                self.drops.requests += 1;
+                return;
+            }
+            // There is a reader and a place.
+            let _ = self.incoming.push(incoming.into(), &mut self.wakes);
+        } else {
+            self.refuse(now, &incoming.reply_to);
+        }
+    }
+
+    /// Nobody handles this request.
+    pub(crate) fn refuse(&mut self, now: Instant, to: &ReplyTo) {
+        // Too many replies under way, or closed: then silence has to do.
+        let _ = self.node.reply(now, *to, Answer::error(error_code::UNKNOWN_COMMAND));
+    }
+
+    /// Hands what happened to whom it concerns, until nothing more happens.
+    pub(crate) fn route(&mut self, now: Instant) {
+        loop {
+            while let Some(event) = self.node.poll_event() {
+                self.dispatch(event);
+            }
+            if !core::mem::take(&mut self.room) || !self.admit(now) {
+                return;
+            }
+        }
+    }
+
+    fn admit(&mut self, now: Instant) -> bool {
+        waiting::admit::<Request>(self, now) | waiting::admit::<Query>(self, now)
+    }
+
+    fn dispatch(&mut self, event: Event) {
+        match event {
+            Event::Response(id) => {
+                if self.item_requests.contains(&id) {
+                    self.items.push_event(event, &mut self.wakes);
+                } else if let Some(slot) = self.requests.get_mut(&id) {
+                    self.wakes.push(slot.take());
+                } else {
+                    drop(self.node.take_response(id));
+                    self.room = true;
+                }
+            }
+            Event::Reply(id) | Event::Finished(id) => {
+                if self.item_queries.contains(&id) {
+                    self.items.push_event(event, &mut self.wakes);
+                } else if let Some(slot) = self.queries.get_mut(&id) {
+                    self.wakes.push(slot.take());
+                } else if matches!(event, Event::Finished(_)) {
+                    drop(self.node.take_outcome(id));
+                    self.room = true;
+                }
+            }
+            _ => {
+                self.items.push_event(event, &mut self.wakes);
+                for subscriber in self.events.values_mut() {
+                    subscriber.push(event, &mut self.wakes);
+                }
+                if !matches!(event, Event::NodeAdded(_) | Event::NodeRemoved(_)) {
+                    self.wake_milestones();
+                }
+            }
+        }
+    }
+
+    /// The driver stops: nothing moves any more after this.
+    pub(crate) fn end(&mut self, now: Instant) {
+        self.close(now);
+        self.bound = false;
+        self.ended = true;
+        self.route(now);
+        self.incoming.queue().clear();
+        self.incoming.wake(&mut self.wakes);
+        self.datagrams.wake(&mut self.wakes);
+        self.items.wake(&mut self.wakes);
+        for extra in self.extras.values_mut() {
+            extra.wake(&mut self.wakes);
+        }
+        for subscriber in self.events.values_mut() {
+            subscriber.wake(&mut self.wakes);
+        }
+        self.wake_milestones();
+    }
+
+    /// What the error of something that was asked of the node comes down to: a node that
+    /// could not live says why.
+    pub(crate) fn explain(&self, error: impl Into<Error>) -> Error {
+        let error = error.into();
+        match &self.failure {
+            Some(failure) if error.is_closing() => failure.clone(),
+            _ => error,
+        }
+    }
+}
+
+/// A datagram for one of the node's sockets.
+pub(crate) enum Outgoing {
+    /// The core's; its bytes are in the buffer.
+    Own(Transmit),
+    /// The user's.
+    Raw(Via, RawTransmit),
+}
+
+impl Outgoing {
+    pub(crate) const fn via(&self) -> Via {
+        match self {
+            Self::Own(transmit) => transmit.via,
+            Self::Raw(via, _) => *via,
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! The driver: carries datagrams between sockets and core, and time, names and interfaces.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::Future;
+use core::net::{Ipv4Addr, SocketAddr};
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+use core::time::Duration;
+
+use super::bind::Binding;
+use super::port::Port;
+use super::runtime::{LookupFuture, Runtime, Timer};
+use super::shared::Shared;
+use super::state::{Outgoing, State};
+use crate::{DATAGRAM_MAX, Instant, Lookup, Via};
+
+/// Datagrams taken from each socket per wake-up.
+const RECEIVE_MAX: usize = 64;
+/// Datagrams sent per wake-up.
+const SEND_MAX: usize = 64;
+/// Names looked up at once.
+const LOOKUPS_MAX: usize = 8;
+/// How often the list of network interfaces is compared.
+const INTERFACES: Duration = Duration::from_secs(5);
+/// For how long a closed node waits for a socket that takes no more.
+const FLUSH: Duration = Duration::from_millis(250);
+
+/// What makes a node live: a future for the runtime to run, made by [`Builder::build`](super::Builder::build).
+///
+/// It binds the sockets when it is first polled, and ends when the node is closed, by a
+/// call, by the loss of its last handle, or because its sockets can't be bound. It does a
+/// bounded amount of work at a time. Dropping it closes the node; everybody who waits gets to know.
+#[must_use = "a node does nothing until its driver is run"]
+pub struct Driver<R: Runtime> {
+    shared: Arc<Shared>,
+    runtime: Arc<R>,
+    binding: Binding,
+    /// The client's and the server's.
+    ports: Option<[Port<R::Socket>; 2]>,
+    timer: R::Timer,
+    /// When the timer rings.
+    armed: Option<Instant>,
+    lookups: Vec<(Lookup, LookupFuture)>,
+    interfaces: Vec<Ipv4Addr>,
+    interfaces_due: Instant,
+    flush_until: Option<Instant>,
+    /// One byte more than is ever taken, so that the core sees what is too long.
+    input: Box<[u8; DATAGRAM_MAX + 1]>,
+    output: Box<[u8; DATAGRAM_MAX]>,
+    ended: bool,
+}
+
+/// What the state of the node asks for.
+enum Duty {
+    Bind,
+    Unbind,
+    Run,
+    /// Suspended.
+    Rest,
+    WindUp,
+}
+
+/// What the driver finds when it has nothing left to do.
+enum Park {
+    /// Nothing; it has to be back at this time.
+    Parked(Option<Instant>),
+    /// Its waker is not the one that the state has: bring a clone.
+    NeedsWaker,
+    /// Something has been asked of the node.
+    Poked,
+    /// A name is to be looked up.
+    LookUp(Lookup, String),
+}
+
+/// How a turn of the driver ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// There is more to do at once.
+    More,
+    /// Something has to happen first.
+    Wait,
+    /// The node is closed and all is sent.
+    Over,
+}
+
+impl<R: Runtime> Driver<R> {
+    pub(crate) fn new(shared: Arc<Shared>, runtime: Arc<R>, binding: Binding) -> Self {
+        Self {
+            shared,
+            timer: runtime.timer(),
+            runtime,
+            binding,
+            ports: None,
+            armed: None,
+            lookups: Vec::new(),
+            interfaces: Vec::new(),
+            interfaces_due: Instant::ZERO,
+            flush_until: None,
+            input: Box::new([0; DATAGRAM_MAX + 1]),
+            output: Box::new([0; DATAGRAM_MAX]),
+            ended: false,
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Turn {
+        loop {
+            match self.shared.drive(|state, _| state.duty(self.ports.is_some())) {
+                Duty::Bind => self.bind(),
+                Duty::Unbind => {
+                    self.ports = None;
+                    self.shared.drive(|state, _| {
+                        state.unbind = false;
+                        state.wake_milestones();
+                    });
+                }
+                Duty::Run => return self.run(cx),
+                Duty::Rest => return Turn::Wait,
+                Duty::WindUp => return self.wind_up(cx),
+            }
+        }
+    }
+
+    fn bind(&mut self) {
+        let bound = self.binding.bind(&*self.runtime);
+        self.interfaces = self.list_interfaces().unwrap_or_default();
+        self.interfaces_due = self.runtime.now() + INTERFACES;
+        match bound {
+            Ok(([client, server], bound)) => {
+                self.ports = Some([Port::new(client, Via::Client), Port::new(server, Via::Server)]);
+                self.shared.drive(|state, now| state.bound_to(now, bound.client, bound.server));
+            }
+            Err(error) => self.shared.drive(|state, now| {
+                state.failure = Some(error.into());
+                state.close(now);
+            }),
+        }
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>) -> Turn {
+        let more = self.receive(cx);
+        self.look_at_interfaces();
+        self.poll_lookups(cx);
+        match self.send(cx) {
+            Turn::Wait | Turn::Over if !more => Turn::Wait,
+            _ => Turn::More,
+        }
+    }
+
+    /// What was answered before the end is still sent.
+    fn wind_up(&mut self, cx: &mut Context<'_>) -> Turn {
+        if self.ports.is_none() {
+            return Turn::Over;
+        }
+        let now = self.runtime.now();
+        let until = *self.flush_until.get_or_insert(now + FLUSH);
+        match self.send(cx) {
+            Turn::Wait if until <= now => Turn::Over,
+            turn => turn,
+        }
+    }
+
+    /// Takes datagrams in, and lets out what answers them. Whether there may be more.
+    fn receive(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(ports) = &mut self.ports else {
+            return false;
+        };
+        let mut more = false;
+        for port in ports {
+            for left in (0..RECEIVE_MAX).rev() {
+                let received = match port.receive(cx, &*self.runtime, &mut self.input[..]) {
+                    Poll::Pending => break,
+                    Poll::Ready(received) => received,
+                };
+                more |= left == 0;
+                let (len, from) = match received {
+                    Ok((len, SocketAddr::V4(from))) => (len, from),
+                    // Not for us.
+                    Ok((_, SocketAddr::V6(_))) => continue,
+                    Err(_) => {
+                        self.shared.drive(|state, _| state.drops.receives += 1);
+                        continue;
+                    }
+                };
+                let data = self.input.get(..len).unwrap_or_default();
+                let writable = port.is_writable(cx, &*self.runtime, &self.shared);
+                let output = &mut *self.output;
+                let transmit = self.shared.drive(|state, now| {
+                    if !state.receive(now, port.via, from, data) {
+                        state.keep_foreign(port.via, from, data);
+                    }
+                    match writable {
+                        true => state.node.poll_transmit_via(now, port.via, output),
+                        false => None,
+                    }
+                });
+                if let Some(transmit) = transmit {
+                    let data = output.get(..transmit.len).unwrap_or_default();
+                    port.send(&*self.runtime, &self.shared, data, transmit.to, transmit.ttl);
+                }
+            }
+        }
+        more
+    }
+
+    /// Sends what there is. `Over`: all of it; `Wait`: a socket takes no more.
+    fn send(&mut self, cx: &mut Context<'_>) -> Turn {
+        let Some(ports) = &mut self.ports else {
+            return Turn::Over;
+        };
+        let mut writable =
+            ports.each_mut().map(|port| port.is_writable(cx, &*self.runtime, &self.shared));
+        for _ in 0..SEND_MAX {
+            let output = &mut *self.output;
+            let outgoing =
+                self.shared.drive(|state, now| state.next_outgoing(now, writable, output));
+            let [client, server] = &mut *ports;
+            let (port, slot) = match &outgoing {
+                Some(outgoing) if outgoing.via() == Via::Server => (server, 1),
+                Some(_) => (client, 0),
+                None if writable == [true, true] => return Turn::Over,
+                None => return Turn::Wait,
+            };
+            match outgoing {
+                Some(Outgoing::Own(transmit)) => {
+                    let data = output.get(..transmit.len).unwrap_or_default();
+                    port.send(&*self.runtime, &self.shared, data, transmit.to, transmit.ttl);
+                }
+                Some(Outgoing::Raw(_, raw)) => {
+                    port.send(&*self.runtime, &self.shared, &raw.data, raw.to, raw.ttl);
+                }
+                None => {}
+            }
+            if port.is_holding()
+                && let Some(writable) = writable.get_mut(slot)
+            {
+                *writable = port.is_writable(cx, &*self.runtime, &self.shared);
+            }
+        }
+        Turn::More
+    }
+
+    fn look_at_interfaces(&mut self) {
+        let now = self.runtime.now();
+        if now < self.interfaces_due {
+            return;
+        }
+        self.interfaces_due = now + INTERFACES;
+        let Some(interfaces) = self.list_interfaces() else {
+            return;
+        };
+        if interfaces != self.interfaces {
+            self.interfaces = interfaces;
+            self.shared.drive(|state, now| state.node.handle_network_change(now));
+        }
+    }
+
+    fn list_interfaces(&self) -> Option<Vec<Ipv4Addr>> {
+        let mut interfaces = self.runtime.interfaces().ok()?;
+        interfaces.sort_unstable();
+        interfaces.dedup();
+        Some(interfaces)
+    }
+
+    fn poll_lookups(&mut self, cx: &mut Context<'_>) {
+        let shared = &self.shared;
+        self.lookups.retain_mut(|(lookup, future)| match future.as_mut().poll(cx) {
+            Poll::Ready(ip) => {
+                shared.drive(|state, now| state.node.handle_resolved(now, *lookup, ip));
+                false
+            }
+            Poll::Pending => true,
+        });
+    }
+
+    /// Sees to it that the driver is woken when there is something to do. Whether there
+    /// is already.
+    fn park(&mut self, cx: &mut Context<'_>) -> bool {
+        let free = self.lookups.len() < LOOKUPS_MAX;
+        let mut fresh = None;
+        let core = loop {
+            match self.shared.drive(|state, _| state.park(cx.waker(), &mut fresh, free)) {
+                Park::Parked(deadline) => break deadline,
+                Park::NeedsWaker => fresh = Some(cx.waker().clone()),
+                Park::Poked => return true,
+                Park::LookUp(lookup, name) => {
+                    self.lookups.push((lookup, self.runtime.lookup(&name)));
+                    return true;
+                }
+            }
+        };
+        let now = self.runtime.now();
+        let running = self.ports.is_some() && self.flush_until.is_none();
+        let pauses = self.ports.iter_mut().flatten().filter_map(|port| port.paused_until(now));
+        let deadline = pauses
+            .chain(core)
+            .chain(running.then_some(self.interfaces_due))
+            .chain(self.flush_until)
+            .min();
+        self.wait_until(cx, now, deadline)
+    }
+
+    /// Whether the time has come. The timer is left alone if it rings before that anyway.
+    fn wait_until(
+        &mut self,
+        cx: &mut Context<'_>,
+        now: Instant,
+        deadline: Option<Instant>,
+    ) -> bool {
+        let Some(deadline) = deadline else {
+            return false;
+        };
+        if self.armed.is_none_or(|armed| deadline < armed || armed <= now) {
+            self.timer.set(deadline.saturating_since(now));
+            self.armed = Some(deadline);
+        }
+        let rang = self.timer.poll(cx).is_ready();
+        if rang {
+            self.armed = None;
+        }
+        rang
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        self.ports = None;
+        self.lookups.clear();
+        self.shared.drive(State::end);
+    }
+}
+
+impl<R: Runtime> Future for Driver<R> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        if this.ended {
+            return Poll::Ready(());
+        }
+        let more = match this.turn(cx) {
+            Turn::More => true,
+            Turn::Wait => this.park(cx),
+            Turn::Over => {
+                this.end();
+                return Poll::Ready(());
+            }
+        };
+        if more {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+// Nothing in it is pinned: sockets and timers are `Unpin`, lookups are boxed.
+impl<R: Runtime> Unpin for Driver<R> {}
+
+impl<R: Runtime> Drop for Driver<R> {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.end();
+        }
+    }
+}
+
+impl<R: Runtime> fmt::Debug for Driver<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("bound", &self.ports.is_some())
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The driver's questions to the state.
+impl State {
+    fn duty(&mut self, has_ports: bool) -> Duty {
+        self.seen();
+        if self.node.closed() {
+            Duty::WindUp
+        } else if self.unbind {
+            Duty::Unbind
+        } else if self.node.suspended() {
+            Duty::Rest
+        } else if has_ports {
+            Duty::Run
+        } else {
+            Duty::Bind
+        }
+    }
+
+    /// Leaves the driver's waker, unless there is something to do at once.
+    fn park(&mut self, waker: &Waker, fresh: &mut Option<Waker>, more_names: bool) -> Park {
+        if let Some(lookup) = more_names.then(|| self.node.poll_lookup()).flatten() {
+            return Park::LookUp(lookup, self.node.lookup_host(lookup).into());
+        }
+        let deadline = self.node.poll_timeout();
+        match self.driver_slot() {
+            None => return Park::Poked,
+            Some(Some(old)) if old.will_wake(waker) => {}
+            Some(slot) => match fresh.take() {
+                None => return Park::NeedsWaker,
+                new => *fresh = core::mem::replace(slot, new),
+            },
+        }
+        Park::Parked(deadline)
+    }
+}

@@ -1,0 +1,55 @@
+//! A dht-rpc node on tokio.
+//!
+//! ```
+//! # fn main() -> Result<(), dht_tokio::Error> {
+//! # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+//! # runtime.block_on(async {
+//! let bootstrap = dht_tokio::bootstrapper(port(), "127.0.0.1").spawn()?;
+//! bootstrap.fully_bootstrapped().await?;
+//! let addr = bootstrap.server_address().unwrap();
+//!
+//! let node = dht_tokio::builder().bootstrap([format!("127.0.0.1:{}", addr.port())]).spawn()?;
+//! let reply = node.ping(format!("127.0.0.1:{}", addr.port()).parse().unwrap()).await?;
+//! println!("{:?} answered within {:?}", reply.from.addr, reply.rtt);
+//! node.close().await?;
+//! # Ok(())
+//! # })
+//! # }
+//! # fn port() -> u16 {
+//! #     std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+//! # }
+//! ```
+//!
+//! [`builder`] and [`bootstrapper`] take the options, under the names that they have in JavaScript, and
+//! give a [`Dht`], the handle to a node that runs as a task of the current runtime. If the
+//! runtime is shut down, the node is closed: what waits for it ends with an error.
+//!
+//! Everything but this runtime's sockets, timer and clock is [`dht_core::driver`]'s; what a
+//! node is made of is [`dht_core`]'s. Both are here again, so that this crate is enough.
+#![forbid(unsafe_code)]
+
+mod runtime;
+mod socket;
+
+pub use dht_core;
+pub use dht_core::driver::*;
+pub use dht_core::{
+    Answer, BootstrapNode, Commit, Config, ConfigError, Event, HealthInfo, Id, Instant, NodeFilter,
+    Outcome, Peer, Query, QueryError, QueryId, Reply, ReplyTo, Request, RequestError, RequestId,
+    SavedNode, SendError, SessionId, Stats, Via, error_code,
+};
+
+pub use runtime::{Sleep, Tokio};
+pub use socket::UdpSocket;
+
+/// A node with the defaults: any port, no bootstrap nodes. End it with
+/// [`spawn`](Builder::spawn), within a runtime that has I/O and time enabled.
+pub fn builder() -> Builder<Tokio> {
+    Builder::new(Tokio)
+}
+
+/// A bootstrap node at the public address `host:port`: bound to that port and no other,
+/// persistent and not firewalled, unless further options say otherwise.
+pub fn bootstrapper(port: u16, host: &str) -> Builder<Tokio> {
+    Builder::bootstrapper(Tokio, port, host)
+}
