@@ -62,6 +62,12 @@ impl Index {
         }
     }
 
+    /// Removes everything, but keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.cells.fill(EMPTY);
+        self.len = 0;
+    }
+
     fn position(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {
         let mask = self.cells.len().checked_sub(1)?;
         let mut at = hash as usize & mask;

@@ -133,6 +133,11 @@ impl Upkeep {
         self.refresh = REFRESH;
     }
 
+    /// Whether no query has begun for a minute: what is kept for the next can be released.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.refresh + RECENT <= REFRESH
+    }
+
     /// Whether it is time to see if the node can become persistent.
     pub(crate) fn is_stable(&mut self, host: Option<Ipv4Addr>) -> bool {
         self.stable = self.stable.saturating_sub(1);

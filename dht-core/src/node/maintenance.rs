@@ -36,9 +36,11 @@ impl Node {
 
     pub(super) fn tick(&mut self) {
         self.upkeep.pass();
-        self.inflight.trim(self.now);
-        self.lanes.trim();
-        self.queries.trim();
+        if self.upkeep.is_quiet() {
+            self.inflight.trim(self.now);
+            self.lanes.trim();
+            self.queries.trim();
+        }
         self.upkeep_of_tick();
     }
 

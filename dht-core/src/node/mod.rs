@@ -3,17 +3,19 @@
 //!
 //! This file holds the state and the passing of time. What belongs together stands in
 //! a file of its own: datagrams in (`inbound`) and out (`outbound`), what callers ask for
-//! (`calls`), queries (`walks`), who is in the table (`members`), finding out about the own
+//! (`calls`), queries (`queries`, `walks`, `commits`), who is in the table (`members`), finding out about the own
 //! address (`reachability`), periodic work (`maintenance`) and the stages of life (`life`).
 //! Mirrors `index.js` and `lib/io.js`.
 
 mod calls;
+mod commits;
 mod inbound;
 mod life;
 mod maintenance;
 mod members;
 mod observe;
 mod outbound;
+mod queries;
 mod reachability;
 mod walks;
 
@@ -48,7 +50,7 @@ use crate::upkeep::Upkeep;
 use life::Bootstrap;
 use members::Candidates;
 pub use observe::HealthInfo;
-use walks::Queries;
+use queries::Queries;
 
 /// When the node is entered this long after the deadline that it had asked for, the machine
 /// (or the process) has slept. With a tick of 5 s this is the reference's gap of 15 s.

@@ -1,22 +1,26 @@
-//! Queries: their walks are fed and driven here, their replies kept, their commits made.
+//! The way of a query towards its target: the walk is fed with nodes, visits become requests, and
+//! what is answered goes to whoever wants it.
 
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
 
 use bytes::Bytes;
 
 use super::Node;
+use super::commits::Committing;
+use super::queries::{Kind, Phase, Running};
 use crate::command::DOWN_HINT;
+use crate::config::BootstrapNode;
 use crate::congestion::Class;
 use crate::error::{QueryError, RequestError, SendError};
-use crate::error_code::INVALID_TOKEN;
 use crate::event::Event;
 use crate::id::Id;
 use crate::inflight::{Call, Purpose};
-use crate::message::{Commit, Outcome, Peer, Query, QueryId, Reply, Request, SessionId};
-use crate::query::{Offer, Plan, Walk};
+use crate::message::{Outcome, Peer, Query, QueryId, Reply, Request, SessionId};
+use crate::query::{Offer, Plan};
 use crate::table::K;
 use crate::time::Instant;
 use crate::wire::{self, VARINT_MAX};
@@ -25,112 +29,6 @@ use crate::wire::{self, VARINT_MAX};
 const MAILBOX_MAX: usize = 64;
 /// A background query keeps to its share of the concurrency while more than this is in flight.
 const QUIET: usize = 3;
-
-/// On whose behalf a query runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    User,
-    Bootstrap,
-    Refresh,
-}
-
-/// What a query is doing.
-#[derive(Clone, Debug)]
-enum Phase {
-    Walking(Box<Walk>),
-    Committing(Committing),
-    Finished(Result<Outcome, QueryError>),
-}
-
-#[derive(Clone, Debug)]
-struct Committing {
-    outcome: Outcome,
-    commit: Commit,
-    /// The next of the closest to commit to.
-    next: usize,
-    /// Commits under way.
-    open: usize,
-}
-
-#[derive(Clone, Debug)]
-struct Running {
-    id: QueryId,
-    kind: Kind,
-    query: Query,
-    phase: Phase,
-    mailbox: VecDeque<Reply>,
-    /// Bootstrap names that are being looked up may bring more nodes to ask.
-    wants_lookup: bool,
-}
-
-/// All queries, those with an outcome that nobody took among them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Queries {
-    slots: Vec<Option<Box<Running>>>,
-    serial: u64,
-    /// Some query could not ask everybody for want of a place.
-    stalled: bool,
-}
-
-impl Queries {
-    /// At most about how many events about queries may wait.
-    pub(super) fn notes(&self) -> usize {
-        self.slots.iter().flatten().map(|running| running.mailbox.len() + 1).sum()
-    }
-
-    pub(super) fn has(&self, id: QueryId) -> bool {
-        self.get(id).is_some()
-    }
-
-    pub(super) fn is_running(&self, kind: Kind) -> bool {
-        self.slots.iter().flatten().any(|running| running.kind == kind)
-    }
-
-    /// Gives memory back that a burst has left behind.
-    pub(super) fn trim(&mut self) {
-        if self.slots.iter().all(Option::is_none) {
-            self.slots = Vec::new();
-        }
-    }
-
-    fn users(&self) -> usize {
-        self.slots.iter().flatten().filter(|running| running.kind == Kind::User).count()
-    }
-
-    fn get(&self, id: QueryId) -> Option<&Running> {
-        let running = self.slots.get((id.0 & 0xffff) as usize)?.as_deref()?;
-        (running.id == id).then_some(running)
-    }
-
-    fn get_mut(&mut self, id: QueryId) -> Option<&mut Running> {
-        let running = self.slots.get_mut((id.0 & 0xffff) as usize)?.as_deref_mut()?;
-        (running.id == id).then_some(running)
-    }
-
-    fn take(&mut self, id: QueryId) -> Option<Box<Running>> {
-        self.get(id)?;
-        self.slots.get_mut((id.0 & 0xffff) as usize)?.take()
-    }
-
-    fn put(&mut self, running: Box<Running>) {
-        if let Some(slot) = self.slots.get_mut((running.id.0 & 0xffff) as usize) {
-            *slot = Some(running);
-        }
-    }
-
-    fn new_id(&mut self) -> QueryId {
-        let at = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() - 1
-        });
-        self.serial += 1;
-        QueryId(self.serial << 16 | at as u64)
-    }
-
-    fn ids(&self) -> Vec<QueryId> {
-        self.slots.iter().flatten().map(|running| running.id).collect()
-    }
-}
 
 impl Node {
     /// Begins a query. Replies come one by one ([`Event::Reply`]), then its outcome
@@ -175,12 +73,15 @@ impl Node {
     /// forgets the query, with all replies that were not taken.
     #[must_use]
     pub fn take_outcome(&mut self, id: QueryId) -> Option<Result<Outcome, QueryError>> {
-        if !matches!(self.queries.get(id)?.phase, Phase::Finished(_)) {
+        if !self.queries.get(id)?.is_finished() {
             return None;
         }
-        match self.queries.take(id)?.phase {
+        let mut running = self.queries.take(id)?;
+        let phase = core::mem::replace(&mut running.phase, Phase::Walking);
+        self.queries.recycle(running);
+        match phase {
             Phase::Finished(outcome) => Some(outcome),
-            _ => None,
+            Phase::Walking | Phase::Committing(_) => None,
         }
     }
 
@@ -188,11 +89,12 @@ impl Node {
     #[must_use]
     pub fn closest_nodes(&self, id: QueryId) -> Vec<Peer> {
         let peers = |closest: &[Reply]| closest.iter().map(|reply| reply.from).collect();
-        match self.queries.get(id).map(|running| &running.phase) {
-            Some(Phase::Walking(walk)) => walk.closest_peers(),
-            Some(Phase::Committing(committing)) => peers(&committing.outcome.closest),
-            Some(Phase::Finished(Ok(outcome))) => peers(&outcome.closest),
-            Some(Phase::Finished(Err(_))) | None => Vec::new(),
+        let Some(running) = self.queries.get(id) else { return Vec::new() };
+        match &running.phase {
+            Phase::Walking => peers(running.walk.closest()),
+            Phase::Committing(committing) => peers(committing.closest()),
+            Phase::Finished(Ok(outcome)) => peers(&outcome.closest),
+            Phase::Finished(Err(_)) => Vec::new(),
         }
     }
 
@@ -204,7 +106,7 @@ impl Node {
             self.end_flights_of(id);
             if let Some(mut running) = self.queries.take(id) {
                 running.mailbox = VecDeque::new();
-                let outcome = running.outcome_so_far();
+                let outcome = running.take_outcome_so_far();
                 self.conclude(running, Ok(outcome));
             }
         }
@@ -215,7 +117,8 @@ impl Node {
     pub fn cancel_query(&mut self, now: Instant, id: QueryId) {
         self.enter(now);
         let unfinished = self.is_unfinished(id);
-        if self.queries.take(id).is_some() {
+        if let Some(running) = self.queries.take(id) {
+            self.queries.recycle(running);
             self.stats.queries.active -= u64::from(unfinished);
             self.end_flights_of(id);
             let hint = Purpose::Hint { query: id };
@@ -233,25 +136,20 @@ impl Node {
             (Kind::User, concurrency) => concurrency,
             _ => self.background_concurrency(),
         };
-        let mut walk = Walk::new(Plan {
+        let plan = Plan {
             target: query.target,
             concurrency,
             thorough: query.thorough,
             only_given: query.only_closest_nodes,
             salt: self.rng.next_u32(),
-        });
-        for addr in query.nodes.iter().copied().filter(|addr| Self::is_sendable(*addr)) {
-            walk.offer(addr);
+        };
+        let mut running = self.queries.begin(kind, query, plan);
+        let id = running.id;
+        for addr in core::mem::take(&mut running.query.nodes) {
+            if Self::is_sendable(addr) {
+                running.walk.offer(addr);
+            }
         }
-        let id = self.queries.new_id();
-        let mut running = Box::new(Running {
-            id,
-            kind,
-            phase: Phase::Walking(Box::new(walk)),
-            mailbox: VecDeque::new(),
-            wants_lookup: false,
-            query,
-        });
         self.seed(&mut running);
         self.queries.put(running);
         self.pump(id);
@@ -260,9 +158,7 @@ impl Node {
 
     /// Adds nodes to begin with: the closest of the table and, if these are few, the bootstrap nodes.
     fn seed(&mut self, running: &mut Running) {
-        let Phase::Walking(walk) = &mut running.phase else {
-            return;
-        };
+        let walk = &mut running.walk;
         let missing = K.saturating_sub(walk.pending());
         if missing == 0 {
             return;
@@ -296,7 +192,7 @@ impl Node {
                 continue;
             }
             running.wants_lookup = pending;
-            if let Phase::Walking(walk) = &mut running.phase {
+            if let Some(walk) = running.walking() {
                 for addr in &addrs {
                     walk.offer(*addr);
                 }
@@ -308,8 +204,7 @@ impl Node {
     /// All addresses of bootstrap nodes known by now. The user gave them, so they are always used,
     /// but for the node's own.
     pub(super) fn bootstrap_addrs(&self) -> Vec<SocketAddrV4> {
-        let given =
-            self.config.bootstrap.iter().flat_map(super::super::config::BootstrapNode::addrs);
+        let given = self.config.bootstrap.iter().flat_map(BootstrapNode::addrs);
         let found = self.lookups.known().filter_map(|(at, ip)| {
             let node = self.config.bootstrap.get(at)?;
             Some(SocketAddrV4::new(ip, node.port))
@@ -326,28 +221,19 @@ impl Node {
         let Some(mut running) = self.queries.take(id) else {
             return;
         };
-        match &mut running.phase {
-            Phase::Walking(walk) => {
-                self.visit_some(id, &running.query, walk, running.mailbox.len());
-                if !walk.is_done(running.wants_lookup) {
-                    return self.queries.put(running);
-                }
-                if walk.wants_table() {
+        match running.phase {
+            Phase::Walking => {
+                self.visit_some(&mut running);
+                if running.walk.is_done(running.wants_lookup) && running.walk.wants_table() {
                     self.seed(&mut running);
-                    self.queries.put(running);
-                    return self.pump(id);
+                    self.visit_some(&mut running);
                 }
-                self.queries.put(running);
-                self.finish_walk(id);
-            }
-            Phase::Committing(committing) => {
-                self.commit_some(id, &running.query, committing);
-                if committing.open > 0 || committing.next < committing.outcome.closest.len() {
+                if !running.walk.is_done(running.wants_lookup) {
                     return self.queries.put(running);
                 }
-                let result = committing.result();
-                self.conclude(running, result);
+                self.finish_walk(running);
             }
+            Phase::Committing(_) => self.pump_commits(running),
             Phase::Finished(_) => self.queries.put(running),
         }
     }
@@ -362,7 +248,9 @@ impl Node {
         }
     }
 
-    fn visit_some(&mut self, id: QueryId, query: &Query, walk: &mut Walk, unread: usize) {
+    fn visit_some(&mut self, running: &mut Running) {
+        let Running { id, query, walk, mailbox, .. } = running;
+        let unread = mailbox.len();
         while query.discard || unread + walk.in_flight() < MAILBOX_MAX {
             if self.is_busy() {
                 self.queries.stalled = true;
@@ -374,7 +262,7 @@ impl Node {
                 retries: if query.force { 0 } else { query.retries },
                 force: query.force,
                 token: None,
-                purpose: Purpose::Visit { query: id, node },
+                purpose: Purpose::Visit { query: *id, node },
                 ..self.call_of(query)
             };
             if self.begin(call).is_none() {
@@ -386,33 +274,10 @@ impl Node {
         walk.begun();
     }
 
-    fn commit_some(&mut self, id: QueryId, query: &Query, committing: &mut Committing) {
-        while let Some(reply) = committing.outcome.closest.get(committing.next) {
-            let Some(token) = reply.token else {
-                committing.commit.without_token += 1;
-                committing.next += 1;
-                continue;
-            };
-            let to = u16::try_from(committing.next).unwrap_or(u16::MAX);
-            let call = Call {
-                to: reply.from.addr,
-                token: Some(token),
-                purpose: Purpose::Commit { query: id, to, again: false },
-                ..self.call_of(query)
-            };
-            if self.is_busy() || self.begin(call).is_none() {
-                self.queries.stalled = true;
-                break;
-            }
-            committing.next += 1;
-            committing.open += 1;
-        }
-    }
-
     /// What all requests of a query have in common.
-    fn call_of(&self, query: &Query) -> Call {
+    pub(super) fn call_of(&self, query: &Query) -> Call {
         Call {
-            to: SocketAddrV4::new(core::net::Ipv4Addr::UNSPECIFIED, 0),
+            to: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
             via: self.request_via(),
             internal: query.internal,
             command: query.command,
@@ -421,7 +286,7 @@ impl Node {
             value: query.value.clone(),
             ttl: None,
             retries: 3,
-            delay: core::time::Duration::ZERO,
+            delay: Duration::ZERO,
             class: Class::Query,
             force: false,
             any_replier: false,
@@ -438,9 +303,8 @@ impl Node {
         let Some(mut running) = self.queries.take(id) else {
             return;
         };
-        let Phase::Walking(walk) = &mut running.phase else {
-            return self.queries.put(running);
-        };
+        let background = running.kind != Kind::User;
+        let Some(walk) = running.walking() else { return self.queries.put(running) };
         walk.answered(node, &reply);
         let from = reply.from.addr;
         for addr in reply.closer_nodes.iter().flatten().copied() {
@@ -454,7 +318,7 @@ impl Node {
                 Offer::Farther => break,
             }
         }
-        if running.kind != Kind::User {
+        if background {
             // Background work yields to other traffic.
             let quiet = self.inflight.live() < QUIET;
             walk.set_concurrency(match quiet {
@@ -474,7 +338,7 @@ impl Node {
         let Some(running) = self.queries.get_mut(id) else {
             return;
         };
-        if let Phase::Walking(walk) = &mut running.phase {
+        if let Some(walk) = running.walking() {
             walk.missed(node);
             self.pump(id);
         }
@@ -484,7 +348,7 @@ impl Node {
         let Some(mut running) = self.queries.take(id) else {
             return;
         };
-        if let Phase::Walking(walk) = &mut running.phase {
+        if let Some(walk) = running.walking() {
             walk.failed(node, timed_out);
             if let Some(down) = walk.addr(node).filter(|_| timed_out) {
                 for by in walk.named_by(node) {
@@ -507,64 +371,21 @@ impl Node {
         self.begin_internal(to, DOWN_HINT, Some(value), Class::Hint, Purpose::Hint { query });
     }
 
-    pub(super) fn on_commit_answered(&mut self, id: QueryId, to: u16, again: bool, reply: &Reply) {
-        let Some(mut running) = self.queries.take(id) else {
-            return;
-        };
-        if let Phase::Committing(committing) = &mut running.phase {
-            // A token may have grown too old while the others were being asked.
-            let fresh = reply.token.filter(|_| reply.error == INVALID_TOKEN && !again);
-            let retried = fresh.and_then(|token| {
-                self.begin(Call {
-                    to: reply.from.addr,
-                    token: Some(token),
-                    purpose: Purpose::Commit { query: id, to, again: true },
-                    ..self.call_of(&running.query)
-                })
-            });
-            let commit = &mut committing.commit;
-            if retried.is_none() {
-                committing.open -= 1;
-                match reply.error {
-                    0 => commit.succeeded += 1,
-                    code => {
-                        commit.refused += 1;
-                        commit.refusal = Some(code);
-                    }
-                }
-            }
-        }
-        self.queries.put(running);
-        self.pump(id);
-    }
-
-    pub(super) fn on_commit_failed(&mut self, id: QueryId, error: RequestError) {
-        let Some(running) = self.queries.get_mut(id) else {
-            return;
-        };
-        if let Phase::Committing(committing) = &mut running.phase {
-            committing.open -= 1;
-            committing.commit.timed_out += u32::from(error == RequestError::Timeout);
-            self.pump(id);
-        }
-    }
-
     /// The walk is over: what is left of it is cancelled, and the commits begin.
-    fn finish_walk(&mut self, id: QueryId) {
-        let (overdue, unresolved) = match self.queries.get(id).map(|running| &running.phase) {
-            Some(Phase::Walking(walk)) => (walk.overdue(), self.lookups.failures()),
-            _ => return,
-        };
+    fn finish_walk(&mut self, mut running: Box<Running>) {
+        let id = running.id;
+        let overdue = running.walk.overdue();
         self.end_flights_of(id);
-        let Some(mut running) = self.queries.take(id) else {
-            return;
-        };
-        let outcome = running.outcome_so_far();
+        let outcome = running.take_outcome_so_far();
         match running.kind {
-            Kind::Refresh => self.stats.queries.active -= 1,
+            Kind::Refresh => {
+                self.stats.queries.active -= 1;
+                self.queries.recycle(running);
+            }
             Kind::Bootstrap => {
                 self.stats.queries.active -= 1;
-                self.on_bootstrap_walked(&outcome, overdue, unresolved);
+                self.queries.recycle(running);
+                self.on_bootstrap_walked(&outcome, overdue, self.lookups.failures());
             }
             Kind::User if !running.query.commit => self.conclude(running, Ok(outcome)),
             Kind::User if outcome.closest.is_empty() => {
@@ -576,15 +397,17 @@ impl Node {
                 self.conclude(running, Err(error));
             }
             Kind::User => {
-                let commit = Commit::default();
-                running.phase = Phase::Committing(Committing { outcome, commit, next: 0, open: 0 });
-                self.queries.put(running);
-                self.pump(id);
+                running.phase = Phase::Committing(Committing::new(outcome));
+                self.pump_commits(running);
             }
         }
     }
 
-    fn conclude(&mut self, mut running: Box<Running>, result: Result<Outcome, QueryError>) {
+    pub(super) fn conclude(
+        &mut self,
+        mut running: Box<Running>,
+        result: Result<Outcome, QueryError>,
+    ) {
         let id = running.id;
         self.stats.queries.active -= 1;
         if running.kind == Kind::User {
@@ -617,19 +440,19 @@ impl Node {
         }
         self.end_flights_of(id);
         let Some(mut running) = self.queries.take(id) else { return };
-        let abandoned = matches!(&running.phase, Phase::Walking(walk) if walk.has_candidates());
+        let abandoned = running.walking().is_some_and(|walk| walk.has_candidates());
         let closed = self.check_open() == Err(SendError::Closed);
         let result = match () {
             () if closed && abandoned => Err(QueryError::NodeDestroyed),
             () if running.query.commit => Err(QueryError::Cancelled(error)),
-            () => Ok(running.outcome_so_far()),
+            () => Ok(running.take_outcome_so_far()),
         };
         self.conclude(running, result);
     }
 
     fn is_unfinished(&self, id: QueryId) -> bool {
         let running = self.queries.get(id);
-        running.is_some_and(|running| !matches!(running.phase, Phase::Finished(_)))
+        running.is_some_and(|running| !running.is_finished())
     }
 
     /// Cancels what a query has under way. Down hints go on: they have been decided on.
@@ -670,33 +493,8 @@ impl Node {
             // A commit carries a token.
             token: query.commit.then_some(Self::ANY_TOKEN),
             value: query.value.clone(),
-            ..Request::new(SocketAddrV4::new(core::net::Ipv4Addr::LOCALHOST, 1), query.command)
+            ..Request::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1), query.command)
         };
         self.check_request_size(&request)
-    }
-}
-
-impl Running {
-    fn outcome_so_far(&mut self) -> Outcome {
-        match &mut self.phase {
-            Phase::Walking(walk) => {
-                let (asked, successes, errors, timed_out) = walk.tally();
-                let closest = walk.take_closest();
-                Outcome { closest, successes, errors, asked, timed_out, commit: None }
-            }
-            Phase::Committing(committing) => core::mem::take(&mut committing.outcome),
-            Phase::Finished(Ok(outcome)) => outcome.clone(),
-            Phase::Finished(Err(_)) => Outcome::default(),
-        }
-    }
-}
-
-impl Committing {
-    fn result(&mut self) -> Result<Outcome, QueryError> {
-        if self.commit.succeeded == 0 {
-            return Err(QueryError::Commit(self.commit));
-        }
-        self.outcome.commit = Some(self.commit);
-        Ok(core::mem::take(&mut self.outcome))
     }
 }

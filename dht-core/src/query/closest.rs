@@ -18,6 +18,12 @@ impl Closest {
         Self { target, distances: Vec::new(), replies: Vec::new() }
     }
 
+    pub(super) fn reset(&mut self, target: Id) {
+        self.target = target;
+        self.distances.clear();
+        self.replies.clear();
+    }
+
     pub(super) fn len(&self) -> usize {
         self.replies.len()
     }

@@ -14,13 +14,15 @@ use core::cmp::Reverse;
 use core::net::SocketAddrV4;
 
 use crate::id::Id;
-use crate::message::{Peer, Reply};
+use crate::message::Reply;
 use crate::table::K;
 use closest::Closest;
 use seen::{Seen, State};
 
 /// How many addresses a query remembers.
 pub(crate) const SEEN_MAX: usize = 4096;
+/// A walk that has remembered more than this leaves its memory to nobody.
+const SEEN_KEPT: usize = 512;
 /// How many nodes a query asks.
 const VISITS_MAX: u32 = 200;
 /// How many mentions of a node by another are remembered, for down hints.
@@ -100,6 +102,23 @@ impl Walk {
             from_table: false,
             cautious: false,
         }
+    }
+
+    /// Begins anew, with the memory of the walk before.
+    pub(crate) fn reset(&mut self, plan: Plan) {
+        self.seen.reset(plan.salt);
+        self.closest.reset(plan.target);
+        self.frontier.clear();
+        self.visits.clear();
+        self.mentions.clear();
+        let Self { seen, frontier, visits, closest, mentions, .. } =
+            core::mem::replace(self, Self::new(plan));
+        *self = Self { seen, frontier, visits, closest, mentions, ..Self::new(plan) };
+    }
+
+    /// Whether its memory is of a size that the next walk is likely to need.
+    pub(crate) fn is_worth_keeping(&self) -> bool {
+        self.seen.capacity() <= SEEN_KEPT && self.mentions.capacity() <= 2 * SEEN_KEPT
     }
 
     /// Offers an address of the user's, of the table or of a bootstrap node.
@@ -276,11 +295,6 @@ impl Walk {
     /// Takes the replies of the closest.
     pub(crate) fn take_closest(&mut self) -> Vec<Reply> {
         self.closest.take()
-    }
-
-    /// Who the closest so far are.
-    pub(crate) fn closest_peers(&self) -> Vec<Peer> {
-        self.closest().iter().map(|reply| reply.from).collect()
     }
 
     /// Whether any candidate is left that would be worth a visit.

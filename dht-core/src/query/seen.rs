@@ -40,6 +40,16 @@ impl Seen {
         Self { nodes: Vec::new(), index: Index::default(), salt }
     }
 
+    pub(super) fn reset(&mut self, salt: u32) {
+        self.nodes.clear();
+        self.index.clear();
+        self.salt = salt;
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.nodes.capacity()
+    }
+
     /// A node's number, distance and state.
     pub(super) fn get(&self, addr: SocketAddrV4) -> Option<(u16, u64, State)> {
         let is_it = |node| self.node(node).is_some_and(|node| node.addr == addr);

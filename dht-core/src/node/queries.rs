@@ -1,0 +1,170 @@
+//! The queries of a node: where each is kept, what it is doing, and the memory that one leaves to
+//! the next. What a query does is in `walks` and `commits`.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use super::commits::Committing;
+use crate::error::QueryError;
+use crate::message::{Outcome, Query, QueryId, Reply};
+use crate::query::{Plan, Walk};
+
+/// How many queries' memory is kept for the next.
+const SPARE_MAX: usize = 4;
+
+/// On whose behalf a query runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    User,
+    Bootstrap,
+    Refresh,
+}
+
+/// What a query is doing.
+#[derive(Clone, Debug)]
+pub(super) enum Phase {
+    Walking,
+    Committing(Committing),
+    Finished(Result<Outcome, QueryError>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Running {
+    pub(super) id: QueryId,
+    pub(super) kind: Kind,
+    pub(super) query: Query,
+    pub(super) phase: Phase,
+    pub(super) walk: Walk,
+    pub(super) mailbox: VecDeque<Reply>,
+    /// Bootstrap names that are being looked up may bring more nodes to ask.
+    pub(super) wants_lookup: bool,
+}
+
+impl Running {
+    /// The walk, while it is on.
+    pub(super) fn walking(&mut self) -> Option<&mut Walk> {
+        matches!(self.phase, Phase::Walking).then_some(&mut self.walk)
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        matches!(self.phase, Phase::Finished(_))
+    }
+
+    /// Takes what the query has found so far.
+    pub(super) fn take_outcome_so_far(&mut self) -> Outcome {
+        match &mut self.phase {
+            Phase::Walking => {
+                let (asked, successes, errors, timed_out) = self.walk.tally();
+                let closest = self.walk.take_closest();
+                Outcome { closest, successes, errors, asked, timed_out, commit: None }
+            }
+            Phase::Committing(committing) => committing.take_outcome(),
+            Phase::Finished(_) => Outcome::default(),
+        }
+    }
+}
+
+/// All queries, those with an outcome that nobody took among them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Queries {
+    slots: Vec<Option<Box<Running>>>,
+    #[allow(clippy::vec_box)] // They move between here and the slots as they are.
+    spare: Vec<Box<Running>>,
+    serial: u64,
+    /// Some query could not ask everybody for want of a place.
+    pub(super) stalled: bool,
+}
+
+impl Queries {
+    /// At most about how many events about queries may wait.
+    pub(super) fn notes(&self) -> usize {
+        self.slots.iter().flatten().map(|running| running.mailbox.len() + 1).sum()
+    }
+
+    pub(super) fn has(&self, id: QueryId) -> bool {
+        self.get(id).is_some()
+    }
+
+    pub(super) fn is_running(&self, kind: Kind) -> bool {
+        self.slots.iter().flatten().any(|running| running.kind == kind)
+    }
+
+    /// Gives memory back that nobody has needed for a while.
+    pub(super) fn trim(&mut self) {
+        self.spare = Vec::new();
+        if self.slots.iter().all(Option::is_none) {
+            self.slots = Vec::new();
+        }
+    }
+
+    pub(super) fn users(&self) -> usize {
+        self.slots.iter().flatten().filter(|running| running.kind == Kind::User).count()
+    }
+
+    pub(super) fn ids(&self) -> Vec<QueryId> {
+        self.slots.iter().flatten().map(|running| running.id).collect()
+    }
+
+    pub(super) fn get(&self, id: QueryId) -> Option<&Running> {
+        let running = self.slots.get(slot_of(id))?.as_deref()?;
+        (running.id == id).then_some(running)
+    }
+
+    pub(super) fn get_mut(&mut self, id: QueryId) -> Option<&mut Running> {
+        let running = self.slots.get_mut(slot_of(id))?.as_deref_mut()?;
+        (running.id == id).then_some(running)
+    }
+
+    /// Takes a query out, to work on it; [`put`](Self::put) it back, or [`recycle`](Self::recycle) it.
+    pub(super) fn take(&mut self, id: QueryId) -> Option<Box<Running>> {
+        self.get(id)?;
+        self.slots.get_mut(slot_of(id))?.take()
+    }
+
+    pub(super) fn put(&mut self, running: Box<Running>) {
+        if let Some(slot) = self.slots.get_mut(slot_of(running.id)) {
+            *slot = Some(running);
+        }
+    }
+
+    /// A query that begins; it is not among the others until it is [`put`](Self::put).
+    pub(super) fn begin(&mut self, kind: Kind, query: Query, plan: Plan) -> Box<Running> {
+        let at = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.serial += 1;
+        let id = QueryId(self.serial << 16 | at as u64);
+        let Some(mut running) = self.spare.pop() else {
+            return Box::new(Running {
+                id,
+                kind,
+                query,
+                phase: Phase::Walking,
+                walk: Walk::new(plan),
+                mailbox: VecDeque::new(),
+                wants_lookup: false,
+            });
+        };
+        running.walk.reset(plan);
+        *running = Running { id, kind, query, phase: Phase::Walking, ..*running };
+        running
+    }
+
+    /// A query is no more; what it used may serve another.
+    pub(super) fn recycle(&mut self, mut running: Box<Running>) {
+        if self.spare.len() < SPARE_MAX && running.walk.is_worth_keeping() {
+            running.mailbox.clear();
+            running.query.value = None;
+            running.query.nodes = Vec::new();
+            running.phase = Phase::Walking;
+            running.wants_lookup = false;
+            self.spare.push(running);
+        }
+    }
+}
+
+fn slot_of(id: QueryId) -> usize {
+    (id.0 & 0xffff) as usize
+}
