@@ -1,5 +1,6 @@
 //! `demo`: a network on this machine, a value put into it, and found again.
 
+use std::net::SocketAddrV4;
 use std::time::{Duration, Instant};
 
 use dht_tokio::{Dht, Id, Query, Reply};
@@ -21,24 +22,25 @@ pub(crate) async fn run(value: String, nodes: u16, output: &Output) -> Result<()
     let key = key_of(&value);
     let network = form(nodes.into(), output).await?;
 
-    // Anybody will do; the last to come and the one in the middle know nothing special.
-    let writer = network.nodes().last();
-    let writer = writer.ok_or_else(|| because("the network is empty"))?;
+    // The last to come knows nothing special.
+    let (writer, others) =
+        network.nodes().split_last().ok_or_else(|| because("nobody is there"))?;
     let stored = values::put(writer, key, &value).await?;
     tell_stored(&network, writer, &key, &value, &stored, output)?;
 
+    // One that has not got the value itself, unless all have.
     let holds = |dht: &Dht| {
         let own = dht.remote_address();
         stored.outcome.closest.iter().any(|reply| Some(reply.from.addr) == own)
     };
-    let middle = network.nodes().len() / 2;
-    let others = network.nodes().iter().cycle().skip(middle).take(network.nodes().len());
-    let others = || others.clone().filter(|dht| dht.id() != writer.id());
-    let reader = others().find(|dht| !holds(dht)).or_else(|| others().next()).unwrap_or(writer);
+    let reader = others.iter().rev().find(|dht| !holds(dht)).or(others.get(1)).unwrap_or(writer);
     find(reader, &key, output).await?;
 
     look_up(&network, output).await?;
     network.close().await;
+    if cfg!(debug_assertions) {
+        output.log("\nThis build is not optimised; `cargo build --release` makes one that is several times as fast.");
+    }
     Ok(())
 }
 
@@ -58,7 +60,7 @@ async fn form(nodes: usize, output: &Output) -> Result<Network, Failure> {
     let memory_text = memory.map(|bytes| format!(", in {} of memory", format::memory(bytes)));
     let text = format!(
         "1. Form a network\n   \
-         {} joined in {}, one by one through {}.\n   \
+         {} joined in {} through the bootstrap node {}.\n   \
          Each knows {} others on average{}.\n",
         format::count(size, "node"),
         format::time(took),
@@ -95,7 +97,7 @@ fn tell_stored(
         "2. Store {} under its SHA-256, {key}\n   \
          {by} asked {} for those closest to the key,\n   \
          and stored it with {} of them: {} in {}. {hits} are among the true {} closest.\n\n   \
-         node             id         distance\n",
+         node             id         distance from the key\n",
         format::value(value),
         format::count(count(stored.outcome.asked), "node"),
         stored.at(),
@@ -106,9 +108,14 @@ fn tell_stored(
     let mut at = Vec::new();
     for reply in closest {
         let Some(id) = reply.from.id else { continue };
-        let (id, distance) = (format::id(&id), format::distance(&id.distance(key)));
+        let distance = id.distance(key);
+        at.push(json!({
+            "address": reply.from.addr,
+            "id": id.to_string(),
+            "shared_bits": distance.shared_bits(),
+        }));
+        let (id, distance) = (format::id(&id), format::distance(&distance));
         text += &format!("   {:<16} {id}  {distance}\n", reply.from.addr.to_string());
-        at.push(json!({ "address": reply.from.addr, "id": id, "distance": distance }));
     }
     let json = json!({
         "event": "stored",
@@ -130,7 +137,7 @@ async fn find(reader: &Dht, key: &Id, output: &Output) -> Result<(), Failure> {
     let found = values::get(reader, *key).await?;
     let found = found.ok_or_else(|| because(format!("{by} did not find the value")))?;
     let text = format!(
-        "3. Find it from another node\n   \
+        "3. Find it again\n   \
          {by} asked {} and got {} from {}, in {}. The hash fits.\n",
         format::count(count(found.asked), "node"),
         format::value(&found.value),
@@ -143,7 +150,6 @@ async fn find(reader: &Dht, key: &Id, output: &Output) -> Result<(), Failure> {
         "from": found.by.addr,
         "value": String::from_utf8_lossy(&found.value),
         "asked": found.asked,
-        "answers": found.answers,
         "ms": format::millis(found.took),
     });
     output.result(text, &json)
@@ -154,13 +160,12 @@ async fn look_up(network: &Network, output: &Output) -> Result<(), Failure> {
     let progress = output.progress("looking up keys", LOOKUPS);
     let (mut asked, mut found, mut exist) = (0, 0, 0);
     let mut longest = Duration::ZERO;
-    let start = Instant::now();
     let mut took = Duration::ZERO;
     for (n, dht) in network.nodes().iter().cycle().step_by(7).take(LOOKUPS).enumerate() {
         let key = key_of(format!("key {n}").as_bytes());
-        let begun = start.elapsed();
+        let start = Instant::now();
         let outcome = dht.query(Query::find_node(key)).finished().await?;
-        let lasted = start.elapsed() - begun;
+        let lasted = start.elapsed();
         took += lasted;
         longest = longest.max(lasted);
         let truth = network.closest(&key, dht);
@@ -192,7 +197,7 @@ async fn look_up(network: &Network, output: &Output) -> Result<(), Failure> {
 }
 
 /// How many of the replies are from nodes that are closest indeed.
-fn hits(replies: &[Reply], truth: &[std::net::SocketAddrV4]) -> usize {
+fn hits(replies: &[Reply], truth: &[SocketAddrV4]) -> usize {
     replies.iter().filter(|reply| truth.contains(&reply.from.addr)).count()
 }
 

@@ -35,9 +35,7 @@ impl Stored {
 pub(crate) struct Found {
     pub(crate) value: Bytes,
     pub(crate) by: Peer,
-    /// How many nodes had answered by then.
-    pub(crate) answers: usize,
-    /// How many had been asked.
+    /// How many nodes had been asked by then.
     pub(crate) asked: u32,
     pub(crate) took: Duration,
 }
@@ -55,14 +53,12 @@ pub(crate) async fn put(dht: &Dht, key: Id, value: &Bytes) -> Result<Stored, Err
 pub(crate) async fn get(dht: &Dht, key: Id) -> Result<Option<Found>, Error> {
     let start = Instant::now();
     let mut query = dht.query(Query::new(key, COMMAND));
-    let mut answers = 0;
     while let Some(reply) = query.next().await {
-        answers += 1;
         if let Some(value) = reply.value.filter(|value| key_of(value) == key) {
             let took = start.elapsed();
             query.stop();
             let asked = query.finished().await?.asked;
-            return Ok(Some(Found { value, by: reply.from, answers, asked, took }));
+            return Ok(Some(Found { value, by: reply.from, asked, took }));
         }
     }
     query.finished().await?;
