@@ -58,6 +58,13 @@ impl Events {
         self.queue.len()
     }
 
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn check_invariants(&self) {
+        let bounded = self.queue.iter().filter(|event| is_bounded(event)).count();
+        assert_eq!(self.bounded, bounded);
+        assert!(bounded <= EVENTS_MAX);
+    }
+
     /// Drops the oldest event about a node, or else the oldest of the same kind, or else the oldest.
     fn make_room(&mut self, event: &Event) -> u32 {
         let kind = core::mem::discriminant(event);

@@ -75,8 +75,8 @@ pub(crate) struct Flight {
     pub(crate) tid: u16,
     /// An earlier transaction id that an answer may still come under.
     old_tid: Option<u16>,
-    /// Tries so far.
-    pub(crate) sent: u8,
+    /// Tries so far: one more than retries, at most.
+    pub(crate) sent: u16,
     /// When the last try left.
     pub(crate) sent_at: Instant,
     /// When that try is given up; `None` while the request waits to leave.
@@ -102,6 +102,11 @@ const REST: Duration = Duration::from_secs(6);
 const RESTING_MAX: usize = 1024;
 /// Slots are numbered by 16 bits of a request's id.
 const SLOTS_MAX: usize = 65_000;
+/// Transaction ids in use at most: more than there are places for requests, few enough that
+/// beside those that rest some are left, or drawing one would never end.
+const TIDS_MAX: usize = 64_500;
+
+const _: () = assert!(TIDS_MAX + RESTING_MAX < 1 << 16);
 
 /// All requests under way.
 #[derive(Clone, Debug, Default)]
@@ -153,8 +158,11 @@ impl Inflight {
         matches!(slot, Some(Slot::Ended(ended, _)) if *ended == id.0)
     }
 
-    /// Begins a request; `None` if all slots are taken.
+    /// Begins a request; `None` if all slots or transaction ids are taken.
     pub(crate) fn begin(&mut self, now: Instant, call: Call, rng: &mut Rng) -> Option<RequestId> {
+        if self.tids.len() >= TIDS_MAX {
+            return None;
+        }
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None if self.slots.len() < SLOTS_MAX => {
@@ -338,6 +346,43 @@ impl Inflight {
             self.free = Vec::new();
             self.deadlines = BinaryHeap::new();
         }
+    }
+
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn check_invariants(&self) {
+        let (mut users, mut others, mut ended, mut tids) = (0, 0, 0, 0);
+        for (slot, at) in self.slots.iter().zip(0u16..) {
+            match slot {
+                Slot::Free => assert!(self.free.contains(&at), "a place that nobody can get"),
+                Slot::Ended(id, _) => {
+                    assert_eq!(slot_of(RequestId(*id)), at);
+                    ended += 1;
+                }
+                Slot::Live(id, flight) => {
+                    assert_eq!(slot_of(RequestId(*id)), at);
+                    match flight.call.purpose {
+                        Purpose::User => users += 1,
+                        _ => others += 1,
+                    }
+                    for tid in [Some(flight.tid), flight.old_tid].into_iter().flatten() {
+                        // Of two requests under one id the index would give one only.
+                        let entry = self.tids.get(u32::from(tid), |e| e >> 16 == u32::from(tid));
+                        assert_eq!(entry, Some(u32::from(tid) << 16 | u32::from(at)));
+                        tids += 1;
+                    }
+                    if let Some(deadline) = flight.deadline {
+                        assert!(flight.sent > 0 && flight.sent_at <= deadline);
+                        let mut due = self.deadlines.iter();
+                        assert!(due.any(|entry| *entry == Reverse((deadline, *id))));
+                    }
+                }
+            }
+        }
+        assert_eq!(self.free.len() + users + others + ended, self.slots.len());
+        assert_eq!(self.live, users + others);
+        assert_eq!((self.users, self.others), (users + ended, others));
+        assert_eq!(self.tids.len(), tids);
+        assert!(self.resting.len() <= RESTING_MAX);
     }
 
     fn take(&mut self, now: Instant, id: RequestId, answered: bool) -> Option<Flight> {

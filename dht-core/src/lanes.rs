@@ -183,6 +183,27 @@ impl Lanes {
         *self = Self::default();
     }
 
+    /// Calls back with every request that waits, those that have ended among them.
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn check_invariants(&self, mut waits: impl FnMut(RequestId)) {
+        let (mut outs, mut requests) = (0, 0);
+        for (number, lane) in self.lanes.iter().enumerate() {
+            assert!(lane.out.iter().all(|out| lane_of(out.via()) == number));
+            outs += lane.out.len();
+            for out in &lane.out {
+                if let Out::Verify(_, id) = out {
+                    waits(*id);
+                }
+            }
+            for (via, id) in lane.requests.iter().flatten() {
+                assert_eq!(lane_of(*via), number);
+                requests += 1;
+                waits(*id);
+            }
+        }
+        assert_eq!((self.outs, self.requests), (outs, requests));
+    }
+
     fn queue(&mut self, lane: usize, urgency: Urgency) -> Option<&mut VecDeque<(Via, RequestId)>> {
         let at = URGENCIES.iter().position(|other| *other == urgency)?;
         self.lanes.get_mut(lane)?.requests.get_mut(at)
@@ -229,25 +250,30 @@ impl Shares {
         }
     }
 
-    /// A request that waits for a place like the one just freed.
-    pub(crate) fn unpark(&mut self, to: Ipv4Addr) -> Option<RequestId> {
+    /// The request that has waited longest for a place.
+    pub(crate) fn pop(&mut self, to: Ipv4Addr) -> Option<RequestId> {
         let prefix = prefix24(to);
         let at = self.parked.iter().position(|(parked, _)| *parked == prefix)?;
         Some(self.parked.remove(at).1)
     }
 
-    /// Requests that wait here, some of which may have ended.
-    pub(crate) fn parked(&self) -> usize {
-        self.parked.len()
-    }
-
-    /// Forgets requests that are no more.
-    pub(crate) fn retain(&mut self, is_live: impl Fn(RequestId) -> bool) {
-        self.parked.retain(|(_, id)| is_live(*id));
+    /// Forgets requests that are no more, if they may be the most.
+    pub(crate) fn sweep(&mut self, live: usize, is_live: impl Fn(RequestId) -> bool) {
+        if self.parked.len() > 64 + 2 * live {
+            self.parked.retain(|(_, id)| is_live(*id));
+        }
     }
 
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// Calls back with every request that waits here; returns what is out per /24.
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn check_invariants(&self, mut waits: impl FnMut(u32, RequestId)) -> &[(u32, u32)] {
+        assert!(self.out.is_sorted_by(|a, b| a.0 < b.0));
+        self.parked.iter().for_each(|(prefix, id)| waits(*prefix, *id));
+        &self.out
     }
 
     fn at(&self, prefix: u32) -> Result<usize, usize> {

@@ -12,6 +12,9 @@ use crate::time::Instant;
 
 /// The length of a tick.
 pub(crate) const TICK: Duration = Duration::from_secs(5);
+/// When the node is entered this long after the deadline that it had asked for, the machine
+/// (or the process) has slept. With a tick of 5 s this is the reference's gap of 15 s.
+pub(crate) const SLEEP: Duration = Duration::from_secs(10);
 /// Ticks after which a node that saw nothing bad happen may become persistent: 20 minutes.
 const STABLE: u32 = 240;
 /// The same after that failed, or after a sleep: an hour.
@@ -24,7 +27,7 @@ pub(crate) const RECENT: u32 = 12;
 pub(crate) const OLD: u32 = 360;
 /// Nodes checked because of down hints at once; keep-alive pings have a budget of their own,
 /// else hints could starve them.
-const HINT_CHECKS_MAX: u8 = 10;
+pub(crate) const HINT_CHECKS_MAX: u8 = 10;
 /// Hints taken from one host per tick, unless it is local.
 const HINTS_PER_HOST_MAX: u8 = 5;
 /// Hosts whose hints are counted per tick; hints of others are ignored after that.
@@ -120,12 +123,12 @@ impl Upkeep {
     /// The machine has slept: everything looks old, two ticks later the oldest are pinged,
     /// and the next tick refreshes.
     pub(crate) fn wake_up(&mut self, now: Instant) {
-        self.tick += 2 * OLD;
-        self.tick += 8 - (self.tick & 7) - 2;
+        let tick = self.tick + 2 * OLD;
+        self.tick = (tick | 7) - 1;
         self.stable = MORE_STABLE;
         self.refresh = 1;
         self.checked_host = None;
-        self.next = now + TICK;
+        self.start(now);
     }
 
     /// A query has begun: a refresh can wait.

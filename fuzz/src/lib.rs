@@ -15,11 +15,13 @@
 mod decode;
 #[path = "../../dht-core/tests/support/naive_wire.rs"]
 mod naive_wire;
+mod node_ops;
 mod roundtrip;
 pub mod seeds;
 mod source;
 
 pub use decode::decode;
+pub use node_ops::node_ops;
 pub use roundtrip::roundtrip;
 pub use source::Source;
 
@@ -27,4 +29,5 @@ pub use source::Source;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: &[Target] = &[("decode", decode), ("roundtrip", roundtrip)];
+pub const TARGETS: &[Target] =
+    &[("decode", decode), ("node_ops", node_ops), ("roundtrip", roundtrip)];

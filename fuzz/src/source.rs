@@ -28,6 +28,11 @@ impl<'a> Source<'a> {
         byte
     }
 
+    /// Whether all is used up.
+    pub fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// All that is left.
     pub fn rest(self) -> &'a [u8] {
         self.rest

@@ -168,6 +168,7 @@ impl Node {
             self.fail(id, RequestError::Destroyed);
         }
         self.end_queries_of(session);
+        self.pump_stalled();
     }
 
     /// Begins a request of any kind and puts it into its lane.

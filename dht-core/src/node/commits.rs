@@ -35,6 +35,11 @@ impl Committing {
         core::mem::take(&mut self.outcome)
     }
 
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(super) fn open(&self) -> usize {
+        self.open
+    }
+
     fn is_over(&self) -> bool {
         self.open == 0 && self.next >= self.outcome.closest.len()
     }

@@ -37,8 +37,19 @@ impl Bootstrap {
         self.done
     }
 
+    /// Whether it has begun and is not over.
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(super) fn is_active(&self) -> bool {
+        self.active
+    }
+
     pub(super) fn next_retry(&self) -> Option<Instant> {
         self.retry
+    }
+
+    /// Whether nobody has answered so far, so that it goes on in the background.
+    fn is_silent(&self) -> bool {
+        !self.patience.is_zero()
     }
 
     /// Whether the early probe is due; it is only once.
@@ -71,7 +82,7 @@ impl Node {
             self.start_bootstrap();
         } else {
             self.start_refresh();
-            if !self.bootstrap.done && !self.bootstrap.active {
+            if !self.bootstrap.done || self.bootstrap.is_silent() {
                 self.start_bootstrap();
             }
         }
@@ -231,6 +242,7 @@ impl Node {
         for id in users {
             self.fail(id, error);
         }
+        self.pump_stalled();
         self.upkeep.hint_checks = 0;
         self.upkeep.swaps = 0;
         self.candidates.clear();

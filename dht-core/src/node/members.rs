@@ -7,7 +7,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
 use super::Node;
-use crate::addr::{is_local, prefix24};
+use crate::addr::{is_local, learnable, prefix24};
 use crate::command::PING;
 use crate::congestion::Class;
 use crate::event::Event;
@@ -22,7 +22,7 @@ use crate::upkeep::{OLD, RECENT, SWAPS_MAX, TICK};
 /// Candidates that wait for their verification; a random one gives way to the next.
 const CANDIDATES_MAX: usize = 64;
 /// Verifications under way, in all and per /24 (no limit for local addresses).
-const VERIFICATIONS_MAX: usize = 16;
+pub(super) const VERIFICATIONS_MAX: usize = 16;
 const VERIFICATIONS_PER_PREFIX_MAX: usize = 3;
 /// A node that answers without an id this often in a row is no longer one to keep.
 const SILENT_ANSWERS_MAX: u8 = 2;
@@ -46,6 +46,22 @@ impl Candidates {
         let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
         self.verifying.len() < VERIFICATIONS_MAX
             && (is_local(*addr.ip()) || same.count() < VERIFICATIONS_PER_PREFIX_MAX)
+    }
+
+    /// Those being verified.
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(super) fn check_invariants(&self) -> &[SocketAddrV4] {
+        assert!(self.waiting.len() <= CANDIDATES_MAX && self.verifying.len() <= VERIFICATIONS_MAX);
+        for (at, addr) in self.verifying.iter().enumerate() {
+            assert!(
+                !self.waiting.contains(addr)
+                    && self.verifying.iter().position(|a| a == addr) == Some(at)
+            );
+            let prefix = prefix24(*addr.ip());
+            let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
+            assert!(is_local(*addr.ip()) || same.count() <= VERIFICATIONS_PER_PREFIX_MAX);
+        }
+        &self.verifying
     }
 
     pub(super) fn clear(&mut self) {
@@ -140,6 +156,7 @@ impl Node {
     fn consider(&mut self, id: Id, addr: SocketAddrV4) {
         let full = self.table.bucket_candidates(&id).count() >= K;
         if id == self.table.own()
+            || !learnable(addr, *addr.ip())
             || self.candidates.knows(addr)
             || (full && self.stale_rival(&id).is_none())
             || self.is_being_asked(addr)

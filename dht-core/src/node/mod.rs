@@ -10,6 +10,8 @@
 mod calls;
 mod commits;
 mod inbound;
+#[cfg(any(test, feature = "_invariants"))]
+mod invariants;
 mod life;
 mod maintenance;
 mod members;
@@ -19,10 +21,10 @@ mod queries;
 mod reachability;
 mod walks;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
-use core::time::Duration;
 
 use rand_core::CryptoRng;
 
@@ -46,15 +48,11 @@ use crate::table::Table;
 use crate::time::Instant;
 use crate::timeouts::{DESTINATIONS, Rtts};
 use crate::token::Tokens;
-use crate::upkeep::Upkeep;
+use crate::upkeep::{SLEEP, Upkeep};
 use life::Bootstrap;
 use members::Candidates;
 pub use observe::HealthInfo;
 use queries::Queries;
-
-/// When the node is entered this long after the deadline that it had asked for, the machine
-/// (or the process) has slept. With a tick of 5 s this is the reference's gap of 15 s.
-const SLEEP: Duration = Duration::from_secs(10);
 
 /// Where a node stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,9 +107,10 @@ pub struct Node {
     nat: Sampler,
     /// Those without an id whose word on our address was taken: few, since anyone can be many.
     anonymous_samples: Vec<SocketAddrV4>,
-    /// The address that the own id was made of, once it has one.
+    /// The own public address: as configured, or the one that the own id was made of.
     own_addr: Option<SocketAddrV4>,
-    probe: Option<Probe>,
+    /// Boxed: it is seldom there, and large.
+    probe: Option<Box<Probe>>,
     bootstrap: Bootstrap,
     upkeep: Upkeep,
     health: Health,
@@ -158,7 +157,7 @@ impl Node {
             lookups: Lookups::new(&config.bootstrap),
             nat: Sampler::default(),
             anonymous_samples: Vec::new(),
-            own_addr: None,
+            own_addr: config.public_address,
             probe: None,
             bootstrap: Bootstrap::default(),
             upkeep: Upkeep::new(&mut rng, adaptive),
@@ -188,7 +187,6 @@ impl Node {
         if self.stage != Stage::Running {
             return;
         }
-        self.window.advance(now);
         while let Some(id) = self.inflight.pop_overdue(now) {
             self.on_overdue(id);
         }
@@ -199,9 +197,11 @@ impl Node {
             self.after_lookup();
         }
         self.bootstrap_on_time();
-        while self.upkeep.next_tick() <= now {
+        // At the end of time there is no next one.
+        while self.upkeep.next_tick() <= now && now < Instant::MAX {
             self.tick();
         }
+        self.pump_stalled();
     }
 
     /// The latest moment to call [`handle_timeout`](Self::handle_timeout). `None`: nothing is to
@@ -250,14 +250,20 @@ impl Node {
         let now = self.enter(now);
         if self.lookups.resolved(now, lookup, ip) {
             self.after_lookup();
+            self.pump_stalled();
         }
     }
 
     /// Every way in begins here: time never goes back, and sleep is noticed before anything else.
     fn enter(&mut self, now: Instant) -> Instant {
-        let overslept =
-            self.poll_timeout().is_some_and(|deadline| now.saturating_since(deadline) > SLEEP);
+        // Counted from the last entry, if that was later: then the deadline was missed by a caller
+        // who is awake, or left behind from before a suspension.
+        let overslept = self
+            .poll_timeout()
+            .is_some_and(|deadline| now.saturating_since(deadline.max(self.now)) > SLEEP);
         self.now = self.now.max(now);
+        // The next slot is a deadline once something waits: it must not lie in the past then.
+        self.window.advance(self.now);
         if overslept {
             self.wake_up();
         }

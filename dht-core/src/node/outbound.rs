@@ -52,7 +52,7 @@ impl Node {
         only: Option<Via>,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
-        let now = self.enter(now);
+        self.enter(now);
         // What was answered before the end is still flushed after it.
         if !matches!(self.stage, Stage::Running | Stage::Closed) {
             return None;
@@ -62,7 +62,6 @@ impl Node {
                 return Some(transmit);
             }
         }
-        self.window.advance(now);
         while let Some(id) = self.next_request(only) {
             if let Some(transmit) = self.send_request(id, buf) {
                 return Some(transmit);
@@ -87,10 +86,8 @@ impl Node {
                 if urgency == Urgency::Force || self.shares.admits(to, share, id) {
                     return Some(id);
                 }
-                if self.shares.parked() > 64 + 2 * self.inflight.live() {
-                    let inflight = &self.inflight;
-                    self.shares.retain(|id| inflight.get(id).is_some());
-                }
+                let inflight = &self.inflight;
+                self.shares.sweep(inflight.live(), |id| inflight.get(id).is_some());
             }
         }
         None
@@ -199,7 +196,7 @@ impl Node {
         if purpose != Purpose::Verify {
             self.unshare(to);
         }
-        if sent > retries {
+        if sent > u16::from(retries) {
             self.fail(id, RequestError::Timeout);
         } else {
             self.stats.requests.retries += 1;
@@ -298,16 +295,26 @@ impl Node {
 
     /// A request has ended: what it held is free for others.
     pub(super) fn after_end(&mut self, flight: Option<Flight>) {
-        let Some(flight) = flight else { return };
-        if flight.deadline.is_some() && flight.call.purpose != Purpose::Verify {
+        let Some(flight) = flight.filter(|flight| flight.call.purpose != Purpose::Verify) else {
+            return;
+        };
+        if flight.deadline.is_some() {
             self.unshare(flight.call.to);
+        } else {
+            // Perhaps it was called up for a place, and now never takes it.
+            self.call_up(flight.call.to);
         }
     }
 
     fn unshare(&mut self, to: SocketAddrV4) {
         self.shares.freed(*to.ip());
-        while let Some(id) = self.shares.unpark(*to.ip()) {
-            // Those that have ended meanwhile don't need the place.
+        self.call_up(to);
+    }
+
+    /// Puts the next request that waits for a place in its share back into its lane.
+    fn call_up(&mut self, to: SocketAddrV4) {
+        // Those that have ended meanwhile make room for the next.
+        while let Some(id) = self.shares.pop(*to.ip()) {
             if self.inflight.get(id).is_some() {
                 self.enqueue(id, true);
                 break;

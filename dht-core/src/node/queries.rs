@@ -5,8 +5,14 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+#[cfg(any(test, feature = "_invariants"))]
+use super::Node;
 use super::commits::Committing;
+#[cfg(any(test, feature = "_invariants"))]
+use super::walks::MAILBOX_MAX;
 use crate::error::QueryError;
+#[cfg(any(test, feature = "_invariants"))]
+use crate::inflight::Purpose;
 use crate::message::{Outcome, Query, QueryId, Reply};
 use crate::query::{Plan, Walk};
 
@@ -49,6 +55,36 @@ impl Running {
 
     pub(super) fn is_finished(&self) -> bool {
         matches!(self.phase, Phase::Finished(_))
+    }
+
+    /// Besides the counts: what has not ended waits for something that will come.
+    #[cfg(any(test, feature = "_invariants"))]
+    fn check_invariants(&self, stalled: bool, node: &Node) {
+        let under_way = |wanted: &dyn Fn(Purpose) -> bool| {
+            node.inflight.iter().filter(|(_, flight)| wanted(flight.call.purpose)).count()
+        };
+        let unread = self.mailbox.len();
+        assert!(unread <= MAILBOX_MAX && (unread == 0 || !self.query.discard));
+        assert!(self.kind == Kind::User || self.query.discard);
+        match &self.phase {
+            Phase::Walking => {
+                let id = self.id;
+                let visits =
+                    under_way(&|p| matches!(p, Purpose::Visit { query, .. } if query == id));
+                assert_eq!(self.walk.in_flight(), visits);
+                let paused = !self.query.discard && unread >= MAILBOX_MAX;
+                let looks_up = self.wants_lookup && node.lookups.pending();
+                assert!(visits > 0 || paused || looks_up || stalled, "a query waits for nothing");
+            }
+            Phase::Committing(committing) => {
+                let id = self.id;
+                let commits =
+                    under_way(&|p| matches!(p, Purpose::Commit { query, .. } if query == id));
+                assert_eq!(committing.open(), commits);
+                assert!(commits > 0 || stalled, "a commit waits for nothing");
+            }
+            Phase::Finished(_) => assert_eq!(self.kind, Kind::User),
+        }
     }
 
     /// Takes what the query has found so far.
@@ -95,6 +131,32 @@ impl Queries {
         self.spare = Vec::new();
         if self.slots.iter().all(Option::is_none) {
             self.slots = Vec::new();
+        }
+    }
+
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(super) fn check_invariants(&self, node: &Node) {
+        assert!(self.users() <= node.config.max_queries);
+        assert!(!self.stalled || node.is_busy(), "there are places, and nobody was told");
+        let mut active = 0;
+        for (at, running) in self.slots.iter().enumerate() {
+            let Some(running) = running else { continue };
+            assert_eq!(self.get(running.id).map(|running| running.id), Some(running.id), "at {at}");
+            running.check_invariants(self.stalled, node);
+            active += u64::from(!running.is_finished());
+        }
+        assert_eq!(node.stats.queries.active, active);
+        for (_, flight) in node.inflight.iter() {
+            let phase = |query| self.get(query).map(|running| &running.phase);
+            match flight.call.purpose {
+                Purpose::Visit { query, .. } => {
+                    assert!(matches!(phase(query), Some(Phase::Walking)), "nobody waits for it");
+                }
+                Purpose::Commit { query, .. } => {
+                    assert!(matches!(phase(query), Some(Phase::Committing(_))));
+                }
+                _ => {}
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Finding out about the own address: what peers see, and whether they can reach it.
 //! Mirrors `_natAdd`, `_updateNetworkState` and `_checkIfFirewalled` of `index.js`.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
@@ -58,7 +59,7 @@ impl Node {
         let nodes = self.probe_nodes();
         let probe = Probe::new((host, port), only_firewall, nodes.len());
         let value = self.server_port_value();
-        self.probe = Some(probe);
+        self.probe = Some(Box::new(probe));
         for addr in nodes {
             let value = Some(value.clone());
             let class = Class::KeepAlive;

@@ -26,7 +26,7 @@ use crate::time::Instant;
 use crate::wire::{self, VARINT_MAX};
 
 /// While this many replies wait to be read, or may come, a query asks nobody else.
-const MAILBOX_MAX: usize = 64;
+pub(super) const MAILBOX_MAX: usize = 64;
 /// A background query keeps to its share of the concurrency while more than this is in flight.
 const QUIET: usize = 3;
 
@@ -55,6 +55,7 @@ impl Node {
         let reply = self.queries.get_mut(id)?.mailbox.pop_front();
         if reply.is_some() {
             self.pump(id);
+            self.pump_stalled();
         }
         reply
     }
@@ -67,6 +68,7 @@ impl Node {
         running.query.discard = true;
         running.mailbox = VecDeque::new();
         self.pump(id);
+        self.pump_stalled();
     }
 
     /// How a query ended, once: the first call after [`Event::Finished`] takes it and
@@ -109,6 +111,7 @@ impl Node {
                 let outcome = running.take_outcome_so_far();
                 self.conclude(running, Ok(outcome));
             }
+            self.pump_stalled();
         }
     }
 
@@ -238,9 +241,11 @@ impl Node {
         }
     }
 
-    /// Goes on with queries that had found no place.
+    /// Goes on with queries that had found no place. To be called after all that may free one, at
+    /// the end of each way in: a query that ends while others are pumped frees places for those
+    /// before it.
     pub(super) fn pump_stalled(&mut self) {
-        if self.queries.stalled && !self.is_busy() {
+        while self.queries.stalled && !self.is_busy() {
             self.queries.stalled = false;
             for id in self.queries.ids() {
                 self.pump(id);
@@ -440,7 +445,10 @@ impl Node {
         }
         self.end_flights_of(id);
         let Some(mut running) = self.queries.take(id) else { return };
-        let abandoned = running.walking().is_some_and(|walk| walk.has_candidates());
+        let abandoned = running.walking().is_some_and(|walk| {
+            walk.abandon();
+            walk.has_candidates()
+        });
         let closed = self.check_open() == Err(SendError::Closed);
         let result = match () {
             () if closed && abandoned => Err(QueryError::NodeDestroyed),

@@ -390,6 +390,28 @@ impl Table {
         iter::successors(self.latest(), |&slot| self.older(slot)).map(|slot| (slot, slot.addr))
     }
 
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn check_invariants(&self) {
+        let mut len = 0;
+        for (number, bucket) in self.buckets.iter().enumerate() {
+            assert!(bucket.len() <= K && bucket.len() == bucket.iter().count());
+            for (position, entry) in bucket.iter() {
+                let id = (self.id_of)(entry.addr());
+                assert_eq!(shared_bits(&self.own, &id), Some(number), "filed wrongly");
+                assert_eq!(entry.prefix, id.prefix());
+                let slot = Slot { index: join(number, position), addr: entry.addr() };
+                assert_eq!(self.find(&id, entry.addr()), Some(slot), "there twice");
+                len += 1;
+            }
+        }
+        assert_eq!(self.len, len);
+        assert!(self.buckets.last().is_none_or(|bucket| !bucket.is_empty()));
+        // A list that ran in circles would be longer.
+        assert_eq!(self.iter().take(len + 1).count(), len);
+        let from_oldest = iter::successors(self.oldest(), |slot| self.newer(*slot));
+        assert_eq!(from_oldest.take(len + 1).count(), len);
+    }
+
     fn at(&self, index: u16) -> Option<&Entry> {
         let (bucket, position) = split(index);
         self.buckets.get(bucket)?.get(position)

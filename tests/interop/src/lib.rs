@@ -20,3 +20,8 @@ pub mod stage;
 pub use agent::{Agent, OpError};
 pub use node::Node;
 pub use serde_json::{Value, json};
+
+/// The README's code compiles, and its store runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

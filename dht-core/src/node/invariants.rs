@@ -1,0 +1,104 @@
+//! What must hold after every call, whatever was called: for tests and fuzzing only.
+
+use alloc::collections::BTreeMap;
+
+use super::members::VERIFICATIONS_MAX;
+use super::queries::Kind;
+use super::{Node, Stage};
+use crate::addr::prefix24;
+use crate::inflight::Purpose;
+use crate::upkeep::{HINT_CHECKS_MAX, SWAPS_MAX};
+
+impl Node {
+    /// Panics if the node's state contradicts itself, exceeds a bound, or waits for what can't come.
+    #[doc(hidden)]
+    pub fn check_invariants(&self) {
+        self.table.check_invariants();
+        self.inflight.check_invariants();
+        self.queries.check_invariants(self);
+        self.events.check_invariants();
+        self.check_requests();
+        self.check_waiting();
+        self.check_reachability();
+        if matches!(self.stage, Stage::Suspended | Stage::Closed) {
+            assert_eq!((self.inflight.live(), self.stats.queries.active), (0, 0));
+            assert_eq!(self.poll_timeout(), None);
+        }
+    }
+
+    fn check_requests(&self) {
+        let count = |wanted: fn(Purpose) -> bool| {
+            self.inflight.iter().filter(|(_, flight)| wanted(flight.call.purpose)).count()
+        };
+        assert!(self.inflight.users() <= self.config.max_requests);
+        assert!(self.inflight.others() <= self.config.max_background_requests);
+
+        let requests = &self.stats.requests;
+        let ended = requests.responses + requests.timeouts + requests.cancelled;
+        assert_eq!(requests.total, requests.active + ended, "counters don't close");
+        assert_eq!(requests.active as usize, count(|purpose| purpose != Purpose::Verify));
+
+        let verifying = self.candidates.check_invariants();
+        assert_eq!(verifying.len(), count(|purpose| purpose == Purpose::Verify));
+        for (_, flight) in self.inflight.iter().filter(|(_, f)| f.call.purpose == Purpose::Verify) {
+            assert!(verifying.contains(&flight.call.to) && flight.sent <= 1);
+        }
+        let hinted = count(|purpose| matches!(purpose, Purpose::Check { hinted: true, .. }));
+        let swaps = count(|purpose| matches!(purpose, Purpose::Swap { .. }));
+        assert_eq!((self.upkeep.hint_checks.into(), self.upkeep.swaps.into()), (hinted, swaps));
+        assert!(hinted <= HINT_CHECKS_MAX.into() && swaps <= SWAPS_MAX.into());
+    }
+
+    /// A request is in flight, or waits in exactly one place from where it will leave.
+    fn check_waiting(&self) {
+        let mut waiting = BTreeMap::new();
+        self.lanes.check_invariants(|id| {
+            if let Some(flight) = self.inflight.get(id) {
+                *waiting.entry(id).or_insert(0) += 1;
+                assert_eq!(flight.deadline, None, "would be sent twice at once");
+            }
+        });
+        let (mut outs, mut in_lanes) = (BTreeMap::new(), BTreeMap::new());
+        for (id, flight) in self.inflight.iter() {
+            let prefix = prefix24(*flight.call.to.ip());
+            let counts = if flight.deadline.is_some() { &mut outs } else { &mut in_lanes };
+            let counted = match flight.deadline {
+                Some(_) => flight.call.purpose != Purpose::Verify,
+                None => waiting.contains_key(&id),
+            };
+            if counted {
+                *counts.entry(prefix).or_insert(0) += 1;
+            }
+        }
+        let mut parked = 0;
+        let out = self.shares.check_invariants(|prefix, id| {
+            parked += 1;
+            if self.inflight.get(id).is_some() {
+                *waiting.entry(id).or_insert(0) += 1;
+                let freed_by = outs.contains_key(&prefix) || in_lanes.contains_key(&prefix);
+                assert!(freed_by, "waits for a place that nobody holds");
+            }
+        });
+        assert!(out.iter().copied().eq(outs), "datagrams that are out are counted wrongly");
+        // Those that have ended are swept out when they outnumber the others.
+        let most = 65 + 2 * (self.config.max_requests + self.config.max_background_requests);
+        assert!(parked <= most && self.lanes.requests() <= most, "those that have ended pile up");
+        // Verifications take no reply's place.
+        assert!(self.lanes.outs() <= self.config.max_replies + VERIFICATIONS_MAX);
+        for (id, flight) in self.inflight.iter() {
+            let expected = usize::from(flight.deadline.is_none());
+            let found = waiting.get(&id).copied().unwrap_or(0);
+            assert_eq!(found, expected, "waits in so many places: {flight:?}");
+        }
+    }
+
+    fn check_reachability(&self) {
+        let probes = self.inflight.iter().any(|(_, f)| f.call.purpose == Purpose::Probe);
+        assert!(self.probe.is_none() || probes, "a check waits for nothing");
+        assert_eq!(self.firewalled, self.request_via() == crate::Via::Client);
+        let active = self.bootstrap.is_active();
+        assert!(self.stage != Stage::Running || active || self.bootstrap.is_done());
+        let walks = self.queries.is_running(Kind::Bootstrap);
+        assert!(!active || walks || self.probe.is_some(), "a bootstrap waits for nothing");
+    }
+}
