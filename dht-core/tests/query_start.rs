@@ -127,6 +127,14 @@ fn with_twenty_given_nodes_a_query_is_cautious_until_ten_have_answered() {
 }
 
 #[test]
+fn caution_is_never_broader_than_allowed() {
+    let mut solo = Solo::new();
+    let id = solo.query(Query::new(target(1), 16).nodes((0..20).map(addr)).concurrency(2));
+    assert_eq!(solo.asked(16).len(), 2);
+    solo.node.cancel_query(solo.now, id);
+}
+
+#[test]
 fn a_poor_start_from_given_nodes_falls_back_on_the_table() {
     for (good, falls_back) in [(0, true), (4, true), (5, false), (20, false)] {
         let mut solo = Solo::new();

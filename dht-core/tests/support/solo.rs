@@ -75,6 +75,8 @@ pub struct Fake {
     /// What it does on datagrams with a token, one after the other: the error and the token
     /// of its answer. Empty: nothing special.
     pub commits: Vec<(u64, Option<Token>)>,
+    /// Ignores datagrams with a token.
+    pub commits_ignored: bool,
 }
 
 impl Default for Fake {
@@ -88,6 +90,7 @@ impl Default for Fake {
             nodes: Vec::new(),
             deaf: 0,
             commits: Vec::new(),
+            commits_ignored: false,
         }
     }
 }
@@ -100,6 +103,9 @@ impl Fake {
     fn answer(&mut self, from: SocketAddrV4, request: &wire::Request<'_>) -> Option<Vec<u8>> {
         if self.deaf > 0 {
             self.deaf = self.deaf.saturating_sub(u32::from(self.deaf != u32::MAX));
+            return None;
+        }
+        if request.token.is_some() && self.commits_ignored {
             return None;
         }
         let (mut error, mut token) = (self.error, self.token);
@@ -217,6 +223,10 @@ pub struct Solo {
     pub sent: Vec<Sent>,
     pub events: Vec<Event>,
     pub peers: BTreeMap<SocketAddrV4, Fake>,
+    /// What becomes of an answer with this latency: when its copies arrive, if any.
+    pub fate: Box<dyn FnMut(Duration) -> Vec<Duration>>,
+    /// Who has been heard, in order.
+    pub heard: Vec<SocketAddrV4>,
     /// Datagrams on their way to the node.
     queue: BTreeMap<(Instant, u64), (Via, SocketAddrV4, Vec<u8>)>,
     serial: u64,
@@ -237,6 +247,8 @@ impl Solo {
             sent: Vec::new(),
             events: Vec::new(),
             peers: BTreeMap::new(),
+            fate: Box::new(|latency| vec![latency]),
+            heard: Vec::new(),
             queue: BTreeMap::new(),
             serial: 0,
         }
@@ -347,8 +359,9 @@ impl Solo {
             let request = sent.as_request();
             if let (Some(peer), Some(request)) = (self.peers.get_mut(&to), request) {
                 if let Some(bytes) = peer.answer(to, &request) {
-                    let latency = peer.latency;
-                    self.send(latency, via, to, bytes);
+                    for delay in (self.fate)(peer.latency) {
+                        self.send(delay, via, to, bytes.clone());
+                    }
                 }
             }
             self.sent.push(sent);
@@ -372,6 +385,7 @@ impl Solo {
         self.now = self.now.max(at);
         if packet == Some(at) {
             let (_, (via, from, bytes)) = self.queue.pop_first().unwrap();
+            self.heard.push(from);
             let _ = self.hand_in(via, from, &bytes);
         } else {
             self.node.handle_timeout(self.now);
