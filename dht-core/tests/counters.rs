@@ -2,6 +2,7 @@
 //! datagrams are counted in the tests of what is dropped.
 
 mod support {
+    pub mod forge;
     pub mod net;
     pub mod solo;
 }
@@ -9,7 +10,7 @@ mod support {
 use std::time::Duration;
 
 use dht_core::wire::addr_bytes;
-use dht_core::{CommandCount, Config, Id, Query, Request, RequestStats, Via};
+use dht_core::{CommandCount, Config, Id, Node, Query, Request, RequestStats, Via};
 use support::net::{Fate, Net};
 use support::solo::*;
 
@@ -167,7 +168,7 @@ fn every_counter_adds_up_in_a_bad_network() {
         }
     }
     for at in 0..30 {
-        net.call(at, |node, now| node.close(now));
+        net.call(at, Node::close);
         let stats = net.members[at].node.stats();
         assert_eq!((stats.requests.active, stats.queries.active), (0, 0));
     }

@@ -2,14 +2,13 @@
 //! under way. DESIGN sections 2 and rule 5.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 
 use std::time::Duration;
 
-use dht_core::{
-    Answer, Config, ConfigError, DATAGRAM_MAX, Event, Handled, Query, Request, SendError, Via,
-};
+use dht_core::{Answer, Config, ConfigError, DATAGRAM_MAX, Event, Query, Request, SendError};
 use support::solo::*;
 
 fn config(change: impl FnOnce(&mut Config)) -> Config {
@@ -20,8 +19,9 @@ fn config(change: impl FnOnce(&mut Config)) -> Config {
 
 /// Finds out how long a value may be, and that the limit in the error is the limit.
 fn limit_of(mut send: impl FnMut(usize) -> Result<(), SendError>) -> usize {
-    let Err(SendError::TooLarge { limit }) = send(5_000) else {
-        panic!("5,000 bytes are too much")
+    let limit = match send(5_000) {
+        Err(SendError::TooLarge { limit }) => limit,
+        other => unreachable!("{other:?}"),
     };
     assert_eq!(send(limit + 1), Err(SendError::TooLarge { limit }));
     assert_eq!(send(limit), Ok(()), "{limit} bytes");
@@ -59,11 +59,7 @@ fn values_are_limited_by_what_else_is_in_the_datagram() {
 #[test]
 fn answers_and_relays_are_limited_alike() {
     let mut solo = Solo::persistent();
-    let bytes = Ask::user(16).target(target(1)).bytes();
-    let Handled::Request(incoming) = solo.hand_in(Via::Server, addr(1), &bytes) else {
-        panic!("not handed on")
-    };
-    let to = incoming.reply_to;
+    let to = solo.ask_application(addr(1), &Ask::user(16).target(target(1)));
     let room = 1_400 - 45;
     let mut reply = |answer: fn(Vec<u8>) -> Answer| {
         limit_of(|len| solo.node.reply(solo.now, to, answer(vec![0; len])))

@@ -1,6 +1,7 @@
 //! Commits: to whom, with which token, and what counts as success. PROTOCOL section 10.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 

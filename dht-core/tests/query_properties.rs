@@ -2,6 +2,7 @@
 //! nodes without ids or tokens, answers with errors, any options.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 

@@ -2,6 +2,7 @@
 //! caution with many given ones. PROTOCOL section 10.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 

@@ -2,6 +2,7 @@
 //! one gets. PROTOCOL section 4.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 
@@ -18,7 +19,7 @@ const NEVER: Duration = Duration::from_millis(15_000);
 
 /// A token that the node gives out now.
 fn token_for(solo: &mut Solo, from: SocketAddrV4) -> Token {
-    *solo.serve(from, &Ask::user(16), Answer::empty()).response().token.unwrap()
+    solo.serve(from, &Ask::user(16), Answer::empty()).token()
 }
 
 fn is_good(solo: &mut Solo, from: SocketAddrV4, token: Token) -> bool {
@@ -123,7 +124,7 @@ fn a_bad_token_gets_error_2_with_a_good_one() {
                 assert_eq!(response.error, error_code::INVALID_TOKEN);
                 assert_eq!((response.tid, response.value), (0x1234, None));
                 assert_eq!(sent[0].nodes().len(), nodes);
-                let fresh = *response.token.unwrap();
+                let fresh = sent[0].token();
                 assert!(is_good(&mut solo, addr(1), fresh));
             }
         }
@@ -155,7 +156,7 @@ fn an_answer_to_another_address_has_that_ones_token() {
     let sent = solo.serve(addr(1), &Ask::user(16), Answer::value(&b"x"[..]).to(addr(2)));
     let response = sent.response();
     assert_eq!((sent.to, response.to, response.tid), (addr(2), addr(2), 0x1234));
-    let token = *response.token.unwrap();
+    let token = sent.token();
     assert!(is_good(&mut solo, addr(2), token));
     assert!(!is_good(&mut solo, addr(1), token));
 }
