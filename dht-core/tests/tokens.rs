@@ -74,8 +74,27 @@ fn sleep_ends_tokens() {
     }
 }
 
+#[test]
+fn a_token_is_good_in_the_period_of_its_making_and_the_next() {
+    // (made after this many microseconds, then shown so much older, good)
+    for (made, age, good) in [
+        (0, 14_999_999, true),
+        (0, 15_000_000, false),
+        (7_499_999, 7_500_000, true),
+        (7_499_999, 7_500_001, false),
+        (7_500_000, 14_999_999, true),
+        (7_500_000, 15_000_000, false),
+    ] {
+        let mut solo = Solo::new();
+        solo.advance(Duration::from_micros(made));
+        let token = token_for(&mut solo, addr(1));
+        solo.advance(Duration::from_micros(age));
+        assert_eq!(is_good(&mut solo, addr(1), token), good, "made at {made}, {age} old");
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whenever it is made and however often the node is touched: younger than 7.5 s it is good,
     /// from 15 s on it is not.
