@@ -16,6 +16,11 @@ pub(crate) struct Index {
 }
 
 impl Index {
+    /// How many values there are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// The value under `hash` that `is_it` accepts.
     pub(crate) fn get(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         self.position(hash, is_it).and_then(|at| self.cells.get(at).copied())
@@ -66,11 +71,6 @@ impl Index {
     pub(crate) fn clear(&mut self) {
         self.cells.fill(EMPTY);
         self.len = 0;
-    }
-
-    /// How many values there are.
-    pub(crate) fn len(&self) -> usize {
-        self.len
     }
 
     fn position(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<usize> {

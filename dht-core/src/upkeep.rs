@@ -12,6 +12,9 @@ use crate::time::Instant;
 
 /// The length of a tick.
 pub(crate) const TICK: Duration = Duration::from_secs(5);
+/// When the node is entered this long after the deadline that it had asked for, the machine
+/// (or the process) has slept. With a tick of 5 s this is the reference's gap of 15 s.
+pub(crate) const SLEEP: Duration = Duration::from_secs(10);
 /// Ticks after which a node that saw nothing bad happen may become persistent: 20 minutes.
 const STABLE: u32 = 240;
 /// The same after that failed, or after a sleep: an hour.
@@ -125,7 +128,7 @@ impl Upkeep {
         self.stable = MORE_STABLE;
         self.refresh = 1;
         self.checked_host = None;
-        self.next = now + TICK;
+        self.start(now);
     }
 
     /// A query has begun: a refresh can wait.

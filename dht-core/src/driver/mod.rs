@@ -52,3 +52,6 @@ pub use runtime::{Host, LookupFuture, Runtime, Socket, Spawn, Timer};
 pub use state::{DATAGRAMS_MAX, Drops, REQUESTS_MAX};
 pub use task::Driver;
 pub use waiting::WAITING_MAX;
+
+#[cfg(test)]
+mod tests;

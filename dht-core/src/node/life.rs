@@ -47,6 +47,11 @@ impl Bootstrap {
         self.retry
     }
 
+    /// Whether nobody has answered so far, so that it goes on in the background.
+    fn is_silent(&self) -> bool {
+        !self.patience.is_zero()
+    }
+
     /// Whether the early probe is due; it is only once.
     pub(super) fn take_quick_nat(&mut self) -> bool {
         core::mem::take(&mut self.quick)
@@ -77,7 +82,7 @@ impl Node {
             self.start_bootstrap();
         } else {
             self.start_refresh();
-            if !self.bootstrap.done && !self.bootstrap.active {
+            if !self.bootstrap.done || self.bootstrap.is_silent() {
                 self.start_bootstrap();
             }
         }

@@ -25,7 +25,6 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
-use core::time::Duration;
 
 use rand_core::CryptoRng;
 
@@ -49,15 +48,11 @@ use crate::table::Table;
 use crate::time::Instant;
 use crate::timeouts::{DESTINATIONS, Rtts};
 use crate::token::Tokens;
-use crate::upkeep::Upkeep;
+use crate::upkeep::{SLEEP, Upkeep};
 use life::Bootstrap;
 use members::Candidates;
 pub use observe::HealthInfo;
 use queries::Queries;
-
-/// When the node is entered this long after the deadline that it had asked for, the machine
-/// (or the process) has slept. With a tick of 5 s this is the reference's gap of 15 s.
-const SLEEP: Duration = Duration::from_secs(10);
 
 /// Where a node stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,13 +107,15 @@ pub struct Node {
     nat: Sampler,
     /// Those without an id whose word on our address was taken: few, since anyone can be many.
     anonymous_samples: Vec<SocketAddrV4>,
-    /// The address that the own id was made of, once it has one.
+    /// The own public address: as configured, or the one that the own id was made of.
     own_addr: Option<SocketAddrV4>,
     /// Boxed: it is seldom there, and large.
     probe: Option<Box<Probe>>,
     bootstrap: Bootstrap,
     upkeep: Upkeep,
     health: Health,
+    /// PING_NATs that nobody answered: a firewall's doing, so the health does not count them.
+    unanswered_nat: u64,
 
     events: Events,
     stats: Stats,
@@ -162,11 +159,12 @@ impl Node {
             lookups: Lookups::new(&config.bootstrap),
             nat: Sampler::default(),
             anonymous_samples: Vec::new(),
-            own_addr: None,
+            own_addr: config.public_address,
             probe: None,
             bootstrap: Bootstrap::default(),
             upkeep: Upkeep::new(&mut rng, adaptive),
             health: Health::new(),
+            unanswered_nat: 0,
             events: Events::default(),
             stats: Stats::default(),
             config,
@@ -192,7 +190,6 @@ impl Node {
         if self.stage != Stage::Running {
             return;
         }
-        self.window.advance(now);
         while let Some(id) = self.inflight.pop_overdue(now) {
             self.on_overdue(id);
         }
@@ -268,6 +265,8 @@ impl Node {
             .poll_timeout()
             .is_some_and(|deadline| now.saturating_since(deadline.max(self.now)) > SLEEP);
         self.now = self.now.max(now);
+        // The next slot is a deadline once something waits: it must not lie in the past then.
+        self.window.advance(self.now);
         if overslept {
             self.wake_up();
         }

@@ -52,7 +52,7 @@ impl Node {
         only: Option<Via>,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
-        let now = self.enter(now);
+        self.enter(now);
         // What was answered before the end is still flushed after it.
         if !matches!(self.stage, Stage::Running | Stage::Closed) {
             return None;
@@ -62,7 +62,6 @@ impl Node {
                 return Some(transmit);
             }
         }
-        self.window.advance(now);
         while let Some(id) = self.next_request(only) {
             if let Some(transmit) = self.send_request(id, buf) {
                 return Some(transmit);
@@ -232,7 +231,11 @@ impl Node {
             let requests = &mut self.stats.requests;
             requests.active -= 1;
             match error {
-                RequestError::Timeout => requests.timeouts += 1,
+                RequestError::Timeout => {
+                    requests.timeouts += 1;
+                    let nat = matches!(purpose, Purpose::QuickNat | Purpose::Probe);
+                    self.unanswered_nat += u64::from(nat);
+                }
                 RequestError::Destroyed | RequestError::Suspended => requests.cancelled += 1,
             }
             if flight.sent > 0 {

@@ -255,6 +255,12 @@ impl Walk {
         self.consider_caution();
     }
 
+    /// The visits under way will not be answered any more: they have failed, all of them.
+    pub(crate) fn abandon(&mut self) {
+        self.errors += u32::try_from(self.visits.len()).unwrap_or(u32::MAX);
+        self.visits.clear();
+    }
+
     /// Those who have named a node.
     pub(crate) fn named_by(&self, node: u16) -> impl Iterator<Item = SocketAddrV4> + '_ {
         let by = self.mentions.iter().filter(move |(named, _)| *named == node);

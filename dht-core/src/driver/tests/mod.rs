@@ -1,0 +1,11 @@
+//! The front-end over sockets that are none, in time that stands still.
+
+mod incoming;
+mod items;
+mod life;
+mod lock;
+mod queries;
+mod requests;
+mod sim;
+mod sockets;
+mod world;

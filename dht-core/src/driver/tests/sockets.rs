@@ -1,0 +1,156 @@
+//! Sockets that misbehave, datagrams that are not ours, sockets that are not the node's.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::sim::Sim;
+use super::world::{Fault, local};
+use crate::driver::{DATAGRAMS_MAX, RAW_MAX};
+use crate::{Answer, Request, SendError, Via};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_socket_that_brings_only_errors_does_not_spin() {
+    for fault in [Fault::ReceiveErrors, Fault::WouldBlock, Fault::SendErrors, Fault::Blocked] {
+        let sim = Sim::default();
+        let (a, b) = (sim.up(), sim.up());
+        let ping = a.ping(b.server_address().unwrap());
+        sim.world.set_fault(fault);
+        let before = sim.world.get().calls;
+        let polls = sim.advance(60 * SECOND);
+        let calls = sim.world.get().calls - before;
+        assert!(polls < 1000 && calls < 5000, "{fault:?}: {polls} polls, {calls} calls");
+        assert_eq!(b.drops().receives > 0, fault == Fault::ReceiveErrors);
+        assert_eq!(a.drops().sends > 0, fault == Fault::SendErrors);
+        drop(ping);
+
+        // It lives on when the trouble is over.
+        sim.world.set_fault(Fault::None);
+        sim.advance(10 * SECOND);
+        sim.block_on(a.ping(b.server_address().unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn what_a_socket_did_not_take_is_sent_later_once() {
+    for fault in [Fault::WouldBlock, Fault::Blocked] {
+        let sim = Sim::default();
+        let node = sim.up();
+        let peer = sim.world.socket(9);
+        sim.world.set_fault(fault);
+        let _ping = node.ping(local(9));
+        sim.run();
+        assert!(peer.take().is_none());
+        sim.world.set_fault(Fault::None);
+        sim.advance(SECOND / 2);
+        assert!(peer.take().is_some(), "{fault:?}");
+        assert!(peer.take().is_none(), "{fault:?}");
+    }
+}
+
+#[test]
+fn only_datagrams_of_ipv4_that_are_short_enough_count() {
+    let sim = Sim::default();
+    let node = sim.up();
+    let port = node.server_address().unwrap().port();
+    let before = node.stats();
+    let from = SocketAddr::from((Ipv6Addr::LOCALHOST, 9));
+    sim.world.deliver(from, port, &[0x03, 0, 0]);
+    let mut long = [0; 3000];
+    long[0] = 0x03;
+    sim.world.deliver(local(9).into(), port, &long[..2048]);
+    sim.world.deliver(local(9).into(), port, &long[..2049]);
+    sim.world.deliver(local(9).into(), port, &long);
+    sim.run();
+    assert_eq!(node.stats().drops.oversize - before.drops.oversize, 2);
+    assert_eq!(node.stats().drops.malformed, before.drops.malformed);
+}
+
+#[test]
+fn foreign_datagrams_come_out_and_go_in() {
+    let sim = Sim::default();
+    let node = sim.up();
+    let peer = sim.world.socket(9);
+    let (client, server) = (node.client_address().unwrap(), node.server_address().unwrap());
+    // Nobody wants it yet.
+    peer.send(server.port(), b"lost");
+    sim.run();
+    let mut datagrams = node.datagrams();
+    peer.send(server.port(), b"hi server");
+    peer.send(client.port(), b"hi client");
+    sim.run();
+    let mut taken = [0, 1].map(|_| sim.block_on(datagrams.next()).unwrap());
+    taken.sort_by_key(|datagram| datagram.via);
+    assert_eq!((taken[0].via, &taken[0].data[..]), (Via::Client, &b"hi client"[..]));
+    assert_eq!((taken[1].via, &taken[1].data[..]), (Via::Server, &b"hi server"[..]));
+    assert_eq!(taken[1].from, local(9));
+
+    node.send_datagram(Via::Server, local(9), "from server", None).unwrap();
+    node.send_datagram(Via::Client, local(9), "from client", Some(3)).unwrap();
+    sim.run();
+    let mut got = [0, 1].map(|_| peer.take().unwrap());
+    got.sort();
+    let mut expected =
+        [(client.into(), b"from client".to_vec()), (server.into(), b"from server".to_vec())];
+    expected.sort();
+    assert_eq!(got, expected);
+    assert_eq!(sim.world.get().ttls, [3]);
+    let extra = node.send_datagram(Via::Extra(1), local(9), "", None);
+    assert_eq!(extra, Err(SendError::InvalidAddress));
+}
+
+#[test]
+fn foreign_datagrams_are_bounded_both_ways() {
+    let sim = Sim::default();
+    let node = sim.up();
+    let datagrams = node.datagrams();
+    let peer = sim.world.socket(9);
+    for _ in 0..DATAGRAMS_MAX + 2 {
+        peer.send(node.server_address().unwrap().port(), b"x");
+    }
+    sim.run();
+    assert_eq!(node.drops().datagrams, 2);
+    drop(datagrams);
+    let send = || node.send_datagram(Via::Server, local(9), "x", None);
+    for _ in 0..RAW_MAX {
+        send().unwrap();
+    }
+    assert_eq!(send(), Err(SendError::Busy));
+    sim.run();
+    send().unwrap();
+    sim.block_on(node.suspend()).unwrap();
+    assert_eq!(send(), Err(SendError::Suspended));
+    sim.block_on(node.close()).unwrap();
+    assert_eq!(send(), Err(SendError::Closed));
+}
+
+#[test]
+fn sockets_of_the_embedders_own() {
+    let sim = Sim::default();
+    let (node, other) = (sim.up(), sim.up());
+    let mut requests = other.requests();
+    let mut extra = node.extra(5);
+    let own = sim.world.socket(9);
+    let to = other.server_address().unwrap();
+
+    // Out by it, and back in.
+    let asked = node.request(Request::new(to, 16).via(extra.via()).ttl(2));
+    let transmit = sim.block_on(extra.next()).unwrap();
+    assert_eq!((transmit.to, transmit.ttl), (to, Some(2)));
+    own.send(to.port(), &transmit.data);
+    sim.block_on(requests.next()).unwrap().reply(Answer::value("hi")).unwrap();
+    sim.run();
+    let (_, data) = own.take().unwrap();
+    assert!(extra.receive(to, &data));
+    assert!(!extra.receive(to, b"another protocol"));
+    assert_eq!(sim.block_on(asked).unwrap().value, Some(Bytes::from_static(b"hi")));
+
+    // Without somebody who has the socket, all is lost, and times out.
+    drop(extra);
+    let asked = node.request(Request::new(to, 16).via(Via::Extra(5)));
+    assert_eq!(sim.block_on(asked).unwrap_err().code(), Some("REQUEST_TIMEOUT"));
+    assert_eq!(node.drops().extra, 4);
+}

@@ -1,0 +1,289 @@
+//! A network in memory, on one host with one clock, as a runtime.
+
+use std::boxed::Box;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::string::String;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use std::vec::Vec;
+
+use crate::Instant;
+use crate::driver::{Host, LookupFuture, Runtime, Socket, Timer};
+
+/// What is wrong with all sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Fault {
+    #[default]
+    None,
+    /// Receiving brings an error each time.
+    ReceiveErrors,
+    /// Said to be writable, which always turns out to be wrong.
+    WouldBlock,
+    /// Not writable.
+    Blocked,
+    /// Sending brings an error each time.
+    SendErrors,
+}
+
+#[derive(Default)]
+pub(super) struct Inner {
+    pub(super) now: Instant,
+    pub(super) fault: Fault,
+    pub(super) interfaces: Vec<Ipv4Addr>,
+    pub(super) names: BTreeMap<String, Ipv4Addr>,
+    /// Ports of somebody else's.
+    pub(super) taken: BTreeSet<u16>,
+    /// All ports that were tried.
+    pub(super) tried: Vec<u16>,
+    /// How often a socket was asked to receive or to send.
+    pub(super) calls: u64,
+    /// Times to live that were asked for.
+    pub(super) ttls: Vec<u8>,
+    sockets: BTreeMap<u16, Inbox>,
+    timers: BTreeMap<u64, Alarm>,
+    serial: u64,
+}
+
+#[derive(Default)]
+struct Inbox {
+    queue: VecDeque<(SocketAddr, Vec<u8>)>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+#[derive(Default)]
+struct Alarm {
+    due: Option<Instant>,
+    waker: Option<Waker>,
+}
+
+/// The runtime; clones are the same world.
+#[derive(Clone, Default)]
+pub(super) struct World(Arc<Mutex<Inner>>);
+
+pub(super) fn local(port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
+}
+
+impl World {
+    pub(super) fn get(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap()
+    }
+
+    pub(super) fn set_fault(&self, fault: Fault) {
+        let mut world = self.get();
+        world.fault = fault;
+        let inboxes = world.sockets.values_mut();
+        let wakers: Vec<_> =
+            inboxes.flat_map(|inbox| [inbox.writer.take(), inbox.reader.take()]).collect();
+        drop(world);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    /// When the next timer rings.
+    pub(super) fn next_alarm(&self) -> Option<Instant> {
+        self.get().timers.values().filter_map(|alarm| alarm.due).min()
+    }
+
+    /// Sets the clock, and rings what is due by then.
+    pub(super) fn set_clock(&self, now: Instant) {
+        let mut world = self.get();
+        world.now = world.now.max(now);
+        let due = world.timers.values_mut().filter(|alarm| alarm.due.is_some_and(|due| due <= now));
+        let wakers: Vec<_> = due.filter_map(|alarm| alarm.waker.take()).collect();
+        drop(world);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Puts a datagram into the inbox at `port`; whether there is one.
+    pub(super) fn deliver(&self, from: SocketAddr, port: u16, data: &[u8]) -> bool {
+        let mut world = self.get();
+        let Some(inbox) = world.sockets.get_mut(&port) else {
+            return false;
+        };
+        inbox.queue.push_back((from, data.to_vec()));
+        let waker = inbox.reader.take();
+        drop(world);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// A socket without a node.
+    pub(super) fn socket(&self, port: u16) -> FakeSocket {
+        self.bind(local(port)).unwrap()
+    }
+
+    /// The ports of all open sockets.
+    pub(super) fn open(&self) -> Vec<u16> {
+        self.get().sockets.keys().copied().collect()
+    }
+}
+
+impl Host for World {
+    fn now(&self) -> Instant {
+        self.get().now
+    }
+
+    fn interfaces(&self) -> io::Result<Vec<Ipv4Addr>> {
+        Ok(self.get().interfaces.clone())
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()> {
+        let mut world = self.get();
+        world.serial += 1;
+        bytes.fill(u8::try_from(world.serial % 251).unwrap());
+        Ok(())
+    }
+}
+
+impl Runtime for World {
+    type Socket = FakeSocket;
+    type Timer = FakeTimer;
+
+    fn bind(&self, addr: SocketAddrV4) -> io::Result<FakeSocket> {
+        let mut world = self.get();
+        world.tried.push(addr.port());
+        let is_free = |port: &u16| !world.taken.contains(port) && !world.sockets.contains_key(port);
+        let port = match addr.port() {
+            0 => (40_000..).find(is_free),
+            port => Some(port).filter(is_free),
+        };
+        let port = port.ok_or(io::ErrorKind::AddrInUse)?;
+        world.sockets.insert(port, Inbox::default());
+        Ok(FakeSocket { world: self.clone(), port })
+    }
+
+    fn timer(&self) -> FakeTimer {
+        let mut world = self.get();
+        world.serial += 1;
+        let id = world.serial;
+        world.timers.insert(id, Alarm::default());
+        FakeTimer { world: self.clone(), id }
+    }
+
+    fn lookup(&self, host: &str) -> LookupFuture {
+        let found = self.get().names.get(host).copied();
+        Box::pin(async move { found })
+    }
+}
+
+pub(super) struct FakeSocket {
+    world: World,
+    pub(super) port: u16,
+}
+
+impl FakeSocket {
+    /// Takes what has arrived.
+    pub(super) fn take(&self) -> Option<(SocketAddr, Vec<u8>)> {
+        self.world.get().sockets.get_mut(&self.port).unwrap().queue.pop_front()
+    }
+
+    pub(super) fn send(&self, to: u16, data: &[u8]) {
+        self.world.deliver(local(self.port).into(), to, data);
+    }
+}
+
+impl Socket for FakeSocket {
+    fn local_addr(&self) -> io::Result<SocketAddrV4> {
+        Ok(local(self.port))
+    }
+
+    fn poll_recv_from(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        let mut world = self.world.get();
+        world.calls += 1;
+        if world.fault == Fault::ReceiveErrors {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into()));
+        }
+        let inbox = world.sockets.get_mut(&self.port).unwrap();
+        let Some((from, data)) = inbox.queue.pop_front() else {
+            let old = inbox.reader.replace(cx.waker().clone());
+            drop(world);
+            drop(old);
+            return Poll::Pending;
+        };
+        let len = data.len().min(buf.len());
+        buf[..len].copy_from_slice(&data[..len]);
+        Poll::Ready(Ok((len, from)))
+    }
+
+    fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut world = self.world.get();
+        world.calls += 1;
+        if world.fault == Fault::Blocked {
+            let writer = &mut world.sockets.get_mut(&self.port).unwrap().writer;
+            let old = writer.replace(cx.waker().clone());
+            drop(world);
+            drop(old);
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn try_send_to(&mut self, data: &[u8], to: SocketAddrV4, ttl: Option<u8>) -> io::Result<()> {
+        let mut world = self.world.get();
+        world.calls += 1;
+        match world.fault {
+            Fault::WouldBlock | Fault::Blocked => return Err(io::ErrorKind::WouldBlock.into()),
+            Fault::SendErrors => return Err(io::ErrorKind::HostUnreachable.into()),
+            Fault::None | Fault::ReceiveErrors => {}
+        }
+        world.ttls.extend(ttl);
+        drop(world);
+        self.world.deliver(local(self.port).into(), to.port(), data);
+        Ok(())
+    }
+}
+
+impl Drop for FakeSocket {
+    fn drop(&mut self) {
+        let inbox = self.world.get().sockets.remove(&self.port);
+        drop(inbox);
+    }
+}
+
+pub(super) struct FakeTimer {
+    world: World,
+    id: u64,
+}
+
+impl Timer for FakeTimer {
+    fn set(&mut self, after: Duration) {
+        let mut world = self.world.get();
+        let due = world.now + after;
+        world.timers.get_mut(&self.id).unwrap().due = Some(due);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut world = self.world.get();
+        let now = world.now;
+        let alarm = world.timers.get_mut(&self.id).unwrap();
+        match alarm.due {
+            Some(due) if due <= now => {
+                alarm.due = None;
+                Poll::Ready(())
+            }
+            _ => {
+                let old = alarm.waker.replace(cx.waker().clone());
+                drop(world);
+                drop(old);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for FakeTimer {
+    fn drop(&mut self) {
+        let alarm = self.world.get().timers.remove(&self.id);
+        drop(alarm);
+    }
+}

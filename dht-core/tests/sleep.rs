@@ -1,0 +1,217 @@
+//! Sleep: how a node notices that the machine stood still, and what it does about it.
+
+mod support {
+    pub mod lab;
+}
+
+use std::time::Duration;
+
+use dht_core::{Config, Event, Request};
+use support::lab::{FIND_NODE, Lab, PING, PING_NAT, TICK, asks, joining, peer};
+
+const SLEEP: Duration = Duration::from_secs(10);
+const INSTANT: Duration = Duration::from_micros(1);
+
+/// Stands still until `late` after the deadline that the node has asked for.
+fn oversleep(lab: &mut Lab, late: Duration) {
+    let deadline = lab.node.poll_timeout().unwrap();
+    let until = deadline.saturating_since(lab.now);
+    lab.sleep(until + late);
+}
+
+#[test]
+fn ten_seconds_after_the_deadline_are_only_late() {
+    let mut lab = Lab::among(3);
+    oversleep(&mut lab, SLEEP);
+    lab.call(|node, now| node.handle_timeout(now));
+    assert_eq!(lab.times(Event::WakeUp), 0);
+    oversleep(&mut lab, SLEEP + INSTANT);
+    lab.call(|node, now| node.handle_timeout(now));
+    assert_eq!(lab.times(Event::WakeUp), 1);
+}
+
+#[test]
+fn sleep_is_noticed_by_whatever_comes_first_and_before_it() {
+    type Entry = (&'static str, fn(&mut Lab));
+    let entries: [Entry; 8] = [
+        ("timeout", |lab| lab.call(|node, now| node.handle_timeout(now))),
+        ("datagram", |lab| drop(lab.hear(peer(1), &asks(PING)))),
+        ("request", |lab| {
+            lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+        }),
+        ("polling", Lab::flush),
+        ("node", |lab| lab.call(|node, now| node.add_node(now, peer(77)))),
+        ("refresh", |lab| lab.call(|node, now| node.refresh(now))),
+        ("maintain", |lab| lab.call(|node, now| node.maintain(now, true))),
+        ("interfaces", |lab| lab.call(|node, now| node.handle_network_change(now))),
+    ];
+    for (name, entry) in entries {
+        let mut lab = Lab::among(3);
+        oversleep(&mut lab, SLEEP + INSTANT);
+        entry(&mut lab);
+        assert_eq!(lab.events.first(), Some(&Event::WakeUp), "{name}");
+        assert_eq!(lab.times(Event::WakeUp), 1, "{name}");
+    }
+}
+
+#[test]
+fn one_sleep_is_one_wake_up_however_often_the_node_is_entered() {
+    let mut lab = Lab::among(3);
+    // A request in flight is overdue by hours as well.
+    lab.call(|node, now| node.request(now, Request::ping(peer(99)))).unwrap();
+    oversleep(&mut lab, Duration::from_secs(8 * 3600));
+    for _ in 0..5 {
+        lab.hear(peer(1), &asks(PING));
+    }
+    lab.ticks(5);
+    assert_eq!(lab.times(Event::WakeUp), 1);
+}
+
+#[test]
+fn who_is_bound_late_has_not_slept() {
+    let mut config = joining(&[peer(0)]);
+    config.nodes = vec![peer(1)];
+    let mut lab = Lab::unbound(config);
+    lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+    lab.sleep(Duration::from_secs(60));
+    lab.bind();
+    lab.ticks(3);
+    assert_eq!(lab.times(Event::WakeUp), 0);
+}
+
+#[test]
+fn who_calls_late_but_not_too_late_has_not_slept() {
+    let mut lab = Lab::among(3);
+    for _ in 0..10 {
+        lab.ticks(1);
+        oversleep(&mut lab, Duration::from_secs(9));
+        // What was asked for now is not overdue since the last time that anything was sent.
+        lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+        lab.call(|node, now| node.handle_timeout(now));
+    }
+    assert_eq!(lab.times(Event::WakeUp), 0);
+}
+
+#[test]
+fn a_hint_from_outside_wakes_up_too() {
+    let mut lab = Lab::among(3);
+    lab.call(|node, now| node.handle_wakeup(now));
+    assert_eq!(lab.events, [Event::WakeUp]);
+    // Unless there is nobody to wake.
+    let mut unbound = Lab::unbound(Config::default());
+    unbound.call(|node, now| node.handle_wakeup(now));
+    lab.call(|node, now| node.suspend(now));
+    lab.call(|node, now| node.handle_wakeup(now));
+    assert_eq!((lab.times(Event::WakeUp), unbound.events.len()), (1, 0));
+}
+
+#[test]
+fn after_a_sleep_the_next_tick_refreshes_and_the_second_pings_the_oldest() {
+    let mut lab = Lab::among(50);
+    // Hear of everyone, so that only the sleep makes them look old.
+    for n in 0..50 {
+        lab.hear_with_id(peer(n), PING);
+    }
+    lab.sent.clear();
+    lab.call(|node, now| node.handle_wakeup(now));
+    lab.run_for(TICK - INSTANT);
+    assert_eq!(lab.asked(FIND_NODE), []);
+    lab.run_for(INSTANT);
+    assert!(!lab.asked(FIND_NODE).is_empty());
+    assert_eq!(lab.asked(PING), []);
+    lab.ticks(1);
+    assert_eq!(lab.asked(PING).len(), 5, "all look old, so five instead of two");
+    lab.ticks(8);
+    assert_eq!(lab.asked(PING).len(), 10, "and then in the usual rhythm");
+}
+
+/// Adaptive, and persistent after its 20 minutes.
+fn grown_up() -> Lab {
+    let mut lab = Lab::among(20);
+    assert!(lab.node.ephemeral() && !lab.node.firewalled());
+    lab.ticks(240);
+    assert!(!lab.node.ephemeral());
+    lab.events.clear();
+    lab
+}
+
+#[test]
+fn an_adaptive_node_turns_ephemeral_and_waits_for_an_hour() {
+    let mut lab = grown_up();
+    lab.call(|node, now| node.handle_wakeup(now));
+    assert_eq!(lab.events, [Event::Ephemeral, Event::WakeUp]);
+    assert_eq!((lab.node.ephemeral(), lab.node.id()), (true, None));
+    assert!(!lab.node.firewalled(), "what is known of the firewall stays");
+    lab.ticks(719);
+    assert!(lab.node.ephemeral());
+    lab.ticks(1);
+    assert!(!lab.node.ephemeral());
+    assert_eq!(lab.times(Event::Persistent), 1);
+}
+
+#[test]
+fn who_was_told_to_be_persistent_stays_so() {
+    let mut config = joining(&[peer(0)]);
+    config.ephemeral = Some(false);
+    let mut lab = Lab::joined(config, 8);
+    assert!(!lab.node.ephemeral());
+    lab.call(|node, now| node.handle_wakeup(now));
+    assert_eq!(lab.events, [Event::WakeUp]);
+    assert!(!lab.node.ephemeral());
+}
+
+#[test]
+fn connectivity_is_told_before_ephemeral_before_wakeup() {
+    let mut lab = grown_up();
+    for n in 0..20 {
+        lab.peer(peer(n)).up = false;
+    }
+    // Enough silence to be offline.
+    lab.run_until(|lab| {
+        for n in 20..26 {
+            let ping = Request::ping(peer(n)).retries(0);
+            lab.call(|node, now| node.request(now, ping)).unwrap();
+        }
+        lab.ticks(1);
+        !lab.node.online()
+    });
+    lab.events.retain(|event| !matches!(event, Event::Response(_)));
+    lab.events.clear();
+    lab.call(|node, now| node.handle_wakeup(now));
+    assert_eq!(lab.events, [Event::NetworkUpdate, Event::Ephemeral, Event::WakeUp]);
+    assert!(lab.node.online() && lab.node.health().cold);
+    // Nothing to tell when nothing changes.
+    lab.events.clear();
+    lab.call(|node, now| node.handle_wakeup(now));
+    assert_eq!(lab.events, [Event::WakeUp]);
+}
+
+#[test]
+fn eight_hours_later_it_is_usable_within_a_tick() {
+    let mut lab = Lab::among(20);
+    lab.ticks(30);
+    let known = lab.node.table_len();
+    lab.sent.clear();
+    lab.sleep(Duration::from_secs(8 * 3600));
+    lab.call(|node, now| node.handle_timeout(now));
+    let id = lab.call(|node, now| node.request(now, Request::ping(peer(3)))).unwrap();
+    let asked_at = lab.now;
+    assert!(lab.result(id).is_ok());
+    assert!(lab.now.saturating_since(asked_at) < Duration::from_millis(100));
+    lab.ticks(1);
+    assert!(!lab.asked(FIND_NODE).is_empty(), "a refresh");
+    assert_eq!(lab.node.table_len(), known, "nobody was lost");
+    assert_eq!(lab.asked(PING_NAT), []);
+    assert_eq!(lab.times(Event::WakeUp), 1);
+}
+
+#[test]
+fn wall_clock_steps_are_not_sleep_since_only_deadlines_count() {
+    // The caller's clock counts through sleep and knows no steps; a step back is clamped.
+    let mut lab = Lab::among(3);
+    let earlier = lab.now - Duration::from_secs(3600);
+    lab.node.handle_timeout(earlier);
+    lab.hear(peer(1), &asks(PING));
+    lab.ticks(3);
+    assert_eq!(lab.times(Event::WakeUp), 0);
+}

@@ -1,0 +1,246 @@
+//! What a node does every five seconds: whom it pings, and when it looks around.
+
+mod support {
+    pub mod lab;
+}
+
+use std::collections::BTreeSet;
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use dht_core::{Config, Event, Id, Query, Request};
+use support::lab::{FIND_NODE, Lab, PING, TICK, joining, peer};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Runs until a tick has pinged somebody, and returns whom.
+fn next_pings(lab: &mut Lab) -> Vec<SocketAddrV4> {
+    lab.sent.clear();
+    for _ in 0..100 {
+        lab.ticks(1);
+        if !lab.asked(PING).is_empty() {
+            return lab.asked(PING);
+        }
+    }
+    panic!("no pings in 100 ticks");
+}
+
+/// All that are known, the one heard of longest ago first.
+fn oldest_first(lab: &Lab) -> Vec<SocketAddrV4> {
+    let mut nodes: Vec<_> = lab.node.nodes().collect();
+    nodes.reverse();
+    nodes
+}
+
+/// A node among 40 others that has just pinged some; its beginnings are more than a minute past.
+fn settled() -> Lab {
+    let mut lab = Lab::among(40);
+    next_pings(&mut lab);
+    next_pings(&mut lab);
+    next_pings(&mut lab);
+    lab
+}
+
+fn hear_all(lab: &mut Lab, count: u32) {
+    (0..count).for_each(|n| drop(lab.hear_with_id(peer(n), PING)));
+}
+
+#[test]
+fn every_eighth_tick_the_five_oldest_are_pinged() {
+    let mut lab = settled();
+    for round in 0..3 {
+        lab.sent.clear();
+        let oldest = oldest_first(&lab);
+        lab.ticks(7);
+        assert_eq!(lab.asked(PING), [], "in round {round}");
+        lab.ticks(1);
+        assert_eq!(lab.asked(PING), oldest[..5], "in round {round}");
+        lab.run_for(SECOND / 5);
+        assert_eq!(oldest_first(&lab)[..5], oldest[5..10], "others are the oldest now");
+        lab.sent.clear();
+    }
+}
+
+#[test]
+fn with_more_than_two_in_flight_it_is_three() {
+    for (in_flight, expected) in [(2, 5), (3, 3)] {
+        let mut lab = settled();
+        lab.run_for(8 * TICK - SECOND);
+        lab.sent.clear();
+        for n in 0..in_flight {
+            let nobody = Request::new(peer(900 + n), 100);
+            lab.call(|node, now| node.request(now, nobody)).unwrap();
+        }
+        lab.run_for(SECOND);
+        assert_eq!(lab.asked(PING).len(), expected);
+    }
+}
+
+#[test]
+fn if_even_the_oldest_was_heard_of_in_the_last_minute_it_is_two() {
+    for (ticks_ago, expected) in [(11, 2), (12, 5)] {
+        let mut lab = Lab::among(40);
+        next_pings(&mut lab);
+        lab.ticks(16 - ticks_ago);
+        hear_all(&mut lab, 40);
+        assert_eq!(next_pings(&mut lab).len(), 2, "some ticks ago");
+        assert_eq!(next_pings(&mut lab).len(), expected, "{ticks_ago} ticks ago");
+    }
+}
+
+#[test]
+fn who_knows_nobody_tries_the_bootstrap_nodes_again() {
+    let mut lab = Lab::unbound(joining(&[peer(0)]));
+    lab.add_peer(peer(0)).has_id = false;
+    lab.bind();
+    lab.ticks(8);
+    let mut times = Vec::new();
+    for tick in 0..32 {
+        lab.sent.clear();
+        lab.ticks(1);
+        if lab.asked(FIND_NODE) == [peer(0)] {
+            times.push(tick);
+        }
+    }
+    let gaps: Vec<_> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(gaps, [8, 8, 8]);
+}
+
+#[test]
+fn after_an_hour_in_silence_all_are_still_there() {
+    let mut lab = Lab::among(40);
+    lab.ticks(720);
+    assert_eq!(lab.node.table_len(), 40);
+    assert_eq!(lab.node.stats().requests.timeouts, 0);
+}
+
+#[test]
+fn five_minutes_without_a_query_bring_a_refresh() {
+    let mut lab = Lab::among(25);
+    let begun = lab.node.stats().queries.total;
+    lab.ticks(59);
+    assert_eq!(lab.node.stats().queries.total, begun);
+    let nodes: Vec<_> = lab.node.nodes().map(|addr| Id::of(addr).0).collect();
+    lab.ticks(1);
+    assert_eq!(lab.node.stats().queries.total, begun + 1);
+    let target = lab.sent.iter().find_map(|sent| sent.request()?.target.copied()).unwrap();
+    assert!(nodes.contains(&target), "towards one of the table");
+    assert!(lab.events.iter().all(|event| !matches!(event, Event::Finished(_))), "nobody's");
+    lab.ticks(59);
+    assert_eq!(lab.node.stats().queries.total, begun + 1);
+    lab.ticks(1);
+    assert_eq!(lab.node.stats().queries.total, begun + 2);
+}
+
+#[test]
+fn any_query_puts_the_refresh_off() {
+    let mut lab = Lab::among(25);
+    lab.ticks(59);
+    let query = Query::find_node(Id([0; 32])).discard_replies();
+    lab.call(|node, now| node.query(now, query)).unwrap();
+    let begun = lab.node.stats().queries.total;
+    lab.ticks(59);
+    assert_eq!(lab.node.stats().queries.total, begun);
+    lab.ticks(1);
+    assert_eq!(lab.node.stats().queries.total, begun + 1);
+}
+
+#[test]
+fn who_knows_fewer_than_twenty_looks_around_every_64_ticks() {
+    for (known, expected) in [(19, 3), (20, 0)] {
+        let mut lab = Lab::among(known);
+        let (mut refreshes, mut last) = (Vec::new(), lab.node.stats().queries.total);
+        for tick in 0..192 {
+            if tick % 30 == 0 {
+                // So that it is never idle for long.
+                let query = Query::find_node(Id([0; 32])).nodes([peer(0)]).only_closest_nodes();
+                lab.call(|node, now| node.query(now, query.discard_replies())).unwrap();
+                last += 1;
+            }
+            lab.ticks(1);
+            if lab.node.stats().queries.total > last {
+                last = lab.node.stats().queries.total;
+                refreshes.push(tick);
+            }
+        }
+        assert_eq!(refreshes.len(), expected, "{known} known: {refreshes:?}");
+        assert!(refreshes.windows(2).all(|pair| pair[1] - pair[0] == 64));
+    }
+}
+
+#[test]
+fn a_refresh_can_be_asked_for() {
+    let mut lab = Lab::among(25);
+    lab.call(|node, now| node.refresh(now));
+    assert!(!lab.asked(FIND_NODE).is_empty());
+    // One at a time is enough.
+    let begun = lab.node.stats().queries.total;
+    lab.call(|node, now| node.refresh(now));
+    assert_eq!(lab.node.stats().queries.total, begun);
+}
+
+#[test]
+fn ticks_begin_at_random_so_that_nodes_do_not_act_in_step() {
+    let first_ping = |seed| {
+        let mut config = Config::default();
+        config.nodes = vec![peer(0)];
+        config.quick_firewall = false;
+        let mut lab = Lab::with_seed(config, seed);
+        lab.add_peer(peer(0));
+        lab.bind();
+        next_pings(&mut lab);
+        lab.now
+    };
+    let phases: BTreeSet<_> = (0..24).map(first_ping).collect();
+    assert!(phases.len() >= 5, "{} phases of 8", phases.len());
+    assert_eq!(first_ping(3), first_ping(3));
+}
+
+#[test]
+fn upkeep_waits_for_the_end_of_the_bootstrap() {
+    // Each names the next one, and all are slow: this takes more than a minute.
+    let own = Lab::unbound(Config::default()).node.table_id();
+    let mut chain: Vec<_> = (0..100).map(peer).collect();
+    chain.sort_by_key(|addr| std::cmp::Reverse(Id::of(*addr).distance(&own)));
+    let mut lab = Lab::unbound(joining(&chain[..1]));
+    for pair in chain.windows(2) {
+        let slow = lab.add_peer(pair[0]);
+        slow.closer = vec![pair[1]];
+        slow.delay = Duration::from_millis(950);
+    }
+    lab.call(|node, now| node.add_node(now, peer(999)));
+    lab.bind();
+    lab.ticks(12);
+    assert!(!lab.node.bootstrapped());
+    assert_eq!(lab.asked(PING), []);
+    // And the health has no samples yet.
+    assert!(lab.node.health().cold);
+}
+
+#[test]
+fn upkeep_can_be_done_out_of_turn() {
+    let mut lab = Lab::among(25);
+    let begun = lab.node.stats().queries.total;
+    for _ in 0..59 {
+        lab.call(|node, now| node.maintain(now, false));
+    }
+    let pings = lab.asked(PING).len();
+    assert!((7 * 2..=8 * 5).contains(&pings), "in one of eight: {pings}");
+    assert_eq!(lab.node.stats().queries.total, begun);
+    lab.call(|node, now| node.maintain(now, false));
+    assert_eq!(lab.node.stats().queries.total, begun + 1);
+}
+
+#[test]
+fn quiet_upkeep_sends_nothing_and_passes_no_tick() {
+    let mut lab = Lab::among(25);
+    assert!(lab.node.health().cold);
+    for _ in 0..100 {
+        lab.call(|node, now| node.maintain(now, true));
+    }
+    assert_eq!(lab.sent, []);
+    assert!(!lab.node.health().cold, "but samples the health");
+    let begun = lab.node.stats().queries.total;
+    lab.ticks(59);
+    assert_eq!(lab.node.stats().queries.total, begun);
+}

@@ -1,0 +1,97 @@
+//! The options of `create`.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use dht_core::DATAGRAM_MAX;
+use dht_core::driver::Builder;
+use dht_tokio::Tokio;
+
+use crate::failure::Failure;
+use crate::fields::{
+    Fields, addresses, boolean, integer, ip, object, port, ports, text, texts, uint,
+    written_addresses,
+};
+
+/// Requests under way, at most, so that a caller need not mind: transaction ids allow no more.
+const REQUESTS_MAX: usize = 60_000;
+/// The same for queries.
+const QUERIES_MAX: usize = 4096;
+/// Replies that wait to be sent.
+const REPLIES_MAX: usize = 65_536;
+
+/// A node as `create` describes it.
+pub(crate) fn builder(op: Fields<'_>) -> Result<Builder<Tokio>, Failure> {
+    let empty = serde_json::Map::new();
+    let given = op.maybe("options", object)?.unwrap_or(Fields(&empty));
+    let mut builder = match op.maybe("bootstrapper", object)? {
+        None => dht_tokio::builder(),
+        Some(own) => dht_tokio::bootstrapper(own.get("port", port)?, own.get("host", text)?),
+    };
+    if let Some(nodes) = given.maybe("bootstrap", texts)? {
+        builder = builder.bootstrap(nodes);
+    }
+    if let Some(nodes) = given.maybe("nodes", addresses)? {
+        builder = builder.nodes(nodes);
+    }
+    if let Some(host) = given.maybe("host", ip)? {
+        builder = builder.host(host);
+    }
+    builder = match given.maybe("port", ports)? {
+        None => builder,
+        Some(Ok(port)) => builder.port(port),
+        Some(Err(range)) => builder.port(range),
+    };
+    if let Some(any) = given.maybe("anyPort", boolean)? {
+        builder = builder.any_port(any);
+    }
+    if let Some(refused) = given.maybe("refuse", written_addresses)? {
+        let refused: BTreeSet<_> = refused.into_iter().collect();
+        builder = builder.filter_node(move |addr| !refused.contains(&addr));
+    }
+    behaviour(limits(builder), given)
+}
+
+/// Options that say how a node behaves.
+fn behaviour(mut builder: Builder<Tokio>, given: Fields<'_>) -> Result<Builder<Tokio>, Failure> {
+    if let Some(ephemeral) = given.maybe("ephemeral", boolean)? {
+        builder = builder.ephemeral(ephemeral);
+    }
+    if let Some(adaptive) = given.maybe("adaptive", boolean)? {
+        builder = builder.adaptive(adaptive);
+    }
+    if let Some(firewalled) = given.maybe("firewalled", boolean)? {
+        builder = builder.firewalled(firewalled);
+    }
+    if let Some(quick) = given.maybe("quickFirewall", boolean)? {
+        builder = builder.quick_firewall(quick);
+    }
+    // What is too large for the library's types is out of its ranges as well, which `build` tells.
+    if let Some(concurrency) = given.maybe("concurrency", uint)? {
+        builder = builder.concurrency(u16::try_from(concurrency).unwrap_or(u16::MAX));
+    }
+    if let Some(window) = given.maybe("maxWindow", uint)? {
+        builder = builder.max_window(u32::try_from(window).unwrap_or(u32::MAX));
+    }
+    if let Some(delay) = given.maybe("maxPingDelay", uint)? {
+        builder = builder.max_ping_delay(Duration::from_millis(delay));
+    }
+    if let Some(send) = given.maybe("sendDownHints", boolean)? {
+        builder = builder.send_down_hints(send);
+    }
+    if let Some(limit) = given.maybe("downHintsRateLimit", integer)? {
+        let limit = (limit != -1).then(|| u32::try_from(limit.max(0)).unwrap_or(u32::MAX));
+        builder = builder.down_hints_rate_limit(limit);
+    }
+    Ok(builder)
+}
+
+/// Our own limits, out of the way of what the reference can do.
+fn limits(builder: Builder<Tokio>) -> Builder<Tokio> {
+    builder.configure(|config| {
+        config.max_datagram = DATAGRAM_MAX;
+        config.max_requests = REQUESTS_MAX;
+        config.max_queries = QUERIES_MAX;
+        config.max_replies = REPLIES_MAX;
+    })
+}
