@@ -8,7 +8,7 @@ mod support {
 
 use std::time::Duration;
 
-use dht_core::{Answer, Config, ConfigError, DATAGRAM_MAX, Event, Query, Request, SendError};
+use dht_core::{Answer, Config, ConfigError, DATAGRAM_MAX, Event, Query, Request, SendError, Via};
 use support::solo::*;
 
 fn config(change: impl FnOnce(&mut Config)) -> Config {
