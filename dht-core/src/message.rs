@@ -122,7 +122,7 @@ impl fmt::Debug for ReplyTo {
 }
 
 /// An incoming request for the application. Borrows the datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Incoming<'d> {
     /// Who asks.
@@ -139,6 +139,20 @@ pub struct Incoming<'d> {
     pub value: Option<&'d [u8]>,
     /// Whom to answer.
     pub reply_to: ReplyTo,
+}
+
+/// Prints no token and no content.
+impl fmt::Debug for Incoming<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("from", &self.from)
+            .field("to", &self.to)
+            .field("token", &self.token.is_some())
+            .field("target", &self.target)
+            .field("command", &self.command)
+            .field("value", &self.value.map(<[u8]>::len))
+            .finish_non_exhaustive()
+    }
 }
 
 /// What became of a datagram.
@@ -229,7 +243,7 @@ impl Answer {
 }
 
 /// A request to one node.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     pub(crate) to: SocketAddrV4,
     pub(crate) internal: bool,
@@ -338,6 +352,22 @@ impl Request {
     pub fn any_replier(mut self) -> Self {
         self.any_replier = true;
         self
+    }
+}
+
+/// Prints no token and no content.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("to", &self.to)
+            .field("internal", &self.internal)
+            .field("command", &self.command)
+            .field("target", &self.target)
+            .field("token", &self.token.is_some())
+            .field("value", &self.value.as_ref().map(Bytes::len))
+            .field("retries", &self.retries)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }
 
