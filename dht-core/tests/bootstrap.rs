@@ -169,6 +169,17 @@ fn the_first_to_answer_is_asked_to_reach_the_server_socket() {
 }
 
 #[test]
+fn with_a_single_peer_the_quick_look_comes_too_late() {
+    let mut lab = Lab::unbound(joining(&[peer(0)]));
+    lab.add_peer(peer(0));
+    lab.bind();
+    lab.run_for(SECOND);
+    assert!(lab.node.bootstrapped());
+    assert_eq!(lab.asked(PING_NAT), [peer(0)]);
+    assert!(lab.node.firewalled(), "for now");
+}
+
+#[test]
 fn no_quick_look_if_it_failed_or_is_not_wanted() {
     for (wanted, reaches, probes) in [(true, false, 1), (false, true, 0)] {
         let mut config = joining(&[peer(0)]);
