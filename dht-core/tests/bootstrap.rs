@@ -1,6 +1,8 @@
 //! How a node starts: whom it asks, what it tells and in which order, and how it goes on
 //! when nobody answers.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support {
     pub mod lab;
 }
@@ -8,7 +10,7 @@ mod support {
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Config, Event, Id, Query, Request};
+use dht_core::{Config, Event, Id, Node, Query, Request};
 use support::lab::{FIND_NODE, HOST, Lab, PING_NAT, SERVER, joining, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -320,10 +322,10 @@ fn a_name_is_good_for_a_minute() {
     lab.bind();
     resolve(&mut lab, "one.example", Some(*peer(0).ip()));
     lab.run_for(59 * SECOND);
-    lab.call(|node, now| node.refresh(now));
+    lab.call(Node::refresh);
     assert_eq!(lab.lookups, []);
     lab.run_for(2 * SECOND);
-    lab.call(|node, now| node.refresh(now));
+    lab.call(Node::refresh);
     assert_eq!(lab.lookups.len(), 1);
 }
 

@@ -1,6 +1,8 @@
 //! What an embedder can rely on: any order of calls is legal, the same inputs give the same
 //! bytes, time never goes back, and nothing secret is printed.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support {
     pub mod lab;
 }
@@ -39,8 +41,8 @@ fn spurious_calls_change_nothing() {
     let mut left_alone = lab.node.clone();
     for _ in 0..3 {
         lab.bind();
-        lab.call(|node, now| node.handle_timeout(now));
-        lab.call(|node, now| node.resume(now));
+        lab.call(Node::handle_timeout);
+        lab.call(Node::resume);
         lab.call(|node, now| node.handle_resolved(now, foreign_lookup(), Some(*peer(9).ip())));
         lab.call(|node, now| node.cancel_request(now, request));
         lab.call(|node, now| node.cancel_query(now, query));
@@ -58,7 +60,7 @@ fn spurious_calls_change_nothing() {
     // Nor later on.
     let start = lab.now;
     lab.ticks(100);
-    let disturbed = std::mem::replace(&mut lab.sent, Vec::new());
+    let disturbed = std::mem::take(&mut lab.sent);
     std::mem::swap(&mut lab.node, &mut left_alone);
     lab.now = start;
     lab.ticks(100);
@@ -80,7 +82,7 @@ fn draining_late_delays_but_loses_nothing() {
     let request = lab.node.request(now, Request::ping(peer(2))).unwrap();
     // Three seconds in which nobody polls: no try of the request is lost.
     lab.now += 3 * SECOND;
-    lab.call(|node, now| node.handle_timeout(now));
+    lab.call(Node::handle_timeout);
     let answers = lab.sent.iter().filter(|sent| sent.response().is_some()).count();
     assert_eq!((answers, lab.asked(PING)), (5, vec![peer(2)]));
     assert!(lab.result(request).is_ok());
@@ -123,7 +125,7 @@ fn a_fork_goes_on_as_the_original_does() {
         lab.peers = original.peers.clone();
         let query = Query::find_node(Id([6; 32])).discard_replies();
         lab.call(|node, now| node.query(now, query)).unwrap();
-        lab.call(|node, now| node.handle_wakeup(now));
+        lab.call(Node::handle_wakeup);
         lab.hear(peer(3), &wire::Request { internal: false, ..asks(USERS) });
         lab.ticks(200);
         (lab.sent, lab.events)
@@ -162,8 +164,8 @@ fn after_the_end_of_time_nothing_breaks() {
     lab.now = Instant::MAX;
     for _ in 0..3 {
         lab.hear_with_id(peer(1), PING);
-        lab.call(|node, now| node.suspend(now));
-        lab.call(|node, now| node.resume(now));
+        lab.call(Node::suspend);
+        lab.call(Node::resume);
         lab.bind();
         lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
     }

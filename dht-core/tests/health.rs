@@ -1,5 +1,7 @@
 //! Connectivity as the embedder is told of it, and the counters that an operator watches.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support {
     pub mod lab;
 }
@@ -7,7 +9,7 @@ mod support {
 use std::time::Duration;
 
 use dht_core::{
-    Answer, Config, DATAGRAM_MAX, DropStats, Event, Handled, Id, Query, Request, Via, wire,
+    Answer, Config, DATAGRAM_MAX, DropStats, Event, Handled, Id, Node, Query, Request, Via, wire,
 };
 use support::lab::{DELAYED_PING, FIND_NODE, Lab, PING, PING_NAT, SERVER, asks, peer};
 
@@ -107,7 +109,7 @@ fn cancelled_and_unanswered_verifications_are_no_outcomes() {
 #[test]
 fn other_interfaces_are_news_and_an_update() {
     let mut lab = warm();
-    lab.call(|node, now| node.handle_network_change(now));
+    lab.call(Node::handle_network_change);
     assert_eq!(lab.events, [Event::NetworkChange, Event::NetworkUpdate]);
 }
 
@@ -174,7 +176,7 @@ fn every_drop_of_a_datagram_has_its_own_counter() {
     assert_eq!(drops, only(|d| d.port_zero = 1));
 
     let drops = dropped(|lab| {
-        lab.call(|node, now| node.suspend(now));
+        lab.call(Node::suspend);
         lab.hear(peer(0), &asks(PING));
     });
     assert_eq!(drops, only(|d| d.suspended = 1));

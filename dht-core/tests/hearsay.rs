@@ -1,6 +1,8 @@
 //! What others say or want of a node at no cost to themselves: addresses that they name, and
 //! answers that they would like to have later.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support {
     pub mod lab;
 }
