@@ -2,6 +2,7 @@
 //! them is the node's concern.
 
 use alloc::vec::Vec;
+use core::fmt;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
@@ -75,7 +76,7 @@ impl Answer {
 }
 
 /// A request to one node.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request {
     pub(crate) to: SocketAddrV4,
     pub(crate) internal: bool,
@@ -184,6 +185,22 @@ impl Request {
     pub fn any_replier(mut self) -> Self {
         self.any_replier = true;
         self
+    }
+}
+
+/// Prints no token and no content.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("to", &self.to)
+            .field("internal", &self.internal)
+            .field("command", &self.command)
+            .field("target", &self.target)
+            .field("token", &self.token.is_some())
+            .field("value", &self.value.as_ref().map(Bytes::len))
+            .field("retries", &self.retries)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }
 

@@ -122,7 +122,7 @@ impl fmt::Debug for ReplyTo {
 }
 
 /// An incoming request for the application. Borrows the datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Incoming<'d> {
     /// Who asks.
@@ -139,6 +139,20 @@ pub struct Incoming<'d> {
     pub value: Option<&'d [u8]>,
     /// Whom to answer.
     pub reply_to: ReplyTo,
+}
+
+/// Prints no token and no content.
+impl fmt::Debug for Incoming<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("from", &self.from)
+            .field("to", &self.to)
+            .field("token", &self.token.is_some())
+            .field("target", &self.target)
+            .field("command", &self.command)
+            .field("value", &self.value.map(<[u8]>::len))
+            .finish_non_exhaustive()
+    }
 }
 
 /// What became of a datagram.
