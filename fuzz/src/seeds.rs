@@ -108,10 +108,10 @@ const NODE_OPS: &[(&str, &str)] = &[
     ("suspended-with-deadlines", "00 00 00 00 02 00 BIND 1b0021ff SEND 2b10 14ff04 2bff BIND TICK"),
     ("retries-255", "00 00 00 00 02 00 BIND 1b8021ff SEND"),
     ("the-end-of-time", "00 00 00 00 02 00 BIND 14ff07 17 1b0021ff SEND 17"),
-    ("the-next-in-a-share-is-cancelled", "00 00 00 01 02 00 BIND 1b002100*3 SEND 06000002 2003"),
+    ("the-next-in-a-share-is-cancelled", "00 00 00 11 02 00 BIND 1b002100*3 SEND 06000002 2003"),
     (
         "a-query-waits-for-another",
-        "00 00 00 00 03 00 BIND 1e 4a 4101 3f MANY*21 1e 4a 4102 3f MANY*21 2201",
+        "00 00 00 00 03 00 BIND 1e 4a 4101 3f HOSTS 1e 4a 4102 3f HOSTS 2201",
     ),
     ("asked-by-nobody", "00 00 00 00 02 00 BIND 0e02e408 SEND 0e02e508 SEND"),
 ];
@@ -131,8 +131,8 @@ fn word(word: &str) -> Vec<u8> {
         "BIND" => vec![45],
         "SEND" => vec![0],
         "TICK" => vec![23, 0],
-        // Three addresses of three networks.
-        "MANY" => vec![0x61, 0x82, 0xa3],
+        // 63 addresses of two networks.
+        "HOSTS" => (0x20..0x5f).collect(),
         "NODE" => vec![10, 0, 0, 9, 0x39, 0x30],
         hex => (0..hex.len())
             .step_by(2)
