@@ -23,8 +23,10 @@ impl Seed {
 pub fn all() -> Vec<Seed> {
     let decode = DECODE.iter().map(|row| ("decode", row));
     let roundtrip = ROUNDTRIP.iter().map(|row| ("roundtrip", row));
+    let node_ops = NODE_OPS.iter().map(|row| ("node_ops", row));
     decode
         .chain(roundtrip)
+        .chain(node_ops)
         .map(|(target, (name, text))| Seed { target, name, bytes: bytes(text) })
         .collect()
 }
@@ -86,6 +88,34 @@ const ROUNDTRIP: &[(&str, &str)] = &[
     ("response-value", "15 HEAD KEY ffff000000000000 00 00*253"),
 ];
 
+/// Configuration (second, switches, bootstrap, window, bounds, seed), then calls.
+const NODE_OPS: &[(&str, &str)] = &[
+    ("empty", ""),
+    ("bound-asked-bound-again", "00 00 00 00 02 00 BIND 0e022108 0e420a02 SEND BIND SEND"),
+    ("joins", "00 0b 03 00 02 01 BIND SEND 06000002 06010002 SEND TICK*9 SEND 06000502*5 TICK*9"),
+    ("answers-by-strangers", "00 80 00 00 02 02 BIND SEND 06a00502 06c0c02102 0602c02102*9 TICK*4"),
+    ("a-user-is-answered", "00 00 00 00 02 02 BIND 0eb3250c 260040 SEND 0e36250c 260003 SEND"),
+    ("names", "00 00 0c 00 02 03 BIND 2800 280f 280a SEND TICK*3 1e400010"),
+    ("values-too-large", "00 00 00 00 01 04 BIND 1b0421ff*3 0eb3250c 26007f SEND"),
+    ("echoes", "00 80 00 00 02 05 BIND SEND 13000b010203040506 130108 13010411 SEND"),
+    ("saved-and-restored", "00 80 00 00 02 06 BIND 2501 14ff04 2506 251e SEND TICK*3 2501"),
+    (
+        "a-commit",
+        "00 80 00 00 02 07 BIND 1e010180 SEND 06000602*9 0601060a02*9 SEND 06000602*9 TICK*9",
+    ),
+    // What was wrong once.
+    ("wake-up-at-any-tick", "00 00 00 00 02 00 BIND 2a*3 2700 2a 2701*3 2a 2701 2a"),
+    ("suspended-with-deadlines", "00 00 00 00 02 00 BIND 1b0021ff SEND 2b10 14ff04 2bff BIND TICK"),
+    ("retries-255", "00 00 00 00 02 00 BIND 1b8021ff SEND"),
+    ("the-end-of-time", "00 00 00 00 02 00 BIND 14ff07 17 1b0021ff SEND 17"),
+    ("the-next-in-a-share-is-cancelled", "00 00 00 11 02 00 BIND 1b002100*3 SEND 06000002 2003"),
+    (
+        "a-query-waits-for-another",
+        "00 00 00 00 03 00 BIND 1e 4a 4101 3f HOSTS 1e 4a 4102 3f HOSTS 2201",
+    ),
+    ("asked-by-nobody", "00 00 00 00 02 00 BIND 0e02e408 SEND 0e02e508 SEND"),
+];
+
 /// Hexadecimal with names for what returns; `X*n` is n times X.
 fn bytes(text: &str) -> Vec<u8> {
     text.split_whitespace().flat_map(word).collect()
@@ -97,6 +127,12 @@ fn word(word: &str) -> Vec<u8> {
         // tid, address
         "HEAD" => vec![1, 2, 127, 0, 0, 1, 80, 0],
         "KEY" => (0..32).collect(),
+        // Calls of node_ops: bound, sends all, time passes.
+        "BIND" => vec![45],
+        "SEND" => vec![0],
+        "TICK" => vec![23, 0],
+        // 63 addresses of two networks.
+        "HOSTS" => (0x20..0x5f).collect(),
         "NODE" => vec![10, 0, 0, 9, 0x39, 0x30],
         hex => (0..hex.len())
             .step_by(2)
