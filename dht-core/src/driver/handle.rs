@@ -285,6 +285,7 @@ impl Dht {
     ///
     /// # Errors
     /// If they can't be, or the node is closed.
+    #[must_use = "this only waits"]
     pub fn listening(&self) -> Milestone {
         Milestone::new(self.clone(), Goal::Listening)
     }
@@ -294,6 +295,7 @@ impl Dht {
     /// # Errors
     /// If the sockets can't be bound, or the node is closed.
     #[doc(alias = "ready")]
+    #[must_use = "this only waits"]
     pub fn fully_bootstrapped(&self) -> Milestone {
         Milestone::new(self.clone(), Goal::Bootstrapped)
     }

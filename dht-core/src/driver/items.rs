@@ -166,7 +166,7 @@ impl State {
                     };
                     self.item_queries.remove(&id);
                     self.make_room();
-                    Item::Finished(id, outcome.map_err(|error| self.explain(error)))
+                    Item::Finished(id, self.conclude(outcome))
                 }
                 Note::Event(event) => {
                     self.items.changes -= 1;

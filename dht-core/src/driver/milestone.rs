@@ -46,7 +46,6 @@ impl Goal {
 /// [`Dht::suspend`], [`Dht::resume`] and [`Dht::close`] give.
 ///
 /// What they ask for has begun when they return; dropping this only ends the wait.
-#[must_use = "the step is taken anyway, but not waited for"]
 pub struct Milestone {
     dht: Dht,
     goal: Goal,

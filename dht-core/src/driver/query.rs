@@ -187,8 +187,7 @@ impl QueryStream {
                     let waker = state.queries.remove(&id).flatten();
                     state.bury(waker);
                     state.make_room();
-                    let outcome = outcome.map_err(|error| state.explain(error));
-                    Look::Ready(outcome.map(Found::Outcome))
+                    Look::Ready(state.conclude(outcome).map(Found::Outcome))
                 }
                 None => Look::Wait(state.queries.entry(id).or_default()),
             }

@@ -16,8 +16,8 @@ use super::mailbox::{Mailbox, Wakes};
 use super::raw::{Datagram, RawTransmit};
 use super::waiting::{self, Line};
 use crate::{
-    Answer, DATAGRAM_MAX, Event, Handled, Incoming, Instant, Node, Query, QueryId, ReplyTo,
-    Request, RequestId, Transmit, Via, error_code,
+    Answer, DATAGRAM_MAX, Event, Handled, Incoming, Instant, Node, Outcome, Query, QueryError,
+    QueryId, ReplyTo, Request, RequestId, Transmit, Via, error_code,
 };
 
 /// Incoming requests that wait to be taken, at most.
@@ -367,6 +367,15 @@ impl State {
             subscriber.wake(&mut self.wakes);
         }
         self.wake_milestones();
+    }
+
+    /// What a query comes to. Nobody was asked by a node that could never be bound: that is
+    /// no success, even though there was nobody left to ask.
+    pub(crate) fn conclude(&self, outcome: Result<Outcome, QueryError>) -> Result<Outcome, Error> {
+        match &self.failure {
+            Some(failure) if !self.was_bound => Err(failure.clone()),
+            _ => outcome.map_err(|error| self.explain(error)),
+        }
     }
 
     /// What the error of something that was asked of the node comes down to: a node that

@@ -90,7 +90,8 @@ impl Node {
         let external = via != self.request_via();
         let Some(id) = from.id else {
             let most = self.config.bootstrap.len().max(1);
-            if self.anonymous_samples.len() < most && !self.anonymous_samples.contains(&from.addr) {
+            let known = self.anonymous_samples.contains(&from.addr);
+            if !external && !known && self.anonymous_samples.len() < most {
                 self.anonymous_samples.push(from.addr);
                 self.sample(to, from.addr);
             }

@@ -212,7 +212,8 @@ impl Node {
             let node = self.config.bootstrap.get(at)?;
             Some(SocketAddrV4::new(ip, node.port))
         });
-        given.chain(found).filter(|addr| Some(*addr) != self.own_addr).collect()
+        let usable = |addr: &SocketAddrV4| Self::is_sendable(*addr) && Some(*addr) != self.own_addr;
+        given.chain(found).filter(usable).collect()
     }
 
     fn background_concurrency(&self) -> u16 {

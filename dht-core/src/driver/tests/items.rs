@@ -34,7 +34,6 @@ fn things_come_in_the_order_in_which_they_happen() {
     let finished = at(&|item| matches!(item, Item::Finished(id, Ok(_)) if *id == query));
     assert!(listening < ready && listening < response);
     assert!(listening < reply && reply < finished);
-    assert_eq!(told.len(), 5, "{told:?}");
 
     // Closing: requests fail first.
     let ping = node.start_request(Request::ping(local(9))).unwrap();
@@ -66,6 +65,7 @@ fn replies_that_nobody_takes_make_a_query_pause() {
         match sim.block_on(items.next()).unwrap() {
             Item::Reply(..) => replies += 1,
             Item::Finished(_, outcome) => break outcome.unwrap(),
+            Item::Event(Event::NatUpdate { .. }) => {}
             item => panic!("{item:?}"),
         }
     };
@@ -151,7 +151,7 @@ fn with_the_last_reader_goes_what_was_started_for_it() {
     node.start_query(Query::find_node(TARGET).nodes([local(9)])).unwrap();
     sim.advance(Duration::from_secs(20));
     assert_eq!((node.stats().requests.active, node.stats().queries.active), (0, 0));
-    assert_eq!(node.stats().requests.timeouts, 2);
+    assert_eq!((node.stats().requests.timeouts, node.stats().requests.cancelled), (1, 3));
 }
 
 #[test]
@@ -159,20 +159,17 @@ fn a_reader_that_sleeps_loses_changes_but_no_answers() {
     let sim = Sim::default();
     let node = sim.up();
     sim.block_on(node.fully_bootstrapped()).unwrap();
-    node.set_node_events(true);
     let mut items = node.items();
     let mut events = node.events();
     let ping = node.start_request(Request::ping(local(9)).retries(0)).unwrap();
-    for n in 1..=300 {
-        node.add_node(std::net::SocketAddrV4::new(
-            [10, (n % 250) as u8, n as u8, 1].into(),
-            1000 + n,
-        ));
+    // Each round is told by at least three changes.
+    for _ in 0..100 {
+        sim.block_on(node.suspend()).unwrap();
+        sim.block_on(node.resume()).unwrap();
     }
-    sim.advance(Duration::from_secs(2));
-    assert!(items.lost() > 0 && events.lost() > 0);
+    assert!(items.lost() >= 44 && items.lost() == events.lost());
     let told = take(&sim, &mut items);
     assert!(told.iter().any(|item| matches!(item, Item::Response(id, _) if *id == ping)));
-    assert!(told.len() <= 256 + 1 + 8, "{}", told.len());
-    assert!(matches!(sim.block_on(events.next()), Some(Event::NodeAdded(_))));
+    assert_eq!(told.len(), 256 + 1);
+    assert_eq!(std::iter::from_fn(|| sim.now(&mut std::pin::pin!(events.next()))).count(), 256);
 }

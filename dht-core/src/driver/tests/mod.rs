@@ -3,6 +3,7 @@
 mod incoming;
 mod items;
 mod life;
+mod lock;
 mod queries;
 mod requests;
 mod sim;

@@ -93,8 +93,9 @@ fn foreign_datagrams_come_out_and_go_in() {
     sim.run();
     let mut got = [0, 1].map(|_| peer.take().unwrap());
     got.sort();
-    let expected =
+    let mut expected =
         [(client.into(), b"from client".to_vec()), (server.into(), b"from server".to_vec())];
+    expected.sort();
     assert_eq!(got, expected);
     assert_eq!(sim.world.get().ttls, [3]);
     let extra = node.send_datagram(Via::Extra(1), local(9), "", None);

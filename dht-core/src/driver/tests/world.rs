@@ -205,7 +205,9 @@ impl Socket for FakeSocket {
         }
         let inbox = world.sockets.get_mut(&self.port).unwrap();
         let Some((from, data)) = inbox.queue.pop_front() else {
-            inbox.reader = Some(cx.waker().clone());
+            let old = inbox.reader.replace(cx.waker().clone());
+            drop(world);
+            drop(old);
             return Poll::Pending;
         };
         let len = data.len().min(buf.len());
@@ -217,7 +219,10 @@ impl Socket for FakeSocket {
         let mut world = self.world.get();
         world.calls += 1;
         if world.fault == Fault::Blocked {
-            world.sockets.get_mut(&self.port).unwrap().writer = Some(cx.waker().clone());
+            let writer = &mut world.sockets.get_mut(&self.port).unwrap().writer;
+            let old = writer.replace(cx.waker().clone());
+            drop(world);
+            drop(old);
             return Poll::Pending;
         }
         Poll::Ready(Ok(()))
@@ -267,7 +272,9 @@ impl Timer for FakeTimer {
                 Poll::Ready(())
             }
             _ => {
-                alarm.waker = Some(cx.waker().clone());
+                let old = alarm.waker.replace(cx.waker().clone());
+                drop(world);
+                drop(old);
                 Poll::Pending
             }
         }

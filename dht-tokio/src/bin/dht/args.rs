@@ -1,0 +1,190 @@
+//! The command line: what can be asked, and in which words.
+
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use clap::{Parser, Subcommand};
+use dht_tokio::{BootstrapNode, Id};
+
+/// A distributed hash table, as spoken by dht-rpc: try it, join it, run it.
+#[derive(Debug, Parser)]
+#[command(name = "dht", version, arg_required_else_help = true)]
+pub(crate) struct Args {
+    /// Print results as JSON, one object per line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print nothing but results and errors.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Form a network on this machine, store a value in it, and read it back: offline.
+    Demo {
+        /// The value to store.
+        #[arg(default_value = "hello world")]
+        value: String,
+        /// How many nodes there are beside the bootstrap node.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=NODES_MAX))]
+        nodes: u16,
+    },
+    /// Run a whole network on this machine, whose nodes store values.
+    Testnet {
+        /// How many nodes there are beside the bootstrap node.
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=NODES_MAX))]
+        nodes: u16,
+        /// The bootstrap node's port; any free one if not given.
+        #[arg(long, value_parser = port())]
+        port: Option<u16>,
+    },
+    /// Run a bootstrap node, by which others join; it stores values, too.
+    Bootstrap {
+        /// The port.
+        #[arg(long, value_parser = port())]
+        port: u16,
+        /// The address that others reach it by; 127.0.0.1 makes a network on this machine only.
+        #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
+        host: Ipv4Addr,
+    },
+    /// Join a network and store values for it, if others can reach this node.
+    Node {
+        #[command(flatten)]
+        join: Join,
+        /// The port; the next four may stand in for it, or else any. 0: any.
+        #[arg(long, default_value_t = 0)]
+        port: u16,
+        /// Fail if that port is taken.
+        #[arg(long)]
+        exact_port: bool,
+    },
+    /// Ask one node whether it is there.
+    Ping {
+        /// Whom to ask.
+        #[arg(value_name = "HOST:PORT")]
+        to: BootstrapNode,
+    },
+    /// Find the nodes closest to an id.
+    FindNode {
+        /// An id of 64 hexadecimal digits, or an address, which stands for its id.
+        #[arg(value_name = "ID|HOST:PORT")]
+        target: Target,
+        #[command(flatten)]
+        join: Join,
+    },
+    /// Store a value, and print its key.
+    Put {
+        /// The value, at most 1,000 bytes; `-` reads it from standard input.
+        value: String,
+        #[command(flatten)]
+        join: Join,
+    },
+    /// Find a value by its key, and print it as it is.
+    Get {
+        /// The key that `put` has printed: 64 hexadecimal digits.
+        key: Key,
+        #[command(flatten)]
+        join: Join,
+    },
+}
+
+/// How to get into a network.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Join {
+    /// A node to join by; may be repeated.
+    #[arg(long, required = true, value_name = "HOST:PORT")]
+    pub(crate) bootstrap: Vec<BootstrapNode>,
+    /// The local address to use.
+    #[arg(long, default_value_t = Ipv4Addr::UNSPECIFIED)]
+    pub(crate) host: Ipv4Addr,
+}
+
+/// More than this many nodes in one process is for a simulator.
+const NODES_MAX: i64 = 5000;
+
+fn port() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..)
+}
+
+/// Where a value is: its SHA-256.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key(pub(crate) Id);
+
+impl FromStr for Key {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let key = parse_hex(text).ok_or("a key has 64 hexadecimal digits")?;
+        Ok(Self(Id(key)))
+    }
+}
+
+/// What to look for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    Id(Id),
+    /// The id of the node at this address.
+    Address(BootstrapNode),
+}
+
+impl FromStr for Target {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(id) = parse_hex(text) {
+            return Ok(Self::Id(Id(id)));
+        }
+        let address = text.parse().map_err(|_| "neither 64 hexadecimal digits nor host:port")?;
+        Ok(Self::Address(address))
+    }
+}
+
+fn parse_hex(text: &str) -> Option<[u8; 32]> {
+    let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
+    let digit =
+        |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let [high, low] = pair else { return None };
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn keys_are_64_hexadecimal_digits() {
+        let good = "00ff".repeat(16);
+        assert_eq!(good.parse::<Key>().unwrap().0.to_string(), good);
+        assert_eq!(good.to_uppercase().parse::<Key>(), good.parse());
+        for bad in ["", "00", &good[1..], &format!("{good}0"), &good.replace("f", "g")] {
+            assert!(bad.parse::<Key>().is_err(), "{bad}");
+        }
+        // 64 bytes, but not 64 digits.
+        assert!("é".repeat(32).parse::<Key>().is_err());
+        assert!(format!("+{}", &good[1..]).parse::<Key>().is_err());
+    }
+
+    #[test]
+    fn a_target_is_an_id_or_an_address() {
+        let id = "ab".repeat(32);
+        assert_eq!(id.parse(), Ok(Target::Id(Id([0xab; 32]))));
+        let address = "127.0.0.1:1".parse().unwrap();
+        assert_eq!("127.0.0.1:1".parse(), Ok(Target::Address(address)));
+        for bad in ["abcd", "localhost", "localhost:0", ":1", "a:b"] {
+            assert!(bad.parse::<Target>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Commands about nodes: `ping`, `find-node`.
+
+use dht_tokio::{BootstrapNode, Error, Id, Query, RequestError};
+use serde_json::json;
+
+use crate::args::{Join, Target};
+use crate::failure::{Failure, because};
+use crate::format;
+use crate::join;
+use crate::output::Output;
+
+pub(crate) async fn ping(to: &BootstrapNode, output: &Output) -> Result<(), Failure> {
+    let addr = join::resolve(to).await?;
+    let dht = dht_tokio::builder().ephemeral(true).spawn()?;
+    let reply = dht.ping(addr).await.map_err(|error| match error {
+        Error::Request(RequestError::Timeout) => because(format!("no answer from {addr}")),
+        error => because(format!("{addr}: {error}")),
+    })?;
+    let id = reply.from.id.map(|id| id.to_string());
+    let text = format!(
+        "{addr} answered within {}; its id is {}; it sees us as {}",
+        format::time(reply.rtt),
+        id.as_deref().unwrap_or("not known"),
+        reply.to
+    );
+    let json = json!({ "event": "pong", "from": addr, "id": id, "to": reply.to, "ms": format::millis(reply.rtt) });
+    output.result(text, &json)
+}
+
+pub(crate) async fn find_node(target: Target, join: Join, output: &Output) -> Result<(), Failure> {
+    let target = match target {
+        Target::Id(id) => id,
+        Target::Address(node) => Id::of(join::resolve(&node).await?),
+    };
+    let dht = join::client(join).await?;
+    let outcome = dht.query(Query::find_node(target)).finished().await?;
+    for reply in &outcome.closest {
+        let Some(id) = reply.from.id else { continue };
+        let addr = reply.from.addr;
+        let shared = id.distance(&target).shared_bits();
+        let json = json!({
+            "event": "node",
+            "address": addr,
+            "id": id.to_string(),
+            "shared_bits": shared,
+            "ms": format::millis(reply.rtt),
+        });
+        output.result(format_args!("{id}  {addr}"), &json)?;
+    }
+    output.log(format_args!(
+        "{} closest to {}, of {} asked",
+        format::count(outcome.closest.len(), "node"),
+        format::id(&target),
+        outcome.asked
+    ));
+    match outcome.closest.is_empty() {
+        true => Err(because("nobody was found")),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,126 @@
+//! Commands that run until they are told to stop: `testnet`, `bootstrap`, `node`.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use dht_tokio::{Dht, Event};
+use serde_json::json;
+
+use crate::args::Join;
+use crate::failure::Failure;
+use crate::join::{self, unbound};
+use crate::network::Network;
+use crate::output::Output;
+use crate::stop::Stop;
+use crate::{format, store};
+
+/// How many values all nodes of a test network keep together, at least one each.
+const TESTNET_VALUES_MAX: usize = 100_000;
+
+pub(crate) async fn testnet(
+    nodes: u16,
+    port: Option<u16>,
+    output: &Output,
+    stop: &mut Stop,
+) -> Result<(), Failure> {
+    let size = usize::from(nodes) + 1;
+    let values = (TESTNET_VALUES_MAX / size).clamp(1, store::VALUES_MAX);
+    let progress = output.progress("forming a network", size);
+    let network = Network::form(nodes.into(), port, values, |grown| progress.at(grown));
+    let network = stop.or(network).await?;
+    drop(progress);
+
+    let bootstrap = network.bootstrap();
+    output
+        .result(bootstrap, &json!({ "event": "ready", "bootstrap": bootstrap, "nodes": size }))?;
+    output.log(format_args!(
+        "{} are running; try: dht put \"hello\" --bootstrap {bootstrap}",
+        format::count(size, "node")
+    ));
+    stop.wait().await;
+    output.log("closing");
+    network.close().await;
+    Ok(())
+}
+
+pub(crate) async fn bootstrap(
+    port: u16,
+    host: Ipv4Addr,
+    output: &Output,
+    stop: &mut Stop,
+) -> Result<(), Failure> {
+    // What others can't reach need not listen to them. A public address may be a router's.
+    let local = if host.is_loopback() { host } else { Ipv4Addr::UNSPECIFIED };
+    let dht = dht_tokio::bootstrapper(port, &host.to_string()).host(local).spawn()?;
+    dht.fully_bootstrapped().await.map_err(|error| unbound(&error, local, port))?;
+    let serving = tokio::spawn(store::serve(dht.requests(), store::VALUES_MAX));
+
+    let address = SocketAddrV4::new(host, port);
+    output.result(address, &json!({ "event": "ready", "bootstrap": address }))?;
+    output.log(format_args!("running; others join by: dht node --bootstrap {address}"));
+    stop.wait().await;
+    end(&dht, output).await;
+    serving.abort();
+    Ok(())
+}
+
+pub(crate) async fn node(
+    join: Join,
+    port: u16,
+    exact_port: bool,
+    output: &Output,
+    stop: &mut Stop,
+) -> Result<(), Failure> {
+    let progress = output.progress("joining", 1);
+    let dht =
+        join::enter(join, |builder| builder.port(port).any_port(!exact_port).ephemeral(false));
+    let dht = stop.or(dht).await?;
+    drop(progress);
+    let serving = tokio::spawn(store::serve(dht.requests(), store::VALUES_MAX));
+    let mut events = dht.events();
+
+    let address = dht.remote_address();
+    let local = dht.server_address();
+    let seen = address.or(local).map(|addr| addr.to_string()).unwrap_or_default();
+    output.result(
+        seen,
+        &json!({ "event": "ready", "address": address, "local": local, "id": dht.id().map(|id| id.to_string()) }),
+    )?;
+    match dht.id() {
+        Some(id) => output.log(format_args!("joined as {id}; knows {}", knows(&dht))),
+        None => output.log("joined, but others can't reach this node: it is not in their tables"),
+    }
+    loop {
+        tokio::select! {
+            () = stop.wait() => break,
+            event = events.next() => match event {
+                Some(event) => tell(event, &dht, output),
+                None => break,
+            },
+        }
+    }
+    end(&dht, output).await;
+    serving.abort();
+    Ok(())
+}
+
+/// What an operator may want to know of.
+fn tell(event: Event, dht: &Dht, output: &Output) {
+    match event {
+        Event::Persistent => output.log("others can reach this node now"),
+        Event::NetworkUpdate if !dht.online() => output.log("offline: nobody answers"),
+        Event::NetworkUpdate if dht.degraded() => output.log("degraded: many don't answer"),
+        Event::NetworkUpdate => output.log(format_args!("online; knows {}", knows(dht))),
+        Event::WakeUp => output.log("the machine has slept"),
+        _ => {}
+    }
+}
+
+fn knows(dht: &Dht) -> String {
+    format::count(dht.table_len(), "node")
+}
+
+async fn end(dht: &Dht, output: &Output) {
+    output.log("closing");
+    // It always succeeds.
+    let _ = dht.close().await;
+}

@@ -1,0 +1,136 @@
+//! Storing a value and finding it: as commands, and for whoever has a node.
+
+use std::io::{self, Read};
+use std::str;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use dht_tokio::{Dht, Error, Id, Outcome, Peer, Query};
+use serde_json::json;
+
+use crate::args::{Join, Key};
+use crate::failure::{Failure, because};
+use crate::format;
+use crate::join;
+use crate::output::Output;
+use crate::store::{COMMAND, VALUE_MAX, key_of};
+
+/// How storing went.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) outcome: Outcome,
+    pub(crate) took: Duration,
+}
+
+impl Stored {
+    /// How many nodes took it.
+    pub(crate) fn at(&self) -> usize {
+        let taken = self.outcome.commit.map_or(0, |commit| commit.succeeded);
+        usize::try_from(taken).unwrap_or(usize::MAX)
+    }
+}
+
+/// A value that was found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) value: Bytes,
+    pub(crate) by: Peer,
+    /// How many nodes had been asked by then.
+    pub(crate) asked: u32,
+    pub(crate) took: Duration,
+}
+
+/// Stores a value with the nodes closest to its key.
+pub(crate) async fn put(dht: &Dht, key: Id, value: &Bytes) -> Result<Stored, Error> {
+    let start = Instant::now();
+    let query = Query::new(key, COMMAND).value(value.clone()).commit();
+    let outcome = dht.query(query).finished().await?;
+    Ok(Stored { outcome, took: start.elapsed() })
+}
+
+/// Asks ever closer nodes until one has a value that fits the key: anything else that they
+/// may send is not it.
+pub(crate) async fn get(dht: &Dht, key: Id) -> Result<Option<Found>, Error> {
+    let start = Instant::now();
+    let mut query = dht.query(Query::new(key, COMMAND));
+    while let Some(reply) = query.next().await {
+        if let Some(value) = reply.value.filter(|value| key_of(value) == key) {
+            let took = start.elapsed();
+            query.stop();
+            let asked = query.finished().await?.asked;
+            return Ok(Some(Found { value, by: reply.from, asked, took }));
+        }
+    }
+    query.finished().await?;
+    Ok(None)
+}
+
+/// A value that is not too long to be stored.
+pub(crate) fn check(value: Vec<u8>) -> Result<Bytes, Failure> {
+    match value.len() {
+        ..=VALUE_MAX => Ok(value.into()),
+        _ => Err(because(format!(
+            "the value is too large: at most {} bytes can be stored",
+            format::thousands(VALUE_MAX)
+        ))),
+    }
+}
+
+pub(crate) async fn put_command(value: String, join: Join, output: &Output) -> Result<(), Failure> {
+    let value = match &*value {
+        "-" => check(read()?)?,
+        _ => check(value.into_bytes())?,
+    };
+    let key = key_of(&value);
+    let dht = join::client(join).await?;
+    let stored = put(&dht, key, &value).await?;
+    let at = stored.at();
+    let json = json!({
+        "event": "stored",
+        "key": key.to_string(),
+        "nodes": at,
+        "asked": stored.outcome.asked,
+        "ms": format::millis(stored.took),
+    });
+    output.result(key, &json)?;
+    output.log(format_args!(
+        "stored with {}, after asking {}, in {}",
+        format::count(at, "node"),
+        stored.outcome.asked,
+        format::time(stored.took)
+    ));
+    Ok(())
+}
+
+/// Standard input, as far as it could be a value: one byte more tells that it is not.
+fn read() -> io::Result<Vec<u8>> {
+    let mut value = Vec::new();
+    let limit = u64::try_from(VALUE_MAX).unwrap_or(u64::MAX) + 1;
+    io::stdin().lock().take(limit).read_to_end(&mut value)?;
+    Ok(value)
+}
+
+pub(crate) async fn get_command(key: Key, join: Join, output: &Output) -> Result<(), Failure> {
+    let Key(key) = key;
+    let dht = join::client(join).await?;
+    let Some(found) = get(&dht, key).await? else {
+        return Err(because(format!("nobody has a value for {key}")));
+    };
+    let json = json!({
+        "event": "found",
+        "key": key.to_string(),
+        "value": str::from_utf8(&found.value).ok(),
+        "hex": format::hex(&found.value),
+        "by": found.by.addr,
+        "asked": found.asked,
+        "ms": format::millis(found.took),
+    });
+    output.bytes(&found.value, &json)?;
+    output.log(format_args!(
+        "found with {}, after asking {}, in {}",
+        found.by.addr,
+        found.asked,
+        format::time(found.took)
+    ));
+    Ok(())
+}
