@@ -51,11 +51,22 @@ impl Agent {
     /// puts the JavaScript one in its place: does the reference pass its own test?
     #[must_use]
     pub fn rust(path: Option<&str>) -> Agent {
+        let (name, command) = Agent::ours(path);
+        Agent::spawn(name, command)
+    }
+
+    /// How to start the two of them.
+    #[must_use]
+    pub fn commands(path: Option<&str>) -> [Command; 2] {
+        [js::script("agent.mjs"), Agent::ours(path).1]
+    }
+
+    fn ours(path: Option<&str>) -> (&'static str, Command) {
         if env::var_os("DHT_INTEROP_AGENT").is_some_and(|which| which == "js") {
-            return Agent::spawn("js in place of rust", js::script("agent.mjs"));
+            return ("js in place of rust", js::script("agent.mjs"));
         }
         let path = path.expect("no agent of ours was built; see DHT_INTEROP_AGENT in the README");
-        Agent::spawn("rust", Command::new(path))
+        ("rust", Command::new(path))
     }
 
     fn spawn(name: &'static str, mut command: Command) -> Agent {

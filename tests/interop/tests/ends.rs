@@ -23,12 +23,14 @@ fn a_session_takes_its_requests_with_it() {
         let node = ephemeral(agent, &[]);
         let inside = ask_in_vain(node, &silence, &json!({ "session": 1 }));
         let ping = node.send("ping", json!({ "to": silence.address(), "session": 1 }));
+        let delayed = json!({ "to": silence.address(), "delay": 5000, "session": 1 });
+        let delayed = node.send("delayedPing", delayed);
         let other = ask_in_vain(node, &silence, &json!({ "session": 2, "retry": false }));
         let outside = ask_in_vain(node, &silence, &json!({ "retry": false }));
         let end = node.send("endSession", json!({ "session": 1 }));
 
         assert_eq!(agent.answer(end), Ok(Value::Null));
-        for op in [inside, ping] {
+        for op in [inside, ping, delayed] {
             assert_eq!(agent.answer(op), Err(OpError::request_destroyed()));
             assert!(agent.place_of_answer(op) < agent.place_of_answer(end));
         }
@@ -36,6 +38,29 @@ fn a_session_takes_its_requests_with_it() {
             assert_eq!(agent.answer(op), Err(OpError::timeout()));
         }
         assert_eq!(node.info()["stats"]["requests"]["active"], 0);
+    });
+}
+
+#[test]
+fn a_session_takes_its_queries_with_it() {
+    each(RUST, |agent| {
+        let silence = Silence::new();
+        let node = ephemeral(agent, &[]);
+        let walk = json!({ "target": target(1), "nodes": [silence.address()], "session": 1 });
+        let mut put = walk.clone();
+        put["command"] = json!(1);
+        put["commit"] = json!(true);
+        let (walk, put) = (node.send("findNode", walk), node.send("query", put));
+        node.until("their requests", |info| info["stats"]["requests"]["active"] == 2);
+        node.ok("endSession", json!({ "session": 1 }));
+
+        // A request that was cancelled has failed.
+        assert_eq!(agent.answer(walk), Ok(json!({ "closest": [], "successes": 0, "errors": 1 })));
+        assert_eq!(agent.answer(put), Err(OpError::new(None, "Too few nodes responded")));
+        let stats = &node.info()["stats"];
+        assert_eq!(stats["queries"]["active"], 0);
+        assert_eq!(stats["requests"]["active"], 0);
+        assert_eq!(stats["requests"]["timeouts"], 0);
     });
 }
 
@@ -227,6 +252,39 @@ fn a_query_under_way_ends_with_what_it_has_on_suspension() {
         let result = here.answer(query).unwrap();
         assert_eq!(result["successes"], 1);
         assert_eq!(result["errors"], 1);
+    });
+}
+
+#[test]
+fn requests_do_not_begin_during_suspension() {
+    each(RUST, |agent| {
+        let silence = Silence::new();
+        let node = ephemeral(agent, &[]);
+        node.ok("suspend", json!({}));
+        let error = agent
+            .answer(ask_in_vain(node, &silence, &json!({ "retry": false })))
+            .expect_err("nothing is sent");
+        // The reference lets them wait for an answer that can't come.
+        match agent.name() {
+            "rust" => assert_eq!(error, OpError::new(Some("IO_SUSPENDED"), "I/O suspended")),
+            _ => assert_eq!(error, OpError::timeout()),
+        }
+        node.ok("resume", json!({}));
+        let again = ask_in_vain(node, &silence, &json!({ "retry": false }));
+        assert_eq!(agent.answer(again), Err(OpError::timeout()));
+    });
+}
+
+#[test]
+fn a_suspended_node_can_be_told_of_others() {
+    both_ways(RUST, |here, there| {
+        let first = bootstrapper(there);
+        let node = ephemeral(here, &[]);
+        node.ok("suspend", json!({}));
+        node.ok("addNode", first.address());
+        assert!(node.knows(&first.address()));
+        node.ok("resume", json!({}));
+        assert_eq!(node.ok("findNode", json!({ "target": target(1) }))["successes"], 1);
     });
 }
 

@@ -49,7 +49,7 @@ fn values_of_all_sizes_come_back() {
             asks.ok("request", sent)["value"].clone()
         };
 
-        for length in [0, 1, 252, 253, 1000, 1200] {
+        for length in [0, 1, 252, 253, 1000, 1200, 1900] {
             let value = json!("5a".repeat(length));
             assert_eq!(echo(&value), value, "{length} bytes");
         }
@@ -110,6 +110,24 @@ fn a_token_opens_the_door_once_given() {
         assert_eq!(ask(&token)["error"], 0);
         let seen: Vec<_> = answers.events("request").iter().map(|e| e["token"].clone()).collect();
         assert_eq!(seen, [Value::Null, token]);
+    });
+}
+
+#[test]
+fn a_token_is_for_a_host_and_by_a_node() {
+    both_ways(RUST, |here, there| {
+        let [answers, other] = [lone(there), lone(there)];
+        for node in [answers, other] {
+            serve_echo(node);
+        }
+        let [asks, neighbour] = [ephemeral(here, &[]), ephemeral(here, &[])];
+        let ask = |who: Node<'_>, whom: Node<'_>, token: &Value| {
+            who.ok("request", json!({ "to": whom.address(), "command": 1, "token": token }))
+        };
+
+        let token = ask(asks, answers, &Value::Null)["token"].clone();
+        assert_eq!(ask(neighbour, answers, &token)["error"], 0, "another port of the host");
+        assert_eq!(ask(asks, other, &token)["error"], 2, "another node");
     });
 }
 
@@ -266,6 +284,74 @@ fn a_relayed_request_is_answered_by_the_third() {
             assert_eq!(seen["target"], target(2));
             assert_eq!(seen["token"], Value::Null);
         }
+    });
+}
+
+/// A relay of the chain below: passes requests on to `next`, with the asker's port as value.
+fn pass_on(node: Node<'_>, next: Value) {
+    serve(&[node], move |request| {
+        let value = match request["value"].as_str() {
+            Some(port) => port.to_owned(),
+            None => {
+                let port = request["from"]["port"].as_u64()?;
+                kv::hex(&u16::try_from(port).ok()?.to_be_bytes())
+            }
+        };
+        Some(relay(json!({ "to": next, "value": value })))
+    });
+}
+
+/// The end of the chain: answers whom the value names.
+fn answer_asker(node: Node<'_>) {
+    serve(&[node], |request| {
+        let port = u16::from_str_radix(request["value"].as_str()?, 16).ok()?;
+        let asker = json!({ "host": "127.0.0.1", "port": port });
+        Some(reply(json!({ "to": asker, "value": "64" })))
+    });
+}
+
+#[test]
+fn a_chain_of_relays_ends_at_the_asker() {
+    both_ways(RUST, |here, there| {
+        let [first, second] = [lone(there), lone(here)];
+        let last = bootstrapper(there);
+        pass_on(first, second.address());
+        pass_on(second, last.address());
+        answer_asker(last);
+
+        let asks = ephemeral(here, &[]);
+        let question = json!({ "to": first.address(), "command": 5, "anyReplier": true });
+        let answer = asks.ok("request", question);
+        assert_eq!(answer["value"], "64");
+        assert_eq!(answer["from"]["id"], last.info()["id"]);
+        assert_eq!(last.events("request")[0]["from"]["port"], second.address()["port"]);
+        let requests = asks.info()["stats"]["requests"].clone();
+        assert_eq!((&requests["total"], &requests["responses"]), (&json!(1), &json!(1)));
+        // Relaying is no request of the relay's own.
+        assert_eq!(second.info()["stats"]["requests"]["total"], 0);
+    });
+}
+
+#[test]
+fn an_answer_from_elsewhere_is_taken_only_if_expected() {
+    both_ways(RUST, |here, there| {
+        let [first, last] = [lone(there), lone(there)];
+        pass_on(first, last.address());
+        answer_asker(last);
+        let asks = ephemeral(here, &[]);
+        let ask = |any: bool| {
+            let to = first.address();
+            let fields = json!({ "to": to, "command": 5, "anyReplier": any, "retry": false });
+            asks.call("request", fields)
+        };
+
+        assert_eq!(ask(true).unwrap()["value"], "64");
+        // The reference takes whatever bears the right transaction id.
+        match here.name() {
+            "rust" => assert_eq!(ask(false).unwrap_err(), OpError::timeout()),
+            _ => assert_eq!(ask(false).unwrap()["value"], "64"),
+        }
+        assert_eq!(last.events("request").len(), 2);
     });
 }
 

@@ -67,7 +67,7 @@ impl Agent {
 
     /// Destroys all nodes.
     pub(crate) async fn end(self) {
-        let closing: Vec<_> = self.nodes.values().map(|node| node.borrow().dht.close()).collect();
+        let closing: Vec<_> = self.nodes.values().map(|node| node.borrow_mut().destroy()).collect();
         for closed in closing {
             // It does not fail; and if it did, the node would be gone as well.
             let _ = closed.await;
@@ -78,7 +78,7 @@ impl Agent {
 fn check_stage(op: &str, node: &Node) -> Result<(), Failure> {
     if node.destroyed && !AFTER_DESTROY.contains(&op) {
         Err(dht_core::SendError::Closed.into())
-    } else if !node.destroyed && !node.is_started() && !BEFORE_START.contains(&op) {
+    } else if !node.destroyed && !node.started && !BEFORE_START.contains(&op) {
         Err(Failure::protocol("the node is not started"))
     } else {
         Ok(())

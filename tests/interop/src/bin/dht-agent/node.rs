@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use dht_core::driver::{Builder, Dht, Driver, IncomingRequest, Item, Items};
+use dht_core::driver::{Builder, Dht, Driver, IncomingRequest, Item, Items, Milestone};
 use dht_core::{Event, QueryId, ReplyTo, RequestId, SendError};
 use dht_tokio::Tokio;
 use serde_json::{Value, json};
@@ -23,8 +23,9 @@ const FORGET_AFTER: Duration = Duration::from_secs(60);
 pub(crate) struct Node {
     pub(crate) number: u64,
     pub(crate) dht: Dht,
-    /// Until the node is started.
+    /// Until the node is started, or destroyed without.
     driver: Option<Driver<Tokio>>,
+    pub(crate) started: bool,
     pub(crate) items: Items,
     pub(crate) destroyed: bool,
     /// The node closed itself, since it could not bind; that is told when it is destroyed.
@@ -51,6 +52,7 @@ impl Node {
             number,
             dht,
             driver: Some(driver),
+            started: false,
             items,
             destroyed: false,
             failed: false,
@@ -64,23 +66,21 @@ impl Node {
         Ok(node)
     }
 
-    pub(crate) fn is_started(&self) -> bool {
-        self.driver.is_none()
-    }
-
     pub(crate) fn start(&mut self) -> Result<(), Failure> {
         let driver = self.driver.take();
         let driver = driver.ok_or_else(|| Failure::protocol("the node was started before"))?;
         tokio::task::spawn_local(driver);
+        self.started = true;
         Ok(())
     }
 
-    /// Gives its driver up if it was never started: there is nothing to wait for then.
-    pub(crate) fn destroy(&mut self) {
+    /// Closes it, which can be waited for. If it was never started there is nothing to close.
+    pub(crate) fn destroy(&mut self) -> Milestone {
         self.driver = None;
         if !std::mem::replace(&mut self.destroyed, true) && self.failed {
             say::event(self.number, "close", json!({}));
         }
+        self.dht.close()
     }
 
     pub(crate) fn listen(&mut self, event: &str, on: bool) -> Result<(), Failure> {

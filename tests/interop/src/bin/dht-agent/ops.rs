@@ -42,8 +42,7 @@ pub(crate) const OPS: [(&str, Op); 23] = [
         later(node, op, done, |()| Value::Null)
     }),
     ("destroy", |node, _, op| {
-        node.borrow_mut().destroy();
-        let done = node.borrow().dht.close();
+        let done = node.borrow_mut().destroy();
         later(node, op, done, |()| Value::Null)
     }),
     ("addNode", |node, fields, _| {
@@ -112,7 +111,7 @@ fn later<T: 'static>(
 
 fn info(node: &Shared, _: Fields<'_>, _: &Value) -> Answered {
     let node = node.borrow();
-    Ok(Some(say::info(&node.dht, node.is_started(), node.destroyed)))
+    Ok(Some(say::info(&node.dht, node.started, node.destroyed)))
 }
 
 fn listen(node: &Shared, fields: Fields<'_>, _: &Value) -> Answered {
