@@ -249,7 +249,10 @@ fn nothing_is_sent_to_impossible_addresses() {
     }
     let above = Request::new(addr(1), 1 << 53);
     assert_eq!(solo.node.request(solo.now, above), Err(SendError::OutOfRange));
-    assert_eq!(solo.node.query(solo.now, Query::new(target(1), 1 << 53)), Err(SendError::OutOfRange));
+    assert_eq!(
+        solo.node.query(solo.now, Query::new(target(1), 1 << 53)),
+        Err(SendError::OutOfRange)
+    );
     solo.flush();
     assert_eq!(solo.sent, []);
     // But to whatever else the user says, loopback included.
