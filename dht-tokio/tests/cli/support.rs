@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -138,9 +139,16 @@ pub(crate) fn testnet(nodes: usize) -> Running {
     Running::start(&["testnet", "--nodes", &nodes.to_string()])
 }
 
-/// A port that nobody has, for the moment.
+/// A port that nobody has, and that the system does not give to those who take any.
 pub(crate) fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let own = u16::try_from(std::process::id() % 10_000).unwrap();
+    loop {
+        let port = 20_000 + own + NEXT.fetch_add(1, Ordering::Relaxed);
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
