@@ -15,14 +15,17 @@ pub(crate) fn is_local(ip: Ipv4Addr) -> bool {
         || matches!(ip.octets(), [100, 64..=127, ..])
 }
 
+/// Whether a datagram can come from `addr`: never port 0, 0/8 ("this network"), or 224/3
+/// (multicast, reserved, broadcast).
+pub(crate) fn is_host(addr: SocketAddrV4) -> bool {
+    addr.port() != 0 && matches!(addr.ip().octets(), [1..=223, ..])
+}
+
 /// Whether a node at `addr` can exist and the host `from` can know of it.
 ///
-/// Never port 0, 0/8 ("this network"), or 224/3 (multicast, reserved,
-/// broadcast); local addresses only from a sender that has one itself.
+/// Local addresses only from a sender that has one itself.
 pub(crate) fn learnable(addr: SocketAddrV4, from: Ipv4Addr) -> bool {
-    addr.port() != 0
-        && matches!(addr.ip().octets(), [1..=223, ..])
-        && (!is_local(*addr.ip()) || is_local(from))
+    is_host(addr) && (!is_local(*addr.ip()) || is_local(from))
 }
 
 /// The first 24 bits of `ip`: what one holder of addresses usually has at least.

@@ -97,7 +97,7 @@ pub struct DropStats {
     pub oversize: u64,
     /// Cut off in the middle of a field, or a number or a count out of range.
     pub malformed: u64,
-    /// From source port 0.
+    /// From where nobody can be answered: source port 0, or an address that is no host's.
     pub port_zero: u64,
     /// Arrived while suspended or closed.
     pub suspended: u64,

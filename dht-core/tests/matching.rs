@@ -51,7 +51,8 @@ fn no_wrong_source_is_ever_believed() {
     }
     // The right source, under every other tid.
     for other in (0..=u16::MAX).filter(|other| *other != tid) {
-        let _ = solo.hand_in(Via::Client, right, &Forged::by(right).bytes(other));
+        let bytes = Forged::by(right).bytes(other);
+        let _ = solo.node.handle_datagram(solo.now, Via::Client, right, &bytes);
     }
     assert_eq!(solo.node.take_response(id), None);
     assert_eq!(solo.stats().drops.unsolicited, 65_535);

@@ -64,13 +64,27 @@ fn while_suspended_nothing_happens() {
     lab.call(|node, now| node.handle_timeout(now));
     lab.call(|node, now| node.maintain(now, false));
     lab.call(|node, now| node.refresh(now));
-    lab.call(|node, now| node.add_node(now, peer(51)));
     lab.call(|node, now| node.handle_network_change(now));
     lab.call(|node, now| node.suspend(now));
     assert_eq!(lab.sent, [], "not even the delayed answer");
     assert_eq!(lab.events, [Event::Suspended]);
     assert_eq!(lab.node.table_len(), known);
     assert_eq!(lab.node.stats().drops.suspended, before.drops.suspended + 2);
+}
+
+#[test]
+fn a_node_can_be_added_while_suspended_and_is_silent_about_it() {
+    // The buckets near the node's own id are full, or will be.
+    let mut lab = Lab::among(60);
+    lab.call(|node, now| node.suspend(now));
+    lab.sent.clear();
+    let known = lab.node.table_len();
+    for n in 100..400 {
+        lab.call(|node, now| node.add_node(now, peer(n)));
+    }
+    assert!(lab.node.table_len() > known);
+    lab.run_for(SECOND);
+    assert_eq!(lab.sent, []);
 }
 
 #[test]
@@ -88,6 +102,22 @@ fn a_query_ends_with_what_it_has_and_a_commit_is_cancelled() {
     // The queries end before the node is told to be suspended.
     assert_eq!(lab.events.last(), Some(&Event::Suspended));
     assert_eq!(lab.node.stats().queries.active, 0);
+}
+
+#[test]
+fn what_was_under_way_counts_as_failed_in_a_query_that_is_ended() {
+    let mut lab = Lab::among(0);
+    let nodes = [peer(200), peer(201)];
+    let ask = |query: Query| query.nodes(nodes).only_closest_nodes().discard_replies();
+    let plain = walk(&mut lab, ask(Query::find_node(Id([7; 32]))));
+    let commit = walk(&mut lab, ask(Query::new(Id([7; 32]), USERS).commit()));
+    lab.run_for(SECOND / 2);
+    lab.call(|node, now| node.suspend(now));
+    let outcome = lab.node.take_outcome(plain).unwrap().unwrap();
+    assert_eq!((outcome.asked, outcome.successes, outcome.errors), (2, 0, 2));
+    // Nor is there anybody to commit to.
+    let nobody = QueryError::TooFewNodes { asked: 2, answered: 0, timed_out: 0 };
+    assert_eq!(lab.node.take_outcome(commit), Some(Err(nobody)));
 }
 
 #[test]
@@ -216,8 +246,8 @@ fn closing_ends_everything_and_says_so_once() {
     assert_eq!(lab.node.take_response(request), Some(Err(RequestError::Destroyed)));
     assert!(matches!(lab.node.take_outcome(asked), Some(Ok(_))));
     assert_eq!(lab.node.take_outcome(walking), Some(Err(QueryError::NodeDestroyed)));
-    let cancelled = QueryError::Cancelled(RequestError::Destroyed);
-    assert_eq!(lab.node.take_outcome(commit), Some(Err(cancelled)));
+    let nobody = QueryError::TooFewNodes { asked: 1, answered: 0, timed_out: 0 };
+    assert_eq!(lab.node.take_outcome(commit), Some(Err(nobody)));
     assert_eq!(lab.events.last(), Some(&Event::Closed));
     lab.call(|node, now| node.close(now));
     assert_eq!(lab.times(Event::Closed), 1);

@@ -17,9 +17,7 @@ pub(crate) struct Wakes {
 
 impl Wakes {
     pub(crate) fn push(&mut self, waker: Option<Waker>) {
-        if let Some(waker) = waker
-            && let Err(waker) = self.few.push(waker)
-        {
+        if let Some(Err(waker)) = waker.map(|waker| self.few.push(waker)) {
             self.rest.push(waker);
         }
     }

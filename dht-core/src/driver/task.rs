@@ -234,9 +234,7 @@ impl<R: Runtime> Driver<R> {
                 }
                 None => {}
             }
-            if port.is_holding()
-                && let Some(writable) = writable.get_mut(slot)
-            {
+            if let Some(writable) = writable.get_mut(slot).filter(|_| port.is_holding()) {
                 *writable = port.is_writable(cx, &*self.runtime, &self.shared);
             }
         }

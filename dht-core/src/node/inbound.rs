@@ -6,6 +6,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::{Node, Stage};
+use crate::addr::is_host;
 use crate::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
 use crate::config::DATAGRAM_MAX;
 use crate::delayed::Pong;
@@ -39,7 +40,7 @@ impl Node {
             }
             _ if self.stage != Stage::Running => &mut drops.suspended,
             _ if data.len() > DATAGRAM_MAX => &mut drops.oversize,
-            _ if from.port() == 0 => &mut drops.port_zero,
+            _ if !is_host(from) => &mut drops.port_zero,
             Ok(Message::Request(request)) => return self.on_request(via, from, &request),
             Ok(Message::Response(response)) => {
                 self.on_response(via, from, &response);

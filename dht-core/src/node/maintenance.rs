@@ -69,7 +69,8 @@ impl Node {
         }
         self.upkeep.reset_budgets();
         let requests = &self.stats.requests;
-        if self.health.update(requests.responses, requests.timeouts).is_some() {
+        let timeouts = requests.timeouts - self.unanswered_nat;
+        if self.health.update(requests.responses, timeouts).is_some() {
             self.emit(Event::NetworkUpdate);
         }
     }

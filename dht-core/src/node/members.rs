@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
-use super::Node;
+use super::{Node, Stage};
 use crate::addr::{is_local, learnable, prefix24};
 use crate::command::PING;
 use crate::congestion::Class;
@@ -90,7 +90,8 @@ impl Node {
         let external = via != self.request_via();
         let Some(id) = from.id else {
             let most = self.config.bootstrap.len().max(1);
-            if self.anonymous_samples.len() < most && !self.anonymous_samples.contains(&from.addr) {
+            let known = self.anonymous_samples.contains(&from.addr);
+            if !external && !known && self.anonymous_samples.len() < most {
                 self.anonymous_samples.push(from.addr);
                 self.sample(to, from.addr);
             }
@@ -209,7 +210,8 @@ impl Node {
 
     /// A verified newcomer finds its bucket full: the one not heard of for longest has to answer.
     fn challenge(&mut self, id: Id, newcomer: SocketAddrV4) {
-        if !self.bootstrap.is_done() || self.upkeep.swaps >= SWAPS_MAX {
+        let asleep = self.stage == Stage::Suspended;
+        if asleep || !self.bootstrap.is_done() || self.upkeep.swaps >= SWAPS_MAX {
             return;
         }
         let Some(rival) = self.stale_rival(&id) else {
@@ -346,7 +348,7 @@ impl Node {
     /// in time, like any other; the node filter does not apply.
     pub fn add_node(&mut self, now: Instant, addr: SocketAddrV4) {
         self.enter(now);
-        if self.check_open().is_ok() {
+        if self.stage != Stage::Closed {
             self.admit(addr);
         }
     }
@@ -378,7 +380,7 @@ impl Node {
             tick.saturating_sub(u32::try_from(ticks).unwrap_or(u32::MAX))
         };
         for node in nodes.iter().rev().filter(|node| Self::is_sendable(node.addr)) {
-            if self.check_open().is_err() {
+            if self.stage == Stage::Closed {
                 return;
             }
             let inserted = self.table.insert(&Id::of(node.addr), node.addr, ago(node.added));

@@ -114,6 +114,8 @@ pub struct Node {
     bootstrap: Bootstrap,
     upkeep: Upkeep,
     health: Health,
+    /// PING_NATs that nobody answered: a firewall's doing, so the health does not count them.
+    unanswered_nat: u64,
 
     events: Events,
     stats: Stats,
@@ -162,6 +164,7 @@ impl Node {
             bootstrap: Bootstrap::default(),
             upkeep: Upkeep::new(&mut rng, adaptive),
             health: Health::new(),
+            unanswered_nat: 0,
             events: Events::default(),
             stats: Stats::default(),
             config,

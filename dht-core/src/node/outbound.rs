@@ -231,7 +231,11 @@ impl Node {
             let requests = &mut self.stats.requests;
             requests.active -= 1;
             match error {
-                RequestError::Timeout => requests.timeouts += 1,
+                RequestError::Timeout => {
+                    requests.timeouts += 1;
+                    let nat = matches!(purpose, Purpose::QuickNat | Purpose::Probe);
+                    self.unanswered_nat += u64::from(nat);
+                }
                 RequestError::Destroyed | RequestError::Suspended => requests.cancelled += 1,
             }
             if flight.sent > 0 {

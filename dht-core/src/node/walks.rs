@@ -212,7 +212,8 @@ impl Node {
             let node = self.config.bootstrap.get(at)?;
             Some(SocketAddrV4::new(ip, node.port))
         });
-        given.chain(found).filter(|addr| Some(*addr) != self.own_addr).collect()
+        let usable = |addr: &SocketAddrV4| Self::is_sendable(*addr) && Some(*addr) != self.own_addr;
+        given.chain(found).filter(usable).collect()
     }
 
     fn background_concurrency(&self) -> u16 {
@@ -445,15 +446,23 @@ impl Node {
         }
         self.end_flights_of(id);
         let Some(mut running) = self.queries.take(id) else { return };
-        let abandoned = running.walking().is_some_and(|walk| {
+        let (open, abandoned) = running.walking().map_or((0, false), |walk| {
+            let open = walk.in_flight();
             walk.abandon();
-            walk.has_candidates()
+            (u32::try_from(open).unwrap_or(u32::MAX), walk.has_candidates())
         });
         let closed = self.check_open() == Err(SendError::Closed);
+        let outcome = running.take_outcome_so_far();
         let result = match () {
             () if closed && abandoned => Err(QueryError::NodeDestroyed),
-            () if running.query.commit => Err(QueryError::Cancelled(error)),
-            () => Ok(running.take_outcome_so_far()),
+            () if !running.query.commit => Ok(outcome),
+            // There would have been nobody to commit to, either way.
+            () if outcome.closest.is_empty() => Err(QueryError::TooFewNodes {
+                asked: outcome.asked,
+                answered: outcome.asked.saturating_sub(outcome.timed_out + open),
+                timed_out: outcome.timed_out,
+            }),
+            () => Err(QueryError::Cancelled(error)),
         };
         self.conclude(running, result);
     }

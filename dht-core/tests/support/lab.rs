@@ -289,11 +289,11 @@ impl Lab {
         self.run_for(TICK * count);
     }
 
-    /// Runs until it is so; panics if it is not within a virtual day.
+    /// Runs until it is so; panics if it is not within a virtual hour.
     pub fn run_until(&mut self, mut is_so: impl FnMut(&mut Self) -> bool) {
-        let end = self.now + Duration::from_secs(86_400);
+        let end = self.now + Duration::from_secs(3600);
         while !is_so(self) {
-            assert!(self.step(end), "waited for a day");
+            assert!(self.step(end), "waited for an hour");
         }
     }
 

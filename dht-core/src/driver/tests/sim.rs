@@ -121,10 +121,11 @@ impl Sim {
         let (start, flag) = (self.world.get().now, Flag::raised());
         let waker = Waker::from(Arc::clone(&flag));
         loop {
-            if flag.take()
-                && let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
-            {
-                return output;
+            if flag.take() {
+                let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+                if let Poll::Ready(output) = polled {
+                    return output;
+                }
             }
             if self.run() > 0 || flag.0.load(Ordering::Relaxed) {
                 continue;

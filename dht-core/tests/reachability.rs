@@ -1,0 +1,353 @@
+//! What a node learns of its own address, from whom, and when it believes that others can
+//! reach it; and how an adaptive node becomes persistent.
+
+mod support {
+    pub mod lab;
+}
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use dht_core::{Config, Event, Id, Request, Via, wire};
+use support::lab::{CLIENT, HOST, Lab, PING, PING_NAT, SERVER, asks, joining, neighbour, peer};
+
+const SECOND: Duration = Duration::from_secs(1);
+const ELSEWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(99, 9, 9, 9), 9);
+
+fn ping(lab: &mut Lab, to: SocketAddrV4) {
+    let id = lab.call(|node, now| node.request(now, Request::ping(to))).unwrap();
+    lab.result(id).unwrap();
+}
+
+/// What the node believes: host and port.
+fn believed(lab: &Lab) -> (Option<Ipv4Addr>, u16) {
+    (lab.node.host(), lab.node.port())
+}
+
+const KNOWN: (Option<Ipv4Addr>, u16) = (Some(HOST), CLIENT.port());
+const UNKNOWN: (Option<Ipv4Addr>, u16) = (None, 0);
+
+/// Alone, with peers to talk to; it does not look at its firewall early.
+fn listener(count: u32) -> Lab {
+    let mut config = Config::default();
+    config.quick_firewall = false;
+    let mut lab = Lab::started(config);
+    for n in 0..count {
+        lab.add_peer(peer(n));
+    }
+    lab
+}
+
+#[test]
+fn answers_tell_the_own_address_and_changes_are_told() {
+    let mut lab = listener(2);
+    ping(&mut lab, peer(0));
+    assert_eq!(believed(&lab), KNOWN);
+    let told = Event::NatUpdate { host: KNOWN.0, port: KNOWN.1 };
+    assert_eq!(lab.times(told), 1);
+    ping(&mut lab, peer(1));
+    assert_eq!(lab.times(told), 1, "nothing new");
+    assert!(!lab.node.randomized());
+}
+
+#[test]
+fn a_host_with_ever_other_ports_is_a_randomizing_nat() {
+    let mut lab = listener(4);
+    for n in 0..4 {
+        lab.peer(peer(n)).sees = Some(SocketAddrV4::new(HOST, 5000 + n as u16));
+        ping(&mut lab, peer(n));
+    }
+    assert_eq!(believed(&lab), (Some(HOST), 0));
+    assert!(lab.node.randomized());
+    assert_eq!(lab.node.remote_address(), None);
+}
+
+#[test]
+fn requests_teach_nothing_however_many_lie() {
+    let mut lab = listener(3);
+    (0..3).for_each(|n| ping(&mut lab, peer(n)));
+    for n in 0..10_000_u32 {
+        let from = neighbour([70, (n / 200) as u8, (n % 200) as u8], (n % 7) as u16);
+        let id = Id::of(from).0;
+        lab.hear(from, &wire::Request { to: ELSEWHERE, id: Some(&id), ..asks(PING) });
+        lab.hear(from, &wire::Request { to: ELSEWHERE, ..asks(PING) });
+    }
+    assert_eq!(believed(&lab), KNOWN);
+    assert_eq!(lab.events.iter().filter(|e| matches!(e, Event::NatUpdate { .. })).count(), 1);
+}
+
+#[test]
+fn unsolicited_answers_teach_nothing_either() {
+    let mut lab = listener(3);
+    let mut buf = [0; 200];
+    for n in 0..1_000 {
+        let id = Id::of(peer(n)).0;
+        let response = wire::Response {
+            tid: n as u16,
+            to: ELSEWHERE,
+            id: Some(&id),
+            token: None,
+            closer_nodes: None,
+            error: 0,
+            value: None,
+        };
+        let len = response.encode(&mut buf).unwrap();
+        lab.hear_bytes(Via::Client, peer(n), &buf[..len]);
+    }
+    assert_eq!(believed(&lab), UNKNOWN);
+    assert_eq!(lab.node.table_len(), 0);
+}
+
+#[test]
+fn one_vote_per_24_however_many_nodes_are_there() {
+    let mut lab = listener(4);
+    (0..4).for_each(|n| ping(&mut lab, peer(n)));
+    for n in 0..30 {
+        let liar = neighbour([80, 0, 0], n);
+        lab.add_peer(liar).sees = Some(ELSEWHERE);
+        ping(&mut lab, liar);
+    }
+    assert_eq!(believed(&lab), KNOWN);
+}
+
+#[test]
+fn a_known_node_is_asked_for_its_view_again_after_half_an_hour() {
+    // It is kept in units of four ticks: at most three late, never early.
+    for (ticks, moved) in [(358, false), (364, true)] {
+        let mut lab = listener(1);
+        ping(&mut lab, peer(0));
+        lab.peer(peer(0)).sees = Some(ELSEWHERE);
+        // Keep-alive pings ask it every now and then.
+        lab.ticks(ticks - 8);
+        assert_eq!(believed(&lab), KNOWN);
+        lab.ticks(8);
+        ping(&mut lab, peer(0));
+        let expected = if moved { (Some(*ELSEWHERE.ip()), ELSEWHERE.port()) } else { KNOWN };
+        assert_eq!(believed(&lab), expected, "after {ticks} ticks");
+    }
+}
+
+#[test]
+fn what_arrives_on_the_other_socket_tells_of_another_port() {
+    let mut lab = listener(2);
+    for via in [Via::Server, Via::Extra(5000)] {
+        let request = Request::ping(peer(0)).via(via);
+        let id = lab.call(|node, now| node.request(now, request)).unwrap();
+        lab.result(id).unwrap();
+        // Those without an id are nobody's witnesses either.
+        lab.peer(peer(1)).has_id = false;
+        let request = Request::ping(peer(1)).via(via);
+        let id = lab.call(|node, now| node.request(now, request)).unwrap();
+        lab.result(id).unwrap();
+    }
+    assert!(lab.knows(peer(0)), "it is a node all the same");
+    assert_eq!(believed(&lab), UNKNOWN);
+    ping(&mut lab, peer(0));
+    assert_eq!(believed(&lab), KNOWN, "which can still be asked");
+}
+
+#[test]
+fn those_without_an_id_are_believed_once_each_and_few_of_them() {
+    for (bootstrap, votes) in [(0, 1), (1, 1), (3, 3)] {
+        let addrs: Vec<_> = (100..100 + bootstrap).map(peer).collect();
+        let mut lab = Lab::unbound(joining(&addrs));
+        lab.bind();
+        lab.run_for(4 * SECOND);
+        let mut heard = 0;
+        for n in 0..8 {
+            // Each of them sees another address, so every vote makes a difference.
+            let host = Ipv4Addr::new(99, 0, 0, n as u8);
+            let witness = lab.add_peer(peer(n));
+            witness.has_id = false;
+            witness.sees = Some(SocketAddrV4::new(host, 9));
+            let before = believed(&lab);
+            ping(&mut lab, peer(n));
+            ping(&mut lab, peer(n));
+            heard += u32::from(believed(&lab) != before);
+            if n == 0 {
+                assert_eq!(lab.node.host(), Some(host));
+            }
+        }
+        // The first is believed, the second makes the address unknown, then it stays so.
+        assert_eq!(heard, votes.min(2), "{bootstrap} bootstrap nodes");
+    }
+}
+
+/// Joined with `count` others, firewalled, and never checked so far.
+fn firewalled(count: u32) -> Lab {
+    let mut config = joining(&[peer(0)]);
+    config.quick_firewall = false;
+    Lab::joined(config, count)
+}
+
+/// Twenty minutes later: who is asked to reach the server socket.
+fn probed(lab: &mut Lab) -> Vec<SocketAddrV4> {
+    lab.ticks(240);
+    let mut asked = lab.asked(PING_NAT);
+    asked.sort();
+    asked.dedup();
+    asked
+}
+
+#[test]
+fn after_twenty_minutes_the_five_latest_are_asked_to_reach_the_server_socket() {
+    let mut lab = firewalled(30);
+    lab.ticks(239);
+    assert_eq!(lab.asked(PING_NAT), [], "not before");
+    assert!(lab.node.ephemeral());
+    let latest: Vec<_> = lab.node.nodes().take(5).collect();
+    lab.ticks(1);
+    assert_eq!(lab.asked(PING_NAT), latest);
+    for sent in lab.sent.iter().filter(|sent| sent.is(PING_NAT)) {
+        assert_eq!(sent.request().unwrap().value, Some(&SERVER.port().to_le_bytes()[..]));
+        assert_eq!(sent.via, Via::Client);
+    }
+    lab.run_for(SECOND);
+    assert!(!lab.node.ephemeral() && !lab.node.firewalled());
+    assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
+    assert_eq!(lab.node.remote_address(), Some(SERVER));
+    let events: Vec<_> = lab.events.iter().rev().take(2).rev().copied().collect();
+    let nat = Event::NatUpdate { host: Some(HOST), port: SERVER.port() };
+    assert_eq!(events, [nat, Event::Persistent]);
+    // From now on requests leave by the server socket, and carry the id.
+    lab.sent.clear();
+    ping(&mut lab, peer(1));
+    let own = Id::of(SERVER).0;
+    assert_eq!(lab.sent[0].via, Via::Server);
+    assert_eq!(lab.sent[0].request().unwrap().id, Some(&own));
+}
+
+#[test]
+fn bootstrap_nodes_fill_up_where_fewer_than_five_are_known() {
+    let mut config = joining(&[peer(0), peer(100), peer(101)]);
+    config.quick_firewall = false;
+    let mut lab = Lab::joined(config, 3);
+    assert_eq!(probed(&mut lab), [peer(0), peer(1), peer(2), peer(100), peer(101)]);
+}
+
+#[test]
+fn three_of_five_have_to_get_through_or_one_of_fewer() {
+    for (known, through, reached) in [(30, 2, false), (30, 3, true), (4, 0, false), (4, 1, true)] {
+        let mut lab = firewalled(known);
+        (0..known).for_each(|n| lab.peer(peer(n)).reaches = false);
+        lab.ticks(240);
+        // Those asked are known now; their retries get through.
+        let asked = lab.asked(PING_NAT);
+        asked.iter().take(through).for_each(|addr| lab.peer(*addr).reaches = true);
+        lab.run_for(SECOND * 4);
+        assert_eq!(!lab.node.firewalled(), reached, "{through} of {}", asked.len());
+        assert_eq!(!lab.node.ephemeral(), reached);
+    }
+}
+
+#[test]
+fn only_answers_on_the_server_socket_count() {
+    let mut lab = firewalled(30);
+    (0..30).for_each(|n| lab.peer(peer(n)).reaches = false);
+    lab.ticks(240);
+    let mut buf = [0; 100];
+    for sent in lab.sent.clone().iter().filter(|sent| sent.is(PING_NAT)) {
+        let id = Id::of(sent.to).0;
+        let response = wire::Response {
+            tid: sent.request().unwrap().tid,
+            to: SERVER,
+            id: Some(&id),
+            token: None,
+            closer_nodes: None,
+            error: 0,
+            value: None,
+        };
+        let len = response.encode(&mut buf).unwrap();
+        lab.hear_bytes(Via::Client, sent.to, &buf[..len]);
+    }
+    lab.run_for(6 * SECOND);
+    assert!(lab.node.firewalled() && lab.node.ephemeral());
+}
+
+#[test]
+fn host_and_port_have_to_be_right() {
+    let server = |host, port| Some(SocketAddrV4::new(host, port));
+    for (name, sees, reached) in [
+        ("as bound", server(HOST, SERVER.port()), true),
+        ("a mapped port", server(HOST, 2001), false),
+        ("another host", server(*ELSEWHERE.ip(), SERVER.port()), false),
+    ] {
+        let mut lab = firewalled(30);
+        lab.ticks(239);
+        (0..30).for_each(|n| lab.peer(peer(n)).sees = sees);
+        lab.ticks(2);
+        assert_eq!(lab.asked(PING_NAT).len(), 5, "{name}");
+        assert_eq!(!lab.node.firewalled(), reached, "{name}");
+        assert_eq!(!lab.node.ephemeral(), reached, "{name}");
+    }
+}
+
+#[test]
+fn without_a_known_address_nobody_is_asked() {
+    let mut config = Config::default();
+    config.nodes = (0..30).map(peer).collect();
+    let mut lab = Lab::unbound(config);
+    for n in 0..30_u8 {
+        lab.add_peer(peer(u32::from(n))).sees = Some(SocketAddrV4::new([99, 0, 0, n].into(), 9));
+    }
+    lab.bind();
+    lab.ticks(245);
+    assert_eq!(lab.node.host(), None);
+    assert!(!lab.asked(PING_NAT).iter().any(|to| lab.asked(PING_NAT)[0] != *to), "the quick one");
+    assert!(lab.node.ephemeral());
+}
+
+#[test]
+fn an_hour_later_it_is_tried_again_unless_the_host_is_the_same() {
+    for moved in [false, true] {
+        let mut lab = firewalled(30);
+        (0..30).for_each(|n| lab.peer(peer(n)).reaches = false);
+        assert_eq!(probed(&mut lab).len(), 5);
+        lab.ticks(2);
+        lab.sent.clear();
+        if moved {
+            // The network is another one, and it is a better one.
+            for n in 0..30 {
+                lab.peer(peer(n)).reaches = true;
+                lab.peer(peer(n)).sees = Some(SocketAddrV4::new(*ELSEWHERE.ip(), 2000));
+            }
+        }
+        lab.ticks(720 - 3);
+        assert_eq!(lab.asked(PING_NAT), []);
+        lab.ticks(1);
+        assert_eq!(lab.asked(PING_NAT).len(), if moved { 5 } else { 0 });
+        lab.ticks(1);
+        assert_eq!(lab.node.ephemeral(), !moved);
+        // And if it was the same, not in the hour after that either.
+        lab.ticks(730);
+        assert_eq!(lab.asked(PING_NAT).len(), if moved { 5 } else { 0 });
+    }
+}
+
+#[test]
+fn who_wants_to_be_ephemeral_never_checks() {
+    for adaptive in [true, false] {
+        let mut config = joining(&[peer(0)]);
+        config.quick_firewall = false;
+        config.adaptive = adaptive;
+        config.ephemeral = adaptive.then_some(true);
+        let mut lab = Lab::joined(config, 10);
+        lab.ticks(300);
+        assert_eq!(lab.asked(PING_NAT), []);
+        assert!(lab.node.ephemeral());
+    }
+}
+
+#[test]
+fn the_table_is_rebuilt_around_the_new_id_and_refreshed() {
+    let mut lab = firewalled(30);
+    let (before, known) = (lab.node.table_id(), lab.node.table_len());
+    let queries = lab.node.stats().queries.total;
+    lab.ticks(239);
+    let begun = lab.node.stats().queries.total;
+    lab.ticks(1);
+    lab.run_for(SECOND);
+    assert_ne!(lab.node.table_id(), before);
+    assert_eq!(lab.node.table_len(), known);
+    assert!(lab.node.stats().queries.total > begun && begun > queries);
+}
