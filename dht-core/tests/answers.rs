@@ -1,6 +1,7 @@
 //! Answers of the application, and requests that it passes on. PROTOCOL section 5.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 
@@ -8,22 +9,13 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use bytes::Bytes;
-use dht_core::{Answer, Config, Handled, ReplyTo, SendError, Via, error_code};
+use dht_core::{Answer, Config, SendError, Via, error_code};
 use support::solo::*;
 
 fn knowing(count: u32) -> Solo {
     let mut solo = Solo::new();
     (100..100 + count).for_each(|n| solo.node.add_node(solo.now, addr(n)));
     solo
-}
-
-/// Hands in a request for the application.
-fn ask(solo: &mut Solo, ask: &Ask) -> ReplyTo {
-    let bytes = ask.bytes();
-    let Handled::Request(incoming) = solo.hand_in(Via::Server, addr(1), &bytes) else {
-        panic!("not handed on");
-    };
-    incoming.reply_to
 }
 
 #[test]
@@ -60,8 +52,8 @@ fn what_goes_along_by_default_and_what_is_switched() {
 #[test]
 fn an_answer_may_come_late_twice_or_never() {
     let mut solo = knowing(0);
-    let to = ask(&mut solo, &Ask::user(16));
-    ask(&mut solo, &Ask { tid: 2, ..Ask::user(16) });
+    let to = solo.ask_application(addr(1), &Ask::user(16));
+    solo.ask_application(addr(1), &Ask { tid: 2, ..Ask::user(16) });
     solo.advance(Duration::from_secs(3_600));
     assert_eq!(solo.sent, [], "a handler that does nothing means silence");
     for value in ["late", "twice"] {
@@ -88,7 +80,7 @@ fn a_request_is_relayed_as_it_was_but_for_token_and_value() {
     let first = Ask { tid: 0xbeef, ..Ask::user(40) };
     for (about, value) in [(Some(target(4)), Some(&b"new"[..])), (None, None)] {
         let original = Ask { target: about, ..first.clone() }.value(b"old");
-        let to = ask(&mut solo, &original);
+        let to = solo.ask_application(addr(1), &original);
         let value = value.map(Bytes::from_static);
         solo.node.relay(solo.now, to, addr(3), value.clone()).unwrap();
         solo.flush();
@@ -112,7 +104,7 @@ fn a_request_is_relayed_as_it_was_but_for_token_and_value() {
 #[test]
 fn a_relayed_request_carries_the_id_of_a_persistent_node() {
     let mut solo = Solo::persistent();
-    let to = ask(&mut solo, &Ask::user(40));
+    let to = solo.ask_application(addr(1), &Ask::user(40));
     solo.node.relay(solo.now, to, addr(3), None).unwrap();
     solo.flush();
     let id = solo.node.id().unwrap();
@@ -122,7 +114,7 @@ fn a_relayed_request_carries_the_id_of_a_persistent_node() {
 #[test]
 fn what_cannot_be_sent_is_refused() {
     let mut solo = knowing(0);
-    let to = ask(&mut solo, &Ask::user(16));
+    let to = solo.ask_application(addr(1), &Ask::user(16));
     let (node, now) = (&mut solo.node, solo.now);
     let nowhere =
         [SocketAddrV4::new(*addr(2).ip(), 0), SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 4000)];
@@ -148,7 +140,7 @@ fn answers_wait_up_to_a_bound() {
         let mut config = Config::default();
         config.max_replies = max;
         let mut solo = Solo::with(config);
-        let to = ask(&mut solo, &Ask::user(16));
+        let to = solo.ask_application(addr(1), &Ask::user(16));
         for _ in 0..max {
             solo.node.reply(solo.now, to, Answer::empty()).unwrap();
         }
@@ -166,7 +158,7 @@ fn answers_wait_up_to_a_bound() {
 #[test]
 fn answers_given_before_the_close_still_leave() {
     let mut solo = knowing(0);
-    let to = ask(&mut solo, &Ask::user(16));
+    let to = solo.ask_application(addr(1), &Ask::user(16));
     solo.node.reply(solo.now, to, Answer::error(error_code::UNKNOWN_COMMAND)).unwrap();
     solo.node.close(solo.now);
     solo.flush();

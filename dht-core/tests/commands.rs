@@ -1,6 +1,7 @@
 //! The internal commands, one by one, and what is answered by silence. PROTOCOL section 5.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 

@@ -2,6 +2,7 @@
 //! answer leaves. PROTOCOL sections 2 and 3.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 

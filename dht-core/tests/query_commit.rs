@@ -1,12 +1,13 @@
 //! Commits: to whom, with which token, and what counts as success. PROTOCOL section 10.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 
 use std::collections::BTreeSet;
 
-use dht_core::{Event, Query, QueryError, Request, RequestError, SessionId, error_code};
+use dht_core::{Query, QueryError, Request, RequestError, SessionId, error_code};
 use support::solo::*;
 
 fn query() -> Query {
@@ -60,48 +61,29 @@ fn only_the_twenty_closest_are_committed_to() {
 #[test]
 fn what_became_of_each_is_counted() {
     let mut solo = eight();
-    let peer = |solo: &mut Solo, n, change: fn(&mut Fake)| {
-        change(solo.peers.get_mut(&addr(n)).unwrap());
-    };
-    peer(&mut solo, 0, |fake| fake.commits = vec![(17, None)]);
-    peer(&mut solo, 1, |fake| fake.token = None);
-    let id = solo.query(query().commit());
-    solo.run_until(|solo| !commits(solo).is_empty());
-    // One more does not answer any more.
-    solo.peers.remove(&addr(2));
-    let start = solo.now;
-    solo.run_until(|solo| solo.events.contains(&Event::Finished(id)));
-    let commit = solo.node.take_outcome(id).unwrap().unwrap().commit.unwrap();
+    let mut peer = |n, change: fn(&mut Fake)| change(solo.peers.get_mut(&addr(n)).unwrap());
+    peer(0, |fake| fake.commits = vec![(17, None)]);
+    peer(1, |fake| fake.token = None);
+    peer(2, |fake| fake.commits_ignored = true);
+    peer(3, |fake| fake.commits_ignored = true);
+    let commit = solo.walk(query().commit()).1.unwrap().commit.unwrap();
+    assert_eq!((commit.succeeded, commit.timed_out), (4, 2));
     assert_eq!((commit.refused, commit.refusal, commit.without_token), (1, Some(17), 1));
-    // It had answered its commit before, unless that was still to come.
-    assert_eq!(commit.succeeded + commit.timed_out, 6);
-    assert!(ms_since(start, solo.now) <= 4_000);
 }
 
 #[test]
 fn a_commit_is_tried_four_times() {
     let mut solo = eight();
-    let id = solo.query(query().commit());
-    // All answers but no commit.
-    solo.advance_ms(20);
-    solo.peers.clear();
+    solo.peers.values_mut().for_each(|fake| fake.commits_ignored = true);
     let start = solo.now;
-    assert_eq!(commits(&solo).len(), 8);
-    // Those that left already were answered by the book; begin again with the deaf.
-    solo.run_until(|solo| solo.events.contains(&Event::Finished(id)));
-    assert!(ms_since(start, solo.now) <= 4_000);
-
-    let mut solo = eight();
-    (0..8).for_each(|n| solo.peers.get_mut(&addr(n)).unwrap().latency *= 2);
-    let id = solo.query(query().commit());
-    solo.run_until(|solo| solo.stats().requests.responses == 7);
-    solo.peers.clear();
-    let start = solo.now;
-    solo.run_until(|solo| solo.events.contains(&Event::Finished(id)));
-    assert_eq!(ms_since(start, solo.now), 4_000);
-    assert_eq!(commits(&solo).len(), 32);
-    let failed = solo.node.take_outcome(id).unwrap();
+    let failed = solo.walk(query().commit()).1;
     assert!(matches!(failed, Err(QueryError::Commit(commit)) if commit.timed_out == 8));
+    assert_eq!(ms_since(start, solo.now), 4_020);
+    assert_eq!(commits(&solo).len(), 32);
+    for n in 0..8 {
+        let to_it: Vec<_> = commits(&solo).into_iter().filter(|s| s.to == addr(n)).collect();
+        assert!(to_it.iter().all(|sent| sent.bytes == to_it[0].bytes));
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! hints about dead nodes. PROTOCOL section 10.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 
@@ -96,7 +97,7 @@ fn replies_come_in_order_and_before_the_end() {
 fn hints(solo: &Solo) -> Vec<(SocketAddrV4, SocketAddrV4)> {
     let requests = solo.sent.iter().filter_map(|sent| Some((sent.to, sent.as_request()?)));
     let hints = requests.filter(|(_, r)| r.internal && r.command == DOWN_HINT);
-    hints.map(|(to, r)| (to, addr_from_bytes(r.value.unwrap().try_into().unwrap()))).collect()
+    hints.filter_map(|(to, r)| Some((to, addr_from_bytes(r.value?.try_into().ok()?)))).collect()
 }
 
 /// Three nodes, two of which name a dead one.

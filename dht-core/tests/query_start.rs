@@ -2,6 +2,7 @@
 //! caution with many given ones. PROTOCOL section 10.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 
@@ -124,6 +125,14 @@ fn breadth(given: u32, from_table: u32) -> Vec<u64> {
 fn with_twenty_given_nodes_a_query_is_cautious_until_ten_have_answered() {
     assert_eq!(breadth(40, 0), [10, 9, 8, 7, 6, 5, 4, 3, 3, 3, 10, 10]);
     assert_eq!(breadth(19, 30)[..11], [10; 11], "with fewer it is not");
+}
+
+#[test]
+fn caution_is_never_broader_than_allowed() {
+    let mut solo = Solo::new();
+    let id = solo.query(Query::new(target(1), 16).nodes((0..20).map(addr)).concurrency(2));
+    assert_eq!(solo.asked(16).len(), 2);
+    solo.node.cancel_query(solo.now, id);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! PROTOCOL section 10.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 
@@ -163,7 +164,8 @@ fn end_with_a_dead_one(alive: usize, dead_at: usize, thorough: bool) -> (u128, S
     solo.peers.remove(&nodes[dead_at]);
     let query = query().nodes(nodes).concurrency(100);
     let start = solo.now;
-    solo.walk(if thorough { query.thorough() } else { query }).1.unwrap();
+    let (replies, _) = solo.walk(if thorough { query.thorough() } else { query });
+    assert_eq!(replies.len(), alive);
     (ms_since(start, solo.now), solo)
 }
 

@@ -2,6 +2,7 @@
 //! PROTOCOL section 6.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 

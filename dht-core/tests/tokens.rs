@@ -2,6 +2,7 @@
 //! one gets. PROTOCOL section 4.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 
@@ -18,7 +19,7 @@ const NEVER: Duration = Duration::from_millis(15_000);
 
 /// A token that the node gives out now.
 fn token_for(solo: &mut Solo, from: SocketAddrV4) -> Token {
-    *solo.serve(from, &Ask::user(16), Answer::empty()).response().token.unwrap()
+    solo.serve(from, &Ask::user(16), Answer::empty()).token()
 }
 
 fn is_good(solo: &mut Solo, from: SocketAddrV4, token: Token) -> bool {
@@ -73,8 +74,27 @@ fn sleep_ends_tokens() {
     }
 }
 
+#[test]
+fn a_token_is_good_in_the_period_of_its_making_and_the_next() {
+    // (made after this many microseconds, then shown so much older, good)
+    for (made, age, good) in [
+        (0, 14_999_999, true),
+        (0, 15_000_000, false),
+        (7_499_999, 7_500_000, true),
+        (7_499_999, 7_500_001, false),
+        (7_500_000, 14_999_999, true),
+        (7_500_000, 15_000_000, false),
+    ] {
+        let mut solo = Solo::new();
+        solo.advance(Duration::from_micros(made));
+        let token = token_for(&mut solo, addr(1));
+        solo.advance(Duration::from_micros(age));
+        assert_eq!(is_good(&mut solo, addr(1), token), good, "made at {made}, {age} old");
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whenever it is made and however often the node is touched: younger than 7.5 s it is good,
     /// from 15 s on it is not.
@@ -123,7 +143,7 @@ fn a_bad_token_gets_error_2_with_a_good_one() {
                 assert_eq!(response.error, error_code::INVALID_TOKEN);
                 assert_eq!((response.tid, response.value), (0x1234, None));
                 assert_eq!(sent[0].nodes().len(), nodes);
-                let fresh = *response.token.unwrap();
+                let fresh = sent[0].token();
                 assert!(is_good(&mut solo, addr(1), fresh));
             }
         }
@@ -155,7 +175,7 @@ fn an_answer_to_another_address_has_that_ones_token() {
     let sent = solo.serve(addr(1), &Ask::user(16), Answer::value(&b"x"[..]).to(addr(2)));
     let response = sent.response();
     assert_eq!((sent.to, response.to, response.tid), (addr(2), addr(2), 0x1234));
-    let token = *response.token.unwrap();
+    let token = sent.token();
     assert!(is_good(&mut solo, addr(2), token));
     assert!(!is_good(&mut solo, addr(1), token));
 }

@@ -2,6 +2,7 @@
 //! PROTOCOL section 6, HARDENING rule 9.
 
 mod support {
+    pub mod forge;
     pub mod solo;
 }
 

@@ -188,7 +188,8 @@ impl Walk {
     /// The next node to ask, if there is a place for one more: its number and address.
     pub(crate) fn next(&mut self) -> Option<(u16, SocketAddrV4)> {
         let slow = self.visits.iter().filter(|visit| visit.missed > 0).count();
-        let places = if self.cautious { CAUTIOUS } else { self.plan.concurrency };
+        let concurrency = self.plan.concurrency;
+        let places = if self.cautious { concurrency.min(CAUTIOUS) } else { concurrency };
         if self.visits.len() - slow >= usize::from(places) || self.asked >= VISITS_MAX {
             return None;
         }

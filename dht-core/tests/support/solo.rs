@@ -2,7 +2,7 @@
 //! `peers` answers as told. Virtual time, nothing random but the node's own seed.
 
 // Every test file uses a part of it.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::panic)]
+#![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -11,10 +11,12 @@ use std::time::Duration;
 use dht_core::wire::{self, Message, Token};
 use dht_core::{
     Answer, Config, DATAGRAM_MAX, Event, Handled, Id, Instant, Node, Outcome, Query, QueryError,
-    QueryId, Reply, Request, RequestError, RequestId, Via,
+    QueryId, Reply, ReplyTo, Request, RequestError, RequestId, Via,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
+
+pub use super::forge::{Ask, Fake, Forged};
 
 pub const PING: u64 = 0;
 pub const PING_NAT: u64 = 1;
@@ -55,158 +57,12 @@ impl Sent {
         }
     }
 
+    pub fn token(&self) -> Token {
+        *self.response().token.unwrap()
+    }
+
     pub fn nodes(&self) -> Vec<SocketAddrV4> {
         self.response().closer_nodes.into_iter().flatten().collect()
-    }
-}
-
-/// How somebody out there answers whatever they are asked.
-#[derive(Clone, Debug)]
-pub struct Fake {
-    pub latency: Duration,
-    /// Sends the id of its address.
-    pub id: bool,
-    pub token: Option<Token>,
-    pub error: u64,
-    pub value: Option<Vec<u8>>,
-    pub nodes: Vec<SocketAddrV4>,
-    /// How many datagrams it ignores first.
-    pub deaf: u32,
-    /// What it does on datagrams with a token, one after the other: the error and the token
-    /// of its answer. Empty: nothing special.
-    pub commits: Vec<(u64, Option<Token>)>,
-}
-
-impl Default for Fake {
-    fn default() -> Self {
-        Self {
-            latency: LATENCY,
-            id: true,
-            token: Some([7; 32]),
-            error: 0,
-            value: None,
-            nodes: Vec::new(),
-            deaf: 0,
-            commits: Vec::new(),
-        }
-    }
-}
-
-impl Fake {
-    pub fn naming(nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
-        Self { nodes: nodes.into_iter().collect(), ..Self::default() }
-    }
-
-    fn answer(&mut self, from: SocketAddrV4, request: &wire::Request<'_>) -> Option<Vec<u8>> {
-        if self.deaf > 0 {
-            self.deaf = self.deaf.saturating_sub(u32::from(self.deaf != u32::MAX));
-            return None;
-        }
-        let (mut error, mut token) = (self.error, self.token);
-        if request.token.is_some() && !self.commits.is_empty() {
-            (error, token) = self.commits.remove(0);
-        }
-        let id = Id::of(from);
-        let answer = Forged {
-            id: self.id.then_some(*id.as_bytes()),
-            token,
-            error,
-            value: self.value.clone(),
-            nodes: self.nodes.clone(),
-        };
-        Some(answer.bytes(request.tid))
-    }
-}
-
-/// A response made by hand.
-#[derive(Clone, Debug, Default)]
-pub struct Forged {
-    pub id: Option<[u8; 32]>,
-    pub token: Option<Token>,
-    pub error: u64,
-    pub value: Option<Vec<u8>>,
-    pub nodes: Vec<SocketAddrV4>,
-}
-
-impl Forged {
-    /// An answer as `from` would honestly give it.
-    pub fn by(from: SocketAddrV4) -> Self {
-        Self { id: Some(*Id::of(from).as_bytes()), ..Self::default() }
-    }
-
-    pub fn bytes(&self, tid: u16) -> Vec<u8> {
-        let response = wire::Response {
-            tid,
-            to: SocketAddrV4::new(HOST, 1000),
-            id: self.id.as_ref(),
-            token: self.token.as_ref(),
-            closer_nodes: None,
-            error: self.error,
-            value: self.value.as_deref(),
-        };
-        let mut bytes = vec![0; response.encoded_len()];
-        response.encode(&mut bytes).unwrap();
-        if let Some(count) = u8::try_from(self.nodes.len()).ok().filter(|count| *count > 0) {
-            // Put in by hand: liars send more of them than the codec would.
-            let keys = usize::from(self.id.is_some()) + usize::from(self.token.is_some());
-            let nodes = self.nodes.iter().flat_map(|addr| wire::addr_bytes(*addr));
-            let field: Vec<u8> = std::iter::once(count).chain(nodes).collect();
-            let at = 10 + 32 * keys;
-            bytes.splice(at..at, field);
-            bytes[1] |= 4;
-        }
-        bytes
-    }
-}
-
-/// A request made by hand.
-#[derive(Clone, Debug)]
-pub struct Ask {
-    pub tid: u16,
-    pub id: Option<[u8; 32]>,
-    pub token: Option<Token>,
-    pub internal: bool,
-    pub command: u64,
-    pub target: Option<Id>,
-    pub value: Option<Vec<u8>>,
-}
-
-impl Ask {
-    pub fn internal(command: u64) -> Self {
-        Self { internal: true, ..Self::user(command) }
-    }
-
-    pub fn user(command: u64) -> Self {
-        let (id, token, target, value) = (None, None, None, None);
-        Self { tid: 0x1234, id, token, internal: false, command, target, value }
-    }
-
-    pub fn target(self, target: Id) -> Self {
-        Self { target: Some(target), ..self }
-    }
-
-    pub fn value(self, value: &[u8]) -> Self {
-        Self { value: Some(value.to_vec()), ..self }
-    }
-
-    pub fn token(self, token: Token) -> Self {
-        Self { token: Some(token), ..self }
-    }
-
-    pub fn bytes(&self) -> Vec<u8> {
-        let request = wire::Request {
-            tid: self.tid,
-            to: SocketAddrV4::new(HOST, 2000),
-            id: self.id.as_ref(),
-            token: self.token.as_ref(),
-            internal: self.internal,
-            command: self.command,
-            target: self.target.as_ref().map(Id::as_bytes),
-            value: self.value.as_deref(),
-        };
-        let mut bytes = vec![0; request.encoded_len()];
-        request.encode(&mut bytes).unwrap();
-        bytes
     }
 }
 
@@ -217,6 +73,10 @@ pub struct Solo {
     pub sent: Vec<Sent>,
     pub events: Vec<Event>,
     pub peers: BTreeMap<SocketAddrV4, Fake>,
+    /// What becomes of an answer with this latency: when its copies arrive, if any.
+    pub fate: Box<dyn FnMut(Duration) -> Vec<Duration>>,
+    /// Who has been heard, in order.
+    pub heard: Vec<SocketAddrV4>,
     /// Datagrams on their way to the node.
     queue: BTreeMap<(Instant, u64), (Via, SocketAddrV4, Vec<u8>)>,
     serial: u64,
@@ -237,6 +97,8 @@ impl Solo {
             sent: Vec::new(),
             events: Vec::new(),
             peers: BTreeMap::new(),
+            fate: Box::new(|latency| vec![latency]),
+            heard: Vec::new(),
             queue: BTreeMap::new(),
             serial: 0,
         }
@@ -280,14 +142,20 @@ impl Solo {
         std::mem::take(&mut self.sent)
     }
 
+    /// Somebody asks the application.
+    pub fn ask_application(&mut self, from: SocketAddrV4, ask: &Ask) -> ReplyTo {
+        let bytes = ask.bytes();
+        match self.hand_in(Via::Server, from, &bytes) {
+            Handled::Request(incoming) => incoming.reply_to,
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Somebody asks the application, and gets this answer.
     pub fn serve(&mut self, from: SocketAddrV4, ask: &Ask, answer: Answer) -> Sent {
-        let bytes = ask.bytes();
-        let Handled::Request(incoming) = self.hand_in(Via::Server, from, &bytes) else {
-            panic!("not handed on");
-        };
+        let to = self.ask_application(from, ask);
         self.sent.clear();
-        self.node.reply(self.now, incoming.reply_to, answer).unwrap();
+        self.node.reply(self.now, to, answer).unwrap();
         self.flush();
         assert_eq!(self.sent.len(), 1);
         self.sent.remove(0)
@@ -347,8 +215,9 @@ impl Solo {
             let request = sent.as_request();
             if let (Some(peer), Some(request)) = (self.peers.get_mut(&to), request) {
                 if let Some(bytes) = peer.answer(to, &request) {
-                    let latency = peer.latency;
-                    self.send(latency, via, to, bytes);
+                    for delay in (self.fate)(peer.latency) {
+                        self.send(delay, via, to, bytes.clone());
+                    }
                 }
             }
             self.sent.push(sent);
@@ -372,6 +241,7 @@ impl Solo {
         self.now = self.now.max(at);
         if packet == Some(at) {
             let (_, (via, from, bytes)) = self.queue.pop_first().unwrap();
+            self.heard.push(from);
             let _ = self.hand_in(via, from, &bytes);
         } else {
             self.node.handle_timeout(self.now);
