@@ -57,15 +57,18 @@ async fn form(nodes: usize, output: &Output) -> Result<Network, Failure> {
         .zip(before)
         .map(|(now, before)| now.saturating_sub(before) / u64::try_from(size).unwrap_or(u64::MAX));
 
-    let memory_text = memory.map(|bytes| format!(", in {} of memory", format::memory(bytes)));
+    // In a small network it would be the memory of all the rest.
+    let memory_text = memory
+        .filter(|_| size >= 20)
+        .map(|bytes| format!(", in {} of memory", format::memory(bytes)));
     let text = format!(
         "1. Form a network\n   \
          {} joined in {} through the bootstrap node {}.\n   \
-         Each knows {} others on average{}.\n",
+         Each knows {} on average{}.\n",
         format::count(size, "node"),
         format::time(took),
         network.bootstrap(),
-        network.mean_table(),
+        format::count(network.mean_table(), "other"),
         memory_text.unwrap_or_default(),
     );
     let json = json!({
@@ -96,14 +99,17 @@ fn tell_stored(
     let mut text = format!(
         "2. Store {} under its SHA-256, {key}\n   \
          {by} asked {} for those closest to the key,\n   \
-         and stored it with {} of them: {} in {}. {hits} are among the true {} closest.\n\n   \
+         and stored it with {} of them: {} in {}.\n   {}\n\n   \
          node             id         distance from the key\n",
         format::value(value),
         format::count(count(stored.outcome.asked), "node"),
         stored.at(),
         format::count(count(stored.outcome.asked) + closest.len(), "request"),
         format::time(stored.took),
-        truth.len(),
+        match hits == truth.len() {
+            true => "Nobody else in the network is closer.".to_owned(),
+            false => format!("{hits} of the true {} closest are among them.", truth.len()),
+        },
     );
     let mut at = Vec::new();
     for reply in closest {

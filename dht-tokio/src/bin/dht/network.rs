@@ -125,8 +125,8 @@ fn allow_sockets(count: usize) -> Result<(), Failure> {
     };
     let raised = Rlimit { current: Some(wanted), maximum: limit.maximum };
     setrlimit(Resource::Nofile, raised).map_err(|_| {
-        let sockets = format::count(count, "socket");
-        because(format!("{sockets} are needed, and only {current} files may be open (ulimit -n)"))
+        let (sockets, most) = (format::count(count, "socket"), limit.maximum.unwrap_or(current));
+        because(format!("{sockets} are needed, and only {most} files may be open (ulimit -n)"))
     })
 }
 

@@ -69,9 +69,8 @@ impl Store {
         if let Some(before) = self.values.insert(key, kept) {
             self.by_age.remove(&before.age);
         }
-        if self.values.len() > self.max
-            && let Some((_, oldest)) = self.by_age.pop_first()
-        {
+        while self.values.len() > self.max {
+            let Some((_, oldest)) = self.by_age.pop_first() else { break };
             self.values.remove(&oldest);
         }
         Answer::empty()

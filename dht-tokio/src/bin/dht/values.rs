@@ -78,7 +78,8 @@ pub(crate) fn check(value: Vec<u8>) -> Result<Bytes, Failure> {
 
 pub(crate) async fn put_command(value: String, join: Join, output: &Output) -> Result<(), Failure> {
     let value = match &*value {
-        "-" => check(read()?)?,
+        // On a thread of its own, so that a signal can end the wait.
+        "-" => check(tokio::task::spawn_blocking(read).await.map_err(io::Error::from)??)?,
         _ => check(value.into_bytes())?,
     };
     let key = key_of(&value);
