@@ -3,6 +3,8 @@
 //!
 //! One test, so that nothing else runs in this process and is counted along.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
