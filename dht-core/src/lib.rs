@@ -92,6 +92,7 @@ extern crate alloc;
 extern crate std;
 
 mod addr;
+mod ask;
 mod command;
 mod config;
 mod congestion;
@@ -122,6 +123,7 @@ mod token;
 mod upkeep;
 pub mod wire;
 
+pub use ask::{Answer, Query, Request};
 pub use config::{BootstrapNode, Config, DATAGRAM_MAX, NodeFilter};
 pub use error::{ConfigError, QueryError, RequestError, SendError};
 pub use event::Event;

@@ -1,6 +1,8 @@
 //! How a node starts: whom it asks, what it tells and in which order, and how it goes on
 //! when nobody answers.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support {
     pub mod lab;
 }
@@ -8,7 +10,7 @@ mod support {
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Config, Event, Id, Query, Request};
+use dht_core::{Config, Event, Id, Node, Query, Request};
 use support::lab::{FIND_NODE, HOST, Lab, PING_NAT, SERVER, joining, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -169,6 +171,17 @@ fn the_first_to_answer_is_asked_to_reach_the_server_socket() {
 }
 
 #[test]
+fn with_a_single_peer_the_quick_look_comes_too_late() {
+    let mut lab = Lab::unbound(joining(&[peer(0)]));
+    lab.add_peer(peer(0));
+    lab.bind();
+    lab.run_for(SECOND);
+    assert!(lab.node.bootstrapped());
+    assert_eq!(lab.asked(PING_NAT), [peer(0)]);
+    assert!(lab.node.firewalled(), "for now");
+}
+
+#[test]
 fn no_quick_look_if_it_failed_or_is_not_wanted() {
     for (wanted, reaches, probes) in [(true, false, 1), (false, true, 0)] {
         let mut config = joining(&[peer(0)]);
@@ -309,10 +322,10 @@ fn a_name_is_good_for_a_minute() {
     lab.bind();
     resolve(&mut lab, "one.example", Some(*peer(0).ip()));
     lab.run_for(59 * SECOND);
-    lab.call(|node, now| node.refresh(now));
+    lab.call(Node::refresh);
     assert_eq!(lab.lookups, []);
     lab.run_for(2 * SECOND);
-    lab.call(|node, now| node.refresh(now));
+    lab.call(Node::refresh);
     assert_eq!(lab.lookups.len(), 1);
 }
 

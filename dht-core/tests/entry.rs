@@ -1,6 +1,8 @@
 //! Who enters the routing table: those that have answered from the address that their id is
 //! made of, and nobody else, whatever they say and however often.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support {
     pub mod lab;
 }

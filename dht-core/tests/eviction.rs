@@ -1,6 +1,8 @@
 //! Who leaves the routing table: those that don't answer, and those that answer as no node
 //! would. Never because of what others say, or of what the node itself gave up.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support {
     pub mod lab;
 }

@@ -1,6 +1,8 @@
 //! When a bucket is full, a newcomer has to show that it is better than the one heard of
 //! longest ago: that one has to be silent.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support {
     pub mod lab;
 }

@@ -1,6 +1,8 @@
 //! What a node learns of its own address, from whom, and when it believes that others can
 //! reach it; and how an adaptive node becomes persistent.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support {
     pub mod lab;
 }

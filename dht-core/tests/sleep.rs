@@ -1,12 +1,14 @@
 //! Sleep: how a node notices that the machine stood still, and what it does about it.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support {
     pub mod lab;
 }
 
 use std::time::Duration;
 
-use dht_core::{Config, Event, Request};
+use dht_core::{Config, Event, Node, Request};
 use support::lab::{FIND_NODE, Lab, PING, PING_NAT, TICK, asks, joining, peer};
 
 const SLEEP: Duration = Duration::from_secs(10);
@@ -23,10 +25,10 @@ fn oversleep(lab: &mut Lab, late: Duration) {
 fn ten_seconds_after_the_deadline_are_only_late() {
     let mut lab = Lab::among(3);
     oversleep(&mut lab, SLEEP);
-    lab.call(|node, now| node.handle_timeout(now));
+    lab.call(Node::handle_timeout);
     assert_eq!(lab.times(Event::WakeUp), 0);
     oversleep(&mut lab, SLEEP + INSTANT);
-    lab.call(|node, now| node.handle_timeout(now));
+    lab.call(Node::handle_timeout);
     assert_eq!(lab.times(Event::WakeUp), 1);
 }
 
@@ -34,16 +36,16 @@ fn ten_seconds_after_the_deadline_are_only_late() {
 fn sleep_is_noticed_by_whatever_comes_first_and_before_it() {
     type Entry = (&'static str, fn(&mut Lab));
     let entries: [Entry; 8] = [
-        ("timeout", |lab| lab.call(|node, now| node.handle_timeout(now))),
+        ("timeout", |lab| lab.call(Node::handle_timeout)),
         ("datagram", |lab| drop(lab.hear(peer(1), &asks(PING)))),
         ("request", |lab| {
             lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
         }),
         ("polling", Lab::flush),
         ("node", |lab| lab.call(|node, now| node.add_node(now, peer(77)))),
-        ("refresh", |lab| lab.call(|node, now| node.refresh(now))),
+        ("refresh", |lab| lab.call(Node::refresh)),
         ("maintain", |lab| lab.call(|node, now| node.maintain(now, true))),
-        ("interfaces", |lab| lab.call(|node, now| node.handle_network_change(now))),
+        ("interfaces", |lab| lab.call(Node::handle_network_change)),
     ];
     for (name, entry) in entries {
         let mut lab = Lab::among(3);
@@ -87,7 +89,7 @@ fn who_calls_late_but_not_too_late_has_not_slept() {
         oversleep(&mut lab, Duration::from_secs(9));
         // What was asked for now is not overdue since the last time that anything was sent.
         lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
-        lab.call(|node, now| node.handle_timeout(now));
+        lab.call(Node::handle_timeout);
     }
     assert_eq!(lab.times(Event::WakeUp), 0);
 }
@@ -95,13 +97,13 @@ fn who_calls_late_but_not_too_late_has_not_slept() {
 #[test]
 fn a_hint_from_outside_wakes_up_too() {
     let mut lab = Lab::among(3);
-    lab.call(|node, now| node.handle_wakeup(now));
+    lab.call(Node::handle_wakeup);
     assert_eq!(lab.events, [Event::WakeUp]);
     // Unless there is nobody to wake.
     let mut unbound = Lab::unbound(Config::default());
-    unbound.call(|node, now| node.handle_wakeup(now));
-    lab.call(|node, now| node.suspend(now));
-    lab.call(|node, now| node.handle_wakeup(now));
+    unbound.call(Node::handle_wakeup);
+    lab.call(Node::suspend);
+    lab.call(Node::handle_wakeup);
     assert_eq!((lab.times(Event::WakeUp), unbound.events.len()), (1, 0));
 }
 
@@ -113,7 +115,7 @@ fn after_a_sleep_the_next_tick_refreshes_and_the_second_pings_the_oldest() {
         lab.hear_with_id(peer(n), PING);
     }
     lab.sent.clear();
-    lab.call(|node, now| node.handle_wakeup(now));
+    lab.call(Node::handle_wakeup);
     lab.run_for(TICK - INSTANT);
     assert_eq!(lab.asked(FIND_NODE), []);
     lab.run_for(INSTANT);
@@ -138,7 +140,7 @@ fn grown_up() -> Lab {
 #[test]
 fn an_adaptive_node_turns_ephemeral_and_waits_for_an_hour() {
     let mut lab = grown_up();
-    lab.call(|node, now| node.handle_wakeup(now));
+    lab.call(Node::handle_wakeup);
     assert_eq!(lab.events, [Event::Ephemeral, Event::WakeUp]);
     assert_eq!((lab.node.ephemeral(), lab.node.id()), (true, None));
     assert!(!lab.node.firewalled(), "what is known of the firewall stays");
@@ -155,7 +157,7 @@ fn who_was_told_to_be_persistent_stays_so() {
     config.ephemeral = Some(false);
     let mut lab = Lab::joined(config, 8);
     assert!(!lab.node.ephemeral());
-    lab.call(|node, now| node.handle_wakeup(now));
+    lab.call(Node::handle_wakeup);
     assert_eq!(lab.events, [Event::WakeUp]);
     assert!(!lab.node.ephemeral());
 }
@@ -177,12 +179,12 @@ fn connectivity_is_told_before_ephemeral_before_wakeup() {
     });
     lab.events.retain(|event| !matches!(event, Event::Response(_)));
     lab.events.clear();
-    lab.call(|node, now| node.handle_wakeup(now));
+    lab.call(Node::handle_wakeup);
     assert_eq!(lab.events, [Event::NetworkUpdate, Event::Ephemeral, Event::WakeUp]);
     assert!(lab.node.online() && lab.node.health().cold);
     // Nothing to tell when nothing changes.
     lab.events.clear();
-    lab.call(|node, now| node.handle_wakeup(now));
+    lab.call(Node::handle_wakeup);
     assert_eq!(lab.events, [Event::WakeUp]);
 }
 
@@ -193,7 +195,7 @@ fn eight_hours_later_it_is_usable_within_a_tick() {
     let known = lab.node.table_len();
     lab.sent.clear();
     lab.sleep(Duration::from_secs(8 * 3600));
-    lab.call(|node, now| node.handle_timeout(now));
+    lab.call(Node::handle_timeout);
     let id = lab.call(|node, now| node.request(now, Request::ping(peer(3)))).unwrap();
     let asked_at = lab.now;
     assert!(lab.result(id).is_ok());

@@ -1,5 +1,7 @@
 //! Suspended, resumed, closed: what becomes of that which is under way.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support {
     pub mod lab;
 }
@@ -7,7 +9,8 @@ mod support {
 use std::time::Duration;
 
 use dht_core::{
-    Answer, Config, Event, Id, Query, QueryError, QueryId, Request, RequestError, SendError, Via,
+    Answer, Config, Event, Id, Node, Query, QueryError, QueryId, Request, RequestError, SendError,
+    Via,
 };
 use support::lab::{CLIENT, FIND_NODE, Lab, PING, SERVER, asks, joining, peer};
 
@@ -36,7 +39,7 @@ fn suspending_fails_what_is_in_flight_and_refuses_what_is_new() {
     let mut lab = Lab::among(3);
     let sent = lab.call(|node, now| node.request(now, Request::ping(peer(99)))).unwrap();
     lab.run_for(SECOND / 2);
-    lab.call(|node, now| node.suspend(now));
+    lab.call(Node::suspend);
     assert_eq!(lab.events, [Event::Response(sent), Event::Suspended]);
     assert_eq!(lab.node.take_response(sent), Some(Err(RequestError::Suspended)));
     assert!(lab.node.suspended());
@@ -54,18 +57,18 @@ fn while_suspended_nothing_happens() {
     lab.answer = Some(Answer::empty());
     lab.hear(peer(1), &user_request);
     lab.hear(peer(1), &dht_core::wire::Request { value: Some(&[1, 2, 0, 0]), ..asks(4) });
-    lab.call(|node, now| node.suspend(now));
+    lab.call(Node::suspend);
     lab.sent.clear();
     let (before, known) = (lab.node.stats(), lab.node.table_len());
     assert_eq!(lab.node.poll_timeout(), None);
     lab.hear(peer(1), &user_request);
     lab.hear_with_id(peer(50), PING);
     lab.run_for(Duration::from_secs(3600));
-    lab.call(|node, now| node.handle_timeout(now));
+    lab.call(Node::handle_timeout);
     lab.call(|node, now| node.maintain(now, false));
-    lab.call(|node, now| node.refresh(now));
-    lab.call(|node, now| node.handle_network_change(now));
-    lab.call(|node, now| node.suspend(now));
+    lab.call(Node::refresh);
+    lab.call(Node::handle_network_change);
+    lab.call(Node::suspend);
     assert_eq!(lab.sent, [], "not even the delayed answer");
     assert_eq!(lab.events, [Event::Suspended]);
     assert_eq!(lab.node.table_len(), known);
@@ -76,7 +79,7 @@ fn while_suspended_nothing_happens() {
 fn a_node_can_be_added_while_suspended_and_is_silent_about_it() {
     // The buckets near the node's own id are full, or will be.
     let mut lab = Lab::among(60);
-    lab.call(|node, now| node.suspend(now));
+    lab.call(Node::suspend);
     lab.sent.clear();
     let known = lab.node.table_len();
     for n in 100..400 {
@@ -93,7 +96,7 @@ fn a_query_ends_with_what_it_has_and_a_commit_is_cancelled() {
     let plain = walk(&mut lab, Query::find_node(Id([7; 32])).discard_replies());
     let commit = walk(&mut lab, Query::new(Id([7; 32]), USERS).commit().discard_replies());
     lab.run_for(SECOND / 2);
-    lab.call(|node, now| node.suspend(now));
+    lab.call(Node::suspend);
     let outcome = lab.node.take_outcome(plain).unwrap().unwrap();
     assert!(outcome.successes > 0 && !outcome.closest.is_empty());
     assert_eq!(outcome.timed_out, 0);
@@ -112,7 +115,7 @@ fn what_was_under_way_counts_as_failed_in_a_query_that_is_ended() {
     let plain = walk(&mut lab, ask(Query::find_node(Id([7; 32]))));
     let commit = walk(&mut lab, ask(Query::new(Id([7; 32]), USERS).commit()));
     lab.run_for(SECOND / 2);
-    lab.call(|node, now| node.suspend(now));
+    lab.call(Node::suspend);
     let outcome = lab.node.take_outcome(plain).unwrap().unwrap();
     assert_eq!((outcome.asked, outcome.successes, outcome.errors), (2, 0, 2));
     // Nor is there anybody to commit to.
@@ -134,9 +137,9 @@ fn suspension_and_cancellation_evict_nobody() {
     lab.run_until(|lab| !lab.asked(PING).is_empty());
     lab.sent.clear();
     let before = lab.node.table_len();
-    lab.call(|node, now| node.suspend(now));
+    lab.call(Node::suspend);
     assert_eq!(lab.node.table_len(), before);
-    lab.call(|node, now| node.resume(now));
+    lab.call(Node::resume);
     assert_eq!(lab.node.table_len(), before);
     assert!(before <= known);
     assert_eq!(lab.node.stats().requests.active, 0);
@@ -157,9 +160,9 @@ fn a_cancelled_query_leaves_silent_nodes_where_they_are() {
 #[test]
 fn resuming_is_waking_up_then_rebinding_then_refreshing() {
     let mut lab = Lab::among(5);
-    lab.call(|node, now| node.suspend(now));
+    lab.call(Node::suspend);
     lab.run_for(Duration::from_secs(3600));
-    lab.call(|node, now| node.resume(now));
+    lab.call(Node::resume);
     assert_eq!(lab.events, [Event::Suspended, Event::WakeUp]);
     assert!(!lab.node.suspended());
     // What is asked for before the bind is held.
@@ -177,8 +180,8 @@ fn resuming_is_waking_up_then_rebinding_then_refreshing() {
 #[test]
 fn resuming_at_other_ports_is_noticed() {
     let mut lab = Lab::among(5);
-    lab.call(|node, now| node.suspend(now));
-    lab.call(|node, now| node.resume(now));
+    lab.call(Node::suspend);
+    lab.call(Node::resume);
     let (mut client, mut server) = (CLIENT, SERVER);
     client.set_port(1001);
     server.set_port(2001);
@@ -193,10 +196,10 @@ fn suspended_in_the_middle_of_the_bootstrap_it_begins_anew() {
     lab.add_peer(peer(0)).up = false;
     lab.bind();
     lab.run_for(SECOND / 2);
-    lab.call(|node, now| node.suspend(now));
+    lab.call(Node::suspend);
     assert!(!lab.node.bootstrapped());
     lab.peer(peer(0)).up = true;
-    lab.call(|node, now| node.resume(now));
+    lab.call(Node::resume);
     lab.bind();
     lab.run_for(SECOND);
     assert!(lab.node.bootstrapped() && lab.knows(peer(0)));
@@ -208,10 +211,10 @@ fn suspended_in_the_middle_of_the_bootstrap_it_begins_anew() {
 #[test]
 fn suspended_before_it_was_bound_it_is_told_of_as_usual() {
     let mut lab = Lab::unbound(Config::default());
-    lab.call(|node, now| node.suspend(now));
+    lab.call(Node::suspend);
     lab.bind();
     assert_eq!(lab.events, [Event::Suspended], "sockets are for later");
-    lab.call(|node, now| node.resume(now));
+    lab.call(Node::resume);
     lab.bind();
     let events = [Event::Suspended, Event::WakeUp, Event::Listening, Event::Ready, Event::Resumed];
     assert_eq!(lab.events, events);
@@ -224,9 +227,9 @@ fn a_silent_bootstrap_is_tried_again_after_a_suspension_too() {
     let mut lab = Lab::unbound(config);
     lab.bind();
     lab.run_until(|lab| lab.node.bootstrapped());
-    lab.call(|node, now| node.suspend(now));
+    lab.call(Node::suspend);
     lab.add_peer(peer(0));
-    lab.call(|node, now| node.resume(now));
+    lab.call(Node::resume);
     lab.bind();
     lab.run_for(SECOND);
     assert!(!lab.node.ephemeral(), "persistent, as was asked for");
@@ -242,14 +245,14 @@ fn closing_ends_everything_and_says_so_once() {
     let walking = walk(&mut lab, Query::find_node(Id([7; 32])).discard_replies());
     let commit = Query::new(Id([7; 32]), USERS).nodes([peer(1)]).only_closest_nodes().commit();
     let commit = walk(&mut lab, commit.discard_replies());
-    lab.call(|node, now| node.close(now));
+    lab.call(Node::close);
     assert_eq!(lab.node.take_response(request), Some(Err(RequestError::Destroyed)));
     assert!(matches!(lab.node.take_outcome(asked), Some(Ok(_))));
     assert_eq!(lab.node.take_outcome(walking), Some(Err(QueryError::NodeDestroyed)));
     let nobody = QueryError::TooFewNodes { asked: 1, answered: 0, timed_out: 0 };
     assert_eq!(lab.node.take_outcome(commit), Some(Err(nobody)));
     assert_eq!(lab.events.last(), Some(&Event::Closed));
-    lab.call(|node, now| node.close(now));
+    lab.call(Node::close);
     assert_eq!(lab.times(Event::Closed), 1);
     assert!(lab.node.closed());
     let requests = lab.node.stats().requests;
@@ -277,7 +280,7 @@ fn answers_given_before_the_end_are_still_sent() {
 #[test]
 fn once_closed_nothing_does_anything() {
     let mut lab = Lab::among(3);
-    lab.call(|node, now| node.close(now));
+    lab.call(Node::close);
     lab.sent.clear();
     lab.events.clear();
     let known = lab.node.table_len();
@@ -287,15 +290,15 @@ fn once_closed_nothing_does_anything() {
     lab.bind();
     lab.hear_with_id(peer(50), PING);
     lab.call(|node, now| node.add_node(now, peer(60)));
-    lab.call(|node, now| node.refresh(now));
-    lab.call(|node, now| node.suspend(now));
-    lab.call(|node, now| node.resume(now));
+    lab.call(Node::refresh);
+    lab.call(Node::suspend);
+    lab.call(Node::resume);
     lab.bind();
-    lab.call(|node, now| node.handle_wakeup(now));
-    lab.call(|node, now| node.handle_network_change(now));
+    lab.call(Node::handle_wakeup);
+    lab.call(Node::handle_network_change);
     lab.call(|node, now| node.maintain(now, false));
     lab.run_for(Duration::from_secs(3600));
-    lab.call(|node, now| node.handle_timeout(now));
+    lab.call(Node::handle_timeout);
     assert_eq!((lab.sent.len(), lab.events.len()), (0, 0));
     assert_eq!((lab.node.table_len(), lab.node.poll_timeout()), (known, None));
     assert!(lab.node.closed() && !lab.node.suspended());
@@ -305,11 +308,11 @@ fn once_closed_nothing_does_anything() {
 fn a_node_that_is_suspended_or_not_bound_can_be_closed() {
     let mut unbound = Lab::unbound(Config::default());
     let held = unbound.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
-    unbound.call(|node, now| node.close(now));
+    unbound.call(Node::close);
     assert_eq!(unbound.node.take_response(held), Some(Err(RequestError::Destroyed)));
     assert_eq!(unbound.events.last(), Some(&Event::Closed));
     let mut suspended = Lab::among(2);
-    suspended.call(|node, now| node.suspend(now));
-    suspended.call(|node, now| node.close(now));
+    suspended.call(Node::suspend);
+    suspended.call(Node::close);
     assert_eq!(suspended.events, [Event::Suspended, Event::Closed]);
 }

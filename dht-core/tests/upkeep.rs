@@ -1,5 +1,7 @@
 //! What a node does every five seconds: whom it pings, and when it looks around.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 mod support {
     pub mod lab;
 }
@@ -8,7 +10,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::{Config, Event, Id, Query, Request};
+use dht_core::{Config, Event, Id, Node, Query, Request};
 use support::lab::{FIND_NODE, Lab, PING, TICK, joining, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -171,11 +173,11 @@ fn who_knows_fewer_than_twenty_looks_around_every_64_ticks() {
 #[test]
 fn a_refresh_can_be_asked_for() {
     let mut lab = Lab::among(25);
-    lab.call(|node, now| node.refresh(now));
+    lab.call(Node::refresh);
     assert!(!lab.asked(FIND_NODE).is_empty());
     // One at a time is enough.
     let begun = lab.node.stats().queries.total;
-    lab.call(|node, now| node.refresh(now));
+    lab.call(Node::refresh);
     assert_eq!(lab.node.stats().queries.total, begun);
 }
 

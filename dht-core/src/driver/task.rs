@@ -45,7 +45,8 @@ pub struct Driver<R: Runtime> {
     /// When the timer rings.
     armed: Option<Instant>,
     lookups: Vec<(Lookup, LookupFuture)>,
-    interfaces: Vec<Ipv4Addr>,
+    /// As listed last; `None` if the system did not say.
+    interfaces: Option<Vec<Ipv4Addr>>,
     interfaces_due: Instant,
     flush_until: Option<Instant>,
     /// One byte more than is ever taken, so that the core sees what is too long.
@@ -97,7 +98,7 @@ impl<R: Runtime> Driver<R> {
             ports: None,
             armed: None,
             lookups: Vec::new(),
-            interfaces: Vec::new(),
+            interfaces: None,
             interfaces_due: Instant::ZERO,
             flush_until: None,
             input: Box::new([0; DATAGRAM_MAX + 1]),
@@ -126,7 +127,7 @@ impl<R: Runtime> Driver<R> {
 
     fn bind(&mut self) {
         let bound = self.binding.bind(&*self.runtime);
-        self.interfaces = self.list_interfaces().unwrap_or_default();
+        self.interfaces = self.list_interfaces();
         self.interfaces_due = self.runtime.now() + INTERFACES;
         match bound {
             Ok(([client, server], bound)) => {
@@ -250,8 +251,8 @@ impl<R: Runtime> Driver<R> {
         let Some(interfaces) = self.list_interfaces() else {
             return;
         };
-        if interfaces != self.interfaces {
-            self.interfaces = interfaces;
+        let before = self.interfaces.replace(interfaces);
+        if before.is_some() && before != self.interfaces {
             self.shared.drive(|state, now| state.node.handle_network_change(now));
         }
     }

@@ -6,11 +6,12 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::{Node, Stage};
+use crate::ask::{Answer, Request};
 use crate::congestion::Class;
 use crate::error::{RequestError, SendError};
 use crate::inflight::{Call, Purpose};
 use crate::lanes::Out;
-use crate::message::{Answer, Reply, ReplyTo, Request, RequestId, SessionId};
+use crate::message::{Reply, ReplyTo, RequestId, SessionId};
 use crate::time::Instant;
 use crate::wire::{self, VARINT_MAX};
 

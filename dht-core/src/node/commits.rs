@@ -6,10 +6,11 @@ use alloc::boxed::Box;
 
 use super::Node;
 use super::queries::{Phase, Running};
+use crate::ask::Query;
 use crate::error::{QueryError, RequestError};
 use crate::error_code::INVALID_TOKEN;
 use crate::inflight::{Call, Purpose};
-use crate::message::{Commit, Outcome, Query, QueryId, Reply};
+use crate::message::{Commit, Outcome, QueryId, Reply};
 
 #[derive(Clone, Debug)]
 pub(super) struct Committing {

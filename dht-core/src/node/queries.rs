@@ -10,10 +10,11 @@ use super::Node;
 use super::commits::Committing;
 #[cfg(any(test, feature = "_invariants"))]
 use super::walks::MAILBOX_MAX;
+use crate::ask::Query;
 use crate::error::QueryError;
 #[cfg(any(test, feature = "_invariants"))]
 use crate::inflight::Purpose;
-use crate::message::{Outcome, Query, QueryId, Reply};
+use crate::message::{Outcome, QueryId, Reply};
 use crate::query::{Plan, Walk};
 
 /// How many queries' memory is kept for the next.

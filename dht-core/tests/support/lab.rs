@@ -79,6 +79,9 @@ impl Sent {
     }
 }
 
+/// A datagram under way to the node; the number tells those of one moment apart.
+type Arrival = (Instant, usize, Via, SocketAddrV4, Vec<u8>);
+
 pub struct Lab {
     pub node: Node,
     pub now: Instant,
@@ -89,7 +92,7 @@ pub struct Lab {
     pub lookups: Vec<(Lookup, String)>,
     /// What the application answers; nothing: error 1.
     pub answer: Option<Answer>,
-    incoming: BinaryHeap<Reverse<(Instant, usize, Via, SocketAddrV4, Vec<u8>)>>,
+    incoming: BinaryHeap<Reverse<Arrival>>,
     count: usize,
 }
 
@@ -314,7 +317,7 @@ impl Lab {
             let Some(Reverse((_, _, via, from, bytes))) = self.incoming.pop() else { return false };
             self.hear_bytes(via, from, &bytes);
         } else {
-            self.call(|node, now| node.handle_timeout(now));
+            self.call(Node::handle_timeout);
         }
         true
     }

@@ -1,6 +1,7 @@
 //! Sockets that misbehave, datagrams that are not ours, sockets that are not the node's.
 
 use std::net::{Ipv6Addr, SocketAddr};
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -87,6 +88,10 @@ fn foreign_datagrams_come_out_and_go_in() {
     assert_eq!((taken[0].via, &taken[0].data[..]), (Via::Client, &b"hi client"[..]));
     assert_eq!((taken[1].via, &taken[1].data[..]), (Via::Server, &b"hi server"[..]));
     assert_eq!(taken[1].from, local(9));
+
+    // Ours are not among them.
+    sim.block_on(sim.up().ping(server)).unwrap();
+    assert!(sim.now(&mut pin!(datagrams.next())).is_none());
 
     node.send_datagram(Via::Server, local(9), "from server", None).unwrap();
     node.send_datagram(Via::Client, local(9), "from client", Some(3)).unwrap();
