@@ -51,8 +51,9 @@ fn no_wrong_source_is_ever_believed() {
         assert_eq!(solo.stats().drops.wrong_source, 2 * n);
     }
     // The right source, under every other tid.
+    let mut bytes = Forged::by(right).bytes(0);
     for other in (0..=u16::MAX).filter(|other| *other != tid) {
-        let bytes = Forged::by(right).bytes(other);
+        bytes[2..4].copy_from_slice(&other.to_le_bytes());
         let _ = solo.node.handle_datagram(solo.now, Via::Client, right, &bytes);
     }
     assert_eq!(solo.node.take_response(id), None);
@@ -69,8 +70,9 @@ fn a_request_that_waits_can_not_be_answered_yet() {
     let mut solo = Solo::with(config);
     solo.request(Request::ping(addr(1)));
     let waiting = solo.request(Request::ping(addr(2)));
+    let mut bytes = Forged::by(addr(2)).bytes(0);
     for tid in 0..=u16::MAX {
-        let bytes = Forged::by(addr(2)).bytes(tid);
+        bytes[2..4].copy_from_slice(&tid.to_le_bytes());
         let _ = solo.node.handle_datagram(solo.now, Via::Client, addr(2), &bytes);
     }
     assert_eq!(solo.node.take_response(waiting), None);
