@@ -1,5 +1,12 @@
 //! When the machine has slept is told once, and not when the caller was merely late.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test, in functions that clippy doesn't take for one"
+)]
+
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
