@@ -3,7 +3,12 @@
 //!
 //! One test, so that nothing else runs in this process and is counted along.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test, in functions that clippy doesn't take for one"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeSet;
@@ -269,11 +274,11 @@ fn an_idle_node_is_small() {
         for _ in 0..120 {
             converse(&mut node, now, &[]);
             while node.poll_event().is_some() {}
-            now = now + Duration::from_secs(5);
+            now += Duration::from_secs(5);
             node.handle_timeout(now);
         }
         converse(&mut node, now, &[]);
-        now = now + Duration::from_secs(5);
+        now += Duration::from_secs(5);
         node.handle_timeout(now);
         node
     });

@@ -4,7 +4,12 @@
 //! once, answers are to what was asked, and nothing fails for no reason. What must hold inside
 //! is checked after every step.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test, in functions that clippy doesn't take for one"
+)]
 
 mod support {
     pub mod net;
