@@ -217,6 +217,21 @@ impl Inflight {
         })
     }
 
+    /// The first live request in a slot from `slot` on that is wanted, and the slot after it: to go
+    /// through all of them while some end.
+    pub(crate) fn next_from(
+        &self,
+        slot: usize,
+        wanted: impl Fn(&Call) -> bool,
+    ) -> Option<(usize, RequestId)> {
+        let slots = self.slots.iter().enumerate().skip(slot);
+        let mut live = slots.filter_map(|(at, slot)| match slot {
+            Slot::Live(id, flight) if wanted(&flight.call) => Some((at + 1, RequestId(*id))),
+            _ => None,
+        });
+        live.next()
+    }
+
     /// Which request an answer under `tid` from `from` is to.
     pub(crate) fn find(&mut self, tid: u16, from: SocketAddrV4) -> Match {
         let Some(entry) = self.tids.get(u32::from(tid), |entry| entry >> 16 == u32::from(tid))

@@ -161,15 +161,20 @@ impl Node {
     /// fail if they had still to commit.
     pub fn end_session(&mut self, now: Instant, session: SessionId) {
         self.enter(now);
-        let of_session = self.inflight.iter().filter(|(_, flight)| {
-            flight.call.session == Some(session) && flight.call.purpose == Purpose::User
-        });
-        let ids: alloc::vec::Vec<_> = of_session.map(|(id, _)| id).collect();
-        for id in ids {
-            self.fail(id, RequestError::Destroyed);
-        }
+        let of_session =
+            |call: &Call| call.session == Some(session) && call.purpose == Purpose::User;
+        self.fail_all(of_session, RequestError::Destroyed);
         self.end_queries_of(session);
         self.pump_stalled();
+    }
+
+    /// Fails all requests that are wanted.
+    pub(super) fn fail_all(&mut self, wanted: impl Fn(&Call) -> bool, error: RequestError) {
+        let mut slot = 0;
+        while let Some((next, id)) = self.inflight.next_from(slot, &wanted) {
+            self.fail(id, error);
+            slot = next;
+        }
     }
 
     /// Begins a request of any kind and puts it into its lane.

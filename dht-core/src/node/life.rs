@@ -238,11 +238,7 @@ impl Node {
         self.bootstrap.retry = None;
         self.end_all_queries(error);
         self.forget_flights(|purpose| purpose != Purpose::User);
-        let users: alloc::vec::Vec<_> = self.inflight.iter().map(|(id, _)| id).collect();
-        for id in users {
-            self.fail(id, error);
-        }
-        self.pump_stalled();
+        self.fail_all(|_| true, error);
         self.upkeep.hint_checks = 0;
         self.upkeep.swaps = 0;
         self.candidates.clear();

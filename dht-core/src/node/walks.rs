@@ -482,10 +482,11 @@ impl Node {
     }
 
     pub(super) fn forget_flights(&mut self, which: impl Fn(Purpose) -> bool) {
-        let flights = self.inflight.iter().filter(|(_, flight)| which(flight.call.purpose));
-        let ids: Vec<_> = flights.map(|(id, _)| id).collect();
-        for id in ids {
+        let mut slot = 0;
+        let which = |call: &Call| which(call.purpose);
+        while let Some((next, id)) = self.inflight.next_from(slot, which) {
             self.forget(id);
+            slot = next;
         }
     }
 

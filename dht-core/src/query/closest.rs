@@ -43,6 +43,9 @@ impl Closest {
         if at >= K {
             return;
         }
+        // In one go: replies are large, and growing moves them.
+        self.replies.reserve_exact(K + 1 - self.replies.len());
+        self.distances.reserve_exact(K + 1 - self.distances.len());
         self.distances.insert(at, distance);
         self.distances.truncate(K);
         self.replies.insert(at, reply.clone());
