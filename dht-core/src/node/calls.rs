@@ -16,6 +16,9 @@ use crate::time::Instant;
 use crate::wire::{self, VARINT_MAX};
 
 impl Node {
+    /// An id or a token where only its size matters.
+    pub(super) const ANY_KEY: [u8; 32] = [0; 32];
+
     /// Begins a request. It leaves by [`poll_transmit`](Self::poll_transmit), at once if the
     /// window has room and the node is bound, else as soon as that is so.
     /// [`Event::Response`](crate::Event::Response) tells when it has ended.
@@ -96,18 +99,16 @@ impl Node {
         if answer.error > VARINT_MAX {
             return Err(SendError::OutOfRange);
         }
-        let id = [0; 32];
         let size = wire::Response {
             tid: to.tid,
             to: dest,
-            id: Some(&id),
-            token: answer.token.then_some(&Self::ANY_TOKEN),
+            id: Some(&Self::ANY_KEY),
+            token: answer.token.then_some(&Self::ANY_KEY),
             closer_nodes: None,
             error: answer.error,
             value: answer.value.as_deref(),
         };
-        self.check_size(size.encoded_len(), answer.value.as_ref())
-            .map_err(|limit| SendError::TooLarge { limit })?;
+        self.check_size(size.encoded_len(), answer.value.as_ref())?;
         let reply = Out::Reply {
             to: dest,
             via,
@@ -139,19 +140,17 @@ impl Node {
             return Err(SendError::InvalidAddress);
         }
         let ReplyTo { via, tid, command, internal, target, .. } = request;
-        let id = [0; 32];
         let size = wire::Request {
             tid,
             to,
-            id: Some(&id),
+            id: Some(&Self::ANY_KEY),
             token: None,
             internal,
             command,
             target: target.as_ref().map(crate::Id::as_bytes),
             value: value.as_deref(),
         };
-        self.check_size(size.encoded_len(), value.as_ref())
-            .map_err(|limit| SendError::TooLarge { limit })?;
+        self.check_size(size.encoded_len(), value.as_ref())?;
         let relay = Out::Relay { to, via, tid, internal, command, target, value };
         if self.push_out(relay) { Ok(()) } else { Err(SendError::Busy) }
     }
@@ -237,12 +236,22 @@ impl Node {
         }
     }
 
+    /// Whether there is room in a datagram for a message of `len` bytes with `value` in it.
+    fn check_size(&self, len: usize, value: Option<&Bytes>) -> Result<(), SendError> {
+        let value = value.map_or(0, Bytes::len);
+        if len <= self.config.max_datagram {
+            return Ok(());
+        }
+        // The length in front of a value that fills a datagram takes three bytes.
+        let others = len.saturating_sub(value + wire::varint_len(value as u64));
+        Err(SendError::TooLarge { limit: self.config.max_datagram.saturating_sub(others + 3) })
+    }
+
     pub(super) fn check_request_size(&self, request: &Request) -> Result<(), SendError> {
-        let id = [0; 32];
         let size = wire::Request {
             tid: 0,
             to: request.to,
-            id: Some(&id),
+            id: Some(&Self::ANY_KEY),
             token: request.token.as_ref(),
             internal: request.internal,
             command: request.command,
@@ -250,6 +259,5 @@ impl Node {
             value: request.value.as_deref(),
         };
         self.check_size(size.encoded_len(), request.value.as_ref())
-            .map_err(|limit| SendError::TooLarge { limit })
     }
 }

@@ -149,7 +149,8 @@ impl Node {
         }
     }
 
-    fn admits(&self, addr: SocketAddrV4) -> bool {
+    /// Whether the user lets a node into table and queries.
+    pub(super) fn admits(&self, addr: SocketAddrV4) -> bool {
         self.config.filter.as_ref().is_none_or(|filter| filter.allows(addr))
     }
 

@@ -100,7 +100,7 @@ pub struct Node {
     rtts: Option<Rtts>,
     lanes: Lanes,
     shares: Shares,
-    delayed: Delayed<Via>,
+    delayed: Delayed,
     queries: Queries,
     lookups: Lookups,
 

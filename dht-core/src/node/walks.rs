@@ -24,7 +24,7 @@ use crate::message::{Outcome, Peer, QueryId, Reply, SessionId};
 use crate::query::{Offer, Plan};
 use crate::table::K;
 use crate::time::Instant;
-use crate::wire::{self, VARINT_MAX};
+use crate::wire::{self, Token, VARINT_MAX};
 
 /// While this many replies wait to be read, or may come, a query asks nobody else.
 pub(super) const MAILBOX_MAX: usize = 64;
@@ -264,13 +264,11 @@ impl Node {
                 break;
             }
             let Some((node, to)) = walk.next() else { break };
+            let purpose = Purpose::Visit { query: *id, node };
             let call = Call {
-                to,
                 retries: if query.force { 0 } else { query.retries },
                 force: query.force,
-                token: None,
-                purpose: Purpose::Visit { query: *id, node },
-                ..self.call_of(query)
+                ..self.call_of(query, to, None, purpose)
             };
             if self.begin(call).is_none() {
                 walk.put_back(node);
@@ -281,15 +279,21 @@ impl Node {
         walk.begun();
     }
 
-    /// What all requests of a query have in common.
-    pub(super) fn call_of(&self, query: &Query) -> Call {
+    /// A request of a query: by default as a commit is sent.
+    pub(super) fn call_of(
+        &self,
+        query: &Query,
+        to: SocketAddrV4,
+        token: Option<Token>,
+        purpose: Purpose,
+    ) -> Call {
         Call {
-            to: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
+            to,
             via: self.request_via(),
             internal: query.internal,
             command: query.command,
             target: Some(query.target),
-            token: None,
+            token,
             value: query.value.clone(),
             ttl: None,
             retries: 3,
@@ -298,18 +302,17 @@ impl Node {
             force: false,
             any_replier: false,
             session: query.session,
-            purpose: Purpose::User,
+            purpose,
         }
     }
 
     pub(super) fn on_visit_answered(&mut self, id: QueryId, node: u16, reply: Reply) {
-        let bootstraps = |running: &Running| running.kind == Kind::Bootstrap;
-        if reply.error == 0 && self.queries.get(id).is_some_and(bootstraps) {
-            self.quick_nat(reply.from.addr);
-        }
         let Some(mut running) = self.queries.take(id) else {
             return;
         };
+        if reply.error == 0 && running.kind == Kind::Bootstrap {
+            self.quick_nat(reply.from.addr);
+        }
         let background = running.kind != Kind::User;
         let Some(walk) = running.walking() else { return self.queries.put(running) };
         walk.answered(node, &reply);
@@ -385,13 +388,9 @@ impl Node {
         self.end_flights_of(id);
         let outcome = running.take_outcome_so_far();
         match running.kind {
-            Kind::Refresh => {
-                self.stats.queries.active -= 1;
-                self.queries.recycle(running);
-            }
+            Kind::Refresh => self.conclude(running, Ok(outcome)),
             Kind::Bootstrap => {
-                self.stats.queries.active -= 1;
-                self.queries.recycle(running);
+                self.conclude(running, Ok(Outcome::default()));
                 self.on_bootstrap_walked(&outcome, overdue, self.lookups.failures());
             }
             Kind::User if !running.query.commit => self.conclude(running, Ok(outcome)),
@@ -410,18 +409,20 @@ impl Node {
         }
     }
 
+    /// A query has ended. Only the user wants to know how.
     pub(super) fn conclude(
         &mut self,
         mut running: Box<Running>,
         result: Result<Outcome, QueryError>,
     ) {
-        let id = running.id;
         self.stats.queries.active -= 1;
-        if running.kind == Kind::User {
-            running.phase = Phase::Finished(result);
-            self.queries.put(running);
-            self.emit(Event::Finished(id));
+        if running.kind != Kind::User {
+            return self.queries.recycle(running);
         }
+        let id = running.id;
+        running.phase = Phase::Finished(result);
+        self.queries.put(running);
+        self.emit(Event::Finished(id));
     }
 
     /// Ends all queries of a session.
@@ -510,7 +511,7 @@ impl Node {
             internal: query.internal,
             target: Some(query.target),
             // A commit carries a token.
-            token: query.commit.then_some(Self::ANY_TOKEN),
+            token: query.commit.then_some(Self::ANY_KEY),
             value: query.value.clone(),
             ..Request::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1), query.command)
         };
