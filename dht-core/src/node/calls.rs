@@ -6,6 +6,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::{Node, Stage};
+use crate::addr::is_sendable;
 use crate::ask::{Answer, Request};
 use crate::congestion::Class;
 use crate::error::{RequestError, SendError};
@@ -28,7 +29,7 @@ impl Node {
     pub fn request(&mut self, now: Instant, request: Request) -> Result<RequestId, SendError> {
         self.enter(now);
         self.check_open()?;
-        if !Self::is_sendable(request.to) {
+        if !is_sendable(request.to) {
             return Err(SendError::InvalidAddress);
         }
         if request.command > VARINT_MAX {
@@ -93,7 +94,7 @@ impl Node {
         self.check_open()?;
         let dest = answer.to.unwrap_or(to.from);
         let via = answer.via.unwrap_or(to.via);
-        if !Self::is_sendable(dest) {
+        if !is_sendable(dest) {
             return Err(SendError::InvalidAddress);
         }
         if answer.error > VARINT_MAX {
@@ -136,7 +137,7 @@ impl Node {
     ) -> Result<(), SendError> {
         self.enter(now);
         self.check_open()?;
-        if !Self::is_sendable(to) {
+        if !is_sendable(to) {
             return Err(SendError::InvalidAddress);
         }
         let ReplyTo { via, tid, command, internal, target, .. } = request;

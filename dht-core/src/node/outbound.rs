@@ -330,11 +330,6 @@ impl Node {
         (!self.ephemeral && via == Via::Server).then(|| self.table.own())
     }
 
-    /// Whether an address of the user's can be sent to at all.
-    pub(super) fn is_sendable(addr: SocketAddrV4) -> bool {
-        addr.port() != 0 && !addr.ip().is_unspecified()
-    }
-
     /// Whether an address that a node has named may be visited.
     pub(super) fn is_learnable(&self, addr: SocketAddrV4, from: SocketAddrV4) -> bool {
         let seen_as = self.nat.host().map(|host| SocketAddrV4::new(host, self.nat.port()));

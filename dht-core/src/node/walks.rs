@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::Node;
 use super::commits::Committing;
 use super::queries::{Kind, Phase, Running};
+use crate::addr::is_sendable;
 use crate::ask::{Query, Request};
 use crate::command::DOWN_HINT;
 use crate::config::BootstrapNode;
@@ -150,7 +151,7 @@ impl Node {
         let mut running = self.queries.begin(kind, query, plan);
         let id = running.id;
         for addr in core::mem::take(&mut running.query.nodes) {
-            if Self::is_sendable(addr) {
+            if is_sendable(addr) {
                 running.walk.offer(addr);
             }
         }
@@ -213,7 +214,7 @@ impl Node {
             let node = self.config.bootstrap.get(at)?;
             Some(SocketAddrV4::new(ip, node.port))
         });
-        let usable = |addr: &SocketAddrV4| Self::is_sendable(*addr) && Some(*addr) != self.own_addr;
+        let usable = |addr: &SocketAddrV4| is_sendable(*addr) && Some(*addr) != self.own_addr;
         given.chain(found).filter(usable).collect()
     }
 
