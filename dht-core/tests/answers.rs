@@ -1,4 +1,4 @@
-//! Answers of the application, and requests that it passes on. PROTOCOL section 5.
+//! Answers of the application, and requests that it passes on.
 
 mod support {
     pub mod forge;

@@ -1,4 +1,4 @@
-//! The internal commands, one by one, and what is answered by silence. PROTOCOL section 5.
+//! The internal commands, one by one, and what is answered by silence.
 
 mod support {
     pub mod forge;

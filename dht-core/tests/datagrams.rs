@@ -1,5 +1,5 @@
-//! What becomes of a datagram: whose it is, what of it is believed, by which socket the
-//! answer leaves. PROTOCOL sections 2 and 3.
+//! What becomes of a datagram: whose it is, what of it is believed, by which socket the answer
+//! leaves.
 
 mod support {
     pub mod forge;

@@ -1,5 +1,4 @@
 //! Which answer belongs to which request: transaction ids, sources, strangers and liars.
-//! PROTOCOL section 6 and 12, HARDENING rule 1.
 
 mod support {
     pub mod forge;

@@ -1,4 +1,4 @@
-//! Commits: to whom, with which token, and what counts as success. PROTOCOL section 10.
+//! Commits: to whom, with which token, and what counts as success.
 
 mod support {
     pub mod forge;

@@ -1,5 +1,5 @@
-//! What a query tells on its way: the mailbox that pauses it, the order of events, and the
-//! hints about dead nodes. PROTOCOL section 10.
+//! What a query tells on its way: the mailbox that pauses it, the order of events, and the hints
+//! about dead nodes.
 
 mod support {
     pub mod forge;

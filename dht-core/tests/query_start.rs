@@ -1,5 +1,5 @@
-//! Where a query begins, and how broadly: given nodes, the table, the bootstrap nodes,
-//! caution with many given ones. PROTOCOL section 10.
+//! Where a query begins, and how broadly: given nodes, the table, the bootstrap nodes, caution with
+//! many given ones.
 
 mod support {
     pub mod forge;

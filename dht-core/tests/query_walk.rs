@@ -1,5 +1,4 @@
 //! The way of a query: whom it asks next, what it reads of an answer, when it ends.
-//! PROTOCOL section 10.
 
 mod support {
     pub mod forge;

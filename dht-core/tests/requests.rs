@@ -1,5 +1,4 @@
 //! Single requests: how often and when they are tried, how they end, what they carry.
-//! PROTOCOL section 6.
 
 mod support {
     pub mod forge;

@@ -1,5 +1,4 @@
-//! Round-trip tokens as others meet them: how long they live, for whom, and what a bad
-//! one gets. PROTOCOL section 4.
+//! Round-trip tokens as others meet them: how long they live, for whom, and what a bad one gets.
 
 mod support {
     pub mod forge;

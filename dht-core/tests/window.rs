@@ -1,5 +1,4 @@
 //! How much leaves at once, and who goes first: window, classes, shares.
-//! PROTOCOL section 6, HARDENING rule 9.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
