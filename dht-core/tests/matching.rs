@@ -1,9 +1,6 @@
 //! Which answer belongs to which request: transaction ids, sources, strangers and liars.
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support {
-    pub mod lab;
-}
+mod support;
 
 use std::time::Duration;
 
@@ -274,7 +272,7 @@ fn answers_given_before_the_end_are_still_sent() {
     assert_eq!(lab.node.reply(now, incoming.reply_to, Answer::empty()), Err(SendError::Closed));
     lab.flush();
     assert_eq!(lab.sent.len(), 1, "but no request leaves");
-    assert_eq!(lab.sent[0].response().unwrap().value, Some(&b"bye"[..]));
+    assert_eq!(lab.sent[0].response().value, Some(&b"bye"[..]));
 }
 
 #[test]

@@ -2,10 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
