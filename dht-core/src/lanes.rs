@@ -132,10 +132,10 @@ impl Lanes {
     pub(crate) fn trim(&mut self) {
         for lane in &mut self.0 {
             if lane.out.is_empty() {
-                lane.out.shrink_to(16);
+                lane.out.shrink_to(4);
             }
             for queue in lane.requests.iter_mut().filter(|queue| queue.is_empty()) {
-                queue.shrink_to(16);
+                queue.shrink_to(4);
             }
         }
     }

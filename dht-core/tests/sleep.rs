@@ -150,6 +150,17 @@ fn an_adaptive_node_turns_ephemeral_and_waits_for_an_hour() {
 }
 
 #[test]
+fn a_node_that_was_still_waiting_waits_for_an_hour_more() {
+    let mut lab = Lab::among(20);
+    lab.ticks(200);
+    lab.call(Node::handle_wakeup);
+    lab.ticks(719);
+    assert!(lab.node.ephemeral());
+    lab.ticks(1);
+    assert!(!lab.node.ephemeral());
+}
+
+#[test]
 fn who_was_told_to_be_persistent_stays_so() {
     let mut config = joining(&[peer(0)]);
     config.ephemeral = Some(false);

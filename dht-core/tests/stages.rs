@@ -10,7 +10,7 @@ use dht_core::{
     Answer, Config, Event, Id, Node, Query, QueryError, QueryId, Request, RequestError, SendError,
     Via,
 };
-use support::lab::{CLIENT, FIND_NODE, Lab, PING, SERVER, asks, joining, peer};
+use support::lab::{CLIENT, FIND_NODE, LATENCY, Lab, PING, SERVER, asks, far_half, joining, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
 const USERS: u64 = 100;
@@ -119,6 +119,60 @@ fn what_was_under_way_counts_as_failed_in_a_query_that_is_ended() {
     // Nor is there anybody to commit to.
     let nobody = QueryError::TooFewNodes { asked: 2, answered: 0, timed_out: 0 };
     assert_eq!(lab.node.take_outcome(commit), Some(Err(nobody)));
+}
+
+fn suspend_and_resume(lab: &mut Lab) {
+    lab.call(Node::suspend);
+    lab.call(Node::resume);
+    lab.bind();
+    lab.sent.clear();
+}
+
+#[test]
+fn what_was_under_way_takes_no_places_afterwards() {
+    let mut lab = Lab::among(20);
+    // Verifications, a delayed answer, and as many checks of hints as there may be.
+    let strangers = || (100..116).map(peer);
+    strangers().for_each(|addr| drop(lab.hear_with_id(addr, PING)));
+    lab.hear(peer(1), &dht_core::wire::Request { value: Some(&[1, 2, 0, 0]), ..asks(4) });
+    (0..10).for_each(|n| lab.hint(peer(200 + n), peer(n)));
+    suspend_and_resume(&mut lab);
+    lab.run_for(SECOND);
+    assert!(
+        lab.sent.iter().all(|sent| sent.as_response().is_none()),
+        "nobody waits for it any more"
+    );
+    lab.sent.clear();
+    strangers().for_each(|addr| drop(lab.hear_with_id(addr, PING)));
+    assert_eq!(lab.asked(PING), strangers().collect::<Vec<_>>());
+    lab.sent.clear();
+    (10..20).for_each(|n| lab.hint(peer(200 + n), peer(n)));
+    assert_eq!(lab.asked(PING), (10..20).map(peer).collect::<Vec<_>>());
+}
+
+#[test]
+fn nor_do_challenges() {
+    let mut config = Config::default();
+    config.ephemeral = Some(true);
+    let mut lab = Lab::started(config);
+    let far = far_half(lab.node.table_id(), 26);
+    for addr in &far[..20] {
+        lab.add_peer(*addr);
+        lab.call(|node, now| node.add_node(now, *addr));
+    }
+    for newcomers in [&far[20..23], &far[23..]] {
+        // Long enough for some of the others to be not heard of lately.
+        lab.ticks(20);
+        lab.sent.clear();
+        for addr in newcomers {
+            lab.add_peer(*addr);
+            lab.hear_with_id(*addr, PING);
+        }
+        // There and back once: the newcomers have answered, their rivals not yet.
+        lab.run_for(3 * LATENCY);
+        assert_eq!(lab.asked(PING).len(), 3 + 3, "each is asked, and challenges another");
+        suspend_and_resume(&mut lab);
+    }
 }
 
 #[test]
