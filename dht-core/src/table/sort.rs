@@ -13,9 +13,7 @@ const SHORT: usize = 6;
 /// Computer Programming, 5.2.2, algorithm M).
 pub(super) fn sort(keys: &mut [u64; K], len: usize) {
     if len <= SHORT {
-        keys.sort_unstable();
-
-        return;
+        return keys.sort_unstable();
     }
     let mut run = 1;
     while run < K {
