@@ -374,6 +374,7 @@ impl Inflight {
         self.free.retain(|slot| usize::from(*slot) < len);
         self.free.shrink_to_fit();
         self.deadlines.shrink_to_fit();
+        self.tids.trim(|entry| entry >> 16);
     }
 
     #[cfg(any(test, feature = "_invariants"))]
