@@ -2,7 +2,7 @@
 //!
 //! A stranger can name any address as a node. What cannot be one, or can only
 //! be one in a network that the stranger is not part of, is never contacted or
-//! stored. Addresses that the user gives are not judged here.
+//! stored. Of addresses that the user gives it is only asked whether they can be sent to.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -19,6 +19,11 @@ pub(crate) fn is_local(ip: Ipv4Addr) -> bool {
 /// (multicast, reserved, broadcast).
 pub(crate) fn is_host(addr: SocketAddrV4) -> bool {
     addr.port() != 0 && matches!(addr.ip().octets(), [1..=223, ..])
+}
+
+/// Whether an address of the user's can be sent to at all.
+pub(crate) fn is_sendable(addr: SocketAddrV4) -> bool {
+    addr.port() != 0 && !addr.ip().is_unspecified()
 }
 
 /// Whether a node at `addr` can exist and the host `from` can know of it.

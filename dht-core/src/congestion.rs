@@ -38,8 +38,8 @@ pub(crate) enum Class {
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     max: u32,
+    /// The current one first.
     slots: [u32; SLOTS],
-    current: usize,
     /// When the current slot began.
     since: Instant,
 }
@@ -49,7 +49,7 @@ impl Window {
     ///
     /// With a `max` of 0 it is always full.
     pub(crate) fn new(max: u32, now: Instant) -> Self {
-        Self { max, slots: [0; SLOTS], current: 0, since: now }
+        Self { max, slots: [0; SLOTS], since: now }
     }
 
     /// Moves on to the slot that `now` is in. What is four slots old is forgotten.
@@ -57,8 +57,8 @@ impl Window {
         let elapsed = now.as_micros().saturating_sub(self.since.as_micros());
         let steps = elapsed / SLOT_MICROS;
         for _ in 0..steps.min(SLOTS as u64) {
-            self.current = (self.current + 1) % SLOTS;
-            self.slots[self.current] = 0;
+            self.slots.rotate_right(1);
+            *self.current() = 0;
         }
         self.since = Instant::from_micros(self.since.as_micros() + steps * SLOT_MICROS);
     }
@@ -76,12 +76,13 @@ impl Window {
             _ => places - places / RESERVED,
         };
         let total = self.slots.iter().fold(0, |sum: u32, &n| sum.saturating_add(n));
-        self.slots[self.current] >= share(self.max) || total >= share(self.max.saturating_mul(2))
+        let [current, ..] = self.slots;
+        current >= share(self.max) || total >= share(self.max.saturating_mul(2))
     }
 
     /// Counts a datagram, over the limit too (some requests do not wait).
     pub(crate) fn sent(&mut self) {
-        let slot = &mut self.slots[self.current];
+        let slot = self.current();
         *slot = slot.saturating_add(1);
     }
 
@@ -89,13 +90,18 @@ impl Window {
     ///
     /// Only of the current slot, whenever the request was sent.
     pub(crate) fn freed(&mut self) {
-        let slot = &mut self.slots[self.current];
+        let slot = self.current();
         *slot = slot.saturating_sub(1);
     }
 
     /// Forgets what was sent, as on suspension; slots go on in step.
     pub(crate) fn clear(&mut self) {
         self.slots = [0; SLOTS];
+    }
+
+    fn current(&mut self) -> &mut u32 {
+        let [current, ..] = &mut self.slots;
+        current
     }
 }
 

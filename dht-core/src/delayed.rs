@@ -7,8 +7,9 @@
 use alloc::collections::VecDeque;
 use core::net::SocketAddrV4;
 
-use crate::Instant;
 use crate::addr::is_local;
+use crate::message::Via;
+use crate::time::Instant;
 
 /// How many answers wait at most.
 pub(crate) const PENDING_MAX: usize = 1_024;
@@ -16,9 +17,9 @@ pub(crate) const PENDING_MAX: usize = 1_024;
 /// How many of them may be for one host, unless its address is local.
 pub(crate) const PENDING_PER_HOST_MAX: usize = 4;
 
-/// The answer to one ping; `V` says which socket it leaves through.
+/// The answer to one ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Pong<V> {
+pub(crate) struct Pong {
     /// When to send it.
     pub(crate) due: Instant,
     /// Where to.
@@ -26,21 +27,20 @@ pub(crate) struct Pong<V> {
     /// The request's.
     pub(crate) tid: u16,
     /// Through which socket.
-    pub(crate) via: V,
+    pub(crate) via: Via,
 }
 
-const _: () = assert!(size_of::<Pong<u32>>() <= 32);
+const _: () = assert!(size_of::<Pong>() <= 32);
 
 /// The queue, in order of time, then of arrival.
 #[derive(Clone, Debug)]
-pub(crate) struct Delayed<V> {
-    pongs: VecDeque<Pong<V>>,
+pub(crate) struct Delayed {
+    pongs: VecDeque<Pong>,
 }
 
-impl<V: Copy> Delayed<V> {
+impl Delayed {
     /// An empty queue; it has no memory of its own until something waits.
     pub(crate) const fn new() -> Self {
-        const { assert!(size_of::<Pong<V>>() <= 32) };
         Self { pongs: VecDeque::new() }
     }
 
@@ -48,7 +48,7 @@ impl<V: Copy> Delayed<V> {
     ///
     /// A full queue refuses at once; else this takes time linear in what waits.
     #[must_use]
-    pub(crate) fn push(&mut self, pong: Pong<V>) -> bool {
+    pub(crate) fn push(&mut self, pong: Pong) -> bool {
         if self.pongs.len() >= PENDING_MAX {
             return false;
         }
@@ -63,7 +63,7 @@ impl<V: Copy> Delayed<V> {
     }
 
     /// The next answer whose time has come.
-    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Pong<V>> {
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<Pong> {
         if self.next_due()? > now {
             return None;
         }
@@ -100,12 +100,12 @@ mod tests {
 
     use super::*;
 
-    fn pong(host: u32, due: u64, tid: u16) -> Pong<u32> {
+    fn pong(host: u32, due: u64, tid: u16) -> Pong {
         Pong {
             due: Instant::from_millis(due),
             to: SocketAddrV4::new(Ipv4Addr::from_bits(host), 1 + tid),
             tid,
-            via: 0,
+            via: Via::Client,
         }
     }
 
@@ -149,7 +149,7 @@ mod tests {
     fn memory_is_released_when_it_runs_empty() {
         let mut delayed = Delayed::new();
         (0..1_000).for_each(|tid| assert!(delayed.push(pong(LOCAL, 10, tid))));
-        assert!(delayed.pongs.capacity() * size_of::<Pong<u32>>() <= 32 * 1_024);
+        assert!(delayed.pongs.capacity() * size_of::<Pong>() <= 32 * 1_024);
         while delayed.pop_due(Instant::from_millis(10)).is_some() {}
         assert_eq!(delayed.pongs.capacity(), 0);
         assert!(delayed.push(pong(LOCAL, 10, 0)));

@@ -67,3 +67,15 @@ pub enum Event {
     /// because nobody took them.
     Lost(u32),
 }
+
+impl Event {
+    /// Whether it is news of the state, rather than a note of something that waits to be taken.
+    pub(crate) const fn is_change(&self) -> bool {
+        !matches!(self, Self::Response(_) | Self::Reply(_) | Self::Finished(_))
+    }
+
+    /// Whether it tells of a node that enters or leaves the table.
+    pub(crate) const fn is_about_node(&self) -> bool {
+        matches!(self, Self::NodeAdded(_) | Self::NodeRemoved(_))
+    }
+}

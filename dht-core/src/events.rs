@@ -17,19 +17,11 @@ pub(crate) struct Events {
     lost: u32,
 }
 
-fn is_bounded(event: &Event) -> bool {
-    !matches!(event, Event::Response(_) | Event::Reply(_) | Event::Finished(_))
-}
-
-fn is_about_node(event: &Event) -> bool {
-    matches!(event, Event::NodeAdded(_) | Event::NodeRemoved(_))
-}
-
 impl Events {
     /// Appends an event. Returns how many about nodes were dropped for it.
     pub(crate) fn push(&mut self, event: Event) -> u32 {
         let mut dropped = 0;
-        if is_bounded(&event) {
+        if event.is_change() {
             if self.bounded >= EVENTS_MAX {
                 dropped = self.make_room(&event);
             }
@@ -44,14 +36,14 @@ impl Events {
             return Some(Event::Lost(core::mem::take(&mut self.lost)));
         }
         let event = self.queue.pop_front()?;
-        self.bounded -= usize::from(is_bounded(&event));
+        self.bounded -= usize::from(event.is_change());
         Some(event)
     }
 
     /// Forgets what the predicate does not want to keep; for notes about what is gone.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&Event) -> bool) {
         self.queue.retain(keep);
-        self.bounded = self.queue.iter().filter(|event| is_bounded(event)).count();
+        self.bounded = self.queue.iter().filter(|event| event.is_change()).count();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -60,7 +52,7 @@ impl Events {
 
     #[cfg(any(test, feature = "_invariants"))]
     pub(crate) fn check_invariants(&self) {
-        let bounded = self.queue.iter().filter(|event| is_bounded(event)).count();
+        let bounded = self.queue.iter().filter(|event| event.is_change()).count();
         assert_eq!(self.bounded, bounded);
         assert!(bounded <= EVENTS_MAX);
     }
@@ -69,14 +61,14 @@ impl Events {
     fn make_room(&mut self, event: &Event) -> u32 {
         let kind = core::mem::discriminant(event);
         let find = |wanted: &dyn Fn(&Event) -> bool| self.queue.iter().position(wanted);
-        let at = find(&is_about_node)
+        let at = find(&Event::is_about_node)
             .or_else(|| find(&|queued| core::mem::discriminant(queued) == kind))
-            .or_else(|| find(&is_bounded));
+            .or_else(|| find(&Event::is_change));
         let Some(gone) = at.and_then(|at| self.queue.remove(at)) else {
             return 0;
         };
         self.bounded -= 1;
-        let about_node = u32::from(is_about_node(&gone));
+        let about_node = u32::from(gone.is_about_node());
         self.lost = self.lost.saturating_add(about_node);
         about_node
     }

@@ -33,10 +33,9 @@ pub(crate) enum Status {
 /// Judges the network; `update` once per tick.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Health {
-    /// The last ticks; `newest` is the index of the last one.
+    /// The last ticks, the newest last.
     window: [Tick; WINDOW],
     ticks: usize,
-    newest: usize,
     /// Silent ticks since the last one with a response, up to [`SILENT_MAX`].
     silent: u8,
     status: Status,
@@ -69,10 +68,9 @@ impl Health {
     ///
     /// Returns the status if it changed.
     pub(crate) fn update(&mut self, responses: u64, timeouts: u64) -> Option<Status> {
-        self.newest = (self.newest + 1) % WINDOW;
+        self.window.rotate_left(1);
         self.ticks = (self.ticks + 1).min(WINDOW);
-        let verdict = Verdict::None;
-        self.window[self.newest] = Tick { responses, timeouts, verdict };
+        *self.newest() = Tick { responses, timeouts, verdict: Verdict::None };
         if self.cold() || self.idle() {
             return None;
         }
@@ -81,7 +79,7 @@ impl Health {
             (responses, timeouts) if timeouts > responses => Verdict::Degraded,
             _ => Verdict::Good,
         };
-        self.window[self.newest].verdict = verdict;
+        self.newest().verdict = verdict;
         self.silent = match verdict {
             Verdict::Silent => (self.silent + 1).min(SILENT_MAX),
             _ => 0,
@@ -159,8 +157,13 @@ impl Health {
         if self.ticks < 2 {
             return 0;
         }
-        let previous = (self.newest + WINDOW - 1) % WINDOW;
-        total(&self.window[self.newest]).saturating_sub(total(&self.window[previous]))
+        let [.., previous, newest] = &self.window;
+        total(newest).saturating_sub(total(previous))
+    }
+
+    fn newest(&mut self) -> &mut Tick {
+        let [.., newest] = &mut self.window;
+        newest
     }
 
     fn set(&mut self, status: Status) -> Option<Status> {

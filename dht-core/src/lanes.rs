@@ -4,7 +4,10 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+#[cfg(any(test, feature = "_invariants"))]
+use core::mem::discriminant;
 use core::net::{Ipv4Addr, SocketAddrV4};
+use core::slice;
 
 use bytes::Bytes;
 
@@ -72,65 +75,38 @@ struct Lane {
     requests: [VecDeque<(Via, RequestId)>; URGENCIES.len()],
 }
 
-/// All lanes: client, server, and one for all of the embedder's own sockets.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Lanes {
-    lanes: [Lane; 3],
-    outs: usize,
-    requests: usize,
-}
-
-const ALL: [usize; 3] = [0, 1, 2];
-
-fn lane_of(via: Via) -> usize {
-    match via {
-        Via::Client => 0,
-        Via::Server => 1,
-        Via::Extra(_) => 2,
+impl Lane {
+    fn queue(&mut self, urgency: Urgency) -> Option<&mut VecDeque<(Via, RequestId)>> {
+        let at = URGENCIES.iter().position(|other| *other == urgency)?;
+        self.requests.get_mut(at)
     }
 }
 
-fn lanes_of(only: Option<Via>) -> impl Iterator<Item = usize> {
-    ALL.into_iter().filter(move |lane| only.is_none_or(|via| lane_of(via) == *lane))
-}
+/// All lanes: client, server, and one for all of the embedder's own sockets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lanes([Lane; 3]);
 
 impl Lanes {
     /// Replies and the like that wait.
     pub(crate) fn outs(&self) -> usize {
-        self.outs
+        self.0.iter().map(|lane| lane.out.len()).sum()
     }
 
     /// Requests that wait, some of which may have ended.
     pub(crate) fn requests(&self) -> usize {
-        self.requests
+        self.0.iter().flat_map(|lane| &lane.requests).map(VecDeque::len).sum()
     }
 
     pub(crate) fn push_out(&mut self, out: Out) {
-        if let Some(lane) = self.lanes.get_mut(lane_of(out.via())) {
-            lane.out.push_back(out);
-            self.outs += 1;
-        }
+        self.lane(out.via()).out.push_back(out);
     }
 
     pub(crate) fn pop_out(&mut self, only: Option<Via>) -> Option<Out> {
-        for lane in lanes_of(only) {
-            let Some(lane) = self.lanes.get_mut(lane) else {
-                continue;
-            };
-            let at = match only {
-                Some(via @ Via::Extra(_)) => lane.out.iter().position(|out| out.via() == via),
-                _ => Some(0),
-            };
-            if let Some(out) = at.and_then(|at| lane.out.remove(at)) {
-                self.outs -= 1;
-                return Some(out);
-            }
-        }
-        None
+        self.lanes(only).iter_mut().find_map(|lane| pop(&mut lane.out, only, Out::via))
     }
 
     pub(crate) fn push(&mut self, urgency: Urgency, via: Via, id: RequestId, first: bool) {
-        let Some(queue) = self.queue(lane_of(via), urgency) else {
+        let Some(queue) = self.lane(via).queue(urgency) else {
             return;
         };
         if first {
@@ -138,38 +114,23 @@ impl Lanes {
         } else {
             queue.push_back((via, id));
         }
-        self.requests += 1;
     }
 
     pub(crate) fn pop(&mut self, urgency: Urgency, only: Option<Via>) -> Option<RequestId> {
-        for lane in lanes_of(only) {
-            let Some(queue) = self.queue(lane, urgency) else {
-                continue;
-            };
-            let at = match only {
-                Some(wanted @ Via::Extra(_)) => queue.iter().position(|(via, _)| *via == wanted),
-                _ => Some(0),
-            };
-            if let Some((_, id)) = at.and_then(|at| queue.remove(at)) {
-                self.requests -= 1;
-                return Some(id);
-            }
-        }
-        None
+        let mut queues = self.lanes(only).iter_mut().filter_map(|lane| lane.queue(urgency));
+        queues.find_map(|queue| pop(queue, only, |(via, _)| *via)).map(|(_, id)| id)
     }
 
     /// Forgets requests that are no more.
     pub(crate) fn retain(&mut self, is_live: impl Fn(RequestId) -> bool) {
-        self.requests = 0;
-        for queue in self.lanes.iter_mut().flat_map(|lane| &mut lane.requests) {
+        for queue in self.0.iter_mut().flat_map(|lane| &mut lane.requests) {
             queue.retain(|(_, id)| is_live(*id));
-            self.requests += queue.len();
         }
     }
 
     /// Gives memory back that a burst has left behind.
     pub(crate) fn trim(&mut self) {
-        for lane in &mut self.lanes {
+        for lane in &mut self.0 {
             if lane.out.is_empty() {
                 lane.out.shrink_to(4);
             }
@@ -186,28 +147,45 @@ impl Lanes {
     /// Calls back with every request that waits, those that have ended among them.
     #[cfg(any(test, feature = "_invariants"))]
     pub(crate) fn check_invariants(&self, mut waits: impl FnMut(RequestId)) {
-        let (mut outs, mut requests) = (0, 0);
-        for (number, lane) in self.lanes.iter().enumerate() {
-            assert!(lane.out.iter().all(|out| lane_of(out.via()) == number));
-            outs += lane.out.len();
+        for (lane, kind) in self.0.iter().zip([Via::Client, Via::Server, Via::Extra(0)]) {
+            let is_here = |via: Via| discriminant(&via) == discriminant(&kind);
             for out in &lane.out {
+                assert!(is_here(out.via()));
                 if let Out::Verify(_, id) = out {
                     waits(*id);
                 }
             }
             for (via, id) in lane.requests.iter().flatten() {
-                assert_eq!(lane_of(*via), number);
-                requests += 1;
+                assert!(is_here(*via));
                 waits(*id);
             }
         }
-        assert_eq!((self.outs, self.requests), (outs, requests));
     }
 
-    fn queue(&mut self, lane: usize, urgency: Urgency) -> Option<&mut VecDeque<(Via, RequestId)>> {
-        let at = URGENCIES.iter().position(|other| *other == urgency)?;
-        self.lanes.get_mut(lane)?.requests.get_mut(at)
+    fn lane(&mut self, via: Via) -> &mut Lane {
+        let [client, server, extra] = &mut self.0;
+        match via {
+            Via::Client => client,
+            Via::Server => server,
+            Via::Extra(_) => extra,
+        }
     }
+
+    fn lanes(&mut self, only: Option<Via>) -> &mut [Lane] {
+        match only {
+            Some(via) => slice::from_mut(self.lane(via)),
+            None => &mut self.0,
+        }
+    }
+}
+
+/// Takes the first entry, or the first for `only` where sockets share a lane.
+fn pop<T>(queue: &mut VecDeque<T>, only: Option<Via>, via: impl Fn(&T) -> Via) -> Option<T> {
+    let at = match only {
+        Some(only @ Via::Extra(_)) => queue.iter().position(|entry| via(entry) == only)?,
+        _ => 0,
+    };
+    queue.remove(at)
 }
 
 /// A request that waits for a place in its share.

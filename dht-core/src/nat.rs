@@ -27,9 +27,8 @@ const PER_MISS: usize = 4;
 /// The last samples, and what follows from them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sampler {
+    /// The next to give way first.
     samples: Vec<Sample, WINDOW>,
-    /// The one to replace next, once there are [`WINDOW`].
-    oldest: usize,
     host: Option<Ipv4Addr>,
     port: u16,
 }
@@ -89,10 +88,11 @@ impl Sampler {
     }
 
     fn push(&mut self, sample: Sample) {
-        if let Err(sample) = self.samples.push(sample) {
-            self.samples[self.oldest] = sample;
-            self.oldest = (self.oldest + 1) % WINDOW;
+        if self.samples.is_full() {
+            self.samples.remove(0);
         }
+        // There is a place.
+        let _ = self.samples.push(sample);
     }
 
     fn decide(&mut self) -> bool {

@@ -1,9 +1,6 @@
-//! Answers of the application, and requests that it passes on. PROTOCOL section 5.
+//! Answers of the application, and requests that it passes on.
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;

@@ -11,9 +11,7 @@
     reason = "a test, in functions that clippy doesn't take for one"
 )]
 
-mod support {
-    pub mod net;
-}
+mod support;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

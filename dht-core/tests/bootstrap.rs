@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support {
-    pub mod lab;
-}
+mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -84,7 +82,7 @@ fn known_nodes_are_asked_before_bootstrap_nodes() {
 #[test]
 fn it_looks_for_its_own_id() {
     let lab = Lab::started(joining(&[peer(0)]));
-    let target = lab.sent[0].request().unwrap().target.copied();
+    let target = lab.sent[0].request().target.copied();
     assert_eq!(target, Some(lab.node.table_id().0));
 }
 
@@ -132,7 +130,7 @@ fn a_node_told_to_be_persistent_checks_its_firewall_and_looks_again_under_its_id
     assert_eq!(lab.asked(PING_NAT).len(), 5);
     let targets: Vec<_> = lab.sent.iter().filter(|sent| sent.is(FIND_NODE)).collect();
     let towards = |id: Id| {
-        let found = targets.iter().filter(|sent| sent.request().unwrap().target == Some(&id.0));
+        let found = targets.iter().filter(|sent| sent.request().target == Some(&id.0));
         found.count()
     };
     assert!(towards(old) > 0 && towards(Id::of(SERVER)) > 0);
@@ -161,7 +159,7 @@ fn the_first_to_answer_is_asked_to_reach_the_server_socket() {
     lab.run_until(|lab| lab.node.bootstrapped());
     let quick: Vec<_> = lab.sent.iter().filter(|sent| sent.is(PING_NAT)).collect();
     assert_eq!(quick[0].to, peer(0));
-    assert_eq!(quick[0].request().unwrap().value, Some(&2000_u16.to_le_bytes()[..]));
+    assert_eq!(quick[0].request().value, Some(&2000_u16.to_le_bytes()[..]));
     // That worked, so the firewall is checked, and the table built around the derived id;
     // but the node stays ephemeral.
     assert_eq!(quick.len(), 1 + 5);
@@ -214,7 +212,7 @@ fn silence_is_broken_with_ever_more_patience() {
     lab.run_for(Duration::from_secs(2400));
     let mut tries: Vec<_> = lab.sent.iter().filter(|sent| sent.is(FIND_NODE)).collect();
     // Begins of bootstraps: what is tried within a few seconds belongs together.
-    tries.dedup_by(|b, a| b.request().unwrap().tid == a.request().unwrap().tid);
+    tries.dedup_by(|b, a| b.request().tid == a.request().tid);
     let silences = lab.times(silent(1, 1, 0));
     let from = tries[0].at;
     let begun: Vec<_> = tries.iter().map(|sent| sent.at.saturating_since(from).as_secs()).collect();
@@ -244,7 +242,7 @@ fn when_the_bootstrap_node_comes_up_a_node_becomes_what_it_was_told_to_be() {
     lab.sent.clear();
     lab.ticks(55);
     let towards_self = |sent: &support::lab::Sent| {
-        sent.is(FIND_NODE) && sent.request().unwrap().target == Some(&Id::of(SERVER).0)
+        sent.is(FIND_NODE) && sent.request().target == Some(&Id::of(SERVER).0)
     };
     assert!(!lab.sent.iter().any(towards_self));
 }

@@ -1,9 +1,6 @@
-//! The internal commands, one by one, and what is answered by silence. PROTOCOL section 5.
+//! The internal commands, one by one, and what is answered by silence.
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;

@@ -1,11 +1,7 @@
-//! What is counted, and that it adds up. PROTOCOL section 11, HARDENING rule 12. The drops of
-//! datagrams are counted in the tests of what is dropped.
+//! What is counted, and that it adds up. The drops of datagrams are counted in the tests of what is
+//! dropped.
 
-mod support {
-    pub mod forge;
-    pub mod net;
-    pub mod solo;
-}
+mod support;
 
 use std::time::Duration;
 

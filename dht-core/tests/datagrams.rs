@@ -1,10 +1,7 @@
-//! What becomes of a datagram: whose it is, what of it is believed, by which socket the
-//! answer leaves. PROTOCOL sections 2 and 3.
+//! What becomes of a datagram: whose it is, what of it is believed, by which socket the answer
+//! leaves.
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::net::SocketAddrV4;
 use std::time::Duration;

@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support {
-    pub mod lab;
-}
+mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -31,7 +29,7 @@ fn an_id_that_is_not_the_senders_counts_as_none() {
         let sent = lab.hear(peer(1), &wire::Request { id: Some(&id), ..asks(PING) });
         // The message is valid all the same; nobody is verified.
         assert_eq!(sent.len(), 1);
-        assert!(sent[0].response().is_some());
+        assert!(sent[0].as_response().is_some());
     }
     lab.add_peer(peer(1)).has_id = false;
     let id = lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
@@ -44,7 +42,7 @@ fn an_id_that_is_not_the_senders_counts_as_none() {
 fn an_id_of_another_in_an_answer_counts_as_none() {
     let mut lab = Lab::alone();
     let id = lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
-    let tid = lab.sent[0].request().unwrap().tid;
+    let tid = lab.sent[0].request().tid;
     let mut buf = [0; 100];
     let id_of_other = Id::of(peer(2)).0;
     let response = wire::Response {
@@ -79,7 +77,7 @@ fn who_asks_with_an_id_is_asked_back_first_and_enters_by_answering() {
     let sent = lab.hear_with_id(peer(1), PING);
     assert_eq!(sent.len(), 2);
     assert!(sent[0].is(PING) && sent[0].to == peer(1), "before the answer");
-    assert!(sent[1].response().is_some());
+    assert!(sent[1].as_response().is_some());
     assert!(!lab.knows(peer(1)), "not yet");
     lab.run_for(SECOND);
     assert!(lab.knows(peer(1)));

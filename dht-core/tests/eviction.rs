@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support {
-    pub mod lab;
-}
+mod support;
 
 use std::time::Duration;
 
@@ -172,7 +170,7 @@ fn hints_about_strangers_are_ignored_and_answered_all_the_same() {
     let request = wire::Request { value: Some(&value), ..support::lab::asks(DOWN_HINT) };
     let sent = lab.hear(peer(66), &request);
     assert_eq!(sent.len(), 1);
-    let answer = sent[0].response().unwrap();
+    let answer = sent[0].response();
     assert_eq!((answer.error, answer.token, answer.value), (0, None, None));
 }
 
@@ -252,7 +250,7 @@ fn a_storm_of_hints_about_live_nodes_with_forged_answers_evicts_nobody() {
         lab.hint(neighbour([60, (round / 250) as u8, 0], (round % 250) as u16), victim);
         if let Some(sent) = lab.sent.last().filter(|sent| sent.is(PING)) {
             // Who watches the wire knows the transaction id, but not from where to answer.
-            let seen = sent.request().unwrap().tid;
+            let seen = sent.request().tid;
             forge(&mut lab, peer(500), seen, CLIENT);
         }
         tid = tid.wrapping_add(7919);
@@ -281,7 +279,7 @@ fn a_hint_goes_to_those_who_named_the_dead_one_and_if_they_are_gone_so_are_they(
     assert_eq!(lab.asked(DOWN_HINT), [peer(1)]);
     assert!(lab.now.saturating_since(start) > 5 * SECOND, "after the last try");
     let hint = lab.sent.iter().find(|sent| sent.is(DOWN_HINT)).unwrap();
-    assert_eq!(hint.request().unwrap().value, Some(&wire::addr_bytes(peer(40))[..]));
+    assert_eq!(hint.request().value, Some(&wire::addr_bytes(peer(40))[..]));
     lab.run_for(4 * SECOND);
     assert!(!lab.knows(peer(1)));
     assert!(!lab.asked(FIND_NODE).is_empty());

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support {
-    pub mod lab;
-}
+mod support;
 
 use std::time::Duration;
 
@@ -185,7 +183,7 @@ fn every_drop_of_a_datagram_has_its_own_counter() {
 
     let drops = dropped(|lab| {
         lab.call(|node, now| node.request(now, Request::ping(peer(9)))).unwrap();
-        let tid = lab.sent[0].request().unwrap().tid;
+        let tid = lab.sent[0].request().tid;
         lab.hear_bytes(Via::Client, peer(0), &answer(tid));
     });
     assert_eq!(drops, only(|d| d.wrong_source = 1));

@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support {
-    pub mod lab;
-}
+mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -79,7 +77,7 @@ fn twenty_addresses_are_read_from_a_reply() {
     let mut lab = Lab::alone();
     let query = Query::find_node(Id([0; 32])).nodes([peer(1)]).concurrency(100).discard_replies();
     lab.call(|node, now| node.query(now, query)).unwrap();
-    let tid = lab.sent[0].request().unwrap().tid;
+    let tid = lab.sent[0].request().tid;
     // Written by hand, as nothing of ours writes more than twenty.
     let mut bytes = vec![0x13, 4, tid as u8, (tid >> 8) as u8];
     bytes.extend(wire::addr_bytes(CLIENT));
@@ -117,7 +115,7 @@ fn delayed(lab: &mut Lab, from: SocketAddrV4, millis: u32) {
 }
 
 fn answers(lab: &Lab) -> usize {
-    lab.sent.iter().filter(|sent| sent.response().is_some()).count()
+    lab.sent.iter().filter(|sent| sent.as_response().is_some()).count()
 }
 
 #[test]
@@ -132,7 +130,7 @@ fn a_delayed_ping_is_answered_on_time_and_as_a_ping_is() {
         assert_eq!(answers(&lab), count, "after {millis} ms");
     }
     let last = lab.sent.last().unwrap();
-    let answer = last.response().unwrap();
+    let answer = last.response();
     assert_eq!((last.to, last.via, answer.tid), (peer(1), Via::Server, 7));
     assert_eq!((answer.token, answer.value, answer.error), (None, None, 0));
 }

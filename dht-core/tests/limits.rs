@@ -1,10 +1,7 @@
-//! Bounds, one below and one above each: sizes of datagrams and values, and how much may be
-//! under way. DESIGN sections 2 and rule 5.
+//! Bounds, one below and one above each: sizes of datagrams and values, and how much may be under
+//! way.
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::time::Duration;
 

@@ -1,10 +1,6 @@
 //! Which answer belongs to which request: transaction ids, sources, strangers and liars.
-//! PROTOCOL section 6 and 12, HARDENING rule 1.
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -1,8 +1,6 @@
 //! Whole networks: nodes join, find each other, store and find.
 
-mod support {
-    pub mod net;
-}
+mod support;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,9 +1,6 @@
-//! Commits: to whom, with which token, and what counts as success. PROTOCOL section 10.
+//! Commits: to whom, with which token, and what counts as success.
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::collections::BTreeSet;
 

@@ -1,10 +1,7 @@
 //! What holds for every query, whatever the network does: loss, delay, duplicates, dead nodes,
 //! nodes without ids or tokens, answers with errors, any options.
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;

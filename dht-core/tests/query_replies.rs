@@ -1,10 +1,7 @@
-//! What a query tells on its way: the mailbox that pauses it, the order of events, and the
-//! hints about dead nodes. PROTOCOL section 10.
+//! What a query tells on its way: the mailbox that pauses it, the order of events, and the hints
+//! about dead nodes.
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::net::SocketAddrV4;
 use std::time::Duration;

@@ -1,10 +1,7 @@
-//! Where a query begins, and how broadly: given nodes, the table, the bootstrap nodes,
-//! caution with many given ones. PROTOCOL section 10.
+//! Where a query begins, and how broadly: given nodes, the table, the bootstrap nodes, caution with
+//! many given ones.
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;

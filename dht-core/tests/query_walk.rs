@@ -1,10 +1,6 @@
 //! The way of a query: whom it asks next, what it reads of an answer, when it ends.
-//! PROTOCOL section 10.
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;

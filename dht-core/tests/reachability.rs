@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support {
-    pub mod lab;
-}
+mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -201,7 +199,7 @@ fn after_twenty_minutes_the_five_latest_are_asked_to_reach_the_server_socket() {
     lab.ticks(1);
     assert_eq!(lab.asked(PING_NAT), latest);
     for sent in lab.sent.iter().filter(|sent| sent.is(PING_NAT)) {
-        assert_eq!(sent.request().unwrap().value, Some(&SERVER.port().to_le_bytes()[..]));
+        assert_eq!(sent.request().value, Some(&SERVER.port().to_le_bytes()[..]));
         assert_eq!(sent.via, Via::Client);
     }
     lab.run_for(SECOND);
@@ -216,7 +214,7 @@ fn after_twenty_minutes_the_five_latest_are_asked_to_reach_the_server_socket() {
     ping(&mut lab, peer(1));
     let own = Id::of(SERVER).0;
     assert_eq!(lab.sent[0].via, Via::Server);
-    assert_eq!(lab.sent[0].request().unwrap().id, Some(&own));
+    assert_eq!(lab.sent[0].request().id, Some(&own));
 }
 
 #[test]
@@ -251,7 +249,7 @@ fn only_answers_on_the_server_socket_count() {
     for sent in lab.sent.clone().iter().filter(|sent| sent.is(PING_NAT)) {
         let id = Id::of(sent.to).0;
         let response = wire::Response {
-            tid: sent.request().unwrap().tid,
+            tid: sent.request().tid,
             to: SERVER,
             id: Some(&id),
             token: None,

@@ -1,10 +1,6 @@
 //! Single requests: how often and when they are tried, how they end, what they carry.
-//! PROTOCOL section 6.
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support {
-    pub mod lab;
-}
+mod support;
 
 use std::time::Duration;
 
@@ -140,7 +138,10 @@ fn what_was_under_way_takes_no_places_afterwards() {
     (0..10).for_each(|n| lab.hint(peer(200 + n), peer(n)));
     suspend_and_resume(&mut lab);
     lab.run_for(SECOND);
-    assert!(lab.sent.iter().all(|sent| sent.response().is_none()), "nobody waits for it any more");
+    assert!(
+        lab.sent.iter().all(|sent| sent.as_response().is_none()),
+        "nobody waits for it any more"
+    );
     lab.sent.clear();
     strangers().for_each(|addr| drop(lab.hear_with_id(addr, PING)));
     assert_eq!(lab.asked(PING), strangers().collect::<Vec<_>>());
@@ -325,7 +326,7 @@ fn answers_given_before_the_end_are_still_sent() {
     assert_eq!(lab.node.reply(now, incoming.reply_to, Answer::empty()), Err(SendError::Closed));
     lab.flush();
     assert_eq!(lab.sent.len(), 1, "but no request leaves");
-    assert_eq!(lab.sent[0].response().unwrap().value, Some(&b"bye"[..]));
+    assert_eq!(lab.sent[0].response().value, Some(&b"bye"[..]));
 }
 
 #[test]

@@ -1,10 +1,6 @@
-//! Round-trip tokens as others meet them: how long they live, for whom, and what a bad
-//! one gets. PROTOCOL section 4.
+//! Round-trip tokens as others meet them: how long they live, for whom, and what a bad one gets.
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::net::SocketAddrV4;
 use std::time::Duration;

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support {
-    pub mod lab;
-}
+mod support;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
@@ -125,7 +123,7 @@ fn five_minutes_without_a_query_bring_a_refresh() {
     let nodes: Vec<_> = lab.node.nodes().map(|addr| Id::of(addr).0).collect();
     lab.ticks(1);
     assert_eq!(lab.node.stats().queries.total, begun + 1);
-    let target = lab.sent.iter().find_map(|sent| sent.request()?.target.copied()).unwrap();
+    let target = lab.sent.iter().find_map(|sent| sent.as_request()?.target.copied()).unwrap();
     assert!(nodes.contains(&target), "towards one of the table");
     assert!(lab.events.iter().all(|event| !matches!(event, Event::Finished(_))), "nobody's");
     lab.ticks(59);

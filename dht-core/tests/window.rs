@@ -1,12 +1,8 @@
 //! How much leaves at once, and who goes first: window, classes, shares.
-//! PROTOCOL section 6, HARDENING rule 9.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;

@@ -1,6 +1,5 @@
 //! Everything in one order.
 
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::fmt;
 use core::future::poll_fn;
@@ -8,15 +7,12 @@ use core::mem;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-use alloc::collections::BTreeMap;
-use core::task::Waker;
-
 use futures_core::Stream;
 
 use super::error::Error;
 use super::events::EVENTS_MAX;
 use super::incoming::{IncomingRequest, Received};
-use super::mailbox::Wakes;
+use super::mailbox::{Mailbox, Wakes};
 use super::shared::{Look, Shared};
 use super::state::{REQUESTS_MAX, State};
 use crate::{Event, Outcome, QueryId, Reply, RequestId};
@@ -40,8 +36,7 @@ pub enum Item {
 /// Notes about what happened. What is large stays in the core until its note is read,
 /// so what waits here is bounded by what the core keeps.
 pub(crate) struct Notes {
-    queue: VecDeque<Note>,
-    readers: BTreeMap<u64, Option<Waker>>,
+    mailbox: Mailbox<Note>,
     /// How many of them are about the state.
     changes: usize,
     /// How many of them are incoming requests.
@@ -59,8 +54,8 @@ enum Note {
 impl Notes {
     pub(crate) const fn new() -> Self {
         Self {
-            queue: VecDeque::new(),
-            readers: BTreeMap::new(),
+            // What comes is bounded by kind.
+            mailbox: Mailbox::new(usize::MAX),
             changes: 0,
             requests: 0,
             takes_requests: true,
@@ -69,7 +64,7 @@ impl Notes {
     }
 
     pub(crate) fn is_read(&self) -> bool {
-        !self.readers.is_empty()
+        self.mailbox.is_read()
     }
 
     pub(crate) fn takes_requests(&self) -> bool {
@@ -82,42 +77,44 @@ impl Notes {
 
     pub(crate) fn push_request(&mut self, request: Received, wakes: &mut Wakes) {
         self.requests += 1;
-        self.queue.push_back(Note::Request(request));
-        self.wake(wakes);
+        self.push(Note::Request(request), wakes);
     }
 
     pub(crate) fn push_event(&mut self, event: Event, wakes: &mut Wakes) {
         if !self.is_read() {
             return;
         }
-        if is_change(&event) {
+        if event.is_change() {
             if self.changes >= EVENTS_MAX {
                 self.forget_change(&event);
             }
             self.changes += 1;
         }
-        self.queue.push_back(Note::Event(event));
-        self.wake(wakes);
+        self.push(Note::Event(event), wakes);
+    }
+
+    fn push(&mut self, note: Note, wakes: &mut Wakes) {
+        // There is a reader.
+        let _ = self.mailbox.push(note, wakes);
     }
 
     pub(crate) fn wake(&mut self, wakes: &mut Wakes) {
-        for slot in self.readers.values_mut() {
-            wakes.push(slot.take());
-        }
+        self.mailbox.wake(wakes);
     }
 
     /// The oldest change of the same kind as `event` gives way, or the oldest of all.
     fn forget_change(&mut self, event: &Event) {
         let kind = mem::discriminant(event);
+        let queue = self.mailbox.queue();
         let find = |same: bool| {
-            self.queue.iter().position(|note| match note {
+            queue.iter().position(|note| match note {
                 Note::Event(other) if same => mem::discriminant(other) == kind,
-                Note::Event(other) => is_change(other),
+                Note::Event(other) => other.is_change(),
                 Note::Request(_) => false,
             })
         };
         if let Some(oldest) = find(true).or_else(|| find(false)) {
-            self.queue.remove(oldest);
+            queue.remove(oldest);
             self.changes -= 1;
             self.lost += 1;
         }
@@ -125,19 +122,16 @@ impl Notes {
 
     /// Nobody wants to hear of this request or query any more.
     fn forget(&mut self, about: impl Fn(&Event) -> bool) {
-        self.queue.retain(|note| !matches!(note, Note::Event(event) if about(event)));
+        let queue = self.mailbox.queue();
+        queue.retain(|note| !matches!(note, Note::Event(event) if about(event)));
     }
-}
-
-const fn is_change(event: &Event) -> bool {
-    !matches!(event, Event::Response(_) | Event::Reply(_) | Event::Finished(_))
 }
 
 impl State {
     /// The next item whose content is still there.
     fn next_item(&mut self) -> Option<Content> {
         loop {
-            let note = self.items.queue.pop_front()?;
+            let note = self.items.mailbox.pop()?;
             let item = match note {
                 Note::Request(received) => {
                     self.items.requests -= 1;
@@ -218,7 +212,7 @@ impl Items {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let reader = shared.act(|state, _| {
             let reader = state.ticket();
-            state.items.readers.insert(reader, None);
+            state.items.mailbox.join(reader);
             reader
         });
         Self { shared, reader }
@@ -264,7 +258,7 @@ impl Stream for Items {
         let next = self.shared.poll(cx, |state, _| match state.next_item() {
             Some(content) => Look::Ready(Some(content)),
             None if state.ended => Look::Ready(None),
-            None => Look::Wait(state.items.readers.entry(self.reader).or_default()),
+            None => Look::Wait(state.items.mailbox.slot(self.reader)),
         });
         next.map(|content| content.map(|content| self.build(content)))
     }
@@ -273,9 +267,9 @@ impl Stream for Items {
 impl Drop for Items {
     fn drop(&mut self) {
         let _left = self.shared.act(|state, now| {
-            let waker = state.items.readers.remove(&self.reader);
+            let (waker, left) = state.items.mailbox.leave(self.reader);
             if state.items.is_read() {
-                return (waker, VecDeque::new());
+                return (waker, left);
             }
             for id in mem::take(&mut state.item_requests) {
                 state.node.cancel_request(now, id);
@@ -284,7 +278,6 @@ impl Drop for Items {
                 state.node.cancel_query(now, id);
             }
             state.make_room();
-            let left = mem::take(&mut state.items.queue);
             (state.items.changes, state.items.requests) = (0, 0);
             state.items.takes_requests = true;
             for note in &left {

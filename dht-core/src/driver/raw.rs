@@ -13,6 +13,7 @@ use futures_core::Stream;
 use super::mailbox::Mailbox;
 use super::shared::{Look, Shared};
 use super::state::State;
+use crate::addr::is_sendable;
 use crate::{SendError, Via};
 
 /// Datagrams that wait to be sent by a socket of the node's or taken for a socket of the
@@ -54,7 +55,7 @@ impl State {
             Err(SendError::Closed)
         } else if self.node.suspended() {
             Err(SendError::Suspended)
-        } else if transmit.to.port() == 0 || transmit.to.ip().is_unspecified() {
+        } else if !is_sendable(transmit.to) {
             Err(SendError::InvalidAddress)
         } else if queue.len() >= RAW_MAX {
             Err(SendError::Busy)

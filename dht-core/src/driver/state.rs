@@ -348,7 +348,7 @@ impl State {
                 for subscriber in self.events.values_mut() {
                     subscriber.push(event, &mut self.wakes);
                 }
-                if !matches!(event, Event::NodeAdded(_) | Event::NodeRemoved(_)) {
+                if !event.is_about_node() {
                     self.wake_milestones();
                 }
             }

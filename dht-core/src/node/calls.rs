@@ -6,6 +6,7 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use super::{Node, Stage};
+use crate::addr::is_sendable;
 use crate::ask::{Answer, Request};
 use crate::congestion::Class;
 use crate::error::{RequestError, SendError};
@@ -16,6 +17,9 @@ use crate::time::Instant;
 use crate::wire::{self, VARINT_MAX};
 
 impl Node {
+    /// An id or a token where only its size matters.
+    pub(super) const ANY_KEY: [u8; 32] = [0; 32];
+
     /// Begins a request. It leaves by [`poll_transmit`](Self::poll_transmit), at once if the
     /// window has room and the node is bound, else as soon as that is so.
     /// [`Event::Response`](crate::Event::Response) tells when it has ended.
@@ -25,7 +29,7 @@ impl Node {
     pub fn request(&mut self, now: Instant, request: Request) -> Result<RequestId, SendError> {
         self.enter(now);
         self.check_open()?;
-        if !Self::is_sendable(request.to) {
+        if !is_sendable(request.to) {
             return Err(SendError::InvalidAddress);
         }
         if request.command > VARINT_MAX {
@@ -90,24 +94,22 @@ impl Node {
         self.check_open()?;
         let dest = answer.to.unwrap_or(to.from);
         let via = answer.via.unwrap_or(to.via);
-        if !Self::is_sendable(dest) {
+        if !is_sendable(dest) {
             return Err(SendError::InvalidAddress);
         }
         if answer.error > VARINT_MAX {
             return Err(SendError::OutOfRange);
         }
-        let id = [0; 32];
         let size = wire::Response {
             tid: to.tid,
             to: dest,
-            id: Some(&id),
-            token: answer.token.then_some(&Self::ANY_TOKEN),
+            id: Some(&Self::ANY_KEY),
+            token: answer.token.then_some(&Self::ANY_KEY),
             closer_nodes: None,
             error: answer.error,
             value: answer.value.as_deref(),
         };
-        self.check_size(size.encoded_len(), answer.value.as_ref())
-            .map_err(|limit| SendError::TooLarge { limit })?;
+        self.check_size(size.encoded_len(), answer.value.as_ref())?;
         let reply = Out::Reply {
             to: dest,
             via,
@@ -135,23 +137,21 @@ impl Node {
     ) -> Result<(), SendError> {
         self.enter(now);
         self.check_open()?;
-        if !Self::is_sendable(to) {
+        if !is_sendable(to) {
             return Err(SendError::InvalidAddress);
         }
         let ReplyTo { via, tid, command, internal, target, .. } = request;
-        let id = [0; 32];
         let size = wire::Request {
             tid,
             to,
-            id: Some(&id),
+            id: Some(&Self::ANY_KEY),
             token: None,
             internal,
             command,
             target: target.as_ref().map(crate::Id::as_bytes),
             value: value.as_deref(),
         };
-        self.check_size(size.encoded_len(), value.as_ref())
-            .map_err(|limit| SendError::TooLarge { limit })?;
+        self.check_size(size.encoded_len(), value.as_ref())?;
         let relay = Out::Relay { to, via, tid, internal, command, target, value };
         if self.push_out(relay) { Ok(()) } else { Err(SendError::Busy) }
     }
@@ -237,12 +237,22 @@ impl Node {
         }
     }
 
+    /// Whether there is room in a datagram for a message of `len` bytes with `value` in it.
+    fn check_size(&self, len: usize, value: Option<&Bytes>) -> Result<(), SendError> {
+        let value = value.map_or(0, Bytes::len);
+        if len <= self.config.max_datagram {
+            return Ok(());
+        }
+        // The length in front of a value that fills a datagram takes three bytes.
+        let others = len.saturating_sub(value + wire::varint_len(value as u64));
+        Err(SendError::TooLarge { limit: self.config.max_datagram.saturating_sub(others + 3) })
+    }
+
     pub(super) fn check_request_size(&self, request: &Request) -> Result<(), SendError> {
-        let id = [0; 32];
         let size = wire::Request {
             tid: 0,
             to: request.to,
-            id: Some(&id),
+            id: Some(&Self::ANY_KEY),
             token: request.token.as_ref(),
             internal: request.internal,
             command: request.command,
@@ -250,6 +260,5 @@ impl Node {
             value: request.value.as_deref(),
         };
         self.check_size(size.encoded_len(), request.value.as_ref())
-            .map_err(|limit| SendError::TooLarge { limit })
     }
 }

@@ -9,7 +9,7 @@ use super::queries::{Phase, Running};
 use crate::ask::Query;
 use crate::error::{QueryError, RequestError};
 use crate::error_code::INVALID_TOKEN;
-use crate::inflight::{Call, Purpose};
+use crate::inflight::Purpose;
 use crate::message::{Commit, Outcome, QueryId, Reply};
 
 #[derive(Clone, Debug)]
@@ -76,12 +76,8 @@ impl Node {
                 continue;
             };
             let to = u16::try_from(committing.next).unwrap_or(u16::MAX);
-            let call = Call {
-                to: reply.from.addr,
-                token: Some(token),
-                purpose: Purpose::Commit { query: id, to, again: false },
-                ..self.call_of(query)
-            };
+            let purpose = Purpose::Commit { query: id, to, again: false };
+            let call = self.call_of(query, reply.from.addr, Some(token), purpose);
             if self.is_busy() || self.begin(call).is_none() {
                 self.queries.stalled = true;
                 break;
@@ -98,13 +94,10 @@ impl Node {
         if let Phase::Committing(committing) = &mut running.phase {
             // A token may have grown too old while the others were being asked.
             let fresh = reply.token.filter(|_| reply.error == INVALID_TOKEN && !again);
+            let purpose = Purpose::Commit { query: id, to, again: true };
             let retried = fresh.and_then(|token| {
-                self.begin(Call {
-                    to: reply.from.addr,
-                    token: Some(token),
-                    purpose: Purpose::Commit { query: id, to, again: true },
-                    ..self.call_of(&running.query)
-                })
+                let call = self.call_of(&running.query, reply.from.addr, Some(token), purpose);
+                self.begin(call)
             });
             let commit = &mut committing.commit;
             if retried.is_none() {

@@ -139,7 +139,7 @@ impl Node {
         room
     }
 
-    pub(super) fn on_delayed(&mut self, pong: Pong<Via>) {
+    pub(super) fn on_delayed(&mut self, pong: Pong) {
         let Pong { to, tid, via, .. } = pong;
         let reply =
             Out::Reply { to, via, tid, closer_to: None, token: false, error: 0, value: None };

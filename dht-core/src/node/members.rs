@@ -7,7 +7,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
 use super::{Node, Stage};
-use crate::addr::{is_local, learnable, prefix24};
+use crate::addr::{is_local, is_sendable, learnable, prefix24};
 use crate::command::PING;
 use crate::congestion::Class;
 use crate::event::Event;
@@ -15,7 +15,7 @@ use crate::id::Id;
 use crate::inflight::Purpose;
 use crate::lanes::Out;
 use crate::message::{Peer, SavedNode, Via};
-use crate::table::{Insert, K, Slot};
+use crate::table::{Insert, K, NodeInfo, Slot};
 use crate::time::Instant;
 use crate::upkeep::{OLD, RECENT, SWAPS_MAX, TICK};
 
@@ -120,7 +120,7 @@ impl Node {
 
     /// Puts a node into the table without asking it: the user says that it is one.
     pub(super) fn admit(&mut self, addr: SocketAddrV4) {
-        if !Self::is_sendable(addr) {
+        if !is_sendable(addr) {
             return;
         }
         let id = Id::of(addr);
@@ -149,7 +149,8 @@ impl Node {
         }
     }
 
-    fn admits(&self, addr: SocketAddrV4) -> bool {
+    /// Whether the user lets a node into table and queries.
+    pub(super) fn admits(&self, addr: SocketAddrV4) -> bool {
         self.config.filter.as_ref().is_none_or(|filter| filter.allows(addr))
     }
 
@@ -306,32 +307,34 @@ impl Node {
         }
     }
 
+    /// A node of the table, and what is known of it.
+    fn known(&self, addr: SocketAddrV4) -> Option<(Slot, NodeInfo)> {
+        let slot = self.table.get(addr)?;
+        Some((slot, self.table.node(slot)?))
+    }
+
     /// Whether that was once too often, so that it is gone.
     fn answered_without_id(&mut self, addr: SocketAddrV4) -> bool {
-        let Some(slot) = self.table.get(addr) else {
-            return false;
-        };
-        let Some(node) = self.table.node(slot) else {
+        let Some((slot, node)) = self.known(addr) else {
             return false;
         };
         let count = node.silent_answers + 1;
         self.table.set_silent_answers(slot, count);
-        if count >= SILENT_ANSWERS_MAX {
+        let gone = count >= SILENT_ANSWERS_MAX;
+        if gone {
             self.evict(addr);
         }
-        count >= SILENT_ANSWERS_MAX
+        gone
     }
 
     /// How often a node of the table has answered, modulo 256.
     pub(super) fn times_seen(&self, addr: SocketAddrV4) -> u8 {
-        let node = self.table.get(addr).and_then(|slot| self.table.node(slot));
-        node.map_or(0, |node| node.seen)
+        self.known(addr).map_or(0, |(_, node)| node.seen)
     }
 
     /// Takes a node out that did not answer, unless it answered something else meanwhile.
     pub(super) fn evict_unless_seen(&mut self, addr: SocketAddrV4, seen: u8) -> bool {
-        let node = self.table.get(addr).and_then(|slot| self.table.node(slot));
-        let gone = node.is_none_or(|node| node.seen == seen);
+        let gone = self.known(addr).is_none_or(|(_, node)| node.seen == seen);
         if gone {
             self.evict(addr);
         }
@@ -340,10 +343,7 @@ impl Node {
 
     /// Somebody says that a node is down: it is asked, not believed.
     pub(super) fn on_down_hint(&mut self, addr: SocketAddrV4, from: Ipv4Addr) {
-        let Some(slot) = self.table.get(addr) else {
-            return;
-        };
-        let Some(node) = self.table.node(slot) else {
+        let Some((slot, node)) = self.known(addr) else {
             return;
         };
         if node.hinted && node.pinged_ago(self.upkeep.tick()) == 0 {
@@ -392,7 +392,7 @@ impl Node {
             let ticks = (age.saturating_add(away)).as_secs() / TICK.as_secs();
             tick.saturating_sub(u32::try_from(ticks).unwrap_or(u32::MAX))
         };
-        for node in nodes.iter().rev().filter(|node| Self::is_sendable(node.addr)) {
+        for node in nodes.iter().rev().filter(|node| is_sendable(node.addr)) {
             if self.stage == Stage::Closed {
                 return;
             }

@@ -101,7 +101,7 @@ pub struct Node {
     lanes: Lanes,
     shares: Shares,
     answers_in_a_row: u8,
-    delayed: Delayed<Via>,
+    delayed: Delayed,
     queries: Queries,
     lookups: Lookups,
 

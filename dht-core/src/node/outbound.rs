@@ -3,9 +3,8 @@
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-use bytes::Bytes;
-
 use super::{Node, Stage};
+use crate::addr::learnable;
 use crate::config::DATAGRAM_MAX;
 use crate::congestion::Class;
 use crate::error::RequestError;
@@ -15,7 +14,7 @@ use crate::inflight::{Flight, Purpose};
 use crate::lanes::{Out, URGENCIES, Urgency};
 use crate::message::{Nodes, RequestId, Transmit, Via};
 use crate::time::Instant;
-use crate::wire::{self, CloserNodes, Token};
+use crate::wire::{self, CloserNodes};
 
 /// How long a try may take, unless time-outs are adaptive.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -360,25 +359,6 @@ impl Node {
         (!self.ephemeral && via == Via::Server).then(|| self.table.own())
     }
 
-    /// The longest value that a request can carry, given its other parts.
-    pub(super) fn check_size(&self, len: usize, value: Option<&Bytes>) -> Result<(), usize> {
-        let value = value.map_or(0, Bytes::len);
-        if len <= self.config.max_datagram {
-            return Ok(());
-        }
-        // The length in front of a value that fills a datagram takes three bytes.
-        let others = len.saturating_sub(value + wire::varint_len(value as u64));
-        Err(self.config.max_datagram.saturating_sub(others + 3))
-    }
-
-    /// Whether an address of the user's can be sent to at all.
-    pub(super) fn is_sendable(addr: SocketAddrV4) -> bool {
-        addr.port() != 0 && !addr.ip().is_unspecified()
-    }
-
-    /// A token of ours for `to`; in tests and in sizes any will do.
-    pub(super) const ANY_TOKEN: Token = [0; 32];
-
     /// Whether an address that a node has named may be visited.
     pub(super) fn is_learnable(&self, addr: SocketAddrV4, from: SocketAddrV4) -> bool {
         // Ours is each of our ports, at each host that we are known or bound at.
@@ -390,8 +370,6 @@ impl Node {
         let own = self.binding.is_some_and(|b| at_home(b.client) || at_home(b.server))
             || Some(addr) == self.own_addr
             || Some(addr) == seen_as;
-        crate::addr::learnable(addr, *from.ip())
-            && !own
-            && self.config.filter.as_ref().is_none_or(|filter| filter.allows(addr))
+        learnable(addr, *from.ip()) && !own && self.admits(addr)
     }
 }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::Node;
 use super::commits::Committing;
 use super::queries::{Clock, Kind, Phase, Running};
+use crate::addr::is_sendable;
 use crate::ask::{Query, Request};
 use crate::command::DOWN_HINT;
 use crate::config::BootstrapNode;
@@ -24,7 +25,7 @@ use crate::message::{Outcome, Peer, QueryId, Reply, SessionId};
 use crate::query::{Offer, Plan};
 use crate::table::K;
 use crate::time::Instant;
-use crate::wire::{self, VARINT_MAX};
+use crate::wire::{self, Token, VARINT_MAX};
 
 /// While this many replies wait to be read, or may come, a query asks nobody else.
 pub(super) const MAILBOX_MAX: usize = 64;
@@ -156,7 +157,7 @@ impl Node {
         let mut running = self.queries.begin(kind, query, plan, clock);
         let id = running.id;
         for addr in core::mem::take(&mut running.query.nodes) {
-            if Self::is_sendable(addr) {
+            if is_sendable(addr) {
                 running.walk.offer(addr);
             }
         }
@@ -219,7 +220,7 @@ impl Node {
             let node = self.config.bootstrap.get(at)?;
             Some(SocketAddrV4::new(ip, node.port))
         });
-        let usable = |addr: &SocketAddrV4| Self::is_sendable(*addr) && Some(*addr) != self.own_addr;
+        let usable = |addr: &SocketAddrV4| is_sendable(*addr) && Some(*addr) != self.own_addr;
         let mut addrs = Vec::new();
         for addr in given.chain(found).filter(usable) {
             if !addrs.contains(&addr) {
@@ -295,13 +296,11 @@ impl Node {
                 break;
             }
             let Some((node, to)) = walk.next() else { break };
+            let purpose = Purpose::Visit { query: *id, node, seen: self.times_seen(to) };
             let call = Call {
-                to,
                 retries: if query.force { 0 } else { query.retries },
                 force: query.force,
-                token: None,
-                purpose: Purpose::Visit { query: *id, node, seen: self.times_seen(to) },
-                ..self.call_of(query)
+                ..self.call_of(query, to, None, purpose)
             };
             if self.begin(call).is_none() {
                 walk.put_back(node);
@@ -313,15 +312,21 @@ impl Node {
         clock.run(self.now, walk.in_flight() > 0);
     }
 
-    /// What all requests of a query have in common.
-    pub(super) fn call_of(&self, query: &Query) -> Call {
+    /// A request of a query: by default as a commit is sent.
+    pub(super) fn call_of(
+        &self,
+        query: &Query,
+        to: SocketAddrV4,
+        token: Option<Token>,
+        purpose: Purpose,
+    ) -> Call {
         Call {
-            to: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0),
+            to,
             via: self.request_via(),
             internal: query.internal,
             command: query.command,
             target: Some(query.target),
-            token: None,
+            token,
             value: query.value.clone(),
             ttl: None,
             retries: 3,
@@ -330,18 +335,17 @@ impl Node {
             force: false,
             any_replier: false,
             session: query.session,
-            purpose: Purpose::User,
+            purpose,
         }
     }
 
     pub(super) fn on_visit_answered(&mut self, id: QueryId, node: u16, reply: Reply) {
-        let bootstraps = |running: &Running| running.kind == Kind::Bootstrap;
-        if reply.error == 0 && self.queries.get(id).is_some_and(bootstraps) {
-            self.quick_nat(reply.from.addr);
-        }
         let Some(mut running) = self.queries.take(id) else {
             return;
         };
+        if reply.error == 0 && running.kind == Kind::Bootstrap {
+            self.quick_nat(reply.from.addr);
+        }
         let background = running.kind != Kind::User;
         let Some(walk) = running.walking() else { return self.queries.put(running) };
         walk.answered(node, &reply);
@@ -420,13 +424,9 @@ impl Node {
         self.end_flights_of(id);
         let outcome = running.take_outcome_so_far();
         match running.kind {
-            Kind::Refresh => {
-                self.stats.queries.active -= 1;
-                self.queries.recycle(running);
-            }
+            Kind::Refresh => self.conclude(running, Ok(outcome)),
             Kind::Bootstrap => {
-                self.stats.queries.active -= 1;
-                self.queries.recycle(running);
+                self.conclude(running, Ok(Outcome::default()));
                 self.on_bootstrap_walked(&outcome, overdue, self.lookups.failures());
             }
             Kind::User if !running.query.commit => self.conclude(running, Ok(outcome)),
@@ -445,18 +445,20 @@ impl Node {
         }
     }
 
+    /// A query has ended. Only the user wants to know how.
     pub(super) fn conclude(
         &mut self,
         mut running: Box<Running>,
         result: Result<Outcome, QueryError>,
     ) {
-        let id = running.id;
         self.stats.queries.active -= 1;
-        if running.kind == Kind::User {
-            running.phase = Phase::Finished(result);
-            self.queries.put(running);
-            self.emit(Event::Finished(id));
+        if running.kind != Kind::User {
+            return self.queries.recycle(running);
         }
+        let id = running.id;
+        running.phase = Phase::Finished(result);
+        self.queries.put(running);
+        self.emit(Event::Finished(id));
     }
 
     /// Ends all queries of a session.
@@ -547,7 +549,7 @@ impl Node {
             internal: query.internal,
             target: Some(query.target),
             // A commit carries a token.
-            token: query.commit.then_some(Self::ANY_TOKEN),
+            token: query.commit.then_some(Self::ANY_KEY),
             value: query.value.clone(),
             ..Request::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1), query.command)
         };

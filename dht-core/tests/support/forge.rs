@@ -1,15 +1,13 @@
 //! Messages made by hand, and scripted peers that answer with them.
 
-// Every test file uses a part of it.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
-
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use dht_core::Id;
 use dht_core::wire::{self, Token};
 
-use super::solo::{HOST, LATENCY};
+use super::solo::LATENCY;
+use super::{CLIENT, SERVER};
 
 /// How somebody out there answers whatever they are asked.
 #[derive(Clone, Debug)]
@@ -94,7 +92,7 @@ impl Forged {
     pub fn bytes(&self, tid: u16) -> Vec<u8> {
         let response = wire::Response {
             tid,
-            to: SocketAddrV4::new(HOST, 1000),
+            to: CLIENT,
             id: self.id.as_ref(),
             token: self.token.as_ref(),
             closer_nodes: None,
@@ -153,7 +151,7 @@ impl Ask {
     pub fn bytes(&self) -> Vec<u8> {
         let request = wire::Request {
             tid: self.tid,
-            to: SocketAddrV4::new(HOST, 2000),
+            to: SERVER,
             id: self.id.as_ref(),
             token: self.token.as_ref(),
             internal: self.internal,

@@ -1,15 +1,12 @@
 //! One node among scripted peers, in virtual time: for what a node does to others and what
 //! others, liars among them, can do to it. Every datagram that it sends is kept.
 
-// Every test file uses a part of it.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
-
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::wire::{self, CloserNodes, Message};
+use dht_core::wire::{self, CloserNodes};
 use dht_core::{
     Answer, Config, DATAGRAM_MAX, Event, Handled, Id, Instant, Lookup, Node, RequestError,
     RequestId, Via, error_code,
@@ -17,16 +14,11 @@ use dht_core::{
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 
-pub const PING: u64 = 0;
-pub const PING_NAT: u64 = 1;
-pub const FIND_NODE: u64 = 2;
-pub const DOWN_HINT: u64 = 3;
-pub const DELAYED_PING: u64 = 4;
+pub use super::{
+    CLIENT, DELAYED_PING, DOWN_HINT, FIND_NODE, HOST, PING, PING_NAT, SERVER, Sent, addr as peer,
+};
 
 pub const TICK: Duration = Duration::from_secs(5);
-pub const HOST: Ipv4Addr = Ipv4Addr::new(45, 0, 0, 1);
-pub const CLIENT: SocketAddrV4 = SocketAddrV4::new(HOST, 1000);
-pub const SERVER: SocketAddrV4 = SocketAddrV4::new(HOST, 2000);
 
 /// How long a datagram travels.
 pub const LATENCY: Duration = Duration::from_millis(10);
@@ -49,36 +41,6 @@ pub struct Peer {
     pub delay: Duration,
 }
 
-/// A datagram that the node has sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sent {
-    pub at: Instant,
-    pub via: Via,
-    pub to: SocketAddrV4,
-    pub bytes: Vec<u8>,
-}
-
-impl Sent {
-    pub fn request(&self) -> Option<wire::Request<'_>> {
-        match wire::decode(&self.bytes) {
-            Ok(Message::Request(request)) => Some(request),
-            _ => None,
-        }
-    }
-
-    pub fn response(&self) -> Option<wire::Response<'_>> {
-        match wire::decode(&self.bytes) {
-            Ok(Message::Response(response)) => Some(response),
-            _ => None,
-        }
-    }
-
-    /// Whether it is this internal request.
-    pub fn is(&self, command: u64) -> bool {
-        self.request().is_some_and(|request| request.internal && request.command == command)
-    }
-}
-
 /// A datagram under way to the node; the number tells those of one moment apart.
 type Arrival = (Instant, usize, Via, SocketAddrV4, Vec<u8>);
 
@@ -94,11 +56,6 @@ pub struct Lab {
     pub answer: Option<Answer>,
     incoming: BinaryHeap<Reverse<Arrival>>,
     count: usize,
-}
-
-/// An address of its own /24, the same for the same number.
-pub fn peer(n: u32) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::from(0x2e00_0001 + (n << 8)), 4000)
 }
 
 /// Peer `n`, at a host whose /24 others share.
@@ -330,7 +287,8 @@ impl Lab {
         let mut buf = [0; DATAGRAM_MAX];
         while let Some(transmit) = self.node.poll_transmit(self.now, &mut buf) {
             let bytes = buf[..transmit.len].to_vec();
-            let sent = Sent { at: self.now, via: transmit.via, to: transmit.to, bytes };
+            let (via, to, ttl) = (transmit.via, transmit.to, transmit.ttl);
+            let sent = Sent { at: self.now, via, to, ttl, bytes };
             self.answer_of_peer(&sent);
             self.sent.push(sent);
         }
@@ -340,7 +298,7 @@ impl Lab {
     }
 
     fn answer_of_peer(&mut self, sent: &Sent) {
-        let (Some(peer), Some(request)) = (self.peers.get(&sent.to), sent.request()) else {
+        let (Some(peer), Some(request)) = (self.peers.get(&sent.to), sent.as_request()) else {
             return;
         };
         let is = |command| request.internal && request.command == command;

@@ -4,9 +4,6 @@
 //! Every member has an address of its own and two ports on it, 1000 (client) and 2000 (server).
 //! Addresses are public ones unless asked for otherwise, so that limits per /24 apply.
 
-// Every test file uses a part of it.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
-
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -18,6 +15,8 @@ use dht_core::{
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng};
+
+pub use super::target;
 
 pub const CLIENT: u16 = 1000;
 pub const SERVER: u16 = 2000;
@@ -342,9 +341,4 @@ impl Net {
         addrs.truncate(count);
         addrs
     }
-}
-
-/// A random point in the key space, the same for the same number.
-pub fn target(n: u32) -> Id {
-    Id::of(SocketAddrV4::new(Ipv4Addr::from(n), 7))
 }

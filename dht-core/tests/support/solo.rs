@@ -1,14 +1,10 @@
 //! One node, alone with a scripted world: datagrams are forged by hand, and whoever is in
 //! `peers` answers as told. Virtual time, nothing random but the node's own seed.
 
-// Every test file uses a part of it.
-#![allow(dead_code, unreachable_pub, unused_imports, clippy::unwrap_used, clippy::panic)]
-
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::wire::{self, Message, Token};
 use dht_core::{
     Answer, Config, DATAGRAM_MAX, Event, Handled, Id, Instant, Node, Outcome, Query, QueryError,
     QueryId, Reply, ReplyTo, Request, RequestError, RequestId, Via,
@@ -17,54 +13,9 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 pub use super::forge::{Ask, Fake, Forged};
+pub use super::*;
 
-pub const PING: u64 = 0;
-pub const PING_NAT: u64 = 1;
-pub const FIND_NODE: u64 = 2;
-pub const DOWN_HINT: u64 = 3;
-pub const DELAYED_PING: u64 = 4;
-
-/// The public host of the node.
-pub const HOST: Ipv4Addr = Ipv4Addr::new(45, 0, 0, 1);
 pub const LATENCY: Duration = Duration::from_millis(20);
-
-/// A datagram that the node has sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sent {
-    pub at: Instant,
-    pub via: Via,
-    pub to: SocketAddrV4,
-    pub ttl: Option<u8>,
-    pub bytes: Vec<u8>,
-}
-
-impl Sent {
-    pub fn request(&self) -> wire::Request<'_> {
-        self.as_request().unwrap_or_else(|| panic!("not a request: {self:?}"))
-    }
-
-    pub fn as_request(&self) -> Option<wire::Request<'_>> {
-        match wire::decode(&self.bytes) {
-            Ok(Message::Request(request)) => Some(request),
-            _ => None,
-        }
-    }
-
-    pub fn response(&self) -> wire::Response<'_> {
-        match wire::decode(&self.bytes) {
-            Ok(Message::Response(response)) => response,
-            other => panic!("not a response: {other:?}"),
-        }
-    }
-
-    pub fn token(&self) -> Token {
-        *self.response().token.unwrap()
-    }
-
-    pub fn nodes(&self) -> Vec<SocketAddrV4> {
-        self.response().closer_nodes.into_iter().flatten().collect()
-    }
-}
 
 pub struct Solo {
     pub node: Node,
@@ -105,8 +56,7 @@ impl Solo {
     }
 
     pub fn bind(&mut self) {
-        let (client, server) = (SocketAddrV4::new(HOST, 1000), SocketAddrV4::new(HOST, 2000));
-        self.node.handle_bound(self.now, client, server);
+        self.node.handle_bound(self.now, CLIENT, SERVER);
         self.flush();
     }
 
@@ -124,7 +74,7 @@ impl Solo {
 
     /// With an id, and reachable.
     pub fn persistent() -> Self {
-        Self::with(Config::bootstrapper(2000, &HOST.to_string()).unwrap())
+        Self::with(Config::bootstrapper(SERVER.port(), &HOST.to_string()).unwrap())
     }
 
     /// Hands a datagram in; what follows is in `sent`, even if it is a request for the application.
@@ -288,21 +238,11 @@ impl Solo {
     }
 }
 
-/// A public address, in a /24 of its own.
-pub fn addr(n: u32) -> SocketAddrV4 {
-    SocketAddrV4::new(Ipv4Addr::from(0x2e00_0001 + (n << 8)), 4000)
-}
-
 /// Public addresses in /24s of their own, the nearest to `target` first.
 pub fn by_distance(target: &Id, count: u32) -> Vec<SocketAddrV4> {
     let mut addrs: Vec<_> = (0..count).map(addr).collect();
     addrs.sort_by_cached_key(|addr| Id::of(*addr).distance(target));
     addrs
-}
-
-/// A point in the key space, the same for the same number.
-pub fn target(n: u32) -> Id {
-    Id::of(SocketAddrV4::new(Ipv4Addr::from(n), 7))
 }
 
 /// Milliseconds from `start`.

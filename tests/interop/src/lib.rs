@@ -15,6 +15,7 @@ pub mod kv;
 mod log;
 pub mod node;
 pub mod reading;
+pub mod readme;
 pub mod stage;
 
 pub use agent::{Agent, OpError};

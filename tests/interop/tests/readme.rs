@@ -4,55 +4,12 @@
 // Helpers of tests are tests.
 #![allow(clippy::unwrap_used)]
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
-
 use dht_interop::kv::{VALUES, hex, serve_values, sha256};
+use dht_interop::readme::{Network, readme};
 use dht_interop::stage::{bootstrapper, ephemeral, persistent};
 use dht_interop::{Agent, js, json};
 
 const RUST: Option<&str> = option_env!("CARGO_BIN_EXE_dht-agent");
-
-/// The README's network; its process ends with this.
-struct Network {
-    child: Child,
-    bootstrap: String,
-}
-
-impl Network {
-    fn of(nodes: usize) -> Network {
-        let mut child = js::script("readme.mjs")
-            .args(["network", "--nodes", &nodes.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut bootstrap = String::new();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
-        output.read_line(&mut bootstrap).unwrap();
-        let bootstrap = bootstrap.trim().to_owned();
-        Network { child, bootstrap }
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Runs `put` or `get`: what it prints, unless it fails.
-fn readme(mode: &str, argument: &str, bootstrap: &str) -> Option<String> {
-    let run = js::script("readme.mjs")
-        .args([mode, argument, "--bootstrap", bootstrap])
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
-    let printed = String::from_utf8(run.stdout).unwrap().trim().to_owned();
-    run.status.success().then_some(printed)
-}
 
 #[test]
 fn the_readme_works_on_its_own_network() {
@@ -60,10 +17,10 @@ fn the_readme_works_on_its_own_network() {
         return;
     }
     let network = Network::of(20);
-    let key = readme("put", "in theirs", &network.bootstrap).unwrap();
+    let key = readme("put", "in theirs", network.bootstrap()).unwrap();
     assert_eq!(key, sha256(b"in theirs"));
-    assert_eq!(readme("get", &key, &network.bootstrap).as_deref(), Some("in theirs"));
-    assert_eq!(readme("get", &sha256(b"never put"), &network.bootstrap), None);
+    assert_eq!(readme("get", &key, network.bootstrap()).as_deref(), Some("in theirs"));
+    assert_eq!(readme("get", &sha256(b"never put"), network.bootstrap()), None);
 }
 
 #[test]
@@ -95,14 +52,14 @@ fn our_nodes_put_and_get_in_the_readmes_network() {
     }
     let network = Network::of(20);
     let agent = Agent::rust(RUST);
-    let node = ephemeral(&agent, &[&network.bootstrap]);
+    let node = ephemeral(&agent, &[network.bootstrap()]);
     let (value, key) = (hex(b"by us"), sha256(b"by us"));
 
     let put = json!({ "target": key, "command": VALUES, "value": value, "commit": true });
     node.ok("query", put);
-    assert_eq!(readme("get", &key, &network.bootstrap).as_deref(), Some("by us"));
+    assert_eq!(readme("get", &key, network.bootstrap()).as_deref(), Some("by us"));
 
-    let theirs = readme("put", "by them", &network.bootstrap).unwrap();
+    let theirs = readme("put", "by them", network.bootstrap()).unwrap();
     node.ok("query", json!({ "target": theirs, "command": VALUES }));
     assert!(node.events("data").iter().any(|data| data["reply"]["value"] == hex(b"by them")));
 }
