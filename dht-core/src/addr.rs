@@ -28,9 +28,10 @@ pub(crate) fn is_sendable(addr: SocketAddrV4) -> bool {
 
 /// Whether a node at `addr` can exist and the host `from` can know of it.
 ///
-/// Local addresses only from a sender that has one itself.
+/// Local addresses only from a sender that has one itself, and loopback only from loopback.
 pub(crate) fn learnable(addr: SocketAddrV4, from: Ipv4Addr) -> bool {
-    is_host(addr) && (!is_local(*addr.ip()) || is_local(from))
+    let ip = *addr.ip();
+    is_host(addr) && (!is_local(ip) || is_local(from)) && (!ip.is_loopback() || from.is_loopback())
 }
 
 /// The first 24 bits of `ip`: what one holder of addresses usually has at least.
@@ -75,7 +76,9 @@ mod tests {
         for range in LOCAL {
             for (addr, local) in range.into_iter().zip([false, true, true, false]) {
                 let addr = SocketAddrV4::new(ip(addr), 1);
-                assert!(learnable(addr, PRIVATE), "{addr} from a private sender");
+                let loopback = addr.ip().is_loopback();
+                assert_eq!(learnable(addr, PRIVATE), !loopback, "{addr} from a private sender");
+                assert!(learnable(addr, Ipv4Addr::LOCALHOST), "{addr} from loopback");
                 assert_eq!(learnable(addr, PUBLIC), !local, "{addr} from a public sender");
             }
         }

@@ -32,11 +32,11 @@ impl Probe {
     }
 
     /// One of those asked has answered, to `to`, as seen there.
-    pub(crate) fn answered(&mut self, via: Via, to: SocketAddrV4) {
+    pub(crate) fn answered(&mut self, via: Via, from: Ipv4Addr, to: SocketAddrV4) {
         self.open = self.open.saturating_sub(1);
         if via == Via::Server {
             self.pongs += 1;
-            self.sampler.add(to);
+            self.sampler.add_from(to, from);
         }
     }
 
@@ -45,9 +45,10 @@ impl Probe {
         self.open = self.open.saturating_sub(1);
     }
 
-    /// Whether the last one has ended.
-    pub(crate) fn is_over(&self) -> bool {
-        self.open == 0
+    /// Whether the last one has ended, or enough of many have answered: one that is dead would
+    /// take seconds, and change nothing.
+    pub(crate) fn is_over(&self, host: Option<Ipv4Addr>, server_port: u16) -> bool {
+        self.open == 0 || (self.asked >= PROBES && self.is_reachable(host, server_port))
     }
 
     /// Whether the server socket is reachable: enough answers, the same host as known, and

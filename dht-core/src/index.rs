@@ -62,8 +62,13 @@ impl Index {
             }
         }
         self.set(hole, EMPTY);
-        if self.cells.len() > CELLS_MIN && self.len * 8 < self.cells.len() {
-            self.resize(self.cells.len() / 2, &hash_of);
+    }
+
+    /// Gives back memory that is not needed for what is in here now.
+    pub(crate) fn trim(&mut self, hash_of: impl Fn(u32) -> u32) {
+        let cells = (self.len * 2).next_power_of_two().max(CELLS_MIN);
+        if cells < self.cells.len() {
+            self.resize(cells, &hash_of);
         }
     }
 
@@ -131,6 +136,9 @@ mod tests {
                     index.insert(value, hash);
                 }
                 prop_assert_eq!(index.len, set.len());
+                if value == 0 {
+                    index.trim(hash);
+                }
             }
             let found: Vec<u32> = (0..200).filter(|v| index.get(hash(*v), |x| x == *v).is_some()).collect();
             prop_assert_eq!(found, set.into_iter().collect::<Vec<_>>());

@@ -28,8 +28,9 @@ use crate::wire::Token;
 pub(crate) enum Purpose {
     /// The embedder's own: the result waits in the slot until it is taken.
     User,
-    /// A step of a query: which of its nodes is asked.
-    Visit { query: QueryId, node: u16 },
+    /// A step of a query: which of its nodes is asked, and how often that was seen before, if it
+    /// is in the table.
+    Visit { query: QueryId, node: u16, seen: u8 },
     /// A commit to one of a query's closest; `again` once the token was renewed.
     Commit { query: QueryId, to: u16, again: bool },
     /// Is this node of the table still there?
@@ -158,9 +159,19 @@ impl Inflight {
         matches!(slot, Some(Slot::Ended(ended, _)) if *ended == id.0)
     }
 
+    /// Whether no request can begin, whoever asks.
+    pub(crate) fn is_full(&self) -> bool {
+        self.tids.len() >= TIDS_MAX || (self.free.is_empty() && self.slots.len() >= SLOTS_MAX)
+    }
+
+    /// How many places requests have had at once: what it costs to go through all of them.
+    pub(crate) fn places(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Begins a request; `None` if all slots or transaction ids are taken.
     pub(crate) fn begin(&mut self, now: Instant, call: Call, rng: &mut Rng) -> Option<RequestId> {
-        if self.tids.len() >= TIDS_MAX {
+        if self.is_full() {
             return None;
         }
         let slot = match self.free.pop() {
@@ -356,11 +367,14 @@ impl Inflight {
         if self.resting.is_empty() {
             self.resting = VecDeque::new();
         }
-        if self.free.len() == self.slots.len() {
-            self.slots = Vec::new();
-            self.free = Vec::new();
-            self.deadlines = BinaryHeap::new();
-        }
+        let last = self.slots.iter().rposition(|slot| !matches!(slot, Slot::Free));
+        self.slots.truncate(last.map_or(0, |last| last + 1));
+        self.slots.shrink_to_fit();
+        let len = self.slots.len();
+        self.free.retain(|slot| usize::from(*slot) < len);
+        self.free.shrink_to_fit();
+        self.deadlines.shrink_to_fit();
+        self.tids.trim(|entry| entry >> 16);
     }
 
     #[cfg(any(test, feature = "_invariants"))]

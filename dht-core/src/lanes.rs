@@ -188,21 +188,29 @@ fn pop<T>(queue: &mut VecDeque<T>, only: Option<Via>, via: impl Fn(&T) -> Via) -
     queue.remove(at)
 }
 
+/// A request that waits for a place in its share.
+#[derive(Clone, Copy, Debug)]
+struct Parked {
+    prefix: u32,
+    id: RequestId,
+    users: bool,
+}
+
 /// How many datagrams are out and unanswered per /24, so that a network that swallows
 /// everything fills its own share of the window only. Local addresses have no limit.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shares {
     out: Vec<(u32, u32)>,
-    parked: Vec<(u32, RequestId)>,
+    parked: Vec<Parked>,
 }
 
 impl Shares {
     /// Whether one more may leave for `to`; if not, `id` waits here for a place.
-    pub(crate) fn admits(&mut self, to: Ipv4Addr, limit: u32, id: RequestId) -> bool {
+    pub(crate) fn admits(&mut self, to: Ipv4Addr, limit: u32, id: RequestId, users: bool) -> bool {
         let prefix = prefix24(to);
         let full = self.at(prefix).is_ok_and(|at| self.out.get(at).is_some_and(|e| e.1 >= limit));
         if full && !is_local(to) {
-            self.parked.push((prefix, id));
+            self.parked.push(Parked { prefix, id, users });
             return false;
         }
         true
@@ -228,17 +236,19 @@ impl Shares {
         }
     }
 
-    /// The request that has waited longest for a place.
+    /// The request that has waited longest for a place, the user's before others.
     pub(crate) fn pop(&mut self, to: Ipv4Addr) -> Option<RequestId> {
         let prefix = prefix24(to);
-        let at = self.parked.iter().position(|(parked, _)| *parked == prefix)?;
-        Some(self.parked.remove(at).1)
+        let of = |users: bool| move |p: &Parked| p.prefix == prefix && p.users == users;
+        let at = self.parked.iter().position(of(true));
+        let at = at.or_else(|| self.parked.iter().position(of(false)))?;
+        Some(self.parked.remove(at).id)
     }
 
     /// Forgets requests that are no more, if they may be the most.
     pub(crate) fn sweep(&mut self, live: usize, is_live: impl Fn(RequestId) -> bool) {
         if self.parked.len() > 64 + 2 * live {
-            self.parked.retain(|(_, id)| is_live(*id));
+            self.parked.retain(|parked| is_live(parked.id));
         }
     }
 
@@ -250,7 +260,7 @@ impl Shares {
     #[cfg(any(test, feature = "_invariants"))]
     pub(crate) fn check_invariants(&self, mut waits: impl FnMut(u32, RequestId)) -> &[(u32, u32)] {
         assert!(self.out.is_sorted_by(|a, b| a.0 < b.0));
-        self.parked.iter().for_each(|(prefix, id)| waits(*prefix, *id));
+        self.parked.iter().for_each(|parked| waits(parked.prefix, parked.id));
         &self.out
     }
 

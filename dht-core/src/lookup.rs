@@ -9,6 +9,8 @@ use crate::time::Instant;
 
 /// For how long a result is good.
 const FRESH: Duration = Duration::from_secs(60);
+/// For how long a failure is taken for one: less than until the bootstrap tries again.
+const FAILED: Duration = Duration::from_secs(4);
 /// After how long an unanswered look-up has failed.
 pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -45,7 +47,8 @@ impl Lookups {
             let fresh = match *state {
                 State::Idle => false,
                 State::Wanted { .. } => true,
-                State::Known { at, .. } => now < at + FRESH,
+                State::Known { ip: Some(_), at } => now < at + FRESH,
+                State::Known { ip: None, at } => now < at + FAILED,
             };
             if node.name().is_some() && !fresh {
                 *state = State::Wanted { since: now, told: false };
@@ -57,6 +60,13 @@ impl Lookups {
     /// Whether anything is awaited.
     pub(crate) fn pending(&self) -> bool {
         self.0.iter().any(|state| matches!(state, State::Wanted { .. }))
+    }
+
+    /// Whether anything is awaited for which nothing else is known: a node with a suggested
+    /// address can be asked without its name.
+    pub(crate) fn pending_alone(&self, nodes: &[BootstrapNode]) -> bool {
+        let mut both = self.0.iter().zip(nodes);
+        both.any(|(state, node)| matches!(state, State::Wanted { .. }) && node.ip.is_none())
     }
 
     /// What is known.
@@ -83,10 +93,10 @@ impl Lookups {
         })
     }
 
-    /// Takes a result. Whether it was awaited.
+    /// Takes a result. Whether it was awaited. One that comes late is still good.
     pub(crate) fn resolved(&mut self, now: Instant, lookup: Lookup, ip: Option<Ipv4Addr>) -> bool {
         match self.0.get_mut(usize::from(lookup.0)) {
-            Some(state @ State::Wanted { .. }) => {
+            Some(state @ (State::Wanted { .. } | State::Known { ip: None, .. })) => {
                 *state = State::Known { ip, at: now };
                 true
             }

@@ -15,6 +15,9 @@ pub(crate) const TICK: Duration = Duration::from_secs(5);
 /// When the node is entered this long after the deadline that it had asked for, the machine
 /// (or the process) has slept. With a tick of 5 s this is the reference's gap of 15 s.
 pub(crate) const SLEEP: Duration = Duration::from_secs(10);
+/// Ticks that lie behind the first one, so that imported nodes can be older than the node itself:
+/// a multiple of all periods.
+const PAST: u32 = 768;
 /// Ticks after which a node that saw nothing bad happen may become persistent: 20 minutes.
 const STABLE: u32 = 240;
 /// The same after that failed, or after a sleep: an hour.
@@ -68,7 +71,7 @@ impl Upkeep {
     pub(crate) fn new(rng: &mut Rng, adaptive: bool) -> Self {
         Self {
             next: Instant::MAX,
-            tick: 51 + rng.below(50),
+            tick: PAST + 51 + rng.below(50),
             refresh: 31 + rng.below(30),
             stable: if adaptive { STABLE } else { 0 },
             adaptive,

@@ -239,7 +239,7 @@ fn a_lookup_costs_little() {
 }
 
 /// Of a lookup in a warm node: the outcome, which is handed out, and little else.
-const LOOKUP_MAX: usize = 4;
+const LOOKUP_MAX: usize = 1;
 
 /// How many nodes a network of 1,000,000 leaves in a table: 15 full buckets and what is deeper.
 const KNOWN: usize = 330;

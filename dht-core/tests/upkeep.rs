@@ -198,7 +198,7 @@ fn ticks_begin_at_random_so_that_nodes_do_not_act_in_step() {
 
 #[test]
 fn upkeep_waits_for_the_end_of_the_bootstrap() {
-    // Each names the next one, and all are slow: this takes more than a minute.
+    // Each names the next one, and all are slow: this would take more than a minute.
     let own = Lab::unbound(Config::default()).node.table_id();
     let mut chain: Vec<_> = (0..100).map(peer).collect();
     chain.sort_by_key(|addr| std::cmp::Reverse(Id::of(*addr).distance(&own)));
@@ -210,11 +210,14 @@ fn upkeep_waits_for_the_end_of_the_bootstrap() {
     }
     lab.call(|node, now| node.add_node(now, peer(999)));
     lab.bind();
-    lab.ticks(12);
+    lab.ticks(3);
     assert!(!lab.node.bootstrapped());
     assert_eq!(lab.asked(PING), []);
     // And the health has no samples yet.
     assert!(lab.node.health().cold);
+    // But nobody can drag out any of its two walks for longer than 20 s.
+    lab.ticks(7);
+    assert!(lab.node.bootstrapped());
 }
 
 #[test]

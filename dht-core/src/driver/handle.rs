@@ -206,8 +206,8 @@ impl Dht {
         })
     }
 
-    /// Ends a query that [`start_query`](Self::start_query) began, with what it has so far:
-    /// [`Item::Finished`](super::Item::Finished) follows, once the replies that are there already are taken.
+    /// Ends a query that [`start_query`](Self::start_query) began, with what it has so far: replies
+    /// that were not taken are gone, [`Item::Finished`](super::Item::Finished) follows.
     pub fn finish_query(&self, id: QueryId) {
         self.shared().act(|state, now| {
             if state.item_queries.contains(&id) {

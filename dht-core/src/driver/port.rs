@@ -53,6 +53,8 @@ impl<S: Socket> Port<S> {
         let received = self.socket.poll_recv_from(cx, buf);
         match &received {
             Poll::Ready(Ok(_)) => self.receiving.succeeded(),
+            // News of one peer (a datagram of ours was refused), as some systems tell it.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => {}
             Poll::Ready(Err(_)) => self.receiving.failed(host.now()),
             Poll::Pending => {}
         }

@@ -116,6 +116,8 @@ impl QueryStream {
             Stage::Begun(id) if self.outcome.is_none() => {
                 self.dht.shared().act(|state, now| {
                     state.node.discard_replies(id);
+                    // It may have been paused, and go on now.
+                    state.poke();
                     state.node.finish_query(now, id);
                 });
             }

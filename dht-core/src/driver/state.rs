@@ -313,7 +313,12 @@ impl State {
     }
 
     fn admit(&mut self, now: Instant) -> bool {
-        waiting::admit::<Request>(self, now) | waiting::admit::<Query>(self, now)
+        let any = waiting::admit::<Request>(self, now) | waiting::admit::<Query>(self, now);
+        if any {
+            // What has begun wants to be sent.
+            self.poke();
+        }
+        any
     }
 
     fn dispatch(&mut self, event: Event) {

@@ -142,9 +142,10 @@ impl<R: Runtime> Driver<R> {
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> Turn {
+        // Before a flood of datagrams can use up what a runtime allows a task per turn.
+        self.poll_lookups(cx);
         let more = self.receive(cx);
         self.look_at_interfaces();
-        self.poll_lookups(cx);
         match self.send(cx) {
             Turn::Wait | Turn::Over if !more => Turn::Wait,
             _ => Turn::More,

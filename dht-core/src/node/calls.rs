@@ -226,7 +226,7 @@ impl Node {
 
     /// Whether requests that are not the user's have to wait.
     pub(super) fn is_busy(&self) -> bool {
-        self.inflight.others() >= self.config.max_background_requests
+        self.inflight.is_full() || self.inflight.others() >= self.config.max_background_requests
     }
 
     pub(super) fn check_open(&self) -> Result<(), SendError> {

@@ -32,7 +32,9 @@ impl Committing {
         &self.outcome.closest
     }
 
+    /// What was found, and how far the commit has come.
     pub(super) fn take_outcome(&mut self) -> Outcome {
+        self.outcome.commit = Some(self.commit);
         core::mem::take(&mut self.outcome)
     }
 
@@ -49,7 +51,6 @@ impl Committing {
         if self.commit.succeeded == 0 {
             return Err(QueryError::Commit(self.commit));
         }
-        self.outcome.commit = Some(self.commit);
         Ok(self.take_outcome())
     }
 }

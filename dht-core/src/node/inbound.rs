@@ -159,7 +159,7 @@ impl Node {
         let purpose = flight.call.purpose;
         let (internal, command) = (flight.call.internal, flight.call.command);
         let rtt = self.now.saturating_since(flight.sent_at);
-        let first_try = flight.sent == 1;
+        let measures = flight.sent == 1 && flight.call.delay.is_zero();
         // Whoever may be answered by anyone may be answered by a liar.
         let teaches = exact && !flight.call.any_replier;
         let reply = self.read_reply(from, response, rtt, purpose);
@@ -175,8 +175,9 @@ impl Node {
             }
         }
         if teaches {
-            // An answer after a retry may be to any of the tries (Karn's rule).
-            if let Some(rtts) = self.rtts.as_mut().filter(|_| first_try) {
+            // An answer after a retry may be to any of the tries (Karn's rule), and a delayed one says
+            // nothing of the way.
+            if let Some(rtts) = self.rtts.as_mut().filter(|_| measures) {
                 rtts.record(self.now, from, rtt);
             }
             self.learn(via, reply.from, reply.to);
@@ -221,7 +222,7 @@ impl Node {
         self.after_end(flight);
         match purpose {
             Purpose::User | Purpose::Hint { .. } => {}
-            Purpose::Visit { query, node } => self.on_visit_answered(query, node, reply),
+            Purpose::Visit { query, node, .. } => self.on_visit_answered(query, node, reply),
             Purpose::Commit { query, to, again } => {
                 self.on_commit_answered(query, to, again, &reply);
             }
@@ -229,7 +230,7 @@ impl Node {
             Purpose::Swap { newcomer, .. } => self.on_swap_answered(asked, newcomer, reply.from.id),
             Purpose::Verify => self.on_verify_ended(asked, reply.from.id.is_some()),
             Purpose::QuickNat => self.bootstrap.on_quick_nat(),
-            Purpose::Probe => self.on_probe_answered(via, reply.to),
+            Purpose::Probe => self.on_probe_answered(via, asked, reply.to),
         }
         self.pump_stalled();
     }

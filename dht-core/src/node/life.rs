@@ -75,6 +75,7 @@ impl Node {
         self.binding = Some(Binding { client, server });
         self.stage = Stage::Running;
         self.upkeep.start(now);
+        self.queries.start_clocks(now);
         if first {
             self.emit(Event::Listening);
             let persistent = self.config.ephemeral == Some(false);
@@ -178,6 +179,9 @@ impl Node {
             self.emit(Event::Ephemeral);
         }
         self.emit(Event::WakeUp);
+        if self.stage == Stage::Running {
+            self.retry_silent_bootstrap();
+        }
     }
 
     /// The network interfaces have changed: what peers said of the own address may be out of date,
@@ -194,10 +198,19 @@ impl Node {
         if self.bootstrap.done {
             self.start_refresh();
         }
+        self.retry_silent_bootstrap();
+    }
+
+    /// What met only silence may be answered now.
+    fn retry_silent_bootstrap(&mut self) {
+        if self.bootstrap.is_silent() && !self.bootstrap.active {
+            self.start_bootstrap();
+        }
     }
 
     /// Suspends the node: its requests fail with [`RequestError::Suspended`], its queries end with
-    /// what they have, and nothing is sent or taken until it is resumed. Close the sockets then.
+    /// what they have, and nothing is sent or taken until it is resumed. A bootstrap that was
+    /// under way begins anew then, and [`Event::Ready`] comes after it. Close the sockets then.
     /// Does nothing unless the node is running, or not bound yet.
     pub fn suspend(&mut self, now: Instant) {
         self.enter(now);

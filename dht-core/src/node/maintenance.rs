@@ -36,6 +36,7 @@ impl Node {
 
     pub(super) fn tick(&mut self) {
         self.upkeep.pass();
+        self.verify_next();
         if self.upkeep.is_quiet() {
             self.inflight.trim(self.now);
             self.lanes.trim();

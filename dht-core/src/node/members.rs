@@ -26,7 +26,7 @@ pub(super) const VERIFICATIONS_MAX: usize = 16;
 const VERIFICATIONS_PER_PREFIX_MAX: usize = 3;
 /// A node that answers without an id this often in a row is no longer one to keep.
 const SILENT_ANSWERS_MAX: u8 = 2;
-/// With more in flight than this, it is not looked up whether a candidate is being asked anyway.
+/// If more were in flight lately than this, it is not looked up whether a candidate is being asked anyway.
 const IN_FLIGHT_SCAN_MAX: usize = 256;
 
 /// Those who say that they have an id, and have not answered us yet.
@@ -165,9 +165,10 @@ impl Node {
         {
             return;
         }
-        if self.candidates.has_place_for(addr) {
-            self.verify(addr);
-        } else if self.candidates.waiting.len() < CANDIDATES_MAX {
+        if self.candidates.has_place_for(addr) && self.verify(addr) {
+            return;
+        }
+        if self.candidates.waiting.len() < CANDIDATES_MAX {
             self.candidates.waiting.push(addr);
         } else {
             let at = self.rng.below(CANDIDATES_MAX as u32) as usize;
@@ -179,20 +180,30 @@ impl Node {
     }
 
     fn is_being_asked(&self, addr: SocketAddrV4) -> bool {
-        self.inflight.live() <= IN_FLIGHT_SCAN_MAX
+        self.inflight.places() <= IN_FLIGHT_SCAN_MAX
             && self.inflight.iter().any(|(_, flight)| flight.call.to == addr)
     }
 
     /// Asks a candidate. This leaves before the answer to the request that made it one, so that
     /// who is answered is soon in the table.
-    fn verify(&mut self, addr: SocketAddrV4) {
+    fn verify(&mut self, addr: SocketAddrV4) -> bool {
         let purpose = Purpose::Verify;
         let Some(id) = self.begin_internal(addr, PING, None, Class::KeepAlive, purpose) else {
-            return;
+            return false;
         };
         self.candidates.verifying.push(addr);
         self.stats.verifications.sent += 1;
         self.lanes.push_out(Out::Verify(self.request_via(), id));
+        true
+    }
+
+    /// Asks the next candidate that waits and may be asked.
+    pub(super) fn verify_next(&mut self) {
+        let next = self.candidates.waiting.iter().position(|a| self.candidates.has_place_for(*a));
+        let Some(addr) = next.map(|next| self.candidates.waiting.remove(next)) else { return };
+        if !self.verify(addr) {
+            self.candidates.waiting.push(addr);
+        }
     }
 
     /// A verification is over; [`learn`](Self::learn) has dealt with a good one.
@@ -202,11 +213,7 @@ impl Node {
             false => self.stats.verifications.failed += 1,
         }
         self.candidates.verifying.retain(|other| *other != addr);
-        let next = self.candidates.waiting.iter().position(|a| self.candidates.has_place_for(*a));
-        if let Some(next) = next {
-            let addr = self.candidates.waiting.remove(next);
-            self.verify(addr);
-        }
+        self.verify_next();
     }
 
     /// A verified newcomer finds its bucket full: the one not heard of for longest has to answer.
@@ -320,8 +327,13 @@ impl Node {
         gone
     }
 
+    /// How often a node of the table has answered, modulo 256.
+    pub(super) fn times_seen(&self, addr: SocketAddrV4) -> u8 {
+        self.known(addr).map_or(0, |(_, node)| node.seen)
+    }
+
     /// Takes a node out that did not answer, unless it answered something else meanwhile.
-    fn evict_unless_seen(&mut self, addr: SocketAddrV4, seen: u8) -> bool {
+    pub(super) fn evict_unless_seen(&mut self, addr: SocketAddrV4, seen: u8) -> bool {
         let gone = self.known(addr).is_none_or(|(_, node)| node.seen == seen);
         if gone {
             self.evict(addr);

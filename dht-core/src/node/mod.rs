@@ -100,6 +100,7 @@ pub struct Node {
     rtts: Option<Rtts>,
     lanes: Lanes,
     shares: Shares,
+    answers_in_a_row: u8,
     delayed: Delayed,
     queries: Queries,
     lookups: Lookups,
@@ -154,6 +155,7 @@ impl Node {
             rtts: config.adaptive_timeout.then(|| Rtts::new(DESTINATIONS)),
             lanes: Lanes::default(),
             shares: Shares::default(),
+            answers_in_a_row: 0,
             delayed: Delayed::new(),
             queries: Queries::default(),
             lookups: Lookups::new(&config.bootstrap),
@@ -200,6 +202,7 @@ impl Node {
             self.after_lookup();
         }
         self.bootstrap_on_time();
+        self.end_late_walks();
         // At the end of time there is no next one.
         while self.upkeep.next_tick() <= now && now < Instant::MAX {
             self.tick();
@@ -221,6 +224,7 @@ impl Node {
             self.delayed.next_due(),
             self.lookups.next_deadline(),
             self.bootstrap.next_retry(),
+            self.queries.next_deadline(),
             // What waits for the window may leave in its next slot.
             (self.lanes.requests() > 0).then(|| self.window.next_advance()),
         ];
@@ -234,7 +238,8 @@ impl Node {
     }
 
     /// The next name of a bootstrap node to look up. Tell the result by
-    /// [`handle_resolved`](Self::handle_resolved); after 5 s without, the look-up has failed.
+    /// [`handle_resolved`](Self::handle_resolved); after 5 s without, nobody waits for it any more,
+    /// but a later one is still of use.
     #[must_use]
     pub fn poll_lookup(&mut self) -> Option<Lookup> {
         if self.stage == Stage::Closed { None } else { self.lookups.poll() }

@@ -6,6 +6,7 @@ use core::time::Duration;
 use super::{Node, Stage};
 use crate::addr::learnable;
 use crate::config::DATAGRAM_MAX;
+use crate::congestion::Class;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::id::Id;
@@ -17,6 +18,8 @@ use crate::wire::{self, CloserNodes};
 
 /// How long a try may take, unless time-outs are adaptive.
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// So many answers leave before a request gets its turn.
+const ANSWERS_IN_A_ROW_MAX: u8 = 4;
 /// A network that swallows everything may fill this part of the window: one in two places.
 const SHARE: u32 = 2;
 
@@ -56,13 +59,30 @@ impl Node {
         if !matches!(self.stage, Stage::Running | Stage::Closed) {
             return None;
         }
-        while let Some(out) = self.lanes.pop_out(only) {
-            if let Some(transmit) = self.encode_out(out, buf) {
+        // Answers go first, but whoever asks a lot must not keep our own requests from leaving.
+        let answers_first = self.answers_in_a_row < ANSWERS_IN_A_ROW_MAX;
+        if answers_first {
+            if let Some(transmit) = self.transmit_out(only, buf) {
+                self.answers_in_a_row += 1;
                 return Some(transmit);
             }
         }
+        self.answers_in_a_row = 0;
         while let Some(id) = self.next_request(only) {
             if let Some(transmit) = self.send_request(id, buf) {
+                return Some(transmit);
+            }
+        }
+        if answers_first { None } else { self.transmit_out(only, buf) }
+    }
+
+    fn transmit_out(
+        &mut self,
+        only: Option<Via>,
+        buf: &mut [u8; DATAGRAM_MAX],
+    ) -> Option<Transmit> {
+        while let Some(out) = self.lanes.pop_out(only) {
+            if let Some(transmit) = self.encode_out(out, buf) {
                 return Some(transmit);
             }
         }
@@ -82,7 +102,10 @@ impl Node {
                     continue;
                 };
                 let to = *flight.call.to.ip();
-                if urgency == Urgency::Force || self.shares.admits(to, share, id) {
+                // A quarter of it is kept for what the user asks for.
+                let users = urgency == Urgency::Class(Class::User);
+                let share = if users { share } else { share - share / 4 };
+                if urgency == Urgency::Force || self.shares.admits(to, share, id, users) {
                     return Some(id);
                 }
                 let inflight = &self.inflight;
@@ -200,7 +223,7 @@ impl Node {
         } else {
             self.stats.requests.retries += 1;
             self.enqueue(id, false);
-            if let Purpose::Visit { query, node } = purpose {
+            if let Purpose::Visit { query, node, .. } = purpose {
                 self.on_visit_missed(query, node);
             }
         }
@@ -212,7 +235,12 @@ impl Node {
             return;
         };
         let call = &flight.call;
-        let urgency = if call.force { Urgency::Force } else { Urgency::Class(call.class) };
+        let urgency = match call.purpose {
+            _ if call.force => Urgency::Force,
+            // Queries that were sent to the dead must not hold up those that were not.
+            Purpose::Visit { .. } if flight.sent > 0 => Urgency::Class(Class::Hint),
+            _ => Urgency::Class(call.class),
+        };
         self.lanes.push(urgency, call.via, id, first);
         if self.lanes.requests() > 64 + 2 * self.inflight.live() {
             let inflight = &self.inflight;
@@ -249,10 +277,10 @@ impl Node {
             }
             _ => self.inflight.end(self.now, id, false),
         };
-        let to = flight.as_ref().map(|flight| flight.call.to);
+        let ended = flight.as_ref().map(|flight| (flight.call.to, flight.sent));
         self.after_end(flight);
-        if let Some(to) = to {
-            self.on_failed(to, purpose, error);
+        if let Some((to, tries)) = ended {
+            self.on_failed(to, tries, purpose, error);
         }
         self.pump_stalled();
     }
@@ -272,13 +300,14 @@ impl Node {
         self.after_end(Some(flight));
     }
 
-    fn on_failed(&mut self, to: SocketAddrV4, purpose: Purpose, error: RequestError) {
+    fn on_failed(&mut self, to: SocketAddrV4, tries: u16, purpose: Purpose, error: RequestError) {
         let timed_out = error == RequestError::Timeout;
         match purpose {
             Purpose::User => {}
-            Purpose::Visit { query, node } => {
-                if timed_out {
-                    self.evict(to);
+            Purpose::Visit { query, node, seen } => {
+                // One lost datagram is no proof.
+                if timed_out && tries > 1 {
+                    self.evict_unless_seen(to, seen);
                 }
                 self.on_visit_failed(query, node, timed_out);
             }
@@ -332,9 +361,15 @@ impl Node {
 
     /// Whether an address that a node has named may be visited.
     pub(super) fn is_learnable(&self, addr: SocketAddrV4, from: SocketAddrV4) -> bool {
+        // Ours is each of our ports, at each host that we are known or bound at.
+        let hosts = [self.nat.host(), self.own_addr.map(|own| *own.ip())];
+        let at_home = |bound: SocketAddrV4| {
+            addr == bound || (addr.port() == bound.port() && hosts.contains(&Some(*addr.ip())))
+        };
         let seen_as = self.nat.host().map(|host| SocketAddrV4::new(host, self.nat.port()));
-        let bound = self.binding.is_some_and(|b| addr == b.client || addr == b.server);
-        let own = bound || Some(addr) == self.own_addr || Some(addr) == seen_as;
+        let own = self.binding.is_some_and(|b| at_home(b.client) || at_home(b.server))
+            || Some(addr) == self.own_addr
+            || Some(addr) == seen_as;
         learnable(addr, *from.ip()) && !own && self.admits(addr)
     }
 }

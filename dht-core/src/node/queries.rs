@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 #[cfg(any(test, feature = "_invariants"))]
 use super::Node;
@@ -16,6 +17,7 @@ use crate::error::QueryError;
 use crate::inflight::Purpose;
 use crate::message::{Outcome, QueryId, Reply};
 use crate::query::{Plan, Walk};
+use crate::time::Instant;
 
 /// How many queries' memory is kept for the next.
 const SPARE_MAX: usize = 4;
@@ -46,12 +48,51 @@ pub(super) struct Running {
     pub(super) mailbox: VecDeque<Reply>,
     /// Bootstrap names that are being looked up may bring more nodes to ask.
     pub(super) wants_lookup: bool,
+    pub(super) clock: Clock,
+}
+
+/// What time a walk has left. It passes only while visits are under way: not while the query
+/// waits for its reader, for a place, or for a name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    /// `None`: all the time there is.
+    left: Option<Duration>,
+    since: Option<Instant>,
+}
+
+impl Clock {
+    pub(super) fn new(left: Option<Duration>) -> Self {
+        Self { left, since: None }
+    }
+
+    /// Visits are under way, or not.
+    pub(super) fn run(&mut self, now: Instant, runs: bool) {
+        if runs {
+            self.since.get_or_insert(now);
+        } else if let Some(since) = self.since.take() {
+            let passed = now.saturating_since(since);
+            self.left = self.left.map(|left| left.saturating_sub(passed));
+        }
+    }
+
+    /// When the time is up.
+    fn deadline(&self) -> Option<Instant> {
+        Some(self.since? + self.left?)
+    }
+
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.deadline().is_some_and(|deadline| deadline <= now)
+    }
 }
 
 impl Running {
     /// The walk, while it is on.
     pub(super) fn walking(&mut self) -> Option<&mut Walk> {
         matches!(self.phase, Phase::Walking).then_some(&mut self.walk)
+    }
+
+    fn is_walking(&self) -> bool {
+        matches!(self.phase, Phase::Walking)
     }
 
     pub(super) fn is_finished(&self) -> bool {
@@ -161,6 +202,26 @@ impl Queries {
         }
     }
 
+    /// A walk whose time is up.
+    pub(super) fn late(&self, now: Instant) -> Option<QueryId> {
+        let mut walks = self.slots.iter().flatten().filter(|running| running.is_walking());
+        walks.find(|running| running.clock.is_over(now)).map(|running| running.id)
+    }
+
+    /// When the time of a walk is up.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let walks = self.slots.iter().flatten().filter(|running| running.is_walking());
+        walks.filter_map(|running| running.clock.deadline()).min()
+    }
+
+    /// The sockets are bound: what was held goes out, and time begins to pass.
+    pub(super) fn start_clocks(&mut self, now: Instant) {
+        for running in self.slots.iter_mut().flatten() {
+            let runs = running.clock.since.take().is_some();
+            running.clock.run(now, runs);
+        }
+    }
+
     pub(super) fn users(&self) -> usize {
         self.slots.iter().flatten().filter(|running| running.kind == Kind::User).count()
     }
@@ -192,7 +253,13 @@ impl Queries {
     }
 
     /// A query that begins; it is not among the others until it is [`put`](Self::put).
-    pub(super) fn begin(&mut self, kind: Kind, query: Query, plan: Plan) -> Box<Running> {
+    pub(super) fn begin(
+        &mut self,
+        kind: Kind,
+        query: Query,
+        plan: Plan,
+        clock: Clock,
+    ) -> Box<Running> {
         let at = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1
@@ -208,10 +275,11 @@ impl Queries {
                 walk: Walk::new(plan),
                 mailbox: VecDeque::new(),
                 wants_lookup: false,
+                clock,
             });
         };
         running.walk.reset(plan);
-        *running = Running { id, kind, query, phase: Phase::Walking, ..*running };
+        *running = Running { id, kind, query, phase: Phase::Walking, clock, ..*running };
         running
     }
 

@@ -89,9 +89,9 @@ impl Node {
         Bytes::copy_from_slice(&self.server_port().to_le_bytes())
     }
 
-    pub(super) fn on_probe_answered(&mut self, via: Via, to: SocketAddrV4) {
+    pub(super) fn on_probe_answered(&mut self, via: Via, from: SocketAddrV4, to: SocketAddrV4) {
         if let Some(probe) = &mut self.probe {
-            probe.answered(via, to);
+            probe.answered(via, *from.ip(), to);
         }
         self.conclude_probe();
     }
@@ -104,9 +104,11 @@ impl Node {
     }
 
     fn conclude_probe(&mut self) {
-        let Some(probe) = self.probe.take_if(|probe| probe.is_over()) else {
+        let (host, port) = (self.nat.host(), self.server_port());
+        let Some(probe) = self.probe.take_if(|probe| probe.is_over(host, port)) else {
             return;
         };
+        self.forget_flights(|purpose| purpose == Purpose::Probe);
         let reached = probe.is_reachable(self.nat.host(), self.server_port()) && {
             let (host, port) = probe.believed;
             self.firewalled = false;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::Node;
 use super::commits::Committing;
-use super::queries::{Kind, Phase, Running};
+use super::queries::{Clock, Kind, Phase, Running};
 use crate::addr::is_sendable;
 use crate::ask::{Query, Request};
 use crate::command::DOWN_HINT;
@@ -29,6 +29,10 @@ use crate::wire::{self, Token, VARINT_MAX};
 
 /// While this many replies wait to be read, or may come, a query asks nobody else.
 pub(super) const MAILBOX_MAX: usize = 64;
+/// How long a walk may take, unless it is thorough: else nodes that answer just in time, each
+/// naming one a little closer, could keep it going for minutes. An honest one takes a few seconds
+/// even if a third of all datagrams is lost.
+const WALK_MAX: Duration = Duration::from_secs(20);
 /// A background query keeps to its share of the concurrency while more than this is in flight.
 const QUIET: usize = 3;
 
@@ -148,7 +152,9 @@ impl Node {
             only_given: query.only_closest_nodes,
             salt: self.rng.next_u32(),
         };
-        let mut running = self.queries.begin(kind, query, plan);
+        // Whoever waits for everybody's last try has all the time there is.
+        let clock = Clock::new((!query.thorough).then_some(WALK_MAX));
+        let mut running = self.queries.begin(kind, query, plan, clock);
         let id = running.id;
         for addr in core::mem::take(&mut running.query.nodes) {
             if is_sendable(addr) {
@@ -215,7 +221,13 @@ impl Node {
             Some(SocketAddrV4::new(ip, node.port))
         });
         let usable = |addr: &SocketAddrV4| is_sendable(*addr) && Some(*addr) != self.own_addr;
-        given.chain(found).filter(usable).collect()
+        let mut addrs = Vec::new();
+        for addr in given.chain(found).filter(usable) {
+            if !addrs.contains(&addr) {
+                addrs.push(addr);
+            }
+        }
+        addrs
     }
 
     fn background_concurrency(&self) -> u16 {
@@ -230,11 +242,11 @@ impl Node {
         match running.phase {
             Phase::Walking => {
                 self.visit_some(&mut running);
-                if running.walk.is_done(running.wants_lookup) && running.walk.wants_table() {
+                if self.is_done(&running) && running.walk.wants_table() {
                     self.seed(&mut running);
                     self.visit_some(&mut running);
                 }
-                if !running.walk.is_done(running.wants_lookup) {
+                if !self.is_done(&running) {
                     return self.queries.put(running);
                 }
                 self.finish_walk(running);
@@ -244,20 +256,39 @@ impl Node {
         }
     }
 
+    /// Whether a walk has come to its end, by itself or by the clock.
+    fn is_done(&self, running: &Running) -> bool {
+        // Where a suggested address has answered, its name is not waited for.
+        let alone = || self.lookups.pending_alone(&self.config.bootstrap);
+        let (_, successes, ..) = running.walk.tally();
+        let more_sources = running.wants_lookup && (successes == 0 || alone());
+        running.clock.is_over(self.now) || running.walk.is_done(more_sources)
+    }
+
+    /// Queries whose time is up end with what they have.
+    pub(super) fn end_late_walks(&mut self) {
+        while let Some(id) = self.queries.late(self.now) {
+            self.pump(id);
+        }
+    }
+
     /// Goes on with queries that had found no place. To be called after all that may free one, at
     /// the end of each way in: a query that ends while others are pumped frees places for those
     /// before it.
     pub(super) fn pump_stalled(&mut self) {
         while self.queries.stalled && !self.is_busy() {
             self.queries.stalled = false;
-            for id in self.queries.ids() {
+            // The oldest first, else those in high slots might never get their turn.
+            let mut ids = self.queries.ids();
+            ids.sort_unstable();
+            for id in ids {
                 self.pump(id);
             }
         }
     }
 
     fn visit_some(&mut self, running: &mut Running) {
-        let Running { id, query, walk, mailbox, .. } = running;
+        let Running { id, query, walk, mailbox, clock, .. } = running;
         let unread = mailbox.len();
         while query.discard || unread + walk.in_flight() < MAILBOX_MAX {
             if self.is_busy() {
@@ -265,7 +296,7 @@ impl Node {
                 break;
             }
             let Some((node, to)) = walk.next() else { break };
-            let purpose = Purpose::Visit { query: *id, node };
+            let purpose = Purpose::Visit { query: *id, node, seen: self.times_seen(to) };
             let call = Call {
                 retries: if query.force { 0 } else { query.retries },
                 force: query.force,
@@ -278,6 +309,7 @@ impl Node {
             }
         }
         walk.begun();
+        clock.run(self.now, walk.in_flight() > 0);
     }
 
     /// A request of a query: by default as a commit is sent.
@@ -337,11 +369,14 @@ impl Node {
                 false => self.background_concurrency(),
             });
         }
-        if reply.error == 0 && !running.query.discard {
+        let told = reply.error == 0 && !running.query.discard;
+        if told {
             running.mailbox.push_back(reply);
-            self.emit(Event::Reply(id));
         }
         self.queries.put(running);
+        if told {
+            self.emit(Event::Reply(id));
+        }
         self.pump(id);
     }
 
@@ -432,6 +467,7 @@ impl Node {
             let of_session = |running: &Running| running.query.session == Some(session);
             if self.queries.get(id).is_some_and(of_session) {
                 self.end_query(id, RequestError::Destroyed);
+                self.forget_flights(|purpose| purpose == Purpose::Hint { query: id });
             }
         }
     }
@@ -456,9 +492,10 @@ impl Node {
         });
         let closed = self.check_open() == Err(SendError::Closed);
         let outcome = running.take_outcome_so_far();
+        let stored = outcome.commit.is_some_and(|commit| commit.succeeded > 0);
         let result = match () {
             () if closed && abandoned => Err(QueryError::NodeDestroyed),
-            () if !running.query.commit => Ok(outcome),
+            () if stored || !running.query.commit => Ok(outcome),
             // There would have been nobody to commit to, either way.
             () if outcome.closest.is_empty() => Err(QueryError::TooFewNodes {
                 asked: outcome.asked,

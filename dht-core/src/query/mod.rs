@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::net::SocketAddrV4;
 
+use crate::addr::{is_local, prefix24};
 use crate::id::Id;
 use crate::message::Reply;
 use crate::table::K;
@@ -25,6 +26,10 @@ pub(crate) const SEEN_MAX: usize = 4096;
 const SEEN_KEPT: usize = 512;
 /// How many nodes a query asks.
 const VISITS_MAX: u32 = 200;
+/// How many nodes of one host, and of one /24, are asked that have not answered. Local ones have no
+/// limit.
+const SILENT_PER_HOST_MAX: usize = 4;
+const SILENT_PER_PREFIX_MAX: usize = 12;
 /// How many mentions of a node by another are remembered, for down hints.
 const MENTIONS_MAX: usize = 4096;
 /// What a query that begins at nodes of the user's, 20 or more, has under way after
@@ -147,7 +152,7 @@ impl Walk {
         if !self.closest.would_take(distance) {
             return Offer::Farther;
         }
-        if let Some(node) = self.seen.insert(addr, distance) {
+        if let Some(node) = self.seen.insert(addr, distance, by.is_some()) {
             self.frontier.push(Reverse((distance, node)));
             self.mention(node, by);
         }
@@ -155,7 +160,10 @@ impl Walk {
     }
 
     fn mention(&mut self, node: u16, by: Option<u16>) {
-        if let Some(by) = by.filter(|_| self.mentions.len() < MENTIONS_MAX) {
+        let Some(by) = by.filter(|_| self.mentions.len() < MENTIONS_MAX) else { return };
+        // All of one reply stand together, at the end.
+        let mut of_reply = self.mentions.iter().rev().take_while(|(_, other)| *other == by);
+        if !of_reply.any(|(named, _)| *named == node) {
             self.mentions.push((node, by));
         }
     }
@@ -193,16 +201,37 @@ impl Walk {
         if self.visits.len() - slow >= usize::from(places) || self.asked >= VISITS_MAX {
             return None;
         }
-        let Reverse((distance, node)) = self.frontier.pop()?;
-        if !self.closest.would_take(distance) {
-            // Nor would any of the others: this was the nearest.
-            self.frontier.clear();
-            return None;
+        loop {
+            let Reverse((distance, node)) = self.frontier.pop()?;
+            if !self.closest.would_take(distance) {
+                // Nor would any of the others: this was the nearest.
+                self.frontier.clear();
+                return None;
+            }
+            let addr = self.seen.addr(node)?;
+            if self.seen.is_hearsay(node) && self.has_silent_neighbours(addr) {
+                self.seen.set(node, State::Done);
+                continue;
+            }
+            self.asked += 1;
+            self.visits.push(Visit { node, missed: 0 });
+            self.seen.set(node, State::Asked);
+            return Some((node, addr));
         }
-        self.asked += 1;
-        self.visits.push(Visit { node, missed: 0 });
-        self.seen.set(node, State::Asked);
-        Some((node, self.seen.addr(node)?))
+    }
+
+    /// Whether enough visits to this host, or its /24, were in vain or are waited for: else anybody
+    /// who is asked could have us knock at every door of a third party.
+    fn has_silent_neighbours(&self, addr: SocketAddrV4) -> bool {
+        if is_local(*addr.ip()) {
+            return false;
+        }
+        let (mut host, mut prefix) = (0, 0);
+        for other in self.seen.silent().filter(|other| !is_local(*other.ip())) {
+            prefix += usize::from(prefix24(*other.ip()) == prefix24(*addr.ip()));
+            host += usize::from(other.ip() == addr.ip());
+        }
+        host >= SILENT_PER_HOST_MAX || prefix >= SILENT_PER_PREFIX_MAX
     }
 
     /// Tells that a batch of visits has begun.

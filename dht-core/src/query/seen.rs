@@ -24,6 +24,8 @@ struct Node {
     distance: u64,
     addr: SocketAddrV4,
     state: State,
+    /// Others told us of it, not the user, the table or the bootstrap list.
+    hearsay: bool,
 }
 
 const _: () = assert!(size_of::<Node>() == 16);
@@ -59,12 +61,17 @@ impl Seen {
     }
 
     /// Adds one that is not there yet: its number, or `None` if 4,096 are.
-    pub(super) fn insert(&mut self, addr: SocketAddrV4, distance: u64) -> Option<u16> {
+    pub(super) fn insert(
+        &mut self,
+        addr: SocketAddrV4,
+        distance: u64,
+        hearsay: bool,
+    ) -> Option<u16> {
         if self.nodes.len() >= SEEN_MAX {
             return None;
         }
         let number = u16::try_from(self.nodes.len()).ok()?;
-        self.nodes.push(Node { distance, addr, state: State::Pending });
+        self.nodes.push(Node { distance, addr, state: State::Pending, hearsay });
         let (nodes, salt) = (&self.nodes, self.salt);
         self.index.insert(u32::from(number), |node| {
             nodes.get(node as usize).map_or(0, |node| hash(node.addr, salt))
@@ -84,6 +91,17 @@ impl Seen {
         if let Some(node) = self.nodes.get_mut(usize::from(node)) {
             node.state = state;
         }
+    }
+
+    pub(super) fn is_hearsay(&self, node: u16) -> bool {
+        self.node(u32::from(node)).is_some_and(|node| node.hearsay)
+    }
+
+    /// Those of hearsay that were asked and have not answered so far.
+    pub(super) fn silent(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        let silent =
+            |node: &&Node| node.hearsay && matches!(node.state, State::Asked | State::Down);
+        self.nodes.iter().filter(silent).map(|node| node.addr)
     }
 
     fn node(&self, number: u32) -> Option<&Node> {
