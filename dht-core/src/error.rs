@@ -125,13 +125,13 @@ impl core::error::Error for RequestError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum QueryError {
-    /// Nobody is there to commit to.
+    /// Nobody is there to commit to: of those who answered none has an id and sent no error code.
     TooFewNodes {
         /// How many nodes were asked.
         asked: u32,
         /// How many of them answered, with or without an error code.
         answered: u32,
-        /// How many of them timed out.
+        /// How many of them did not.
         timed_out: u32,
     },
     /// There were nodes to commit to, and none took it.

@@ -116,6 +116,7 @@ mod node;
 mod query;
 mod rng;
 mod stats;
+mod suspects;
 mod table;
 mod time;
 mod timeouts;

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use crate::error::QueryError;
 use crate::id::Id;
 use crate::wire::{CLOSER_NODES_MAX, Token};
 
@@ -192,10 +193,21 @@ pub struct Outcome {
     pub errors: u32,
     /// How many nodes were asked.
     pub asked: u32,
-    /// How many of them timed out for good.
+    /// How many of them answered, with or without an error code.
+    pub answered: u32,
+    /// How many of them did not, after their last try or when the query ended without waiting
+    /// for them any longer.
     pub timed_out: u32,
     /// How the commit went, if there was one.
     pub commit: Option<Commit>,
+}
+
+impl Outcome {
+    /// Why nothing could be committed: none of those who answered has an id and gave no error.
+    pub(crate) fn too_few(&self) -> QueryError {
+        let Self { asked, answered, timed_out, .. } = *self;
+        QueryError::TooFewNodes { asked, answered, timed_out }
+    }
 }
 
 /// How many nodes took a commit.

@@ -88,6 +88,26 @@ fn one_bootstrap_node_and_one_node_can_store_and_read() {
 }
 
 #[test]
+fn a_dead_node_is_waited_for_once() {
+    let mut net = Net::network(6, 15);
+    net.kill(4);
+    let took = |net: &mut Net, query: Query| {
+        let start = net.now;
+        let outcome = net.walk(9, query).1.unwrap();
+        assert_eq!(outcome.closest.len(), 13);
+        net.now.saturating_since(start)
+    };
+    let key = dht_core::Id::of(net.server(4));
+    // Two tries of a second; the reference takes six.
+    assert_eq!(took(&mut net, Query::find_node(key)).as_secs(), 2);
+    assert!(took(&mut net, Query::find_node(key)) < Duration::from_secs(1));
+    assert_eq!(took(&mut net, Query::find_node(key).thorough()).as_secs(), 6);
+    // By then a check has failed as well, and it is out of the table.
+    let dead = net.server(4);
+    assert!(!net.node(9).nodes().any(|addr| addr == dead));
+}
+
+#[test]
 fn the_same_seed_gives_the_same_datagrams() {
     let run = || {
         let mut net = Net::network(5, 20);

@@ -13,7 +13,7 @@ use super::error::Error;
 use super::handle::Dht;
 use super::shared::Look;
 use super::waiting::Stage;
-use crate::{Outcome, Peer, Query, QueryError, Reply};
+use crate::{Outcome, Peer, Query, Reply};
 
 /// The replies to a query, as they come.
 ///
@@ -80,7 +80,7 @@ impl QueryStream {
     /// commit with a logic of its own; [`Query::commit`] is the usual one.
     ///
     /// # Errors
-    /// As [`finished`](Self::finished), and [`QueryError::TooFewNodes`] if there is nobody to commit to.
+    /// As [`finished`](Self::finished), and [`QueryError::TooFewNodes`](crate::QueryError::TooFewNodes) if there is nobody to commit to.
     /// Whether the commits themselves failed is for the caller to see.
     pub async fn commit_with<F, C>(&mut self, mut commit: F) -> Result<Vec<C::Output>, Error>
     where
@@ -89,11 +89,7 @@ impl QueryStream {
     {
         let outcome = self.finished().await?;
         if outcome.closest.is_empty() {
-            return Err(Error::Query(QueryError::TooFewNodes {
-                asked: outcome.asked,
-                answered: (outcome.successes + outcome.errors).saturating_sub(outcome.timed_out),
-                timed_out: outcome.timed_out,
-            }));
+            return Err(outcome.too_few().into());
         }
         let mut commits: Vec<_> =
             outcome.closest.into_iter().map(|reply| Run::Going(Box::pin(commit(reply)))).collect();

@@ -107,12 +107,7 @@ impl Node {
     }
 
     /// A walk towards the own id is over.
-    pub(super) fn on_bootstrap_walked(
-        &mut self,
-        outcome: &Outcome,
-        overdue: u32,
-        unresolved: usize,
-    ) {
+    pub(super) fn on_bootstrap_walked(&mut self, outcome: &Outcome, unresolved: usize) {
         let forced = self.config.ephemeral == Some(false);
         let silent = outcome.successes == 0 && !self.config.bootstrap.is_empty();
         if silent && !self.bootstrap.second {
@@ -121,7 +116,7 @@ impl Node {
                 self.plan_retry();
                 self.emit(Event::BootstrapSilent {
                     asked: outcome.asked,
-                    timed_out: outcome.timed_out + overdue,
+                    timed_out: outcome.timed_out,
                     unresolved: u32::try_from(unresolved).unwrap_or(u32::MAX),
                 });
             }

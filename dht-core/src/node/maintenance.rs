@@ -41,6 +41,7 @@ impl Node {
             self.inflight.trim(self.now);
             self.lanes.trim();
             self.queries.trim();
+            self.suspects.trim(self.now);
         }
         self.upkeep_of_tick();
     }

@@ -83,6 +83,7 @@ impl Node {
 
     /// An answer from exactly where it was asked for: as good as the protocol's proofs get.
     pub(super) fn learn(&mut self, via: Via, from: Peer, to: SocketAddrV4) {
+        self.suspects.clear_of(from.addr);
         if !self.admits(from.addr) {
             return;
         }
@@ -325,6 +326,16 @@ impl Node {
             self.evict(addr);
         }
         gone
+    }
+
+    /// An address has left several tries unanswered. If it is a node of the table, it is checked.
+    pub(super) fn suspect(&mut self, addr: SocketAddrV4) {
+        self.suspects.add(self.now, addr);
+        if let Some((slot, node)) = self.known(addr) {
+            if node.pinged != self.upkeep.tick() {
+                self.check(slot, false);
+            }
+        }
     }
 
     /// How often a node of the table has answered, modulo 256.

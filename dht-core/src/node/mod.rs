@@ -44,6 +44,7 @@ use crate::message::Via;
 use crate::nat::Sampler;
 use crate::rng::Rng;
 use crate::stats::Stats;
+use crate::suspects::Suspects;
 use crate::table::Table;
 use crate::time::Instant;
 use crate::timeouts::{DESTINATIONS, Rtts};
@@ -94,6 +95,7 @@ pub struct Node {
 
     table: Table,
     candidates: Candidates,
+    suspects: Suspects,
     tokens: Tokens,
     inflight: Inflight,
     window: Window,
@@ -149,6 +151,7 @@ impl Node {
             firewalled: config.firewalled,
             table: Table::new(Id(own)),
             candidates: Candidates::default(),
+            suspects: Suspects::default(),
             tokens,
             inflight: Inflight::default(),
             window: Window::new(config.max_window, now),

@@ -302,6 +302,9 @@ impl Node {
 
     fn on_failed(&mut self, to: SocketAddrV4, tries: u16, purpose: Purpose, error: RequestError) {
         let timed_out = error == RequestError::Timeout;
+        if timed_out && tries > 1 && !matches!(purpose, Purpose::User | Purpose::Probe) {
+            self.suspects.add(self.now, to);
+        }
         match purpose {
             Purpose::User => {}
             Purpose::Visit { query, node, seen } => {

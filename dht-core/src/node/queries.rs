@@ -132,11 +132,7 @@ impl Running {
     /// Takes what the query has found so far.
     pub(super) fn take_outcome_so_far(&mut self) -> Outcome {
         match &mut self.phase {
-            Phase::Walking => {
-                let (asked, successes, errors, timed_out) = self.walk.tally();
-                let closest = self.walk.take_closest();
-                Outcome { closest, successes, errors, asked, timed_out, commit: None }
-            }
+            Phase::Walking => self.walk.take_outcome(),
             Phase::Committing(committing) => committing.take_outcome(),
             Phase::Finished(_) => Outcome::default(),
         }

@@ -260,8 +260,7 @@ impl Node {
     fn is_done(&self, running: &Running) -> bool {
         // Where a suggested address has answered, its name is not waited for.
         let alone = || self.lookups.pending_alone(&self.config.bootstrap);
-        let (_, successes, ..) = running.walk.tally();
-        let more_sources = running.wants_lookup && (successes == 0 || alone());
+        let more_sources = running.wants_lookup && (!running.walk.has_successes() || alone());
         running.clock.is_over(self.now) || running.walk.is_done(more_sources)
     }
 
@@ -306,6 +305,9 @@ impl Node {
                 walk.put_back(node);
                 self.queries.stalled = true;
                 break;
+            }
+            if !query.thorough && self.suspects.contain(self.now, to) {
+                walk.doubt(node);
             }
         }
         walk.begun();
@@ -420,23 +422,21 @@ impl Node {
     /// The walk is over: what is left of it is cancelled, and the commits begin.
     fn finish_walk(&mut self, mut running: Box<Running>) {
         let id = running.id;
-        let overdue = running.walk.overdue();
+        for addr in running.walk.given_up() {
+            self.suspect(addr);
+        }
         self.end_flights_of(id);
+        running.walk.abandon(true);
         let outcome = running.take_outcome_so_far();
         match running.kind {
             Kind::Refresh => self.conclude(running, Ok(outcome)),
             Kind::Bootstrap => {
                 self.conclude(running, Ok(Outcome::default()));
-                self.on_bootstrap_walked(&outcome, overdue, self.lookups.failures());
+                self.on_bootstrap_walked(&outcome, self.lookups.failures());
             }
             Kind::User if !running.query.commit => self.conclude(running, Ok(outcome)),
             Kind::User if outcome.closest.is_empty() => {
-                let error = QueryError::TooFewNodes {
-                    asked: outcome.asked,
-                    answered: outcome.asked.saturating_sub(outcome.timed_out + overdue),
-                    timed_out: outcome.timed_out + overdue,
-                };
-                self.conclude(running, Err(error));
+                self.conclude(running, Err(outcome.too_few()));
             }
             Kind::User => {
                 running.phase = Phase::Committing(Committing::new(outcome));
@@ -485,10 +485,9 @@ impl Node {
         }
         self.end_flights_of(id);
         let Some(mut running) = self.queries.take(id) else { return };
-        let (open, abandoned) = running.walking().map_or((0, false), |walk| {
-            let open = walk.in_flight();
-            walk.abandon();
-            (u32::try_from(open).unwrap_or(u32::MAX), walk.has_candidates())
+        let abandoned = running.walking().is_some_and(|walk| {
+            walk.abandon(false);
+            walk.has_candidates()
         });
         let closed = self.check_open() == Err(SendError::Closed);
         let outcome = running.take_outcome_so_far();
@@ -497,11 +496,7 @@ impl Node {
             () if closed && abandoned => Err(QueryError::NodeDestroyed),
             () if stored || !running.query.commit => Ok(outcome),
             // There would have been nobody to commit to, either way.
-            () if outcome.closest.is_empty() => Err(QueryError::TooFewNodes {
-                asked: outcome.asked,
-                answered: outcome.asked.saturating_sub(outcome.timed_out + open),
-                timed_out: outcome.timed_out,
-            }),
+            () if outcome.closest.is_empty() => Err(outcome.too_few()),
             () => Err(QueryError::Cancelled(error)),
         };
         self.conclude(running, result);

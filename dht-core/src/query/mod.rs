@@ -15,7 +15,7 @@ use core::net::SocketAddrV4;
 
 use crate::addr::{is_local, prefix24};
 use crate::id::Id;
-use crate::message::Reply;
+use crate::message::{Outcome, Reply};
 use crate::table::K;
 use closest::Closest;
 use seen::{Seen, State};
@@ -71,6 +71,15 @@ struct Visit {
     node: u16,
     /// Tries that nobody answered.
     missed: u8,
+    /// It was silent before: not waited for, if others are there.
+    doubted: bool,
+}
+
+impl Visit {
+    /// Whether it no longer takes up a place.
+    fn is_slow(&self) -> bool {
+        self.missed > 0 || self.doubted
+    }
 }
 
 /// The walk.
@@ -85,6 +94,7 @@ pub(crate) struct Walk {
     /// Who named whom: (named, by).
     mentions: Vec<(u16, u16)>,
     asked: u32,
+    answered: u32,
     successes: u32,
     errors: u32,
     timed_out: u32,
@@ -103,6 +113,7 @@ impl Walk {
             closest: Closest::new(plan.target),
             mentions: Vec::new(),
             asked: 0,
+            answered: 0,
             successes: 0,
             errors: 0,
             timed_out: 0,
@@ -195,7 +206,7 @@ impl Walk {
 
     /// The next node to ask, if there is a place for one more: its number and address.
     pub(crate) fn next(&mut self) -> Option<(u16, SocketAddrV4)> {
-        let slow = self.visits.iter().filter(|visit| visit.missed > 0).count();
+        let slow = self.visits.iter().filter(|visit| visit.is_slow()).count();
         let concurrency = self.plan.concurrency;
         let places = if self.cautious { concurrency.min(CAUTIOUS) } else { concurrency };
         if self.visits.len() - slow >= usize::from(places) || self.asked >= VISITS_MAX {
@@ -214,7 +225,7 @@ impl Walk {
                 continue;
             }
             self.asked += 1;
-            self.visits.push(Visit { node, missed: 0 });
+            self.visits.push(Visit { node, missed: 0, doubted: false });
             self.seen.set(node, State::Asked);
             return Some((node, addr));
         }
@@ -241,6 +252,19 @@ impl Walk {
         }
     }
 
+    /// A visit that has begun is not worth waiting for: its node was silent before.
+    pub(crate) fn doubt(&mut self, node: u16) {
+        if let Some(visit) = self.visits.iter_mut().find(|visit| visit.node == node) {
+            visit.doubted = true;
+        }
+    }
+
+    /// Those who have missed so many tries that nobody waits for them.
+    pub(crate) fn given_up(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        let late = self.visits.iter().filter(|visit| visit.missed >= PATIENCE);
+        late.filter_map(|visit| self.seen.addr(visit.node))
+    }
+
     /// Puts a visit back that could not be made after all.
     pub(crate) fn put_back(&mut self, node: u16) {
         self.end_visit(node);
@@ -255,6 +279,7 @@ impl Walk {
     pub(crate) fn answered(&mut self, node: u16, reply: &Reply) {
         self.end_visit(node);
         self.seen.set(node, State::Done);
+        self.answered += 1;
         if reply.error == 0 {
             self.successes += 1;
             self.closest.insert(reply);
@@ -284,9 +309,12 @@ impl Walk {
         self.consider_caution();
     }
 
-    /// The visits under way will not be answered any more: they have failed, all of them.
-    pub(crate) fn abandon(&mut self) {
-        self.errors += u32::try_from(self.visits.len()).unwrap_or(u32::MAX);
+    /// The visits under way will not be answered any more: they have failed, all of them, if
+    /// `silent` because their nodes took too long.
+    pub(crate) fn abandon(&mut self, silent: bool) {
+        let open = u32::try_from(self.visits.len()).unwrap_or(u32::MAX);
+        self.errors += open;
+        self.timed_out += if silent { open } else { 0 };
         self.visits.clear();
     }
 
@@ -320,7 +348,7 @@ impl Walk {
             if self.plan.thorough {
                 return full && visit.missed > 0;
             }
-            let late = visit.missed >= PATIENCE;
+            let late = visit.missed >= PATIENCE || (visit.doubted && self.successes > 0);
             late || !self.seen.distance(visit.node).is_some_and(|d| self.closest.would_take(d))
         })
     }
@@ -330,24 +358,27 @@ impl Walk {
         self.closest.replies()
     }
 
-    /// Takes the replies of the closest.
-    pub(crate) fn take_closest(&mut self) -> Vec<Reply> {
-        self.closest.take()
-    }
-
     /// Whether any candidate is left that would be worth a visit.
     pub(crate) fn has_candidates(&self) -> bool {
         self.frontier.peek().is_some_and(|Reverse((d, _))| self.closest.would_take(*d))
     }
 
-    /// (asked, successes, errors, timed out)
-    pub(crate) fn tally(&self) -> (u32, u32, u32, u32) {
-        (self.asked, self.successes, self.errors, self.timed_out)
+    /// Whether anybody has answered without an error.
+    pub(crate) fn has_successes(&self) -> bool {
+        self.successes > 0
     }
 
-    /// How many visits under way have missed a try.
-    pub(crate) fn overdue(&self) -> u32 {
-        self.visits.iter().map(|visit| u32::from(visit.missed > 0)).sum()
+    /// Takes what was found so far.
+    pub(crate) fn take_outcome(&mut self) -> Outcome {
+        Outcome {
+            closest: self.closest.take(),
+            successes: self.successes,
+            errors: self.errors,
+            asked: self.asked,
+            answered: self.answered,
+            timed_out: self.timed_out,
+            commit: None,
+        }
     }
 
     fn end_visit(&mut self, node: u16) {

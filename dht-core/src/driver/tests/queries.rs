@@ -175,7 +175,10 @@ fn nobody_to_commit_to() {
     let mut query = node.query(Query::new(TARGET, 16).nodes([local(9)]));
     let error = sim.block_on(query.commit_with(|reply| node.ping(reply.from.addr))).unwrap_err();
     assert!(
-        matches!(error, Error::Query(QueryError::TooFewNodes { asked: 1, answered: 0, .. })),
+        matches!(
+            error,
+            Error::Query(QueryError::TooFewNodes { asked: 1, answered: 0, timed_out: 1 })
+        ),
         "{error}"
     );
 }
