@@ -2,11 +2,13 @@
 //! adapter is made of. It answers the command 0 with an echo, until its time is over.
 //!
 //! `cargo run -p dht-core --example blocking -- [--bootstrap host:port] [--port p] [--seconds s]`
+//!
+//! Without a bootstrap node it is one itself, at port 49737 unless told.
 
 use std::error::Error;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs, UdpSocket};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant as Clock};
 
 use dht_core::{Answer, Config, DATAGRAM_MAX, Handled, Instant, Node, Via, error_code};
 use rand_chacha::ChaCha20Rng;
@@ -17,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(5);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
-    let (mut port, mut seconds) = (0, 10);
+    let (mut port, mut seconds) = (49_737, 10);
     let mut args = std::env::args().skip(1);
     while let (Some(option), Some(value)) = (args.next(), args.next()) {
         match option.as_str() {
@@ -34,8 +36,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     // What the core does not have: randomness, a clock, sockets.
     let mut seed = [0; 32];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut seed)?;
-    let epoch = SystemTime::now();
-    let now = || Instant::from_micros(epoch.elapsed().unwrap_or_default().as_micros() as u64);
+    // Better a clock that counts on while the machine sleeps, if the system has one.
+    let epoch = Clock::now();
+    let now = || Instant::from_micros(epoch.elapsed().as_micros() as u64);
     let server = UdpSocket::bind(("127.0.0.1", port))?;
     let client = UdpSocket::bind("127.0.0.1:0")?;
 

@@ -196,8 +196,8 @@ impl fmt::Debug for Request {
             .field("internal", &self.internal)
             .field("command", &self.command)
             .field("target", &self.target)
-            .field("token", &self.token.is_some())
-            .field("value", &self.value.as_ref().map(Bytes::len))
+            .field("has_token", &self.token.is_some())
+            .field("value_len", &self.value.as_ref().map(Bytes::len))
             .field("retries", &self.retries)
             .field("session", &self.session)
             .finish_non_exhaustive()
@@ -292,8 +292,10 @@ impl Query {
         self
     }
 
-    /// Waits for the last try of every node asked, as dht-rpc does, instead of ending
-    /// when nothing better can come soon.
+    /// Ends as dht-rpc does: with 20 answers as soon as all others are late once, with fewer only
+    /// after everybody's last try, about six seconds for a dead node. Without this a query ends when
+    /// everybody who could still be among the closest has missed two tries (two seconds), does not
+    /// wait for those that were silent lately, and takes 20 s at most.
     #[must_use]
     pub fn thorough(mut self) -> Self {
         self.thorough = true;

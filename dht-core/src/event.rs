@@ -40,7 +40,7 @@ pub enum Event {
     Persistent,
     /// The node has no id any more.
     Ephemeral,
-    /// The machine has slept, or the embedder said so (`wakeup`).
+    /// The machine has slept, or the node was resumed, or the embedder said so (`wakeup`).
     WakeUp,
     /// The network interfaces have changed.
     NetworkChange,

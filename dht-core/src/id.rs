@@ -6,6 +6,7 @@
 
 use core::fmt;
 use core::net::SocketAddrV4;
+use core::str::FromStr;
 
 use blake2::{Blake2b256, Digest};
 
@@ -68,6 +69,35 @@ impl fmt::Display for Id {
     }
 }
 
+/// From 64 hexadecimal digits, as [`Display`](fmt::Display) writes them.
+impl FromStr for Id {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let mut digits = text.chars().map(|digit| digit.to_digit(16));
+        let mut id = [0; 32];
+        for byte in &mut id {
+            match (digits.next().flatten(), digits.next().flatten()) {
+                (Some(high), Some(low)) => *byte = (high << 4 | low) as u8,
+                _ => return Err(ParseIdError),
+            }
+        }
+        digits.next().is_none().then_some(Self(id)).ok_or(ParseIdError)
+    }
+}
+
+/// A text that is no [`Id`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParseIdError;
+
+impl fmt::Display for ParseIdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an id has 64 hexadecimal digits")
+    }
+}
+
+impl core::error::Error for ParseIdError {}
+
 /// An XOR distance between two [`Id`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Distance([u8; 32]);
@@ -111,6 +141,17 @@ mod tests {
             alloc::format!("{id}"),
             "e96e0146a33e022987fe256c6343ac5d20dba47ea1b6341f932903b48469453e"
         );
+    }
+
+    #[test]
+    fn ids_are_read_as_they_are_written() {
+        let id = Id::of(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1));
+        let text = alloc::format!("{id}");
+        assert_eq!(text.parse(), Ok(id));
+        assert_eq!(text.to_uppercase().parse(), Ok(id));
+        for wrong in ["", &text[1..], &alloc::format!("{text}0"), &text.replace('a', "g"), "+1"] {
+            assert_eq!(wrong.parse::<Id>(), Err(ParseIdError), "{wrong}");
+        }
     }
 
     quickcheck! {

@@ -125,10 +125,11 @@ mod upkeep;
 pub mod wire;
 
 pub use ask::{Answer, Query, Request};
+pub use bytes;
 pub use config::{BootstrapNode, Config, DATAGRAM_MAX, NodeFilter};
 pub use error::{ConfigError, QueryError, RequestError, SendError};
 pub use event::Event;
-pub use id::{Distance, Id};
+pub use id::{Distance, Id, ParseIdError};
 pub use lookup::Lookup;
 pub use message::*;
 pub use node::{HealthInfo, Node};

@@ -76,9 +76,9 @@ impl fmt::Debug for Reply {
         f.debug_struct("Reply")
             .field("from", &self.from)
             .field("error", &self.error)
-            .field("token", &self.token.is_some())
+            .field("has_token", &self.token.is_some())
             .field("closer_nodes", &self.closer_nodes.as_ref().map(|nodes| nodes.len()))
-            .field("value", &self.value.as_ref().map(Bytes::len))
+            .field("value_len", &self.value.as_ref().map(Bytes::len))
             .field("rtt", &self.rtt)
             .finish_non_exhaustive()
     }
@@ -148,10 +148,10 @@ impl fmt::Debug for Incoming<'_> {
         f.debug_struct("Incoming")
             .field("from", &self.from)
             .field("to", &self.to)
-            .field("token", &self.token.is_some())
+            .field("has_token", &self.token.is_some())
             .field("target", &self.target)
             .field("command", &self.command)
-            .field("value", &self.value.map(<[u8]>::len))
+            .field("value_len", &self.value.map(<[u8]>::len))
             .finish_non_exhaustive()
     }
 }

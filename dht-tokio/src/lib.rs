@@ -32,6 +32,7 @@ mod runtime;
 mod socket;
 
 pub use dht_core;
+pub use dht_core::bytes;
 pub use dht_core::driver::*;
 pub use dht_core::{
     Answer, BootstrapNode, Commit, Config, ConfigError, Event, HealthInfo, Id, Instant, NodeFilter,

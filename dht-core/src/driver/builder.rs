@@ -191,7 +191,8 @@ impl<R: Runtime> Builder<R> {
         Ok((Dht::new(shared), driver))
     }
 
-    /// Runs the node in the background.
+    /// Runs the node in the background. The sockets are not bound yet when this returns: whether they
+    /// could be shows in [`Dht::listening`].
     ///
     /// # Errors
     /// As [`build`](Self::build), or if there is no runtime to run it on.

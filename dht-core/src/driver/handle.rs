@@ -148,7 +148,8 @@ impl Dht {
         self.shared().act(|state, now| state.node.relay(now, request, to, value))
     }
 
-    /// State changes from now on.
+    /// State changes from now on. To miss nothing, take it before the node runs: between
+    /// [`Builder::build`](super::Builder::build) and spawning the driver.
     pub fn events(&self) -> Events {
         Events::new(self.share())
     }
@@ -291,6 +292,9 @@ impl Dht {
     }
 
     /// Waits until the node is bootstrapped. Nothing else needs to wait for that.
+    ///
+    /// It succeeds even if nobody answered, or no name could be resolved, after two seconds or so:
+    /// [`Event::BootstrapSilent`] tells, and the node goes on trying.
     ///
     /// # Errors
     /// If the sockets can't be bound, or the node is closed.

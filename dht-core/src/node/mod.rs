@@ -3,7 +3,7 @@
 //!
 //! This file holds the state and the passing of time. What belongs together stands in
 //! a file of its own: datagrams in (`inbound`) and out (`outbound`), what callers ask for
-//! (`calls`), queries (`queries`, `walks`, `commits`), who is in the table (`members`), finding out about the own
+//! (`calls`, `query_calls`), queries (`queries`, `walks`, `commits`), who is in the table (`members`), finding out about the own
 //! address (`reachability`), periodic work (`maintenance`) and the stages of life (`life`).
 //! Mirrors `index.js` and `lib/io.js`.
 
@@ -18,6 +18,7 @@ mod members;
 mod observe;
 mod outbound;
 mod queries;
+mod query_calls;
 mod reachability;
 mod walks;
 
@@ -125,7 +126,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node that is not bound yet. All randomness that it will ever use follows from
+    /// A node that is not bound yet. `rng` is any `CryptoRng` of `rand_core` 0.10, for instance
+    /// `rand::rng()` of `rand` 0.10. All randomness that it will ever use follows from
     /// 32 bytes drawn here: same inputs and same seed, same bytes out.
     ///
     /// # Errors

@@ -2,9 +2,8 @@
 //! what is answered goes to whoever wants it.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::SocketAddrV4;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +12,7 @@ use super::Node;
 use super::commits::Committing;
 use super::queries::{Clock, Kind, Phase, Running};
 use crate::addr::is_sendable;
-use crate::ask::{Query, Request};
+use crate::ask::Query;
 use crate::command::DOWN_HINT;
 use crate::config::BootstrapNode;
 use crate::congestion::Class;
@@ -21,11 +20,10 @@ use crate::error::{QueryError, RequestError, SendError};
 use crate::event::Event;
 use crate::id::Id;
 use crate::inflight::{Call, Purpose};
-use crate::message::{Outcome, Peer, QueryId, Reply, SessionId};
+use crate::message::{Outcome, QueryId, Reply, SessionId};
 use crate::query::{Offer, Plan};
 use crate::table::K;
-use crate::time::Instant;
-use crate::wire::{self, Token, VARINT_MAX};
+use crate::wire::{self, Token};
 
 /// While this many replies wait to be read, or may come, a query asks nobody else.
 pub(super) const MAILBOX_MAX: usize = 64;
@@ -37,105 +35,6 @@ const WALK_MAX: Duration = Duration::from_secs(20);
 const QUIET: usize = 3;
 
 impl Node {
-    /// Begins a query. Replies come one by one ([`Event::Reply`]), then its outcome
-    /// ([`Event::Finished`]); both wait until they are taken.
-    ///
-    /// # Errors
-    /// If it can't be begun: see [`SendError`]. Nothing is sent then.
-    pub fn query(&mut self, now: Instant, query: Query) -> Result<QueryId, SendError> {
-        self.enter(now);
-        self.check_open()?;
-        if query.command > VARINT_MAX {
-            return Err(SendError::OutOfRange);
-        }
-        self.check_query_size(&query)?;
-        if self.queries.users() >= self.config.max_queries {
-            return Err(SendError::Busy);
-        }
-        Ok(self.start_query(Kind::User, query))
-    }
-
-    /// The next reply to a query, which frees a place: with 64 untaken a query pauses.
-    #[must_use]
-    pub fn next_reply(&mut self, id: QueryId) -> Option<Reply> {
-        let reply = self.queries.get_mut(id)?.mailbox.pop_front();
-        if reply.is_some() {
-            self.pump(id);
-            self.pump_stalled();
-        }
-        reply
-    }
-
-    /// From now on nobody wants the replies of a query, only its outcome: it never pauses.
-    pub fn discard_replies(&mut self, id: QueryId) {
-        let Some(running) = self.queries.get_mut(id) else {
-            return;
-        };
-        running.query.discard = true;
-        running.mailbox = VecDeque::new();
-        self.pump(id);
-        self.pump_stalled();
-    }
-
-    /// How a query ended, once: the first call after [`Event::Finished`] takes it and
-    /// forgets the query, with all replies that were not taken.
-    #[must_use]
-    pub fn take_outcome(&mut self, id: QueryId) -> Option<Result<Outcome, QueryError>> {
-        if !self.queries.get(id)?.is_finished() {
-            return None;
-        }
-        let mut running = self.queries.take(id)?;
-        let phase = core::mem::replace(&mut running.phase, Phase::Walking);
-        self.queries.recycle(running);
-        match phase {
-            Phase::Finished(outcome) => Some(outcome),
-            Phase::Walking | Phase::Committing(_) => None,
-        }
-    }
-
-    /// The closest repliers with a proven id so far, the closest first.
-    #[must_use]
-    pub fn closest_nodes(&self, id: QueryId) -> Vec<Peer> {
-        let peers = |closest: &[Reply]| closest.iter().map(|reply| reply.from).collect();
-        let Some(running) = self.queries.get(id) else { return Vec::new() };
-        match &running.phase {
-            Phase::Walking => peers(running.walk.closest()),
-            Phase::Committing(committing) => peers(committing.closest()),
-            Phase::Finished(Ok(outcome)) => peers(&outcome.closest),
-            Phase::Finished(Err(_)) => Vec::new(),
-        }
-    }
-
-    /// Ends a query early, with what it has and without a commit: replies that were not taken are
-    /// gone, [`Event::Finished`] follows. One that has ended is left alone.
-    pub fn finish_query(&mut self, now: Instant, id: QueryId) {
-        self.enter(now);
-        if self.is_unfinished(id) {
-            self.end_flights_of(id);
-            if let Some(mut running) = self.queries.take(id) {
-                running.mailbox = VecDeque::new();
-                let outcome = running.take_outcome_so_far();
-                self.conclude(running, Ok(outcome));
-            }
-            self.pump_stalled();
-        }
-    }
-
-    /// Forgets a query, ended or not, with all that it has under way, its down hints included.
-    /// No event about it follows from now on.
-    pub fn cancel_query(&mut self, now: Instant, id: QueryId) {
-        self.enter(now);
-        let unfinished = self.is_unfinished(id);
-        if let Some(running) = self.queries.take(id) {
-            self.queries.recycle(running);
-            self.stats.queries.active -= u64::from(unfinished);
-            self.end_flights_of(id);
-            let hint = Purpose::Hint { query: id };
-            self.forget_flights(|purpose| purpose == hint);
-            self.pump_stalled();
-        }
-    }
-
     pub(super) fn start_query(&mut self, kind: Kind, query: Query) -> QueryId {
         self.upkeep.queried();
         self.stats.queries.active += 1;
@@ -502,13 +401,13 @@ impl Node {
         self.conclude(running, result);
     }
 
-    fn is_unfinished(&self, id: QueryId) -> bool {
+    pub(super) fn is_unfinished(&self, id: QueryId) -> bool {
         let running = self.queries.get(id);
         running.is_some_and(|running| !running.is_finished())
     }
 
     /// Cancels what a query has under way. Down hints go on: they have been decided on.
-    fn end_flights_of(&mut self, id: QueryId) {
+    pub(super) fn end_flights_of(&mut self, id: QueryId) {
         self.forget_flights(|purpose| match purpose {
             Purpose::Visit { query, .. } | Purpose::Commit { query, .. } => query == id,
             _ => false,
@@ -537,17 +436,5 @@ impl Node {
     pub(super) fn start_bootstrap_walk(&mut self) {
         let query = Query::find_node(self.table.own()).discard_replies();
         self.start_query(Kind::Bootstrap, query);
-    }
-
-    fn check_query_size(&self, query: &Query) -> Result<(), SendError> {
-        let request = Request {
-            internal: query.internal,
-            target: Some(query.target),
-            // A commit carries a token.
-            token: query.commit.then_some(Self::ANY_KEY),
-            value: query.value.clone(),
-            ..Request::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1), query.command)
-        };
-        self.check_request_size(&request)
     }
 }
