@@ -15,6 +15,7 @@
 
 mod ages;
 mod bucket;
+mod slot;
 mod sort;
 
 #[cfg(test)]
@@ -29,6 +30,7 @@ use core::net::SocketAddrV4;
 use self::ages::{COARSE_REACH, COARSE_UNIT, PINGED_REACH};
 use self::ages::{Epochs, Shift};
 use self::bucket::{Bucket, Entry};
+pub(crate) use self::slot::{Insert, NodeInfo, Slot};
 use crate::id::Id;
 
 /// How many nodes a bucket holds, and how many a list of the closest has: 20.
@@ -60,83 +62,6 @@ pub(crate) struct Table {
     oldest: u16,
     latest: u16,
     epochs: Epochs,
-}
-
-/// A node's place in a [`Table`].
-///
-/// It stays valid until that node is removed or the table is rebased, whatever
-/// happens to others. After that it is stale, which does no harm: it carries the
-/// node's address, so it never stands for another node, reads as `None`, and
-/// changes nothing. Should the same node come back to the same place, it is
-/// valid again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Slot {
-    index: u16,
-    addr: SocketAddrV4,
-}
-
-impl Slot {
-    /// The address of the node that this is, or was, the place of.
-    #[must_use]
-    pub(crate) const fn addr(self) -> SocketAddrV4 {
-        self.addr
-    }
-}
-
-/// What became of a node that was to be inserted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Insert {
-    /// It is new.
-    Added(Slot),
-    /// It was there before; nothing changed.
-    Present(Slot),
-    /// Its bucket has no room.
-    Full,
-    /// Its id is the table's own.
-    Own,
-}
-
-/// A node, as the table remembers it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NodeInfo {
-    /// Where it is reached.
-    pub(crate) addr: SocketAddrV4,
-    /// The tick of the last contact or attempt. Exact for [`PINGED_REACH`]
-    /// ticks; what is older may look younger, down to that.
-    pub(crate) pinged: u32,
-    /// The tick when it was inserted, rounded up to whole [`COARSE_UNIT`]s, so it
-    /// may lie up to three ticks ahead. Kept for [`COARSE_REACH`] ticks; what is
-    /// older may look younger, down to that.
-    pub(crate) added: u32,
-    /// The tick when its view of our address was last taken, as coarse as `added`.
-    pub(crate) sampled: Option<u32>,
-    /// How often it was heard from. It wraps: only differences count.
-    pub(crate) seen: u8,
-    /// Whether someone said that it is down.
-    pub(crate) hinted: bool,
-    /// How many answers without an id came from it in a row; at most 127.
-    pub(crate) silent_answers: u8,
-}
-
-impl NodeInfo {
-    /// Ticks since the last contact or attempt, at `tick`.
-    #[must_use]
-    pub(crate) const fn pinged_ago(&self, tick: u32) -> u32 {
-        tick.saturating_sub(self.pinged)
-    }
-
-    /// Ticks since the node was inserted, at `tick`; up to three too few.
-    #[must_use]
-    pub(crate) const fn added_ago(&self, tick: u32) -> u32 {
-        tick.saturating_sub(self.added)
-    }
-
-    /// Ticks since the last sample, at `tick`; up to three too few.
-    #[must_use]
-    pub(crate) fn sampled_ago(&self, tick: u32) -> Option<u32> {
-        self.sampled.map(|sampled| tick.saturating_sub(sampled))
-    }
 }
 
 impl Table {
