@@ -294,7 +294,7 @@ impl Dht {
     /// Waits until the node is bootstrapped. Nothing else needs to wait for that.
     ///
     /// It succeeds even if nobody answered, or no name could be resolved, after two seconds or so:
-    /// [`Event::BootstrapSilent`] tells, and the node goes on trying.
+    /// [`Event::BootstrapSilent`](crate::Event::BootstrapSilent) tells, and the node goes on trying.
     ///
     /// # Errors
     /// If the sockets can't be bound, or the node is closed.
