@@ -299,6 +299,7 @@ fn a_delayed_ping_says_nothing_of_how_far_away_somebody_is() {
     let id = solo.request(Request::delayed_ping(addr(1), latency));
     solo.response(id).unwrap();
     solo.peers.clear();
+    solo.sent.clear();
     let start = solo.now;
     solo.request(Request::ping(addr(1)));
     solo.advance_ms(2_000);
