@@ -121,7 +121,8 @@ fn asked_of(named: &[SocketAddrV4], teller: impl Fn(u32) -> SocketAddrV4) -> usi
 fn few_strangers_of_one_network_are_asked_in_vain() {
     let host = |ip: [u8; 4]| (1..=20).map(move |n| SocketAddrV4::new(Ipv4Addr::from(ip), n));
     let prefix = |a, b| (1..=20).map(move |n| SocketAddrV4::new(Ipv4Addr::new(a, b, 0, n), 4000));
-    let lists: [(Vec<_>, fn(u32) -> SocketAddrV4, usize); 4] = [
+    type Teller = fn(u32) -> SocketAddrV4;
+    let lists: [(Vec<_>, Teller, usize); 4] = [
         (host([80, 0, 0, 1]).collect(), addr, 4),
         (prefix(80, 0).collect(), addr, 12),
         (prefix(80, 0).chain(prefix(80, 1)).collect(), addr, 24),
