@@ -45,10 +45,11 @@ impl Probe {
         self.open = self.open.saturating_sub(1);
     }
 
-    /// Whether the last one has ended, or enough of many have answered: one that is dead would
-    /// take seconds, and change nothing.
+    /// Whether the last one has ended, or enough of many have answered, each from another /24:
+    /// one that is dead would take seconds, and change nothing.
     pub(crate) fn is_over(&self, host: Option<Ipv4Addr>, server_port: u16) -> bool {
-        self.open == 0 || (self.asked >= PROBES && self.is_reachable(host, server_port))
+        let enough = self.asked >= PROBES && self.sampler.size() >= PONGS_MIN;
+        self.open == 0 || (enough && self.is_reachable(host, server_port))
     }
 
     /// Whether the server socket is reachable: enough answers, the same host as known, and

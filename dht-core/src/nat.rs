@@ -82,7 +82,6 @@ impl Sampler {
     }
 
     /// How many samples vote: at most [`WINDOW`].
-    #[cfg(test)]
     pub(crate) fn size(&self) -> usize {
         self.samples.len()
     }

@@ -374,3 +374,51 @@ fn addresses_of_the_users_are_used_whatever_they_are() {
     lab.call(|node, now| node.add_node(now, private));
     assert!(lab.knows(private));
 }
+
+#[test]
+fn a_name_that_resolves_late_is_of_use_for_the_next_try() {
+    let mut lab = Lab::unbound(named(&["one.example:4000"]));
+    lab.add_peer(peer(0));
+    lab.bind();
+    // The resolver takes longer than anybody waits for it.
+    lab.run_for(6 * SECOND);
+    resolve(&mut lab, "one.example", Some(*peer(0).ip()));
+    lab.run_for(5 * SECOND);
+    assert!(lab.knows(peer(0)));
+}
+
+#[test]
+fn a_name_that_failed_is_looked_up_again_by_the_next_try() {
+    let mut lab = Lab::unbound(named(&["one.example:4000"]));
+    lab.add_peer(peer(0));
+    lab.bind();
+    resolve(&mut lab, "one.example", None);
+    lab.run_for(5 * SECOND);
+    resolve(&mut lab, "one.example", Some(*peer(0).ip()));
+    lab.run_for(SOON);
+    assert!(lab.knows(peer(0)));
+}
+
+#[test]
+fn a_silent_resolver_delays_nobody_whose_suggested_address_has_answered() {
+    let suggested = format!("{}@one.example:4000", peer(0).ip());
+    let mut lab = Lab::unbound(named(&[&suggested]));
+    lab.add_peer(peer(0));
+    lab.bind();
+    assert!(time_to_ready(&mut lab) < SOON);
+}
+
+#[test]
+fn another_network_or_the_end_of_a_sleep_ends_the_wait_for_the_next_try() {
+    for news in [Node::handle_network_change, Node::handle_wakeup] {
+        let mut config = joining(&[peer(0)]);
+        config.ephemeral = Some(false);
+        let mut lab = Lab::started(config);
+        lab.run_for(60 * SECOND);
+        lab.run_until(|lab| lab.sent.last().is_some_and(|sent| sent.at + 4 * SECOND < lab.now));
+        lab.add_peer(peer(0));
+        lab.call(news);
+        lab.run_for(SOON);
+        assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
+    }
+}

@@ -330,3 +330,13 @@ fn what_nobody_takes_is_lost_and_counted() {
     // With the two about the start there are 256.
     assert_eq!((told, told + lost), (254, happened));
 }
+
+#[test]
+fn nodes_may_be_older_than_the_one_that_takes_them_in() {
+    let hour = Duration::from_secs(3_600);
+    let mut lab = Lab::alone();
+    let old = SavedNode { addr: peer(1), added: hour, pinged: hour };
+    lab.call(|node, now| node.import(now, &[old], Duration::ZERO));
+    let kept = lab.node.export()[0];
+    assert!(kept.added > hour - 4 * TICK && kept.pinged > hour - 4 * TICK, "{kept:?}");
+}

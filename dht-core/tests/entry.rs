@@ -262,3 +262,19 @@ fn nodes_that_a_query_meets_enter_unless_they_have_no_id() {
     assert_eq!(lab.asked(FIND_NODE).len(), 3);
     assert!(lab.knows(peer(0)) && lab.knows(peer(1)) && !lab.knows(peer(2)));
 }
+
+#[test]
+fn a_candidate_that_finds_all_places_taken_is_asked_later() {
+    let mut config = Config::default();
+    config.max_background_requests = 64;
+    let mut lab = Lab::started(config);
+    let dead = (100..164).map(peer);
+    let query = Query::find_node(Id([0; 32])).nodes(dead).only_closest_nodes();
+    lab.call(|node, now| node.query(now, query.concurrency(64).discard_replies().thorough()))
+        .unwrap();
+    lab.add_peer(peer(1));
+    lab.hear_with_id(peer(1), PING);
+    assert_eq!(lab.node.stats().verifications.sent, 0);
+    lab.ticks(3);
+    assert!(lab.knows(peer(1)));
+}

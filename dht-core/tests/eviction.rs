@@ -284,3 +284,34 @@ fn a_hint_goes_to_those_who_named_the_dead_one_and_if_they_are_gone_so_are_they(
     assert!(!lab.knows(peer(1)));
     assert!(!lab.asked(FIND_NODE).is_empty());
 }
+
+#[test]
+fn one_datagram_of_a_query_that_is_lost_evicts_nobody() {
+    let one_try: [fn(Query) -> Query; 2] = [Query::force, |query| query.retries(0)];
+    for one_try in one_try {
+        let mut lab = settled(30);
+        lab.peer(peer(2)).up = false;
+        let query = Query::find_node(Id::of(peer(2))).nodes([peer(2)]).only_closest_nodes();
+        lab.call(|node, now| node.query(now, one_try(query.thorough()))).unwrap();
+        lab.run_for(2 * SECOND);
+        assert_eq!(lab.asked(FIND_NODE), [peer(2)]);
+        assert!(lab.knows(peer(2)));
+    }
+}
+
+#[test]
+fn who_answers_something_else_than_the_query_meanwhile_stays() {
+    let mut lab = settled(30);
+    lab.peer(peer(2)).up = false;
+    let query = Query::find_node(Id::of(peer(2))).thorough().discard_replies();
+    let query = query.nodes([peer(2)]).only_closest_nodes();
+    lab.call(|node, now| node.query(now, query)).unwrap();
+    lab.run_for(SECOND / 2);
+    lab.peer(peer(2)).up = true;
+    let id = lab.call(|node, now| node.request(now, Request::ping(peer(2)))).unwrap();
+    assert!(lab.result(id).is_ok());
+    lab.peer(peer(2)).up = false;
+    lab.run_for(7 * SECOND);
+    assert_eq!(lab.asked(FIND_NODE), [peer(2); 6]);
+    assert!(lab.knows(peer(2)));
+}

@@ -189,3 +189,15 @@ fn others_are_served_during_a_flood_of_delayed_pings() {
     }
     assert_eq!(late, 1_024);
 }
+
+#[test]
+fn the_own_host_is_not_contacted_at_either_port() {
+    let any = |port| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port);
+    for config in [Config::default(), Config::bootstrapper(2000, &HOST.to_string()).unwrap()] {
+        let mut lab = Lab::unbound(config);
+        lab.call(|node, now| node.handle_bound(now, any(1000), any(2000)));
+        let neighbour = SocketAddrV4::new(HOST, 3000);
+        let asked = asked_after(&mut lab, peer(1), &[CLIENT, SERVER, neighbour]);
+        assert_eq!(asked, [neighbour]);
+    }
+}

@@ -276,3 +276,25 @@ fn an_answered_tid_need_not_rest() {
     }
     assert!(again > 0, "about 30 of 2,000 come twice by chance");
 }
+
+#[test]
+fn a_query_waits_while_there_are_no_tids_left() {
+    let mut solo = Solo::with(roomy());
+    solo.requests((0..16_000).map(|n| Request::ping(local(n + 1))));
+    for tid in tids(&solo) {
+        let bytes = Forged::default().bytes(tid);
+        for _ in 0..8 {
+            let _ = solo.node.handle_datagram(solo.now, Via::Client, addr(1), &bytes);
+        }
+    }
+    solo.advance_ms(1_000);
+    let mut places = (0..).map(|n| solo.node.request(solo.now, Request::ping(local(n + 1))));
+    assert_eq!(places.find_map(Result::err), Some(SendError::Busy));
+    // None of them is ever called back to a place that is not there.
+    solo.peers.insert(addr(1), Fake::default());
+    let id = solo.query(Query::new(target(1), 16).nodes([addr(1)]).discard_replies());
+    solo.node.handle_timeout(solo.now);
+    assert_eq!(solo.asked(16), []);
+    solo.advance_ms(20_000);
+    assert_eq!(solo.node.take_outcome(id).unwrap().unwrap().successes, 1);
+}

@@ -183,3 +183,25 @@ fn commits_are_cancelled_with_their_query_and_with_its_session() {
         assert_eq!(solo.sent, []);
     }
 }
+
+#[test]
+fn a_commit_that_some_have_taken_is_no_failure_when_it_is_cut_short() {
+    let ways: [fn(&mut Solo, dht_core::QueryId); 4] = [
+        |solo, _| solo.node.suspend(solo.now),
+        |solo, _| solo.node.close(solo.now),
+        |solo, _| solo.node.end_session(solo.now, SessionId(3)),
+        |solo, id| solo.node.finish_query(solo.now, id),
+    ];
+    for way in ways {
+        let mut solo = eight();
+        for n in 0..3 {
+            solo.peers.get_mut(&addr(n)).unwrap().commits_ignored = true;
+        }
+        let id = solo.query(query().commit().session(SessionId(3)));
+        solo.run_until(|solo| !commits(solo).is_empty());
+        solo.advance_ms(500);
+        way(&mut solo, id);
+        let commit = solo.node.take_outcome(id).unwrap().unwrap().commit.unwrap();
+        assert_eq!((commit.succeeded, commit.timed_out), (5, 0));
+    }
+}

@@ -7,7 +7,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use dht_core::wire::addr_from_bytes;
-use dht_core::{Config, Event, Query, QueryId, SessionId};
+use dht_core::{Config, DATAGRAM_MAX, Event, Query, QueryId, SessionId};
 use support::solo::*;
 
 fn query() -> Query {
@@ -199,4 +199,52 @@ fn hints_are_cancelled_with_their_query() {
     let (mut solo, _) = hinting();
     solo.advance_ms(3_500);
     assert_eq!(hints(&solo).len(), 6, "three more tries of both");
+}
+
+/// Answers one datagram of a query, and loses the others. Nobody looks at the events.
+fn answer_one(solo: &mut Solo) {
+    let mut buf = [0; DATAGRAM_MAX];
+    let mut first = None;
+    while let Some(transmit) = solo.node.poll_transmit(solo.now, &mut buf) {
+        let tid = u16::from_le_bytes([buf[2], buf[3]]);
+        first.get_or_insert((transmit.via, transmit.to, Forged::default().bytes(tid)));
+    }
+    let (via, from, answer) = first.unwrap();
+    let _ = solo.node.handle_datagram(solo.now, via, from, &answer);
+}
+
+#[test]
+fn a_reply_is_told_however_many_events_wait() {
+    // Somewhere among these numbers notes are swept out when the last one is made.
+    for stale in 240..270 {
+        let mut solo = Solo::new();
+        for _ in 0..stale {
+            let id = solo.node.query(solo.now, query().nodes([addr(1)])).unwrap();
+            answer_one(&mut solo);
+            assert!(solo.node.next_reply(id).is_some());
+            assert!(solo.node.take_outcome(id).is_some());
+        }
+        let id = solo.node.query(solo.now, query().nodes([addr(1), addr(2)])).unwrap();
+        answer_one(&mut solo);
+        solo.flush();
+        assert!(solo.events.contains(&Event::Reply(id)), "after {stale} others");
+    }
+}
+
+#[test]
+fn hints_are_cancelled_with_the_session_of_their_query() {
+    let (mut solo, _) = hinting();
+    solo.node.end_session(solo.now, SessionId(1));
+    assert_eq!(solo.stats().requests.active, 0);
+    solo.advance_ms(3_000);
+    assert_eq!(solo.sent, []);
+}
+
+#[test]
+fn who_names_a_dead_node_many_times_over_is_told_once() {
+    let mut solo = Solo::new();
+    solo.peers.insert(addr(1), Fake::naming([addr(9); 20]));
+    solo.walk(query().nodes([addr(1)]).retries(0).thorough()).1.unwrap();
+    solo.advance_ms(1_000);
+    assert_eq!(hints(&solo), [(addr(1), addr(9))]);
 }

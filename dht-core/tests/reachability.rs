@@ -351,3 +351,58 @@ fn the_table_is_rebuilt_around_the_new_id_and_refreshed() {
     assert_eq!(lab.node.table_len(), known);
     assert!(lab.node.stats().queries.total > begun && begun > queries);
 }
+
+#[test]
+fn nobody_is_asked_twice_in_one_check() {
+    // The suggested address and the one that is found by name are the same.
+    let mut config = Config::default();
+    let node = format!("{}@one.example:4000", peer(0).ip());
+    config.bootstrap = vec![node.parse().unwrap()];
+    config.ephemeral = Some(false);
+    config.quick_firewall = false;
+    let mut lab = Lab::unbound(config);
+    lab.add_peer(peer(0)).has_id = false;
+    lab.bind();
+    let (lookup, _) = lab.lookups.remove(0);
+    lab.call(|node, now| node.handle_resolved(now, lookup, Some(*peer(0).ip())));
+    lab.run_for(SECOND);
+    assert_eq!(lab.asked(PING_NAT), [peer(0)]);
+}
+
+#[test]
+fn a_check_does_not_wait_for_the_dead_when_enough_have_agreed() {
+    let mut lab = firewalled(30);
+    lab.ticks(239);
+    let latest: Vec<_> = lab.node.nodes().take(5).collect();
+    latest[..2].iter().for_each(|addr| lab.peer(*addr).reaches = false);
+    lab.ticks(1);
+    lab.run_for(SECOND / 10);
+    assert!(!lab.node.firewalled() && !lab.node.ephemeral());
+    assert_eq!(lab.node.stats().requests.active, 0, "nor are they asked on");
+}
+
+#[test]
+fn three_of_one_24_are_one_witness_in_a_check() {
+    for liars_first in [true, false] {
+        let mut lab = firewalled(30);
+        lab.ticks(239);
+        // The five latest: two that see a mapped port, and three liars.
+        let truth = Some(SocketAddrV4::new(HOST, 2001));
+        let liars = [0, 1, 2].map(|n| neighbour([80, 0, 0], n));
+        let honest = [peer(28), peer(29)];
+        for addr in liars.into_iter().chain(honest) {
+            lab.add_peer(addr).sees = Some(CLIENT);
+            ping(&mut lab, addr);
+        }
+        for addr in liars {
+            lab.peer(addr).sees = Some(SERVER);
+        }
+        for addr in honest {
+            lab.peer(addr).sees = truth;
+            lab.peer(addr).delay = Duration::from_millis(if liars_first { 100 } else { 0 });
+        }
+        lab.run_until(|lab| lab.asked(PING_NAT).len() == 5);
+        lab.run_for(SECOND);
+        assert!(lab.node.firewalled() && lab.node.ephemeral(), "liars first: {liars_first}");
+    }
+}

@@ -284,3 +284,21 @@ fn adaptive_timeouts_learn_from_first_tries_only() {
         assert_eq!(fourth < 1_000, known, "{tries:?} and {fourth}");
     }
 }
+
+#[test]
+fn a_delayed_ping_says_nothing_of_how_far_away_somebody_is() {
+    let mut config = Config::default();
+    config.adaptive_timeout = true;
+    let mut solo = Solo::with(config);
+    let latency = Duration::from_secs(4);
+    solo.peers.insert(addr(1), Fake { latency, ..Fake::default() });
+    let id = solo.request(Request::delayed_ping(addr(1), latency));
+    solo.response(id).unwrap();
+    solo.peers.clear();
+    solo.sent.clear();
+    let start = solo.now;
+    solo.request(Request::ping(addr(1)));
+    solo.advance_ms(2_000);
+    let waited = times(&solo, start)[1];
+    assert!((250..506).contains(&waited), "as for a stranger, not {waited}");
+}

@@ -200,3 +200,34 @@ fn a_share_is_free_again_after_failures_and_suspension() {
     solo.requests((0..40).map(|n| lasting(hole(n))));
     assert_eq!(solo.sent.len(), 40);
 }
+
+#[test]
+fn the_user_has_the_first_places_in_a_share_and_a_quarter_to_itself() {
+    let mut solo = Solo::new();
+    let nodes = (0..100).map(hole);
+    let query = Query::new(target(1), 16).nodes(nodes).only_closest_nodes().discard_replies();
+    solo.query(query.concurrency(100));
+    assert_eq!(solo.asked(16).len(), 30);
+    solo.requests((0..12).map(|n| lasting(hole(100 + n))));
+    assert_eq!(solo.asked(DELAYED_PING).len(), 10);
+    // Visits have waited for longer, but a place goes to the user.
+    answer(&mut solo, hole(100));
+    assert_eq!((solo.asked(16).len(), solo.asked(DELAYED_PING).len()), (30, 11));
+}
+
+#[test]
+fn a_request_gets_its_turn_where_there_are_always_answers_to_send() {
+    let mut solo = Solo::persistent();
+    solo.node.request(solo.now, Request::ping(addr(1))).unwrap();
+    let ask = Ask::internal(PING).bytes();
+    let mut order = Vec::new();
+    // Two come in for each datagram that the line takes.
+    for n in 0..10 {
+        for m in 0..2 {
+            let _ = solo.node.handle_datagram(solo.now, Via::Server, addr(10 + 2 * n + m), &ask);
+        }
+        let mut buf = [0; dht_core::DATAGRAM_MAX];
+        order.push(solo.node.poll_transmit(solo.now, &mut buf).unwrap().to == addr(1));
+    }
+    assert_eq!(order.iter().position(|is_request| *is_request), Some(4));
+}

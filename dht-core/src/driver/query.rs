@@ -112,8 +112,6 @@ impl QueryStream {
             Stage::Begun(id) if self.outcome.is_none() => {
                 self.dht.shared().act(|state, now| {
                     state.node.discard_replies(id);
-                    // It may have been paused, and go on now.
-                    state.poke();
                     state.node.finish_query(now, id);
                 });
             }
@@ -152,6 +150,8 @@ impl QueryStream {
         while ready!(self.poll_reply(cx, |state, id| {
             if !core::mem::replace(&mut told, true) {
                 state.node.discard_replies(id);
+                // It may have been paused, and go on now.
+                state.poke();
             }
         }))
         .is_some()

@@ -192,3 +192,28 @@ fn a_closed_node_begins_no_query() {
     assert!(sim.block_on(query.next()).is_none());
     assert_eq!(sim.block_on(query.finished()).unwrap_err().to_string(), "Node destroyed");
 }
+
+#[test]
+fn a_paused_query_goes_on_at_once_when_nobody_wants_its_replies() {
+    let sim = Sim::default();
+    let (node, _nodes, query) = many(&sim, 100);
+    let mut stream = node.query(query);
+    sim.advance(Duration::from_secs(3));
+    let start = sim.clock();
+    assert_eq!(sim.block_on(stream.finished()).unwrap().successes, 100);
+    assert_eq!(sim.clock(), start);
+}
+
+#[test]
+fn a_query_that_has_waited_for_a_place_goes_out_at_once() {
+    let sim = Sim::default();
+    let (_, _nodes, query) = many(&sim, 3);
+    let node = sim.node(|builder| builder.configure(|config| config.max_queries = 8));
+    sim.block_on(node.listening()).unwrap();
+    let start = sim.clock();
+    let mut streams: Vec<_> = (0..40).map(|_| node.query(query.clone())).collect();
+    for stream in &mut streams {
+        assert_eq!(sim.block_on(stream.finished()).unwrap().successes, 3);
+    }
+    assert_eq!(sim.clock(), start);
+}

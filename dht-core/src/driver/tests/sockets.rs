@@ -36,6 +36,17 @@ fn a_socket_that_brings_only_errors_does_not_spin() {
 }
 
 #[test]
+fn peers_that_are_not_there_are_no_trouble_of_the_socket() {
+    let sim = Sim::default();
+    let (a, b) = (sim.up(), sim.up());
+    let start = sim.clock();
+    sim.world.get().resets = 200;
+    sim.block_on(a.ping(b.server_address().unwrap())).unwrap();
+    assert_eq!(sim.world.get().resets, 0);
+    assert_eq!(sim.clock(), start);
+}
+
+#[test]
 fn what_a_socket_did_not_take_is_sent_later_once() {
     for fault in [Fault::WouldBlock, Fault::Blocked] {
         let sim = Sim::default();

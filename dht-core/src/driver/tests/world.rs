@@ -32,6 +32,8 @@ pub(super) enum Fault {
 pub(super) struct Inner {
     pub(super) now: Instant,
     pub(super) fault: Fault,
+    /// So many times receiving tells that a datagram was refused somewhere.
+    pub(super) resets: u32,
     pub(super) interfaces: Vec<Ipv4Addr>,
     pub(super) names: BTreeMap<String, Ipv4Addr>,
     /// Ports of somebody else's.
@@ -202,6 +204,10 @@ impl Socket for FakeSocket {
         world.calls += 1;
         if world.fault == Fault::ReceiveErrors {
             return Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into()));
+        }
+        if world.resets > 0 {
+            world.resets -= 1;
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         let inbox = world.sockets.get_mut(&self.port).unwrap();
         let Some((from, data)) = inbox.queue.pop_front() else {
