@@ -3,10 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod support {
-    pub mod forge;
-    pub mod solo;
-}
+mod support;
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;

@@ -14,8 +14,8 @@ use crate::time::Instant;
 use crate::wire::VARINT_MAX;
 
 impl Node {
-    /// Begins a query. Replies come one by one ([`Event::Reply`]), then its outcome
-    /// ([`Event::Finished`]); both wait until they are taken.
+    /// Begins a query. Replies come one by one ([`Event::Reply`](crate::Event::Reply)), then its outcome
+    /// ([`Event::Finished`](crate::Event::Finished)); both wait until they are taken.
     ///
     /// # Errors
     /// If it can't be begun: see [`SendError`]. Nothing is sent then.
@@ -54,7 +54,7 @@ impl Node {
         self.pump_stalled();
     }
 
-    /// How a query ended, once: the first call after [`Event::Finished`] takes it and
+    /// How a query ended, once: the first call after [`Event::Finished`](crate::Event::Finished) takes it and
     /// forgets the query, with all replies that were not taken.
     #[must_use]
     pub fn take_outcome(&mut self, id: QueryId) -> Option<Result<Outcome, QueryError>> {
@@ -84,7 +84,7 @@ impl Node {
     }
 
     /// Ends a query early, with what it has and without a commit: replies that were not taken are
-    /// gone, [`Event::Finished`] follows. One that has ended is left alone.
+    /// gone, [`Event::Finished`](crate::Event::Finished) follows. One that has ended is left alone.
     pub fn finish_query(&mut self, now: Instant, id: QueryId) {
         self.enter(now);
         if self.is_unfinished(id) {
