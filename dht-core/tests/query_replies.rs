@@ -1,6 +1,8 @@
 //! What a query tells on its way: the mailbox that pauses it, the order of events, and the
 //! hints about dead nodes. PROTOCOL section 10.
 
+#![allow(clippy::unwrap_used)]
+
 mod support {
     pub mod forge;
     pub mod solo;
