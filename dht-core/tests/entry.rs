@@ -278,3 +278,16 @@ fn a_candidate_that_finds_all_places_taken_is_asked_later() {
     lab.ticks(3);
     assert!(lab.knows(peer(1)));
 }
+
+#[test]
+fn a_burst_of_requests_leaves_nothing_behind_after_a_quiet_while() {
+    let mut lab = Lab::among(30);
+    // Its result is not taken, so the first place stays taken.
+    lab.call(|node, now| node.request(now, Request::ping(peer(500)))).unwrap();
+    let ids: Vec<_> = (0..300).map(|n| lab.node.request(lab.now, Request::ping(peer(n)))).collect();
+    ids.into_iter().for_each(|id| lab.call(|node, now| node.cancel_request(now, id.unwrap())));
+    lab.ticks(30);
+    lab.call(|node, now| node.request(now, Request::ping(peer(90)))).unwrap();
+    lab.hear_with_id(peer(90), PING);
+    assert_eq!(lab.node.stats().verifications.sent, 0, "it is seen that it is being asked");
+}
