@@ -286,7 +286,7 @@ fn a_hint_goes_to_those_who_named_the_dead_one_and_if_they_are_gone_so_are_they(
 }
 
 #[test]
-fn one_datagram_of_a_query_that_is_lost_evicts_nobody() {
+fn all_tries_of_a_query_evict_even_if_that_was_one() {
     let one_try: [fn(Query) -> Query; 2] = [Query::force, |query| query.retries(0)];
     for one_try in one_try {
         let mut lab = settled(30);
@@ -295,7 +295,7 @@ fn one_datagram_of_a_query_that_is_lost_evicts_nobody() {
         lab.call(|node, now| node.query(now, one_try(query.thorough()))).unwrap();
         lab.run_for(2 * SECOND);
         assert_eq!(lab.asked(FIND_NODE), [peer(2)]);
-        assert!(lab.knows(peer(2)));
+        assert!(!lab.knows(peer(2)));
     }
 }
 

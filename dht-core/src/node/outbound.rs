@@ -308,8 +308,7 @@ impl Node {
         match purpose {
             Purpose::User => {}
             Purpose::Visit { query, node, seen } => {
-                // One lost datagram is no proof.
-                if timed_out && tries > 1 {
+                if timed_out {
                     self.evict_unless_seen(to, seen);
                 }
                 self.on_visit_failed(query, node, timed_out);
