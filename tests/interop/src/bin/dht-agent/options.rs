@@ -67,13 +67,14 @@ fn behaviour(mut builder: Builder<Tokio>, given: Fields<'_>) -> Result<Builder<T
         builder = builder.quick_firewall(quick);
     }
     // What is too large for the library's types is out of its ranges as well, which `build` tells.
-    if let Some(concurrency) = given.maybe("concurrency", uint)? {
+    // Of these two the reference takes 0 for nothing said.
+    if let Some(concurrency) = given.maybe("concurrency", uint)?.filter(|n| *n > 0) {
         builder = builder.concurrency(u16::try_from(concurrency).unwrap_or(u16::MAX));
     }
     if let Some(window) = given.maybe("maxWindow", uint)? {
         builder = builder.max_window(u32::try_from(window).unwrap_or(u32::MAX));
     }
-    if let Some(delay) = given.maybe("maxPingDelay", uint)? {
+    if let Some(delay) = given.maybe("maxPingDelay", uint)?.filter(|n| *n > 0) {
         builder = builder.max_ping_delay(Duration::from_millis(delay));
     }
     if let Some(send) = given.maybe("sendDownHints", boolean)? {
