@@ -90,6 +90,7 @@ impl Node {
         if resumed {
             self.emit(Event::Resumed);
         }
+        self.pump_stalled();
     }
 
     fn start_bootstrap(&mut self) {
@@ -161,6 +162,7 @@ impl Node {
         self.enter(now);
         if self.stage == Stage::Running {
             self.wake_up();
+            self.pump_stalled();
         }
     }
 
@@ -194,6 +196,7 @@ impl Node {
             self.start_refresh();
         }
         self.retry_silent_bootstrap();
+        self.pump_stalled();
     }
 
     /// What met only silence may be answered now.
@@ -247,6 +250,7 @@ impl Node {
         self.end_all_queries(error);
         self.forget_flights(|purpose| purpose != Purpose::User);
         self.fail_all(|_| true, error);
+        self.queries.stalled = false;
         self.upkeep.hint_checks = 0;
         self.upkeep.swaps = 0;
         self.candidates.clear();

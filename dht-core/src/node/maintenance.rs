@@ -23,6 +23,7 @@ impl Node {
         } else {
             self.upkeep.skip();
             self.upkeep_of_tick();
+            self.pump_stalled();
         }
     }
 
@@ -31,6 +32,7 @@ impl Node {
         self.enter(now);
         if self.stage == super::Stage::Running {
             self.start_refresh();
+            self.pump_stalled();
         }
     }
 

@@ -279,6 +279,7 @@ impl Node {
         self.window.advance(self.now);
         if overslept {
             self.wake_up();
+            self.pump_stalled();
         }
         self.now
     }

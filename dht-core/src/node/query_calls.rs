@@ -29,7 +29,9 @@ impl Node {
         if self.queries.users() >= self.config.max_queries {
             return Err(SendError::Busy);
         }
-        Ok(self.start_query(Kind::User, query))
+        let id = self.start_query(Kind::User, query);
+        self.pump_stalled();
+        Ok(id)
     }
 
     /// The next reply to a query, which frees a place: with 64 untaken a query pauses.
