@@ -75,13 +75,6 @@ struct Visit {
     doubted: bool,
 }
 
-impl Visit {
-    /// Whether it no longer takes up a place.
-    fn is_slow(&self) -> bool {
-        self.missed > 0 || self.doubted
-    }
-}
-
 /// The walk.
 #[derive(Clone, Debug)]
 pub(crate) struct Walk {
@@ -124,14 +117,20 @@ impl Walk {
 
     /// Begins anew, with the memory of the walk before.
     pub(crate) fn reset(&mut self, plan: Plan) {
+        let old = core::mem::replace(self, Self::new(plan));
+        Self {
+            seen: self.seen,
+            frontier: self.frontier,
+            visits: self.visits,
+            closest: self.closest,
+            mentions: self.mentions,
+            ..
+        } = old;
         self.seen.reset(plan.salt);
         self.closest.reset(plan.target);
         self.frontier.clear();
         self.visits.clear();
         self.mentions.clear();
-        let Self { seen, frontier, visits, closest, mentions, .. } =
-            core::mem::replace(self, Self::new(plan));
-        *self = Self { seen, frontier, visits, closest, mentions, ..Self::new(plan) };
     }
 
     /// Whether its memory is of a size that the next walk is likely to need.
@@ -206,7 +205,7 @@ impl Walk {
 
     /// The next node to ask, if there is a place for one more: its number and address.
     pub(crate) fn next(&mut self) -> Option<(u16, SocketAddrV4)> {
-        let slow = self.visits.iter().filter(|visit| visit.is_slow()).count();
+        let slow = self.visits.iter().filter(|visit| visit.missed > 0).count();
         let concurrency = self.plan.concurrency;
         let places = if self.cautious { concurrency.min(CAUTIOUS) } else { concurrency };
         if self.visits.len() - slow >= usize::from(places) || self.asked >= VISITS_MAX {
