@@ -1,0 +1,7 @@
+//! A deterministic simulator for networks of [`dht_core`] nodes.
+#![forbid(unsafe_code)]
+
+pub mod stream;
+
+/// Microseconds of virtual time since the simulation began.
+pub type Micros = u64;
