@@ -1,6 +1,8 @@
 //! A deterministic simulator for networks of [`dht_core`] nodes.
 #![forbid(unsafe_code)]
 
+mod check;
+pub mod link;
 pub mod stream;
 
 /// Microseconds of virtual time since the simulation began.
