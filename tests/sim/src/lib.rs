@@ -3,6 +3,7 @@
 
 mod check;
 pub mod link;
+pub mod partition;
 pub mod stream;
 
 /// Microseconds of virtual time since the simulation began.
