@@ -3,6 +3,7 @@
 
 mod check;
 pub mod link;
+pub mod nat;
 pub mod partition;
 pub mod stream;
 
