@@ -1,23 +1,10 @@
 //! A deterministic simulator for networks of [`dht_core`] nodes.
 #![forbid(unsafe_code)]
 
-mod addrs;
-mod app;
-mod calls;
 mod check;
-pub mod checks;
-pub mod clock;
-mod host;
-mod ids;
-mod invariant;
-mod life;
 pub mod link;
-mod lookup;
 pub mod nat;
-mod net;
-mod packets;
 pub mod partition;
-mod sim;
 pub mod stream;
 mod tap;
 mod trace;
