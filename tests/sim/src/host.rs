@@ -95,6 +95,8 @@ pub(crate) struct Host {
     pub(crate) port: u16,
     pub(crate) region: u8,
     pub(crate) pause: Pause,
+    /// Whether it ever was anything else.
+    pub(crate) was_paused: bool,
     pub(crate) nat: Option<NatId>,
     pub(crate) clock: ClockState,
     pub(crate) link: LinkState,

@@ -1,10 +1,23 @@
 //! A deterministic simulator for networks of [`dht_core`] nodes.
 #![forbid(unsafe_code)]
 
+mod addrs;
+mod app;
+mod calls;
 mod check;
+pub mod checks;
+pub mod clock;
+mod host;
+mod ids;
+mod invariant;
+mod life;
 pub mod link;
+mod lookup;
 pub mod nat;
+mod net;
+mod packets;
 pub mod partition;
+mod sim;
 pub mod stream;
 mod tap;
 mod trace;
@@ -14,11 +27,12 @@ mod wheel;
 pub use app::{Actor, ActorCx, App, Cx};
 pub use host::Spec;
 pub use invariant::{Invariant, Verdict, Violation};
+pub use life::Return;
 pub use lookup::Lookup;
 pub use net::{Fate, Rule};
 pub use packets::Packet;
 pub use sim::{Counts, Sim};
-pub use tap::{Direction, Tapped};
+pub use tap::{Direction, Tapped, What};
 
 /// Microseconds of virtual time since the simulation began.
 pub type Micros = u64;

@@ -11,7 +11,7 @@ use crate::app::Actor;
 use crate::clock::{Clock, ClockState};
 use crate::host::{Host, Kept, Pause, Spec, port_of};
 use crate::link::LinkState;
-use crate::nat::{NatBox, NatConfig, NatKind};
+use crate::nat::{Kind, Nat, NatBox};
 use crate::sim::{Sim, deadline_key, micros, timer_key};
 use crate::stream::{Purpose, Stream};
 use crate::{HostId, Micros, NatId};
@@ -44,16 +44,17 @@ pub enum Return {
 
 impl Sim {
     /// Adds a NAT or firewall at a public address of its own.
-    pub fn add_nat(&mut self, config: NatConfig) -> NatId {
+    pub fn add_nat(&mut self, config: Nat) -> NatId {
         // Beside the row of hosts, one per /24 like these: 101.0.0.1, 101.0.1.1, …
         let ip = Ipv4Addr::from(0x6500_0001 + ((self.nats.len() as u32) << 8));
         self.add_nat_at(ip, config)
     }
 
     /// Adds a NAT or firewall at this public address, which must be nobody's yet.
-    pub fn add_nat_at(&mut self, ip: Ipv4Addr, config: NatConfig) -> NatId {
+    pub fn add_nat_at(&mut self, ip: Ipv4Addr, config: Nat) -> NatId {
         let nat = NatId(self.nats.len() as u32);
         let stream = Stream::new(self.seed, Purpose::Nat, nat.0);
+        self.firewalls.push(config.kind == Kind::Firewall);
         self.nats.push(NatBox::new(config, ip, stream));
         self.addrs.claim(ip, Owner::Nat(nat));
         nat
@@ -109,9 +110,10 @@ impl Sim {
     fn place(&mut self, at: HostId, ip: Option<Ipv4Addr>, nat: Option<NatId>) -> Ipv4Addr {
         assert!(at.index() < HOSTS_MAX, "there are addresses for {HOSTS_MAX} hosts");
         if let Some(nat) = nat {
-            let inner = match self.nats[nat.index()].config().kind {
-                NatKind::Firewall => self.nats[nat.index()].public_ip(),
-                _ => Ipv4Addr::from(0x0a00_0002 + at.0),
+            let inner = if self.firewalls[nat.index()] {
+                self.nats[nat.index()].public_ip()
+            } else {
+                Ipv4Addr::from(0x0a00_0002 + at.0)
             };
             self.inner_hosts.insert((nat, inner), at);
             return inner;
@@ -134,6 +136,7 @@ impl Sim {
             port: port_of(0),
             region: 0,
             pause: Pause::No,
+            was_paused: false,
             nat: None,
             clock: ClockState::new(clock),
             link: LinkState::default(),
@@ -198,6 +201,7 @@ impl Sim {
         let Some(node) = host.node.take() else { return };
         host.armed = Micros::MAX;
         host.pause = Pause::No;
+        host.was_paused = false;
         let backlog = std::mem::take(&mut host.backlog);
         let config = node.config().clone();
         host.kept = Some(Box::new(Kept { config, table: node.export(), since: now }));
@@ -269,6 +273,7 @@ impl Sim {
             return;
         }
         host.pause = pause;
+        host.was_paused = true;
         if pause == Pause::Asleep {
             host.clock.sleep(self.now, micros(time));
         }

@@ -86,6 +86,13 @@ impl Sim {
         self.lookups.walks.len()
     }
 
+    /// The lookup that has been under way for longest: by whom, and since when.
+    #[must_use]
+    pub fn oldest_lookup(&self) -> Option<(HostId, Micros)> {
+        let walks = self.lookups.walks.iter().map(|((host, _), walk)| (*host, walk.started));
+        walks.min_by_key(|(_, started)| *started)
+    }
+
     /// Lookups that will never end, since their hosts went down.
     #[must_use]
     pub fn lookups_aborted(&self) -> u64 {

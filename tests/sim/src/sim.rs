@@ -5,7 +5,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::lookup::Lookups;
 use crate::nat::NatBox;
 use crate::net::{Fate, Rule};
 use crate::packets::Packets;
-use crate::partition::Partition;
+use crate::partition::{Cut, Partition};
 use crate::stream::{Purpose, Stream};
 use crate::tap::Taps;
 use crate::trace::Trace;
@@ -57,10 +57,13 @@ pub struct Sim {
     pub(crate) addrs: Addrs,
     pub(crate) ids: SharedIds,
     pub(crate) nats: Vec<NatBox>,
+    /// Which of them translate nothing.
+    pub(crate) firewalls: Vec<bool>,
     /// Who is behind which NAT, by inner address.
     pub(crate) inner_hosts: BTreeMap<(NatId, Ipv4Addr), HostId>,
     pub(crate) link: Arc<Link>,
-    pub(crate) partitions: Vec<Partition>,
+    pub(crate) partitions: Vec<(Cut, Micros)>,
+    partitions_made: u32,
     pub(crate) rules: Vec<Box<dyn Rule>>,
     pub(crate) truth: Truth,
     pub(crate) lookups: Lookups,
@@ -115,6 +118,8 @@ impl Sim {
             inner_hosts: BTreeMap::new(),
             link: Arc::new(Link::default()),
             partitions: Vec::new(),
+            partitions_made: 0,
+            firewalls: Vec::new(),
             rules: Vec::new(),
             truth: Truth::default(),
             lookups: Lookups::default(),
@@ -194,9 +199,17 @@ impl Sim {
         self.link = Arc::new(link);
     }
 
-    /// Adds a partition.
-    pub fn add_partition(&mut self, partition: Partition) {
-        self.partitions.push(partition);
+    /// Adds a partition; its times are virtual time.
+    ///
+    /// # Errors
+    /// If it is impossible; the field is named.
+    pub fn add_partition(&mut self, partition: &Partition) -> Result<(), String> {
+        let now = self.now;
+        self.partitions.retain(|(_, until)| *until > now);
+        let cut = partition.cut(self.seed, self.partitions_made)?;
+        self.partitions_made += 1;
+        self.partitions.push((cut, partition.until_us));
+        Ok(())
     }
 
     /// Adds a rule that decides about datagrams before the link does. The first that
@@ -239,6 +252,24 @@ impl Sim {
     #[must_use]
     pub fn persistent_count(&self) -> usize {
         self.truth.len()
+    }
+
+    /// Whether an application answers on a host.
+    #[must_use]
+    pub fn has_app(&self, host: HostId) -> bool {
+        self.hosts[host.index()].app.is_some()
+    }
+
+    /// The id of the node at an address.
+    #[must_use]
+    pub fn id_of(&self, addr: SocketAddrV4) -> Id {
+        self.ids.of(addr)
+    }
+
+    /// Whether the process of a host was stopped, or its machine asleep, lately or ever.
+    #[must_use]
+    pub fn was_paused(&self, host: HostId) -> bool {
+        self.hosts[host.index()].was_paused
     }
 
     /// Runs for some virtual time.
@@ -407,6 +438,7 @@ impl Clone for Sim {
             inner_hosts: self.inner_hosts.clone(),
             link: self.link.clone(),
             partitions: self.partitions.clone(),
+            firewalls: self.firewalls.clone(),
             rules: self.rules.iter().map(|rule| rule.fork()).collect(),
             truth: self.truth.clone(),
             lookups: self.lookups.clone(),

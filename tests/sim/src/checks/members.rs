@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
-use dht_core::Event;
+use dht_core::{Event, Id};
 use dht_core::wire::Message;
 
 use super::command::PING_NAT;
@@ -37,6 +37,8 @@ pub struct Members {
     contacts: BTreeMap<(HostId, SocketAddrV4), Contact>,
     /// When a host was started: tables that it was given are taken as they are.
     started: BTreeMap<HostId, Micros>,
+    /// The ids that hosts have told of: one that is about to has its table built anew around it.
+    named: BTreeMap<HostId, Id>,
 }
 
 impl Invariant for Members {
@@ -94,10 +96,10 @@ impl Invariant for Members {
             }
             Event::NodeRemoved(addr) => {
                 let Some(contact) = self.contacts.get(&(host, *addr)) else { return Ok(()) };
-                // Changed its id: the table was built anew around it.
+                // It gains its id at this very moment.
                 let rebuilt = sim.node(host).is_some_and(|node| {
-                    node.id().is_some_and(|id| sim.id_of(sim.address(host)) == id)
-                }) && self.is_rebuilding(sim, host);
+                    !node.ephemeral() && self.named.get(&host) != node.id().as_ref()
+                });
                 let since = contact.proven.unwrap_or(0);
                 let silent = contact.open.iter().any(|(_, at, counts)| *counts && *at >= since);
                 let idless = contact.answered.is_some_and(|at| at >= since);
@@ -106,7 +108,9 @@ impl Invariant for Members {
                 })
             }
             Event::Persistent => {
-                self.started.insert(host, sim.now());
+                if let Some(id) = sim.node(host).and_then(dht_core::Node::id) {
+                    self.named.insert(host, id);
+                }
                 Ok(())
             }
             _ => Ok(()),
@@ -116,6 +120,7 @@ impl Invariant for Members {
     fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
         self.contacts.retain(|(at, _), _| *at != host);
         self.started.remove(&host);
+        self.named.remove(&host);
         Ok(())
     }
 
@@ -128,13 +133,5 @@ impl Invariant for Members {
 
     fn fork(&self) -> Box<dyn Invariant> {
         Box::new(self.clone())
-    }
-}
-
-impl Members {
-    /// Whether a host gains its id at this very moment.
-    fn is_rebuilding(&self, sim: &Sim, host: HostId) -> bool {
-        let _ = self;
-        sim.became_persistent(host) == Some(sim.now())
     }
 }
