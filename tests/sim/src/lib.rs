@@ -1,6 +1,8 @@
 //! A deterministic simulator for networks of [`dht_core`] nodes.
 #![forbid(unsafe_code)]
 
+pub mod histogram;
+pub mod series;
 pub mod stream;
 
 /// Microseconds of virtual time since the simulation began.
