@@ -3,6 +3,7 @@
 
 pub mod atomic_file;
 pub mod histogram;
+pub mod pcap;
 pub mod series;
 pub mod stream;
 pub mod text_table;
