@@ -37,8 +37,8 @@ pub struct Members {
     contacts: BTreeMap<(HostId, SocketAddrV4), Contact>,
     /// When a host was started: tables that it was given are taken as they are.
     started: BTreeMap<HostId, Micros>,
-    /// The ids that hosts have told of: one that is about to has its table built anew around it.
-    named: BTreeMap<HostId, Id>,
+    /// The ids that tables are built around.
+    around: BTreeMap<HostId, Id>,
 }
 
 impl Invariant for Members {
@@ -96,31 +96,31 @@ impl Invariant for Members {
             }
             Event::NodeRemoved(addr) => {
                 let Some(contact) = self.contacts.get(&(host, *addr)) else { return Ok(()) };
-                // It gains its id at this very moment.
-                let rebuilt = sim.node(host).is_some_and(|node| {
-                    !node.ephemeral() && self.named.get(&host) != node.id().as_ref()
-                });
+                // The table was built anew around another id.
+                let around = sim.node(host).map(dht_core::Node::table_id);
+                let rebuilt = self.around.get(&host).copied() != around;
                 let since = contact.proven.unwrap_or(0);
                 let silent = contact.open.iter().any(|(_, at, counts)| *counts && *at >= since);
                 let idless = contact.answered.is_some_and(|at| at >= since);
                 must(rebuilt || silent || idless, || {
-                    format!("{addr} was taken out of the table, and has left nothing unanswered")
+                    format!("{addr} was taken out of the table, and has left nothing unanswered: {contact:?}")
                 })
-            }
-            Event::Persistent => {
-                if let Some(id) = sim.node(host).and_then(dht_core::Node::id) {
-                    self.named.insert(host, id);
-                }
-                Ok(())
             }
             _ => Ok(()),
         }
     }
 
+    fn after(&mut self, sim: &Sim, host: HostId) -> Verdict {
+        if let Some(node) = sim.node(host) {
+            self.around.insert(host, node.table_id());
+        }
+        Ok(())
+    }
+
     fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
         self.contacts.retain(|(at, _), _| *at != host);
         self.started.remove(&host);
-        self.named.remove(&host);
+        self.around.remove(&host);
         Ok(())
     }
 
