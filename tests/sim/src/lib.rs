@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+pub mod churn;
 pub mod clock;
 pub mod link;
 pub mod nat;
