@@ -6,6 +6,7 @@ pub mod describe;
 pub mod histogram;
 pub mod json_lines;
 pub mod pcap;
+pub mod report;
 pub mod series;
 pub mod stream;
 pub mod text_table;
