@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::style::STYLE;
 use super::svg::{self, NARROW, WIDE};
 use super::{Kind, Plot, Report, Table, Unit, scale};
 use crate::text_table::TextTable;
@@ -141,18 +142,18 @@ fn numbers(plot: &Plot) -> (TextTable, bool) {
     for x in places.iter().step_by(every) {
         let heights = plot.series.iter().map(|series| {
             let point = series.points.iter().find(|point| point.0 == *x);
-            point.map(|point| scale::text(point.1, plot.y.unit)).unwrap_or_default()
+            point.map(|point| exact(point.1, plot.y.unit)).unwrap_or_default()
         });
-        table.row([place(*x, plot.x.unit)].into_iter().chain(heights));
+        table.row([exact(*x, plot.x.unit)].into_iter().chain(heights));
     }
     (table, every > 1)
 }
 
 /// In a table numbers are compared digit by digit: whole ones stay whole.
-fn place(x: f64, unit: Unit) -> String {
+fn exact(number: f64, unit: Unit) -> String {
     match unit {
-        Unit::Count if x.fract() == 0.0 && x.abs() < 1e6 => format!("{x}"),
-        _ => scale::text(x, unit),
+        Unit::Count if number.fract() == 0.0 && number.abs() < 1e9 => format!("{number}"),
+        _ => scale::text(number, unit),
     }
 }
 
@@ -198,8 +199,6 @@ const HEAD: &str = "\
 <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">
 ";
 
-const STYLE: &str = include_str!("style.css");
-
 /// More rows nobody reads.
 const ROWS_MAX: usize = 60;
 
@@ -235,6 +234,11 @@ mod tests {
             plots: vec![plot],
             tables: vec![Table { title: text.into(), caption: text.into(), table }],
         }
+    }
+
+    #[test]
+    fn every_letter_that_means_something_is_escaped() {
+        assert_eq!(escape("a<b>&\"'\u{1b}\n–"), "a&lt;b&gt;&amp;&quot;&#39;\u{fffd}\n–");
     }
 
     #[test]

@@ -8,6 +8,8 @@
 
 mod html;
 mod scale;
+mod shapes;
+mod style;
 mod svg;
 
 use serde::{Deserialize, Serialize};
