@@ -48,9 +48,6 @@ impl Scale {
             let step = self.step(about);
             low = (low / step + 1e-9).floor() * step;
             high = (high / step - 1e-9).ceil() * step;
-            if self.unit == Unit::Fraction && self.high <= 1.0 {
-                high = high.min(1.0);
-            }
         }
         let given = |end: Option<f64>| end.filter(|value| usable(axis, *value));
         let rounded = Self {
