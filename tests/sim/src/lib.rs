@@ -25,6 +25,7 @@ pub mod partition;
 pub mod pcap;
 mod phantom;
 pub mod report;
+pub mod results;
 mod run;
 pub mod scenario;
 pub mod series;
