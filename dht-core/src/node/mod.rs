@@ -44,6 +44,7 @@ use crate::lanes::{Lanes, Shares};
 use crate::lookup::{Lookup, Lookups};
 use crate::message::Via;
 use crate::nat::Sampler;
+use crate::pace::Pace;
 use crate::rng::Rng;
 use crate::stats::Stats;
 use crate::suspects::Suspects;
@@ -102,6 +103,8 @@ pub struct Node {
     inflight: Inflight,
     window: Window,
     rtts: Option<Rtts>,
+    /// How soon the protocol's own commands are answered.
+    pace: Pace,
     lanes: Lanes,
     shares: Shares,
     answers_in_a_row: u8,
@@ -158,6 +161,7 @@ impl Node {
             tokens,
             inflight: Inflight::default(),
             window: Window::new(config.max_window, now),
+            pace: Pace::default(),
             rtts: config.adaptive_timeout.then(|| Rtts::new(DESTINATIONS)),
             lanes: Lanes::default(),
             shares: Shares::default(),

@@ -201,7 +201,7 @@ impl Node {
             Some(rtts) if delay.is_zero() && !verifies => {
                 rtts.timeout(self.now, transmit.to, attempt, &mut self.rng)
             }
-            _ => delay + TIMEOUT,
+            _ => self.hurry(id).unwrap_or(delay + TIMEOUT),
         };
         if !verifies {
             self.window.sent();
@@ -209,6 +209,13 @@ impl Node {
         }
         self.inflight.sent(self.now, id, self.now + timeout);
         Some(transmit)
+    }
+
+    /// How long to wait for the answer to a visit, if its walk knows how soon answers come.
+    fn hurry(&self, id: RequestId) -> Option<Duration> {
+        let flight = self.inflight.get(id)?;
+        let Purpose::Visit { query, .. } = flight.call.purpose else { return None };
+        self.queries.get(query)?.walk.patience(flight.sent)
     }
 
     /// A try has not been answered in time.

@@ -12,11 +12,13 @@ use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::net::SocketAddrV4;
+use core::time::Duration;
 
 use crate::addr::{is_local, prefix24};
 use crate::id::Id;
 use crate::ids::Ids;
 use crate::message::{Outcome, Reply};
+use crate::pace::Pace;
 use crate::table::K;
 use closest::Closest;
 use seen::{Seen, State};
@@ -53,6 +55,8 @@ pub(crate) struct Plan {
     pub(crate) only_given: bool,
     /// Any number; makes collisions among remembered addresses unpredictable.
     pub(crate) salt: u32,
+    /// How soon answers come, as far as it is known at the start.
+    pub(crate) pace: Pace,
 }
 
 /// What became of an address that somebody named.
@@ -287,6 +291,18 @@ impl Walk {
             self.errors += 1;
         }
         self.consider_caution();
+    }
+
+    /// An answer has come, so long after the first try.
+    pub(crate) fn answered_after(&mut self, waited: Duration) {
+        self.plan.pace.record(waited);
+    }
+
+    /// How long to wait for an answer to the next try, after so many: `None` if as long as usual. Those that
+    /// the walk waits for at its end follow the pace of the others.
+    pub(crate) fn patience(&self, tries: u16) -> Option<Duration> {
+        let hurries = !self.plan.thorough && tries < u16::from(PATIENCE);
+        hurries.then(|| self.plan.pace.patience()).flatten()
     }
 
     /// A try was not answered in time; another follows.

@@ -60,17 +60,62 @@ impl Measure {
 
 /// All measures, in order.
 pub const MEASURES: &[Measure] = &[
-    Measure { id: "M7", what: "hops of a lookup, median / p99", goal: "0.5 / 0.7 log2 N", run: hops },
-    Measure { id: "M8", what: "recall of the true 20", goal: "static 0.9999; 20 % dead 0.996", run: recall },
-    Measure { id: "M9", what: "recall, sessions of 60 min, 5 % loss", goal: "0.99", run: mild_churn },
-    Measure { id: "M10", what: "recall, sessions of 10 min, 20 % loss", goal: "0.95", run: wild_churn },
-    Measure { id: "M11", what: "lookups that reach one of the true 20, 30 % loss", goal: "99.9 %", run: heavy_loss },
-    Measure { id: "M12", what: "time of a lookup, RTT 80 ms", goal: "p50 600 ms, p99 1.5 s", run: latency },
-    Measure { id: "M13", what: "the same, 20 % dead entries", goal: "p50 1.2 x healthy", run: latency_among_dead },
+    Measure {
+        id: "M7",
+        what: "hops of a lookup, median / p99",
+        goal: "0.5 / 0.7 log2 N",
+        run: hops,
+    },
+    Measure {
+        id: "M8",
+        what: "recall of the true 20",
+        goal: "static 0.9999; 20 % dead 0.996",
+        run: recall,
+    },
+    Measure {
+        id: "M9",
+        what: "recall, sessions of 60 min, 5 % loss",
+        goal: "0.99",
+        run: mild_churn,
+    },
+    Measure {
+        id: "M10",
+        what: "recall, sessions of 10 min, 20 % loss",
+        goal: "0.95",
+        run: wild_churn,
+    },
+    Measure {
+        id: "M11",
+        what: "lookups that reach one of the true 20, 30 % loss",
+        goal: "99.9 %",
+        run: heavy_loss,
+    },
+    Measure {
+        id: "M12",
+        what: "time of a lookup, RTT 80 ms",
+        goal: "p50 600 ms, p99 1.5 s",
+        run: latency,
+    },
+    Measure {
+        id: "M13",
+        what: "the same, 20 % dead entries",
+        goal: "p50 1.2 x healthy",
+        run: latency_among_dead,
+    },
     Measure { id: "M14", what: "requests per lookup", goal: "45", run: requests },
     Measure { id: "M15", what: "upkeep of an idle node, datagrams/s", goal: "0.5", run: upkeep },
-    Measure { id: "M18", what: "50/50 partition for 30 min, then time to recall 0.99", goal: "10 min", run: partition },
-    Measure { id: "M19", what: "half of the nodes leave, then time to recall 0.95", goal: "5 min", run: mass_leave },
+    Measure {
+        id: "M18",
+        what: "50/50 partition for 30 min, then time to recall 0.99",
+        goal: "10 min",
+        run: partition,
+    },
+    Measure {
+        id: "M19",
+        what: "half of the nodes leave, then time to recall 0.95",
+        goal: "5 min",
+        run: mass_leave,
+    },
 ];
 
 const MINUTE: Micros = 60 * SECOND;
@@ -152,7 +197,8 @@ fn run(scenario: Scenario) -> Result<Run, Violation> {
 fn figure(run: &Run, network: impl Into<String>, result: String, met: bool) -> Figure {
     let (scenario, trace) = (run.scenario(), run.sim().trace_hash());
     let network = network.into();
-    let network = format!("{} nodes{}{network}", scenario.nodes, if network.is_empty() { "" } else { ", " });
+    let network =
+        format!("{} nodes{}{network}", scenario.nodes, if network.is_empty() { "" } else { ", " });
     Figure { network, result, met, trace }
 }
 
@@ -183,7 +229,12 @@ fn recall(size: Size) -> Result<Vec<Figure>, Violation> {
     let among_dead = run(Scenario { dead: 0.2, ..calm(nodes, size.lookups(5_000)) })?;
     Ok(vec![
         figure(&healthy, "", percent(healthy.tally().recall()), healthy.tally().recall() >= 0.9999),
-        figure(&among_dead, "20 % of which have just left", percent(among_dead.tally().recall()), among_dead.tally().recall() >= 0.996),
+        figure(
+            &among_dead,
+            "20 % of which have just left",
+            percent(among_dead.tally().recall()),
+            among_dead.tally().recall() >= 0.996,
+        ),
     ])
 }
 
@@ -220,7 +271,8 @@ fn millis(us: Option<u64>) -> u64 {
 }
 
 fn latency(size: Size) -> Result<Vec<Figure>, Violation> {
-    let run = run(Scenario { link: realistic(), ..calm(size.nodes(100_000), size.lookups(5_000)) })?;
+    let run =
+        run(Scenario { link: realistic(), ..calm(size.nodes(100_000), size.lookups(5_000)) })?;
     let latency = &run.tally().latency;
     let (p50, p99) = (millis(latency.quantile(0.5)), millis(latency.quantile(0.99)));
     let met = p50 <= 600 && p99 <= 1_500;
@@ -240,7 +292,9 @@ fn latency_among_dead(size: Size) -> Result<Vec<Figure>, Violation> {
         let times = |q, now: u64| now as f64 / at(&healthy, q).max(1) as f64;
         let result = format!(
             "p50 {p50} ms, {:.2} x healthy; p99 {p99} ms, {:.2} x; recall {:.5}",
-            times(0.5, p50), times(0.99, p99), run.tally().recall()
+            times(0.5, p50),
+            times(0.99, p99),
+            run.tally().recall()
         );
         let name = if adaptive_timeout { "adaptive time-outs" } else { "time-outs of 1 s" };
         figures.push(figure(&run, name, result, times(0.5, p50) <= 1.2));
@@ -265,9 +319,10 @@ fn upkeep(size: Size) -> Result<Vec<Figure>, Violation> {
     let nodes = size.nodes(2_000);
     let lookups = size.lookups(500);
     let idle = run(Scenario { settle_us, run_us, lookups: 0, ..calm(nodes, 0) })?;
-    let per_node = idle.tally().since_begin(idle.sim()).map_or(0.0, |(time, counts)| {
-        counts.sent as f64 * 1e6 / time as f64 / f64::from(nodes)
-    });
+    let per_node = idle
+        .tally()
+        .since_begin(idle.sim())
+        .map_or(0.0, |(time, counts)| counts.sent as f64 * 1e6 / time as f64 / f64::from(nodes));
     // What it is worth: lookups at the end of such an hour.
     let looked = run(Scenario { settle_us: settle_us + run_us, lookups, ..calm(nodes, 0) })?;
     let result = format!("{per_node:.3}, recall {:.5} after it", looked.tally().recall());
@@ -275,7 +330,12 @@ fn upkeep(size: Size) -> Result<Vec<Figure>, Violation> {
 }
 
 /// Lookups go on; the first moment from which the recall of a hundred in a row is good.
-fn time_to_recall(mut run: Run, from: Micros, until: Micros, goal: f64) -> Result<(Run, Option<Micros>), Violation> {
+fn time_to_recall(
+    mut run: Run,
+    from: Micros,
+    until: Micros,
+    goal: f64,
+) -> Result<(Run, Option<Micros>), Violation> {
     const STEP: Micros = 5 * SECOND;
     run.run_to(from)?;
     let mut at = from;
@@ -326,7 +386,13 @@ fn mass_leave(size: Size) -> Result<Vec<Figure>, Violation> {
     recovery(scenario, left, 0.95, 5 * MINUTE, "half of which have just left")
 }
 
-fn recovery(scenario: Scenario, from: Micros, recall: f64, goal: Micros, network: &str) -> Result<Vec<Figure>, Violation> {
+fn recovery(
+    scenario: Scenario,
+    from: Micros,
+    recall: f64,
+    goal: Micros,
+    network: &str,
+) -> Result<Vec<Figure>, Violation> {
     let run = Run::new(scenario).map_err(|error| Violation {
         invariant: "scenario".to_owned(),
         message: error.to_string(),
