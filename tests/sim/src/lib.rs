@@ -3,6 +3,7 @@
 
 mod addrs;
 mod app;
+pub mod attack;
 mod calls;
 mod check;
 pub mod checks;

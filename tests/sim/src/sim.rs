@@ -62,6 +62,8 @@ pub struct Sim {
     pub(crate) link: Arc<Link>,
     pub(crate) partitions: Vec<Partition>,
     pub(crate) rules: Vec<Box<dyn Rule>>,
+    /// Who sees whose datagrams: (the host, the actor in its path).
+    pub(crate) wires: Vec<(HostId, HostId)>,
     pub(crate) truth: Truth,
     pub(crate) lookups: Lookups,
     pub(crate) taps: Taps,
@@ -116,6 +118,7 @@ impl Sim {
             link: Arc::new(Link::default()),
             partitions: Vec::new(),
             rules: Vec::new(),
+            wires: Vec::new(),
             truth: Truth::default(),
             lookups: Lookups::default(),
             taps: Taps::default(),
@@ -203,6 +206,13 @@ impl Sim {
     /// does not say [`Fate::Pass`] decides.
     pub fn add_rule(&mut self, rule: impl Rule) {
         self.rules.push(Box::new(rule));
+    }
+
+    /// Puts an actor in the path of a host: [`Actor::on_overheard`](crate::Actor::on_overheard) tells
+    /// it of every datagram that the host sends, as it leaves, and of those that go to it, as they
+    /// leave their senders. What actors send is not told.
+    pub fn overhear(&mut self, host: HostId, actor: HostId) {
+        self.wires.push((host, actor));
     }
 
     /// Adds an invariant.
@@ -408,6 +418,7 @@ impl Clone for Sim {
             link: self.link.clone(),
             partitions: self.partitions.clone(),
             rules: self.rules.iter().map(|rule| rule.fork()).collect(),
+            wires: self.wires.clone(),
             truth: self.truth.clone(),
             lookups: self.lookups.clone(),
             taps: self.taps.clone(),
