@@ -45,17 +45,17 @@ fn wrong_sources(lookups: u64, strays: u32) -> (u64, u64) {
     believed += table(&sim, VICTIM).iter().filter(|addr| !honest.contains(addr)).count() as u64;
     sim.run_for(SECOND).unwrap();
     let drops = sim.node(VICTIM).unwrap().stats().drops;
-    let seen = drops.wrong_source - before.drops.wrong_source + drops.unsolicited
-        - before.drops.unsolicited;
+    let wrong = drops.wrong_source - before.drops.wrong_source;
+    let late = drops.unsolicited - before.drops.unsolicited;
     let sent = sim.actor::<Spoofer>(spoofer).unwrap().spent().datagrams;
-    assert_eq!(seen, sent, "each is dropped and counted");
-    assert!(drops.wrong_source > sent / 2, "{drops:?}");
+    // True answers may be late as well.
+    assert!(wrong + late >= sent && wrong > sent / 2, "{wrong} and {late} of {sent}");
     (sent, believed)
 }
 
 #[test]
 fn s1_no_answer_from_a_wrong_source_is_believed() {
-    let (sent, believed) = wrong_sources(10, 60);
+    let (sent, believed) = wrong_sources(10, 80);
     eprintln!("S1: {believed} of {sent} believed");
     assert!(sent > 20_000, "{sent}");
     assert_eq!(believed, 0);
@@ -135,7 +135,7 @@ fn planted(seconds: u32) -> (usize, u32) {
 /// Not a figure: what is left of the attack where nobody answers, so that a guess has a whole second.
 #[test]
 fn a_node_that_is_not_there_is_verified_by_guesses_no_more_often_than_chance_has_it() {
-    let (planted, of) = planted(5);
+    let (planted, of) = planted(4);
     eprintln!("S2, verifications: {planted} of {of} nodes that are not there are in the table");
     // 15 % each.
     assert!(planted <= 3, "{planted} of {of}");
@@ -174,9 +174,9 @@ fn s3_hints_and_forged_answers_evict_nobody() {
     for (sources, answers) in
         [(Sources::Host(ip(0)), 1), (Sources::Anywhere, 1), (Sources::Anywhere, 4)]
     {
-        let (evicted, sent, pings) = hints(sources, 10_000, answers);
+        let (evicted, sent, pings) = hints(sources, 6_000, answers);
         eprintln!("S3: {evicted} evicted by {sent} hints, {pings} pings");
-        assert_eq!(sent, 10_000);
+        assert_eq!(sent, 6_000);
         assert_eq!(evicted, 0);
     }
 }
@@ -218,12 +218,9 @@ fn s17_a_token_is_of_no_use_to_another_host() {
     let delays_us = vec![0, 100_000, 1_000_000, 5_000_000];
     let (mut sim, client, _) =
         committed(ReplayerConfig { addr: addr(0), sources, delays_us, ..Default::default() });
-    let before = sim.node(VICTIM).unwrap().stats().drops.bad_token;
     sim.run_for(20 * SECOND).unwrap();
     assert_eq!(taken(&sim, VICTIM).len(), 1, "the client's alone");
-    let refused = sim.node(VICTIM).unwrap().stats().drops.bad_token;
-    eprintln!("S17: {} replays refused", refused - before);
-    assert!(refused - before >= 12 - 3, "{refused} of at least 12, some before they were counted");
+    assert_eq!(sim.node(VICTIM).unwrap().stats().drops.bad_token, 3 * 4);
     // Nor does what the client was told earlier mean anything to it now.
     assert!(sim.node(client).unwrap().stats().drops.unsolicited > 0);
 }
@@ -251,12 +248,12 @@ fn s17_a_token_that_was_given_to_the_attacker_is_its_own() {
 #[test]
 fn s17_a_token_ages() {
     // Whoever is in the path can say the same again from the same address while the token lives.
-    let delays_us = vec![1_000_000, 7_300_000, 15_000_000, 16_000_000, 60_000_000, 3_600_000_000];
+    let delays_us = vec![1_000_000, 7_300_000, 15_000_000, 16_000_000, 30_000_000, 60_000_000];
     let (mut sim, client, _) =
         committed(ReplayerConfig { addr: addr(0), delays_us, records: 1, ..Default::default() });
     let client = sim.address(client);
     let at = sim.now();
-    sim.run_for(3_700 * SECOND).unwrap();
+    sim.run_for(70 * SECOND).unwrap();
     let taken = taken(&sim, VICTIM);
     assert!(taken.iter().all(|(_, from)| *from == client));
     let ages: Vec<_> = taken.iter().map(|(then, _)| then.saturating_sub(at) / 1_000_000).collect();

@@ -23,7 +23,7 @@ fn reflection(flood: Flood, answer: usize) -> f64 {
         flood,
         targets: vec![target],
         sources: Sources::These(vec![addr(9)]),
-        pace: Pace::per_second(1_000, 4),
+        pace: Pace::per_second(500, 4),
     };
     let flooder = sim.add_actor(&[ip(0)], Flooder::new(config).unwrap());
     sim.run_for(10 * SECOND).unwrap();
@@ -57,10 +57,10 @@ fn s12_delayed_pings_have_an_end_and_others_are_served() {
             flood: Flood::DelayedPings(9_000),
             targets: vec![to],
             sources: sources.clone(),
-            pace: Pace { total: 20_000, ..Pace::per_second(100_000, 1) },
+            pace: Pace { total: 10_000, ..Pace::per_second(100_000, 1) },
         };
         sim.add_actor(&[ip(0)], Flooder::new(config).unwrap());
-        sim.run_for(SECOND / 10).unwrap();
+        sim.run_for(SECOND / 20).unwrap();
         let began = sim.now();
         let reply = sim.ask_node(HostId(20), Request::new(to, 7), SECOND).unwrap();
         assert!(reply.unwrap().is_ok());
@@ -74,7 +74,7 @@ fn s12_delayed_pings_have_an_end_and_others_are_served() {
             .sum();
         let dropped = sim.node(VICTIM).unwrap().stats().drops.delayed_pings;
         eprintln!("S12, {sources:?}: {answers} waited, {dropped} dropped, served in {served} µs");
-        assert_eq!(answers + dropped, 20_000);
+        assert_eq!(answers + dropped, 10_000);
         assert!(answers <= if sources == Sources::Anywhere { 1_024 } else { 4 });
         assert!(served <= 100_000);
     }
@@ -96,16 +96,16 @@ fn s14_malformed_datagrams_do_nothing() {
             flood: Flood::Malformed,
             targets: targets.clone(),
             sources,
-            pace: Pace { total: 4_000, ..Pace::per_second(2_000, 1) },
+            pace: Pace { total: 1_000, ..Pace::per_second(500, 1) },
         };
         sim.add_actor(&[ip(0)], Flooder::new(config).unwrap());
     }
-    sim.run_for(10 * SECOND).unwrap();
+    sim.run_for(3 * SECOND).unwrap();
     let watch = Watch::of(&sim);
     assert_eq!(watch.removed.get(&VICTIM), None);
     let honest = addrs(&sim);
     assert!(table(&sim, VICTIM).iter().all(|addr| honest.contains(addr)));
     let drops = sim.node(VICTIM).unwrap().stats().drops;
     eprintln!("S14: {drops:?}");
-    assert!(drops.malformed > 1_000 && drops.not_ours > 500 && drops.unsolicited > 500);
+    assert!(drops.malformed > 300 && drops.not_ours > 300 && drops.unsolicited > 200);
 }

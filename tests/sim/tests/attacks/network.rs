@@ -56,20 +56,23 @@ pub fn table(sim: &Sim, at: HostId) -> BTreeSet<SocketAddrV4> {
     sim.node(at).unwrap().nodes().collect()
 }
 
-/// The part of the `wanted` closest to a key, of these and of all honest nodes but the asker, that a
-/// lookup finds; and how many honest ones it finds.
-pub fn look(sim: &mut Sim, at: HostId, key: Id, others: &[SocketAddrV4]) -> (f64, usize) {
+/// What a lookup finds of the honest nodes among the 20 closest to a key (the asker and the attacker's
+/// nodes, `evil`, count as nodes too): the part of them, and how many honest ones in all.
+pub fn look(sim: &mut Sim, at: HostId, key: Id, evil: &[SocketAddrV4]) -> (f64, usize) {
     let (_, outcome) = sim.walk(at, Query::find_node(key), 60 * SECOND).unwrap().unwrap();
     let found: BTreeSet<_> = outcome.unwrap().closest.iter().map(|r| r.from.addr).collect();
-    let honest: Vec<_> = sim.persistent().map(|host| sim.address(host)).collect();
+    let honest: BTreeSet<_> = sim.persistent().map(|host| sim.address(host)).collect();
     let own = sim.address(at);
-    let all = honest.iter().chain(others).filter(|addr| **addr != own);
+    let all = honest.iter().chain(evil).filter(|addr| **addr != own);
     let mut all: Vec<_> = all.map(|addr| (Id::of(*addr).distance(&key), *addr)).collect();
     all.sort_unstable();
-    all.truncate(20);
-    let recall = all.iter().filter(|(_, addr)| found.contains(addr)).count();
-    let honest = honest.iter().filter(|addr| found.contains(addr)).count();
-    (recall as f64 / all.len() as f64, honest)
+    let wanted = all.iter().take(20).map(|(_, addr)| *addr).filter(|addr| honest.contains(addr));
+    let wanted: BTreeSet<_> = wanted.collect();
+    let recall = match wanted.len() {
+        0 => 1.0,
+        count => wanted.intersection(&found).count() as f64 / count as f64,
+    };
+    (recall, honest.intersection(&found).count())
 }
 
 /// Keeps what is committed with a valid token.

@@ -36,9 +36,9 @@ fn silent_ids(sources: Sources, total: u64) -> (usize, Spent) {
 #[test]
 fn s5_who_never_answers_is_in_no_table() {
     for sources in [Sources::Host(ip(0)), Sources::Network(ip(0)), Sources::Anywhere] {
-        let (unverified, spent) = silent_ids(sources.clone(), 10_000);
+        let (unverified, spent) = silent_ids(sources.clone(), 5_000);
         eprintln!("S5: {unverified} in the table after {} from {sources:?}", spent.datagrams);
-        assert_eq!((unverified, spent.datagrams), (0, 10_000));
+        assert_eq!((unverified, spent.datagrams), (0, 5_000));
     }
 }
 
@@ -49,9 +49,9 @@ struct Eclipse {
     closest: f64,
     /// The most of them that anybody found.
     worst: usize,
-    /// Of the victim's table, the attacker's.
-    in_table: usize,
-    /// The recall of lookups for other keys, among all nodes.
+    /// Its nodes in a table, on average over all honest ones.
+    in_tables: f64,
+    /// The recall of lookups for other keys, of honest nodes.
     elsewhere: f64,
 }
 
@@ -64,12 +64,13 @@ fn eclipse(ips: Vec<Ipv4Addr>, ports: u16) -> Eclipse {
         near: Some(key(77)),
         nodes: 40,
         targets: addrs(&sim),
-        pace: Pace::per_second(200, 60),
+        // Each of the nodes to each of the honest ones.
+        pace: Pace::per_second(300, 40 * NODES / 300),
         ..GrinderConfig::default()
     };
     let evil = config.addresses();
     sim.add_actor(&ips, Grinder::new(config).unwrap());
-    sim.run_for(70 * SECOND).unwrap();
+    sim.run_for(20 * SECOND).unwrap();
     let (mut sum, mut worst, mut count) = (0, 0, 0);
     for at in (0..NODES).step_by(6).map(HostId) {
         let walk = sim.walk(at, Query::find_node(key(77)), 60 * SECOND).unwrap().unwrap();
@@ -78,10 +79,12 @@ fn eclipse(ips: Vec<Ipv4Addr>, ports: u16) -> Eclipse {
         (sum, worst, count) = (sum + found, worst.max(found), count + 1);
     }
     let elsewhere = recall(&mut sim, 0..10, &evil).0;
-    let in_table = table(&sim, VICTIM).iter().filter(|addr| evil.contains(addr)).count();
+    let tables = (0..NODES).map(|n| table(&sim, HostId(n)));
+    let in_tables = tables.flatten().filter(|addr| evil.contains(addr)).count();
+    let in_tables = in_tables as f64 / f64::from(NODES);
     sim.check_nodes(true);
     sim.run_for(SECOND).unwrap();
-    Eclipse { closest: sum as f64 / f64::from(count), worst, in_table, elsewhere }
+    Eclipse { closest: sum as f64 / f64::from(count), worst, in_tables, elsewhere }
 }
 
 /// The mean recall of lookups, and the fewest honest nodes that any found.
@@ -136,22 +139,30 @@ fn one_in_five(lookups: u64) -> (f64, usize) {
         ports: 1,
         nodes: NODES / 4,
         targets: addrs(&sim),
-        pace: Pace::per_second(100, 60),
+        pace: Pace::per_second(100, 20),
         ..GrinderConfig::default()
     };
     let evil = config.addresses();
     assert_eq!(evil.len() as u32, NODES / 4);
     sim.add_actor(&ips, Grinder::new(config).unwrap());
-    sim.run_for(90 * SECOND).unwrap();
+    sim.run_for(40 * SECOND).unwrap();
     recall(&mut sim, 0..lookups, &evil)
 }
 
 #[test]
 fn s8_with_one_in_five_malicious_an_honest_one_is_found() {
-    let (recall, honest) = one_in_five(60);
+    let (recall, honest) = one_in_five(40);
     eprintln!("S8: recall {recall:.4}, at least {honest} honest of 20");
     assert!(honest >= 1);
     assert!(recall >= 0.95, "{recall}");
+}
+
+#[test]
+#[ignore = "a minute"]
+fn s8_in_full() {
+    let (recall, honest) = one_in_five(1_000);
+    eprintln!("S8: recall {recall:.4}, at least {honest} honest of 20");
+    assert!(honest >= 1 && recall >= 0.95, "{honest} {recall}");
 }
 
 #[test]
