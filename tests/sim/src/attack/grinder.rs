@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::minimal::{Story, answer};
 use super::pace::{Pacer, TURN};
-use super::puppet::{addresses, closest_addresses, command, request_bytes};
+use super::puppet::{addresses, closest_addresses, request_bytes};
 use super::{Pace, Puppet, Spent};
 use crate::app::{Actor, ActorCx};
 use crate::check;
+use crate::checks::command;
 
 /// What a [`Grinder`] does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

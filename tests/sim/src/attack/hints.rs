@@ -6,10 +6,11 @@ use dht_core::wire;
 use serde::{Deserialize, Serialize};
 
 use super::pace::{Pacer, TURN};
-use super::puppet::{command, request_bytes, response_bytes};
+use super::puppet::{request_bytes, response_bytes};
 use super::{Pace, Puppet, Sources, Spent};
 use crate::app::{Actor, ActorCx};
 use crate::check;
+use crate::checks::command;
 
 /// What a [`HintAbuser`] does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

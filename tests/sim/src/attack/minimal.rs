@@ -5,7 +5,8 @@ use std::net::SocketAddrV4;
 use dht_core::wire;
 
 use super::MARK;
-use super::puppet::{Puppet, command, response_bytes};
+use super::puppet::{Puppet, response_bytes};
+use crate::checks::command;
 
 /// What is told to those who ask.
 #[derive(Clone, Copy, Debug)]

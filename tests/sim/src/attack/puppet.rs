@@ -5,14 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use dht_core::Id;
 use dht_core::wire::{self, addr_bytes};
 
-/// The protocol's own commands.
-pub(super) mod command {
-    pub(crate) const PING: u64 = 0;
-    pub(crate) const PING_NAT: u64 = 1;
-    pub(crate) const FIND_NODE: u64 = 2;
-    pub(crate) const DOWN_HINT: u64 = 3;
-    pub(crate) const DELAYED_PING: u64 = 4;
-}
+use crate::checks::command;
 
 /// An address that an attacker speaks as, its own or a forged one, and the id that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,19 +8,19 @@ use std::time::Duration;
 use dht_core::{Answer, Event, Id, Incoming, Query};
 use dht_sim::{App, Cx, HostId, Invariant, Sim, Spec, Verdict};
 
-pub const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// How many nodes a settled network has.
-pub const NODES: u32 = 60;
+pub(crate) const NODES: u32 = 60;
 
 /// A network that has settled: a fork of one and the same each time.
-pub fn settled() -> Sim {
+pub(crate) fn settled() -> Sim {
     static SETTLED: OnceLock<Mutex<Sim>> = OnceLock::new();
     let settled = SETTLED.get_or_init(|| Mutex::new(network(7, NODES)));
     settled.lock().unwrap().clone()
 }
 
 /// `count` nodes that have joined one after the other and have an id. All keep what is committed.
-pub fn network(seed: u64, count: u32) -> Sim {
+pub(crate) fn network(seed: u64, count: u32) -> Sim {
     let mut sim = Sim::new(seed);
     let first = sim.next_address();
     sim.add(Spec::bootstrapper(first).unwrap().app(Store::default())).unwrap();
@@ -35,30 +35,30 @@ pub fn network(seed: u64, count: u32) -> Sim {
     sim
 }
 
-pub fn ip(n: u8) -> Ipv4Addr {
+pub(crate) fn ip(n: u8) -> Ipv4Addr {
     Ipv4Addr::new(66, n, 0, 1)
 }
 
-pub fn addr(n: u8) -> SocketAddrV4 {
+pub(crate) fn addr(n: u8) -> SocketAddrV4 {
     SocketAddrV4::new(ip(n), 4_000)
 }
 
-pub fn addrs(sim: &Sim) -> Vec<SocketAddrV4> {
+pub(crate) fn addrs(sim: &Sim) -> Vec<SocketAddrV4> {
     (0..NODES).map(|n| sim.address(HostId(n))).collect()
 }
 
-pub fn key(n: u64) -> Id {
+pub(crate) fn key(n: u64) -> Id {
     Id::of(SocketAddrV4::new(Ipv4Addr::from(0x0101_0101 + n as u32), 1))
 }
 
 /// Who is in the table of a node.
-pub fn table(sim: &Sim, at: HostId) -> BTreeSet<SocketAddrV4> {
+pub(crate) fn table(sim: &Sim, at: HostId) -> BTreeSet<SocketAddrV4> {
     sim.node(at).unwrap().nodes().collect()
 }
 
 /// What a lookup finds of the honest nodes among the 20 closest to a key (the asker and the attacker's
 /// nodes, `evil`, count as nodes too): the part of them, and how many honest ones in all.
-pub fn look(sim: &mut Sim, at: HostId, key: Id, evil: &[SocketAddrV4]) -> (f64, usize) {
+pub(crate) fn look(sim: &mut Sim, at: HostId, key: Id, evil: &[SocketAddrV4]) -> (f64, usize) {
     let (_, outcome) = sim.walk(at, Query::find_node(key), 60 * SECOND).unwrap().unwrap();
     let found: BTreeSet<_> = outcome.unwrap().closest.iter().map(|r| r.from.addr).collect();
     let honest: BTreeSet<_> = sim.persistent().map(|host| sim.address(host)).collect();
@@ -77,11 +77,11 @@ pub fn look(sim: &mut Sim, at: HostId, key: Id, evil: &[SocketAddrV4]) -> (f64, 
 
 /// Keeps what is committed with a valid token.
 #[derive(Clone, Debug, Default)]
-pub struct Store {
+pub(crate) struct Store {
     /// Who has committed, at which moment.
-    pub taken: Vec<(u64, SocketAddrV4)>,
+    pub(crate) taken: Vec<(u64, SocketAddrV4)>,
     /// The length of what it answers.
-    pub answer: usize,
+    pub(crate) answer: usize,
 }
 
 impl App for Store {
@@ -99,31 +99,31 @@ impl App for Store {
 
 /// Watches nodes.
 #[derive(Clone, Debug, Default)]
-pub struct Watch {
+pub(crate) struct Watch {
     /// Nodes that left the table of a host.
-    pub removed: BTreeMap<HostId, u64>,
+    pub(crate) removed: BTreeMap<HostId, u64>,
     /// Nodes that entered it.
-    pub added: BTreeMap<HostId, u64>,
+    pub(crate) added: BTreeMap<HostId, u64>,
     /// How often a host changed its mind about its address.
-    pub nat_updates: BTreeMap<HostId, u64>,
+    pub(crate) nat_updates: BTreeMap<HostId, u64>,
     /// Datagrams that it sent, by destination.
-    pub sent: BTreeMap<(HostId, SocketAddrV4), u64>,
+    pub(crate) sent: BTreeMap<(HostId, SocketAddrV4), u64>,
 }
 
 impl Watch {
     /// Puts one into a network.
-    pub fn over(sim: &mut Sim, hosts: &[HostId]) {
+    pub(crate) fn over(sim: &mut Sim, hosts: &[HostId]) {
         sim.add_invariant(Self::default());
         for host in hosts {
             sim.with(*host, |node, _| node.set_node_events(true)).unwrap();
         }
     }
 
-    pub fn of(sim: &Sim) -> &Self {
+    pub(crate) fn of(sim: &Sim) -> &Self {
         sim.invariant().unwrap()
     }
 
-    pub fn sent_by(&self, host: HostId) -> u64 {
+    pub(crate) fn sent_by(&self, host: HostId) -> u64 {
         self.sent.iter().filter(|((at, _), _)| *at == host).map(|(_, count)| count).sum()
     }
 }

@@ -1,6 +1,7 @@
 //! Who gets into tables and among the closest: S5, S6, S7, S8.
 
-use std::net::Ipv4Addr;
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use dht_core::Query;
@@ -43,7 +44,6 @@ fn s5_who_never_answers_is_in_no_table() {
 }
 
 /// What an attacker near a key has achieved.
-#[derive(Clone, Copy, Debug)]
 struct Eclipse {
     /// Of the 20 that are found, the attacker's, on average over all who look.
     closest: f64,
@@ -55,11 +55,19 @@ struct Eclipse {
     elsewhere: f64,
 }
 
+impl fmt::Display for Eclipse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { closest, worst, in_tables, elsewhere } = self;
+        write!(f, "{closest:.1} of the 20 found are the attacker's, {worst} at most, ")?;
+        write!(f, "{in_tables:.1} in a table, recall elsewhere {elsewhere:.3}")
+    }
+}
+
 /// S6, S7: an attacker with these hosts, all ports of each, near a key.
-fn eclipse(ips: Vec<Ipv4Addr>, ports: u16) -> Eclipse {
+fn eclipse(ips: &[Ipv4Addr], ports: u16) -> Eclipse {
     let mut sim = settled();
     let config = GrinderConfig {
-        ips: ips.clone(),
+        ips: ips.to_vec(),
         ports,
         near: Some(key(77)),
         nodes: 40,
@@ -69,7 +77,7 @@ fn eclipse(ips: Vec<Ipv4Addr>, ports: u16) -> Eclipse {
         ..GrinderConfig::default()
     };
     let evil = config.addresses();
-    sim.add_actor(&ips, Grinder::new(config).unwrap());
+    sim.add_actor(ips, Grinder::new(config).unwrap());
     sim.run_for(20 * SECOND).unwrap();
     let (mut sum, mut worst, mut count) = (0, 0, 0);
     for at in (0..NODES).step_by(6).map(HostId) {
@@ -88,11 +96,7 @@ fn eclipse(ips: Vec<Ipv4Addr>, ports: u16) -> Eclipse {
 }
 
 /// The mean recall of lookups, and the fewest honest nodes that any found.
-fn recall(
-    sim: &mut Sim,
-    keys: std::ops::Range<u64>,
-    evil: &[std::net::SocketAddrV4],
-) -> (f64, usize) {
+fn recall(sim: &mut Sim, keys: std::ops::Range<u64>, evil: &[SocketAddrV4]) -> (f64, usize) {
     let looks: Vec<_> =
         keys.clone().map(|n| look(sim, HostId((7 * n) as u32 % NODES), key(n), evil)).collect();
     let mean = looks.iter().map(|(recall, _)| recall).sum::<f64>() / looks.len() as f64;
@@ -103,30 +107,36 @@ fn recall(
 /// least lookups elsewhere find whom they should.
 #[test]
 fn s6_one_host_near_a_key() {
-    let eclipse = eclipse(vec![ip(0)], 4_000);
-    eprintln!("S6: {eclipse:?} (to reach: 2 of 20)");
-    assert!(eclipse.elsewhere >= 0.9, "{eclipse:?}");
+    let eclipse = eclipse(&[ip(0)], 4_000);
+    eprintln!("S6: {eclipse} (to reach: 2 of 20)");
+    assert!(eclipse.elsewhere >= 0.95, "{eclipse}");
+}
+
+/// In one /24, and in as many.
+fn sixteen_hosts() -> (Vec<Ipv4Addr>, Vec<Ipv4Addr>) {
+    ((1..=16).map(|n| Ipv4Addr::new(66, 0, 0, n)).collect(), (1..=16).map(ip).collect())
 }
 
 /// As with S6.
 #[test]
 fn s7_sixteen_hosts_near_a_key() {
-    let one_network = (1..=16).map(|n| Ipv4Addr::new(66, 0, 0, n)).collect();
-    let sixteen = (1..=16).map(ip).collect();
+    let (one_network, sixteen) = sixteen_hosts();
     for (ips, what) in [(one_network, "one /24"), (sixteen, "sixteen /24s")] {
-        let eclipse = eclipse(ips, 250);
-        eprintln!("S7, {what}: {eclipse:?} (to reach: 3 of 20)");
-        assert!(eclipse.elsewhere >= 0.9, "{eclipse:?}");
+        let eclipse = eclipse(&ips, 250);
+        eprintln!("S7, {what}: {eclipse} (to reach: 3 of 20)");
+        assert!(eclipse.elsewhere >= 0.95, "{eclipse}");
     }
 }
 
 #[test]
 #[ignore = "a minute"]
 fn s6_and_s7_with_all_ports() {
-    let eclipse_of = |what, ips| eprintln!("{what}: {:?}", eclipse(ips, 64_512));
-    eclipse_of("S6", vec![ip(0)]);
-    eclipse_of("S7, one /24", (1..=16).map(|n| Ipv4Addr::new(66, 0, 0, n)).collect());
-    eclipse_of("S7, sixteen /24s", (1..=16).map(ip).collect());
+    let (one_network, sixteen) = sixteen_hosts();
+    for (what, ips) in
+        [("S6", &[ip(0)][..]), ("S7, one /24", &one_network), ("S7, sixteen /24s", &sixteen)]
+    {
+        eprintln!("{what}: {}", eclipse(ips, 64_512));
+    }
 }
 
 /// S8: of all nodes one in five names its own kind only. (Mean recall, the fewest honest ones found.)
