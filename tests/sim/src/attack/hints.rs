@@ -1,5 +1,6 @@
 //! False news: live nodes are said to be down.
 
+use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 
 use dht_core::wire;
@@ -9,8 +10,8 @@ use super::pace::{Pacer, TURN};
 use super::puppet::{request_bytes, response_bytes};
 use super::{Pace, Puppet, Sources, Spent};
 use crate::app::{Actor, ActorCx};
-use crate::check;
 use crate::checks::command;
+use crate::{Micros, check};
 
 /// What a [`HintAbuser`] does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,8 +58,17 @@ pub struct HintAbuser {
     about: Vec<Puppet>,
     pacer: Pacer,
     hints: u64,
+    /// In whose name to answer next, and whom.
+    waiting: VecDeque<(Puppet, SocketAddrV4)>,
     spent: Spent,
 }
+
+/// The answers leave so long after the hint, in microseconds: before a true one can be there.
+const MOMENT: Micros = 1_000;
+/// The timer for them.
+const ANSWERS: u64 = 1;
+
+const _: () = assert!(ANSWERS != TURN);
 
 impl HintAbuser {
     /// One that does this.
@@ -71,6 +81,7 @@ impl HintAbuser {
             about: config.about.iter().copied().map(Puppet::at).collect(),
             pacer: Pacer::new(config.pace),
             hints: 0,
+            waiting: VecDeque::new(),
             spent: Spent::default(),
             config,
         })
@@ -103,8 +114,19 @@ impl HintAbuser {
         };
         self.hints += 1;
         self.spent.send(cx, source, victim, request_bytes(&hint));
-        for _ in 0..self.config.answers {
-            let plain = about.response(cx.rng.next() as u16, victim);
+        if self.config.answers > 0 {
+            self.waiting.push_back((about, victim));
+            cx.wake_after(MOMENT, ANSWERS);
+        }
+    }
+
+    fn answer(&mut self, cx: &mut ActorCx<'_>) {
+        let Some((about, victim)) = self.waiting.pop_front() else { return };
+        // No guess twice: the first and an odd step.
+        let (first, step) = (cx.rng.next() as u16, cx.rng.next() as u16 | 1);
+        for n in 0..self.config.answers {
+            let tid = first.wrapping_add(step.wrapping_mul(n as u16));
+            let plain = about.response(tid, victim);
             let bytes = response_bytes(&wire::Response { id: None, ..plain }, &[]);
             self.spent.send(cx, about.addr(), victim, bytes);
         }
@@ -119,10 +141,9 @@ impl Actor for HintAbuser {
     fn on_packet(&mut self, _: &mut ActorCx<'_>, _: SocketAddrV4, _: SocketAddrV4, _: &[u8]) {}
 
     fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
-        if token == TURN {
-            for _ in 0..self.pacer.turn(cx) {
-                self.hint(cx);
-            }
+        match token {
+            TURN => (0..self.pacer.turn(cx)).for_each(|_| self.hint(cx)),
+            _ => self.answer(cx),
         }
     }
 

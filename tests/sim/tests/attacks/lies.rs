@@ -176,7 +176,7 @@ fn s16_lies_about_addresses_change_nothing() {
 }
 
 #[test]
-#[ignore = "a minute"]
+#[ignore = "many datagrams"]
 fn s16_in_full() {
     nat_lies(100_000);
 }

@@ -129,7 +129,7 @@ fn s7_sixteen_hosts_near_a_key() {
 }
 
 #[test]
-#[ignore = "a minute"]
+#[ignore = "many datagrams"]
 fn s6_and_s7_with_all_ports() {
     let (one_network, sixteen) = sixteen_hosts();
     for (what, ips) in
@@ -168,7 +168,7 @@ fn s8_with_one_in_five_malicious_an_honest_one_is_found() {
 }
 
 #[test]
-#[ignore = "a minute"]
+#[ignore = "many datagrams"]
 fn s8_in_full() {
     let (recall, honest) = one_in_five(1_000);
     eprintln!("S8: recall {recall:.4}, at least {honest} honest of 20");
