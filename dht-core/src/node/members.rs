@@ -106,6 +106,8 @@ impl Node {
                 slot
             }
             Insert::Added(slot) => {
+                // Once seen: who was asked before it was known must not take that for silence.
+                self.table.touch(slot, tick);
                 self.added(from.addr);
                 slot
             }

@@ -25,6 +25,7 @@ mod packets;
 pub mod partition;
 pub mod pcap;
 mod phantom;
+pub mod report;
 mod run;
 pub mod scenario;
 pub mod series;

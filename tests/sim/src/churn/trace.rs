@@ -60,28 +60,7 @@ pub enum Problem {
 
 /// Reads a trace; the changes are in order of time.
 pub fn parse(text: &str) -> Result<Vec<Change>, TraceError> {
-    let mut changes: Vec<Change> = Vec::new();
-    // Of each node, whether it is up, and since which line.
-    let mut nodes: BTreeMap<u32, (bool, usize)> = BTreeMap::new();
-    for (line, text) in (1..).zip(text.lines()) {
-        let refuse = |problem| Err(TraceError { line, problem });
-        let change = match parse_line(text) {
-            Ok(Some(change)) => change,
-            Ok(None) => continue,
-            Err(problem) => return refuse(problem),
-        };
-        if changes.len() >= CHANGES_MAX {
-            return refuse(Problem::TooMany);
-        }
-        if changes.last().is_some_and(|last| change.at_us < last.at_us) {
-            return refuse(Problem::Order);
-        }
-        match nodes.insert(change.node, (change.up, line)) {
-            Some((up, since)) if up == change.up => return refuse(Problem::Already(since)),
-            _ => changes.push(change),
-        }
-    }
-    Ok(changes)
+    parse_up_to(CHANGES_MAX, text)
 }
 
 impl fmt::Display for Change {
@@ -113,6 +92,31 @@ impl fmt::Display for Problem {
 }
 
 impl core::error::Error for TraceError {}
+
+fn parse_up_to(max: usize, text: &str) -> Result<Vec<Change>, TraceError> {
+    let mut changes: Vec<Change> = Vec::new();
+    // Of each node, whether it is up, and since which line.
+    let mut nodes: BTreeMap<u32, (bool, usize)> = BTreeMap::new();
+    for (line, text) in (1..).zip(text.lines()) {
+        let refuse = |problem| Err(TraceError { line, problem });
+        let change = match parse_line(text) {
+            Ok(Some(change)) => change,
+            Ok(None) => continue,
+            Err(problem) => return refuse(problem),
+        };
+        if changes.len() >= max {
+            return refuse(Problem::TooMany);
+        }
+        if changes.last().is_some_and(|last| change.at_us < last.at_us) {
+            return refuse(Problem::Order);
+        }
+        match nodes.insert(change.node, (change.up, line)) {
+            Some((up, since)) if up == change.up => return refuse(Problem::Already(since)),
+            _ => changes.push(change),
+        }
+    }
+    Ok(changes)
+}
 
 fn parse_line(line: &str) -> Result<Option<Change>, Problem> {
     let line = line.split('#').next().unwrap_or_default();
@@ -192,9 +196,19 @@ mod tests {
         }
     }
 
+    #[test]
+    fn there_is_a_bound() {
+        let text = "0 1 up\n0 2 up\n# nothing\n0 3 up\n";
+        assert_eq!(parse_up_to(3, text).map(|changes| changes.len()), Ok(3));
+        let error = TraceError { line: 4, problem: Problem::TooMany };
+        assert_eq!(parse_up_to(2, text), Err(error));
+    }
+
     proptest! {
         #[test]
-        fn what_is_written_is_read(waits in prop::collection::vec((any::<u32>(), 0..9_u32), 0..50)) {
+        fn what_is_written_is_read(
+            waits in prop::collection::vec((any::<u32>(), 0..9_u32), 0..50),
+        ) {
             let (mut at_us, mut up) = (0, [false; 9]);
             let changes: Vec<_> = waits
                 .into_iter()
