@@ -142,11 +142,11 @@ fn a_node_that_is_not_there_is_verified_by_guesses_no_more_often_than_chance_has
 }
 
 #[test]
-#[ignore = "many datagrams"]
-fn verification_by_guesses_in_full() {
+#[ignore = "does not hold: a verification that nobody answers can be guessed for a second"]
+fn s2_as_it_should_be_for_verifications() {
     let (planted, of) = planted(100);
     eprintln!("S2, verifications: {planted} of {of} nodes that are not there are in the table");
-    assert!(planted <= 30, "{planted} of {of}");
+    assert_eq!(planted, 0);
 }
 
 /// S3: (nodes evicted, hints that were sent, checks that they caused).
