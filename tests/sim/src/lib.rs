@@ -4,6 +4,7 @@
 mod addrs;
 mod app;
 pub mod atomic_file;
+pub mod attack;
 mod calls;
 mod check;
 pub mod checks;

@@ -102,6 +102,9 @@ impl Sim {
     fn carry(&mut self, at: u32, mut packet: Packet) {
         self.counts.sent += 1;
         self.counts.bytes += packet.bytes.len() as u64;
+        if !self.wires.is_empty() {
+            self.tell_wires(&packet);
+        }
         if !self.rules.is_empty() {
             match self.judge(&packet) {
                 Fate::Pass => {}
@@ -139,6 +142,23 @@ impl Sim {
         }
         damage(&mut packet.bytes, first.damage);
         self.arrive(first.delay_us, at, packet);
+    }
+
+    /// Tells those in the path of a datagram, unless an actor has sent it: so nobody goes on and on
+    /// reacting to himself.
+    fn tell_wires(&mut self, packet: &Packet) {
+        if self.hosts[packet.sender.index()].actor.is_some() {
+            return;
+        }
+        let receiver = self.receiver(packet);
+        for at in 0..self.wires.len() {
+            let (host, actor) = self.wires[at];
+            if packet.sender == host || receiver == Some(host) {
+                self.act(actor, |actor, cx| {
+                    actor.on_overheard(cx, packet.from, packet.to, &packet.bytes);
+                });
+            }
+        }
     }
 
     /// A datagram will arrive.
