@@ -265,8 +265,9 @@ impl Node {
             }
         }
         if background {
-            // Background work yields to other traffic.
-            let quiet = self.inflight.live() < QUIET;
+            // Background work yields to other traffic. Its own is none: else a walk that meets the
+            // dead would slow down to two at a time.
+            let quiet = self.inflight.live().saturating_sub(walk.in_flight()) < QUIET;
             walk.set_concurrency(match quiet {
                 true => self.config.concurrency,
                 false => self.background_concurrency(),

@@ -90,8 +90,10 @@ const DEADLINE: u64 = 1;
 const TIMER: u64 = 2;
 const KIND_SHIFT: u32 = 62;
 
-pub(crate) const fn packet_key(at: u32) -> u64 {
-    PACKET << KIND_SHIFT | at as u64
+/// Of datagrams that arrive at one moment, the one that was sent first is the first. `serial` counts
+/// them; that it wraps after a thousand million matters to nobody within one moment.
+pub(crate) const fn packet_key(serial: u64, at: u32) -> u64 {
+    PACKET << KIND_SHIFT | (serial & 0x3fff_ffff) << 32 | at as u64
 }
 
 pub(crate) const fn deadline_key(host: HostId) -> u64 {
