@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::Node;
 use super::commits::Committing;
 use super::queries::{Clock, Kind, Phase, Running};
-use crate::addr::is_sendable;
+use crate::addr::{is_sendable, learnable};
 use crate::ask::Query;
 use crate::command::DOWN_HINT;
 use crate::config::BootstrapNode;
@@ -196,7 +196,8 @@ impl Node {
                 break;
             }
             let Some((node, to)) = walk.next() else { break };
-            let purpose = Purpose::Visit { query: *id, node, seen: self.times_seen(to) };
+            let seen = self.times_seen(walk.id_prefix(node), to);
+            let purpose = Purpose::Visit { query: *id, node, seen };
             let call = Call {
                 retries: if query.force { 0 } else { query.retries },
                 force: query.force,
@@ -253,8 +254,9 @@ impl Node {
         let Some(walk) = running.walking() else { return self.queries.put(running) };
         walk.answered(node, &reply);
         let from = reply.from.addr;
+        let homes = self.homes();
         for addr in reply.closer_nodes.iter().flatten().copied() {
-            if !self.is_learnable(addr, from) {
+            if !learnable(addr, *from.ip()) || homes.contains(&addr) || !self.admits(addr) {
                 self.stats.drops.closer_nodes += 1;
                 continue;
             }

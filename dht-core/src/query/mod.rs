@@ -241,8 +241,12 @@ impl Walk {
         if is_local(*addr.ip()) {
             return false;
         }
+        let asked = self.visits.iter().map(|visit| visit.node);
+        let asked = asked.filter(|node| self.seen.is_hearsay(*node));
+        let silent = asked.chain(self.seen.down().iter().copied());
         let (mut host, mut prefix) = (0, 0);
-        for other in self.seen.silent().filter(|other| !is_local(*other.ip())) {
+        for other in silent.filter_map(|node| self.seen.addr(node)) {
+            // A local one has another prefix.
             prefix += usize::from(prefix24(*other.ip()) == prefix24(*addr.ip()));
             host += usize::from(other.ip() == addr.ip());
         }
@@ -343,6 +347,11 @@ impl Walk {
     /// The address of a node that was visited.
     pub(crate) fn addr(&self, node: u16) -> Option<SocketAddrV4> {
         self.seen.addr(node)
+    }
+
+    /// The first eight bytes of its id.
+    pub(crate) fn id_prefix(&self, node: u16) -> u64 {
+        self.seen.distance(node).unwrap_or_default() ^ self.plan.target.prefix()
     }
 
     /// Whether nothing better can come, or not soon. While `more_sources` are being
