@@ -39,6 +39,13 @@ impl Id {
         Distance(xor)
     }
 
+    /// The same id with one bit the other way round, counted from the most significant one.
+    pub(crate) fn flip(&self, bit: u32) -> Option<Self> {
+        let mut flipped = *self;
+        *flipped.0.get_mut((bit / 8) as usize)? ^= 0x80 >> (bit % 8);
+        Some(flipped)
+    }
+
     /// The first eight bytes as a number: distances between prefixes order like
     /// distances between ids, but for ties.
     #[must_use]

@@ -31,6 +31,8 @@ pub(crate) enum Purpose {
     /// A step of a query: which of its nodes is asked, and how often that was seen before, if it
     /// is in the table.
     Visit { query: QueryId, node: u16, seen: u8 },
+    /// What do the silent of a query hide? To one of its nodes that has answered.
+    Gap { query: QueryId, node: u16 },
     /// A commit to one of a query's closest; `again` once the token was renewed.
     Commit { query: QueryId, to: u16, again: bool },
     /// Is this node of the table still there?

@@ -239,6 +239,7 @@ impl Node {
         match purpose {
             Purpose::User | Purpose::Hint { .. } => {}
             Purpose::Visit { query, node, .. } => self.on_visit_answered(query, node, reply),
+            Purpose::Gap { query, node } => self.on_gap_answered(query, node, &reply),
             Purpose::Commit { query, to, again } => {
                 self.on_commit_answered(query, to, again, &reply);
             }

@@ -9,6 +9,7 @@
 
 mod calls;
 mod commits;
+mod gaps;
 mod inbound;
 #[cfg(any(test, feature = "_invariants"))]
 mod invariants;

@@ -4,6 +4,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
 use super::{Node, Stage};
+use crate::addr::learnable;
 use crate::config::DATAGRAM_MAX;
 use crate::congestion::Class;
 use crate::error::RequestError;
@@ -213,7 +214,9 @@ impl Node {
     /// How long to wait for the answer to a visit, if its walk knows how soon answers come.
     fn hurry(&self, id: RequestId) -> Option<Duration> {
         let flight = self.inflight.get(id)?;
-        let Purpose::Visit { query, .. } = flight.call.purpose else { return None };
+        let (Purpose::Visit { query, .. } | Purpose::Gap { query, .. }) = flight.call.purpose else {
+            return None;
+        };
         self.queries.get(query)?.walk.patience(flight.sent)
     }
 
@@ -322,6 +325,7 @@ impl Node {
                 }
                 self.on_visit_failed(query, node, timed_out);
             }
+            Purpose::Gap { query, .. } => self.on_gap_failed(query),
             Purpose::Commit { query, .. } => self.on_commit_failed(query, error),
             Purpose::Check { seen, hinted } => self.on_check_failed(to, seen, hinted, timed_out),
             Purpose::Swap { seen, newcomer, verified } => {
@@ -370,6 +374,16 @@ impl Node {
     /// The id that goes with what leaves by `via`: only a persistent node's, only by the server socket.
     fn own_id(&self, via: Via) -> Option<Id> {
         (!self.ephemeral && via == Via::Server).then(|| self.table.own())
+    }
+
+    /// Whether an address that `from` has named may be visited; `homes` are our own.
+    pub(super) fn is_visitable(
+        &self,
+        addr: SocketAddrV4,
+        from: SocketAddrV4,
+        homes: &[SocketAddrV4],
+    ) -> bool {
+        learnable(addr, *from.ip()) && !homes.contains(&addr) && self.admits(addr)
     }
 
     /// Where the node itself is, which others may name: each of its ports, at each host that it is

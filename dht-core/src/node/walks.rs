@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::Node;
 use super::commits::Committing;
 use super::queries::{Clock, Kind, Phase, Running};
-use crate::addr::{is_sendable, learnable};
+use crate::addr::is_sendable;
 use crate::ask::Query;
 use crate::command::DOWN_HINT;
 use crate::config::BootstrapNode;
@@ -214,6 +214,7 @@ impl Node {
         }
         walk.begun();
         clock.run(self.now, walk.in_flight() > 0);
+        self.look_into_gaps(running);
     }
 
     /// A request of a query: by default as a commit is sent.
@@ -256,7 +257,7 @@ impl Node {
         let from = reply.from.addr;
         let homes = self.homes();
         for addr in reply.closer_nodes.iter().flatten().copied() {
-            if !learnable(addr, *from.ip()) || homes.contains(&addr) || !self.admits(addr) {
+            if !self.is_visitable(addr, from, &homes) {
                 self.stats.drops.closer_nodes += 1;
                 continue;
             }
@@ -416,7 +417,9 @@ impl Node {
     /// Cancels what a query has under way. Down hints go on: they have been decided on.
     pub(super) fn end_flights_of(&mut self, id: QueryId) {
         self.forget_flights(|purpose| match purpose {
-            Purpose::Visit { query, .. } | Purpose::Commit { query, .. } => query == id,
+            Purpose::Visit { query, .. }
+            | Purpose::Gap { query, .. }
+            | Purpose::Commit { query, .. } => query == id,
             _ => false,
         });
     }

@@ -6,6 +6,7 @@
 //! candidate first, visits each address once, and bounds all that others can make it remember.
 
 mod closest;
+mod gaps;
 mod seen;
 
 use alloc::collections::BinaryHeap;
@@ -21,6 +22,7 @@ use crate::message::{Outcome, Reply};
 use crate::pace::Pace;
 use crate::table::K;
 use closest::Closest;
+use gaps::Gaps;
 use seen::{Seen, State};
 
 /// How many addresses a query remembers.
@@ -99,6 +101,7 @@ pub(crate) struct Walk {
     /// Whether the routing table has been used as a source.
     from_table: bool,
     cautious: bool,
+    gaps: Gaps,
 }
 
 impl Walk {
@@ -117,6 +120,7 @@ impl Walk {
             timed_out: 0,
             from_table: false,
             cautious: false,
+            gaps: Gaps::default(),
         }
     }
 
@@ -206,6 +210,12 @@ impl Walk {
     /// Visits under way.
     pub(crate) fn in_flight(&self) -> usize {
         self.visits.len()
+    }
+
+    /// Requests under way that look into gaps.
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn gaps_open(&self) -> usize {
+        self.gaps.open().into()
     }
 
     /// The next node to ask, if there is a place for one more: its number and address.
@@ -362,7 +372,7 @@ impl Walk {
             Some(Reverse((distance, _))) => self.closest.would_take(*distance),
             None => more_sources && !full,
         };
-        if candidates && self.asked < VISITS_MAX {
+        if (candidates && self.asked < VISITS_MAX) || self.gaps.open() > 0 {
             return false;
         }
         // The reference waits for every last try, unless it has 20 and all are late once. So a
