@@ -1,6 +1,5 @@
 //! The requests by which a walk looks behind silent nodes; see [`gaps`](crate::query) for why.
 
-
 use super::Node;
 use super::queries::Running;
 use crate::ask::Query;

@@ -214,7 +214,8 @@ impl Node {
     /// How long to wait for the answer to a visit, if its walk knows how soon answers come.
     fn hurry(&self, id: RequestId) -> Option<Duration> {
         let flight = self.inflight.get(id)?;
-        let (Purpose::Visit { query, .. } | Purpose::Gap { query, .. }) = flight.call.purpose else {
+        let (Purpose::Visit { query, .. } | Purpose::Gap { query, .. }) = flight.call.purpose
+        else {
             return None;
         };
         self.queries.get(query)?.walk.patience(flight.sent)

@@ -118,7 +118,10 @@ impl Running {
                 assert_eq!(self.walk.gaps_open(), gaps);
                 let paused = !self.query.discard && unread >= MAILBOX_MAX;
                 let looks_up = self.wants_lookup && node.lookups.pending();
-                assert!(visits + gaps > 0 || paused || looks_up || stalled, "a query waits for nothing");
+                assert!(
+                    visits + gaps > 0 || paused || looks_up || stalled,
+                    "a query waits for nothing"
+                );
             }
             Phase::Committing(committing) => {
                 let id = self.id;
