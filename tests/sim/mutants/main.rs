@@ -82,11 +82,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn collect(
-    root: &Path,
-    part: &Path,
-    files: &mut BTreeMap<PathBuf, Vec<u8>>,
-) -> Result<(), String> {
+fn collect(root: &Path, part: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<(), String> {
     let path = root.join(part);
     let failed = |error| format!("{}: {error}", path.display());
     if path.is_dir() {
