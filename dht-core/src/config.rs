@@ -9,6 +9,7 @@ use core::str::FromStr;
 use core::time::Duration;
 
 use crate::error::ConfigError;
+use crate::ids::IdCache;
 
 /// The longest datagram that is taken or sent, in bytes, and the size of the buffer for
 /// [`Node::poll_transmit`](crate::Node::poll_transmit). Peers drop what is longer.
@@ -46,6 +47,9 @@ pub struct Config {
     pub down_hints_rate_limit: Option<u32>,
     /// Keeps nodes that were heard of, or from, over the network out of table and queries.
     pub filter: Option<NodeFilter>,
+    /// Ids by address, for many nodes in one process; `None`: the node hashes addresses itself.
+    /// It behaves the same either way.
+    pub ids: Option<IdCache>,
     /// Time-outs from each destination's round-trip times instead of a fixed second.
     pub adaptive_timeout: bool,
     /// The longest datagram to send, in bytes: 1,000 to 2,048.
@@ -78,6 +82,7 @@ impl Default for Config {
             send_down_hints: true,
             down_hints_rate_limit: Some(50),
             filter: None,
+            ids: None,
             adaptive_timeout: false,
             max_datagram: 1400,
             max_requests: 4096,

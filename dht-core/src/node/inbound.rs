@@ -66,7 +66,7 @@ impl Node {
             self.respond(reply_to, from, INVALID_TOKEN, true, true);
             return Handled::Consumed;
         }
-        let id = proven(request.id, from);
+        let id = self.table.ids().proven(request.id, from);
         if let Some(id) = id {
             self.heard_of(Peer { addr: from, id: Some(id) });
         }
@@ -195,7 +195,7 @@ impl Node {
         let keep =
             matches!(purpose, Purpose::User | Purpose::Visit { .. } | Purpose::Commit { .. });
         Reply {
-            from: Peer { addr: from, id: proven(response.id, from) },
+            from: Peer { addr: from, id: self.table.ids().proven(response.id, from) },
             to: response.to,
             token: response.token.copied(),
             closer_nodes: response.closer_nodes.map(read_nodes),
@@ -244,10 +244,4 @@ fn read_nodes(nodes: wire::CloserNodes<'_>) -> Nodes {
         }
     }
     read
-}
-
-/// An id counts only if it is the one of the address that it came from.
-fn proven(id: Option<&[u8; 32]>, from: SocketAddrV4) -> Option<Id> {
-    let id = Id(*id?);
-    (id == Id::of(from)).then_some(id)
 }

@@ -124,7 +124,7 @@ impl Node {
         if !is_sendable(addr) {
             return;
         }
-        let id = Id::of(addr);
+        let id = self.table.ids().of(addr);
         if let Insert::Added(_) = self.table.insert(&id, addr, self.upkeep.tick()) {
             self.added(addr);
         }
@@ -407,7 +407,8 @@ impl Node {
             if self.stage == Stage::Closed {
                 return;
             }
-            let inserted = self.table.insert(&Id::of(node.addr), node.addr, ago(node.added));
+            let id = self.table.ids().of(node.addr);
+            let inserted = self.table.insert(&id, node.addr, ago(node.added));
             if let Insert::Added(slot) = inserted {
                 self.table.set_pinged(slot, ago(node.pinged));
                 self.added(node.addr);

@@ -38,6 +38,7 @@ use crate::events::Events;
 use crate::firewall::Probe;
 use crate::health::Health;
 use crate::id::Id;
+use crate::ids::Ids;
 use crate::inflight::Inflight;
 use crate::lanes::{Lanes, Shares};
 use crate::lookup::{Lookup, Lookups};
@@ -151,7 +152,7 @@ impl Node {
             binding: None,
             ephemeral: true,
             firewalled: config.firewalled,
-            table: Table::new(Id(own)),
+            table: Table::new(Id(own), Ids::new(config.ids.clone())),
             candidates: Candidates::default(),
             suspects: Suspects::default(),
             tokens,

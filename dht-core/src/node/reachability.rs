@@ -141,7 +141,7 @@ impl Node {
             return false;
         }
         let addr = SocketAddrV4::new(found.0, found.1);
-        let id = Id::of(addr);
+        let id = self.table.ids().of(addr);
         self.own_addr = Some(addr);
         if !only_firewall {
             self.ephemeral = false;

@@ -18,7 +18,6 @@ use crate::config::BootstrapNode;
 use crate::congestion::Class;
 use crate::error::{QueryError, RequestError, SendError};
 use crate::event::Event;
-use crate::id::Id;
 use crate::inflight::{Call, Purpose};
 use crate::message::{Outcome, QueryId, Reply, SessionId};
 use crate::query::{Offer, Plan};
@@ -57,7 +56,7 @@ impl Node {
         let id = running.id;
         for addr in core::mem::take(&mut running.query.nodes) {
             if is_sendable(addr) {
-                running.walk.offer(addr);
+                running.walk.offer(self.table.ids(), addr);
             }
         }
         self.seed(&mut running);
@@ -80,12 +79,12 @@ impl Node {
         let mut nodes = crate::message::Nodes::new();
         self.table.closest(&running.query.target, &mut nodes);
         for addr in nodes.iter().take(missing) {
-            walk.offer(*addr);
+            walk.offer(self.table.ids(), *addr);
         }
         if walk.pending() < K && !self.config.bootstrap.is_empty() {
             running.wants_lookup = self.lookups.want(self.now, &self.config.bootstrap);
             for addr in self.bootstrap_addrs() {
-                walk.offer(addr);
+                walk.offer(self.table.ids(), addr);
             }
         }
     }
@@ -104,7 +103,7 @@ impl Node {
             running.wants_lookup = pending;
             if let Some(walk) = running.walking() {
                 for addr in &addrs {
-                    walk.offer(*addr);
+                    walk.offer(self.table.ids(), *addr);
                 }
             }
             self.pump(id);
@@ -256,7 +255,7 @@ impl Node {
                 self.stats.drops.closer_nodes += 1;
                 continue;
             }
-            match walk.offer_from(addr, node) {
+            match walk.offer_from(self.table.ids(), addr, node) {
                 Offer::Closer => {}
                 Offer::Down => self.hint(id, from, addr),
                 Offer::Farther => break,
@@ -429,7 +428,7 @@ impl Node {
             return;
         }
         let slot = self.table.random(self.rng.next_u64());
-        let target = slot.map_or(self.table.own(), |slot| Id::of(slot.addr()));
+        let target = slot.map_or(self.table.own(), |slot| self.table.ids().of(slot.addr()));
         self.start_query(Kind::Refresh, Query::find_node(target).discard_replies());
     }
 

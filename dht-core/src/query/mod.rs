@@ -15,6 +15,7 @@ use core::net::SocketAddrV4;
 
 use crate::addr::{is_local, prefix24};
 use crate::id::Id;
+use crate::ids::Ids;
 use crate::message::{Outcome, Reply};
 use crate::table::K;
 use closest::Closest;
@@ -139,17 +140,17 @@ impl Walk {
     }
 
     /// Offers an address of the user's, of the table or of a bootstrap node.
-    pub(crate) fn offer(&mut self, addr: SocketAddrV4) -> Offer {
-        self.offer_named(addr, None)
+    pub(crate) fn offer(&mut self, ids: &Ids, addr: SocketAddrV4) -> Offer {
+        self.offer_named(ids, addr, None)
     }
 
     /// Offers an address that the node of a visit has named. After the first that is
     /// [`Offer::Farther`] the rest of its reply is not worth reading.
-    pub(crate) fn offer_from(&mut self, addr: SocketAddrV4, by: u16) -> Offer {
-        if self.plan.only_given { Offer::Farther } else { self.offer_named(addr, Some(by)) }
+    pub(crate) fn offer_from(&mut self, ids: &Ids, addr: SocketAddrV4, by: u16) -> Offer {
+        if self.plan.only_given { Offer::Farther } else { self.offer_named(ids, addr, Some(by)) }
     }
 
-    fn offer_named(&mut self, addr: SocketAddrV4, by: Option<u16>) -> Offer {
+    fn offer_named(&mut self, ids: &Ids, addr: SocketAddrV4, by: Option<u16>) -> Offer {
         if let Some((node, distance, state)) = self.seen.get(addr) {
             match state {
                 State::Down if by.is_some() => return Offer::Down,
@@ -158,7 +159,7 @@ impl Walk {
             }
             return if self.closest.would_take(distance) { Offer::Closer } else { Offer::Farther };
         }
-        let distance = Id::of(addr).prefix() ^ self.plan.target.prefix();
+        let distance = ids.of(addr).prefix() ^ self.plan.target.prefix();
         if !self.closest.would_take(distance) {
             return Offer::Farther;
         }

@@ -10,6 +10,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use super::K;
 use super::sort::sort;
 use crate::id::{Distance, Id};
+use crate::ids::Ids;
 
 /// What the table remembers of a node. Ages as in [`super::ages`].
 #[derive(Clone, Copy)]
@@ -146,12 +147,7 @@ impl Bucket {
     }
 
     /// Appends the addresses to `out`, nearest to `target` first, until it is full.
-    pub(super) fn closest(
-        &self,
-        target: &Id,
-        id_of: fn(SocketAddrV4) -> Id,
-        out: &mut heapless::Vec<SocketAddrV4, K>,
-    ) {
+    pub(super) fn closest(&self, target: &Id, ids: &Ids, out: &mut heapless::Vec<SocketAddrV4, K>) {
         // One integer per entry, distance above position: such a slice sorts fast.
         // What the position displaces of the distance is a tie like any other.
         let prefix = target.prefix();
@@ -166,7 +162,7 @@ impl Bucket {
         let keys = keys.get(..self.len()).unwrap_or(&keys);
         let tie = |pair: &[u64]| (pair[0] ^ pair[1]) >> POSITION_BITS == 0;
         if keys.windows(2).fold(false, |ties, pair| ties | tie(pair)) {
-            return self.closest_by_whole_ids(target, id_of, out);
+            return self.closest_by_whole_ids(target, ids, out);
         }
         for key in keys {
             let position = (key & ((1 << POSITION_BITS) - 1)) as usize;
@@ -181,13 +177,13 @@ impl Bucket {
     fn closest_by_whole_ids(
         &self,
         target: &Id,
-        id_of: fn(SocketAddrV4) -> Id,
+        ids: &Ids,
         out: &mut heapless::Vec<SocketAddrV4, K>,
     ) {
         let mut nodes = heapless::Vec::<(Distance, SocketAddrV4), K>::new();
         for (_, entry) in self.iter() {
             let addr = entry.addr();
-            let _ = nodes.push((id_of(addr).distance(target), addr));
+            let _ = nodes.push((ids.of(addr).distance(target), addr));
         }
         nodes.sort_unstable();
         for (_, addr) in nodes {

@@ -32,6 +32,7 @@ use self::ages::{Epochs, Shift};
 use self::bucket::{Bucket, Entry};
 pub(crate) use self::slot::{Insert, NodeInfo, Slot};
 use crate::id::Id;
+use crate::ids::Ids;
 
 /// How many nodes a bucket holds, and how many a list of the closest has: 20.
 pub const K: usize = 20;
@@ -46,15 +47,13 @@ const _: () = assert!(BUCKETS * K < NONE as usize);
 /// The nodes that a node knows: at most 5,120, in practice 20 for each doubling
 /// of the network.
 ///
-/// Where an [`Id`] is asked for along with an address, it has to be the
-/// [`Id::of`] that address; it is not computed again. Ticks are meant to go
-/// forward; one before earlier ticks is kept as it is if the ages still reach
-/// back so far.
+/// Where an [`Id`] is asked for along with an address, it has to be that of the
+/// address; it is not computed again. Ticks are meant to go forward; one before
+/// earlier ticks is kept as it is if the ages still reach back so far.
 #[derive(Clone)]
 pub(crate) struct Table {
     own: Id,
-    /// [`Id::of`], but for tests, which can't wait for prefixes to collide.
-    id_of: fn(SocketAddrV4) -> Id,
+    ids: Ids,
     /// Ends with the deepest bucket in use.
     buckets: Vec<Bucket>,
     len: usize,
@@ -67,14 +66,10 @@ pub(crate) struct Table {
 impl Table {
     /// An empty table around `own`. Allocates nothing.
     #[must_use]
-    pub(crate) fn new(own: Id) -> Self {
-        Self::with_ids(own, Id::of)
-    }
-
-    fn with_ids(own: Id, id_of: fn(SocketAddrV4) -> Id) -> Self {
+    pub(crate) fn new(own: Id, ids: Ids) -> Self {
         Self {
             own,
-            id_of,
+            ids,
             buckets: Vec::new(),
             len: 0,
             oldest: NONE,
@@ -87,6 +82,11 @@ impl Table {
     #[must_use]
     pub(crate) fn own(&self) -> Id {
         self.own
+    }
+
+    /// Where the ids of addresses come from, here and for all of the node.
+    pub(crate) fn ids(&self) -> &Ids {
+        &self.ids
     }
 
     /// How many nodes there are.
@@ -105,7 +105,7 @@ impl Table {
     /// faster for those who have the id.
     #[must_use]
     pub(crate) fn get(&self, addr: SocketAddrV4) -> Option<Slot> {
-        self.find(&(self.id_of)(addr), addr)
+        self.find(&self.ids.of(addr), addr)
     }
 
     /// The place of the node at `addr`, whose id is `id`.
@@ -270,7 +270,7 @@ impl Table {
             if out.is_full() {
                 break;
             }
-            bucket.closest(target, self.id_of, out);
+            bucket.closest(target, &self.ids, out);
         }
     }
 
@@ -294,12 +294,12 @@ impl Table {
     /// of the others, and of the one with the new own id, go to `dropped`, latest
     /// first.
     pub(crate) fn rebase(&mut self, own: Id, mut dropped: impl FnMut(SocketAddrV4)) {
-        let mut rebuilt = Self { epochs: self.epochs, ..Self::with_ids(own, self.id_of) };
+        let mut rebuilt = Self { epochs: self.epochs, ..Self::new(own, self.ids.clone()) };
         let mut next = self.latest;
         while let Some(&entry) = self.at(next) {
             next = entry.older;
             let bucket = match (entry.prefix ^ own.prefix()).leading_zeros() {
-                u64::BITS => shared_bits(&own, &(self.id_of)(entry.addr())),
+                u64::BITS => shared_bits(&own, &self.ids.of(entry.addr())),
                 shared => Some(shared as usize),
             };
             match bucket.and_then(|bucket| rebuilt.place(bucket, entry)) {
@@ -321,7 +321,7 @@ impl Table {
         for (number, bucket) in self.buckets.iter().enumerate() {
             assert!(bucket.len() <= K && bucket.len() == bucket.iter().count());
             for (position, entry) in bucket.iter() {
-                let id = (self.id_of)(entry.addr());
+                let id = self.ids.of(entry.addr());
                 assert_eq!(shared_bits(&self.own, &id), Some(number), "filed wrongly");
                 assert_eq!(entry.prefix, id.prefix());
                 let slot = Slot { index: join(number, position), addr: entry.addr() };

@@ -10,8 +10,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use dht_core::{
-    Answer, Config, DATAGRAM_MAX, Event, Handled, Id, Incoming, Instant, Node, Outcome, Query,
-    QueryError, QueryId, Reply, Request, RequestError, RequestId, Via,
+    Answer, Config, DATAGRAM_MAX, Event, Handled, Id, IdCache, Incoming, Instant, Node, Outcome,
+    Query, QueryError, QueryId, Reply, Request, RequestError, RequestId, Via,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng};
@@ -61,6 +61,8 @@ pub struct Net {
     pub sent: usize,
     /// What left since the last look, if recording.
     pub log: Option<Vec<(Instant, Packet)>>,
+    /// Whom nodes that are added from now on ask for ids.
+    pub ids: Option<IdCache>,
     rng: ChaCha20Rng,
     rule: Rule,
     queue: BinaryHeap<Reverse<(Instant, usize, Packet)>>,
@@ -75,6 +77,7 @@ impl Net {
             latency: Duration::from_millis(20),
             sent: 0,
             log: None,
+            ids: None,
             rng: ChaCha20Rng::seed_from_u64(seed),
             rule: Box::new(|_, _, _| Fate::Pass),
             queue: BinaryHeap::new(),
@@ -94,7 +97,10 @@ impl Net {
         self.add_at(Ipv4Addr::from(0x2d00_0001 + (n << 8)), config)
     }
 
-    pub fn add_at(&mut self, ip: Ipv4Addr, config: Config) -> usize {
+    pub fn add_at(&mut self, ip: Ipv4Addr, mut config: Config) -> usize {
+        if self.ids.is_some() {
+            config.ids.clone_from(&self.ids);
+        }
         let mut seed = [0; 32];
         self.rng.fill_bytes(&mut seed);
         let node = Node::new(config, &mut ChaCha20Rng::from_seed(seed), self.now).unwrap();
@@ -134,7 +140,12 @@ impl Net {
 
     /// A bootstrap node and `count - 1` persistent ones, settled.
     pub fn network(seed: u64, count: usize) -> Self {
-        let mut net = Self::new(seed);
+        Self::new(seed).grown(count)
+    }
+
+    /// The same, beginning with this empty one.
+    pub fn grown(self, count: usize) -> Self {
+        let mut net = self;
         let first = net.bootstrapper();
         for _ in 1..count {
             let at = net.start(net.persistent(first));

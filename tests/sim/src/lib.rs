@@ -1,7 +1,66 @@
 //! A deterministic simulator for networks of [`dht_core`] nodes.
 #![forbid(unsafe_code)]
 
+mod addrs;
+mod app;
+pub mod atomic_file;
+mod calls;
+mod check;
+pub mod checks;
+pub mod clock;
+pub mod describe;
+pub mod histogram;
+mod host;
+mod ids;
+mod invariant;
+pub mod json_lines;
+mod life;
+pub mod link;
+mod lookup;
+pub mod nat;
+mod net;
+mod packets;
+pub mod pcap;
+pub mod partition;
+pub mod series;
+mod sim;
 pub mod stream;
+mod tap;
+pub mod text_table;
+pub mod timeline;
+mod trace;
+mod truth;
+mod wheel;
+
+pub use app::{Actor, ActorCx, App, Cx};
+pub use host::Spec;
+pub use invariant::{Invariant, Verdict, Violation};
+pub use life::Return;
+pub use lookup::Lookup;
+pub use net::{Fate, Rule};
+pub use packets::Packet;
+pub use sim::{Counts, Sim};
+pub use tap::{Direction, Tapped, What};
 
 /// Microseconds of virtual time since the simulation began.
 pub type Micros = u64;
+
+/// A host, by its number: the first one is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostId(pub u32);
+
+impl HostId {
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// A NAT or firewall, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NatId(pub u32);
+
+impl NatId {
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
+}

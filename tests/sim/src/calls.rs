@@ -1,0 +1,106 @@
+//! What callers ask hosts for, from outside: anything that a [`Node`] can do.
+
+use std::time::Duration;
+
+use dht_core::{
+    Instant, Node, Outcome, Query, QueryError, QueryId, Reply, Request, RequestError, RequestId,
+};
+
+use crate::HostId;
+use crate::invariant::Violation;
+use crate::sim::Sim;
+
+impl Sim {
+    /// Calls the node of a host; what it wants to send is sent by the next [`flush`](Self::with).
+    pub(crate) fn call<T>(
+        &mut self,
+        at: HostId,
+        call: impl FnOnce(&mut Node, Instant) -> T,
+    ) -> Option<T> {
+        let host = &mut self.hosts[at.index()];
+        let now = host.local(self.now);
+        let node = host.node.as_deref_mut()?;
+        Some(call(node, now))
+    }
+
+    /// Calls the node of a host, then sends what follows. `None`: it is down. The node's clock
+    /// is handed in as well.
+    pub fn with<T>(&mut self, at: HostId, call: impl FnOnce(&mut Node, Instant) -> T) -> Option<T> {
+        let result = self.call(at, call)?;
+        self.flush(at);
+        self.check(at);
+        Some(result)
+    }
+
+    /// Sends a request and runs until it has ended. `None`: the host is down or went down, or the
+    /// node refused the request, or nothing came of it for `limit`.
+    ///
+    /// # Errors
+    /// As [`run_for`](Self::run_for).
+    pub fn ask_node(
+        &mut self,
+        at: HostId,
+        request: Request,
+        limit: Duration,
+    ) -> Result<Option<Result<Reply, RequestError>>, Violation> {
+        let Some(Ok(id)) = self.with(at, |node, now| node.request(now, request)) else {
+            return Ok(None);
+        };
+        self.response(at, id, limit)
+    }
+
+    /// Runs until a request has ended.
+    ///
+    /// # Errors
+    /// As [`run_for`](Self::run_for).
+    pub fn response(
+        &mut self,
+        at: HostId,
+        id: RequestId,
+        limit: Duration,
+    ) -> Result<Option<Result<Reply, RequestError>>, Violation> {
+        let mut result = None;
+        self.run_until(limit, |sim| {
+            result = sim.call(at, |node, _| node.take_response(id)).flatten();
+            result.is_some()
+        })?;
+        Ok(result)
+    }
+
+    /// Begins a query and runs to its end, reading all replies. `None` as for [`ask_node`](Self::ask_node).
+    ///
+    /// # Errors
+    /// As [`run_for`](Self::run_for).
+    pub fn walk(
+        &mut self,
+        at: HostId,
+        query: Query,
+        limit: Duration,
+    ) -> Result<Option<(Vec<Reply>, Result<Outcome, QueryError>)>, Violation> {
+        let Some(Ok(id)) = self.with(at, |node, now| node.query(now, query)) else {
+            return Ok(None);
+        };
+        self.outcome(at, id, limit)
+    }
+
+    /// Runs a query to its end, reading all replies.
+    ///
+    /// # Errors
+    /// As [`run_for`](Self::run_for).
+    pub fn outcome(
+        &mut self,
+        at: HostId,
+        id: QueryId,
+        limit: Duration,
+    ) -> Result<Option<(Vec<Reply>, Result<Outcome, QueryError>)>, Violation> {
+        let (mut replies, mut outcome) = (Vec::new(), None);
+        self.run_until(limit, |sim| {
+            while let Some(Some(reply)) = sim.with(at, |node, _| node.next_reply(id)) {
+                replies.push(reply);
+            }
+            outcome = sim.call(at, |node, _| node.take_outcome(id)).flatten();
+            outcome.is_some()
+        })?;
+        Ok(outcome.map(|outcome| (replies, outcome)))
+    }
+}

@@ -1,0 +1,137 @@
+//! Who is in a routing table: nobody enters who has not answered, and nobody leaves who has.
+//!
+//! Needs [`Config::node_events`](dht_core::Config::node_events), without which it sees nothing.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+
+use dht_core::{Event, Id};
+use dht_core::wire::Message;
+
+use super::command::PING_NAT;
+use super::{must, read};
+use crate::invariant::{Invariant, Verdict};
+use crate::packets::Packet;
+use crate::sim::Sim;
+use crate::{HostId, Micros};
+
+/// For how long it is known what has passed between two nodes.
+const MEMORY: Micros = 180_000_000;
+/// An answer is taken for one to a request that left so long before, at most.
+const ANSWERED_WITHIN: Micros = 15_000_000;
+
+/// What has passed between a host and an address.
+#[derive(Clone, Debug, Default)]
+struct Contact {
+    /// Transaction ids of requests that were sent and not answered, PING_NAT's aside, and when.
+    open: Vec<(u16, Micros, bool)>,
+    /// The last answer with a true id, and one without.
+    proven: Option<Micros>,
+    answered: Option<Micros>,
+    touched: Micros,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Members {
+    contacts: BTreeMap<(HostId, SocketAddrV4), Contact>,
+    /// When a host was started: tables that it was given are taken as they are.
+    started: BTreeMap<HostId, Micros>,
+    /// The ids that hosts have told of: one that is about to has its table built anew around it.
+    named: BTreeMap<HostId, Id>,
+}
+
+impl Invariant for Members {
+    fn name(&self) -> &'static str {
+        "members"
+    }
+
+    fn sent(
+        &mut self,
+        sim: &Sim,
+        host: HostId,
+        _: SocketAddrV4,
+        to: SocketAddrV4,
+        bytes: &[u8],
+    ) -> Verdict {
+        let Message::Request(request) = read(bytes)? else { return Ok(()) };
+        let counts = !(request.internal && request.command == PING_NAT);
+        let contact = self.contacts.entry((host, to)).or_default();
+        contact.touched = sim.now();
+        contact.open.retain(|(tid, at, _)| {
+            *tid != request.tid && sim.now() - at < ANSWERED_WITHIN
+        });
+        contact.open.push((request.tid, sim.now(), counts));
+        Ok(())
+    }
+
+    fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
+        let Ok(Message::Response(response)) = read(&packet.bytes) else { return Ok(()) };
+        let Some(contact) = self.contacts.get_mut(&(host, packet.from)) else { return Ok(()) };
+        let Some(at) = contact.open.iter().position(|(tid, ..)| *tid == response.tid) else {
+            return Ok(());
+        };
+        contact.open.remove(at);
+        contact.touched = sim.now();
+        if response.id.is_some_and(|id| *id == sim.id_of(packet.from).0) {
+            contact.proven = Some(sim.now());
+        } else {
+            contact.answered = Some(sim.now());
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, sim: &Sim, host: HostId, event: &Event) -> Verdict {
+        match event {
+            Event::Listening => {
+                self.started.insert(host, sim.now());
+                Ok(())
+            }
+            Event::NodeAdded(addr) => {
+                let given = self.started.get(&host) == Some(&sim.now())
+                    || !self.started.contains_key(&host);
+                let contact = self.contacts.get(&(host, *addr));
+                let proven = contact.is_some_and(|contact| contact.proven.is_some());
+                must(given || proven, || format!("{addr} is in the table, and has proven nothing"))
+            }
+            Event::NodeRemoved(addr) => {
+                let Some(contact) = self.contacts.get(&(host, *addr)) else { return Ok(()) };
+                // It gains its id at this very moment.
+                let rebuilt = sim.node(host).is_some_and(|node| {
+                    !node.ephemeral() && self.named.get(&host) != node.id().as_ref()
+                });
+                let since = contact.proven.unwrap_or(0);
+                let silent = contact.open.iter().any(|(_, at, counts)| *counts && *at >= since);
+                let idless = contact.answered.is_some_and(|at| at >= since);
+                must(rebuilt || silent || idless, || {
+                    format!("{addr} was taken out of the table, and has left nothing unanswered")
+                })
+            }
+            Event::Persistent => {
+                if let Some(id) = sim.node(host).and_then(dht_core::Node::id) {
+                    self.named.insert(host, id);
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
+        self.contacts.retain(|(at, _), _| *at != host);
+        self.started.remove(&host);
+        self.named.remove(&host);
+        Ok(())
+    }
+
+    fn every_second(&mut self, sim: &Sim) -> Verdict {
+        if sim.now() / 1_000_000 % 30 == 0 {
+            self.contacts.retain(|_, contact| sim.now() - contact.touched < MEMORY);
+        }
+        Ok(())
+    }
+
+    fn fork(&self) -> Box<dyn Invariant> {
+        Box::new(self.clone())
+    }
+}

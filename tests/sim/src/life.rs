@@ -1,0 +1,473 @@
+//! What hosts go through: they are added, start, meet their deadlines, crash, come back, are stopped,
+//! sleep.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use dht_core::{Config, ConfigError, Event, IdCache, Node, SavedNode};
+
+use crate::addrs::{self, HOSTS_MAX, Owner};
+use crate::app::Actor;
+use crate::clock::{Clock, ClockState};
+use crate::host::{Host, Kept, Pause, Spec, port_of};
+use crate::link::LinkState;
+use crate::nat::{Kind, Nat, NatBox};
+use crate::sim::{Sim, deadline_key, micros, timer_key};
+use crate::stream::{Purpose, Stream};
+use crate::{HostId, Micros, NatId};
+
+/// A node that asks to be woken at the very moment at which it is, over and over, is not right.
+const WAKES_IN_A_ROW_MAX: u32 = 1_000;
+/// The timer token that starts a host.
+const START: u64 = u64::MAX;
+/// The timer token that wakes a stopped or sleeping host.
+const GO_ON: u64 = u64::MAX - 1;
+/// Codes of changes in the trace.
+mod code {
+    pub(super) const STARTED: u64 = 1;
+    pub(super) const CRASHED: u64 = 2;
+    pub(super) const PAUSED: u64 = 3;
+    pub(super) const WENT_ON: u64 = 4;
+    pub(super) const EVENT: u64 = 16;
+}
+
+/// What a node comes back with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// The same address, an empty table.
+    Fresh,
+    /// The same address, and the table that it had.
+    WithTable,
+    /// Another node in its place: at another port, so with another id.
+    Anew,
+}
+
+impl Sim {
+    /// Adds a NAT or firewall at a public address of its own.
+    pub fn add_nat(&mut self, config: Nat) -> NatId {
+        // Beside the row of hosts, one per /24 like these: 101.0.0.1, 101.0.1.1, …
+        let ip = Ipv4Addr::from(0x6500_0001 + ((self.nats.len() as u32) << 8));
+        self.add_nat_at(ip, config)
+    }
+
+    /// Adds a NAT or firewall at this public address, which must be nobody's yet.
+    pub fn add_nat_at(&mut self, ip: Ipv4Addr, config: Nat) -> NatId {
+        let nat = NatId(self.nats.len() as u32);
+        let stream = Stream::new(self.seed, Purpose::Nat, nat.0);
+        self.firewalls.push(config.kind == Kind::Firewall);
+        self.nats.push(NatBox::new(config, ip, stream));
+        self.addrs.claim(ip, Owner::Nat(nat));
+        nat
+    }
+
+    /// Gives all mappings of a NAT new ports, as after a restart.
+    pub fn rebind_nat(&mut self, nat: NatId) {
+        if let Some(nat) = self.nats.get_mut(nat.index()) {
+            nat.rebind();
+        }
+    }
+
+    /// Adds a host. It starts at once, or after the delay that was asked for.
+    ///
+    /// # Errors
+    /// If its configuration can't be used.
+    ///
+    /// # Panics
+    /// Beyond 5.7 million hosts, for which there are no addresses.
+    pub fn add(&mut self, spec: Spec) -> Result<HostId, ConfigError> {
+        let at = HostId(self.hosts.len() as u32);
+        let ip = self.place(at, spec.ip, spec.nat);
+        let mut host = self.empty_host(at, ip, spec.clock);
+        host.region = spec.region;
+        host.nat = spec.nat;
+        host.app = spec.app;
+        host.kept =
+            Some(Box::new(Kept { config: spec.config, table: Vec::new(), since: self.now }));
+        self.hosts.push(host);
+        if spec.delay == 0 {
+            self.start(at)?;
+        } else {
+            self.set_timer(at, self.now.saturating_add(spec.delay), START);
+        }
+        Ok(at)
+    }
+
+    /// Adds an attacker, or whatever else is no node, at these addresses, at once.
+    pub fn add_actor(&mut self, ips: &[Ipv4Addr], actor: impl Actor) -> HostId {
+        let at = HostId(self.hosts.len() as u32);
+        let ip = self.place(at, ips.first().copied(), None);
+        for ip in ips {
+            self.addrs.claim(*ip, Owner::Host(at));
+        }
+        let mut host = self.empty_host(at, ip, Clock::default());
+        host.actor = Some(Box::new(actor));
+        self.hosts.push(host);
+        self.act(at, |actor, cx| actor.on_start(cx));
+        at
+    }
+
+    /// Where a new host is.
+    fn place(&mut self, at: HostId, ip: Option<Ipv4Addr>, nat: Option<NatId>) -> Ipv4Addr {
+        assert!(at.index() < HOSTS_MAX, "there are addresses for {HOSTS_MAX} hosts");
+        if let Some(nat) = nat {
+            let inner = if self.firewalls[nat.index()] {
+                self.nats[nat.index()].public_ip()
+            } else {
+                Ipv4Addr::from(0x0a00_0002 + at.0)
+            };
+            self.inner_hosts.insert((nat, inner), at);
+            return inner;
+        }
+        match ip {
+            Some(ip) => {
+                self.addrs.claim(ip, Owner::Host(at));
+                ip
+            }
+            None => addrs::in_row(at.index()),
+        }
+    }
+
+    fn empty_host(&self, at: HostId, ip: Ipv4Addr, clock: Clock) -> Host {
+        Host {
+            node: None,
+            app: None,
+            actor: None,
+            ip,
+            port: port_of(0),
+            region: 0,
+            pause: Pause::No,
+            was_paused: false,
+            nat: None,
+            clock: ClockState::new(clock),
+            link: LinkState::default(),
+            link_rng: Stream::new(self.seed, Purpose::Link, at.0),
+            app_rng: Stream::new(self.seed, Purpose::App, at.0),
+            generation: 0,
+            armed: Micros::MAX,
+            kept: None,
+            backlog: Vec::new(),
+        }
+    }
+
+    /// The address of the server socket as the public network sees it, unless a NAT translates it.
+    #[must_use]
+    pub fn address(&self, host: HostId) -> SocketAddrV4 {
+        self.hosts[host.index()].server()
+    }
+
+    /// The address of the client socket, likewise.
+    #[must_use]
+    pub fn client_address(&self, host: HostId) -> SocketAddrV4 {
+        self.hosts[host.index()].client()
+    }
+
+    /// Starts the node of a host that is down. Does nothing if it is up.
+    ///
+    /// # Errors
+    /// If its configuration can't be used.
+    pub fn start(&mut self, at: HostId) -> Result<(), ConfigError> {
+        let ids = self.ids.clone();
+        let host = &mut self.hosts[at.index()];
+        if host.node.is_some() {
+            return Ok(());
+        }
+        let Some(kept) = host.kept.take() else { return Ok(()) };
+        let mut config = kept.config;
+        let server = host.server();
+        if host.nat.is_none() {
+            // Hashed here, once; everybody else looks it up.
+            ids.set(server);
+        }
+        config.ids.get_or_insert_with(|| IdCache::new(move |addr| ids.get(addr)));
+        let now = host.local(self.now);
+        let which = at.0.rotate_left(8) ^ host.generation.rotate_right(8);
+        let mut rng = Stream::new(self.seed, Purpose::Node, which);
+        let mut node = Node::new(config, &mut rng, now)?;
+        let away = Duration::from_micros(self.now - kept.since);
+        node.import(now, &kept.table, away);
+        let client = host.client();
+        node.handle_bound(now, client, server);
+        host.node = Some(Box::new(node));
+        self.trace.change(self.now, at, code::STARTED);
+        self.flush(at);
+        self.check(at);
+        Ok(())
+    }
+
+    /// The node of a host vanishes, without a word. Its table and configuration are kept for a return.
+    pub fn crash(&mut self, at: HostId) {
+        let now = self.now;
+        let host = &mut self.hosts[at.index()];
+        let Some(node) = host.node.take() else { return };
+        host.armed = Micros::MAX;
+        host.pause = Pause::No;
+        host.was_paused = false;
+        let backlog = std::mem::take(&mut host.backlog);
+        let config = node.config().clone();
+        host.kept = Some(Box::new(Kept { config, table: node.export(), since: now }));
+        if let Some(id) = node.id() {
+            self.truth.remove(id, at);
+        }
+        for packet in backlog {
+            self.packets.discard(packet);
+        }
+        self.lookups.host_down(at);
+        self.trace.change(now, at, code::CRASHED);
+        self.ask_watchers_down(at);
+    }
+
+    /// A host that has crashed comes back. Does nothing if it is up.
+    ///
+    /// # Errors
+    /// If its configuration can't be used.
+    pub fn restart(&mut self, at: HostId, how: Return) -> Result<(), ConfigError> {
+        let host = &mut self.hosts[at.index()];
+        if host.node.is_none() {
+            if let Some(kept) = host.kept.as_mut().filter(|_| how != Return::WithTable) {
+                kept.table = Vec::new();
+            }
+            // Secrets and ids are drawn anew each time; with another port comes another address.
+            host.generation += 1;
+            if how == Return::Anew {
+                host.port = port_of(host.generation);
+            }
+        }
+        self.start(at)
+    }
+
+    /// The table of a host: as it was saved, if the host is down.
+    #[must_use]
+    pub fn saved_table(&self, at: HostId) -> Vec<SavedNode> {
+        let host = &self.hosts[at.index()];
+        match (&host.node, &host.kept) {
+            (Some(node), _) => node.export(),
+            (None, Some(kept)) => kept.table.clone(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// Gives the node of a host a saved table, `away` old.
+    pub fn import_table(&mut self, at: HostId, table: &[SavedNode], away: Duration) {
+        let host = &mut self.hosts[at.index()];
+        let now = host.local(self.now);
+        if let Some(node) = host.node.as_deref_mut() {
+            node.import(now, table, away);
+            self.flush(at);
+        }
+    }
+
+    /// Stops the process of a host for a while: what comes in waits in its sockets.
+    pub fn stall(&mut self, at: HostId, time: Duration) {
+        self.pause(at, Pause::Stalled, time);
+    }
+
+    /// The machine sleeps for a while: what comes in is lost. Its boot clock goes on, its
+    /// monotonic clock does not.
+    pub fn sleep(&mut self, at: HostId, time: Duration) {
+        self.pause(at, Pause::Asleep, time);
+    }
+
+    fn pause(&mut self, at: HostId, pause: Pause, time: Duration) {
+        let host = &mut self.hosts[at.index()];
+        if !host.is_up() {
+            return;
+        }
+        host.pause = pause;
+        host.was_paused = true;
+        if pause == Pause::Asleep {
+            host.clock.sleep(self.now, micros(time));
+        }
+        self.trace.change(self.now, at, code::PAUSED);
+        self.set_timer(at, self.now.saturating_add(micros(time)), GO_ON);
+    }
+
+    fn go_on(&mut self, at: HostId) {
+        let host = &mut self.hosts[at.index()];
+        if host.pause == Pause::No {
+            return;
+        }
+        host.pause = Pause::No;
+        let backlog = std::mem::take(&mut host.backlog);
+        self.trace.change(self.now, at, code::WENT_ON);
+        // A loop that finds both its timer run out and datagrams in its sockets.
+        self.meet_deadline(at);
+        for place in backlog {
+            let packet = self.packets.take(place);
+            let _ = self.hand_over(at, &packet);
+            self.packets.put_back(place, packet);
+        }
+    }
+
+    /// Steps a host's wall clock. Nodes don't look at it; applications may.
+    pub fn step_wall_clock(&mut self, at: HostId, by_us: i64) {
+        self.hosts[at.index()].clock.step_wall(by_us);
+    }
+
+    /// A deadline of a host is due, unless it is an old one.
+    pub(crate) fn fire(&mut self, at: HostId, due: Micros) {
+        let host = &mut self.hosts[at.index()];
+        if host.armed != due {
+            return;
+        }
+        host.armed = Micros::MAX;
+        if host.is_up() {
+            self.meet_deadline(at);
+        }
+    }
+
+    /// Calls a node whose deadline has come, if it has.
+    fn meet_deadline(&mut self, at: HostId) {
+        let host = &mut self.hosts[at.index()];
+        let now = host.local(self.now);
+        let Some(node) = host.node.as_deref_mut() else { return };
+        if node.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.counts.timeouts += 1;
+            node.handle_timeout(now);
+            self.notice_spin(at);
+            self.flush(at);
+            self.check(at);
+        } else {
+            self.arm(at);
+        }
+    }
+
+    fn notice_spin(&mut self, at: HostId) {
+        let (since, who, count) = self.in_a_row;
+        let again = (since, who) == (self.now, at);
+        self.in_a_row = (self.now, at, if again { count + 1 } else { 0 });
+        if self.in_a_row.2 > WAKES_IN_A_ROW_MAX {
+            let message = "its deadline does not move".to_owned();
+            self.violate("no deadline in the past", Some(at), message);
+        }
+    }
+
+    /// Sends what a node wants to send, and deals with its events.
+    pub(crate) fn flush(&mut self, at: HostId) {
+        loop {
+            let host = &mut self.hosts[at.index()];
+            let now = host.local(self.now);
+            let Some(node) = host.node.as_deref_mut().filter(|_| host.pause == Pause::No) else {
+                return;
+            };
+            if let Some(event) = node.poll_event() {
+                self.on_event(at, &event);
+            } else if let Some(transmit) = node.poll_transmit(now, &mut self.buf) {
+                self.send(at, transmit);
+            } else {
+                break;
+            }
+        }
+        self.arm(at);
+    }
+
+    /// Sees to it that the host is called by its next deadline.
+    fn arm(&mut self, at: HostId) {
+        let host = &mut self.hosts[at.index()];
+        let Some(deadline) = host.node.as_deref().and_then(Node::poll_timeout) else { return };
+        let due = host.global(deadline).max(self.now);
+        // A later deadline is not worth an entry: the earlier one will find out.
+        if due < host.armed {
+            host.armed = due;
+            self.wheel.push(due, deadline_key(at));
+        }
+    }
+
+    fn on_event(&mut self, at: HostId, event: &Event) {
+        let what = match event {
+            Event::Response(_) | Event::Reply(_) | Event::Finished(_) => None,
+            Event::Listening => Some(0),
+            Event::Ready => Some(1),
+            Event::BootstrapSilent { .. } => Some(2),
+            Event::Persistent => Some(3),
+            Event::Ephemeral => Some(4),
+            Event::WakeUp => Some(5),
+            Event::NetworkChange => Some(6),
+            Event::NetworkUpdate => Some(7),
+            Event::NatUpdate { .. } => Some(8),
+            Event::Suspended => Some(9),
+            Event::Resumed => Some(10),
+            Event::Closed => Some(11),
+            _ => Some(12),
+        };
+        if let Some(what) = what {
+            self.trace.change(self.now, at, code::EVENT + what);
+            self.taps.event(self.now, at, event);
+        }
+        match event {
+            Event::Persistent => self.list(at),
+            Event::Ephemeral => {
+                let address = self.hosts[at.index()].server();
+                self.truth.remove(self.ids.of(address), at);
+            }
+            _ => {}
+        }
+        if self.is_watched() {
+            self.ask(Some(at), |invariant, sim| invariant.event(sim, at, event));
+        }
+        if !self.on_lookup_event(at, event) {
+            self.with_app(at, |app, cx| app.on_event(cx, event));
+        }
+    }
+
+    /// A node has an id now.
+    fn list(&mut self, at: HostId) {
+        if let Some(id) = self.node(at).and_then(Node::id) {
+            self.truth.insert(id, at);
+        }
+    }
+
+    pub(crate) fn set_timer(&mut self, at: HostId, when: Micros, token: u64) {
+        self.next_timer += 1;
+        self.timers.insert(self.next_timer, (at, token));
+        self.wheel.push(when, timer_key(self.next_timer));
+    }
+
+    /// A timer of a host has run out, whether it is up or not.
+    pub(crate) fn on_timer(&mut self, serial: u64) {
+        let Some((at, token)) = self.timers.remove(&serial) else { return };
+        match token {
+            // Its configuration was looked at when it was added.
+            START => drop(self.start(at)),
+            GO_ON => self.go_on(at),
+            _ if self.hosts[at.index()].actor.is_some() => {
+                self.act(at, |actor, cx| actor.on_timer(cx, token));
+            }
+            _ if self.hosts[at.index()].is_up() => {
+                self.with_app(at, |app, cx| app.on_timer(cx, token));
+                self.flush(at);
+                self.check(at);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What most networks are made of.
+impl Spec {
+    /// A bootstrap node: persistent from the start. It knows its public address, so it has to be
+    /// the one that the host gets: see [`Sim::next_address`].
+    ///
+    /// # Errors
+    /// If the address can't be one.
+    pub fn bootstrapper(addr: SocketAddrV4) -> Result<Self, ConfigError> {
+        Ok(Self::new(Config::bootstrapper(addr.port(), &addr.ip().to_string())?))
+    }
+
+    /// A node that can be reached, joins through these nodes, and becomes persistent at once.
+    #[must_use]
+    pub fn joining(bootstrap: &[SocketAddrV4]) -> Self {
+        let mut config = Config::default();
+        config.bootstrap = bootstrap.iter().map(|addr| (*addr).into()).collect();
+        config.ephemeral = Some(false);
+        config.firewalled = false;
+        Self::new(config)
+    }
+}
+
+impl Sim {
+    /// The server address that the next host will get, if it asks for none and is behind no NAT.
+    #[must_use]
+    pub fn next_address(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(addrs::in_row(self.hosts.len()), port_of(0))
+    }
+}

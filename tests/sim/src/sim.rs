@@ -1,0 +1,465 @@
+//! The simulation: virtual time, and all that happens in it, one thing after the other.
+//!
+//! This file holds the state, the passing of time, and how invariants are asked. How datagrams
+//! travel is in `net`, what hosts go through in `life`, what callers ask for in `calls`.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use dht_core::{DATAGRAM_MAX, Id, Node};
+
+use crate::addrs::Addrs;
+use crate::host::Host;
+use crate::ids::SharedIds;
+use crate::invariant::{Invariant, Verdict, Violation};
+use crate::link::Link;
+use crate::lookup::Lookups;
+use crate::nat::NatBox;
+use crate::net::{Fate, Rule};
+use crate::packets::Packets;
+use crate::partition::{Cut, Partition};
+use crate::stream::{Purpose, Stream};
+use crate::tap::Taps;
+use crate::trace::Trace;
+use crate::truth::Truth;
+use crate::wheel::Wheel;
+use crate::{HostId, Micros, NatId};
+
+/// Counts of what has happened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Datagrams sent, by nodes and actors.
+    pub sent: u64,
+    /// Bytes in them, without IP and UDP headers.
+    pub bytes: u64,
+    /// Datagrams that arrived at a socket.
+    pub delivered: u64,
+    /// Lost on the way: by the link, a rule or a partition.
+    pub lost: u64,
+    /// Arrived where nobody is, or at a NAT that knows of no one to give it to.
+    pub unreachable: u64,
+    /// Deadlines that were met.
+    pub timeouts: u64,
+}
+
+/// A simulated network. A clone is a fork: both go on from the same state.
+pub struct Sim {
+    pub(crate) seed: u64,
+    pub(crate) now: Micros,
+    pub(crate) wheel: Wheel,
+    pub(crate) packets: Packets,
+    pub(crate) hosts: Vec<Host>,
+    pub(crate) addrs: Addrs,
+    pub(crate) ids: SharedIds,
+    pub(crate) nats: Vec<NatBox>,
+    /// Which of them translate nothing.
+    pub(crate) firewalls: Vec<bool>,
+    /// Who is behind which NAT, by inner address.
+    pub(crate) inner_hosts: BTreeMap<(NatId, Ipv4Addr), HostId>,
+    pub(crate) link: Arc<Link>,
+    pub(crate) partitions: Vec<(Cut, Micros)>,
+    partitions_made: u32,
+    pub(crate) rules: Vec<Box<dyn Rule>>,
+    pub(crate) truth: Truth,
+    pub(crate) lookups: Lookups,
+    pub(crate) taps: Taps,
+    pub(crate) trace: Trace,
+    pub(crate) counts: Counts,
+    pub(crate) workload: Stream,
+    pub(crate) timers: BTreeMap<u64, (HostId, u64)>,
+    pub(crate) next_timer: u64,
+    /// Deadlines met in a row at this very moment, and by whom: see `life::fire`.
+    pub(crate) in_a_row: (Micros, HostId, u32),
+    invariants: Vec<Box<dyn Invariant>>,
+    check_nodes: bool,
+    violation: Option<Violation>,
+    next_second: Micros,
+    pub(crate) buf: Box<[u8; DATAGRAM_MAX]>,
+}
+
+/// What an entry of the wheel stands for: two bits of its key. At one moment, datagrams come first.
+const PACKET: u64 = 0;
+const DEADLINE: u64 = 1;
+const TIMER: u64 = 2;
+const KIND_SHIFT: u32 = 62;
+
+pub(crate) const fn packet_key(at: u32) -> u64 {
+    PACKET << KIND_SHIFT | at as u64
+}
+
+pub(crate) const fn deadline_key(host: HostId) -> u64 {
+    DEADLINE << KIND_SHIFT | host.0 as u64
+}
+
+pub(crate) const fn timer_key(serial: u64) -> u64 {
+    TIMER << KIND_SHIFT | serial
+}
+
+const SECOND: Micros = 1_000_000;
+
+impl Sim {
+    /// An empty network. Everything random in it follows from `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            now: 0,
+            wheel: Wheel::new(),
+            packets: Packets::default(),
+            hosts: Vec::new(),
+            addrs: Addrs::default(),
+            ids: SharedIds::default(),
+            nats: Vec::new(),
+            inner_hosts: BTreeMap::new(),
+            link: Arc::new(Link::default()),
+            partitions: Vec::new(),
+            partitions_made: 0,
+            firewalls: Vec::new(),
+            rules: Vec::new(),
+            truth: Truth::default(),
+            lookups: Lookups::default(),
+            taps: Taps::default(),
+            trace: Trace::default(),
+            counts: Counts::default(),
+            workload: Stream::new(seed, Purpose::Workload, 0),
+            timers: BTreeMap::new(),
+            next_timer: 0,
+            in_a_row: (0, HostId(0), 0),
+            invariants: Vec::new(),
+            check_nodes: false,
+            violation: None,
+            next_second: SECOND,
+            buf: Box::new([0; DATAGRAM_MAX]),
+        }
+    }
+
+    /// Virtual time since the beginning.
+    #[must_use]
+    pub fn now(&self) -> Micros {
+        self.now
+    }
+
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// One number that stands for all that has happened so far: every delivery and every change of state.
+    #[must_use]
+    pub fn trace_hash(&self) -> u64 {
+        self.trace.hash()
+    }
+
+    /// Counts of what has happened so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// How many hosts there are, those that are down among them.
+    #[must_use]
+    pub fn hosts(&self) -> u32 {
+        self.hosts.len() as u32
+    }
+
+    /// Datagrams under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// The node of a host, if it is up.
+    #[must_use]
+    pub fn node(&self, host: HostId) -> Option<&Node> {
+        self.hosts.get(host.index())?.node.as_deref()
+    }
+
+    /// The application of a host, if it is of this type.
+    #[must_use]
+    pub fn app<A: crate::App>(&self, host: HostId) -> Option<&A> {
+        let app: &dyn Any = self.hosts.get(host.index())?.app.as_deref()?;
+        app.downcast_ref()
+    }
+
+    /// The actor of a host, if it is of this type.
+    #[must_use]
+    pub fn actor<A: crate::Actor>(&self, host: HostId) -> Option<&A> {
+        let actor: &dyn Any = self.hosts.get(host.index())?.actor.as_deref()?;
+        actor.downcast_ref()
+    }
+
+    /// What datagrams meet on their way, from now on.
+    pub fn set_link(&mut self, link: Link) {
+        self.link = Arc::new(link);
+    }
+
+    /// Adds a partition; its times are virtual time.
+    ///
+    /// # Errors
+    /// If it is impossible; the field is named.
+    pub fn add_partition(&mut self, partition: &Partition) -> Result<(), String> {
+        let now = self.now;
+        self.partitions.retain(|(_, until)| *until > now);
+        let cut = partition.cut(self.seed, self.partitions_made)?;
+        self.partitions_made += 1;
+        self.partitions.push((cut, partition.until_us));
+        Ok(())
+    }
+
+    /// Adds a rule that decides about datagrams before the link does. The first that
+    /// does not say [`Fate::Pass`] decides.
+    pub fn add_rule(&mut self, rule: impl Rule) {
+        self.rules.push(Box::new(rule));
+    }
+
+    /// Adds an invariant.
+    pub fn add_invariant(&mut self, invariant: impl Invariant) {
+        self.invariants.push(Box::new(invariant));
+    }
+
+    /// Has each node check itself after everything that it has handled: bounds, counters, table.
+    pub fn check_nodes(&mut self, on: bool) {
+        self.check_nodes = on;
+    }
+
+    /// An invariant, if there is one of this type.
+    #[must_use]
+    pub fn invariant<I: Invariant>(&self) -> Option<&I> {
+        self.invariants.iter().find_map(|invariant| {
+            let invariant: &dyn Any = invariant.as_ref();
+            invariant.downcast_ref()
+        })
+    }
+
+    /// The hosts whose nodes are up, persistent and closest to `target`, the closest first.
+    #[must_use]
+    pub fn true_closest(&self, target: &Id, count: usize) -> Vec<HostId> {
+        self.truth.closest(target, count).into_iter().map(|(_, host)| host).collect()
+    }
+
+    /// The hosts whose nodes are up and persistent, in the order of their ids.
+    pub fn persistent(&self) -> impl Iterator<Item = HostId> + '_ {
+        self.truth.iter().map(|(_, host)| host)
+    }
+
+    /// How many nodes are up and persistent.
+    #[must_use]
+    pub fn persistent_count(&self) -> usize {
+        self.truth.len()
+    }
+
+    /// Whether an application answers on a host.
+    #[must_use]
+    pub fn has_app(&self, host: HostId) -> bool {
+        self.hosts[host.index()].app.is_some()
+    }
+
+    /// The id of the node at an address.
+    #[must_use]
+    pub fn id_of(&self, addr: SocketAddrV4) -> Id {
+        self.ids.of(addr)
+    }
+
+    /// Whether the process of a host was stopped, or its machine asleep, lately or ever.
+    #[must_use]
+    pub fn was_paused(&self, host: HostId) -> bool {
+        self.hosts[host.index()].was_paused
+    }
+
+    /// Runs for some virtual time.
+    ///
+    /// # Errors
+    /// If an invariant does not hold. Nothing runs any more after that.
+    pub fn run_for(&mut self, time: Duration) -> Result<(), Violation> {
+        self.run_to(self.now.saturating_add(micros(time)))
+    }
+
+    /// Runs until this virtual time.
+    ///
+    /// # Errors
+    /// As [`run_for`](Self::run_for).
+    pub fn run_to(&mut self, end: Micros) -> Result<(), Violation> {
+        while self.step(end)? {}
+        self.now = self.now.max(end);
+        Ok(())
+    }
+
+    /// Runs until it is so, at most for `limit`; asked after every event. Whether it came to be so.
+    ///
+    /// # Errors
+    /// As [`run_for`](Self::run_for).
+    pub fn run_until(
+        &mut self,
+        limit: Duration,
+        mut is_so: impl FnMut(&mut Self) -> bool,
+    ) -> Result<bool, Violation> {
+        let end = self.now.saturating_add(micros(limit));
+        loop {
+            if is_so(self) {
+                return Ok(true);
+            }
+            if !self.step(end)? {
+                self.now = self.now.max(end);
+                return Ok(is_so(self));
+            }
+        }
+    }
+
+    /// The next thing that happens, if it does by `end`. Whether it did.
+    fn step(&mut self, end: Micros) -> Result<bool, Violation> {
+        self.verdict()?;
+        if self.next_second <= end && !self.invariants.is_empty() {
+            // The second is checked before whatever happens after it.
+            let Some((at, key)) = self.wheel.pop(self.next_second) else {
+                self.now = self.now.max(self.next_second);
+                self.next_second += SECOND;
+                self.ask(None, |invariant, sim| invariant.every_second(sim));
+                self.verdict()?;
+                return Ok(true);
+            };
+            self.happen(at, key);
+        } else {
+            let Some((at, key)) = self.wheel.pop(end) else { return Ok(false) };
+            self.happen(at, key);
+        }
+        self.verdict()?;
+        Ok(true)
+    }
+
+    fn happen(&mut self, at: Micros, key: u64) {
+        self.now = self.now.max(at);
+        let low = key & ((1 << KIND_SHIFT) - 1);
+        match key >> KIND_SHIFT {
+            PACKET => self.deliver(low as u32),
+            DEADLINE => self.fire(HostId(low as u32), at),
+            _ => self.on_timer(low),
+        }
+    }
+
+    fn verdict(&self) -> Result<(), Violation> {
+        match &self.violation {
+            Some(violation) => Err(violation.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether anybody wants to know of every datagram and event.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.invariants.is_empty()
+    }
+
+    /// Asks all invariants; the first that does not hold ends the run.
+    pub(crate) fn ask(
+        &mut self,
+        host: Option<HostId>,
+        mut question: impl FnMut(&mut dyn Invariant, &Self) -> Verdict,
+    ) {
+        let mut invariants = std::mem::take(&mut self.invariants);
+        for invariant in &mut invariants {
+            if let Err(message) = question(invariant.as_mut(), self) {
+                self.violate(invariant.name(), host, message);
+                break;
+            }
+        }
+        // None is added meanwhile: they only look.
+        self.invariants = invariants;
+    }
+
+    /// A host has gone down.
+    pub(crate) fn ask_watchers_down(&mut self, host: HostId) {
+        if self.is_watched() {
+            self.ask(Some(host), |invariant, sim| invariant.down(sim, host));
+        }
+    }
+
+    /// A host has dealt with something: what must hold is checked.
+    pub(crate) fn check(&mut self, host: HostId) {
+        if self.is_watched() {
+            self.ask(Some(host), |invariant, sim| invariant.after(sim, host));
+        }
+        if !self.check_nodes {
+            return;
+        }
+        let Some(node) = self.node(host) else { return };
+        let checked = catch_unwind(AssertUnwindSafe(|| node.check_invariants()));
+        if let Err(panic) = checked {
+            let message = panic_message(panic.as_ref());
+            self.violate("node state", Some(host), message);
+        }
+    }
+
+    pub(crate) fn violate(&mut self, invariant: &str, host: Option<HostId>, message: String) {
+        if self.violation.is_none() {
+            self.violation = Some(Violation {
+                invariant: invariant.to_owned(),
+                message,
+                host,
+                at: self.now,
+                seed: self.seed,
+                trace: self.trace.hash(),
+            });
+        }
+    }
+
+    /// What the rules make of a datagram.
+    pub(crate) fn judge(&mut self, packet: &crate::packets::Packet) -> Fate {
+        let now = self.now;
+        let fates = self.rules.iter_mut().map(|rule| rule.on_packet(now, packet));
+        fates.into_iter().find(|fate| *fate != Fate::Pass).unwrap_or(Fate::Pass)
+    }
+}
+
+/// What a panic has said.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
+}
+
+/// Whole microseconds, as many as there is room for.
+pub(crate) fn micros(time: Duration) -> Micros {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Clone for Sim {
+    fn clone(&self) -> Self {
+        Self {
+            wheel: self.wheel.clone(),
+            packets: self.packets.clone(),
+            hosts: self.hosts.clone(),
+            addrs: self.addrs.clone(),
+            ids: self.ids.clone(),
+            nats: self.nats.clone(),
+            inner_hosts: self.inner_hosts.clone(),
+            link: self.link.clone(),
+            partitions: self.partitions.clone(),
+            firewalls: self.firewalls.clone(),
+            rules: self.rules.iter().map(|rule| rule.fork()).collect(),
+            truth: self.truth.clone(),
+            lookups: self.lookups.clone(),
+            taps: self.taps.clone(),
+            workload: self.workload.clone(),
+            timers: self.timers.clone(),
+            invariants: self.invariants.iter().map(|invariant| invariant.fork()).collect(),
+            violation: self.violation.clone(),
+            buf: Box::new([0; DATAGRAM_MAX]),
+            ..*self
+        }
+    }
+}
+
+impl std::fmt::Debug for Sim {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sim")
+            .field("seed", &self.seed)
+            .field("now", &self.now)
+            .field("hosts", &self.hosts.len())
+            .field("events", &self.wheel.len())
+            .finish_non_exhaustive()
+    }
+}
