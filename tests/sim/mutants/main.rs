@@ -105,10 +105,16 @@ fn mutate(files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<Vec<&'static str>, S
     for edit in &edits {
         by_file.entry(Path::new("dht-core/src").join(&edit.file)).or_default().push(edit);
     }
+    let mut errors = Vec::new();
     for (path, edits) in by_file {
-        let text = text(files, &path)?;
-        let mutated = apply(&text, &names, &edits)?;
-        files.insert(path, mutated.into_bytes());
+        let original = text(files, &path).unwrap_or_default();
+        match apply(&original, &names, &edits) {
+            Ok(mutated) => drop(files.insert(path, mutated.into_bytes())),
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors.join("\n"));
     }
     let lib = Path::new("dht-core/src/lib.rs");
     files.insert(lib.into(), (text(files, lib)? + "\nmod mutant;\n").into_bytes());
@@ -163,19 +169,23 @@ fn push_line(text: &mut String, line: &str) {
 
 /// Makes all edits of one file. Each is looked up in the original, so none can build on another.
 fn apply(source: &str, names: &[&str], edits: &[&Edit]) -> Result<String, String> {
-    let mut places = Vec::new();
+    let (mut places, mut errors) = (Vec::new(), Vec::new());
     for edit in edits {
         let name = names.get(edit.mutant).copied().unwrap_or_default();
-        let wrong = |what: &str| Err(format!("{name} (line {}, {}): {what}", edit.line, edit.file));
-        if !edit.new.contains("MUTANT") {
-            return wrong("the new text has no MUTANT");
-        }
-        let mut found = source.match_indices(edit.old.as_str());
-        match (edit.old.is_empty(), found.next(), found.next()) {
-            (false, Some((start, _)), None) => places.push((start, name, *edit)),
-            (false, Some(_), Some(_)) => return wrong("the old text is there more than once"),
-            _ => return wrong("the old text is not there"),
-        }
+        let mut found = source.match_indices(edit.old.as_str()).map(|(start, _)| start);
+        let wrong = match (found.next(), found.next()) {
+            _ if !edit.new.contains("MUTANT") => "the new text has no MUTANT",
+            (Some(start), None) if !edit.old.is_empty() => {
+                places.push((start, name, *edit));
+                continue;
+            }
+            (Some(_), Some(_)) if !edit.old.is_empty() => "the old text is there more than once",
+            _ => "the old text is not there",
+        };
+        errors.push(format!("{name} (line {}, {}): {wrong}", edit.line, edit.file));
+    }
+    if !errors.is_empty() {
+        return Err(errors.join("\n"));
     }
     places.sort_by_key(|(start, ..)| *start);
     let (mut mutated, mut end, mut before) = (String::new(), 0, "");

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
-use dht_core::{Event, Id};
 use dht_core::wire::Message;
+use dht_core::{Event, Id};
 
 use super::command::PING_NAT;
 use super::{must, read};
@@ -58,9 +58,7 @@ impl Invariant for Members {
         let counts = !(request.internal && request.command == PING_NAT);
         let contact = self.contacts.entry((host, to)).or_default();
         contact.touched = sim.now();
-        contact.open.retain(|(tid, at, _)| {
-            *tid != request.tid && sim.now() - at < ANSWERED_WITHIN
-        });
+        contact.open.retain(|(tid, at, _)| *tid != request.tid && sim.now() - at < ANSWERED_WITHIN);
         contact.open.push((request.tid, sim.now(), counts));
         Ok(())
     }
