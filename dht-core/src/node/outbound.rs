@@ -91,6 +91,9 @@ impl Node {
 
     /// The most urgent request that may leave now.
     fn next_request(&mut self, only: Option<Via>) -> Option<RequestId> {
+        if self.lanes.requests() == 0 {
+            return None;
+        }
         let share = (self.config.max_window / SHARE).max(1);
         for urgency in URGENCIES {
             let full = match urgency {

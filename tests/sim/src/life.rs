@@ -8,7 +8,7 @@ use dht_core::{Config, ConfigError, Event, IdCache, Node, SavedNode};
 
 use crate::addrs::{self, HOSTS_MAX, Owner};
 use crate::app::Actor;
-use crate::clock::{Clock, ClockState};
+use crate::clock::Clock;
 use crate::host::{Host, Kept, Pause, Spec, port_of};
 use crate::link::LinkState;
 use crate::nat::{Kind, Nat, NatBox};
@@ -65,6 +65,11 @@ impl Sim {
         if let Some(nat) = self.nats.get_mut(nat.index()) {
             nat.rebind();
         }
+    }
+
+    /// The same for all NATs.
+    pub fn rebind_nats(&mut self) {
+        self.nats.iter_mut().for_each(NatBox::rebind);
     }
 
     /// Adds a host. It starts at once, or after the delay that was asked for.
@@ -138,7 +143,7 @@ impl Sim {
             pause: Pause::No,
             was_paused: false,
             nat: None,
-            clock: ClockState::new(clock),
+            clock: clock.start(),
             link: LinkState::default(),
             link_rng: Stream::new(self.seed, Purpose::Link, at.0),
             app_rng: Stream::new(self.seed, Purpose::App, at.0),
@@ -274,8 +279,9 @@ impl Sim {
         }
         host.pause = pause;
         host.was_paused = true;
-        if pause == Pause::Asleep {
-            host.clock.sleep(self.now, micros(time));
+        match pause {
+            Pause::Asleep => host.clock.suspend(self.now, micros(time)),
+            _ => host.clock.stall(self.now, micros(time)),
         }
         self.trace.change(self.now, at, code::PAUSED);
         self.set_timer(at, self.now.saturating_add(micros(time)), GO_ON);
@@ -300,7 +306,7 @@ impl Sim {
 
     /// Steps a host's wall clock. Nodes don't look at it; applications may.
     pub fn step_wall_clock(&mut self, at: HostId, by_us: i64) {
-        self.hosts[at.index()].clock.step_wall(by_us);
+        self.hosts[at.index()].clock.step(by_us);
     }
 
     /// A deadline of a host is due, unless it is an old one.

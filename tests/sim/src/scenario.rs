@@ -63,6 +63,8 @@ pub struct NodeOptions {
     pub concurrency: u16,
     /// This part of the nodes is ephemeral: it asks, but is in nobody's table.
     pub ephemeral: f64,
+    /// This part of the nodes does not know that it can be reached, and finds out.
+    pub unsure: f64,
     /// Whether queries wait for everybody's last try, as in dht-rpc.
     pub thorough: bool,
 }
@@ -212,7 +214,7 @@ pub enum FaultKind {
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        Self { adaptive_timeout: false, concurrency: 10, ephemeral: 0.0, thorough: false }
+        Self { adaptive_timeout: false, concurrency: 10, ephemeral: 0.0, unsure: 0.0, thorough: false }
     }
 }
 
@@ -280,6 +282,7 @@ impl Scenario {
         self.link.check().map_err(|error| format!("link.{error}"))?;
         part("dead", self.dead)?;
         part("node.ephemeral", self.node.ephemeral)?;
+        part("node.unsure", self.node.unsure)?;
         must((1..=256).contains(&self.node.concurrency), "node.concurrency must be between 1 and 256")?;
         must(self.clocks.drift_ppm <= 100_000, "clocks.drift_ppm must be at most 100,000: a tenth")?;
         let mut behind = 0.0;
@@ -340,6 +343,11 @@ impl Scenario {
         // Joining nodes have most under way: about 30 datagrams each for a second or two.
         let joining = nodes.saturating_mul(2 * SECOND) / self.join_over_us.max(2 * SECOND);
         (20_000_000 + nodes * NODE_BYTES).saturating_add(joining.saturating_mul(30 * PACKET_BYTES))
+    }
+
+    /// How datagrams travel once everything has healed: as fast as before, and all arrive.
+    pub(crate) fn healed_link(&self) -> Link {
+        Link { latency: self.link.latency.clone(), ..Link::default() }
     }
 
     /// When the third phase begins, in virtual time.

@@ -36,10 +36,7 @@ impl Series {
             self.halve();
         }
         for interval in other.intervals() {
-            // An empty one may not halve the resolution, nor be there where nothing was added.
-            if interval.count > 0 {
-                self.put(interval.start, Sums { sum: interval.sum, count: interval.count });
-            }
+            self.put(interval.start, Sums { sum: interval.sum, count: interval.count });
         }
     }
 
@@ -162,6 +159,20 @@ mod tests {
         let mut series = Series::new(1, 3);
         (0..4).for_each(|at| series.add(at, 10 + at));
         assert_eq!((series.width(), sums(&series)), (2, vec![21, 25]));
+    }
+
+    #[test]
+    fn merging_takes_the_coarser_resolution() {
+        let (mut roomy, mut tight) = (Series::new(10, 100), Series::new(10, 2));
+        for series in [&mut roomy, &mut tight] {
+            (0..4).for_each(|n| series.add(10 * n, 1 + n));
+        }
+        let mut merged = roomy.clone();
+        merged.merge(&tight);
+        // In finer ones what the other has would be at the wrong place.
+        assert_eq!((merged.width(), sums(&merged)), (20, vec![6, 14]));
+        tight.merge(&roomy);
+        assert_eq!((tight.width(), sums(&tight)), (20, vec![6, 14]));
     }
 
     #[test]

@@ -102,6 +102,21 @@ pub(crate) const fn timer_key(serial: u64) -> u64 {
 
 const SECOND: Micros = 1_000_000;
 
+impl Counts {
+    /// What has happened since `before`.
+    #[must_use]
+    pub fn minus(&self, before: &Self) -> Self {
+        Self {
+            sent: self.sent - before.sent,
+            bytes: self.bytes - before.bytes,
+            delivered: self.delivered - before.delivered,
+            lost: self.lost - before.lost,
+            unreachable: self.unreachable - before.unreachable,
+            timeouts: self.timeouts - before.timeouts,
+        }
+    }
+}
+
 impl Sim {
     /// An empty network. Everything random in it follows from `seed`.
     #[must_use]
@@ -212,6 +227,11 @@ impl Sim {
         Ok(())
     }
 
+    /// Ends all partitions.
+    pub fn end_partitions(&mut self) {
+        self.partitions.clear();
+    }
+
     /// Adds a rule that decides about datagrams before the link does. The first that
     /// does not say [`Fate::Pass`] decides.
     pub fn add_rule(&mut self, rule: impl Rule) {
@@ -221,6 +241,11 @@ impl Sim {
     /// Adds an invariant.
     pub fn add_invariant(&mut self, invariant: impl Invariant) {
         self.invariants.push(Box::new(invariant));
+    }
+
+    /// Adds an invariant that is boxed already.
+    pub fn add_boxed_invariant(&mut self, invariant: Box<dyn Invariant>) {
+        self.invariants.push(invariant);
     }
 
     /// Has each node check itself after everything that it has handled: bounds, counters, table.
@@ -396,14 +421,20 @@ impl Sim {
 
     pub(crate) fn violate(&mut self, invariant: &str, host: Option<HostId>, message: String) {
         if self.violation.is_none() {
-            self.violation = Some(Violation {
-                invariant: invariant.to_owned(),
-                message,
-                host,
-                at: self.now,
-                seed: self.seed,
-                trace: self.trace.hash(),
-            });
+            self.violation = Some(Violation { host, ..self.violation(invariant, message) });
+        }
+    }
+
+    /// What is to be said of something that does not hold now.
+    #[must_use]
+    pub fn violation(&self, invariant: &str, message: String) -> Violation {
+        Violation {
+            invariant: invariant.to_owned(),
+            message,
+            host: None,
+            at: self.now,
+            seed: self.seed,
+            trace: self.trace.hash(),
         }
     }
 

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
-use dht_core::wire::Message;
 use dht_core::{Event, Id};
+use dht_core::wire::Message;
 
 use super::command::PING_NAT;
 use super::{must, read};
@@ -37,8 +37,33 @@ pub struct Members {
     contacts: BTreeMap<(HostId, SocketAddrV4), Contact>,
     /// When a host was started: tables that it was given are taken as they are.
     started: BTreeMap<HostId, Micros>,
-    /// The ids that hosts have told of: one that is about to has its table built anew around it.
-    named: BTreeMap<HostId, Id>,
+    /// The answer that is being handled: to and from whom, whether with a true id, and how many the
+    /// host had ignored before.
+    answer: Option<(HostId, SocketAddrV4, bool, u64)>,
+    /// The ids that tables are built around.
+    around: BTreeMap<HostId, Id>,
+}
+
+impl Members {
+    /// An answer was handled. One to a request that was cancelled meanwhile is ignored: it proves nothing.
+    fn taken(&mut self, sim: &Sim) {
+        let Some((host, from, proven, before)) = self.answer.take() else { return };
+        if ignored(sim, host) > before {
+            return;
+        }
+        if let Some(contact) = self.contacts.get_mut(&(host, from)) {
+            let when = if proven { &mut contact.proven } else { &mut contact.answered };
+            *when = Some(sim.now());
+        }
+    }
+}
+
+/// How many answers a host has ignored.
+fn ignored(sim: &Sim, host: HostId) -> u64 {
+    sim.node(host).map_or(0, |node| {
+        let drops = node.stats().drops;
+        drops.unsolicited + drops.wrong_source
+    })
 }
 
 impl Invariant for Members {
@@ -58,7 +83,9 @@ impl Invariant for Members {
         let counts = !(request.internal && request.command == PING_NAT);
         let contact = self.contacts.entry((host, to)).or_default();
         contact.touched = sim.now();
-        contact.open.retain(|(tid, at, _)| *tid != request.tid && sim.now() - at < ANSWERED_WITHIN);
+        contact.open.retain(|(tid, at, _)| {
+            *tid != request.tid && sim.now() - at < ANSWERED_WITHIN
+        });
         contact.open.push((request.tid, sim.now(), counts));
         Ok(())
     }
@@ -71,15 +98,13 @@ impl Invariant for Members {
         };
         contact.open.remove(at);
         contact.touched = sim.now();
-        if response.id.is_some_and(|id| *id == sim.id_of(packet.from).0) {
-            contact.proven = Some(sim.now());
-        } else {
-            contact.answered = Some(sim.now());
-        }
+        let proven = response.id.is_some_and(|id| *id == sim.id_of(packet.from).0);
+        self.answer = Some((host, packet.from, proven, ignored(sim, host)));
         Ok(())
     }
 
     fn event(&mut self, sim: &Sim, host: HostId, event: &Event) -> Verdict {
+        self.taken(sim);
         match event {
             Event::Listening => {
                 self.started.insert(host, sim.now());
@@ -94,31 +119,32 @@ impl Invariant for Members {
             }
             Event::NodeRemoved(addr) => {
                 let Some(contact) = self.contacts.get(&(host, *addr)) else { return Ok(()) };
-                // It gains its id at this very moment.
-                let rebuilt = sim.node(host).is_some_and(|node| {
-                    !node.ephemeral() && self.named.get(&host) != node.id().as_ref()
-                });
+                // The table was built anew around another id.
+                let around = sim.node(host).map(dht_core::Node::table_id);
+                let rebuilt = self.around.get(&host).copied() != around;
                 let since = contact.proven.unwrap_or(0);
                 let silent = contact.open.iter().any(|(_, at, counts)| *counts && *at >= since);
                 let idless = contact.answered.is_some_and(|at| at >= since);
                 must(rebuilt || silent || idless, || {
-                    format!("{addr} was taken out of the table, and has left nothing unanswered")
+                    format!("{addr} was taken out of the table, and has left nothing unanswered: {contact:?}")
                 })
-            }
-            Event::Persistent => {
-                if let Some(id) = sim.node(host).and_then(dht_core::Node::id) {
-                    self.named.insert(host, id);
-                }
-                Ok(())
             }
             _ => Ok(()),
         }
     }
 
+    fn after(&mut self, sim: &Sim, host: HostId) -> Verdict {
+        self.taken(sim);
+        if let Some(node) = sim.node(host) {
+            self.around.insert(host, node.table_id());
+        }
+        Ok(())
+    }
+
     fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
         self.contacts.retain(|(at, _), _| *at != host);
         self.started.remove(&host);
-        self.named.remove(&host);
+        self.around.remove(&host);
         Ok(())
     }
 

@@ -23,9 +23,10 @@ const TRIES_MAX: u32 = 6;
 const PATIENCE: Micros = 250_000;
 /// Requests in a row whose transaction ids count up.
 const COUNTING_MAX: u32 = 6;
-/// The length of a slot of the congestion window, and what it takes at most.
+/// The length of a slot of the congestion window; what it takes beside the configured number, for
+/// verifications, which don't count; and a little for clocks that drift.
 const SLOT: Micros = 750_000;
-const SLOT_MAX: u32 = 160;
+const UNCOUNTED_MAX: u64 = 40;
 
 /// One request, as the wire shows it.
 #[derive(Clone, Debug)]
@@ -41,6 +42,8 @@ struct Open {
 struct Pace {
     slot: Micros,
     unanswered: u32,
+    /// Requests that have ended otherwise before this slot.
+    ended: u64,
     last_tid: u16,
     counting: u32,
 }
@@ -53,12 +56,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    fn check_retry(
-        &mut self,
-        sim: &Sim,
-        key: (HostId, SocketAddrV4, u16),
-        bytes: &[u8],
-    ) -> Result<bool, String> {
+    fn check_retry(&mut self, sim: &Sim, key: (HostId, SocketAddrV4, u16), bytes: &[u8]) -> Result<bool, String> {
         let now = sim.now();
         let fresh = || Open { bytes: bytes.to_vec(), sent: now, tries: 1, answered: false };
         let open = self.open.entry(key).or_insert_with(|| Open { tries: 0, ..fresh() });
@@ -74,9 +72,7 @@ impl Requests {
         }
         open.tries += 1;
         open.sent = now;
-        must(open.tries <= TRIES_MAX, || {
-            format!("try {} of one request to {}", open.tries, key.1)
-        })?;
+        must(open.tries <= TRIES_MAX, || format!("try {} of one request to {}", open.tries, key.1))?;
         must(quiet >= PATIENCE - PATIENCE / 50, || {
             format!("a request to {} is sent again after {quiet} µs", key.1)
         })?;
@@ -86,11 +82,16 @@ impl Requests {
     fn check_pace(&mut self, sim: &Sim, host: HostId, tid: u16, fresh: bool) -> Verdict {
         let pace = self.pace.entry(host).or_default();
         let slot = sim.now() / SLOT;
+        let Some(node) = sim.node(host) else { return Ok(()) };
+        let requests = node.stats().requests;
+        let ended = requests.cancelled + requests.timeouts;
         if pace.slot != slot {
-            (pace.slot, pace.unanswered) = (slot, 0);
+            (pace.slot, pace.unanswered, pace.ended) = (slot, 0, ended);
         }
         pace.unanswered += 1;
-        must(pace.unanswered <= SLOT_MAX, || {
+        // The slots of the node begin at other times: of two of them, parts are in this one.
+        let most = 2 * u64::from(node.config().max_window) + UNCOUNTED_MAX + ended - pace.ended;
+        must(u64::from(pace.unanswered) <= most, || {
             format!("{} requests within 750 ms, none of them answered", pace.unanswered)
         })?;
         if fresh {
@@ -149,8 +150,7 @@ impl Invariant for Requests {
         if let Some(open) = self.open.get_mut(&(host, packet.from, response.tid)) {
             if !open.answered {
                 open.answered = true;
-                if let Some(pace) = self.pace.get_mut(&host).filter(|p| p.slot == sim.now() / SLOT)
-                {
+                if let Some(pace) = self.pace.get_mut(&host).filter(|p| p.slot == sim.now() / SLOT) {
                     pace.unanswered = pace.unanswered.saturating_sub(1);
                 }
             }

@@ -115,6 +115,16 @@ fn a_peer_is_forgotten_though_the_mapping_lives() {
 }
 
 #[test]
+fn peers_that_ran_out_take_no_memory() {
+    let (mut nat, host) = (nat_box(Nat::default()), inner(1, 5_000));
+    for n in 0..100 {
+        send(&mut nat, u64::from(n) * TIMEOUT / 10, host, peer(n, 1));
+        let remembered = nat.mappings.get(&Key { inner: host, peer: None }).unwrap().1.peers.len();
+        assert_eq!(remembered, 10.min(usize::from(n) + 1));
+    }
+}
+
+#[test]
 fn an_expired_mapping_leaves_its_port_to_others() {
     let mut nat = nat_box(Nat::default());
     let source = send(&mut nat, 0, inner(1, 5_000), peer(1, 1));
@@ -340,7 +350,8 @@ proptest! {
                 }
             }
             prop_assert!(nat.mappings() <= 16);
-            prop_assert_eq!(nat.ports.len(), if kind == Kind::Firewall { 0 } else { nat.mappings() });
+            let ports = if kind == Kind::Firewall { 0 } else { nat.mappings() };
+            prop_assert_eq!(nat.ports.len(), ports);
         }
     }
 
