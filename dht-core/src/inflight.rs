@@ -39,8 +39,8 @@ pub(crate) enum Purpose {
     Swap { seen: u8, newcomer: SocketAddrV4 },
     /// Does a node that claims an id answer?
     Verify,
-    /// A node is told that another is down.
-    Hint { query: QueryId },
+    /// A node is told that another is down; `seen` as with a visit.
+    Hint { query: QueryId, seen: u8 },
     /// The one early try whether anybody can reach the server socket.
     QuickNat,
     /// A part of the firewall check.
@@ -78,7 +78,8 @@ pub(crate) struct Flight {
     old_tid: Option<u16>,
     /// Tries so far: one more than retries, at most.
     pub(crate) sent: u16,
-    /// When the last try left.
+    /// When the first try left, and the last.
+    pub(crate) first_sent_at: Instant,
     pub(crate) sent_at: Instant,
     /// When that try is given up; `None` while the request waits to leave.
     pub(crate) deadline: Option<Instant>,
@@ -196,6 +197,7 @@ impl Inflight {
             tid,
             old_tid: None,
             sent: 0,
+            first_sent_at: now,
             sent_at: now,
             deadline: None,
             with_id: None,
@@ -269,6 +271,9 @@ impl Inflight {
         let Some(flight) = self.get_mut(id) else {
             return;
         };
+        if flight.sent == 0 {
+            flight.first_sent_at = now;
+        }
         flight.sent = flight.sent.saturating_add(1);
         flight.sent_at = now;
         flight.deadline = Some(deadline);

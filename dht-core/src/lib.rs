@@ -114,6 +114,7 @@ mod lookup;
 mod message;
 mod nat;
 mod node;
+mod pace;
 mod query;
 mod rng;
 mod stats;

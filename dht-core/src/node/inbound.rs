@@ -160,6 +160,7 @@ impl Node {
         let (internal, command) = (flight.call.internal, flight.call.command);
         let rtt = self.now.saturating_since(flight.sent_at);
         let measures = flight.sent == 1 && flight.call.delay.is_zero();
+        let waited = self.now.saturating_since(flight.first_sent_at);
         // Whoever may be answered by anyone may be answered by a liar.
         let teaches = exact && !flight.call.any_replier;
         let reply = self.read_reply(from, response, rtt, purpose);
@@ -181,6 +182,14 @@ impl Node {
                 rtts.record(self.now, from, rtt);
             }
             self.learn(via, reply.from, reply.to);
+        }
+        if let Purpose::Visit { query, .. } = purpose {
+            if internal {
+                self.pace.record(waited);
+            }
+            if let Some(walk) = self.queries.get_mut(query).and_then(|running| running.walking()) {
+                walk.answered_after(waited);
+            }
         }
         self.on_answer(id, via, reply);
     }

@@ -106,6 +106,8 @@ impl Node {
                 slot
             }
             Insert::Added(slot) => {
+                // Once seen: who was asked before it was known must not take that for silence.
+                self.table.touch(slot, tick);
                 self.added(from.addr);
                 slot
             }
@@ -240,9 +242,8 @@ impl Node {
     /// those the first added, unless it is both old and recently heard of.
     fn stale_rival(&self, id: &Id) -> Option<Slot> {
         let tick = self.upkeep.tick();
-        let nodes = self.table.bucket_nodes(id);
-        let asked_before = nodes.filter(|(_, node)| node.pinged != tick);
-        let (slot, node) = asked_before.min_by_key(|(_, node)| (node.pinged, node.added))?;
+        let slot = self.table.least_recent(id, tick)?;
+        let node = self.table.node(slot)?;
         let settled = node.pinged_ago(tick) < RECENT && node.added_ago(tick) > OLD;
         (!settled).then_some(slot)
     }
@@ -337,9 +338,10 @@ impl Node {
         }
     }
 
-    /// How often a node of the table has answered, modulo 256.
-    pub(super) fn times_seen(&self, addr: SocketAddrV4) -> u8 {
-        self.known(addr).map_or(0, |(_, node)| node.seen)
+    /// How often a node of the table, whose id begins with `prefix`, has answered, modulo 256.
+    pub(super) fn times_seen(&self, prefix: u64, addr: SocketAddrV4) -> u8 {
+        let slot = self.table.find_by_prefix(prefix, addr);
+        slot.and_then(|slot| self.table.node(slot)).map_or(0, |node| node.seen)
     }
 
     /// Takes a node out that did not answer, unless it answered something else meanwhile.

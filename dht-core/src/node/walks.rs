@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::Node;
 use super::commits::Committing;
 use super::queries::{Clock, Kind, Phase, Running};
-use crate::addr::is_sendable;
+use crate::addr::{is_sendable, learnable};
 use crate::ask::Query;
 use crate::command::DOWN_HINT;
 use crate::config::BootstrapNode;
@@ -20,6 +20,7 @@ use crate::error::{QueryError, RequestError, SendError};
 use crate::event::Event;
 use crate::inflight::{Call, Purpose};
 use crate::message::{Outcome, QueryId, Reply, SessionId};
+use crate::pace::Pace;
 use crate::query::{Offer, Plan};
 use crate::table::K;
 use crate::wire::{self, Token};
@@ -49,6 +50,8 @@ impl Node {
             thorough: query.thorough,
             only_given: query.only_closest_nodes,
             salt: self.rng.next_u32(),
+            // How long an application takes to answer is another matter.
+            pace: if query.internal { self.pace } else { Pace::default() },
         };
         // Whoever waits for everybody's last try has all the time there is.
         let clock = Clock::new((!query.thorough).then_some(WALK_MAX));
@@ -193,7 +196,8 @@ impl Node {
                 break;
             }
             let Some((node, to)) = walk.next() else { break };
-            let purpose = Purpose::Visit { query: *id, node, seen: self.times_seen(to) };
+            let seen = self.times_seen(walk.id_prefix(node), to);
+            let purpose = Purpose::Visit { query: *id, node, seen };
             let call = Call {
                 retries: if query.force { 0 } else { query.retries },
                 force: query.force,
@@ -250,8 +254,9 @@ impl Node {
         let Some(walk) = running.walking() else { return self.queries.put(running) };
         walk.answered(node, &reply);
         let from = reply.from.addr;
+        let homes = self.homes();
         for addr in reply.closer_nodes.iter().flatten().copied() {
-            if !self.is_learnable(addr, from) {
+            if !learnable(addr, *from.ip()) || homes.contains(&addr) || !self.admits(addr) {
                 self.stats.drops.closer_nodes += 1;
                 continue;
             }
@@ -262,8 +267,9 @@ impl Node {
             }
         }
         if background {
-            // Background work yields to other traffic.
-            let quiet = self.inflight.live() < QUIET;
+            // Background work yields to other traffic. Its own is none: else a walk that meets the
+            // dead would slow down to two at a time.
+            let quiet = self.inflight.live().saturating_sub(walk.in_flight()) < QUIET;
             walk.set_concurrency(match quiet {
                 true => self.config.concurrency,
                 false => self.background_concurrency(),
@@ -314,7 +320,8 @@ impl Node {
         }
         self.upkeep.hints_sent += 1;
         let value = Bytes::copy_from_slice(&wire::addr_bytes(down));
-        self.begin_internal(to, DOWN_HINT, Some(value), Class::Hint, Purpose::Hint { query });
+        let purpose = Purpose::Hint { query, seen: self.times_seen(to) };
+        self.begin_internal(to, DOWN_HINT, Some(value), Class::Hint, purpose);
     }
 
     /// The walk is over: what is left of it is cancelled, and the commits begin.
@@ -365,7 +372,7 @@ impl Node {
             let of_session = |running: &Running| running.query.session == Some(session);
             if self.queries.get(id).is_some_and(of_session) {
                 self.end_query(id, RequestError::Destroyed);
-                self.forget_flights(|purpose| purpose == Purpose::Hint { query: id });
+                self.forget_hints_of(id);
             }
         }
     }
@@ -411,6 +418,12 @@ impl Node {
             Purpose::Visit { query, .. } | Purpose::Commit { query, .. } => query == id,
             _ => false,
         });
+    }
+
+    pub(super) fn forget_hints_of(&mut self, id: QueryId) {
+        self.forget_flights(
+            |purpose| matches!(purpose, Purpose::Hint { query, .. } if query == id),
+        );
     }
 
     pub(super) fn forget_flights(&mut self, which: impl Fn(Purpose) -> bool) {

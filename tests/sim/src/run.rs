@@ -338,6 +338,12 @@ impl Run {
         }
     }
 
+    /// Has a node look for a random key.
+    pub fn look_up_random(&mut self, host: HostId) {
+        let target = self.random_id();
+        self.sim.look_up(host, target);
+    }
+
     fn random_id(&mut self) -> Id {
         let mut id = [0; 32];
         for chunk in id.chunks_mut(8) {
@@ -414,9 +420,13 @@ impl Run {
 
     /// Requests to those that a node knows, and to addresses next to theirs, where nobody is.
     fn burst(&mut self, host: HostId, requests: u32) {
-        let known: Vec<_> = self.sim.node(host).map(|node| node.nodes().collect()).unwrap_or_default();
+        let known: Vec<_> =
+            self.sim.node(host).map(|node| node.nodes().collect()).unwrap_or_default();
         for n in 0..requests {
-            let Some(known) = known.get(self.draws.below(known.len().max(1) as u64) as usize) else { return };
+            let Some(known) = known.get(self.draws.below(known.len().max(1) as u64) as usize)
+            else {
+                return;
+            };
             let port = if n % 4 == 0 { known.port().wrapping_add(7).max(1) } else { known.port() };
             let to = SocketAddrV4::new(*known.ip(), port);
             let request = match n % 3 {
@@ -437,7 +447,9 @@ impl Run {
                 continue;
             }
             let query = Query::find_node(target);
-            let Some(Ok(id)) = self.sim.with(host, |node, now| node.query(now, query)) else { continue };
+            let Some(Ok(id)) = self.sim.with(host, |node, now| node.query(now, query)) else {
+                continue;
+            };
             let after = 1 + self.draws.below(2 * SECOND);
             self.plan(self.sim.now() + after, Step::Cancel(host, id));
         }
@@ -448,7 +460,9 @@ impl Run {
         let down = self.sim.address(host);
         let knowing: Vec<_> = (0..self.sim.hosts())
             .map(HostId)
-            .filter(|at| self.sim.node(*at).is_some_and(|node| node.nodes().any(|addr| addr == down)))
+            .filter(|at| {
+                self.sim.node(*at).is_some_and(|node| node.nodes().any(|addr| addr == down))
+            })
             .take(100)
             .collect();
         let ip = crate::phantom::address(self.sim.hosts());
@@ -462,9 +476,12 @@ impl Run {
         self.sim.set_link(self.scenario.healed_link());
         self.sim.end_partitions();
         let waiting = std::mem::take(&mut self.agenda);
-        self.agenda = waiting.into_iter().filter(|Reverse((_, _, step))| {
-            matches!(step, Step::Sample | Step::Resume(_) | Step::Cancel(..) | Step::Return(..))
-        }).collect();
+        self.agenda = waiting
+            .into_iter()
+            .filter(|Reverse((_, _, step))| {
+                matches!(step, Step::Sample | Step::Resume(_) | Step::Cancel(..) | Step::Return(..))
+            })
+            .collect();
         let lookups = self.sim.now() + self.scenario.heal_us.unwrap_or(0);
         for n in 0..HEALED_LOOKUPS {
             self.plan(lookups + u64::from(n) * SECOND / 4, Step::Lookup(1));
@@ -474,11 +491,14 @@ impl Run {
 
     /// Those lookups are over.
     fn judge_healing(&mut self) -> Result<(), Violation> {
-        let from = self.scenario.run_from() + self.scenario.run_us + self.scenario.heal_us.unwrap_or(0);
+        let from =
+            self.scenario.run_from() + self.scenario.run_us + self.scenario.heal_us.unwrap_or(0);
         let healed = self.tally.lookups_since(from);
         let wrong = match healed {
             Some((count, recall)) if count >= HEALED_LOOKUPS / 2 && recall >= HEALED_RECALL => None,
-            Some((count, recall)) => Some(format!("{count} lookups found {recall:.4} of the closest")),
+            Some((count, recall)) => {
+                Some(format!("{count} lookups found {recall:.4} of the closest"))
+            }
             None => Some("no lookup has ended".to_owned()),
         };
         match wrong {

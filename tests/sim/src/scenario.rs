@@ -214,7 +214,13 @@ pub enum FaultKind {
 
 impl Default for NodeOptions {
     fn default() -> Self {
-        Self { adaptive_timeout: false, concurrency: 10, ephemeral: 0.0, unsure: 0.0, thorough: false }
+        Self {
+            adaptive_timeout: false,
+            concurrency: 10,
+            ephemeral: 0.0,
+            unsure: 0.0,
+            thorough: false,
+        }
     }
 }
 
@@ -273,18 +279,31 @@ impl Scenario {
         let most = crate::addrs::HOSTS_MAX as u32;
         let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
         let part = |field: &str, part: f64| {
-            if (0.0..=1.0).contains(&part) { Ok(()) } else { Err(format!("{field} is {part}, but must be between 0 and 1")) }
+            if (0.0..=1.0).contains(&part) {
+                Ok(())
+            } else {
+                Err(format!("{field} is {part}, but must be between 0 and 1"))
+            }
         };
         must(self.nodes >= 2, "nodes must be at least 2")?;
-        must(self.nodes <= most, &format!("nodes must be at most {most}: there are no more addresses"))?;
+        must(
+            self.nodes <= most,
+            &format!("nodes must be at most {most}: there are no more addresses"),
+        )?;
         must(self.bootstraps >= 1, "bootstraps must be at least 1")?;
         must(self.bootstraps < self.nodes, "bootstraps must be fewer than nodes")?;
         self.link.check().map_err(|error| format!("link.{error}"))?;
         part("dead", self.dead)?;
         part("node.ephemeral", self.node.ephemeral)?;
         part("node.unsure", self.node.unsure)?;
-        must((1..=256).contains(&self.node.concurrency), "node.concurrency must be between 1 and 256")?;
-        must(self.clocks.drift_ppm <= 100_000, "clocks.drift_ppm must be at most 100,000: a tenth")?;
+        must(
+            (1..=256).contains(&self.node.concurrency),
+            "node.concurrency must be between 1 and 256",
+        )?;
+        must(
+            self.clocks.drift_ppm <= 100_000,
+            "clocks.drift_ppm must be at most 100,000: a tenth",
+        )?;
         let mut behind = 0.0;
         for (at, group) in self.nats.iter().enumerate() {
             part(&format!("nats[{at}].part"), group.part)?;
@@ -296,7 +315,10 @@ impl Scenario {
         if let Some(churn) = &self.churn {
             churn.check().map_err(|error| format!("churn.{error}"))?;
         }
-        must(self.run_us > 0 || (self.lookups == 0 && self.faults.is_empty()), "run_us must not be 0: there are lookups or faults")?;
+        must(
+            self.run_us > 0 || (self.lookups == 0 && self.faults.is_empty()),
+            "run_us must not be 0: there are lookups or faults",
+        )?;
         for (at, fault) in self.faults.iter().enumerate() {
             self.find_fault_in(fault).map_err(|error| format!("faults[{at}]: {error}"))?;
         }
@@ -305,7 +327,10 @@ impl Scenario {
 
     fn find_fault_in(&self, fault: &Fault) -> Result<(), String> {
         if fault.at_us > self.run_us {
-            return Err(format!("at_us is {}, after the end of the run at {}", fault.at_us, self.run_us));
+            return Err(format!(
+                "at_us is {}, after the end of the run at {}",
+                fault.at_us, self.run_us
+            ));
         }
         match &fault.what {
             FaultKind::Partition { first, one_way, for_us, flap } => {

@@ -44,7 +44,9 @@ impl Answers {
             must(response.token.is_none(), || {
                 format!("the answer to an internal command {} has a token", asked.command)
             })?;
-            must(response.value.is_none(), || "an internal command is answered with a value".to_owned())?;
+            must(response.value.is_none(), || {
+                "an internal command is answered with a value".to_owned()
+            })?;
         }
         let may_name = asked.target.is_some() && (!asked.internal || asked.command >= FIND_NODE);
         must(may_name || response.closer_nodes.is_none(), || {
@@ -55,12 +57,9 @@ impl Answers {
     /// Closer nodes are those of the table, the closest of all, in order.
     fn check_closer(sim: &Sim, host: HostId, target: Id, response: &Response<'_>) -> Verdict {
         let Some(node) = sim.node(host) else { return Ok(()) };
-        let named: Vec<_> =
-            response.closer_nodes.iter().flat_map(|nodes| nodes.iter()).collect();
-        let mut known: Vec<_> = node
-            .nodes()
-            .map(|addr| (sim.id_of(addr).distance(&target), addr))
-            .collect();
+        let named: Vec<_> = response.closer_nodes.iter().flat_map(|nodes| nodes.iter()).collect();
+        let mut known: Vec<_> =
+            node.nodes().map(|addr| (sim.id_of(addr).distance(&target), addr)).collect();
         known.sort_unstable();
         let closest = known.iter().map(|(_, addr)| *addr).take(named.len());
         must(named.iter().copied().eq(closest), || {
@@ -118,7 +117,9 @@ impl Invariant for Answers {
         must(response.to == to, || format!("an answer to {to} says it goes to {}", response.to))?;
         // Who is asked to answer somebody else (a relay chain) does so by the application's choice.
         let Some(asked) = self.asked.get_mut(&(host, *to.ip(), response.tid)) else {
-            return must(sim.has_app(host), || format!("an answer to {to}, which has asked nothing"));
+            return must(sim.has_app(host), || {
+                format!("an answer to {to}, which has asked nothing")
+            });
         };
         asked.answers += 1;
         must(asked.answers <= asked.requests || (sim.has_app(host) && !asked.internal), || {

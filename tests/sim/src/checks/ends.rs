@@ -36,14 +36,16 @@ impl Invariant for Ends {
             Event::Finished(id) => {
                 must(self.finished.insert((host, *id)), || format!("{id:?} has ended twice"))
             }
-            Event::Reply(id) => {
-                must(!self.finished.contains(&(host, *id)), || format!("a reply after {id:?} has ended"))
-            }
+            Event::Reply(id) => must(!self.finished.contains(&(host, *id)), || {
+                format!("a reply after {id:?} has ended")
+            }),
             Event::Listening => {
                 self.starting.insert(host, sim.now());
                 Ok(())
             }
-            Event::Ready => must(self.starting.remove(&host).is_some(), || "ready twice".to_owned()),
+            Event::Ready => {
+                must(self.starting.remove(&host).is_some(), || "ready twice".to_owned())
+            }
             _ => Ok(()),
         }
     }
@@ -61,9 +63,10 @@ impl Invariant for Ends {
                 format!("a lookup by host {} has not ended in {LOOKUP_MAX} µs", host.0)
             })?;
         }
-        let late = self.starting.iter().find(|(host, since)| {
-            sim.now() - **since > READY_MAX && !sim.was_paused(**host)
-        });
+        let late = self
+            .starting
+            .iter()
+            .find(|(host, since)| sim.now() - **since > READY_MAX && !sim.was_paused(**host));
         must(late.is_none(), || format!("{late:?} is not ready yet"))
     }
 

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
-use dht_core::{Event, Id};
 use dht_core::wire::Message;
+use dht_core::{Event, Id};
 
 use super::command::PING_NAT;
 use super::{must, read};
@@ -83,9 +83,7 @@ impl Invariant for Members {
         let counts = !(request.internal && request.command == PING_NAT);
         let contact = self.contacts.entry((host, to)).or_default();
         contact.touched = sim.now();
-        contact.open.retain(|(tid, at, _)| {
-            *tid != request.tid && sim.now() - at < ANSWERED_WITHIN
-        });
+        contact.open.retain(|(tid, at, _)| *tid != request.tid && sim.now() - at < ANSWERED_WITHIN);
         contact.open.push((request.tid, sim.now(), counts));
         Ok(())
     }
@@ -126,7 +124,9 @@ impl Invariant for Members {
                 let silent = contact.open.iter().any(|(_, at, counts)| *counts && *at >= since);
                 let idless = contact.answered.is_some_and(|at| at >= since);
                 must(rebuilt || silent || idless, || {
-                    format!("{addr} was taken out of the table, and has left nothing unanswered: {contact:?}")
+                    format!(
+                        "{addr} was taken out of the table, and has left nothing unanswered: {contact:?}"
+                    )
                 })
             }
             _ => Ok(()),

@@ -54,7 +54,12 @@ fn must(holds: bool, wrong: impl FnOnce() -> String) -> Result<(), String> {
 
 /// An id goes with a datagram only if the node is persistent and it leaves by the server socket, and
 /// then it is the one of that address.
-fn check_id(sim: &Sim, host: HostId, from: SocketAddrV4, id: Option<&[u8; 32]>) -> Result<(), String> {
+fn check_id(
+    sim: &Sim,
+    host: HostId,
+    from: SocketAddrV4,
+    id: Option<&[u8; 32]>,
+) -> Result<(), String> {
     let Some(id) = id else { return Ok(()) };
     let server = sim.address(host);
     must(from == server, || format!("an id leaves by {from}, the server socket is {server}"))?;

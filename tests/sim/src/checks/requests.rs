@@ -56,7 +56,12 @@ pub struct Requests {
 }
 
 impl Requests {
-    fn check_retry(&mut self, sim: &Sim, key: (HostId, SocketAddrV4, u16), bytes: &[u8]) -> Result<bool, String> {
+    fn check_retry(
+        &mut self,
+        sim: &Sim,
+        key: (HostId, SocketAddrV4, u16),
+        bytes: &[u8],
+    ) -> Result<bool, String> {
         let now = sim.now();
         let fresh = || Open { bytes: bytes.to_vec(), sent: now, tries: 1, answered: false };
         let open = self.open.entry(key).or_insert_with(|| Open { tries: 0, ..fresh() });
@@ -72,7 +77,9 @@ impl Requests {
         }
         open.tries += 1;
         open.sent = now;
-        must(open.tries <= TRIES_MAX, || format!("try {} of one request to {}", open.tries, key.1))?;
+        must(open.tries <= TRIES_MAX, || {
+            format!("try {} of one request to {}", open.tries, key.1)
+        })?;
         must(quiet >= PATIENCE - PATIENCE / 50, || {
             format!("a request to {} is sent again after {quiet} µs", key.1)
         })?;
@@ -150,7 +157,8 @@ impl Invariant for Requests {
         if let Some(open) = self.open.get_mut(&(host, packet.from, response.tid)) {
             if !open.answered {
                 open.answered = true;
-                if let Some(pace) = self.pace.get_mut(&host).filter(|p| p.slot == sim.now() / SLOT) {
+                if let Some(pace) = self.pace.get_mut(&host).filter(|p| p.slot == sim.now() / SLOT)
+                {
                     pace.unanswered = pace.unanswered.saturating_sub(1);
                 }
             }
