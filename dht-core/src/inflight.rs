@@ -35,8 +35,8 @@ pub(crate) enum Purpose {
     Commit { query: QueryId, to: u16, again: bool },
     /// Is this node of the table still there?
     Check { seen: u8, hinted: bool },
-    /// The same, with a newcomer waiting for its place.
-    Swap { seen: u8, newcomer: SocketAddrV4 },
+    /// The same, with a newcomer waiting for its place, which may have to prove itself yet.
+    Swap { seen: u8, newcomer: SocketAddrV4, verified: bool },
     /// Does a node that claims an id answer?
     Verify,
     /// A node is told that another is down; `seen` as with a visit.

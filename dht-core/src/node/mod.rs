@@ -43,11 +43,13 @@ use crate::ids::Ids;
 use crate::inflight::Inflight;
 use crate::lanes::{Lanes, Shares};
 use crate::lookup::{Lookup, Lookups};
+use crate::lost::Lost;
 use crate::message::Via;
 use crate::nat::Sampler;
 use crate::pace::Pace;
 use crate::rng::Rng;
 use crate::stats::Stats;
+use crate::strays::Strays;
 use crate::suspects::Suspects;
 use crate::table::Table;
 use crate::time::Instant;
@@ -100,6 +102,8 @@ pub struct Node {
     table: Table,
     candidates: Candidates,
     suspects: Suspects,
+    lost: Lost,
+    strays: Strays,
     tokens: Tokens,
     inflight: Inflight,
     window: Window,
@@ -164,6 +168,8 @@ impl Node {
             table: Table::new(Id(own), Ids::new(config.ids.clone())),
             candidates: Candidates::default(),
             suspects: Suspects::default(),
+            lost: Lost::default(),
+            strays: Strays::default(),
             tokens,
             inflight: Inflight::default(),
             window: Window::new(config.max_window, now),

@@ -324,7 +324,9 @@ impl Node {
             }
             Purpose::Commit { query, .. } => self.on_commit_failed(query, error),
             Purpose::Check { seen, hinted } => self.on_check_failed(to, seen, hinted, timed_out),
-            Purpose::Swap { seen, newcomer } => self.on_swap_failed(to, seen, newcomer, timed_out),
+            Purpose::Swap { seen, newcomer, verified } => {
+                self.on_swap_failed(to, seen, (newcomer, verified), timed_out);
+            }
             Purpose::Verify => self.on_verify_ended(to, false),
             Purpose::Hint { seen, .. } => {
                 if timed_out {

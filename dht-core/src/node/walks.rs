@@ -320,7 +320,8 @@ impl Node {
         }
         self.upkeep.hints_sent += 1;
         let value = Bytes::copy_from_slice(&wire::addr_bytes(down));
-        let purpose = Purpose::Hint { query, seen: self.times_seen(to) };
+        let purpose =
+            Purpose::Hint { query, seen: self.times_seen(self.table.ids().of(to).prefix(), to) };
         self.begin_internal(to, DOWN_HINT, Some(value), Class::Hint, purpose);
     }
 
@@ -442,7 +443,13 @@ impl Node {
         }
         let slot = self.table.random(self.rng.next_u64());
         let target = slot.map_or(self.table.own(), |slot| self.table.ids().of(slot.addr()));
-        self.start_query(Kind::Refresh, Query::find_node(target).discard_replies());
+        self.start_refresh_towards(target);
+    }
+
+    pub(super) fn start_refresh_towards(&mut self, target: crate::Id) {
+        if !self.queries.is_running(Kind::Refresh) {
+            self.start_query(Kind::Refresh, Query::find_node(target).discard_replies());
+        }
     }
 
     pub(super) fn start_bootstrap_walk(&mut self) {
