@@ -27,11 +27,12 @@ mod wheel;
 pub use app::{Actor, ActorCx, App, Cx};
 pub use host::Spec;
 pub use invariant::{Invariant, Verdict, Violation};
+pub use life::Return;
 pub use lookup::Lookup;
 pub use net::{Fate, Rule};
 pub use packets::Packet;
 pub use sim::{Counts, Sim};
-pub use tap::{Direction, Tapped};
+pub use tap::{Direction, Tapped, What};
 
 /// Microseconds of virtual time since the simulation began.
 pub type Micros = u64;

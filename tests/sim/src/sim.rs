@@ -21,7 +21,7 @@ use crate::lookup::Lookups;
 use crate::nat::NatBox;
 use crate::net::{Fate, Rule};
 use crate::packets::Packets;
-use crate::partition::Partition;
+use crate::partition::{Cut, Partition};
 use crate::stream::{Purpose, Stream};
 use crate::tap::Taps;
 use crate::trace::Trace;
@@ -60,7 +60,7 @@ pub struct Sim {
     /// Who is behind which NAT, by inner address.
     pub(crate) inner_hosts: BTreeMap<(NatId, Ipv4Addr), HostId>,
     pub(crate) link: Arc<Link>,
-    pub(crate) partitions: Vec<Partition>,
+    pub(crate) partitions: Vec<Cut>,
     pub(crate) rules: Vec<Box<dyn Rule>>,
     pub(crate) truth: Truth,
     pub(crate) lookups: Lookups,
@@ -195,8 +195,13 @@ impl Sim {
     }
 
     /// Adds a partition.
-    pub fn add_partition(&mut self, partition: Partition) {
-        self.partitions.push(partition);
+    ///
+    /// # Errors
+    /// If it is an impossible one; the field is named.
+    pub fn add_partition(&mut self, partition: &Partition) -> Result<(), String> {
+        let cut = partition.cut(self.seed, self.partitions.len() as u32)?;
+        self.partitions.push(cut);
+        Ok(())
     }
 
     /// Adds a rule that decides about datagrams before the link does. The first that
