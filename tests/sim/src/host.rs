@@ -109,6 +109,8 @@ pub(crate) struct Host {
     pub(crate) kept: Option<Box<Kept>>,
     /// What came in while its process was stopped.
     pub(crate) backlog: Vec<u32>,
+    /// Timers of its application that have run out meanwhile.
+    pub(crate) missed: Vec<u64>,
 }
 
 /// What is kept of a node that is down.
@@ -131,6 +133,7 @@ impl Clone for Host {
             app_rng: self.app_rng.clone(),
             kept: self.kept.clone(),
             backlog: self.backlog.clone(),
+            missed: self.missed.clone(),
             ..*self
         }
     }
