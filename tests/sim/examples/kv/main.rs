@@ -1,0 +1,179 @@
+//! A key-value store on top of the node, put to the test: 20 % of all datagrams are lost, nodes
+//! crash every ten minutes (half of them come back, the others are replaced), and for ten minutes the
+//! network is in two halves. Once it has healed, everyone must find what anyone has stored.
+//!
+//! `cargo run --release -p dht-sim --example kv -- [SEED [holders | writer | nobody]]`
+//!
+//! This is the test; the store itself is in `store.rs`. What makes it hold:
+//!
+//! - A value is kept under its hash, by the 20 nodes closest to that. To put it is a query that
+//!   commits, repeated until 15 nodes have taken it. Only then is it called stored.
+//! - Every holder puts it again when nobody else has for 8 to 10 minutes, and so it moves to
+//!   nodes that have come, and over a gap that has closed. The first one spares the others the trouble.
+//! - A holder lets a value go when 15 of 20 closer nodes have just taken it.
+//! - What comes in is checked against its hash, and a get asks three times.
+//!
+//! If only the `writer` puts a value again, or `nobody` does, the same test finds what gets lost.
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dht_core::{Id, bytes::Bytes};
+use dht_sim::link::{Latency, Link, Loss};
+use dht_sim::partition::{Partition, Side};
+use dht_sim::stream::{Purpose, Stream};
+use dht_sim::{HostId, Invariant, Micros, Return, Sim, Spec, Verdict, Violation};
+
+pub(crate) use store::Upkeep;
+use store::{MINUTE, Note, REPUBLISH, SECOND, Store, hash};
+
+mod store;
+
+/// The first two hosts stay up; the others join through them.
+const HOSTS: u32 = 70;
+/// So many of these have a value to store, one each.
+const VALUES: u32 = 30;
+/// From when to when the network is in two halves.
+pub(crate) const CUT: [Micros; 2] = [8 * MINUTE, 14 * MINUTE];
+/// By then every value was put again by some holder, for which it may have taken two tries.
+pub(crate) const HEALED: Micros = CUT[1] + REPUBLISH + REPUBLISH / 4 + 2 * MINUTE;
+const END: Micros = 30 * MINUTE;
+
+/// "A stored value is found by everyone, once the network has healed."
+#[derive(Clone, Default)]
+pub(crate) struct NothingIsLost {
+    /// How much of each host's notes was looked at.
+    seen: Vec<usize>,
+    /// The values that somebody was told are stored.
+    pub(crate) stored: BTreeMap<Id, Stored>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Stored {
+    pub(crate) at: Micros,
+    /// Who has found it since the network has healed.
+    pub(crate) found_by: BTreeSet<HostId>,
+}
+
+impl Invariant for NothingIsLost {
+    fn name(&self) -> &'static str {
+        "a stored value is found by everyone"
+    }
+
+    fn every_second(&mut self, sim: &Sim) -> Verdict {
+        self.seen.resize(sim.hosts() as usize, 0);
+        for (host, seen) in (0..).map(HostId).zip(&mut self.seen) {
+            let Some(store) = sim.app::<Store>(host) else { continue };
+            for note in &store.notes[*seen..] {
+                match *note {
+                    Note::Stored { key } => {
+                        self.stored
+                            .entry(key)
+                            .or_insert(Stored { at: sim.now(), ..<_>::default() });
+                    }
+                    Note::Read { since, .. } if since < HEALED => {}
+                    Note::Read { key, since, found } => match self.stored.get_mut(&key) {
+                        Some(stored) if found => _ = stored.found_by.insert(host),
+                        Some(stored) if stored.at < since => {
+                            let (at, since) = (stored.at / SECOND, since / SECOND);
+                            return Err(format!(
+                                "host {} looked for {key} at {since} s in vain; it was stored at {at} s",
+                                host.0,
+                            ));
+                        }
+                        _ => {}
+                    },
+                }
+            }
+            *seen = store.notes.len();
+        }
+        Ok(())
+    }
+
+    fn fork(&self) -> Box<dyn Invariant> {
+        Box::new(self.clone())
+    }
+}
+
+/// The network, before anything has happened in it.
+pub(crate) fn network(seed: u64, upkeep: Upkeep) -> Result<Sim, Box<dyn Error>> {
+    let mut sim = Sim::new(seed);
+    sim.set_link(Link {
+        latency: Latency::Uniform { min_us: 10_000, max_us: 90_000 },
+        loss: Loss::Independent(0.2),
+        ..Link::default()
+    });
+    let first = Side::Hosts((0..HOSTS).step_by(2).collect());
+    let [from_us, until_us] = CUT;
+    sim.add_partition(&Partition { first, one_way: false, from_us, until_us, flap: None })?;
+    sim.add_invariant(NothingIsLost::default());
+
+    let values = (0..VALUES).map(|n| Bytes::from(format!("value {n}")));
+    let links: Arc<[Id]> = values.clone().map(|value| hash(&value)).collect();
+    let mut values = values.fuse();
+    let mut known = Vec::new();
+    for n in 0..HOSTS {
+        let store = Store::new(upkeep, values.next(), links.clone());
+        let (addr, delay) = (sim.next_address(), u64::from(n) * SECOND);
+        let spec = if n == 0 { Spec::bootstrapper(addr)? } else { Spec::joining(&known) };
+        sim.add(spec.app(store).after(delay))?;
+        if n < 2 {
+            known.push(addr);
+        }
+    }
+    Ok(sim)
+}
+
+/// Lets an hour pass in which nodes crash after ten minutes, each. Two minutes later half of them are back,
+/// with table and values, and new ones have come in place of the others.
+pub(crate) fn trial(sim: &mut Sim) -> Result<(), Box<dyn Error>> {
+    let mut rng = Stream::new(sim.seed(), Purpose::Churn, 0);
+    sim.run_for(Duration::from_secs(180))?;
+    while sim.now() < END {
+        sim.run_for(Duration::from_secs(1))?;
+        for host in (2..HOSTS).map(HostId) {
+            if sim.node(host).is_some() {
+                if rng.chance(1.0 / 300.0) {
+                    sim.crash(host);
+                }
+            } else if rng.chance(1.0 / 60.0) {
+                let how = if rng.chance(0.3) { Return::WithTable } else { Return::Anew };
+                sim.restart(host, how)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let args: Vec<_> = std::env::args().collect();
+    let seed = args.get(1).map_or(Ok(1), |seed| seed.parse())?;
+    let (upkeep, how) = match args.get(2).map_or("holders", String::as_str) {
+        "holders" => (Upkeep::Holders, "holders"),
+        "writer" => (Upkeep::Writer, "writer"),
+        "nobody" => (Upkeep::Nobody, "nobody"),
+        other => return Err(format!("{other}: not one of holders, writer, nobody").into()),
+    };
+    let mut sim = network(seed, upkeep)?;
+    let result = trial(&mut sim);
+    let stored = sim.invariant().map(|it: &NothingIsLost| it.stored.clone()).unwrap_or_default();
+    let cut = stored.values().filter(|value| (CUT[0]..CUT[1]).contains(&value.at)).count();
+    let found: usize = stored.values().map(|value| value.found_by.len()).sum();
+    let counts = sim.counts();
+    println!("simulated    {} s, {HOSTS} hosts, seed {seed}", sim.now() / SECOND);
+    println!("datagrams    {} sent, {} lost on the way", counts.sent, counts.lost);
+    println!("stored       {} values, {cut} of them in one half of the network", stored.len());
+    println!("found        by {} hosts each, on average", found / stored.len().max(1));
+    match result {
+        Ok(()) => println!("nothing was lost (trace {:016x})", sim.trace_hash()),
+        Err(error) => {
+            println!(
+                "{error}\nthe same again: cargo run --release -p dht-sim --example kv -- {seed} {how}"
+            );
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
