@@ -55,6 +55,9 @@ impl Window {
     /// Moves on to the slot that `now` is in. What is four slots old is forgotten.
     pub(crate) fn advance(&mut self, now: Instant) {
         let elapsed = now.as_micros().saturating_sub(self.since.as_micros());
+        if elapsed < SLOT_MICROS {
+            return;
+        }
         let steps = elapsed / SLOT_MICROS;
         for _ in 0..steps.min(SLOTS as u64) {
             self.slots.rotate_right(1);

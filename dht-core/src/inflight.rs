@@ -39,8 +39,8 @@ pub(crate) enum Purpose {
     Swap { seen: u8, newcomer: SocketAddrV4 },
     /// Does a node that claims an id answer?
     Verify,
-    /// A node is told that another is down.
-    Hint { query: QueryId },
+    /// A node is told that another is down; `seen` as with a visit.
+    Hint { query: QueryId, seen: u8 },
     /// The one early try whether anybody can reach the server socket.
     QuickNat,
     /// A part of the firewall check.

@@ -2,12 +2,12 @@
 //!
 //! Lanes hold intentions. Bytes come into being when the embedder asks for them.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 #[cfg(any(test, feature = "_invariants"))]
 use core::mem::discriminant;
 use core::net::{Ipv4Addr, SocketAddrV4};
-use core::slice;
 
 use bytes::Bytes;
 
@@ -72,37 +72,51 @@ pub(crate) const URGENCIES: [Urgency; 5] = [
 #[derive(Clone, Debug, Default)]
 struct Lane {
     out: VecDeque<Out>,
+    /// By urgency.
     requests: [VecDeque<(Via, RequestId)>; URGENCIES.len()],
 }
 
 impl Lane {
     fn queue(&mut self, urgency: Urgency) -> Option<&mut VecDeque<(Via, RequestId)>> {
-        let at = URGENCIES.iter().position(|other| *other == urgency)?;
-        self.requests.get_mut(at)
+        self.requests.get_mut(match urgency {
+            Urgency::Force => 0,
+            Urgency::Class(class) => 1 + class as usize,
+        })
     }
 }
 
 /// All lanes: client, server, and one for all of the embedder's own sockets.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Lanes([Lane; 3]);
+pub(crate) struct Lanes {
+    /// Boxed: a node seldom uses more than one, and an idle one none.
+    lanes: [Option<Box<Lane>>; 3],
+    outs: usize,
+    requests: usize,
+}
 
 impl Lanes {
     /// Replies and the like that wait.
     pub(crate) fn outs(&self) -> usize {
-        self.0.iter().map(|lane| lane.out.len()).sum()
+        self.outs
     }
 
     /// Requests that wait, some of which may have ended.
     pub(crate) fn requests(&self) -> usize {
-        self.0.iter().flat_map(|lane| &lane.requests).map(VecDeque::len).sum()
+        self.requests
     }
 
     pub(crate) fn push_out(&mut self, out: Out) {
         self.lane(out.via()).out.push_back(out);
+        self.outs += 1;
     }
 
     pub(crate) fn pop_out(&mut self, only: Option<Via>) -> Option<Out> {
-        self.lanes(only).iter_mut().find_map(|lane| pop(&mut lane.out, only, Out::via))
+        if self.outs == 0 {
+            return None;
+        }
+        let out = self.lanes(only).find_map(|lane| pop(&mut lane.out, only, Out::via))?;
+        self.outs -= 1;
+        Some(out)
     }
 
     pub(crate) fn push(&mut self, urgency: Urgency, via: Via, id: RequestId, first: bool) {
@@ -114,28 +128,36 @@ impl Lanes {
         } else {
             queue.push_back((via, id));
         }
+        self.requests += 1;
     }
 
     pub(crate) fn pop(&mut self, urgency: Urgency, only: Option<Via>) -> Option<RequestId> {
-        let mut queues = self.lanes(only).iter_mut().filter_map(|lane| lane.queue(urgency));
-        queues.find_map(|queue| pop(queue, only, |(via, _)| *via)).map(|(_, id)| id)
+        if self.requests == 0 {
+            return None;
+        }
+        let first = |lane: &mut Lane| pop(lane.queue(urgency)?, only, |(via, _)| *via);
+        let (_, id) = self.lanes(only).find_map(first)?;
+        self.requests -= 1;
+        Some(id)
     }
 
     /// Forgets requests that are no more.
     pub(crate) fn retain(&mut self, is_live: impl Fn(RequestId) -> bool) {
-        for queue in self.0.iter_mut().flat_map(|lane| &mut lane.requests) {
+        self.requests = 0;
+        for queue in self.lanes.iter_mut().flatten().flat_map(|lane| &mut lane.requests) {
             queue.retain(|(_, id)| is_live(*id));
+            self.requests += queue.len();
         }
     }
 
     /// Gives memory back that a burst has left behind.
     pub(crate) fn trim(&mut self) {
-        for lane in &mut self.0 {
-            if lane.out.is_empty() {
-                lane.out.shrink_to(4);
-            }
-            for queue in lane.requests.iter_mut().filter(|queue| queue.is_empty()) {
-                queue.shrink_to(4);
+        for lane in &mut self.lanes {
+            let waits = |lane: &mut Box<Lane>| {
+                !lane.out.is_empty() || lane.requests.iter().any(|queue| !queue.is_empty())
+            };
+            if lane.as_mut().is_some_and(|lane| !waits(lane)) {
+                *lane = None;
             }
         }
     }
@@ -147,7 +169,12 @@ impl Lanes {
     /// Calls back with every request that waits, those that have ended among them.
     #[cfg(any(test, feature = "_invariants"))]
     pub(crate) fn check_invariants(&self, mut waits: impl FnMut(RequestId)) {
-        for (lane, kind) in self.0.iter().zip([Via::Client, Via::Server, Via::Extra(0)]) {
+        let lanes = self.lanes.iter().zip([Via::Client, Via::Server, Via::Extra(0)]);
+        let lanes = lanes.filter_map(|(lane, kind)| Some((lane.as_ref()?, kind)));
+        let (mut outs, mut requests) = (0, 0);
+        for (lane, kind) in lanes {
+            outs += lane.out.len();
+            requests += lane.requests.iter().map(VecDeque::len).sum::<usize>();
             let is_here = |via: Via| discriminant(&via) == discriminant(&kind);
             for out in &lane.out {
                 assert!(is_here(out.via()));
@@ -160,22 +187,28 @@ impl Lanes {
                 waits(*id);
             }
         }
+        assert_eq!((self.outs, self.requests), (outs, requests), "what waits is counted wrongly");
     }
 
     fn lane(&mut self, via: Via) -> &mut Lane {
-        let [client, server, extra] = &mut self.0;
-        match via {
+        let [client, server, extra] = &mut self.lanes;
+        let lane = match via {
             Via::Client => client,
             Via::Server => server,
             Via::Extra(_) => extra,
-        }
+        };
+        lane.get_or_insert_default()
     }
 
-    fn lanes(&mut self, only: Option<Via>) -> &mut [Lane] {
-        match only {
-            Some(via) => slice::from_mut(self.lane(via)),
-            None => &mut self.0,
-        }
+    /// The lanes in use, or the one for `only`.
+    fn lanes(&mut self, only: Option<Via>) -> impl Iterator<Item = &mut Lane> {
+        let lanes = match only {
+            Some(Via::Client) => self.lanes.get_mut(..1),
+            Some(Via::Server) => self.lanes.get_mut(1..2),
+            Some(Via::Extra(_)) => self.lanes.get_mut(2..),
+            None => self.lanes.get_mut(..),
+        };
+        lanes.into_iter().flatten().filter_map(Option::as_deref_mut)
     }
 }
 

@@ -246,7 +246,7 @@ const KNOWN: usize = 330;
 /// A search for the deepest of them would take too long here, so this many addresses make a
 /// table of about 250, and the entries that are missing are added to the sum.
 const SEARCHED: u32 = 1 << 16;
-const ENTRY: usize = 24;
+const ENTRY: usize = 20;
 
 /// Addresses of a network, as many per bucket as a table takes.
 fn full_table(own: Id, buckets: u32) -> Vec<SocketAddrV4> {

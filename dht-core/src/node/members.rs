@@ -106,6 +106,8 @@ impl Node {
                 slot
             }
             Insert::Added(slot) => {
+                // Once seen: who was asked before it was known must not take that for silence.
+                self.table.touch(slot, tick);
                 self.added(from.addr);
                 slot
             }
@@ -157,7 +159,7 @@ impl Node {
 
     /// A candidate: it gets one datagram to answer.
     fn consider(&mut self, id: Id, addr: SocketAddrV4) {
-        let full = self.table.bucket_candidates(&id).count() >= K;
+        let full = self.table.bucket_len(&id) >= K;
         if id == self.table.own()
             || !learnable(addr, *addr.ip())
             || self.candidates.knows(addr)
@@ -240,8 +242,7 @@ impl Node {
     /// those the first added, unless it is both old and recently heard of.
     fn stale_rival(&self, id: &Id) -> Option<Slot> {
         let tick = self.upkeep.tick();
-        let nodes = self.table.bucket_candidates(id);
-        let nodes = nodes.filter_map(|slot| Some((slot, self.table.node(slot)?)));
+        let nodes = self.table.bucket_nodes(id);
         let asked_before = nodes.filter(|(_, node)| node.pinged != tick);
         let (slot, node) = asked_before.min_by_key(|(_, node)| (node.pinged, node.added))?;
         let settled = node.pinged_ago(tick) < RECENT && node.added_ago(tick) > OLD;

@@ -271,10 +271,10 @@ impl Node {
     /// Every way in begins here: time never goes back, and sleep is noticed before anything else.
     fn enter(&mut self, now: Instant) -> Instant {
         // Counted from the last entry, if that was later: then the deadline was missed by a caller
-        // who is awake, or left behind from before a suspension.
-        let overslept = self
-            .poll_timeout()
-            .is_some_and(|deadline| now.saturating_since(deadline.max(self.now)) > SLEEP);
+        // who is awake, or left behind from before a suspension. So most entries need not look for
+        // the deadline.
+        let overslept = now.saturating_since(self.now) > SLEEP
+            && self.poll_timeout().is_some_and(|deadline| now.saturating_since(deadline) > SLEEP);
         self.now = self.now.max(now);
         // The next slot is a deadline once something waits: it must not lie in the past then.
         self.window.advance(self.now);

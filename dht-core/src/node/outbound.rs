@@ -91,6 +91,9 @@ impl Node {
 
     /// The most urgent request that may leave now.
     fn next_request(&mut self, only: Option<Via>) -> Option<RequestId> {
+        if self.lanes.requests() == 0 {
+            return None;
+        }
         let share = (self.config.max_window / SHARE).max(1);
         for urgency in URGENCIES {
             let full = match urgency {
@@ -317,9 +320,9 @@ impl Node {
             Purpose::Check { seen, hinted } => self.on_check_failed(to, seen, hinted, timed_out),
             Purpose::Swap { seen, newcomer } => self.on_swap_failed(to, seen, newcomer, timed_out),
             Purpose::Verify => self.on_verify_ended(to, false),
-            Purpose::Hint { .. } => {
+            Purpose::Hint { seen, .. } => {
                 if timed_out {
-                    self.evict(to);
+                    self.evict_unless_seen(to, seen);
                 }
             }
             Purpose::QuickNat => {}

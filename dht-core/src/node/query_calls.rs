@@ -8,7 +8,6 @@ use super::Node;
 use super::queries::{Kind, Phase};
 use crate::ask::{Query, Request};
 use crate::error::{QueryError, SendError};
-use crate::inflight::Purpose;
 use crate::message::{Outcome, Peer, QueryId, Reply};
 use crate::time::Instant;
 use crate::wire::VARINT_MAX;
@@ -109,8 +108,7 @@ impl Node {
             self.queries.recycle(running);
             self.stats.queries.active -= u64::from(unfinished);
             self.end_flights_of(id);
-            let hint = Purpose::Hint { query: id };
-            self.forget_flights(|purpose| purpose == hint);
+            self.forget_hints_of(id);
             self.pump_stalled();
         }
     }

@@ -314,7 +314,8 @@ impl Node {
         }
         self.upkeep.hints_sent += 1;
         let value = Bytes::copy_from_slice(&wire::addr_bytes(down));
-        self.begin_internal(to, DOWN_HINT, Some(value), Class::Hint, Purpose::Hint { query });
+        let purpose = Purpose::Hint { query, seen: self.times_seen(to) };
+        self.begin_internal(to, DOWN_HINT, Some(value), Class::Hint, purpose);
     }
 
     /// The walk is over: what is left of it is cancelled, and the commits begin.
@@ -365,7 +366,7 @@ impl Node {
             let of_session = |running: &Running| running.query.session == Some(session);
             if self.queries.get(id).is_some_and(of_session) {
                 self.end_query(id, RequestError::Destroyed);
-                self.forget_flights(|purpose| purpose == Purpose::Hint { query: id });
+                self.forget_hints_of(id);
             }
         }
     }
@@ -411,6 +412,12 @@ impl Node {
             Purpose::Visit { query, .. } | Purpose::Commit { query, .. } => query == id,
             _ => false,
         });
+    }
+
+    pub(super) fn forget_hints_of(&mut self, id: QueryId) {
+        self.forget_flights(
+            |purpose| matches!(purpose, Purpose::Hint { query, .. } if query == id),
+        );
     }
 
     pub(super) fn forget_flights(&mut self, which: impl Fn(Purpose) -> bool) {

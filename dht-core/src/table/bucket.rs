@@ -1,10 +1,8 @@
 //! One bucket: up to [`K`] entries at positions that they keep until removed.
 //!
-//! It knows nothing of where it stands in the table, and never looks at the
-//! links of the contact order.
+//! It is a view of where they are stored, and never looks at the links of the
+//! contact order.
 
-use alloc::boxed::Box;
-use core::mem;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::K;
@@ -15,8 +13,9 @@ use crate::ids::Ids;
 /// What the table remembers of a node. Ages as in [`super::ages`].
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
-    /// The first eight bytes of the node's id.
-    pub(super) prefix: u64,
+    /// Of the node's id, what follows after the bits that are the same in all of its
+    /// bucket: see [`rest`].
+    pub(super) rest: u32,
     ip: [u8; 4],
     port: u16,
     pub(super) pinged: u16,
@@ -30,14 +29,14 @@ pub(super) struct Entry {
 }
 
 // The memory of a node is mostly this, 330 times.
-const _: () = assert!(size_of::<Entry>() == 24);
+const _: () = assert!(size_of::<Entry>() == 20);
 
 const HINTED: u8 = 0x80;
 const SILENT_ANSWERS: u8 = 0x7f;
 
 impl Entry {
-    const VACANT: Self = Self {
-        prefix: 0,
+    pub(super) const VACANT: Self = Self {
+        rest: 0,
         ip: [0; 4],
         port: 0,
         pinged: 0,
@@ -50,8 +49,8 @@ impl Entry {
     };
 
     /// A node of which nothing but its address is known.
-    pub(super) fn new(prefix: u64, addr: SocketAddrV4) -> Self {
-        Self { prefix, ip: addr.ip().octets(), port: addr.port(), ..Self::VACANT }
+    pub(super) fn new(rest: u32, addr: SocketAddrV4) -> Self {
+        Self { rest, ip: addr.ip().octets(), port: addr.port(), ..Self::VACANT }
     }
 
     pub(super) fn addr(&self) -> SocketAddrV4 {
@@ -76,91 +75,60 @@ impl Entry {
     }
 }
 
-/// Grows with its content and is freed when the last entry leaves.
-#[derive(Clone, Default)]
-pub(super) struct Bucket {
-    /// A bit for each position that is taken.
-    taken: u32,
-    entries: Box<[Entry]>,
+/// The 32 bits of `id` after those that all ids of bucket `number` have in common.
+pub(super) fn rest(id: &Id, number: usize) -> u32 {
+    let at = number + 1;
+    let mut bytes = [0; 8];
+    // Past the end of an id there are zeros, for all alike.
+    for (to, from) in bytes.iter_mut().zip(id.0.iter().skip(at / 8)) {
+        *to = *from;
+    }
+    (u64::from_be_bytes(bytes) << (at % 8) >> 32) as u32
 }
 
-/// By how many entries a bucket grows: those near the own id hold few.
-const STEP: usize = 4;
-const _: () = assert!(K.is_multiple_of(STEP) && K <= 1 << POSITION_BITS);
+/// The entries of a bucket.
+#[derive(Clone, Copy)]
+pub(super) struct Bucket<'a> {
+    pub(super) number: usize,
+    /// A bit for each position that is taken.
+    pub(super) taken: u32,
+    /// By position, as far as there are any.
+    pub(super) entries: &'a [Entry],
+}
 
 /// What a position takes of a sort key.
 const POSITION_BITS: u32 = 5;
+const _: () = assert!(K <= 1 << POSITION_BITS);
 
-impl Bucket {
+impl<'a> Bucket<'a> {
     pub(super) fn len(&self) -> usize {
         self.taken.count_ones() as usize
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.taken == 0
-    }
-
-    pub(super) fn get(&self, position: usize) -> Option<&Entry> {
+    pub(super) fn get(&self, position: usize) -> Option<&'a Entry> {
         self.entries.get(position).filter(|_| self.is_taken(position))
     }
 
-    pub(super) fn get_mut(&mut self, position: usize) -> Option<&mut Entry> {
-        let taken = self.is_taken(position);
-        self.entries.get_mut(position).filter(|_| taken)
-    }
-
     /// The entries with their positions.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Entry)> {
-        self.entries.iter().enumerate().filter(|&(position, _)| self.is_taken(position))
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
-        let taken = self.taken;
-        let entries = self.entries.iter_mut().enumerate();
-        entries.filter_map(move |(position, entry)| (taken >> position & 1 == 1).then_some(entry))
-    }
-
-    /// Puts `entry` at the first free position, which is returned, unless there is none.
-    pub(super) fn insert(&mut self, entry: Entry) -> Option<usize> {
-        let position = self.taken.trailing_ones() as usize;
-        if position >= K {
-            return None;
-        }
-        if position >= self.entries.len() {
-            let mut entries = mem::take(&mut self.entries).into_vec();
-            entries.reserve_exact(STEP);
-            entries.resize(entries.len() + STEP, Entry::VACANT);
-            self.entries = entries.into_boxed_slice();
-        }
-        *self.entries.get_mut(position)? = entry;
-        self.taken |= 1 << position;
-        Some(position)
-    }
-
-    pub(super) fn remove(&mut self, position: usize) {
-        if self.is_taken(position) {
-            self.taken &= !(1 << position);
-        }
-        if self.taken == 0 {
-            self.entries = Box::default();
-        }
+    pub(super) fn iter(self) -> impl Iterator<Item = (usize, &'a Entry)> {
+        self.entries.iter().enumerate().filter(move |&(position, _)| self.is_taken(position))
     }
 
     /// Appends the addresses to `out`, nearest to `target` first, until it is full.
     pub(super) fn closest(&self, target: &Id, ids: &Ids, out: &mut heapless::Vec<SocketAddrV4, K>) {
         // One integer per entry, distance above position: such a slice sorts fast.
         // What the position displaces of the distance is a tie like any other.
-        let prefix = target.prefix();
-        let mut keys = [u64::MAX; K];
-        for (position, key) in keys.iter_mut().enumerate() {
-            if let Some(entry) = self.get(position) {
-                let distance = (entry.prefix ^ prefix) >> POSITION_BITS;
-                *key = distance << POSITION_BITS | position as u64;
+        let target_rest = rest(target, self.number);
+        let mut keys = [u32::MAX; K];
+        for ((position, entry), key) in self.entries.iter().enumerate().zip(&mut keys) {
+            if self.is_taken(position) {
+                let distance = (entry.rest ^ target_rest) >> POSITION_BITS;
+                *key = distance << POSITION_BITS | position as u32;
             }
         }
         sort(&mut keys, self.len());
         let keys = keys.get(..self.len()).unwrap_or(&keys);
-        let tie = |pair: &[u64]| (pair[0] ^ pair[1]) >> POSITION_BITS == 0;
+        let tie = |pair: &[u32]| (pair[0] ^ pair[1]) >> POSITION_BITS == 0;
         if keys.windows(2).fold(false, |ties, pair| ties | tie(pair)) {
             return self.closest_by_whole_ids(target, ids, out);
         }
@@ -172,7 +140,7 @@ impl Bucket {
         }
     }
 
-    /// The same for a bucket in which prefixes are not enough.
+    /// The same for a bucket in which so few bits are not enough.
     #[cold]
     fn closest_by_whole_ids(
         &self,
@@ -189,12 +157,6 @@ impl Bucket {
         for (_, addr) in nodes {
             let _ = out.push(addr);
         }
-    }
-
-    /// Heap bytes.
-    #[cfg(test)]
-    pub(super) fn heap(&self) -> usize {
-        self.entries.len() * size_of::<Entry>()
     }
 
     fn is_taken(&self, position: usize) -> bool {

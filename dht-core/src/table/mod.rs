@@ -10,10 +10,12 @@
 //! time of contact. An index into the table is bucket and position in one number
 //! (`bucket * K + position`), and a node keeps its own until it is removed.
 //!
-//! Ids are hashes of addresses, so of an id only the first eight bytes are kept,
-//! and the rest is computed again in the rare case that these are not enough.
+//! Ids are hashes of addresses, so of an id only the four bytes are kept that tell
+//! the nodes of one bucket apart, and the rest is computed again in the rare case
+//! that these are not enough.
 
 mod ages;
+mod arena;
 mod bucket;
 mod slot;
 mod sort;
@@ -21,7 +23,6 @@ mod sort;
 #[cfg(test)]
 mod tests;
 
-use alloc::vec::Vec;
 use core::fmt;
 use core::iter;
 use core::net::SocketAddrV4;
@@ -29,7 +30,8 @@ use core::net::SocketAddrV4;
 #[cfg(test)]
 use self::ages::{COARSE_REACH, COARSE_UNIT, PINGED_REACH};
 use self::ages::{Epochs, Shift};
-use self::bucket::{Bucket, Entry};
+use self::arena::Arena;
+use self::bucket::{Entry, rest};
 pub(crate) use self::slot::{Insert, NodeInfo, Slot};
 use crate::id::Id;
 use crate::ids::Ids;
@@ -54,8 +56,7 @@ const _: () = assert!(BUCKETS * K < NONE as usize);
 pub(crate) struct Table {
     own: Id,
     ids: Ids,
-    /// Ends with the deepest bucket in use.
-    buckets: Vec<Bucket>,
+    buckets: Arena,
     len: usize,
     /// The ends of the list by contact.
     oldest: u16,
@@ -70,7 +71,7 @@ impl Table {
         Self {
             own,
             ids,
-            buckets: Vec::new(),
+            buckets: Arena::default(),
             len: 0,
             oldest: NONE,
             latest: NONE,
@@ -111,7 +112,10 @@ impl Table {
     /// The place of the node at `addr`, whose id is `id`.
     #[must_use]
     pub(crate) fn find(&self, id: &Id, addr: SocketAddrV4) -> Option<Slot> {
-        self.bucket_candidates(id).find(|slot| slot.addr == addr)
+        let number = shared_bits(&self.own, id)?;
+        let mut entries = self.buckets.bucket(number)?.iter();
+        let (position, _) = entries.find(|(_, entry)| entry.addr() == addr)?;
+        Some(Slot { index: join(number, position), addr })
     }
 
     /// Inserts the node at `addr`, whose id is `id`, as the latest in contact:
@@ -125,7 +129,7 @@ impl Table {
             return Insert::Present(slot);
         }
         self.reach(tick);
-        let mut entry = Entry::new(id.prefix(), addr);
+        let mut entry = Entry::new(rest(id, bucket), addr);
         entry.pinged = self.epochs.pinged(tick);
         entry.added = self.epochs.coarse(tick);
         let Some(index) = self.place(bucket, entry) else {
@@ -140,24 +144,20 @@ impl Table {
         self.entry(slot)?;
         self.unlink(slot.index);
         let (bucket, position) = split(slot.index);
-        self.buckets.get_mut(bucket)?.remove(position);
+        self.buckets.remove(bucket, position);
         self.len -= 1;
-        while self.buckets.last().is_some_and(Bucket::is_empty) {
-            self.buckets.pop();
-        }
-        // With some slack, so that a node that comes and goes costs nothing.
-        if self.buckets.capacity() > self.buckets.len() + 8 {
-            self.buckets.shrink_to_fit();
-        }
         Some(slot.addr)
     }
 
     /// What is known of a node.
     #[must_use]
     pub(crate) fn node(&self, slot: Slot) -> Option<NodeInfo> {
-        let entry = self.entry(slot)?;
+        self.info(self.entry(slot)?)
+    }
+
+    fn info(&self, entry: &Entry) -> Option<NodeInfo> {
         Some(NodeInfo {
-            addr: slot.addr,
+            addr: entry.addr(),
             pinged: self.epochs.pinged_tick(entry.pinged),
             added: self.epochs.coarse_tick(entry.added)?,
             sampled: self.epochs.coarse_tick(entry.sampled),
@@ -200,7 +200,7 @@ impl Table {
 
     /// Forgets when nodes' views of our address were taken.
     pub(crate) fn forget_samples(&mut self) {
-        self.buckets.iter_mut().flat_map(Bucket::iter_mut).for_each(|entry| entry.sampled = 0);
+        self.buckets.entries_mut().for_each(|entry| entry.sampled = 0);
     }
 
     /// Notes whether someone said that a node is down.
@@ -239,15 +239,21 @@ impl Table {
 
     /// The nodes of the bucket that `id` falls in, in no order of meaning: at
     /// most [`K`], and none for the own id.
-    pub(crate) fn bucket_candidates(&self, id: &Id) -> impl Iterator<Item = Slot> + '_ {
-        let bucket = shared_bits(&self.own, id);
-        let found = bucket.and_then(|bucket| Some((bucket, self.buckets.get(bucket)?)));
-        found.into_iter().flat_map(|(number, bucket)| {
-            bucket.iter().map(move |(position, entry)| Slot {
-                index: join(number, position),
-                addr: entry.addr(),
+    pub(crate) fn bucket_nodes(&self, id: &Id) -> impl Iterator<Item = (Slot, NodeInfo)> + '_ {
+        let bucket = shared_bits(&self.own, id).and_then(|number| self.buckets.bucket(number));
+        bucket.into_iter().flat_map(move |bucket| {
+            bucket.iter().filter_map(move |(position, entry)| {
+                let index = join(bucket.number, position);
+                Some((Slot { index, addr: entry.addr() }, self.info(entry)?))
             })
         })
+    }
+
+    /// How many these are.
+    #[must_use]
+    pub(crate) fn bucket_len(&self, id: &Id) -> usize {
+        let bucket = shared_bits(&self.own, id).and_then(|number| self.buckets.bucket(number));
+        bucket.map_or(0, |bucket| bucket.len())
     }
 
     /// Replaces `out` by the addresses of the [`K`] nodes nearest to `target`,
@@ -266,7 +272,7 @@ impl Table {
         let buckets = 0..self.buckets.len();
         let nearer = buckets.clone().filter(differs);
         let farther = buckets.rev().filter(|b| !differs(b));
-        for bucket in nearer.chain(farther).filter_map(|b| self.buckets.get(b)) {
+        for bucket in nearer.chain(farther).filter_map(|b| self.buckets.bucket(b)) {
             if out.is_full() {
                 break;
             }
@@ -278,10 +284,10 @@ impl Table {
     #[must_use]
     pub(crate) fn random(&self, random: u64) -> Option<Slot> {
         let mut left = ((u128::from(random) * self.len as u128) >> 64) as usize;
-        for (number, bucket) in self.buckets.iter().enumerate() {
+        for bucket in self.buckets.iter() {
             if left < bucket.len() {
                 let (position, _) = bucket.iter().nth(left)?;
-                return self.slot(join(number, position));
+                return self.slot(join(bucket.number, position));
             }
             left -= bucket.len();
         }
@@ -296,13 +302,15 @@ impl Table {
     pub(crate) fn rebase(&mut self, own: Id, mut dropped: impl FnMut(SocketAddrV4)) {
         let mut rebuilt = Self { epochs: self.epochs, ..Self::new(own, self.ids.clone()) };
         let mut next = self.latest;
-        while let Some(&entry) = self.at(next) {
+        while let Some(&(mut entry)) = self.at(next) {
             next = entry.older;
-            let bucket = match (entry.prefix ^ own.prefix()).leading_zeros() {
-                u64::BITS => shared_bits(&own, &self.ids.of(entry.addr())),
-                shared => Some(shared as usize),
-            };
-            match bucket.and_then(|bucket| rebuilt.place(bucket, entry)) {
+            let id = self.ids.of(entry.addr());
+            let bucket = shared_bits(&own, &id);
+            let placed = bucket.and_then(|bucket| {
+                entry.rest = rest(&id, bucket);
+                rebuilt.place(bucket, entry)
+            });
+            match placed {
                 Some(index) => rebuilt.link(index, NONE, rebuilt.oldest),
                 None => dropped(entry.addr()),
             }
@@ -318,19 +326,19 @@ impl Table {
     #[cfg(any(test, feature = "_invariants"))]
     pub(crate) fn check_invariants(&self) {
         let mut len = 0;
-        for (number, bucket) in self.buckets.iter().enumerate() {
+        self.buckets.check_invariants();
+        for bucket in self.buckets.iter() {
             assert!(bucket.len() <= K && bucket.len() == bucket.iter().count());
             for (position, entry) in bucket.iter() {
                 let id = self.ids.of(entry.addr());
-                assert_eq!(shared_bits(&self.own, &id), Some(number), "filed wrongly");
-                assert_eq!(entry.prefix, id.prefix());
-                let slot = Slot { index: join(number, position), addr: entry.addr() };
+                assert_eq!(shared_bits(&self.own, &id), Some(bucket.number), "filed wrongly");
+                assert_eq!(entry.rest, rest(&id, bucket.number));
+                let slot = Slot { index: join(bucket.number, position), addr: entry.addr() };
                 assert_eq!(self.find(&id, entry.addr()), Some(slot), "there twice");
                 len += 1;
             }
         }
         assert_eq!(self.len, len);
-        assert!(self.buckets.last().is_none_or(|bucket| !bucket.is_empty()));
         // A list that ran in circles would be longer.
         assert_eq!(self.iter().take(len + 1).count(), len);
         let from_oldest = iter::successors(self.oldest(), |slot| self.newer(*slot));
@@ -339,12 +347,12 @@ impl Table {
 
     fn at(&self, index: u16) -> Option<&Entry> {
         let (bucket, position) = split(index);
-        self.buckets.get(bucket)?.get(position)
+        self.buckets.get(bucket, position)
     }
 
     fn at_mut(&mut self, index: u16) -> Option<&mut Entry> {
         let (bucket, position) = split(index);
-        self.buckets.get_mut(bucket)?.get_mut(position)
+        self.buckets.get_mut(bucket, position)
     }
 
     fn slot(&self, index: u16) -> Option<Slot> {
@@ -368,11 +376,7 @@ impl Table {
 
     /// Files an entry, without links. `None` if the bucket is full.
     fn place(&mut self, bucket: usize, entry: Entry) -> Option<u16> {
-        if bucket >= self.buckets.len() {
-            self.buckets.reserve_exact(bucket + 1 - self.buckets.len());
-            self.buckets.resize_with(bucket + 1, Bucket::default);
-        }
-        let position = self.buckets.get_mut(bucket)?.insert(entry)?;
+        let position = self.buckets.insert(bucket, entry)?;
         self.len += 1;
         Some(join(bucket, position))
     }
@@ -415,7 +419,7 @@ impl Table {
     }
 
     fn shift(&mut self, shift: Shift) {
-        for entry in self.buckets.iter_mut().flat_map(Bucket::iter_mut) {
+        for entry in self.buckets.entries_mut() {
             entry.pinged = shift.pinged(entry.pinged);
             entry.added = shift.coarse(entry.added);
             entry.sampled = shift.coarse(entry.sampled);

@@ -5,13 +5,13 @@ use super::K;
 /// Up to this many, an insertion sort wins.
 const SHORT: usize = 6;
 
-/// Sorts `keys`, of which those from `len` on are `u64::MAX`.
+/// Sorts `keys`, of which those from `len` on are `u32::MAX`.
 ///
 /// So many random keys cost an insertion sort, which is what the standard library
 /// has for them, a mispredicted branch each and several times as long as a sorting
 /// network, which has no branches: Batcher's merge exchange (Knuth, The Art of
 /// Computer Programming, 5.2.2, algorithm M).
-pub(super) fn sort(keys: &mut [u64; K], len: usize) {
+pub(super) fn sort(keys: &mut [u32; K], len: usize) {
     if len <= SHORT {
         return keys.sort_unstable();
     }
@@ -37,8 +37,8 @@ pub(super) fn sort(keys: &mut [u64; K], len: usize) {
 mod tests {
     use super::*;
 
-    fn sorts(mut keys: [u64; K], len: usize) {
-        keys[len..].fill(u64::MAX);
+    fn sorts(mut keys: [u32; K], len: usize) {
+        keys[len..].fill(u32::MAX);
         let mut expected = keys;
         expected.sort_unstable();
         sort(&mut keys, len);
@@ -50,7 +50,7 @@ mod tests {
         // A network that sorts all sequences of zeros and ones sorts anything.
         for len in 0..=K {
             for step in [1, 7, 641] {
-                for bits in (0..1u64 << len).step_by(step).take(4096) {
+                for bits in (0..1u32 << len).step_by(step).take(4096) {
                     sorts(core::array::from_fn(|i| bits >> i & 1), len);
                 }
             }
@@ -58,7 +58,7 @@ mod tests {
     }
 
     quickcheck::quickcheck! {
-        fn sorts_anything(keys: alloc::vec::Vec<u64>) -> bool {
+        fn sorts_anything(keys: alloc::vec::Vec<u32>) -> bool {
             let len = keys.len().min(K);
             sorts(core::array::from_fn(|i| keys.get(i).copied().unwrap_or(0)), len);
             true

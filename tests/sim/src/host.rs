@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use dht_core::{Config, Instant, Node, SavedNode};
 
 use crate::app::{Actor, App};
-use crate::clock::{Clock, ClockState};
+use crate::clock::{Clock, NodeClock};
 use crate::link::LinkState;
 use crate::stream::Stream;
 use crate::{Micros, NatId};
@@ -95,8 +95,10 @@ pub(crate) struct Host {
     pub(crate) port: u16,
     pub(crate) region: u8,
     pub(crate) pause: Pause,
+    /// Whether it ever was anything else.
+    pub(crate) was_paused: bool,
     pub(crate) nat: Option<NatId>,
-    pub(crate) clock: ClockState,
+    pub(crate) clock: NodeClock,
     pub(crate) link: LinkState,
     pub(crate) link_rng: Stream,
     /// Randomness of its application or actor.
@@ -127,7 +129,6 @@ impl Clone for Host {
             node: self.node.clone(),
             app: self.app.as_ref().map(|app| app.fork()),
             actor: self.actor.as_ref().map(|actor| actor.fork()),
-            clock: self.clock.clone(),
             link: self.link,
             link_rng: self.link_rng.clone(),
             app_rng: self.app_rng.clone(),

@@ -3,13 +3,18 @@
 
 mod addrs;
 mod app;
+pub mod atomic_file;
 mod calls;
 mod check;
 pub mod checks;
+pub mod churn;
 pub mod clock;
+pub mod describe;
+pub mod histogram;
 mod host;
 mod ids;
 mod invariant;
+pub mod json_lines;
 mod life;
 pub mod link;
 mod lookup;
@@ -17,9 +22,18 @@ pub mod nat;
 mod net;
 mod packets;
 pub mod partition;
+pub mod pcap;
+mod phantom;
+pub mod report;
+mod run;
+pub mod scenario;
+pub mod series;
 mod sim;
 pub mod stream;
+mod tally;
 mod tap;
+pub mod text_table;
+pub mod timeline;
 mod trace;
 mod truth;
 mod wheel;
@@ -31,7 +45,10 @@ pub use life::Return;
 pub use lookup::Lookup;
 pub use net::{Fate, Rule};
 pub use packets::Packet;
+pub use run::Run;
+pub use scenario::Scenario;
 pub use sim::{Counts, Sim};
+pub use tally::Tally;
 pub use tap::{Direction, Tapped, What};
 
 /// Microseconds of virtual time since the simulation began.

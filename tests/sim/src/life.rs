@@ -8,10 +8,10 @@ use dht_core::{Config, ConfigError, Event, IdCache, Node, SavedNode};
 
 use crate::addrs::{self, HOSTS_MAX, Owner};
 use crate::app::Actor;
-use crate::clock::{Clock, ClockState};
+use crate::clock::Clock;
 use crate::host::{Host, Kept, Pause, Spec, port_of};
 use crate::link::LinkState;
-use crate::nat::{NatBox, NatConfig, NatKind};
+use crate::nat::{Kind, Nat, NatBox};
 use crate::sim::{Sim, deadline_key, micros, timer_key};
 use crate::stream::{Purpose, Stream};
 use crate::{HostId, Micros, NatId};
@@ -44,16 +44,17 @@ pub enum Return {
 
 impl Sim {
     /// Adds a NAT or firewall at a public address of its own.
-    pub fn add_nat(&mut self, config: NatConfig) -> NatId {
+    pub fn add_nat(&mut self, config: Nat) -> NatId {
         // Beside the row of hosts, one per /24 like these: 101.0.0.1, 101.0.1.1, …
         let ip = Ipv4Addr::from(0x6500_0001 + ((self.nats.len() as u32) << 8));
         self.add_nat_at(ip, config)
     }
 
     /// Adds a NAT or firewall at this public address, which must be nobody's yet.
-    pub fn add_nat_at(&mut self, ip: Ipv4Addr, config: NatConfig) -> NatId {
+    pub fn add_nat_at(&mut self, ip: Ipv4Addr, config: Nat) -> NatId {
         let nat = NatId(self.nats.len() as u32);
         let stream = Stream::new(self.seed, Purpose::Nat, nat.0);
+        self.firewalls.push(config.kind == Kind::Firewall);
         self.nats.push(NatBox::new(config, ip, stream));
         self.addrs.claim(ip, Owner::Nat(nat));
         nat
@@ -64,6 +65,11 @@ impl Sim {
         if let Some(nat) = self.nats.get_mut(nat.index()) {
             nat.rebind();
         }
+    }
+
+    /// The same for all NATs.
+    pub fn rebind_nats(&mut self) {
+        self.nats.iter_mut().for_each(NatBox::rebind);
     }
 
     /// Adds a host. It starts at once, or after the delay that was asked for.
@@ -109,9 +115,10 @@ impl Sim {
     fn place(&mut self, at: HostId, ip: Option<Ipv4Addr>, nat: Option<NatId>) -> Ipv4Addr {
         assert!(at.index() < HOSTS_MAX, "there are addresses for {HOSTS_MAX} hosts");
         if let Some(nat) = nat {
-            let inner = match self.nats[nat.index()].config().kind {
-                NatKind::Firewall => self.nats[nat.index()].public_ip(),
-                _ => Ipv4Addr::from(0x0a00_0002 + at.0),
+            let inner = if self.firewalls[nat.index()] {
+                self.nats[nat.index()].public_ip()
+            } else {
+                Ipv4Addr::from(0x0a00_0002 + at.0)
             };
             self.inner_hosts.insert((nat, inner), at);
             return inner;
@@ -134,8 +141,9 @@ impl Sim {
             port: port_of(0),
             region: 0,
             pause: Pause::No,
+            was_paused: false,
             nat: None,
-            clock: ClockState::new(clock),
+            clock: clock.start(),
             link: LinkState::default(),
             link_rng: Stream::new(self.seed, Purpose::Link, at.0),
             app_rng: Stream::new(self.seed, Purpose::App, at.0),
@@ -199,6 +207,7 @@ impl Sim {
         let Some(node) = host.node.take() else { return };
         host.armed = Micros::MAX;
         host.pause = Pause::No;
+        host.was_paused = false;
         let backlog = std::mem::take(&mut host.backlog);
         host.missed.clear();
         let config = node.config().clone();
@@ -274,8 +283,10 @@ impl Sim {
             return;
         }
         host.pause = pause;
-        if pause == Pause::Asleep {
-            host.clock.sleep(self.now, micros(time));
+        host.was_paused = true;
+        match pause {
+            Pause::Asleep => host.clock.suspend(self.now, micros(time)),
+            _ => host.clock.stall(self.now, micros(time)),
         }
         self.trace.change(self.now, at, code::PAUSED);
         self.set_timer(at, self.now.saturating_add(micros(time)), GO_ON);
@@ -304,7 +315,7 @@ impl Sim {
 
     /// Steps a host's wall clock. Nodes don't look at it; applications may.
     pub fn step_wall_clock(&mut self, at: HostId, by_us: i64) {
-        self.hosts[at.index()].clock.step_wall(by_us);
+        self.hosts[at.index()].clock.step(by_us);
     }
 
     /// A deadline of a host is due, unless it is an old one.

@@ -212,19 +212,17 @@ impl Link {
         path: Path,
         len: usize,
     ) -> Carried {
-        let mut rng = rng.split();
-        if self.loss.takes(state, rng.unit(), rng.unit()) {
+        let draws = rng.split();
+        if self.loss.takes(state, &draws) {
             return Carried::Lost;
         }
         if len.saturating_add(HEADERS) > self.mtu {
             return Carried::TooLong;
         }
-        let twice = rng.chance(self.duplicate);
-        // The copy draws from a stream of its own, so that the original is as it would be without.
-        let mut copy = rng.split();
-        let original = self.deliver(&mut rng, path, len);
-        if twice {
-            Carried::Twice(original, self.deliver(&mut copy, path, len))
+        let original = self.deliver(&draws, path, len);
+        if happens(&draws, place::DUPLICATE, self.duplicate) {
+            let copy = draws.ahead(place::COPY).split();
+            Carried::Twice(original, self.deliver(&copy, path, len))
         } else {
             Carried::Once(original)
         }
@@ -269,39 +267,60 @@ impl Link {
         check::that(self.mtu > HEADERS, "mtu", "be above 28, the length of the headers")
     }
 
-    /// One arrival. What it may draw, it draws always, so that one feature does not shift another
-    /// one.
     #[inline]
-    fn deliver(&self, rng: &mut Stream, path: Path, len: usize) -> Delivery {
-        let delay_us = self.latency.draw(rng.split(), path);
-        let held_up = rng.chance(self.reorder.probability);
-        let extra_us = 1 + rng.below(self.reorder.extra_us);
-        let delay_us = if held_up { delay_us.saturating_add(extra_us) } else { delay_us };
-        Delivery { delay_us: delay_us.min(DELAY_MAX_US), damage: self.damage(rng, len) }
+    fn deliver(&self, draws: &Stream, path: Path, len: usize) -> Delivery {
+        let mut delay_us = self.latency.draw(draws, path);
+        if happens(draws, place::HOLD, self.reorder.probability) {
+            let extra_us = 1 + draws.ahead(place::EXTRA).below(self.reorder.extra_us);
+            delay_us = delay_us.saturating_add(extra_us);
+        }
+        Delivery { delay_us: delay_us.min(DELAY_MAX_US), damage: self.damage(draws, len) }
     }
 
     #[inline]
-    fn damage(&self, rng: &mut Stream, len: usize) -> Damage {
-        let (cut, changed) = (rng.chance(self.truncate), rng.chance(self.corrupt));
-        let (at, how) = (rng.below(len as u64), rng.next());
+    fn damage(&self, draws: &Stream, len: usize) -> Damage {
         // The offset fits: without jumbograms, no datagram has more than 65,535 bytes.
-        let at = at.min(u16::MAX.into()) as u16;
-        match (len > 0, cut, changed) {
-            (true, true, _) => Damage::Truncate(at),
-            (true, false, true) => {
-                let byte = 1 + (how >> 8) % 255;
-                let xor = if how & 1 == 0 { byte as u8 } else { 1 << (how >> 1 & 7) };
-                Damage::FlipByte { at, xor }
-            }
-            _ => Damage::None,
+        let at = || draws.ahead(place::AT).below(len as u64).min(u16::MAX.into()) as u16;
+        if len == 0 {
+            Damage::None
+        } else if happens(draws, place::CUT, self.truncate) {
+            Damage::Truncate(at())
+        } else if happens(draws, place::FLIP, self.corrupt) {
+            let how = draws.ahead(place::HOW).next();
+            let byte = 1 + (how >> 8) % 255;
+            let xor = if how & 1 == 0 { byte as u8 } else { 1 << (how >> 1 & 7) };
+            Damage::FlipByte { at: at(), xor }
+        } else {
+            Damage::None
         }
     }
 }
 
+/// Which draw of a datagram (or of its copy) is for what. What is not needed is not drawn.
+mod place {
+    pub(super) const LOSS: u64 = 0;
+    pub(super) const SPELL: u64 = 1;
+    pub(super) const DUPLICATE: u64 = 2;
+    pub(super) const COPY: u64 = 3;
+    pub(super) const DELAY: u64 = 4;
+    pub(super) const HOLD: u64 = 5;
+    pub(super) const EXTRA: u64 = 6;
+    pub(super) const CUT: u64 = 7;
+    pub(super) const FLIP: u64 = 8;
+    pub(super) const AT: u64 = 9;
+    pub(super) const HOW: u64 = 10;
+}
+
+#[inline]
+fn happens(draws: &Stream, place: u64, probability: f64) -> bool {
+    probability > 0.0 && draws.ahead(place).chance(probability)
+}
+
 impl Latency {
-    /// A delay in microseconds, which may be above [`DELAY_MAX_US`].
+    /// A delay in microseconds, which may be above [`DELAY_MAX_US`]. One draw at most.
     #[inline]
-    fn draw(&self, mut rng: Stream, path: Path) -> Micros {
+    fn draw(&self, draws: &Stream, path: Path) -> Micros {
+        let mut rng = draws.ahead(place::DELAY);
         match self {
             Self::Constant { delay_us } => *delay_us,
             Self::Uniform { min_us, max_us } => {
@@ -388,15 +407,15 @@ impl Loss {
         }
     }
 
-    /// Whether a datagram is lost, given two draws from `0.0..1.0`.
     #[inline]
-    fn takes(&self, state: &mut LinkState, loss: f64, change: f64) -> bool {
+    fn takes(&self, state: &mut LinkState, draws: &Stream) -> bool {
         match *self {
             Self::None => false,
-            Self::Independent(p) => loss < p,
+            Self::Independent(p) => happens(draws, place::LOSS, p),
             Self::GilbertElliott { p_good_to_bad, p_bad_to_good, loss_good, loss_bad } => {
-                state.bad ^= change < if state.bad { p_bad_to_good } else { p_good_to_bad };
-                loss < if state.bad { loss_bad } else { loss_good }
+                let change = if state.bad { p_bad_to_good } else { p_good_to_bad };
+                state.bad ^= happens(draws, place::SPELL, change);
+                happens(draws, place::LOSS, if state.bad { loss_bad } else { loss_good })
             }
         }
     }

@@ -70,8 +70,13 @@ impl Sim {
     /// Has the node of a host look for the nodes closest to `target`. `false`: it can't, since
     /// it is down or too busy.
     pub fn look_up(&mut self, host: HostId, target: Id) -> bool {
+        self.look_up_by(host, target, Query::find_node(target))
+    }
+
+    /// The same by a query with options of its own. It has to be one for `target`.
+    pub fn look_up_by(&mut self, host: HostId, target: Id, query: Query) -> bool {
         let started = self.now;
-        let begun = self.call(host, |node, now| node.query(now, Query::find_node(target)));
+        let begun = self.call(host, |node, now| node.query(now, query));
         let Some(Ok(query)) = begun else { return false };
         // It may have ended at once; then its end has not been noticed yet either.
         self.lookups.walks.insert((host, query), Walk { target, started, depth: BTreeMap::new() });
@@ -84,6 +89,13 @@ impl Sim {
     #[must_use]
     pub fn lookups_under_way(&self) -> usize {
         self.lookups.walks.len()
+    }
+
+    /// The lookup that has been under way for longest: by whom, and since when.
+    #[must_use]
+    pub fn oldest_lookup(&self) -> Option<(HostId, Micros)> {
+        let walks = self.lookups.walks.iter().map(|((host, _), walk)| (*host, walk.started));
+        walks.min_by_key(|(_, started)| *started)
     }
 
     /// Lookups that will never end, since their hosts went down.

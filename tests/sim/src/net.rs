@@ -71,14 +71,14 @@ impl Sim {
         self.taps.sent(self.now, host, &packet);
         if let Some(nat) = nat {
             match self.nats[nat.index()].outbound(self.now, from, packet.to) {
-                Outbound::Public(public) => packet.from = public,
+                Outbound::Sent(public) => packet.from = public,
                 Outbound::Hairpin(public) => {
                     packet.from = public;
                     self.counts.sent += 1;
                     self.counts.bytes += packet.bytes.len() as u64;
                     return self.arrive(HAIRPIN, at, packet);
                 }
-                Outbound::Drop => return self.lose(at, packet),
+                Outbound::Dropped => return self.lose(at, packet),
             }
         }
         self.carry(at, packet);
@@ -112,7 +112,7 @@ impl Sim {
         let receiver = self.receiver(&packet);
         let blocked = receiver.is_some_and(|receiver| {
             let hosts = (packet.sender.0, receiver.0);
-            self.partitions.iter().any(|partition| partition.blocks(self.now, hosts.0, hosts.1))
+            self.partitions.iter().any(|(cut, _)| cut.blocks(self.now, hosts.0, hosts.1))
         });
         if blocked {
             return self.lose(at, packet);

@@ -5,7 +5,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,10 +58,13 @@ pub struct Sim {
     pub(crate) addrs: Addrs,
     pub(crate) ids: SharedIds,
     pub(crate) nats: Vec<NatBox>,
+    /// Which of them translate nothing.
+    pub(crate) firewalls: Vec<bool>,
     /// Who is behind which NAT, by inner address.
     pub(crate) inner_hosts: BTreeMap<(NatId, Ipv4Addr), HostId>,
     pub(crate) link: Arc<Link>,
-    pub(crate) partitions: Vec<Cut>,
+    pub(crate) partitions: Vec<(Cut, Micros)>,
+    partitions_made: u32,
     pub(crate) rules: Vec<Box<dyn Rule>>,
     pub(crate) truth: Truth,
     pub(crate) lookups: Lookups,
@@ -100,6 +103,21 @@ pub(crate) const fn timer_key(serial: u64) -> u64 {
 
 const SECOND: Micros = 1_000_000;
 
+impl Counts {
+    /// What has happened since `before`.
+    #[must_use]
+    pub fn minus(&self, before: &Self) -> Self {
+        Self {
+            sent: self.sent - before.sent,
+            bytes: self.bytes - before.bytes,
+            delivered: self.delivered - before.delivered,
+            lost: self.lost - before.lost,
+            unreachable: self.unreachable - before.unreachable,
+            timeouts: self.timeouts - before.timeouts,
+        }
+    }
+}
+
 impl Sim {
     /// An empty network. Everything random in it follows from `seed`.
     #[must_use]
@@ -116,6 +134,8 @@ impl Sim {
             inner_hosts: BTreeMap::new(),
             link: Arc::new(Link::default()),
             partitions: Vec::new(),
+            partitions_made: 0,
+            firewalls: Vec::new(),
             rules: Vec::new(),
             truth: Truth::default(),
             lookups: Lookups::default(),
@@ -195,14 +215,22 @@ impl Sim {
         self.link = Arc::new(link);
     }
 
-    /// Adds a partition.
+    /// Adds a partition; its times are virtual time.
     ///
     /// # Errors
-    /// If it is an impossible one; the field is named.
+    /// If it is impossible; the field is named.
     pub fn add_partition(&mut self, partition: &Partition) -> Result<(), String> {
-        let cut = partition.cut(self.seed, self.partitions.len() as u32)?;
-        self.partitions.push(cut);
+        let now = self.now;
+        self.partitions.retain(|(_, until)| *until > now);
+        let cut = partition.cut(self.seed, self.partitions_made)?;
+        self.partitions_made += 1;
+        self.partitions.push((cut, partition.until_us));
         Ok(())
+    }
+
+    /// Ends all partitions.
+    pub fn end_partitions(&mut self) {
+        self.partitions.clear();
     }
 
     /// Adds a rule that decides about datagrams before the link does. The first that
@@ -214,6 +242,11 @@ impl Sim {
     /// Adds an invariant.
     pub fn add_invariant(&mut self, invariant: impl Invariant) {
         self.invariants.push(Box::new(invariant));
+    }
+
+    /// Adds an invariant that is boxed already.
+    pub fn add_boxed_invariant(&mut self, invariant: Box<dyn Invariant>) {
+        self.invariants.push(invariant);
     }
 
     /// Has each node check itself after everything that it has handled: bounds, counters, table.
@@ -245,6 +278,24 @@ impl Sim {
     #[must_use]
     pub fn persistent_count(&self) -> usize {
         self.truth.len()
+    }
+
+    /// Whether an application answers on a host.
+    #[must_use]
+    pub fn has_app(&self, host: HostId) -> bool {
+        self.hosts[host.index()].app.is_some()
+    }
+
+    /// The id of the node at an address.
+    #[must_use]
+    pub fn id_of(&self, addr: SocketAddrV4) -> Id {
+        self.ids.of(addr)
+    }
+
+    /// Whether the process of a host was stopped, or its machine asleep, lately or ever.
+    #[must_use]
+    pub fn was_paused(&self, host: HostId) -> bool {
+        self.hosts[host.index()].was_paused
     }
 
     /// Runs for some virtual time.
@@ -371,14 +422,20 @@ impl Sim {
 
     pub(crate) fn violate(&mut self, invariant: &str, host: Option<HostId>, message: String) {
         if self.violation.is_none() {
-            self.violation = Some(Violation {
-                invariant: invariant.to_owned(),
-                message,
-                host,
-                at: self.now,
-                seed: self.seed,
-                trace: self.trace.hash(),
-            });
+            self.violation = Some(Violation { host, ..self.violation(invariant, message) });
+        }
+    }
+
+    /// What is to be said of something that does not hold now.
+    #[must_use]
+    pub fn violation(&self, invariant: &str, message: String) -> Violation {
+        Violation {
+            invariant: invariant.to_owned(),
+            message,
+            host: None,
+            at: self.now,
+            seed: self.seed,
+            trace: self.trace.hash(),
         }
     }
 
@@ -413,6 +470,7 @@ impl Clone for Sim {
             inner_hosts: self.inner_hosts.clone(),
             link: self.link.clone(),
             partitions: self.partitions.clone(),
+            firewalls: self.firewalls.clone(),
             rules: self.rules.iter().map(|rule| rule.fork()).collect(),
             truth: self.truth.clone(),
             lookups: self.lookups.clone(),

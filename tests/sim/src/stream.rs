@@ -60,7 +60,7 @@ impl Stream {
 
     /// 64 random bits.
     pub const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0 = self.0.wrapping_add(STEP);
         mix(self.0)
     }
 
@@ -84,6 +84,14 @@ impl Stream {
     #[must_use]
     pub const fn split(&mut self) -> Self {
         Self(self.next())
+    }
+
+    /// This stream after `n` draws, at the price of none: draws that are not needed can be left out
+    /// without shifting the others.
+    #[must_use]
+    #[inline]
+    pub const fn ahead(&self, n: u64) -> Self {
+        Self(self.0.wrapping_add(STEP.wrapping_mul(n)))
     }
 
     /// A number strictly between 0.0 and 1.0, one of 2^52: its logarithm is finite.
@@ -210,6 +218,9 @@ fn normal_tail(p: f64) -> f64 {
 fn polynomial(coefficients: &[f64], x: f64) -> f64 {
     coefficients.iter().fold(0.0, |sum, c| sum * x + c)
 }
+
+/// What a draw moves the counter by: 2^64 over the golden ratio, as an odd number.
+const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 const fn mix(mut z: u64) -> u64 {
     z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -360,6 +371,16 @@ mod tests {
         (0..9).for_each(|_| _ = split.next());
         _ = other.next();
         assert_eq!(one, other);
+    }
+
+    #[test]
+    fn ahead_is_where_draws_lead() {
+        let mut drawn = stream();
+        for n in 0..20 {
+            assert_eq!(stream().ahead(n), drawn);
+            drawn.next();
+        }
+        assert_eq!(stream().ahead(u64::MAX).ahead(1), stream(), "it starts over");
     }
 
     proptest! {

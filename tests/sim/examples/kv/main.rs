@@ -1,6 +1,6 @@
 //! A key-value store on top of the node, put to the test: 20 % of all datagrams are lost, nodes
-//! crash every ten minutes (half of them come back, the others are replaced), and for ten minutes the
-//! network is in two halves. Once it has healed, everyone must find what anyone has stored.
+//! crash every five minutes (a third of them come back, the others are replaced), and for six minutes
+//! the network is in two halves. Once it has healed, everyone must find what anyone has stored.
 //!
 //! `cargo run --release -p dht-sim --example kv -- [SEED [holders | writer | nobody]]`
 //!
@@ -8,7 +8,7 @@
 //!
 //! - A value is kept under its hash, by the 20 nodes closest to that. To put it is a query that
 //!   commits, repeated until 15 nodes have taken it. Only then is it called stored.
-//! - Every holder puts it again when nobody else has for 8 to 10 minutes, and so it moves to
+//! - Every holder puts it again when nobody else has for 5 to 6 minutes, and so it moves to
 //!   nodes that have come, and over a gap that has closed. The first one spares the others the trouble.
 //! - A holder lets a value go when 15 of 20 closer nodes have just taken it.
 //! - What comes in is checked against its hash, and a get asks three times.
@@ -33,13 +33,16 @@ mod store;
 
 /// The first two hosts stay up; the others join through them.
 const HOSTS: u32 = 70;
-/// So many of these have a value to store, one each.
+/// So many of these have a value to store.
 const VALUES: u32 = 30;
 /// From when to when the network is in two halves.
 pub(crate) const CUT: [Micros; 2] = [8 * MINUTE, 14 * MINUTE];
 /// By then every value was put again by some holder, for which it may have taken two tries.
 pub(crate) const HEALED: Micros = CUT[1] + REPUBLISH + REPUBLISH / 4 + 2 * MINUTE;
-const END: Micros = 30 * MINUTE;
+/// When nodes stop coming and going.
+const END: Micros = 28 * MINUTE;
+/// So many hosts look for each value then.
+pub(crate) const SAMPLE: usize = 3;
 
 /// "A stored value is found by everyone, once the network has healed."
 #[derive(Clone, Default)]
@@ -97,6 +100,11 @@ impl Invariant for NothingIsLost {
     }
 }
 
+/// What the user of a host is going to store, if it is one of the first.
+fn value(host: u32) -> Bytes {
+    Bytes::from(format!("what host {host} has to say"))
+}
+
 /// The network, before anything has happened in it.
 pub(crate) fn network(seed: u64, upkeep: Upkeep) -> Result<Sim, Box<dyn Error>> {
     let mut sim = Sim::new(seed);
@@ -106,16 +114,13 @@ pub(crate) fn network(seed: u64, upkeep: Upkeep) -> Result<Sim, Box<dyn Error>> 
         ..Link::default()
     });
     let first = Side::Hosts((0..HOSTS).step_by(2).collect());
-    let [from_us, until_us] = CUT;
-    sim.add_partition(&Partition { first, one_way: false, from_us, until_us, flap: None })?;
+    sim.add_partition(&Partition::new(first, CUT[0], CUT[1]))?;
     sim.add_invariant(NothingIsLost::default());
 
-    let values = (0..VALUES).map(|n| Bytes::from(format!("value {n}")));
-    let links: Arc<[Id]> = values.clone().map(|value| hash(&value)).collect();
-    let mut values = values.fuse();
+    let links: Arc<[Id]> = (0..VALUES).map(|n| hash(&value(n))).collect();
     let mut known = Vec::new();
     for n in 0..HOSTS {
-        let store = Store::new(upkeep, values.next(), links.clone());
+        let store = Store::new(upkeep, (n < VALUES).then(|| value(n)), links.clone());
         let (addr, delay) = (sim.next_address(), u64::from(n) * SECOND);
         let spec = if n == 0 { Spec::bootstrapper(addr)? } else { Spec::joining(&known) };
         sim.add(spec.app(store).after(delay))?;
@@ -126,8 +131,9 @@ pub(crate) fn network(seed: u64, upkeep: Upkeep) -> Result<Sim, Box<dyn Error>> 
     Ok(sim)
 }
 
-/// Lets an hour pass in which nodes crash after ten minutes, each. Two minutes later half of them are back,
-/// with table and values, and new ones have come in place of the others.
+/// Lets half an hour pass in which nodes crash after five minutes, each. One minute later a third of them
+/// are back, with table and values, and new ones have come in place of the others. At the end, users of
+/// three hosts look for each value.
 pub(crate) fn trial(sim: &mut Sim) -> Result<(), Box<dyn Error>> {
     let mut rng = Stream::new(sim.seed(), Purpose::Churn, 0);
     sim.run_for(Duration::from_secs(180))?;
@@ -139,11 +145,18 @@ pub(crate) fn trial(sim: &mut Sim) -> Result<(), Box<dyn Error>> {
                     sim.crash(host);
                 }
             } else if rng.chance(1.0 / 60.0) {
-                let how = if rng.chance(0.3) { Return::WithTable } else { Return::Anew };
+                let how = if rng.chance(0.33) { Return::WithTable } else { Return::Anew };
                 sim.restart(host, how)?;
             }
         }
     }
+    let up: Vec<_> = sim.persistent().collect();
+    for (at, key) in (0..VALUES).map(|n| hash(&value(n))).enumerate() {
+        for host in up.iter().cycle().skip(at * SAMPLE).take(SAMPLE) {
+            sim.with_app(*host, |store: &mut Store, cx| store.look_for(cx, key));
+        }
+    }
+    sim.run_for(Duration::from_secs(120))?;
     Ok(())
 }
 
@@ -167,13 +180,15 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     println!("stored       {} values, {cut} of them in one half of the network", stored.len());
     println!("found        by {} hosts each, on average", found / stored.len().max(1));
     match result {
-        Ok(()) => println!("nothing was lost (trace {:016x})", sim.trace_hash()),
+        Ok(()) => {
+            println!("nothing was lost (trace {:016x})", sim.trace_hash());
+            Ok(ExitCode::SUCCESS)
+        }
         Err(error) => {
             println!(
                 "{error}\nthe same again: cargo run --release -p dht-sim --example kv -- {seed} {how}"
             );
-            return Ok(ExitCode::FAILURE);
+            Ok(ExitCode::FAILURE)
         }
     }
-    Ok(ExitCode::SUCCESS)
 }

@@ -81,6 +81,11 @@ impl Store {
         Self { upkeep, to_put, links, values, tasks, notes }
     }
 
+    /// Its user wants to read something.
+    pub(crate) fn look_for(&mut self, cx: &mut Cx<'_>, key: Id) {
+        self.get(cx, key, cx.time, 1);
+    }
+
     /// Keeps a value that has just been put, by this node or another one.
     fn keep(&mut self, cx: &mut Cx<'_>, value: Bytes, own: bool) {
         let key = hash(&value);
@@ -201,9 +206,9 @@ impl App for Store {
         for key in due.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.put(cx, key);
         }
-        if cx.rng.chance(0.06) {
+        if cx.rng.chance(0.04) {
             let at = cx.rng.below(self.links.len() as u64) as usize;
-            self.get(cx, self.links[at], cx.time, 1);
+            self.look_for(cx, self.links[at]);
         }
     }
 

@@ -1,0 +1,144 @@
+//! Where the entries of all buckets are stored: one after the other in one piece of
+//! memory, each bucket in a run of its own.
+//!
+//! A block of memory for each bucket costs a quarter more. What moves when a run
+//! grows is at most a few kilobytes, a few dozen times in the life of a table.
+
+use alloc::vec::Vec;
+
+use super::K;
+use super::bucket::{Bucket, Entry};
+
+/// By how many entries a run grows: the deepest buckets hold few.
+const STEP: usize = 2;
+const _: () = assert!(K.is_multiple_of(STEP));
+
+/// How many entries, and runs, there may be memory for beyond those that are in use.
+const SLACK: usize = 8;
+const _: () = assert!(SLACK >= STEP);
+
+/// The run of a bucket.
+#[derive(Clone, Copy)]
+struct Run {
+    /// A bit for each position that is taken.
+    taken: u32,
+    start: u16,
+    /// How many entries there is room for.
+    room: u16,
+}
+
+/// All buckets, the last one not empty.
+#[derive(Clone, Default)]
+pub(super) struct Arena {
+    runs: Vec<Run>,
+    entries: Vec<Entry>,
+}
+
+impl Arena {
+    /// How many buckets there are.
+    pub(super) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    pub(super) fn bucket(&self, number: usize) -> Option<Bucket<'_>> {
+        let run = self.runs.get(number)?;
+        let start = usize::from(run.start);
+        let entries = self.entries.get(start..start + usize::from(run.room))?;
+        Some(Bucket { number, taken: run.taken, entries })
+    }
+
+    /// All buckets, by number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Bucket<'_>> {
+        (0..self.len()).filter_map(|number| self.bucket(number))
+    }
+
+    pub(super) fn get(&self, number: usize, position: usize) -> Option<&Entry> {
+        self.bucket(number)?.get(position)
+    }
+
+    pub(super) fn get_mut(&mut self, number: usize, position: usize) -> Option<&mut Entry> {
+        let run = self.runs.get(number)?;
+        let taken = position < K && run.taken >> position & 1 == 1;
+        self.entries.get_mut(usize::from(run.start) + position).filter(|_| taken)
+    }
+
+    /// All entries; what stands where there is none does no harm.
+    pub(super) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.entries.iter_mut()
+    }
+
+    /// Puts `entry` at the first free position of a bucket, which is returned, unless there is none.
+    pub(super) fn insert(&mut self, number: usize, entry: Entry) -> Option<usize> {
+        if number >= self.runs.len() {
+            let start = u16::try_from(self.entries.len()).ok()?;
+            self.runs.reserve_exact(number + 1 - self.runs.len());
+            self.runs.resize(number + 1, Run { taken: 0, start, room: 0 });
+        }
+        let run = self.runs.get_mut(number)?;
+        let position = run.taken.trailing_ones() as usize;
+        if position >= K {
+            return None;
+        }
+        run.taken |= 1 << position;
+        let at = usize::from(run.start) + position;
+        if position >= usize::from(run.room) {
+            run.room += STEP as u16;
+            if self.entries.capacity() < self.entries.len() + STEP {
+                self.entries.reserve_exact(SLACK);
+            }
+            self.entries.splice(at..at, [Entry::VACANT; STEP]);
+            self.move_after(number, |start| start + STEP as u16);
+        }
+        *self.entries.get_mut(at)? = entry;
+        Some(position)
+    }
+
+    pub(super) fn remove(&mut self, number: usize, position: usize) {
+        let Some(run) = self.runs.get_mut(number).filter(|_| position < K) else {
+            return;
+        };
+        run.taken &= !(1 << position);
+        if run.taken != 0 {
+            return;
+        }
+        let (start, room) = (usize::from(run.start), core::mem::take(&mut run.room));
+        self.entries.drain(start..start + usize::from(room));
+        self.move_after(number, |start| start - room);
+        while self.runs.last().is_some_and(|run| run.taken == 0) {
+            self.runs.pop();
+        }
+        // With some slack, so that a node that comes and goes costs nothing.
+        if self.runs.capacity() > self.runs.len() + SLACK {
+            self.runs.shrink_to_fit();
+        }
+        if self.entries.capacity() > self.entries.len() + SLACK {
+            self.entries.shrink_to_fit();
+        }
+    }
+
+    /// Moves the starts of the runs after that of bucket `number`.
+    fn move_after(&mut self, number: usize, moved: impl Fn(u16) -> u16) {
+        for run in self.runs.iter_mut().skip(number + 1) {
+            run.start = moved(run.start);
+        }
+    }
+
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(super) fn check_invariants(&self) {
+        let mut end = 0;
+        for run in &self.runs {
+            assert_eq!(usize::from(run.start), end, "a gap between runs, or two in one place");
+            end += usize::from(run.room);
+            assert!(run.taken >> run.room == 0 && usize::from(run.room) <= K);
+            assert_eq!(run.taken == 0, run.room == 0);
+        }
+        assert_eq!(end, self.entries.len());
+        assert!(self.runs.last().is_none_or(|run| run.taken != 0));
+    }
+
+    /// Heap bytes.
+    #[cfg(test)]
+    pub(super) fn heap(&self) -> usize {
+        self.runs.capacity() * size_of::<Run>() + self.entries.capacity() * size_of::<Entry>()
+    }
+}

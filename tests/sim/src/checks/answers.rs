@@ -1,0 +1,158 @@
+//! What a node answers: once for each request, to whoever asked, with the parts that belong
+//! there; and with the closest of all that it knows.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use dht_core::Id;
+use dht_core::wire::{Message, Response};
+
+use super::command::{DELAYED_PING, FIND_NODE};
+use super::{MEMORY, check_id, must, read};
+use crate::invariant::{Invariant, Verdict};
+use crate::packets::Packet;
+use crate::sim::Sim;
+use crate::{HostId, Micros};
+
+/// The least that a delayed ping may come early, for clocks that drift: a percent.
+const EARLY: u64 = 100;
+
+/// Requests that have come in under one transaction id from one host, and what was made of them.
+#[derive(Clone, Debug)]
+struct Asked {
+    at: Micros,
+    internal: bool,
+    command: u64,
+    target: Option<Id>,
+    /// A delayed ping: after how many milliseconds.
+    delay_ms: u64,
+    had_token: bool,
+    requests: u32,
+    answers: u32,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    asked: BTreeMap<(HostId, Ipv4Addr, u16), Asked>,
+}
+
+impl Answers {
+    fn check_parts(asked: &Asked, response: &Response<'_>) -> Verdict {
+        let token_error = response.error == dht_core::error_code::INVALID_TOKEN;
+        if asked.internal && !(token_error && asked.had_token) {
+            must(response.token.is_none(), || {
+                format!("the answer to an internal command {} has a token", asked.command)
+            })?;
+            must(response.value.is_none(), || {
+                "an internal command is answered with a value".to_owned()
+            })?;
+        }
+        let may_name = asked.target.is_some() && (!asked.internal || asked.command >= FIND_NODE);
+        must(may_name || response.closer_nodes.is_none(), || {
+            "closer nodes, and no target".to_owned()
+        })
+    }
+
+    /// Closer nodes are those of the table, the closest of all, in order.
+    fn check_closer(sim: &Sim, host: HostId, target: Id, response: &Response<'_>) -> Verdict {
+        let Some(node) = sim.node(host) else { return Ok(()) };
+        let named: Vec<_> = response.closer_nodes.iter().flat_map(|nodes| nodes.iter()).collect();
+        let mut known: Vec<_> =
+            node.nodes().map(|addr| (sim.id_of(addr).distance(&target), addr)).collect();
+        known.sort_unstable();
+        let closest = known.iter().map(|(_, addr)| *addr).take(named.len());
+        must(named.iter().copied().eq(closest), || {
+            format!("the closer nodes to {target} are not the closest that it knows, in order")
+        })?;
+        // A long value may leave no room for all.
+        let room = response.value.is_none_or(|value| value.len() < 1000);
+        must(!room || named.len() == known.len().min(20), || {
+            format!("{} closer nodes are named, {} known", named.len(), known.len())
+        })
+    }
+}
+
+impl Invariant for Answers {
+    fn name(&self) -> &'static str {
+        "answers"
+    }
+
+    fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
+        let Ok(Message::Request(request)) = read(&packet.bytes) else { return Ok(()) };
+        let delay_ms = match (request.internal, request.command, request.value) {
+            (true, DELAYED_PING, Some(&[a, b, c, d, ..])) => u32::from_le_bytes([a, b, c, d]),
+            _ => 0,
+        };
+        let asked = Asked {
+            at: sim.now(),
+            internal: request.internal,
+            command: request.command,
+            target: request.target.copied().map(Id),
+            delay_ms: delay_ms.into(),
+            had_token: request.token.is_some(),
+            requests: 1,
+            answers: 0,
+        };
+        let before = self.asked.entry((host, *packet.from.ip(), request.tid));
+        before
+            .and_modify(|before| {
+                let (requests, answers) = (before.requests + 1, before.answers);
+                *before = Asked { requests, answers, ..asked.clone() };
+            })
+            .or_insert(asked);
+        Ok(())
+    }
+
+    fn sent(
+        &mut self,
+        sim: &Sim,
+        host: HostId,
+        from: SocketAddrV4,
+        to: SocketAddrV4,
+        bytes: &[u8],
+    ) -> Verdict {
+        let Message::Response(response) = read(bytes)? else { return Ok(()) };
+        check_id(sim, host, from, response.id)?;
+        must(response.to == to, || format!("an answer to {to} says it goes to {}", response.to))?;
+        // Who is asked to answer somebody else (a relay chain) does so by the application's choice.
+        let Some(asked) = self.asked.get_mut(&(host, *to.ip(), response.tid)) else {
+            return must(sim.has_app(host), || {
+                format!("an answer to {to}, which has asked nothing")
+            });
+        };
+        asked.answers += 1;
+        must(asked.answers <= asked.requests || (sim.has_app(host) && !asked.internal), || {
+            format!("{} answers to {} requests from {to}", asked.answers, asked.requests)
+        })?;
+        let waited = (sim.now() - asked.at) / 1_000;
+        must(asked.requests > 1 || waited + asked.delay_ms / EARLY + 1 >= asked.delay_ms, || {
+            format!("a ping to be answered after {} ms is after {waited}", asked.delay_ms)
+        })?;
+        // Under one transaction id there may have been several different requests.
+        if asked.requests > 1 {
+            return Ok(());
+        }
+        Self::check_parts(asked, &response)?;
+        match asked.target {
+            Some(target) if asked.internal && asked.command == FIND_NODE => {
+                Self::check_closer(sim, host, target, &response)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
+        self.asked.retain(|(at, ..), _| *at != host);
+        Ok(())
+    }
+
+    fn every_second(&mut self, sim: &Sim) -> Verdict {
+        self.asked.retain(|_, asked| sim.now() - asked.at < MEMORY);
+        Ok(())
+    }
+
+    fn fork(&self) -> Box<dyn Invariant> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,161 @@
+//! Who is in a routing table: nobody enters who has not answered, and nobody leaves who has.
+//!
+//! Needs [`Config::node_events`](dht_core::Config::node_events), without which it sees nothing.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+
+use dht_core::wire::Message;
+use dht_core::{Event, Id};
+
+use super::command::PING_NAT;
+use super::{must, read};
+use crate::invariant::{Invariant, Verdict};
+use crate::packets::Packet;
+use crate::sim::Sim;
+use crate::{HostId, Micros};
+
+/// For how long it is known what has passed between two nodes.
+const MEMORY: Micros = 180_000_000;
+/// An answer is taken for one to a request that left so long before, at most.
+const ANSWERED_WITHIN: Micros = 15_000_000;
+
+/// What has passed between a host and an address.
+#[derive(Clone, Debug, Default)]
+struct Contact {
+    /// Transaction ids of requests that were sent and not answered, PING_NAT's aside, and when.
+    open: Vec<(u16, Micros, bool)>,
+    /// The last answer with a true id, and one without.
+    proven: Option<Micros>,
+    answered: Option<Micros>,
+    touched: Micros,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Members {
+    contacts: BTreeMap<(HostId, SocketAddrV4), Contact>,
+    /// When a host was started: tables that it was given are taken as they are.
+    started: BTreeMap<HostId, Micros>,
+    /// The answer that is being handled: to and from whom, whether with a true id, and how many the
+    /// host had ignored before.
+    answer: Option<(HostId, SocketAddrV4, bool, u64)>,
+    /// The ids that tables are built around.
+    around: BTreeMap<HostId, Id>,
+}
+
+impl Members {
+    /// An answer was handled. One to a request that was cancelled meanwhile is ignored: it proves nothing.
+    fn taken(&mut self, sim: &Sim) {
+        let Some((host, from, proven, before)) = self.answer.take() else { return };
+        if ignored(sim, host) > before {
+            return;
+        }
+        if let Some(contact) = self.contacts.get_mut(&(host, from)) {
+            let when = if proven { &mut contact.proven } else { &mut contact.answered };
+            *when = Some(sim.now());
+        }
+    }
+}
+
+/// How many answers a host has ignored.
+fn ignored(sim: &Sim, host: HostId) -> u64 {
+    sim.node(host).map_or(0, |node| {
+        let drops = node.stats().drops;
+        drops.unsolicited + drops.wrong_source
+    })
+}
+
+impl Invariant for Members {
+    fn name(&self) -> &'static str {
+        "members"
+    }
+
+    fn sent(
+        &mut self,
+        sim: &Sim,
+        host: HostId,
+        _: SocketAddrV4,
+        to: SocketAddrV4,
+        bytes: &[u8],
+    ) -> Verdict {
+        let Message::Request(request) = read(bytes)? else { return Ok(()) };
+        let counts = !(request.internal && request.command == PING_NAT);
+        let contact = self.contacts.entry((host, to)).or_default();
+        contact.touched = sim.now();
+        contact.open.retain(|(tid, at, _)| *tid != request.tid && sim.now() - at < ANSWERED_WITHIN);
+        contact.open.push((request.tid, sim.now(), counts));
+        Ok(())
+    }
+
+    fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
+        let Ok(Message::Response(response)) = read(&packet.bytes) else { return Ok(()) };
+        let Some(contact) = self.contacts.get_mut(&(host, packet.from)) else { return Ok(()) };
+        let Some(at) = contact.open.iter().position(|(tid, ..)| *tid == response.tid) else {
+            return Ok(());
+        };
+        contact.open.remove(at);
+        contact.touched = sim.now();
+        let proven = response.id.is_some_and(|id| *id == sim.id_of(packet.from).0);
+        self.answer = Some((host, packet.from, proven, ignored(sim, host)));
+        Ok(())
+    }
+
+    fn event(&mut self, sim: &Sim, host: HostId, event: &Event) -> Verdict {
+        self.taken(sim);
+        match event {
+            Event::Listening => {
+                self.started.insert(host, sim.now());
+                Ok(())
+            }
+            Event::NodeAdded(addr) => {
+                let given = self.started.get(&host) == Some(&sim.now())
+                    || !self.started.contains_key(&host);
+                let contact = self.contacts.get(&(host, *addr));
+                let proven = contact.is_some_and(|contact| contact.proven.is_some());
+                must(given || proven, || format!("{addr} is in the table, and has proven nothing"))
+            }
+            Event::NodeRemoved(addr) => {
+                let Some(contact) = self.contacts.get(&(host, *addr)) else { return Ok(()) };
+                // The table was built anew around another id.
+                let around = sim.node(host).map(dht_core::Node::table_id);
+                let rebuilt = self.around.get(&host).copied() != around;
+                let since = contact.proven.unwrap_or(0);
+                let silent = contact.open.iter().any(|(_, at, counts)| *counts && *at >= since);
+                let idless = contact.answered.is_some_and(|at| at >= since);
+                must(rebuilt || silent || idless, || {
+                    format!(
+                        "{addr} was taken out of the table, and has left nothing unanswered: {contact:?}"
+                    )
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn after(&mut self, sim: &Sim, host: HostId) -> Verdict {
+        self.taken(sim);
+        if let Some(node) = sim.node(host) {
+            self.around.insert(host, node.table_id());
+        }
+        Ok(())
+    }
+
+    fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
+        self.contacts.retain(|(at, _), _| *at != host);
+        self.started.remove(&host);
+        self.around.remove(&host);
+        Ok(())
+    }
+
+    fn every_second(&mut self, sim: &Sim) -> Verdict {
+        if sim.now() / 1_000_000 % 30 == 0 {
+            self.contacts.retain(|_, contact| sim.now() - contact.touched < MEMORY);
+        }
+        Ok(())
+    }
+
+    fn fork(&self) -> Box<dyn Invariant> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,75 @@
+//! The simulator's own invariants: what must hold of every node, whatever the network does to it.
+//!
+//! They look from outside: at datagrams, events, and what a node tells of itself. What a node checks
+//! inside is switched on by [`Sim::check_nodes`](crate::Sim::check_nodes). A node that breaks a rule in here
+//! would be noticed, or could be attacked, by its peers.
+
+mod answers;
+mod ends;
+mod members;
+mod requests;
+
+use std::net::SocketAddrV4;
+
+use dht_core::wire::{self, Message};
+
+pub use answers::Answers;
+pub use ends::Ends;
+pub use members::Members;
+pub use requests::Requests;
+
+use crate::invariant::Invariant;
+use crate::sim::Sim;
+use crate::{HostId, Micros};
+
+/// All of them.
+#[must_use]
+pub fn all() -> Vec<Box<dyn Invariant>> {
+    vec![
+        Box::new(Requests::default()),
+        Box::new(Answers::default()),
+        Box::new(Members::default()),
+        Box::new(Ends::default()),
+    ]
+}
+
+/// Commands of the protocol's own.
+pub(crate) mod command {
+    pub(crate) const PING: u64 = 0;
+    pub(crate) const PING_NAT: u64 = 1;
+    pub(crate) const FIND_NODE: u64 = 2;
+    pub(crate) const DOWN_HINT: u64 = 3;
+    pub(crate) const DELAYED_PING: u64 = 4;
+}
+
+/// A request that was sent, or an answer, as far as it can be read.
+fn read(bytes: &[u8]) -> Result<Message<'_>, String> {
+    wire::decode(bytes).map_err(|error| format!("it can't be read: {error:?}"))
+}
+
+/// Says what is wrong, unless it holds.
+fn must(holds: bool, wrong: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(wrong()) }
+}
+
+/// An id goes with a datagram only if the node is persistent and it leaves by the server socket, and
+/// then it is the one of that address.
+fn check_id(
+    sim: &Sim,
+    host: HostId,
+    from: SocketAddrV4,
+    id: Option<&[u8; 32]>,
+) -> Result<(), String> {
+    let Some(id) = id else { return Ok(()) };
+    let server = sim.address(host);
+    must(from == server, || format!("an id leaves by {from}, the server socket is {server}"))?;
+    let own = sim.node(host).and_then(dht_core::Node::id);
+    must(own.is_some(), || "an id leaves, though the node is ephemeral".to_owned())?;
+    must(own.is_some_and(|own| own.0 == *id), || "another's id leaves".to_owned())
+}
+
+/// Older than this, what was seen on the wire says nothing any more.
+const MEMORY: Micros = 60_000_000;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,183 @@
+//! What a node asks: well-formed, to possible addresses, not too much at once; and a retry is the same
+//! datagram again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+
+use dht_core::wire::Message;
+
+use super::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
+use super::{MEMORY, check_id, must, read};
+use crate::invariant::{Invariant, Verdict};
+use crate::packets::Packet;
+use crate::sim::Sim;
+use crate::{HostId, Micros};
+
+/// So long after its last try, the same transaction id at the same address is another request: the
+/// first one is answered or given up.
+const SETTLED: Micros = 5_900_000;
+/// Tries of one request: those of a query.
+const TRIES_MAX: u32 = 6;
+/// A try is not given up, and so not repeated, before this: 250 ms is the shortest
+/// adaptive time-out.
+const PATIENCE: Micros = 250_000;
+/// Requests in a row whose transaction ids count up.
+const COUNTING_MAX: u32 = 6;
+/// The length of a slot of the congestion window; what it takes beside the configured number, for
+/// verifications, which don't count; and a little for clocks that drift.
+const SLOT: Micros = 750_000;
+const UNCOUNTED_MAX: u64 = 40;
+
+/// One request, as the wire shows it.
+#[derive(Clone, Debug)]
+struct Open {
+    bytes: Vec<u8>,
+    sent: Micros,
+    tries: u32,
+    answered: bool,
+}
+
+/// What a host has sent lately.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pace {
+    slot: Micros,
+    unanswered: u32,
+    /// Requests that have ended otherwise before this slot.
+    ended: u64,
+    last_tid: u16,
+    counting: u32,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Requests {
+    open: BTreeMap<(HostId, SocketAddrV4, u16), Open>,
+    pace: BTreeMap<HostId, Pace>,
+}
+
+impl Requests {
+    fn check_retry(
+        &mut self,
+        sim: &Sim,
+        key: (HostId, SocketAddrV4, u16),
+        bytes: &[u8],
+    ) -> Result<bool, String> {
+        let now = sim.now();
+        let fresh = || Open { bytes: bytes.to_vec(), sent: now, tries: 1, answered: false };
+        let open = self.open.entry(key).or_insert_with(|| Open { tries: 0, ..fresh() });
+        // A clock that runs at another speed measures another time; a percent is plenty.
+        let quiet = now - open.sent;
+        if open.tries == 0 || open.answered || quiet > SETTLED {
+            *open = fresh();
+            return Ok(true);
+        }
+        if open.bytes != bytes {
+            // Cancelled, and its transaction id, which rests, was drawn again: or a retry that changed.
+            return Err(format!("what goes to {} again under tid {} has changed", key.1, key.2));
+        }
+        open.tries += 1;
+        open.sent = now;
+        must(open.tries <= TRIES_MAX, || {
+            format!("try {} of one request to {}", open.tries, key.1)
+        })?;
+        must(quiet >= PATIENCE - PATIENCE / 50, || {
+            format!("a request to {} is sent again after {quiet} µs", key.1)
+        })?;
+        Ok(false)
+    }
+
+    fn check_pace(&mut self, sim: &Sim, host: HostId, tid: u16, fresh: bool) -> Verdict {
+        let pace = self.pace.entry(host).or_default();
+        let slot = sim.now() / SLOT;
+        let Some(node) = sim.node(host) else { return Ok(()) };
+        let requests = node.stats().requests;
+        let ended = requests.cancelled + requests.timeouts;
+        if pace.slot != slot {
+            (pace.slot, pace.unanswered, pace.ended) = (slot, 0, ended);
+        }
+        pace.unanswered += 1;
+        // The slots of the node begin at other times: of two of them, parts are in this one.
+        let most = 2 * u64::from(node.config().max_window) + UNCOUNTED_MAX + ended - pace.ended;
+        must(u64::from(pace.unanswered) <= most, || {
+            format!("{} requests within 750 ms, none of them answered", pace.unanswered)
+        })?;
+        if fresh {
+            let counts = tid == pace.last_tid.wrapping_add(1);
+            pace.counting = if counts { pace.counting + 1 } else { 0 };
+            pace.last_tid = tid;
+        }
+        must(pace.counting < COUNTING_MAX, || format!("transaction ids count up: {tid}"))
+    }
+}
+
+impl Invariant for Requests {
+    fn name(&self) -> &'static str {
+        "requests"
+    }
+
+    fn sent(
+        &mut self,
+        sim: &Sim,
+        host: HostId,
+        from: SocketAddrV4,
+        to: SocketAddrV4,
+        bytes: &[u8],
+    ) -> Verdict {
+        let Message::Request(request) = read(bytes)? else { return Ok(()) };
+        check_id(sim, host, from, request.id)?;
+        must(request.to == to, || format!("a request to {to} says it goes to {}", request.to))?;
+        let ip = to.ip();
+        let possible = to.port() != 0
+            && ip.octets()[0] != 0
+            && !ip.is_multicast()
+            && !ip.is_broadcast()
+            && ip.octets()[0] < 224;
+        must(possible, || format!("a request goes to {to}, which is no host's"))?;
+        must(to != from, || "a node asks itself".to_owned())?;
+        if request.internal {
+            let len = request.value.map(<[u8]>::len);
+            let (target, value) = match request.command {
+                PING => (false, true),
+                PING_NAT => (false, len == Some(2)),
+                FIND_NODE => (true, len.is_none()),
+                DOWN_HINT => (false, len == Some(6)),
+                DELAYED_PING => (false, len == Some(4)),
+                command => return Err(format!("there is no internal command {command}")),
+            };
+            must(value && request.target.is_some() == target && request.token.is_none(), || {
+                format!("an internal command {} with the wrong parts", request.command)
+            })?;
+        }
+        let fresh = self.check_retry(sim, (host, to, request.tid), bytes)?;
+        self.check_pace(sim, host, request.tid, fresh)
+    }
+
+    fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
+        let Ok(Message::Response(response)) = read(&packet.bytes) else { return Ok(()) };
+        if let Some(open) = self.open.get_mut(&(host, packet.from, response.tid)) {
+            if !open.answered {
+                open.answered = true;
+                if let Some(pace) = self.pace.get_mut(&host).filter(|p| p.slot == sim.now() / SLOT)
+                {
+                    pace.unanswered = pace.unanswered.saturating_sub(1);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
+        self.open.retain(|(at, ..), _| *at != host);
+        self.pace.remove(&host);
+        Ok(())
+    }
+
+    fn every_second(&mut self, sim: &Sim) -> Verdict {
+        self.open.retain(|_, open| sim.now() - open.sent < MEMORY);
+        Ok(())
+    }
+
+    fn fork(&self) -> Box<dyn Invariant> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,319 @@
+//! The page around the plots.
+
+use std::fmt::Write as _;
+
+use super::style::STYLE;
+use super::svg::{self, NARROW, WIDE};
+use super::{Kind, Plot, Report, Table, Unit, scale};
+use crate::text_table::TextTable;
+
+/// The whole page.
+pub(super) fn page(report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a string can't fail, here and below.
+    let _ = write!(
+        out,
+        "{HEAD}<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
+        escape(&report.title)
+    );
+    header(&mut out, report);
+    if !report.notes.is_empty() {
+        out.push_str("<ul class=\"notes\">\n");
+        for note in &report.notes {
+            let _ = writeln!(out, "<li>{}</li>", escape(note));
+        }
+        out.push_str("</ul>\n");
+    }
+    if !report.plots.is_empty() {
+        out.push_str("<section class=\"plots\" aria-label=\"Plots\">\n");
+        report.plots.iter().for_each(|plot| figure(&mut out, plot));
+        out.push_str("</section>\n");
+    }
+    for table in &report.tables {
+        section(&mut out, table);
+    }
+    let _ = write!(
+        out,
+        "<footer>dht-sim {} · the same seed gives the same report</footer>\n</main>\n</body>\n</html>\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    out
+}
+
+/// `text` as it must be in HTML, also within quotation marks.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '\n' | '\t' => out.push(c),
+            // HTML has no way to write them.
+            c if c.is_control() => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn header(out: &mut String, report: &Report) {
+    let _ = write!(
+        out,
+        "<header>\n<p class=\"eyebrow\">Simulation · seed {}</p>\n<h1>{}</h1>\n",
+        report.seed,
+        escape(&report.title)
+    );
+    if !report.command.is_empty() {
+        // Word by word, so that a line doesn't end within `--loss`.
+        let words = report.command.split(' ').map(|word| format!("<span>{}</span>", escape(word)));
+        let _ = writeln!(
+            out,
+            "<pre class=\"command\" tabindex=\"0\" aria-label=\"The command that runs this again\"><code>{}</code></pre>",
+            words.collect::<Vec<_>>().join(" ")
+        );
+    }
+    out.push_str("</header>\n");
+    if !report.summary.is_empty() {
+        let columns = columns(report.summary.len());
+        let _ = writeln!(out, "<dl class=\"summary\" style=\"--columns: {columns}\">");
+        for (what, value) in &report.summary {
+            let _ = writeln!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(what), escape(value));
+        }
+        out.push_str("</dl>\n");
+    }
+}
+
+/// In how many columns so many figures leave the fewest places empty; of those the most.
+fn columns(count: usize) -> usize {
+    match count {
+        0..=6 => count.max(1),
+        _ => (4..=6)
+            .min_by_key(|columns| (count.next_multiple_of(*columns), 6 - columns))
+            .unwrap_or(4),
+    }
+}
+
+fn figure(out: &mut String, plot: &Plot) {
+    let _ = writeln!(out, "<figure>\n<h2>{}</h2>", escape(&plot.title));
+    if !plot.caption.is_empty() {
+        let _ = writeln!(out, "<figcaption>{}</figcaption>", escape(&plot.caption));
+    }
+    if plot.series.len() > 1 && !svg::labelled_directly(plot) {
+        out.push_str("<ul class=\"legend\">");
+        for (index, series) in plot.series.iter().enumerate() {
+            let _ =
+                write!(out, "<li class=\"{}\">{}</li>", svg::colour(index), escape(&series.name));
+        }
+        out.push_str("</ul>\n");
+    }
+    // One for each width: in a single one that is scaled, text would be too small on a phone.
+    for size in [WIDE, NARROW] {
+        out.push_str(&svg::picture(plot, size));
+        out.push('\n');
+    }
+    let (table, left_out) = numbers(plot);
+    if !table.rows.is_empty() {
+        out.push_str("<details><summary>The numbers</summary>\n");
+        if left_out {
+            out.push_str("<p>Not all of them: evenly spread.</p>\n");
+        }
+        scrolling(out, &table, &format!("The numbers of: {}", plot.title));
+        out.push_str("</details>\n");
+    }
+    out.push_str("</figure>\n");
+}
+
+/// What a plot shows as a table, and whether it was too much for one.
+fn numbers(plot: &Plot) -> (TextTable, bool) {
+    let points = plot.series.iter().flat_map(|series| &series.points);
+    let mut places: Vec<f64> = points.map(|point| point.0).filter(|x| x.is_finite()).collect();
+    places.sort_by(f64::total_cmp);
+    places.dedup();
+    let names = plot.series.iter().map(|series| match series.name.as_str() {
+        "" => plot.y.label.clone(),
+        name => name.to_owned(),
+    });
+    let from = if plot.kind == Kind::Histogram { " from" } else { "" };
+    let mut table = TextTable::new([format!("{}{from}", plot.x.label)].into_iter().chain(names));
+    let every = places.len().div_ceil(ROWS_MAX).max(1);
+    for x in places.iter().step_by(every) {
+        let heights = plot.series.iter().map(|series| {
+            let point = series.points.iter().find(|point| point.0 == *x);
+            point.map(|point| exact(point.1, plot.y.unit)).unwrap_or_default()
+        });
+        table.row([exact(*x, plot.x.unit)].into_iter().chain(heights));
+    }
+    (table, every > 1)
+}
+
+/// In a table numbers are compared digit by digit: whole ones stay whole.
+fn exact(number: f64, unit: Unit) -> String {
+    match unit {
+        Unit::Count if number.fract() == 0.0 && number.abs() < 1e9 => format!("{number}"),
+        _ => scale::text(number, unit),
+    }
+}
+
+fn section(out: &mut String, table: &Table) {
+    let _ = writeln!(out, "<section class=\"table\">\n<h2>{}</h2>", escape(&table.title));
+    if !table.caption.is_empty() {
+        let _ = writeln!(out, "<p>{}</p>", escape(&table.caption));
+    }
+    scrolling(out, &table.table, &table.title);
+    out.push_str("</section>\n");
+}
+
+/// A table that scrolls sideways on its own, also by the keyboard.
+fn scrolling(out: &mut String, table: &TextTable, name: &str) {
+    let _ = write!(
+        out,
+        "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\"><table>\n<thead><tr>",
+        escape(name)
+    );
+    let class = |column| if table.is_numeric(column) { " class=\"number\"" } else { "" };
+    for (column, title) in table.header.iter().enumerate() {
+        let _ = write!(out, "<th scope=\"col\"{}>{}</th>", class(column), escape(title));
+    }
+    out.push_str("</tr></thead>\n<tbody>\n");
+    for row in &table.rows {
+        out.push_str("<tr>");
+        for (column, cell) in row.iter().enumerate() {
+            let _ = write!(out, "<td{}>{}</td>", class(column), escape(cell));
+        }
+        out.push_str("</tr>\n");
+    }
+    out.push_str("</tbody></table></div>\n");
+}
+
+/// The policy lets a browser confirm what the report promises: it loads and runs nothing.
+const HEAD: &str = "\
+<!doctype html>
+<html lang=\"en\">
+<head>
+<meta charset=\"utf-8\">
+<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
+<meta name=\"color-scheme\" content=\"light dark\">
+<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">
+";
+
+/// More rows nobody reads.
+const ROWS_MAX: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Axis, Goal, Mark, Series};
+    use super::*;
+
+    const EVIL: &str = "<script>alert('1')</script>\" onload=\"x\u{0}&";
+
+    /// Every text of it is this one.
+    fn report(text: &str, kind: Kind) -> Report {
+        let axis = || Axis::new(text, Unit::Count);
+        let mut table = TextTable::new([text]);
+        table.row([text]);
+        let series = || Series::new(text, [(1.0, 2.0), (2.0, 3.0)]);
+        let plot = Plot {
+            title: text.into(),
+            caption: text.into(),
+            x: axis(),
+            y: axis(),
+            kind,
+            series: vec![series(), series()],
+            marks: vec![Mark { from: 1.0, to: 1.5, label: text.into() }],
+            goals: vec![Goal { at: 2.0, label: text.into() }],
+        };
+        Report {
+            title: text.into(),
+            command: text.into(),
+            seed: 7,
+            summary: vec![(text.into(), text.into())],
+            notes: vec![text.into()],
+            plots: vec![plot],
+            tables: vec![Table { title: text.into(), caption: text.into(), table }],
+        }
+    }
+
+    #[test]
+    fn every_letter_that_means_something_is_escaped() {
+        assert_eq!(escape("a<b>&\"'\u{1b}\n–"), "a&lt;b&gt;&amp;&quot;&#39;\u{fffd}\n–");
+    }
+
+    #[test]
+    fn all_text_is_escaped() {
+        for kind in [Kind::Lines, Kind::Bars, Kind::Histogram] {
+            let html = report(EVIL, kind).html();
+            assert!(!html.contains("<script") && !html.contains("\" onload"), "{html}");
+            assert!(!html.contains('\0'));
+            // A short name, so that it stands at the ends of lines.
+            let harmless = report("<b>'\"&", kind).html();
+            assert!(!harmless.contains("<b>") && !harmless.contains("'\"&"), "{harmless}");
+            // It is there wherever a text of another kind is, so no field was forgotten.
+            let places = report("harmless", kind).html().matches("harmless").count();
+            assert!(places > 20);
+            assert_eq!(report("<b>7", kind).html().matches("&lt;b&gt;7").count(), places);
+        }
+    }
+
+    #[test]
+    fn tags_are_balanced() {
+        for kind in [Kind::Lines, Kind::Bars, Kind::Histogram] {
+            let html = report("text", kind).html();
+            let names = "html head style body main header section figure svg text title path rect ul li dl div table tr td th details";
+            for name in names.split(' ') {
+                let opened = html.matches(&format!("<{name}>")).count()
+                    + html.matches(&format!("<{name} ")).count();
+                let closed = html.matches(&format!("</{name}>")).count();
+                let start = format!("<{name} ");
+                let tags = html.split(&start).skip(1).map(|rest| rest.split('>').next().unwrap());
+                let empty = tags.filter(|tag| tag.ends_with('/')).count();
+                assert_eq!(opened, closed + empty, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_figure_is_left_alone() {
+        let expected = [(1, 1), (5, 5), (7, 4), (8, 4), (9, 5), (10, 5), (11, 6), (12, 6), (13, 5)];
+        for (count, expected) in expected {
+            assert_eq!(columns(count), expected, "{count}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_loaded() {
+        let html = report("text", Kind::Lines).html();
+        for from in ["http:", "https:", "src=", "href=", "url(", "@import", "<script"] {
+            assert!(!html.contains(from), "{from}");
+        }
+    }
+
+    #[test]
+    fn an_empty_report_is_a_page() {
+        let html = Report::default().html();
+        assert!(html.starts_with("<!doctype html>") && html.ends_with("</html>\n"));
+        assert!(!html.contains("<figure>") && !html.contains("<table>") && !html.contains("<dl"));
+    }
+
+    #[test]
+    fn a_report_can_be_kept_as_json() {
+        let report = report("text", Kind::Bars);
+        let json = serde_json::to_string(&report).unwrap();
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+        // What came to the format later may be missing.
+        let old =
+            serde_json::from_str::<Report>(r#"{"title":"t","plots":[{"title":"p"}]}"#).unwrap();
+        assert_eq!((old.title.as_str(), old.plots.len()), ("t", 1));
+    }
+
+    #[test]
+    fn long_series_are_shortened_in_tables_only() {
+        let points = (0..1_000u32).map(|n| (f64::from(n), f64::from(n)));
+        let plot = Plot { series: vec![Series::new("", points)], ..Plot::default() };
+        let (table, left_out) = numbers(&plot);
+        assert!(left_out && table.rows.len() <= ROWS_MAX, "{}", table.rows.len());
+        assert_eq!(table.rows.last().unwrap(), &["986", "986"]);
+    }
+}

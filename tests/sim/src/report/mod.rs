@@ -1,0 +1,176 @@
+//! A report of a run as one HTML file that works offline: its style and its plots are in it, and it
+//! loads and runs nothing.
+//!
+//! It knows nothing of the simulation: whoever has figures fills in a [`Report`], which is plain
+//! data and can be kept as JSON. The plots are written by hand rather than by a plotting crate,
+//! since those fix every colour and size in the picture, and then there is no dark mode, no text
+//! that stays readable on a phone, and nothing for a screen reader.
+
+mod html;
+mod scale;
+mod shapes;
+mod style;
+mod svg;
+
+use serde::{Deserialize, Serialize};
+
+use crate::text_table::TextTable;
+
+/// What a report says. Any text may be in any field: all of it is escaped.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Report {
+    /// What was run.
+    pub title: String,
+    /// The command that runs it again.
+    pub command: String,
+    /// The seed.
+    pub seed: u64,
+    /// The figures to see first: what they are, and what they came to. A handful or two.
+    pub summary: Vec<(String, String)>,
+    /// What a reader has to know besides.
+    pub notes: Vec<String>,
+    /// The plots.
+    pub plots: Vec<Plot>,
+    /// The tables.
+    pub tables: Vec<Table>,
+}
+
+impl Report {
+    /// The report as the text of an HTML file: the same for equal reports.
+    #[must_use]
+    pub fn html(&self) -> String {
+        html::page(self)
+    }
+}
+
+/// A table.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Table {
+    /// What it shows.
+    pub title: String,
+    /// How to read it.
+    pub caption: String,
+    /// What is in it.
+    pub table: TextTable,
+}
+
+/// A plot.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Plot {
+    /// What it shows.
+    pub title: String,
+    /// How to read it.
+    pub caption: String,
+    /// The axis to the right.
+    pub x: Axis,
+    /// The axis upwards.
+    pub y: Axis,
+    /// How the points are drawn.
+    pub kind: Kind,
+    /// What is drawn, at best six of them: there are no more colours that everybody can tell apart.
+    pub series: Vec<Series>,
+    /// What happened when, such as a partition.
+    pub marks: Vec<Mark>,
+    /// Heights to compare with, such as a goal.
+    pub goals: Vec<Goal>,
+}
+
+/// How points become a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// A line through the points. A height that is no number interrupts it.
+    #[default]
+    Lines,
+    /// A bar at each point, series side by side: for numbers that can be counted on fingers.
+    Bars,
+    /// An area of steps. Each point is where a bucket begins and how high it is; the last one only
+    /// says where the last bucket ends.
+    Histogram,
+}
+
+/// One axis.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Axis {
+    /// What is measured.
+    pub label: String,
+    /// In what.
+    pub unit: Unit,
+    /// Whether each step is a multiple of the one before. What isn't above 0 is not drawn then.
+    pub log: bool,
+    /// Where it begins, if the points should not decide it.
+    pub min: Option<f64>,
+    /// Where it ends, if the points should not decide it.
+    pub max: Option<f64>,
+}
+
+impl Axis {
+    /// An axis whose ends the points decide.
+    #[must_use]
+    pub fn new(label: impl Into<String>, unit: Unit) -> Self {
+        Self { label: label.into(), unit, ..Self::default() }
+    }
+
+    /// The same in steps that are multiples.
+    #[must_use]
+    pub fn log(self) -> Self {
+        Self { log: true, ..self }
+    }
+}
+
+/// What the numbers of an axis are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unit {
+    /// Numbers of anything: `1.5k`.
+    #[default]
+    Count,
+    /// Seconds, shown as microseconds to days.
+    Seconds,
+    /// Bytes, shown as `1.5 kB` and so on, of 1,000 each.
+    Bytes,
+    /// Parts of one, shown as per cent.
+    Fraction,
+}
+
+/// What is drawn in one colour.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Series {
+    /// What it is.
+    pub name: String,
+    /// From left to right. All of them are drawn: a few hundred are as good as more.
+    pub points: Vec<(f64, f64)>,
+}
+
+impl Series {
+    /// A series.
+    #[must_use]
+    pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        Self { name: name.into(), points: points.into_iter().collect() }
+    }
+}
+
+/// A part of the time, or of whatever is to the right.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Mark {
+    /// Where it begins.
+    pub from: f64,
+    /// Where it ends: may be the same.
+    pub to: f64,
+    /// What happened then.
+    pub label: String,
+}
+
+/// A height to compare with.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Goal {
+    /// How high.
+    pub at: f64,
+    /// What it is.
+    pub label: String,
+}

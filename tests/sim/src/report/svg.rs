@@ -1,0 +1,346 @@
+//! A plot as SVG. Colours come from the page's style, so that they follow light and dark.
+
+use std::fmt::Write as _;
+
+use super::html::escape;
+use super::scale::{self, Scale};
+use super::style::COLOURS;
+use super::{Kind, Plot};
+
+/// For which width of the page a picture is made: text has the same size in all of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub(super) class: &'static str,
+    width: f64,
+    height: f64,
+    x_ticks: usize,
+    y_ticks: usize,
+}
+
+/// Half of a large screen.
+pub(super) const WIDE: Size =
+    Size { class: "wide", width: 560.0, height: 300.0, x_ticks: 6, y_ticks: 5 };
+/// A phone.
+pub(super) const NARROW: Size =
+    Size { class: "narrow", width: 340.0, height: 250.0, x_ticks: 4, y_ticks: 4 };
+
+/// Whether the names of the series stand at the ends of their lines, rather than in a legend.
+pub(super) fn labelled_directly(plot: &Plot) -> bool {
+    let names = || plot.series.iter().map(|series| series.name.chars().count());
+    plot.kind == Kind::Lines && (2..=6).contains(&names().count()) && names().all(|len| len <= 14)
+}
+
+/// The picture of a plot.
+pub(super) fn picture(plot: &Plot, size: Size) -> String {
+    let frame = Frame::new(plot, size);
+    let mut out = String::new();
+    // Writing to a string can't fail, here and below.
+    let _ = write!(
+        out,
+        "<svg class=\"{}\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">",
+        size.class,
+        size.width,
+        size.height,
+        escape(&in_words(plot))
+    );
+    frame.marks(&mut out, plot);
+    frame.axes(&mut out, plot, size);
+    for (index, series) in plot.series.iter().enumerate() {
+        match plot.kind {
+            Kind::Lines => frame.line(&mut out, index, series, plot.series.len()),
+            Kind::Bars => frame.bars(&mut out, index, series, plot),
+            Kind::Histogram => frame.steps(&mut out, index, series),
+        }
+    }
+    frame.goals(&mut out, plot);
+    if labelled_directly(plot) {
+        frame.labels(&mut out, plot);
+    }
+    out.push_str("</svg>");
+    out
+}
+
+/// What a plot shows, for those who don't see it.
+fn in_words(plot: &Plot) -> String {
+    let kind = match plot.kind {
+        Kind::Lines => "Line plot",
+        Kind::Bars => "Bar chart",
+        Kind::Histogram => "Histogram",
+    };
+    let mut text = format!("{kind}: {}, by {}.", plot.y.label, plot.x.label);
+    for series in &plot.series {
+        let points = || series.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
+        let (Some(first), Some(last)) = (points().next(), points().next_back()) else { continue };
+        let by_height = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+        let top = points().max_by(by_height).unwrap_or(first);
+        let [x_first, x_last, x_top] = [first, last, top].map(|p| scale::text(p.0, plot.x.unit));
+        let [y_first, y_last, y_top] = [first, last, top].map(|p| scale::text(p.1, plot.y.unit));
+        let name = if series.name.is_empty() { "It" } else { &series.name };
+        let _ = write!(
+            text,
+            " {name} goes from {y_first} at {x_first} to {y_last} at {x_last}; at most {y_top}, at {x_top}."
+        );
+    }
+    text
+}
+
+/// The rectangle that the points are in, and what its sides mean.
+pub(super) struct Frame {
+    pub(super) left: f64,
+    pub(super) top: f64,
+    pub(super) width: f64,
+    pub(super) height: f64,
+    pub(super) x: Scale,
+    pub(super) y: Scale,
+    /// How wide a place for bars is; also how far apart points are at least.
+    pub(super) slot: f64,
+}
+
+impl Frame {
+    fn new(plot: &Plot, size: Size) -> Self {
+        let points = || plot.series.iter().flat_map(|series| &series.points);
+        let heights = points().map(|point| point.1).chain(plot.goals.iter().map(|goal| goal.at));
+        let from_zero = plot.kind != Kind::Lines || {
+            let all = Scale::new(&plot.y, heights.clone(), false).ends();
+            // If all is far above zero, that would only make the line flat.
+            all.0 < 0.6 * all.1
+        };
+        let y = Scale::new(&plot.y, heights, from_zero).rounded(&plot.y, size.y_ticks);
+        let places = points().map(|point| point.0);
+        let ends = plot.marks.iter().flat_map(|mark| [mark.from, mark.to]);
+        let x = Scale::new(&plot.x, places.clone().chain(ends), false);
+
+        let text = |text: &str| text.chars().count() as f64 * GLYPH;
+        let tick_width =
+            y.ticks(size.y_ticks).iter().map(|(_, tick)| text(tick)).fold(0.0, f64::max);
+        let names = plot.series.iter().map(|series| text(&series.name)).fold(0.0, f64::max);
+        let left = tick_width + 12.0;
+        let right = if labelled_directly(plot) { names + 12.0 } else { 14.0 };
+        let width = (size.width - left - right).max(40.0);
+
+        let mut frame =
+            Self { left, top: TOP, width, height: size.height - TOP - BELOW, x, y, slot: width };
+        if plot.kind == Kind::Bars {
+            let gap = least_gap(places);
+            frame.x = x.padded(gap * 0.5);
+            let (low, high) = frame.x.ends();
+            frame.slot = (width * gap / (high - low)).min(width);
+        }
+        frame
+    }
+
+    pub(super) fn at_x(&self, x: f64) -> Option<f64> {
+        self.x.place(x).map(|place| self.left + place * self.width)
+    }
+
+    /// Cut off at the top and the bottom: what is outside of the axis isn't drawn outside of it.
+    pub(super) fn at_y(&self, y: f64) -> Option<f64> {
+        let place = self.y.place(y).map(|place| place.clamp(0.0, 1.0));
+        place.map(|place| self.top + (1.0 - place) * self.height)
+    }
+
+    pub(super) fn bottom(&self) -> f64 {
+        self.top + self.height
+    }
+
+    pub(super) fn right(&self) -> f64 {
+        self.left + self.width
+    }
+
+    fn axes(&self, out: &mut String, plot: &Plot, size: Size) {
+        let (left, right, bottom) = (self.left, self.right(), self.bottom());
+        let _ =
+            write!(out, "<text class=\"axis\" x=\"0\" y=\"13\">{}</text>", escape(&plot.y.label));
+        for (value, text) in self.y.ticks(size.y_ticks) {
+            let Some(y) = self.at_y(value) else { continue };
+            let _ = write!(
+                out,
+                "<path class=\"grid\" d=\"M{left:.1} {y:.1}H{right:.1}\"/>\
+                 <text class=\"tick end\" x=\"{:.1}\" y=\"{:.1}\">{text}</text>",
+                left - 7.0,
+                y + 4.0
+            );
+        }
+        let _ = write!(out, "<path class=\"base\" d=\"M{left:.1} {bottom:.1}H{right:.1}\"/>");
+        for (value, text) in self.x_ticks(plot, size) {
+            let Some(x) = self.at_x(value) else { continue };
+            let _ = write!(
+                out,
+                "<path class=\"base\" d=\"M{x:.1} {bottom:.1}v4\"/>\
+                 <text class=\"tick mid\" x=\"{x:.1}\" y=\"{:.1}\">{text}</text>",
+                bottom + 18.0
+            );
+        }
+        let _ = write!(
+            out,
+            "<text class=\"axis end\" x=\"{right:.1}\" y=\"{:.1}\">{}</text>",
+            bottom + 37.0,
+            escape(&plot.x.label)
+        );
+    }
+
+    /// Under bars that there are few of, each has its number.
+    fn x_ticks(&self, plot: &Plot, size: Size) -> Vec<(f64, String)> {
+        let mut places: Vec<_> =
+            plot.series.iter().flat_map(|series| &series.points).map(|point| point.0).collect();
+        places.sort_by(f64::total_cmp);
+        places.dedup();
+        let texts = places.into_iter().map(|place| (place, self.x.text(place)));
+        let texts: Vec<_> = texts.collect();
+        let widest = texts.iter().map(|(_, text)| text.chars().count()).max().unwrap_or(0);
+        match plot.kind {
+            Kind::Bars if widest as f64 * GLYPH + 6.0 <= self.slot => texts,
+            _ => self.x.ticks(size.x_ticks),
+        }
+    }
+
+    fn marks(&self, out: &mut String, plot: &Plot) {
+        for mark in &plot.marks {
+            let (Some(from), Some(to)) = (self.at_x(mark.from), self.at_x(mark.to)) else {
+                continue;
+            };
+            let (from, to) =
+                (from.clamp(self.left, self.right()), to.clamp(self.left, self.right()));
+            // Above it; to the left of its beginning if there is no room to the right.
+            let text = mark.label.chars().count() as f64 * GLYPH;
+            let end = if from + text > self.right() { " end" } else { "" };
+            let class = if from < to { "mark" } else { "moment" };
+            let _ = write!(
+                out,
+                "<rect class=\"{class}\" x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>\
+                 <text class=\"remark{end}\" x=\"{from:.1}\" y=\"{:.1}\">{}</text>",
+                self.top - 4.0,
+                (to - from).max(1.5),
+                self.height + 4.0,
+                self.top - 8.0,
+                escape(&mark.label)
+            );
+        }
+    }
+
+    fn goals(&self, out: &mut String, plot: &Plot) {
+        for goal in &plot.goals {
+            let Some(y) = self.at_y(goal.at) else { continue };
+            let (left, right) = (self.left, self.right());
+            // Under its line at the very top, else above it.
+            let text = if y < self.top + 14.0 { y + 14.0 } else { y - 5.0 };
+            let _ = write!(
+                out,
+                "<path class=\"goal\" d=\"M{left:.1} {y:.1}H{right:.1}\"/>\
+                 <text class=\"remark over end\" x=\"{:.1}\" y=\"{text:.1}\">{}</text>",
+                right - 5.0,
+                escape(&goal.label)
+            );
+        }
+    }
+
+    /// Names at the ends of the lines, moved apart where they would cover each other.
+    fn labels(&self, out: &mut String, plot: &Plot) {
+        let mut labels: Vec<(f64, usize, &str)> = Vec::new();
+        for (index, series) in plot.series.iter().enumerate() {
+            let end = series.points.iter().rev().find_map(|point| self.at_y(point.1));
+            labels.extend(end.map(|y| (y, index, series.name.as_str())));
+        }
+        labels.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let places = spread(&labels.iter().map(|label| label.0).collect::<Vec<_>>(), self.bottom());
+        for ((_, index, name), y) in labels.into_iter().zip(places) {
+            let _ = write!(
+                out,
+                "<text class=\"name {}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+                colour(index),
+                self.right() + 7.0,
+                y + 4.0,
+                escape(name)
+            );
+        }
+    }
+}
+
+/// Sorted places, moved as little as needed to be a line of text apart, none of them below `bottom`.
+fn spread(places: &[f64], bottom: f64) -> Vec<f64> {
+    let mut places = places.to_vec();
+    let mut least = f64::NEG_INFINITY;
+    for place in &mut places {
+        *place = place.max(least);
+        least = *place + LINE;
+    }
+    let mut most = bottom;
+    for place in places.iter_mut().rev() {
+        *place = place.min(most);
+        most = *place - LINE;
+    }
+    places
+}
+
+/// The smallest difference between two places, 1 if there are none.
+fn least_gap(places: impl Iterator<Item = f64>) -> f64 {
+    let mut places: Vec<_> = places.filter(|place| place.is_finite()).collect();
+    places.sort_by(f64::total_cmp);
+    let gaps = places.windows(2).filter_map(|pair| Some(pair.get(1)? - pair.first()?));
+    let gap = gaps.filter(|gap| *gap > 0.0).fold(f64::INFINITY, f64::min);
+    if gap.is_finite() { gap } else { 1.0 }
+}
+
+/// The class of a series; after the last colour from the first one on.
+pub(super) fn colour(index: usize) -> String {
+    format!("c{}", index % COLOURS)
+}
+
+/// Above the plot: the name of the axis, and under it those of marks.
+const TOP: f64 = 36.0;
+/// Below the plot: numbers and the name of the axis.
+const BELOW: f64 = 44.0;
+/// About how wide a letter is.
+pub(super) const GLYPH: f64 = 6.7;
+/// How far apart lines of text are.
+const LINE: f64 = 15.0;
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::super::{Axis, Goal, Mark, Series, Unit};
+    use super::*;
+
+    pub(in crate::report) fn plot(kind: Kind, series: Vec<Series>) -> Plot {
+        Plot {
+            x: Axis::new("time", Unit::Seconds),
+            y: Axis::new("latency", Unit::Seconds),
+            kind,
+            series,
+            ..Plot::default()
+        }
+    }
+
+    #[test]
+    fn names_don_t_cover_each_other() {
+        assert_eq!(spread(&[10.0, 50.0, 90.0], 100.0), [10.0, 50.0, 90.0]);
+        assert_eq!(spread(&[10.0, 12.0, 12.0], 100.0), [10.0, 25.0, 40.0]);
+        assert_eq!(spread(&[95.0, 99.0, 100.0], 100.0), [70.0, 85.0, 100.0]);
+        let series = |names: &[&str]| {
+            names.iter().map(|name| Series::new(*name, [(0.0, 1.0), (1.0, 1.0)])).collect()
+        };
+        assert!(labelled_directly(&plot(Kind::Lines, series(&["a", "b"]))));
+        assert!(!labelled_directly(&plot(Kind::Lines, series(&["a"]))), "the title says it");
+        assert!(!labelled_directly(&plot(Kind::Lines, series(&["a", "a name beyond any margin"]))));
+        assert!(!labelled_directly(&plot(Kind::Bars, series(&["a", "b"]))));
+    }
+
+    #[test]
+    fn nothing_is_drawn_outside() {
+        let odd = [f64::NAN, -1e300, 0.0, 1e300, f64::INFINITY, 5e-324, 7.0];
+        let points: Vec<_> = odd.iter().flat_map(|x| odd.iter().map(|y| (*x, *y))).collect();
+        for kind in [Kind::Lines, Kind::Bars, Kind::Histogram] {
+            for log in [false, true] {
+                for points in [&points[..], &points[16..17], &[]] {
+                    let series = Series::new("a", points.iter().copied());
+                    let mut plot = plot(kind, vec![series.clone(), series]);
+                    (plot.x.log, plot.y.log, plot.y.max) = (log, log, Some(10.0));
+                    plot.marks = vec![Mark { from: -5.0, to: f64::NAN, label: "m".into() }];
+                    plot.goals = vec![Goal { at: 1e9, label: "g".into() }];
+                    let svg = picture(&plot, NARROW);
+                    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+                    assert!(svg.ends_with("</svg>"));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,522 @@
+//! A run of a [`Scenario`]: who joins when, who leaves, what is asked, and what came of it.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::net::SocketAddrV4;
+
+use bytes::Bytes;
+use dht_core::{Config, ConfigError, Id, Node, Query, QueryId, Request};
+
+use crate::churn::Met;
+use crate::clock::Clock;
+use crate::invariant::Violation;
+use crate::life::Return;
+use crate::partition::{Partition, Side};
+use crate::phantom::Phantom;
+use crate::scenario::{FaultKind, Impossible, SECOND, Scenario};
+use crate::sim::Sim;
+use crate::stream::{Purpose, Stream};
+use crate::tally::Tally;
+use crate::{HostId, Micros, NatId, Spec, checks};
+
+/// Something that the run does to the network.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Step {
+    /// The third phase begins.
+    Begin,
+    Fault(usize),
+    Leave(HostId),
+    Return(HostId, bool),
+    Lookup(u32),
+    Cancel(HostId, QueryId),
+    Resume(HostId),
+    Sample,
+    Heal,
+}
+
+/// A run under way. A clone is a fork.
+#[derive(Clone)]
+pub struct Run {
+    scenario: Scenario,
+    sim: Sim,
+    agenda: BinaryHeap<Reverse<(Micros, u64, Step)>>,
+    serial: u64,
+    bootstraps: Vec<SocketAddrV4>,
+    /// Of each host, when it comes and goes.
+    churn: Vec<Stream>,
+    churns: bool,
+    draws: Stream,
+    tally: Tally,
+    /// The NAT of each group that is being filled, and how many places it has left.
+    filling: Vec<Option<(NatId, u32)>>,
+    /// Lookups that have to find nearly everything are being made.
+    healing: bool,
+    end: Micros,
+}
+
+/// Of the lookups after everything has healed: how many, and what they have to find on average.
+const HEALED_LOOKUPS: u32 = 40;
+const HEALED_RECALL: f64 = 0.95;
+/// What is measured is sampled this often.
+const SAMPLE: Micros = 5 * SECOND;
+
+impl Run {
+    /// Prepares a run: nobody has joined yet.
+    ///
+    /// # Errors
+    /// If the scenario is impossible.
+    pub fn new(scenario: Scenario) -> Result<Self, Impossible> {
+        scenario.check()?;
+        let mut sim = Sim::new(scenario.seed);
+        sim.set_link(scenario.link.clone());
+        if scenario.checks {
+            sim.check_nodes(true);
+            checks::all().into_iter().for_each(|check| sim.add_boxed_invariant(check));
+        }
+        let run_from = scenario.run_from();
+        let mut end = run_from.saturating_add(scenario.run_us);
+        if let Some(heal) = scenario.heal_us {
+            end = end.saturating_add(heal).saturating_add(HEAL_WAIT);
+        }
+        let mut run = Self {
+            sim,
+            agenda: BinaryHeap::new(),
+            serial: 0,
+            bootstraps: Vec::new(),
+            churn: Vec::new(),
+            churns: false,
+            draws: Stream::new(scenario.seed, Purpose::Scenario, u32::MAX),
+            tally: Tally::default(),
+            filling: vec![None; scenario.nats.len()],
+            healing: false,
+            end,
+            scenario,
+        };
+        run.prepare().map_err(|error| Impossible(error.to_string()))?;
+        Ok(run)
+    }
+
+    fn prepare(&mut self) -> Result<(), ConfigError> {
+        for _ in 0..self.scenario.bootstraps {
+            let address = self.sim.next_address();
+            self.bootstraps.push(address);
+            let mut spec = Spec::bootstrapper(address)?;
+            spec.config.bootstrap = self.bootstraps.iter().map(|addr| (*addr).into()).collect();
+            spec.config.node_events = self.scenario.checks;
+            self.sim.add(spec)?;
+        }
+        let joining = self.scenario.nodes - self.scenario.bootstraps;
+        for at in 0..joining {
+            let over = u128::from(self.scenario.join_over_us) * u128::from(at);
+            self.join((over / u128::from(joining)) as Micros)?;
+        }
+        let from = self.scenario.run_from();
+        self.plan(from, Step::Begin);
+        self.plan(SAMPLE, Step::Sample);
+        for (at, fault) in self.scenario.faults.iter().enumerate() {
+            let entry = (from + fault.at_us, at as u64, Step::Fault(at));
+            self.agenda.push(Reverse(entry));
+        }
+        self.serial = self.scenario.faults.len() as u64;
+        if let Some(heal) = self.scenario.heal_us {
+            self.plan(from + self.scenario.run_us, Step::Heal);
+            let _ = heal;
+        }
+        Ok(())
+    }
+
+    /// Adds a node that joins after a while.
+    fn join(&mut self, after: Micros) -> Result<HostId, ConfigError> {
+        let Scenario { seed, node, clocks, .. } = self.scenario;
+        let host = self.sim.hosts();
+        let mut draws = Stream::new(seed, Purpose::Scenario, host);
+        let nat = self.draw_nat(draws.unit());
+        let mut config = Config::default();
+        config.bootstrap = self.bootstraps.iter().map(|addr| (*addr).into()).collect();
+        config.adaptive_timeout = node.adaptive_timeout;
+        config.concurrency = node.concurrency;
+        config.node_events = self.scenario.checks;
+        config.firewalled = nat.is_some() || draws.chance(node.unsure);
+        config.ephemeral = Some(draws.chance(node.ephemeral)).filter(|_| nat.is_none());
+        let clock = Clock {
+            drift_ppm: between(&mut draws, u64::from(clocks.drift_ppm)) as i32,
+            offset_us: between(&mut draws, clocks.offset_us),
+            uptime_us: draws.below(1_000_000) * SECOND,
+            ..Clock::default()
+        };
+        let region = draws.below(256) as u8;
+        let mut spec = Spec::new(config).clock(clock).region(region).after(after);
+        if let Some(nat) = nat {
+            spec = spec.behind(nat);
+        }
+        self.sim.add(spec)
+    }
+
+    /// The NAT that a new node is behind, if any.
+    fn draw_nat(&mut self, unit: f64) -> Option<NatId> {
+        let mut below = 0.0;
+        let parts = self.scenario.nats.iter().map(|group| {
+            below += group.part;
+            below
+        });
+        let at = { parts }.position(|below| unit < below)?;
+        let group = self.scenario.nats[at];
+        let (nat, left) = match self.filling[at] {
+            Some((nat, left)) if left > 0 => (nat, left),
+            _ => (self.sim.add_nat(group.nat), group.share),
+        };
+        self.filling[at] = Some((nat, left - 1));
+        Some(nat)
+    }
+
+    fn plan(&mut self, at: Micros, step: Step) {
+        self.serial += 1;
+        self.agenda.push(Reverse((at, self.serial, step)));
+    }
+
+    /// The network.
+    #[must_use]
+    pub fn sim(&self) -> &Sim {
+        &self.sim
+    }
+
+    /// The network, to do things to it that are not in the scenario.
+    pub fn sim_mut(&mut self) -> &mut Sim {
+        &mut self.sim
+    }
+
+    /// The scenario.
+    #[must_use]
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// What has been measured so far.
+    #[must_use]
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// When it ends, in virtual time.
+    #[must_use]
+    pub fn end(&self) -> Micros {
+        self.end
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// If an invariant does not hold.
+    pub fn finish(&mut self) -> Result<(), Violation> {
+        self.run_to(self.end)
+    }
+
+    /// Runs until this virtual time, or to the end if that is sooner.
+    ///
+    /// # Errors
+    /// If an invariant does not hold.
+    pub fn run_to(&mut self, until: Micros) -> Result<(), Violation> {
+        let until = until.min(self.end);
+        while let Some(Reverse((at, _, _))) = self.agenda.peek() {
+            if *at > until {
+                break;
+            }
+            let Some(Reverse((at, _, step))) = self.agenda.pop() else { break };
+            self.sim.run_to(at)?;
+            self.perform(step);
+        }
+        self.sim.run_to(until)?;
+        self.collect();
+        if until == self.end && self.healing {
+            self.judge_healing()?;
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, step: Step) {
+        let now = self.sim.now();
+        match step {
+            Step::Begin => self.begin(),
+            Step::Fault(at) => {
+                if let Some(fault) = self.scenario.faults.get(at).cloned() {
+                    self.inflict(&fault.what);
+                }
+            }
+            Step::Leave(host) => {
+                if self.churns {
+                    self.sim.crash(host);
+                    self.plan_return(host);
+                }
+            }
+            Step::Return(host, with_table) => {
+                let how = if with_table { Return::WithTable } else { Return::Anew };
+                // Its configuration was good the first time.
+                let _ = self.sim.restart(host, how);
+                self.plan_leave(host);
+            }
+            Step::Lookup(n) => {
+                self.random_lookup();
+                if n > 1 {
+                    let left = self.scenario.run_us - (now - self.scenario.run_from());
+                    self.plan(now + left / u64::from(n), Step::Lookup(n - 1));
+                }
+            }
+            Step::Cancel(host, query) => {
+                self.sim.with(host, |node, now| node.cancel_query(now, query));
+            }
+            Step::Resume(host) => self.resume(host),
+            Step::Sample => {
+                self.collect();
+                self.tally.sample(&self.sim);
+                self.plan(now + SAMPLE, Step::Sample);
+            }
+            Step::Heal => self.heal(),
+        }
+    }
+
+    /// The third phase begins.
+    fn begin(&mut self) {
+        let from = self.sim.now();
+        self.collect();
+        self.tally.begin(&self.sim);
+        let hosts = self.scenario.bootstraps..self.sim.hosts();
+        if self.scenario.dead > 0.0 {
+            self.leave_at_random(self.scenario.dead);
+        }
+        if let Some(churn) = self.scenario.churn {
+            self.churns = true;
+            for host in hosts {
+                let mut stream = Stream::new(self.scenario.seed, Purpose::Churn, host);
+                let met = churn.meet(&mut stream);
+                while self.churn.len() <= host as usize {
+                    self.churn.push(stream.clone());
+                }
+                self.churn[host as usize] = stream;
+                let host = HostId(host);
+                match met {
+                    Met::Permanent => {}
+                    Met::Up(for_us) => self.plan(from.saturating_add(for_us), Step::Leave(host)),
+                    Met::Down(for_us) => {
+                        self.sim.crash(host);
+                        let table = churn.returns_with_table(&mut self.churn[host.index()]);
+                        self.plan(from.saturating_add(for_us), Step::Return(host, table));
+                    }
+                }
+            }
+        }
+        if self.scenario.lookups > 0 {
+            let first = self.scenario.run_us / u64::from(self.scenario.lookups) / 2;
+            self.plan(from + first, Step::Lookup(self.scenario.lookups));
+        }
+    }
+
+    fn plan_return(&mut self, host: HostId) {
+        let Some(churn) = self.scenario.churn else { return };
+        let stream = &mut self.churn[host.index()];
+        let (down, table) = (churn.next_downtime(stream), churn.returns_with_table(stream));
+        self.plan(self.sim.now().saturating_add(down), Step::Return(host, table));
+    }
+
+    fn plan_leave(&mut self, host: HostId) {
+        let Some(churn) = self.scenario.churn.filter(|_| self.churns) else { return };
+        let up = churn.next_session(&mut self.churn[host.index()]);
+        self.plan(self.sim.now().saturating_add(up), Step::Leave(host));
+    }
+
+    /// A random node that is up looks for a random key.
+    fn random_lookup(&mut self) {
+        let hosts = u64::from(self.sim.hosts());
+        for _ in 0..1_000 {
+            let host = HostId(self.draws.below(hosts) as u32);
+            if self.sim.node(host).is_some_and(Node::bootstrapped) {
+                let target = self.random_id();
+                let query = Query::find_node(target);
+                let query = if self.scenario.node.thorough { query.thorough() } else { query };
+                self.sim.look_up_by(host, target, query);
+                return;
+            }
+        }
+    }
+
+    fn random_id(&mut self) -> Id {
+        let mut id = [0; 32];
+        for chunk in id.chunks_mut(8) {
+            chunk.copy_from_slice(&self.draws.next().to_be_bytes());
+        }
+        Id(id)
+    }
+
+    fn leave_at_random(&mut self, part: f64) {
+        for host in self.scenario.bootstraps..self.sim.hosts() {
+            if self.draws.chance(part) {
+                self.sim.crash(HostId(host));
+            }
+        }
+    }
+
+    fn inflict(&mut self, fault: &FaultKind) {
+        let now = self.sim.now();
+        let hosts = self.sim.hosts();
+        let at = |host: u32| HostId(host % hosts);
+        match *fault {
+            FaultKind::Crash { host } => self.sim.crash(at(host)),
+            FaultKind::Restart { host, with_table, anew } => {
+                let how = match (anew, with_table) {
+                    (true, _) => Return::Anew,
+                    (false, true) => Return::WithTable,
+                    (false, false) => Return::Fresh,
+                };
+                let _ = self.sim.restart(at(host), how);
+            }
+            FaultKind::Stall { host, for_us } => self.sim.stall(at(host), duration(for_us)),
+            FaultKind::Sleep { host, for_us } => self.sim.sleep(at(host), duration(for_us)),
+            FaultKind::Suspend { host, for_us } => {
+                self.sim.with(at(host), Node::suspend);
+                self.plan(now + for_us, Step::Resume(at(host)));
+            }
+            FaultKind::Partition { ref first, one_way, for_us, flap } => {
+                let until_us = now.saturating_add(for_us);
+                let first = match first {
+                    Side::Hosts(hosts) if hosts.is_empty() => return,
+                    first => first.clone(),
+                };
+                let partition = Partition { first, one_way, from_us: now, until_us, flap };
+                // It was looked at with the scenario.
+                let _ = self.sim.add_partition(&partition);
+            }
+            FaultKind::MassLeave { part } => self.leave_at_random(part),
+            FaultKind::FlashCrowd { nodes, over_us } => {
+                for n in 0..nodes {
+                    let _ = self.join(over_us * u64::from(n) / u64::from(nodes) + 1);
+                }
+            }
+            FaultKind::StepClock { host, by_us } => self.sim.step_wall_clock(at(host), by_us),
+            FaultKind::RebindNats => self.sim.rebind_nats(),
+            FaultKind::Link { ref link } => self.sim.set_link(link.clone()),
+            FaultKind::Burst { host, requests } => self.burst(at(host), requests),
+            FaultKind::Lookups { host, count, cancel } => self.lookups(at(host), count, cancel),
+            FaultKind::DownHints { host } => self.down_hints(at(host)),
+            FaultKind::Phantoms { host, count } => {
+                let ip = crate::phantom::address(hosts);
+                let target = self.sim.address(at(host));
+                self.sim.add_actor(&[ip], Phantom::new(ip, target, count));
+            }
+        }
+    }
+
+    fn resume(&mut self, host: HostId) {
+        let (client, server) = (self.sim.client_address(host), self.sim.address(host));
+        self.sim.with(host, |node, now| {
+            node.resume(now);
+            node.handle_bound(now, client, server);
+        });
+    }
+
+    /// Requests to those that a node knows, and to addresses next to theirs, where nobody is.
+    fn burst(&mut self, host: HostId, requests: u32) {
+        let known: Vec<_> =
+            self.sim.node(host).map(|node| node.nodes().collect()).unwrap_or_default();
+        for n in 0..requests {
+            let Some(known) = known.get(self.draws.below(known.len().max(1) as u64) as usize)
+            else {
+                return;
+            };
+            let port = if n % 4 == 0 { known.port().wrapping_add(7).max(1) } else { known.port() };
+            let to = SocketAddrV4::new(*known.ip(), port);
+            let request = match n % 3 {
+                0 => Request::ping(to),
+                1 => Request::new(to, 7).value(Bytes::from_static(b"burst")),
+                _ => Request::new(to, 7).target(self.random_id()),
+            };
+            self.sim.call(host, |node, now| node.request(now, request));
+        }
+        self.sim.with(host, |_, _| ());
+    }
+
+    fn lookups(&mut self, host: HostId, count: u32, cancel: u32) {
+        for n in 0..count {
+            let target = self.random_id();
+            if n >= cancel {
+                self.sim.look_up(host, target);
+                continue;
+            }
+            let query = Query::find_node(target);
+            let Some(Ok(id)) = self.sim.with(host, |node, now| node.query(now, query)) else {
+                continue;
+            };
+            let after = 1 + self.draws.below(2 * SECOND);
+            self.plan(self.sim.now() + after, Step::Cancel(host, id));
+        }
+    }
+
+    /// Somebody tells everybody that a node is down: by requests that nobody can tell from honest ones.
+    fn down_hints(&mut self, host: HostId) {
+        let down = self.sim.address(host);
+        let knowing: Vec<_> = (0..self.sim.hosts())
+            .map(HostId)
+            .filter(|at| {
+                self.sim.node(*at).is_some_and(|node| node.nodes().any(|addr| addr == down))
+            })
+            .take(100)
+            .collect();
+        let ip = crate::phantom::address(self.sim.hosts());
+        let to: Vec<_> = knowing.into_iter().map(|at| self.sim.address(at)).collect();
+        self.sim.add_actor(&[ip], crate::phantom::Slanderer::new(ip, to, down));
+    }
+
+    /// All that was done to the network ends, and it gets some time.
+    fn heal(&mut self) {
+        self.churns = false;
+        self.sim.set_link(self.scenario.healed_link());
+        self.sim.end_partitions();
+        let waiting = std::mem::take(&mut self.agenda);
+        self.agenda = waiting
+            .into_iter()
+            .filter(|Reverse((_, _, step))| {
+                matches!(step, Step::Sample | Step::Resume(_) | Step::Cancel(..) | Step::Return(..))
+            })
+            .collect();
+        let lookups = self.sim.now() + self.scenario.heal_us.unwrap_or(0);
+        for n in 0..HEALED_LOOKUPS {
+            self.plan(lookups + u64::from(n) * SECOND / 4, Step::Lookup(1));
+        }
+        self.healing = true;
+    }
+
+    /// Those lookups are over.
+    fn judge_healing(&mut self) -> Result<(), Violation> {
+        let from =
+            self.scenario.run_from() + self.scenario.run_us + self.scenario.heal_us.unwrap_or(0);
+        let healed = self.tally.lookups_since(from);
+        let wrong = match healed {
+            Some((count, recall)) if count >= HEALED_LOOKUPS / 2 && recall >= HEALED_RECALL => None,
+            Some((count, recall)) => {
+                Some(format!("{count} lookups found {recall:.4} of the closest"))
+            }
+            None => Some("no lookup has ended".to_owned()),
+        };
+        match wrong {
+            Some(message) => Err(self.sim.violation("healing", message)),
+            None => Ok(()),
+        }
+    }
+
+    fn collect(&mut self) {
+        for lookup in self.sim.take_lookups() {
+            self.tally.lookup(&lookup);
+        }
+    }
+}
+
+/// Lookups after healing are given so long.
+const HEAL_WAIT: Micros = 40 * SECOND;
+
+fn duration(us: Micros) -> std::time::Duration {
+    std::time::Duration::from_micros(us)
+}
+
+/// Anything from `-most` to `most`.
+fn between(draws: &mut Stream, most: u64) -> i64 {
+    let most = most.min(1 << 62);
+    draws.below(2 * most + 1) as i64 - most as i64
+}
