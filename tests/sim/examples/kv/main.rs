@@ -40,7 +40,7 @@ pub(crate) const CUT: [Micros; 2] = [8 * MINUTE, 14 * MINUTE];
 /// By then every value was put again by some holder, for which it may have taken two tries.
 pub(crate) const HEALED: Micros = CUT[1] + REPUBLISH + REPUBLISH / 4 + 2 * MINUTE;
 /// When nodes stop coming and going.
-const END: Micros = 28 * MINUTE;
+pub(crate) const END: Micros = 28 * MINUTE;
 /// So many hosts look for each value then.
 pub(crate) const SAMPLE: usize = 3;
 
