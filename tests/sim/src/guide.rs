@@ -233,20 +233,25 @@
 //!
 //! # A larger example
 //!
-//! `examples/kv` is a key-value store on top of the node, under 20 % loss, churn with sessions of five
-//! minutes, and a partition into halves: `cargo run --release -p dht-sim --example kv`. Its invariant says that
-//! everyone finds a value that somebody was told is stored, once the partition has healed. What makes it hold:
+//! `examples/kv` is a key-value store on top of the node, under 20 % loss, churn with sessions of
+//! five minutes, and a partition into halves: `cargo run --release -p dht-sim --example kv`. Its
+//! invariant says that everyone finds a value that somebody was told is stored, once the partition
+//! has healed. What makes it hold:
 //!
 //! - *Stored* means that 15 of the 20 nodes closest to its hash have taken a value. A query that
 //!   [commits](dht_core::Query::commit) says how many did; with fewer it is repeated after a minute.
-//! - Every holder puts the value again if nobody else has for 5 to 6 minutes. That heals all at once: holders that
-//!   have gone, nodes that have come closer, and halves of a network that did not know each other.
-//!   That only the writer does so is not enough: `-- 1 writer` loses values, since writers go too.
+//! - Every holder puts the value again if nobody else has for 5 to 6 minutes: holders go, and nodes
+//!   come that are closer. That only the writer does so is not enough, since writers go too.
+//! - Every five minutes each node asks those that it has joined through for its neighbours. The
+//!   simulator has found that this is needed: a node that knows its neighbours asks its bootstrap
+//!   nodes no more. After three minutes of partition both halves have forgotten each other, and
+//!   unless somebody joins anew, they stay two networks for ever.
 //! - A holder lets a value go only when 20 others are closer and 15 of them have just taken it.
 //! - What comes in is checked against its hash, in puts as in answers. A get asks three times before
 //!   it tells its user that there is nothing.
 //!
-//! The bound follows from that: republishing takes up to 6 min 15 s, and two minutes are for a put that has to
-//! be repeated. From then on after the partition, every get that finds nothing is a violation.
-//! In the test (`tests/kv.rs`) users read at random all the time, and at the end three hosts look for each value.
-//! That test also runs two stores that are broken on purpose, and wants them found out.
+//! The bound follows from that: all have asked the bootstrap nodes after 5 minutes and republished
+//! after 6 min 15 s, and two minutes are for a put that has to be repeated. From 8 min 15 s after the
+//! partition on, every get that finds nothing is a violation. In the test (`tests/kv.rs`) users read
+//! at random all the time, and at the end three hosts look for each value. It also runs stores with
+//! each of these flaws, and wants them found out.

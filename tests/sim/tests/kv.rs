@@ -1,25 +1,29 @@
 //! The key-value store of `examples/kv`: nothing that was stored is lost under loss, churn and a
 //! partition, and the same test notices when a store does lose values.
 
+#![allow(clippy::unwrap_used, clippy::panic)]
+
 use dht_sim::Violation;
 
 #[path = "../examples/kv/main.rs"]
 #[allow(dead_code, reason = "the example's own main")]
 mod kv;
 
-use kv::{CUT, END, HEALED, NothingIsLost, SAMPLE, Upkeep, network, trial};
+use kv::{CUT, END, Flaw, HEALED, NothingIsLost, SAMPLE, network, trial};
 
 /// The violation that ends a run, if one does.
-fn violation(seed: u64, upkeep: Upkeep) -> Option<Violation> {
-    let mut sim = network(seed, upkeep).unwrap();
-    let error = trial(&mut sim).err()?;
-    Some(*error.downcast().unwrap())
+fn violation(seed: u64, flaw: Flaw, churn: bool) -> Option<Violation> {
+    let mut sim = network(seed, flaw).unwrap();
+    let error = trial(&mut sim, churn).err()?;
+    let violation = *error.downcast().unwrap();
+    println!("as it should be: {violation}");
+    Some(violation)
 }
 
 #[track_caller]
-fn nothing_is_lost(seed: u64) {
-    let mut sim = network(seed, Upkeep::Holders).unwrap();
-    if let Err(violation) = trial(&mut sim) {
+fn nothing_is_lost(seed: u64, churn: bool) {
+    let mut sim = network(seed, Flaw::None).unwrap();
+    if let Err(violation) = trial(&mut sim, churn) {
         panic!("{violation}");
     }
     // That nobody has missed anything means little unless enough was looked for.
@@ -34,30 +38,37 @@ fn nothing_is_lost(seed: u64) {
 
 #[test]
 fn nothing_is_lost_seed_1() {
-    nothing_is_lost(1);
+    nothing_is_lost(1, true);
 }
 
 #[test]
 fn nothing_is_lost_seed_2() {
-    nothing_is_lost(2);
+    nothing_is_lost(2, true);
 }
 
 #[test]
 fn nothing_is_lost_seed_3() {
-    nothing_is_lost(3);
+    nothing_is_lost(3, true);
 }
 
 #[test]
-fn what_nobody_puts_again_is_lost_and_the_seed_says_how() {
-    let first = violation(2, Upkeep::Nobody).expect("somebody misses a value");
-    println!("as it should be: {first}");
-    assert!(first.at > HEALED && first.seed == 2);
-    assert!(first.to_string().contains("seed 2"));
-    assert_eq!(violation(2, Upkeep::Nobody), Some(first), "the same again, to the last byte");
+fn nothing_is_lost_if_nobody_comes_or_goes() {
+    nothing_is_lost(4, false);
+}
+
+#[test]
+fn what_is_never_put_again_is_lost() {
+    let lost = violation(2, Flaw::Never, true).unwrap();
+    assert!(lost.at > HEALED && lost.to_string().contains("seed 2"));
 }
 
 #[test]
 fn what_only_its_writer_puts_again_is_lost() {
-    let lost = violation(2, Upkeep::Writer).expect("somebody misses a value");
-    println!("as it should be: {lost}");
+    violation(1, Flaw::Writer, true).unwrap();
+}
+
+#[test]
+fn halves_that_nobody_leads_together_stay_apart_and_the_seed_replays_it() {
+    let apart = violation(2, Flaw::Apart, false).unwrap();
+    assert_eq!(violation(2, Flaw::Apart, false), Some(apart), "to the last byte");
 }

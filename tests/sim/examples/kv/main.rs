@@ -2,18 +2,21 @@
 //! crash every five minutes (a third of them come back, the others are replaced), and for six minutes
 //! the network is in two halves. Once it has healed, everyone must find what anyone has stored.
 //!
-//! `cargo run --release -p dht-sim --example kv -- [SEED [holders | writer | nobody]]`
+//! `cargo run --release -p dht-sim --example kv -- [SEED [sound | writer | never | apart]]`
 //!
 //! This is the test; the store itself is in `store.rs`. What makes it hold:
 //!
 //! - A value is kept under its hash, by the 20 nodes closest to that. To put it is a query that
 //!   commits, repeated until 15 nodes have taken it. Only then is it called stored.
-//! - Every holder puts it again when nobody else has for 5 to 6 minutes, and so it moves to
-//!   nodes that have come, and over a gap that has closed. The first one spares the others the trouble.
+//! - Every holder puts it again when nobody else has for 5 to 6 minutes, so that it moves to nodes
+//!   that have come. The first one spares the others the trouble.
+//! - Every five minutes each node asks those that it has joined through for its neighbours, so that the
+//!   halves of a network meet again, even if nobody comes or goes.
 //! - A holder lets a value go when 15 of 20 closer nodes have just taken it.
 //! - What comes in is checked against its hash, and a get asks three times.
 //!
-//! If only the `writer` puts a value again, or `nobody` does, the same test finds what gets lost.
+//! The other words are stores with a flaw, in which the test finds what gets lost: only the `writer`
+//! puts a value again; it `never` is; halves that nodes neither join nor leave stay `apart`.
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::process::ExitCode;
@@ -24,9 +27,9 @@ use dht_core::{Id, bytes::Bytes};
 use dht_sim::link::{Latency, Link, Loss};
 use dht_sim::partition::{Partition, Side};
 use dht_sim::stream::{Purpose, Stream};
-use dht_sim::{HostId, Invariant, Micros, Return, Sim, Spec, Verdict, Violation};
+use dht_sim::{HostId, Invariant, Micros, Return, Sim, Spec, Verdict};
 
-pub(crate) use store::Upkeep;
+pub(crate) use store::Flaw;
 use store::{MINUTE, Note, REPUBLISH, SECOND, Store, hash};
 
 mod store;
@@ -106,7 +109,7 @@ fn value(host: u32) -> Bytes {
 }
 
 /// The network, before anything has happened in it.
-pub(crate) fn network(seed: u64, upkeep: Upkeep) -> Result<Sim, Box<dyn Error>> {
+pub(crate) fn network(seed: u64, flaw: Flaw) -> Result<Sim, Box<dyn Error>> {
     let mut sim = Sim::new(seed);
     sim.set_link(Link {
         latency: Latency::Uniform { min_us: 10_000, max_us: 90_000 },
@@ -118,15 +121,14 @@ pub(crate) fn network(seed: u64, upkeep: Upkeep) -> Result<Sim, Box<dyn Error>> 
     sim.add_invariant(NothingIsLost::default());
 
     let links: Arc<[Id]> = (0..VALUES).map(|n| hash(&value(n))).collect();
-    let mut known = Vec::new();
+    let mut first = Vec::new();
     for n in 0..HOSTS {
-        let store = Store::new(upkeep, (n < VALUES).then(|| value(n)), links.clone());
-        let (addr, delay) = (sim.next_address(), u64::from(n) * SECOND);
-        let spec = if n == 0 { Spec::bootstrapper(addr)? } else { Spec::joining(&known) };
-        sim.add(spec.app(store).after(delay))?;
         if n < 2 {
-            known.push(addr);
+            first.push(sim.next_address());
         }
+        let spec = if n == 0 { Spec::bootstrapper(first[0])? } else { Spec::joining(&first) };
+        let store = Store::new(flaw, &first, (n < VALUES).then(|| value(n)), links.clone());
+        sim.add(spec.app(store).after(u64::from(n) * SECOND))?;
     }
     Ok(sim)
 }
@@ -134,12 +136,12 @@ pub(crate) fn network(seed: u64, upkeep: Upkeep) -> Result<Sim, Box<dyn Error>> 
 /// Lets half an hour pass in which nodes crash after five minutes, each. One minute later a third of them
 /// are back, with table and values, and new ones have come in place of the others. At the end, users of
 /// three hosts look for each value.
-pub(crate) fn trial(sim: &mut Sim) -> Result<(), Box<dyn Error>> {
+pub(crate) fn trial(sim: &mut Sim, churn: bool) -> Result<(), Box<dyn Error>> {
     let mut rng = Stream::new(sim.seed(), Purpose::Churn, 0);
     sim.run_for(Duration::from_secs(180))?;
     while sim.now() < END {
         sim.run_for(Duration::from_secs(1))?;
-        for host in (2..HOSTS).map(HostId) {
+        for host in (2..HOSTS).map(HostId).filter(|_| churn) {
             if sim.node(host).is_some() {
                 if rng.chance(1.0 / 300.0) {
                     sim.crash(host);
@@ -150,6 +152,7 @@ pub(crate) fn trial(sim: &mut Sim) -> Result<(), Box<dyn Error>> {
             }
         }
     }
+    // Everyone must find it: here are some who may never have asked.
     let up: Vec<_> = sim.persistent().collect();
     for (at, key) in (0..VALUES).map(|n| hash(&value(n))).enumerate() {
         for host in up.iter().cycle().skip(at * SAMPLE).take(SAMPLE) {
@@ -163,14 +166,16 @@ pub(crate) fn trial(sim: &mut Sim) -> Result<(), Box<dyn Error>> {
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let args: Vec<_> = std::env::args().collect();
     let seed = args.get(1).map_or(Ok(1), |seed| seed.parse())?;
-    let (upkeep, how) = match args.get(2).map_or("holders", String::as_str) {
-        "holders" => (Upkeep::Holders, "holders"),
-        "writer" => (Upkeep::Writer, "writer"),
-        "nobody" => (Upkeep::Nobody, "nobody"),
-        other => return Err(format!("{other}: not one of holders, writer, nobody").into()),
+    let word = args.get(2).map_or("sound", String::as_str);
+    let flaw = match word {
+        "sound" => Flaw::None,
+        "writer" => Flaw::Writer,
+        "never" => Flaw::Never,
+        "apart" => Flaw::Apart,
+        other => return Err(format!("{other}: not one of sound, writer, never, apart").into()),
     };
-    let mut sim = network(seed, upkeep)?;
-    let result = trial(&mut sim);
+    let mut sim = network(seed, flaw)?;
+    let result = trial(&mut sim, flaw != Flaw::Apart);
     let stored = sim.invariant().map(|it: &NothingIsLost| it.stored.clone()).unwrap_or_default();
     let cut = stored.values().filter(|value| (CUT[0]..CUT[1]).contains(&value.at)).count();
     let found: usize = stored.values().map(|value| value.found_by.len()).sum();
@@ -186,7 +191,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
         Err(error) => {
             println!(
-                "{error}\nthe same again: cargo run --release -p dht-sim --example kv -- {seed} {how}"
+                "{error}\nthe same again: cargo run --release -p dht-sim --example kv -- {seed} {word}"
             );
             Ok(ExitCode::FAILURE)
         }

@@ -1,6 +1,7 @@
 //! The application: a server that keeps values for others, and a client that puts its own and gets those
 //! of others. It knows nothing but what it is told over the network, so it could run on a real one.
 use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
 use std::sync::Arc;
 
 use blake2::{Blake2b256, Digest};
@@ -30,15 +31,17 @@ pub(crate) fn hash(value: &[u8]) -> Id {
     Id(Blake2b256::digest(value).into())
 }
 
-/// Who puts a value again.
+/// What may be wrong with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Upkeep {
-    /// Whoever of its holders is the first to find that it is time.
-    Holders,
-    /// Only who has put it: broken, as many a real store is.
+pub(crate) enum Flaw {
+    /// Nothing.
+    None,
+    /// Only its writer puts a value again.
     Writer,
-    /// Nobody.
-    Nobody,
+    /// Nobody puts a value again.
+    Never,
+    /// Nobody asks the first nodes again, once it has joined.
+    Apart,
 }
 
 /// What the user of a node has seen on the screen.
@@ -61,11 +64,16 @@ struct Kept {
 enum Task {
     Put(Id),
     Get { key: Id, since: Micros, tries: u32 },
+    Rejoin,
+    Meet,
 }
 
 #[derive(Clone)]
 pub(crate) struct Store {
-    upkeep: Upkeep,
+    flaw: Flaw,
+    /// The nodes that everybody has joined through.
+    first: Vec<SocketAddrV4>,
+    rejoin: Micros,
     /// A value that its user is going to put.
     to_put: Option<Bytes>,
     /// Keys that its user has heard of.
@@ -76,9 +84,14 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn new(upkeep: Upkeep, to_put: Option<Bytes>, links: Arc<[Id]>) -> Self {
+    pub(crate) fn new(
+        flaw: Flaw,
+        first: &[SocketAddrV4],
+        to_put: Option<Bytes>,
+        links: Arc<[Id]>,
+    ) -> Self {
         let (values, tasks, notes) = Default::default();
-        Self { upkeep, to_put, links, values, tasks, notes }
+        Self { flaw, first: first.to_vec(), rejoin: 0, to_put, links, values, tasks, notes }
     }
 
     /// Its user wants to read something.
@@ -90,9 +103,9 @@ impl Store {
     fn keep(&mut self, cx: &mut Cx<'_>, value: Bytes, own: bool) {
         let key = hash(&value);
         let own = own || self.values.get(&key).is_some_and(|kept| kept.own);
-        let due = match self.upkeep {
-            Upkeep::Nobody => Micros::MAX,
-            Upkeep::Writer if !own => Micros::MAX,
+        let due = match self.flaw {
+            Flaw::Never => Micros::MAX,
+            Flaw::Writer if !own => Micros::MAX,
             // Not all at once: the first one spares the others the trouble.
             _ => cx.time + REPUBLISH + cx.rng.below(REPUBLISH / 4),
         };
@@ -127,6 +140,25 @@ impl Store {
             self.notes.push(Note::Read { key, since, found: true });
         } else if let Ok(query) = cx.query(Query::new(key, VALUES)) {
             self.tasks.insert(query, Task::Get { key, since, tries });
+        }
+    }
+
+    /// Asks the first nodes for neighbours. One that knows all of its own neighbours asks nobody else by
+    /// itself: two halves of a network that have forgotten each other would never meet again.
+    fn rejoin(&mut self, cx: &mut Cx<'_>) {
+        self.rejoin = cx.time + REPUBLISH;
+        let query = Query::find_node(cx.node.table_id()).nodes(self.first.iter().copied());
+        if let Ok(query) = cx.query(query.only_closest_nodes().discard_replies()) {
+            self.tasks.insert(query, Task::Rejoin);
+        }
+    }
+
+    /// Meets the neighbours that the first nodes have named.
+    fn meet(&mut self, cx: &mut Cx<'_>, outcome: &Outcome) {
+        let named = outcome.closest.iter().flat_map(|reply| reply.closer_nodes.iter().flatten());
+        let query = Query::find_node(cx.node.table_id()).nodes(named.copied()).discard_replies();
+        if let Ok(query) = cx.query(query) {
+            self.tasks.insert(query, Task::Meet);
         }
     }
 }
@@ -178,9 +210,11 @@ impl App for Store {
             }
             Event::Finished(query) => {
                 let Some(task) = self.tasks.remove(&query) else { return };
-                let outcome = cx.node.take_outcome(query).and_then(Result::ok);
+                let outcome = cx.node.take_outcome(query).and_then(Result::ok).unwrap_or_default();
                 match task {
-                    Task::Put(key) => self.on_put(cx, key, &outcome.unwrap_or_default()),
+                    Task::Rejoin => self.meet(cx, &outcome),
+                    Task::Meet => {}
+                    Task::Put(key) => self.on_put(cx, key, &outcome),
                     Task::Get { key, since, tries } if tries < TRIES => {
                         self.get(cx, key, since, tries + 1);
                     }
@@ -205,6 +239,9 @@ impl App for Store {
         let due = self.values.iter().filter(|(_, kept)| kept.due <= cx.time);
         for key in due.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.put(cx, key);
+        }
+        if self.rejoin <= cx.time && self.flaw != Flaw::Apart {
+            self.rejoin(cx);
         }
         if cx.rng.chance(0.04) {
             let at = cx.rng.below(self.links.len() as u64) as usize;
