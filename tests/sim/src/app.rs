@@ -96,6 +96,18 @@ pub trait Actor: Any + Send {
         bytes: &[u8],
     );
 
+    /// A datagram from or to a host that it was put in the path of: see
+    /// [`Sim::overhear`](crate::Sim::overhear). The datagram itself goes on unharmed.
+    fn on_overheard(
+        &mut self,
+        cx: &mut ActorCx<'_>,
+        from: SocketAddrV4,
+        to: SocketAddrV4,
+        bytes: &[u8],
+    ) {
+        let _ = (cx, from, to, bytes);
+    }
+
     /// A timer has run out.
     fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
         let _ = (cx, token);

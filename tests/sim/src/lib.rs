@@ -4,6 +4,7 @@
 mod addrs;
 mod app;
 pub mod atomic_file;
+pub mod attack;
 mod calls;
 mod check;
 pub mod checks;
@@ -26,6 +27,7 @@ pub mod partition;
 pub mod pcap;
 mod phantom;
 pub mod report;
+pub mod results;
 mod run;
 pub mod scenario;
 pub mod series;

@@ -102,6 +102,9 @@ impl Sim {
     fn carry(&mut self, at: u32, mut packet: Packet) {
         self.counts.sent += 1;
         self.counts.bytes += packet.bytes.len() as u64;
+        if !self.wires.is_empty() {
+            self.tell_wires(&packet);
+        }
         if !self.rules.is_empty() {
             match self.judge(&packet) {
                 Fate::Pass => {}
@@ -141,10 +144,27 @@ impl Sim {
         self.arrive(first.delay_us, at, packet);
     }
 
+    /// Tells those in the path of a datagram, unless an actor has sent it: so nobody goes on and on
+    /// reacting to himself.
+    fn tell_wires(&mut self, packet: &Packet) {
+        if self.hosts[packet.sender.index()].actor.is_some() {
+            return;
+        }
+        let receiver = self.receiver(packet);
+        for at in 0..self.wires.len() {
+            let (host, actor) = self.wires[at];
+            if packet.sender == host || receiver == Some(host) {
+                self.act(actor, |actor, cx| {
+                    actor.on_overheard(cx, packet.from, packet.to, &packet.bytes);
+                });
+            }
+        }
+    }
+
     /// A datagram will arrive.
     fn arrive(&mut self, delay: Micros, at: u32, packet: Packet) {
         self.packets.restore(at, packet);
-        self.wheel.push(self.now.saturating_add(delay), packet_key(at));
+        self.wheel.push(self.now.saturating_add(delay), packet_key(self.counts.sent, at));
     }
 
     fn lose(&mut self, at: u32, packet: Packet) {

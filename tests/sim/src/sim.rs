@@ -66,6 +66,8 @@ pub struct Sim {
     pub(crate) partitions: Vec<(Cut, Micros)>,
     partitions_made: u32,
     pub(crate) rules: Vec<Box<dyn Rule>>,
+    /// Who sees whose datagrams: (the host, the actor in its path).
+    pub(crate) wires: Vec<(HostId, HostId)>,
     pub(crate) truth: Truth,
     pub(crate) lookups: Lookups,
     pub(crate) taps: Taps,
@@ -89,8 +91,10 @@ const DEADLINE: u64 = 1;
 const TIMER: u64 = 2;
 const KIND_SHIFT: u32 = 62;
 
-pub(crate) const fn packet_key(at: u32) -> u64 {
-    PACKET << KIND_SHIFT | at as u64
+/// Of datagrams that arrive at one moment, the one that was sent first is the first. `serial` counts
+/// them; that it wraps after a thousand million matters to nobody within one moment.
+pub(crate) const fn packet_key(serial: u64, at: u32) -> u64 {
+    PACKET << KIND_SHIFT | (serial & 0x3fff_ffff) << 32 | at as u64
 }
 
 pub(crate) const fn deadline_key(host: HostId) -> u64 {
@@ -137,6 +141,7 @@ impl Sim {
             partitions_made: 0,
             firewalls: Vec::new(),
             rules: Vec::new(),
+            wires: Vec::new(),
             truth: Truth::default(),
             lookups: Lookups::default(),
             taps: Taps::default(),
@@ -237,6 +242,13 @@ impl Sim {
     /// does not say [`Fate::Pass`] decides.
     pub fn add_rule(&mut self, rule: impl Rule) {
         self.rules.push(Box::new(rule));
+    }
+
+    /// Puts an actor in the path of a host: [`Actor::on_overheard`](crate::Actor::on_overheard) tells
+    /// it of every datagram that the host sends, as it leaves, and of those that go to it, as they
+    /// leave their senders. What actors send is not told.
+    pub fn overhear(&mut self, host: HostId, actor: HostId) {
+        self.wires.push((host, actor));
     }
 
     /// Adds an invariant.
@@ -472,6 +484,7 @@ impl Clone for Sim {
             partitions: self.partitions.clone(),
             firewalls: self.firewalls.clone(),
             rules: self.rules.iter().map(|rule| rule.fork()).collect(),
+            wires: self.wires.clone(),
             truth: self.truth.clone(),
             lookups: self.lookups.clone(),
             taps: self.taps.clone(),
