@@ -111,6 +111,8 @@ pub(crate) struct Host {
     pub(crate) kept: Option<Box<Kept>>,
     /// What came in while its process was stopped.
     pub(crate) backlog: Vec<u32>,
+    /// Timers of its application that have run out meanwhile.
+    pub(crate) missed: Vec<u64>,
 }
 
 /// What is kept of a node that is down.
@@ -132,6 +134,7 @@ impl Clone for Host {
             app_rng: self.app_rng.clone(),
             kept: self.kept.clone(),
             backlog: self.backlog.clone(),
+            missed: self.missed.clone(),
             ..*self
         }
     }

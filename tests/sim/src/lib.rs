@@ -1,4 +1,4 @@
-//! A deterministic simulator for networks of [`dht_core`] nodes.
+//! A deterministic simulator for networks of [`dht_core`] nodes. Start with the [`guide`].
 #![forbid(unsafe_code)]
 
 mod addrs;
@@ -11,6 +11,7 @@ pub mod checks;
 pub mod churn;
 pub mod clock;
 pub mod describe;
+pub mod guide;
 pub mod histogram;
 mod host;
 mod ids;

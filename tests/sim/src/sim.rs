@@ -16,6 +16,7 @@ use crate::addrs::Addrs;
 use crate::host::Host;
 use crate::ids::SharedIds;
 use crate::invariant::{Invariant, Verdict, Violation};
+use crate::life::Timer;
 use crate::link::Link;
 use crate::lookup::Lookups;
 use crate::nat::NatBox;
@@ -73,7 +74,7 @@ pub struct Sim {
     pub(crate) trace: Trace,
     pub(crate) counts: Counts,
     pub(crate) workload: Stream,
-    pub(crate) timers: BTreeMap<u64, (HostId, u64)>,
+    pub(crate) timers: BTreeMap<u64, Timer>,
     pub(crate) next_timer: u64,
     /// Deadlines met in a row at this very moment, and by whom: see `life::fire`.
     pub(crate) in_a_row: (Micros, HostId, u32),
