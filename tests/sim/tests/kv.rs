@@ -1,7 +1,7 @@
 //! The key-value store of `examples/kv`: nothing that was stored is lost under loss, churn and a
 //! partition, and the same test notices when a store does lose values.
 
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use dht_sim::Violation;
 
@@ -11,13 +11,18 @@ mod kv;
 
 use kv::{CUT, END, Flaw, HEALED, NothingIsLost, SAMPLE, network, trial};
 
-/// The violation that ends a run, if one does.
-fn violation(seed: u64, flaw: Flaw, churn: bool) -> Option<Violation> {
+fn run(seed: u64, flaw: Flaw) -> Result<(), Violation> {
     let mut sim = network(seed, flaw).unwrap();
-    let error = trial(&mut sim, churn).err()?;
-    let violation = *error.downcast().unwrap();
+    trial(&mut sim, true).map_err(|error| *error.downcast().unwrap())
+}
+
+/// Most seeds, not all, show a flaw: the first one that does.
+#[track_caller]
+fn violation(flaw: Flaw) -> Violation {
+    let violation = (1..=6).find_map(|seed| run(seed, flaw).err());
+    let violation = violation.expect("somebody misses a value, with one of the seeds");
     println!("as it should be: {violation}");
-    Some(violation)
+    violation
 }
 
 #[track_caller]
@@ -51,24 +56,20 @@ fn nothing_is_lost_seed_3() {
     nothing_is_lost(3, true);
 }
 
+/// Nobody who joins leads the two halves together: the nodes have to remember whom they have lost.
 #[test]
 fn nothing_is_lost_if_nobody_comes_or_goes() {
     nothing_is_lost(4, false);
 }
 
 #[test]
-fn what_is_never_put_again_is_lost() {
-    let lost = violation(2, Flaw::Never, true).unwrap();
-    assert!(lost.at > HEALED && lost.to_string().contains("seed 2"));
+fn what_is_never_put_again_is_lost_and_the_seed_replays_it() {
+    let lost = violation(Flaw::Never);
+    assert!(lost.at > HEALED && lost.to_string().contains(&format!("seed {}", lost.seed)));
+    assert_eq!(run(lost.seed, Flaw::Never), Err(lost), "to the last byte");
 }
 
 #[test]
 fn what_only_its_writer_puts_again_is_lost() {
-    violation(1, Flaw::Writer, true).unwrap();
-}
-
-#[test]
-fn halves_that_nobody_leads_together_stay_apart_and_the_seed_replays_it() {
-    let apart = violation(2, Flaw::Apart, false).unwrap();
-    assert_eq!(violation(2, Flaw::Apart, false), Some(apart), "to the last byte");
+    violation(Flaw::Writer);
 }

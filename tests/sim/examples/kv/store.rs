@@ -1,7 +1,6 @@
 //! The application: a server that keeps values for others, and a client that puts its own and gets those
 //! of others. It knows nothing but what it is told over the network, so it could run on a real one.
 use std::collections::BTreeMap;
-use std::net::SocketAddrV4;
 use std::sync::Arc;
 
 use blake2::{Blake2b256, Digest};
@@ -40,8 +39,6 @@ pub(crate) enum Flaw {
     Writer,
     /// Nobody puts a value again.
     Never,
-    /// Nobody asks the first nodes again, once it has joined.
-    Apart,
 }
 
 /// What the user of a node has seen on the screen.
@@ -64,16 +61,11 @@ struct Kept {
 enum Task {
     Put(Id),
     Get { key: Id, since: Micros, tries: u32 },
-    Rejoin,
-    Meet,
 }
 
 #[derive(Clone)]
 pub(crate) struct Store {
     flaw: Flaw,
-    /// The nodes that everybody has joined through.
-    first: Vec<SocketAddrV4>,
-    rejoin: Micros,
     /// A value that its user is going to put.
     to_put: Option<Bytes>,
     /// Keys that its user has heard of.
@@ -84,14 +76,9 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn new(
-        flaw: Flaw,
-        first: &[SocketAddrV4],
-        to_put: Option<Bytes>,
-        links: Arc<[Id]>,
-    ) -> Self {
+    pub(crate) fn new(flaw: Flaw, to_put: Option<Bytes>, links: Arc<[Id]>) -> Self {
         let (values, tasks, notes) = Default::default();
-        Self { flaw, first: first.to_vec(), rejoin: 0, to_put, links, values, tasks, notes }
+        Self { flaw, to_put, links, values, tasks, notes }
     }
 
     /// Its user wants to read something.
@@ -140,25 +127,6 @@ impl Store {
             self.notes.push(Note::Read { key, since, found: true });
         } else if let Ok(query) = cx.query(Query::new(key, VALUES)) {
             self.tasks.insert(query, Task::Get { key, since, tries });
-        }
-    }
-
-    /// Asks the first nodes for neighbours. One that knows all of its own neighbours asks nobody else by
-    /// itself: two halves of a network that have forgotten each other would never meet again.
-    fn rejoin(&mut self, cx: &mut Cx<'_>) {
-        self.rejoin = cx.time + REPUBLISH;
-        let query = Query::find_node(cx.node.table_id()).nodes(self.first.iter().copied());
-        if let Ok(query) = cx.query(query.only_closest_nodes().discard_replies()) {
-            self.tasks.insert(query, Task::Rejoin);
-        }
-    }
-
-    /// Meets the neighbours that the first nodes have named.
-    fn meet(&mut self, cx: &mut Cx<'_>, outcome: &Outcome) {
-        let named = outcome.closest.iter().flat_map(|reply| reply.closer_nodes.iter().flatten());
-        let query = Query::find_node(cx.node.table_id()).nodes(named.copied()).discard_replies();
-        if let Ok(query) = cx.query(query) {
-            self.tasks.insert(query, Task::Meet);
         }
     }
 }
@@ -212,8 +180,6 @@ impl App for Store {
                 let Some(task) = self.tasks.remove(&query) else { return };
                 let outcome = cx.node.take_outcome(query).and_then(Result::ok).unwrap_or_default();
                 match task {
-                    Task::Rejoin => self.meet(cx, &outcome),
-                    Task::Meet => {}
                     Task::Put(key) => self.on_put(cx, key, &outcome),
                     Task::Get { key, since, tries } if tries < TRIES => {
                         self.get(cx, key, since, tries + 1);
@@ -239,9 +205,6 @@ impl App for Store {
         let due = self.values.iter().filter(|(_, kept)| kept.due <= cx.time);
         for key in due.map(|(key, _)| *key).collect::<Vec<_>>() {
             self.put(cx, key);
-        }
-        if self.rejoin <= cx.time && self.flaw != Flaw::Apart {
-            self.rejoin(cx);
         }
         if cx.rng.chance(0.04) {
             let at = cx.rng.below(self.links.len() as u64) as usize;
