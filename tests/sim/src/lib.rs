@@ -27,8 +27,10 @@ mod phantom;
 pub mod report;
 mod run;
 pub mod scenario;
+pub mod script;
 pub mod series;
 mod sim;
+pub mod snapshot;
 pub mod stream;
 mod tally;
 mod tap;
@@ -48,6 +50,7 @@ pub use packets::Packet;
 pub use run::Run;
 pub use scenario::Scenario;
 pub use sim::{Counts, Sim};
+pub use snapshot::Snapshot;
 pub use tally::Tally;
 pub use tap::{Direction, Tapped, What};
 

@@ -193,6 +193,7 @@ impl Sim {
         let client = host.client();
         node.handle_bound(now, client, server);
         host.node = Some(Box::new(node));
+        self.up += 1;
         self.trace.change(self.now, at, code::STARTED);
         self.flush(at);
         self.check(at);
@@ -204,6 +205,7 @@ impl Sim {
         let now = self.now;
         let host = &mut self.hosts[at.index()];
         let Some(node) = host.node.take() else { return };
+        self.up -= 1;
         host.armed = Micros::MAX;
         host.pause = Pause::No;
         host.was_paused = false;
@@ -251,13 +253,16 @@ impl Sim {
         }
     }
 
-    /// Gives the node of a host a saved table, `away` old.
+    /// Gives the node of a host a saved table, `away` old. If it is down, it will start with it.
     pub fn import_table(&mut self, at: HostId, table: &[SavedNode], away: Duration) {
         let host = &mut self.hosts[at.index()];
         let now = host.local(self.now);
         if let Some(node) = host.node.as_deref_mut() {
             node.import(now, table, away);
             self.flush(at);
+        } else if let Some(kept) = host.kept.as_deref_mut() {
+            kept.table = table.to_vec();
+            kept.since = self.now.saturating_sub(micros(away));
         }
     }
 

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dht_core::{Config, ConfigError, Id, Node, Query, QueryId, Request};
@@ -15,6 +17,7 @@ use crate::partition::{Partition, Side};
 use crate::phantom::Phantom;
 use crate::scenario::{FaultKind, Impossible, SECOND, Scenario};
 use crate::sim::Sim;
+use crate::snapshot::Snapshot;
 use crate::stream::{Purpose, Stream};
 use crate::tally::Tally;
 use crate::{HostId, Micros, NatId, Spec, checks};
@@ -32,10 +35,12 @@ enum Step {
     Resume(HostId),
     Sample,
     Heal,
+    /// Hosts from this one on get the tables that were saved.
+    Load(u32),
 }
 
 /// A run under way. A clone is a fork.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Run {
     scenario: Scenario,
     sim: Sim,
@@ -49,6 +54,8 @@ pub struct Run {
     tally: Tally,
     /// The NAT of each group that is being filled, and how many places it has left.
     filling: Vec<Option<(NatId, u32)>>,
+    /// Tables that hosts are still to start with.
+    stored: Option<Arc<Snapshot>>,
     /// Lookups that have to find nearly everything are being made.
     healing: bool,
     end: Micros,
@@ -66,6 +73,20 @@ impl Run {
     /// # Errors
     /// If the scenario is impossible.
     pub fn new(scenario: Scenario) -> Result<Self, Impossible> {
+        Self::create(scenario, None)
+    }
+
+    /// Prepares a run of a network that was saved: its nodes start with the tables that they had,
+    /// instead of joining with none.
+    ///
+    /// # Errors
+    /// If the scenario is impossible, or has other nodes or NATs than the one that was saved.
+    pub fn load(scenario: Scenario, snapshot: Snapshot) -> Result<Self, Impossible> {
+        snapshot.check_fits(&scenario)?;
+        Self::create(scenario, Some(Arc::new(snapshot)))
+    }
+
+    fn create(scenario: Scenario, stored: Option<Arc<Snapshot>>) -> Result<Self, Impossible> {
         scenario.check()?;
         let mut sim = Sim::new(scenario.seed);
         sim.set_link(scenario.link.clone());
@@ -88,6 +109,7 @@ impl Run {
             draws: Stream::new(scenario.seed, Purpose::Scenario, u32::MAX),
             tally: Tally::default(),
             filling: vec![None; scenario.nats.len()],
+            stored,
             healing: false,
             end,
             scenario,
@@ -108,8 +130,13 @@ impl Run {
         let joining = self.scenario.nodes - self.scenario.bootstraps;
         for at in 0..joining {
             let over = u128::from(self.scenario.join_over_us) * u128::from(at);
-            self.join((over / u128::from(joining)) as Micros)?;
+            let after = (over / u128::from(joining)) as Micros;
+            let host = self.join(after)?;
+            if self.stored.is_some() && at > 0 && at % LOADED_AT_ONCE == 0 {
+                self.plan(after.saturating_sub(1), Step::Load(host.0));
+            }
         }
+        self.give_tables(0, self.scenario.bootstraps + LOADED_AT_ONCE);
         let from = self.scenario.run_from();
         self.plan(from, Step::Begin);
         self.plan(SAMPLE, Step::Sample);
@@ -150,6 +177,15 @@ impl Run {
             spec = spec.behind(nat);
         }
         self.sim.add(spec)
+    }
+
+    /// Hosts from one to another get their saved tables. Not all at once: unpacked, they are large.
+    fn give_tables(&mut self, from: u32, to: u32) {
+        let Some(stored) = self.stored.take() else { return };
+        for host in (from..to.min(self.scenario.nodes)).map(HostId) {
+            self.sim.import_table(host, &stored.table(host), Duration::ZERO);
+        }
+        self.stored = Some(stored).filter(|_| to < self.scenario.nodes);
     }
 
     /// The NAT that a new node is behind, if any.
@@ -271,6 +307,7 @@ impl Run {
                 self.plan(now + SAMPLE, Step::Sample);
             }
             Step::Heal => self.heal(),
+            Step::Load(host) => self.give_tables(host, host + LOADED_AT_ONCE),
         }
     }
 
@@ -508,11 +545,13 @@ impl Run {
     }
 }
 
+/// So many hosts have their saved tables in memory before they start.
+const LOADED_AT_ONCE: u32 = 1_000;
 /// Lookups after healing are given so long.
 const HEAL_WAIT: Micros = 40 * SECOND;
 
-fn duration(us: Micros) -> std::time::Duration {
-    std::time::Duration::from_micros(us)
+fn duration(us: Micros) -> Duration {
+    Duration::from_micros(us)
 }
 
 /// Anything from `-most` to `most`.
