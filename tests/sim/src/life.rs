@@ -150,6 +150,7 @@ impl Sim {
             generation: 0,
             armed: Micros::MAX,
             kept: None,
+            usual: None,
             backlog: Vec::new(),
         }
     }
@@ -210,7 +211,8 @@ impl Sim {
         host.pause = Pause::No;
         host.was_paused = false;
         let backlog = std::mem::take(&mut host.backlog);
-        let config = node.config().clone();
+        let usual = host.usual.take().map(|usual| *usual);
+        let config = usual.unwrap_or_else(|| node.config().clone());
         host.kept = Some(Box::new(Kept { config, table: node.export(), since: now }));
         if let Some(id) = node.id() {
             self.truth.remove(id, at);
@@ -240,6 +242,32 @@ impl Sim {
             }
         }
         self.start(at)
+    }
+
+    /// Starts the node of a host that is down as one that has been there all along: it has this table,
+    /// knows its public address, and asks nobody for its place. Not for nodes that can't be
+    /// reached, or have to find out. Does nothing if it is up.
+    ///
+    /// Until it starts the next time, its table alone tells it whom to ask, and no bootstrap node.
+    ///
+    /// # Errors
+    /// If its configuration can't be used.
+    pub fn start_settled(
+        &mut self,
+        at: HostId,
+        table: &[SavedNode],
+        away: Duration,
+    ) -> Result<(), ConfigError> {
+        let host = &mut self.hosts[at.index()];
+        let server = host.server();
+        let Some(kept) = host.kept.as_deref_mut() else { return Ok(()) };
+        let usual = Box::new(kept.config.clone());
+        kept.config.bootstrap = Vec::new();
+        kept.config.public_address = Some(server);
+        self.start(at)?;
+        self.hosts[at.index()].usual = Some(usual);
+        self.import_table(at, table, away);
+        Ok(())
     }
 
     /// The table of a host: as it was saved, if the host is down.

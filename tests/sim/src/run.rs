@@ -35,8 +35,8 @@ enum Step {
     Resume(HostId),
     Sample,
     Heal,
-    /// Hosts from this one on get the tables that were saved.
-    Load(u32),
+    /// A host gets the table that was saved, and whether it then starts.
+    Load(HostId, bool),
 }
 
 /// A run under way. A clone is a fork.
@@ -77,7 +77,9 @@ impl Run {
     }
 
     /// Prepares a run of a network that was saved: its nodes start with the tables that they had,
-    /// instead of joining with none.
+    /// as if they had been there all along, instead of joining with none. Only those that can't be
+    /// reached, or have to find out, look for their places. They should start within the 5 s
+    /// after which nodes begin to ask each other.
     ///
     /// # Errors
     /// If the scenario is impossible, or has other nodes or NATs than the one that was saved.
@@ -125,18 +127,16 @@ impl Run {
             let mut spec = Spec::bootstrapper(address)?;
             spec.config.bootstrap = self.bootstraps.iter().map(|addr| (*addr).into()).collect();
             spec.config.node_events = self.scenario.checks;
-            self.sim.add(spec)?;
+            let spec = spec.after(u64::from(self.stored.is_some()));
+            let host = self.sim.add(spec)?;
+            self.plan_load(0, host, true);
         }
         let joining = self.scenario.nodes - self.scenario.bootstraps;
         for at in 0..joining {
             let over = u128::from(self.scenario.join_over_us) * u128::from(at);
             let after = (over / u128::from(joining)) as Micros;
-            let host = self.join(after)?;
-            if self.stored.is_some() && at > 0 && at % LOADED_AT_ONCE == 0 {
-                self.plan(after.saturating_sub(1), Step::Load(host.0));
-            }
+            self.join(after)?;
         }
-        self.give_tables(0, self.scenario.bootstraps + LOADED_AT_ONCE);
         let from = self.scenario.run_from();
         self.plan(from, Step::Begin);
         self.plan(SAMPLE, Step::Sample);
@@ -165,6 +165,7 @@ impl Run {
         config.node_events = self.scenario.checks;
         config.firewalled = nat.is_some() || draws.chance(node.unsure);
         config.ephemeral = Some(draws.chance(node.ephemeral)).filter(|_| nat.is_none());
+        let starts_settled = !config.firewalled;
         let clock = Clock {
             drift_ppm: between(&mut draws, u64::from(clocks.drift_ppm)) as i32,
             offset_us: between(&mut draws, clocks.offset_us),
@@ -176,16 +177,34 @@ impl Run {
         if let Some(nat) = nat {
             spec = spec.behind(nat);
         }
-        self.sim.add(spec)
+        if self.stored.is_none() {
+            return self.sim.add(spec);
+        }
+        // By then it has its table.
+        let host = self.sim.add(spec.after(after + 1))?;
+        self.plan_load(after, host, starts_settled);
+        Ok(host)
     }
 
-    /// Hosts from one to another get their saved tables. Not all at once: unpacked, they are large.
-    fn give_tables(&mut self, from: u32, to: u32) {
-        let Some(stored) = self.stored.take() else { return };
-        for host in (from..to.min(self.scenario.nodes)).map(HostId) {
-            self.sim.import_table(host, &stored.table(host), Duration::ZERO);
+    fn plan_load(&mut self, at: Micros, host: HostId, start: bool) {
+        if self.stored.is_some() {
+            self.plan(at, Step::Load(host, start));
         }
-        self.stored = Some(stored).filter(|_| to < self.scenario.nodes);
+    }
+
+    /// A host gets its table. One by one, since unpacked they are large.
+    fn give_table(&mut self, host: HostId, start: bool) {
+        let Some(stored) = &self.stored else { return };
+        let table = stored.table(host);
+        if start {
+            // Its configuration was looked at when it was added.
+            let _ = self.sim.start_settled(host, &table, Duration::ZERO);
+        } else {
+            self.sim.import_table(host, &table, Duration::ZERO);
+        }
+        if host.0 + 1 == self.scenario.nodes {
+            self.stored = None;
+        }
     }
 
     /// The NAT that a new node is behind, if any.
@@ -307,7 +326,7 @@ impl Run {
                 self.plan(now + SAMPLE, Step::Sample);
             }
             Step::Heal => self.heal(),
-            Step::Load(host) => self.give_tables(host, host + LOADED_AT_ONCE),
+            Step::Load(host, start) => self.give_table(host, start),
         }
     }
 
@@ -545,8 +564,6 @@ impl Run {
     }
 }
 
-/// So many hosts have their saved tables in memory before they start.
-const LOADED_AT_ONCE: u32 = 1_000;
 /// Lookups after healing are given so long.
 const HEAL_WAIT: Micros = 40 * SECOND;
 

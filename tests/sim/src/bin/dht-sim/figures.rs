@@ -164,17 +164,17 @@ impl Figures {
             ("virtual time", duration_text((self.virtual_seconds * 1e6) as Micros)),
             ("wall time", wall_text(self.wall_seconds)),
             ("datagrams delivered", rate_text(self.delivered as f64)),
-            ("delivered per wall second", rate_text(self.delivered_per_wall_second)),
+            ("datagrams per wall second", rate_text(self.delivered_per_wall_second)),
         ];
         if let Some(recall) = self.recall {
-            let pair = |of: &Summary, text: fn(u64) -> String| {
-                let [p50, p99] = [of.p50, of.p99].map(|value| text(value.unwrap_or(0)));
+            let pair = |of: &Summary, text: fn(f64) -> String| {
+                let [p50, p99] = [of.p50, of.p99].map(|value| text(value.unwrap_or(0) as f64));
                 format!("{p50} / {p99}")
             };
             tiles.extend([
                 ("recall", percent_text(recall)),
-                ("hops, p50 / p99", pair(&self.hops, |hops| hops.to_string())),
-                ("latency, p50 / p99", pair(&self.latency_us, duration_text)),
+                ("hops, p50 / p99", pair(&self.hops, |hops| format!("{hops:.0}"))),
+                ("seconds, p50 / p99", pair(&self.latency_us, |us| format!("{:.2}", us / 1e6))),
                 ("asked per lookup", format!("{:.1}", self.asked.mean.unwrap_or(0.0))),
             ]);
         }
@@ -203,7 +203,11 @@ impl Figures {
     fn time(&self) -> String {
         let virtual_time = duration_text((self.virtual_seconds * 1e6) as Micros);
         let (wall, times) = (self.wall_seconds, self.virtual_seconds / self.wall_seconds);
-        format!("{virtual_time} in {}: {} × as fast", wall_text(wall), rate_text(times.round()))
+        format!(
+            "{virtual_time} in {}: {} × as fast",
+            wall_text(wall),
+            rate_text(if times < 10.0 { times } else { times.round() })
+        )
     }
 
     fn datagrams(&self) -> String {

@@ -6,6 +6,7 @@ use dht_sim::scenario::FaultKind;
 use dht_sim::series::{self, Interval};
 use dht_sim::text_table::TextTable;
 use dht_sim::{Micros, Run, Scenario, Violation};
+use serde_json::Value;
 
 use crate::figures::Figures;
 use crate::units::{duration_text, percent_text, thousands};
@@ -34,7 +35,7 @@ pub(crate) fn of(run: &Run, figures: &Figures, violation: Option<&Violation>) ->
             Table { title: "Figures".to_owned(), caption: String::new(), table: figures.table() },
             Table {
                 title: "Scenario".to_owned(),
-                caption: "As --write-script writes it.".to_owned(),
+                caption: "What is not as usual; as --write-script writes it.".to_owned(),
                 table: parameters(scenario),
             },
         ],
@@ -100,7 +101,7 @@ fn plots(run: &Run, marks: &[Mark]) -> Vec<Plot> {
     let recall = clock.points(&tally.recall_over_time, |i| i.mean().map(|mean| mean / 1e6));
     let least = recall.iter().map(|(_, recall)| *recall).fold(1.0, f64::min);
     // What matters is how far it is from 1.
-    let floor = [0.99, 0.95, 0.9, 0.75, 0.5].into_iter().find(|floor| *floor <= least);
+    let floor = [0.99, 0.98, 0.95, 0.9, 0.8, 0.5].into_iter().find(|floor| *floor <= least);
     let recall_axis = Axis {
         min: Some(floor.unwrap_or(0.0)),
         max: Some(1.0),
@@ -120,6 +121,7 @@ fn plots(run: &Run, marks: &[Mark]) -> Vec<Plot> {
                 recall,
             ),
             hops(&tally.hops),
+            asked(&tally.asked),
             percentiles(&tally.latency),
             over_time(
                 "Time of lookups over time",
@@ -162,6 +164,31 @@ fn hops(hops: &Histogram) -> Plot {
         y: Axis::new("part of lookups", Unit::Fraction),
         kind: Kind::Bars,
         series: vec![Series::new("lookups", bars)],
+        ..Plot::default()
+    }
+}
+
+fn asked(asked: &Histogram) -> Plot {
+    let all = asked.count().max(1) as f64;
+    // Next to each other: what is not there is none.
+    let (low, high) = (asked.min().unwrap_or(0), asked.max().unwrap_or(0));
+    let width = ((high - low) / 40 + 1).max(1);
+    let starts = (0..).map(|n| low + n * width).take_while(|start| *start <= high);
+    let mut steps: Vec<_> = starts.map(|start| (start as f64, 0.0)).collect();
+    for bucket in asked.buckets() {
+        let at = usize::try_from((bucket.middle() - low) / width).unwrap_or(usize::MAX);
+        if let Some((_, part)) = steps.get_mut(at) {
+            *part += bucket.count as f64 / all;
+        }
+    }
+    steps.push((steps.last().map_or(0.0, |(start, _)| *start) + width as f64, 0.0));
+    Plot {
+        title: "Nodes asked".to_owned(),
+        caption: "How many nodes a lookup asked.".to_owned(),
+        x: Axis::new("nodes", Unit::Count),
+        y: Axis { min: Some(0.0), ..Axis::new("part of lookups", Unit::Fraction) },
+        kind: Kind::Histogram,
+        series: vec![Series::new("lookups", steps)],
         ..Plot::default()
     }
 }
@@ -222,25 +249,51 @@ fn marks(scenario: &Scenario) -> (Vec<Mark>, u64) {
     (marks, others)
 }
 
-/// What of a scenario is not as usual, field by field.
+/// What of a scenario is not as usual, field by field, and what everybody asks for.
 fn parameters(scenario: &Scenario) -> TextTable {
     let mut table = TextTable::new(["field", "value"]);
-    let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(scenario) else {
-        return table;
-    };
-    for (name, value) in fields {
-        let text = match value {
-            serde_json::Value::Null => continue,
-            serde_json::Value::Array(items) if items.is_empty() => continue,
-            serde_json::Value::Array(items) if items.len() > MARKS => {
-                format!("{} of them", thousands(items.len() as u64))
-            }
-            value if name.ends_with("_us") => {
-                value.as_u64().map_or_else(|| value.to_string(), duration_text)
-            }
-            value => value.to_string(),
-        };
-        table.row([name.trim_end_matches("_us").replace('_', " "), text]);
+    let [mut fields, mut usual] = [Vec::new(), Vec::new()];
+    flatten("", &to_value(scenario), &mut fields);
+    flatten("", &to_value(&Scenario::default()), &mut usual);
+    for (name, text) in fields {
+        let basic = !name.contains('.') && text.starts_with(|c: char| c.is_ascii_digit());
+        if basic || !usual.contains(&(name.clone(), text.clone())) {
+            table.row([name, text]);
+        }
     }
     table
+}
+
+fn to_value(scenario: &Scenario) -> Value {
+    serde_json::to_value(scenario).unwrap_or_default()
+}
+
+/// All that is in `value`, with the way to it: `link.latency.constant.delay`, `40 ms`.
+fn flatten(name: &str, value: &Value, to: &mut Vec<(String, String)>) {
+    let inside = |key: &str| match name {
+        "" => key.to_owned(),
+        name => format!("{name}.{key}"),
+    };
+    let shown = |to: &mut Vec<_>, text: String| {
+        to.push((name.trim_end_matches("_us").replace('_', " "), text));
+    };
+    match value {
+        Value::Null => {}
+        Value::Object(fields) => {
+            fields.iter().for_each(|(key, value)| flatten(&inside(key), value, to))
+        }
+        Value::Array(items) if items.len() <= MARKS => {
+            (1..)
+                .zip(items)
+                .for_each(|(n, item): (u32, _)| flatten(&format!("{name} {n}"), item, to));
+        }
+        Value::Array(items) => shown(to, format!("{} of them", thousands(items.len() as u64))),
+        Value::Number(number) => match number.as_u64() {
+            Some(us) if name.ends_with("_us") => shown(to, duration_text(us)),
+            Some(number) if !name.ends_with("seed") => shown(to, thousands(number)),
+            _ => shown(to, number.to_string()),
+        },
+        Value::Bool(yes) => shown(to, if *yes { "yes" } else { "no" }.to_owned()),
+        Value::String(text) => shown(to, text.clone()),
+    }
 }

@@ -38,7 +38,7 @@ impl Plan {
         let mut scenario = script.or_else(|| saved.cloned()).unwrap_or_default();
         change(&mut scenario, args);
         if snapshot.is_some() {
-            scenario.join_over_us = args.network.join_over.unwrap_or(start_over(scenario.nodes));
+            scenario.join_over_us = args.network.join_over.unwrap_or(LOADED_OVER);
             scenario.settle_us = args.network.settle.unwrap_or(LOADED_SETTLE);
         } else if !from_file {
             let join_over = args.network.join_over;
@@ -49,8 +49,9 @@ impl Plan {
             follow(path, &mut scenario, args)?;
         }
         scenario.check()?;
-        if let Some(snapshot) = &snapshot {
-            snapshot.check_fits(&scenario)?;
+        if let (Some(snapshot), Some(path)) = (&snapshot, &args.files.load) {
+            let fits = snapshot.check_fits(&scenario);
+            fits.map_err(|error| because(format!("{}: {error}", path.display())))?;
         }
         Ok(Self { scenario, snapshot })
     }
@@ -77,13 +78,10 @@ fn join_over_for(nodes: u32) -> Micros {
     (u64::from(nodes) * 3_000).clamp(60 * SECOND, 300 * SECOND)
 }
 
-/// Nodes that have tables start within a second, or 10,000 in each.
-fn start_over(nodes: u32) -> Micros {
-    (u64::from(nodes) * 100).max(SECOND)
-}
-
-/// After that, these find their places.
-const LOADED_SETTLE: Micros = 15 * SECOND;
+/// Nodes that have tables start over this time, during which none asks another one.
+const LOADED_OVER: Micros = 4 * SECOND;
+/// After that, each asks some.
+const LOADED_SETTLE: Micros = 6 * SECOND;
 
 fn change(scenario: &mut Scenario, args: &RunArgs) {
     fn set<T, U: From<T>>(field: &mut U, value: Option<T>) {

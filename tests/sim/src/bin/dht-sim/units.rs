@@ -20,7 +20,7 @@ pub(crate) fn duration(text: &str) -> Result<Micros, String> {
     let (mut rest, mut total) = (text, 0u64);
     while !rest.is_empty() {
         let (number, after) = split_number(rest).ok_or_else(unclear)?;
-        let end = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
+        let end = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
         if unit.is_empty() {
             return Err(format!("`{text}` has no unit: write {number}ms, {number}s or {number}m"));
