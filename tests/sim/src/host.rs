@@ -109,6 +109,8 @@ pub(crate) struct Host {
     pub(crate) armed: Micros,
     /// What is kept while it is down or not started yet.
     pub(crate) kept: Option<Box<Kept>>,
+    /// With what it starts the next time, if not as it did.
+    pub(crate) usual: Option<Box<Config>>,
     /// What came in while its process was stopped.
     pub(crate) backlog: Vec<u32>,
     /// Timers of its application that have run out meanwhile.
@@ -133,6 +135,7 @@ impl Clone for Host {
             link_rng: self.link_rng.clone(),
             app_rng: self.app_rng.clone(),
             kept: self.kept.clone(),
+            usual: self.usual.clone(),
             backlog: self.backlog.clone(),
             missed: self.missed.clone(),
             ..*self

@@ -72,8 +72,10 @@ pub mod report;
 pub mod results;
 mod run;
 pub mod scenario;
+pub mod script;
 pub mod series;
 mod sim;
+pub mod snapshot;
 pub mod stream;
 mod tally;
 mod tap;
@@ -93,6 +95,7 @@ pub use packets::Packet;
 pub use run::Run;
 pub use scenario::Scenario;
 pub use sim::{Counts, Sim};
+pub use snapshot::Snapshot;
 pub use tally::Tally;
 pub use tap::{Direction, Tapped, What};
 

@@ -150,6 +150,7 @@ impl Sim {
             generation: 0,
             armed: Micros::MAX,
             kept: None,
+            usual: None,
             backlog: Vec::new(),
             missed: Vec::new(),
         }
@@ -194,6 +195,7 @@ impl Sim {
         let client = host.client();
         node.handle_bound(now, client, server);
         host.node = Some(Box::new(node));
+        self.up += 1;
         self.trace.change(self.now, at, code::STARTED);
         self.flush(at);
         self.check(at);
@@ -205,12 +207,14 @@ impl Sim {
         let now = self.now;
         let host = &mut self.hosts[at.index()];
         let Some(node) = host.node.take() else { return };
+        self.up -= 1;
         host.armed = Micros::MAX;
         host.pause = Pause::No;
         host.was_paused = false;
         let backlog = std::mem::take(&mut host.backlog);
         host.missed.clear();
-        let config = node.config().clone();
+        let usual = host.usual.take().map(|usual| *usual);
+        let config = usual.unwrap_or_else(|| node.config().clone());
         host.kept = Some(Box::new(Kept { config, table: node.export(), since: now }));
         if let Some(id) = node.id() {
             self.truth.remove(id, at);
@@ -245,6 +249,32 @@ impl Sim {
         self.start(at)
     }
 
+    /// Starts the node of a host that is down as one that has been there all along: it has this table,
+    /// knows its public address, and asks nobody for its place. Not for nodes that can't be
+    /// reached, or have to find out. Does nothing if it is up.
+    ///
+    /// Until it starts the next time, its table alone tells it whom to ask, and no bootstrap node.
+    ///
+    /// # Errors
+    /// If its configuration can't be used.
+    pub fn start_settled(
+        &mut self,
+        at: HostId,
+        table: &[SavedNode],
+        away: Duration,
+    ) -> Result<(), ConfigError> {
+        let host = &mut self.hosts[at.index()];
+        let server = host.server();
+        let Some(kept) = host.kept.as_deref_mut() else { return Ok(()) };
+        let usual = Box::new(kept.config.clone());
+        kept.config.bootstrap = Vec::new();
+        kept.config.public_address = Some(server);
+        self.start(at)?;
+        self.hosts[at.index()].usual = Some(usual);
+        self.import_table(at, table, away);
+        Ok(())
+    }
+
     /// The table of a host: as it was saved, if the host is down.
     #[must_use]
     pub fn saved_table(&self, at: HostId) -> Vec<SavedNode> {
@@ -256,13 +286,16 @@ impl Sim {
         }
     }
 
-    /// Gives the node of a host a saved table, `away` old.
+    /// Gives the node of a host a saved table, `away` old. If it is down, it will start with it.
     pub fn import_table(&mut self, at: HostId, table: &[SavedNode], away: Duration) {
         let host = &mut self.hosts[at.index()];
         let now = host.local(self.now);
         if let Some(node) = host.node.as_deref_mut() {
             node.import(now, table, away);
             self.flush(at);
+        } else if let Some(kept) = host.kept.as_deref_mut() {
+            kept.table = table.to_vec();
+            kept.since = self.now.saturating_sub(micros(away));
         }
     }
 

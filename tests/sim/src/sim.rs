@@ -55,6 +55,8 @@ pub struct Sim {
     pub(crate) wheel: Wheel,
     pub(crate) packets: Packets,
     pub(crate) hosts: Vec<Host>,
+    /// How many of them are up.
+    pub(crate) up: u32,
     pub(crate) addrs: Addrs,
     pub(crate) ids: SharedIds,
     pub(crate) nats: Vec<NatBox>,
@@ -132,6 +134,7 @@ impl Sim {
             wheel: Wheel::new(),
             packets: Packets::default(),
             hosts: Vec::new(),
+            up: 0,
             addrs: Addrs::default(),
             ids: SharedIds::default(),
             nats: Vec::new(),
@@ -187,6 +190,18 @@ impl Sim {
     #[must_use]
     pub fn hosts(&self) -> u32 {
         self.hosts.len() as u32
+    }
+
+    /// How many nodes are up.
+    #[must_use]
+    pub fn up_count(&self) -> u32 {
+        self.up
+    }
+
+    /// The host whose address in the row this is: whether there is such a host is another matter.
+    #[must_use]
+    pub fn host_at(ip: Ipv4Addr) -> Option<HostId> {
+        crate::addrs::host_at(ip).and_then(|host| u32::try_from(host).ok()).map(HostId)
     }
 
     /// Datagrams under way.
