@@ -6,7 +6,6 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use crate::nat::NatBox;
 use crate::net::{Fate, Rule};
 use crate::packets::Packets;
 use crate::partition::{Cut, Partition};
+use crate::quiet;
 use crate::stream::{Purpose, Stream};
 use crate::tap::Taps;
 use crate::trace::Trace;
@@ -412,9 +412,7 @@ impl Sim {
             return;
         }
         let Some(node) = self.node(host) else { return };
-        let checked = catch_unwind(AssertUnwindSafe(|| node.check_invariants()));
-        if let Err(panic) = checked {
-            let message = panic_message(panic.as_ref());
+        if let Err(message) = quiet::catch(|| node.check_invariants()) {
             self.violate("node state", Some(host), message);
         }
     }
@@ -444,12 +442,6 @@ impl Sim {
         let fates = self.rules.iter_mut().map(|rule| rule.on_packet(now, packet));
         fates.into_iter().find(|fate| *fate != Fate::Pass).unwrap_or(Fate::Pass)
     }
-}
-
-/// What a panic has said.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
 }
 
 /// Whole microseconds, as many as there is room for.
