@@ -51,6 +51,8 @@ pub struct Run {
     filling: Vec<Option<(NatId, u32)>>,
     /// Lookups that have to find nearly everything are being made.
     healing: bool,
+    /// Who asks nodes all that can be asked, while everything is checked.
+    prober: Option<HostId>,
     end: Micros,
 }
 
@@ -89,6 +91,7 @@ impl Run {
             tally: Tally::default(),
             filling: vec![None; scenario.nats.len()],
             healing: false,
+            prober: None,
             end,
             scenario,
         };
@@ -103,12 +106,19 @@ impl Run {
             let mut spec = Spec::bootstrapper(address)?;
             spec.config.bootstrap = self.bootstraps.iter().map(|addr| (*addr).into()).collect();
             spec.config.node_events = self.scenario.checks;
+            if self.scenario.checks {
+                spec = spec.app(checks::Echo);
+            }
             self.sim.add(spec)?;
         }
         let joining = self.scenario.nodes - self.scenario.bootstraps;
         for at in 0..joining {
             let over = u128::from(self.scenario.join_over_us) * u128::from(at);
             self.join((over / u128::from(joining)) as Micros)?;
+        }
+        if self.scenario.checks {
+            let prober = self.sim.add_actor(&checks::PROBER_IPS, checks::Prober::default());
+            self.prober = Some(prober);
         }
         let from = self.scenario.run_from();
         self.plan(from, Step::Begin);
@@ -148,6 +158,9 @@ impl Run {
         let mut spec = Spec::new(config).clock(clock).region(region).after(after);
         if let Some(nat) = nat {
             spec = spec.behind(nat);
+        }
+        if self.scenario.checks {
+            spec = spec.app(checks::Echo);
         }
         self.sim.add(spec)
     }
@@ -268,6 +281,9 @@ impl Run {
             Step::Sample => {
                 self.collect();
                 self.tally.sample(&self.sim);
+                if let Some(prober) = self.prober {
+                    self.sim.tell_prober(prober);
+                }
                 self.plan(now + SAMPLE, Step::Sample);
             }
             Step::Heal => self.heal(),
@@ -469,6 +485,10 @@ impl Run {
         self.churns = false;
         self.sim.set_link(self.scenario.healed_link());
         self.sim.end_partitions();
+        // Who returns needs somebody to join by.
+        for host in 0..self.scenario.bootstraps {
+            let _ = self.sim.restart(HostId(host), Return::Fresh);
+        }
         let waiting = std::mem::take(&mut self.agenda);
         self.agenda = waiting
             .into_iter()

@@ -101,6 +101,9 @@ pub(crate) const fn timer_key(serial: u64) -> u64 {
 }
 
 const SECOND: Micros = 1_000_000;
+/// Of what a node handles, each so manieth is followed by a look at all of its state, the others by one at its
+/// counters. What is wrong inside seldom rights itself, and a full look costs more than all the rest.
+const CHECK_EVERY: u64 = 16;
 
 impl Counts {
     /// What has happened since `before`.
@@ -248,7 +251,8 @@ impl Sim {
         self.invariants.push(invariant);
     }
 
-    /// Has each node check itself after everything that it has handled: bounds, counters, table.
+    /// Has each node check itself: bounds and counters after everything that it has handled, and all of its
+    /// state after every sixteenth, or more seldom if much is under way.
     pub fn check_nodes(&mut self, on: bool) {
         self.check_nodes = on;
     }
@@ -279,10 +283,35 @@ impl Sim {
         self.truth.len()
     }
 
-    /// Whether an application answers on a host.
+    /// Whether an application of the user's answers on a host: any but [`Echo`](crate::checks::Echo).
     #[must_use]
     pub fn has_app(&self, host: HostId) -> bool {
-        self.hosts[host.index()].app.is_some()
+        self.hosts[host.index()].app.is_some() && !self.has_echo(host)
+    }
+
+    /// Whether the one that answers is `Echo`.
+    pub(crate) fn has_echo(&self, host: HostId) -> bool {
+        self.app::<crate::checks::Echo>(host).is_some()
+    }
+
+    /// What the clock shows that the node of a host goes by.
+    pub(crate) fn local(&self, host: HostId) -> Micros {
+        self.hosts[host.index()].local(self.now).as_micros()
+    }
+
+    /// Whether a host takes and sends datagrams.
+    pub(crate) fn is_up(&self, host: HostId) -> bool {
+        self.hosts[host.index()].is_up()
+    }
+
+    /// Whether a host is behind no NAT or firewall.
+    pub(crate) fn is_public(&self, host: HostId) -> bool {
+        self.hosts[host.index()].nat.is_none()
+    }
+
+    /// Whether some partition is not over.
+    pub(crate) fn is_partitioned(&self) -> bool {
+        self.partitions.iter().any(|(_, until)| *until > self.now)
     }
 
     /// The id of the node at an address.
@@ -411,8 +440,16 @@ impl Sim {
         if !self.check_nodes {
             return;
         }
-        let Some(node) = self.node(host) else { return };
-        if let Err(message) = quiet::catch(|| node.check_invariants()) {
+        let at = &mut self.hosts[host.index()];
+        let Some(node) = at.node.as_deref() else { return };
+        at.unchecked += 1;
+        // The more is under way, the more there is to look at, so the less often.
+        let all = u64::from(at.unchecked) >= CHECK_EVERY + node.stats().requests.active;
+        if all {
+            at.unchecked = 0;
+        }
+        let check = || if all { node.check_invariants() } else { node.check_counters() };
+        if let Err(message) = quiet::catch(check) {
             self.violate("node state", Some(host), message);
         }
     }

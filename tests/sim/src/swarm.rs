@@ -128,10 +128,7 @@ pub fn run_scenario(scenario: Scenario) -> Result<Stats, Failure> {
 ///
 /// # Errors
 /// As [`run_scenario`].
-pub fn run_prepared(
-    scenario: Scenario,
-    prepare: impl FnOnce(&mut Run),
-) -> Result<Stats, Failure> {
+pub fn run_prepared(scenario: Scenario, prepare: impl FnOnce(&mut Run)) -> Result<Stats, Failure> {
     let seed = scenario.seed;
     let plain = |invariant: &str, message: String| Violation {
         invariant: invariant.to_owned(),

@@ -102,7 +102,8 @@ pub(super) fn random_link(draws: &mut Stream) -> Link {
     let extra_us = scale(&mut rest, MILLI, 500 * MILLI);
     let reorder = if reorder.probability > 0.0 { Reorder { extra_us, ..reorder } } else { reorder };
     let latency = random_latency(&mut latency);
-    Link { latency, loss, duplicate, reorder, corrupt, truncate, ..Link::default() }
+    let mtu = if rest.chance(0.2) { 9_000 } else { 1_500 };
+    Link { latency, loss, duplicate, reorder, corrupt, truncate, mtu }
 }
 
 fn random_latency(draws: &mut Stream) -> Latency {
