@@ -29,6 +29,7 @@ pub mod report;
 mod run;
 pub mod scenario;
 pub mod series;
+pub mod shrink;
 mod sim;
 pub mod stream;
 pub mod swarm;

@@ -18,6 +18,8 @@ const SWARM: u32 = u32::MAX - 1;
 const KINDS: u64 = 16;
 /// A crash, and a return of the same host.
 const RETURN: u64 = 1;
+/// So much time to heal, if there is any: tables may need two or three refreshes.
+const HEAL: Micros = 15 * MINUTE;
 /// No fault lasts longer: nothing of it is left when the network was given time to heal.
 const FAULT_MAX: Micros = 5 * MINUTE;
 
@@ -31,12 +33,14 @@ impl Scenario {
             std::array::from_fn(|_| all.split());
         let (join_over_us, settle_us) = (MINUTE, MINUTE);
         let all_us = options.time_us.max(2 * SECOND);
-        let heal_us = (all_us / 4).min(15 * MINUTE);
-        let run_us = all_us.saturating_sub(join_over_us + settle_us + heal_us + 40 * SECOND);
+        // What a short run has been through can't heal in what is left of it.
+        let heal_us = (all_us >= 3 * HEAL).then_some(HEAL);
+        let after = heal_us.map_or(0, |heal| heal + 40 * SECOND);
+        let run_us = all_us.saturating_sub(join_over_us + settle_us + after);
         // A whole number of seconds per lookup, so that a shorter run can make the first of them.
         let run_us = run_us.max(MINUTE) / SECOND * SECOND;
         let every = [10, 20, 30, 60, 120][rest.below(5) as usize] * SECOND;
-        let lookups = run_us / every;
+        let lookups = (run_us / every).max(1);
         let bootstraps = if rest.chance(0.3) { 2 } else { 1 };
         let clocks = if rest.chance(0.5) { random_clocks(&mut rest) } else { Clocks::default() };
         let dead = if rest.chance(0.2) { rest.unit() * 0.4 } else { 0.0 };
@@ -56,7 +60,7 @@ impl Scenario {
             lookups: lookups as u32,
             faults: Vec::new(),
             checks: true,
-            heal_us: Some(heal_us),
+            heal_us,
         };
         scenario.faults = random_faults(&mut faults, &scenario, options.faults_max);
         scenario

@@ -1,7 +1,7 @@
 use super::*;
 
 fn small() -> SwarmOptions {
-    SwarmOptions::default().nodes(24).time_us(900 * SECOND)
+    SwarmOptions::default().nodes(10).time_us(300 * SECOND)
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn hash(kind: std::mem::Discriminant<crate::scenario::FaultKind>) -> u64 {
 
 #[test]
 fn many_seeds_are_run_on_two_threads_as_on_one() {
-    let options = small().nodes(8).time_us(300 * SECOND);
+    let options = small().nodes(6).time_us(240 * SECOND);
     let run = |threads| {
         let mut all = std::collections::BTreeMap::new();
         let count = run_many(0..6, &options, threads, None, |seed, result| {
