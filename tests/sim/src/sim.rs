@@ -103,7 +103,7 @@ pub(crate) const fn timer_key(serial: u64) -> u64 {
 const SECOND: Micros = 1_000_000;
 /// Of what a node handles, each so manieth is followed by a look at all of its state, the others by one at its
 /// counters. What is wrong inside seldom rights itself, and a full look costs more than all the rest.
-const CHECK_EVERY: u64 = 16;
+const CHECK_EVERY: u64 = 32;
 
 impl Counts {
     /// What has happened since `before`.
@@ -252,7 +252,7 @@ impl Sim {
     }
 
     /// Has each node check itself: bounds and counters after everything that it has handled, and all of its
-    /// state after every sixteenth, or more seldom if much is under way.
+    /// state after every 32nd, or more seldom if much is under way.
     pub fn check_nodes(&mut self, on: bool) {
         self.check_nodes = on;
     }

@@ -182,7 +182,7 @@ impl Invariant for Requests {
     }
 
     fn every_second(&mut self, sim: &Sim) -> Verdict {
-        if sim.now() % TIDY == 0 {
+        if sim.now().is_multiple_of(TIDY) {
             self.open.retain(|_, open| sim.now() - open.sent < MEMORY);
         }
         Ok(())

@@ -18,8 +18,8 @@ use crate::{HostId, Micros};
 const SECOND: Micros = 1_000_000;
 /// The network, and a node, count as calm after so long: two refreshes.
 const CALM: Micros = 660 * SECOND;
-/// Looked at so often, in seconds.
-const EVERY: u64 = 16;
+/// Looked at so often.
+const EVERY: Micros = 16 * SECOND;
 /// Of lost or damaged datagrams a calm network has at most this part.
 const LOSS_CALM: f64 = 0.02;
 /// The keep-alive of a node: three of the oldest at least, every so often, on a clock that may be slow. (It
@@ -176,7 +176,7 @@ impl Invariant for Tables {
         if leave || sim.is_partitioned() || !is_calm(&sim.link) {
             self.uncalm = now;
         }
-        if now / SECOND % EVERY != 0 {
+        if !now.is_multiple_of(EVERY) {
             return Ok(());
         }
         self.check_gone(sim)?;
