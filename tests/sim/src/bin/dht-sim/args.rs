@@ -8,7 +8,7 @@ use dht_sim::link::{Latency, Loss, Reorder};
 use dht_sim::scenario::{Fault, NatGroup};
 use dht_sim::{HostId, Micros, Sim};
 
-use crate::{hash, replay, units, words};
+use crate::{hash, replay, results, swarm, units, words};
 
 /// Run networks of thousands of nodes in virtual time: the same seed, the same run.
 #[derive(Debug, Parser)]
@@ -27,6 +27,12 @@ pub(crate) enum Command {
     Replay(replay::Args),
     /// Print the trace hashes of a small scenario: the same on every machine
     Hash(hash::Args),
+    /// Measure what the table of results holds
+    Results(results::Args),
+    /// Run random scenarios, and make small what fails
+    Swarm(swarm::Args),
+    /// Make a failing scenario small
+    Shrink(swarm::ShrinkArgs),
 }
 
 const EXAMPLES: &str = "\

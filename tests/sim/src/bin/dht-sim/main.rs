@@ -16,8 +16,10 @@ mod plan;
 mod progress;
 mod records;
 mod replay;
+mod results;
 mod run;
 mod stop;
+mod swarm;
 mod units;
 mod words;
 
@@ -34,6 +36,9 @@ fn main() -> ExitCode {
     match cli.command {
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Hash(args)) => hash::run(&args),
+        Some(Command::Results(args)) => results::run(&args),
+        Some(Command::Swarm(args)) => swarm::run(&args),
+        Some(Command::Shrink(args)) => swarm::run_shrink(&args),
         None => run::run(&cli.run, &|seed| command_line::of(&command, &given, seed)),
     }
 }
