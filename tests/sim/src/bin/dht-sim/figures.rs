@@ -146,7 +146,10 @@ impl Figures {
             ]);
         }
         if let Some(upkeep) = self.upkeep {
-            rows.push(("upkeep", format!("{upkeep:.2} datagrams per second and node")));
+            rows.push((
+                "upkeep",
+                format!("{upkeep:.2} datagrams per second and node, besides lookups"),
+            ));
         }
         let Tables { mean, min, max } = self.table;
         rows.push(("tables", format!("{mean:.0} nodes on average, {min} to {max}")));

@@ -256,7 +256,8 @@ fn parameters(scenario: &Scenario) -> TextTable {
     flatten("", &to_value(scenario), &mut fields);
     flatten("", &to_value(&Scenario::default()), &mut usual);
     for (name, text) in fields {
-        let basic = !name.contains('.') && text.starts_with(|c: char| c.is_ascii_digit());
+        let basic =
+            text != "0.0" && !name.contains('.') && text.starts_with(|c: char| c.is_ascii_digit());
         if basic || !usual.contains(&(name.clone(), text.clone())) {
             table.row([name, text]);
         }

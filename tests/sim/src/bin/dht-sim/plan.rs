@@ -12,6 +12,7 @@ use dht_sim::{Micros, Scenario, Snapshot, script};
 
 use crate::args::{Churning, Faults, RunArgs, Switch};
 use crate::failure::{Failure, because, say};
+use crate::units::duration_text;
 
 const SECOND: Micros = 1_000_000;
 
@@ -48,12 +49,25 @@ impl Plan {
         if let Some(path) = &args.faults.churn_trace {
             follow(path, &mut scenario, args)?;
         }
+        check_times(&scenario)?;
         scenario.check()?;
         if let (Some(snapshot), Some(path)) = (&snapshot, &args.files.load) {
             let fits = snapshot.check_fits(&scenario);
             fits.map_err(|error| because(format!("{}: {error}", path.display())))?;
         }
         Ok(Self { scenario, snapshot })
+    }
+}
+
+/// Says in words for people what happens too late.
+fn check_times(scenario: &Scenario) -> Result<(), Failure> {
+    match scenario.faults.iter().find(|fault| fault.at_us > scenario.run_us) {
+        None => Ok(()),
+        Some(fault) => Err(because(format!(
+            "something happens at {}, but the run ends at {}: give it more --time",
+            duration_text(fault.at_us),
+            duration_text(scenario.run_us)
+        ))),
     }
 }
 
