@@ -33,20 +33,21 @@ pub(crate) enum Status {
 /// Judges the network; `update` once per tick.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Health {
-    /// The last ticks, the newest last.
-    window: [Tick; WINDOW],
+    /// What was made of the last ticks, the newest last.
+    window: [Verdict; WINDOW],
+    /// The totals at the last two of them.
+    previous: Totals,
+    newest: Totals,
     ticks: usize,
     /// Silent ticks since the last one with a response, up to [`SILENT_MAX`].
     silent: u8,
     status: Status,
 }
 
-/// The totals at a tick, and what was made of the difference to the one before.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tick {
+struct Totals {
     responses: u64,
     timeouts: u64,
-    verdict: Verdict,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,7 +71,9 @@ impl Health {
     pub(crate) fn update(&mut self, responses: u64, timeouts: u64) -> Option<Status> {
         self.window.rotate_left(1);
         self.ticks = (self.ticks + 1).min(WINDOW);
-        *self.newest() = Tick { responses, timeouts, verdict: Verdict::None };
+        let [.., newest] = &mut self.window;
+        *newest = Verdict::None;
+        self.previous = core::mem::replace(&mut self.newest, Totals { responses, timeouts });
         if self.cold() || self.idle() {
             return None;
         }
@@ -79,12 +82,13 @@ impl Health {
             (responses, timeouts) if timeouts > responses => Verdict::Degraded,
             _ => Verdict::Good,
         };
-        self.newest().verdict = verdict;
+        let [.., newest] = &mut self.window;
+        *newest = verdict;
         self.silent = match verdict {
             Verdict::Silent => (self.silent + 1).min(SILENT_MAX),
             _ => 0,
         };
-        let all = |verdict| self.window.iter().all(|tick| tick.verdict == verdict);
+        let all = |verdict| self.window.iter().all(|other| *other == verdict);
         let status = if self.silent == SILENT_MAX {
             Status::Offline
         } else if all(Verdict::Degraded) {
@@ -134,12 +138,12 @@ impl Health {
 
     /// Responses in the last tick.
     pub(crate) fn responses(&self) -> u64 {
-        self.in_last_tick(|tick| tick.responses)
+        self.in_last_tick(|totals| totals.responses)
     }
 
     /// Timeouts in the last tick.
     pub(crate) fn timeouts(&self) -> u64 {
-        self.in_last_tick(|tick| tick.timeouts)
+        self.in_last_tick(|totals| totals.timeouts)
     }
 
     /// Timeouts in the last tick as a part of its outcomes, 0 to 1; 0 if there were none.
@@ -153,17 +157,11 @@ impl Health {
         timeouts as f64 / responses.saturating_add(timeouts) as f64
     }
 
-    fn in_last_tick(&self, total: impl Fn(&Tick) -> u64) -> u64 {
+    fn in_last_tick(&self, total: impl Fn(&Totals) -> u64) -> u64 {
         if self.ticks < 2 {
             return 0;
         }
-        let [.., previous, newest] = &self.window;
-        total(newest).saturating_sub(total(previous))
-    }
-
-    fn newest(&mut self) -> &mut Tick {
-        let [.., newest] = &mut self.window;
-        newest
+        total(&self.newest).saturating_sub(total(&self.previous))
     }
 
     fn set(&mut self, status: Status) -> Option<Status> {

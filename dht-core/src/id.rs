@@ -32,11 +32,18 @@ impl Id {
     /// How far `self` is from `other`: their XOR, compared as a big-endian number.
     #[must_use]
     pub fn distance(&self, other: &Self) -> Distance {
-        let mut xor = [0; 32];
-        for (x, (a, b)) in xor.iter_mut().zip(self.0.iter().zip(&other.0)) {
-            *x = a ^ b;
+        let mut xor = self.0;
+        for (x, other) in xor.iter_mut().zip(&other.0) {
+            *x ^= other;
         }
         Distance(xor)
+    }
+
+    /// The same id with one bit the other way round, counted from the most significant one.
+    pub(crate) fn flip(&self, bit: u32) -> Option<Self> {
+        let mut flipped = *self;
+        *flipped.0.get_mut((bit / 8) as usize)? ^= 0x80 >> (bit % 8);
+        Some(flipped)
     }
 
     /// The first eight bytes as a number: distances between prefixes order like
@@ -112,14 +119,15 @@ impl Distance {
     /// How many leading bits the two ids share: 256 if they are equal.
     #[must_use]
     pub fn shared_bits(&self) -> u32 {
-        let mut bits = 0;
-        for byte in self.0 {
-            bits += byte.leading_zeros();
-            if byte != 0 {
-                break;
+        // Of two random ids, the first eight bytes nearly always tell.
+        match self.prefix().leading_zeros() {
+            u64::BITS => {
+                let equal = self.0.iter().take_while(|byte| **byte == 0).count();
+                let next = self.0.get(equal).map_or(0, |byte| byte.leading_zeros());
+                equal as u32 * u8::BITS + next
             }
+            bits => bits,
         }
-        bits
     }
 }
 

@@ -31,12 +31,14 @@ pub(crate) enum Purpose {
     /// A step of a query: which of its nodes is asked, and how often that was seen before, if it
     /// is in the table.
     Visit { query: QueryId, node: u16, seen: u8 },
+    /// What do the silent of a query hide? To one of its nodes that has answered.
+    Gap { query: QueryId, node: u16 },
     /// A commit to one of a query's closest; `again` once the token was renewed.
     Commit { query: QueryId, to: u16, again: bool },
     /// Is this node of the table still there?
     Check { seen: u8, hinted: bool },
-    /// The same, with a newcomer waiting for its place.
-    Swap { seen: u8, newcomer: SocketAddrV4 },
+    /// The same, with a newcomer waiting for its place, which may have to prove itself yet.
+    Swap { seen: u8, newcomer: SocketAddrV4, verified: bool },
     /// Does a node that claims an id answer?
     Verify,
     /// A node is told that another is down; `seen` as with a visit.
@@ -78,7 +80,8 @@ pub(crate) struct Flight {
     old_tid: Option<u16>,
     /// Tries so far: one more than retries, at most.
     pub(crate) sent: u16,
-    /// When the last try left.
+    /// When the first try left, and the last.
+    pub(crate) first_sent_at: Instant,
     pub(crate) sent_at: Instant,
     /// When that try is given up; `None` while the request waits to leave.
     pub(crate) deadline: Option<Instant>,
@@ -196,6 +199,7 @@ impl Inflight {
             tid,
             old_tid: None,
             sent: 0,
+            first_sent_at: now,
             sent_at: now,
             deadline: None,
             with_id: None,
@@ -269,6 +273,9 @@ impl Inflight {
         let Some(flight) = self.get_mut(id) else {
             return;
         };
+        if flight.sent == 0 {
+            flight.first_sent_at = now;
+        }
         flight.sent = flight.sent.saturating_add(1);
         flight.sent_at = now;
         flight.deadline = Some(deadline);

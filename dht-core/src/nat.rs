@@ -36,9 +36,12 @@ pub(crate) struct Sampler {
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     addr: SocketAddrV4,
-    /// The /24 of who said so, if it has one vote only.
-    witness: Option<u32>,
+    /// The /24 of who said so, or [`ANYBODY`]. Bytes, since a number would take up twice as much.
+    witness: [u8; 4],
 }
+
+/// Who has as many votes as samples. No /24 looks like that: they leave the first byte 0.
+const ANYBODY: [u8; 4] = [0xff; 4];
 
 impl Sampler {
     /// No samples.
@@ -51,7 +54,7 @@ impl Sampler {
     ///
     /// Says whether [`host`](Self::host) or [`port`](Self::port) changed.
     pub(crate) fn add(&mut self, addr: SocketAddrV4) -> bool {
-        self.push(Sample { addr, witness: None });
+        self.push(Sample { addr, witness: ANYBODY });
         self.decide()
     }
 
@@ -61,10 +64,10 @@ impl Sampler {
     /// one still learns when its address changes. Senders with a local address,
     /// as in a test network on one machine, are not held to this.
     pub(crate) fn add_from(&mut self, addr: SocketAddrV4, from: Ipv4Addr) -> bool {
-        let witness = (!is_local(from)).then(|| prefix24(from));
+        let witness = if is_local(from) { ANYBODY } else { prefix24(from).to_be_bytes() };
         let sample = Sample { addr, witness };
         let mut samples = self.samples.iter_mut();
-        match samples.find(|earlier| witness.is_some() && earlier.witness == witness) {
+        match samples.find(|earlier| witness != ANYBODY && earlier.witness == witness) {
             Some(earlier) => *earlier = sample,
             None => self.push(sample),
         }

@@ -20,40 +20,48 @@ use crate::keyed::Keyed;
 /// A clone continues with the same output as the original.
 #[derive(Clone)]
 pub(crate) struct Rng {
-    stream: Keyed<BLOCK>,
+    /// As it is: absorbing it anew for each block costs little, and keeping that done takes
+    /// as much memory again.
+    seed: [u8; 32],
     next_block: u64,
     block: [u8; BLOCK],
-    used: usize,
+    used: u8,
 }
 
 impl Rng {
     /// A generator for `seed`, which should come from a secure source.
     pub(crate) fn new(seed: [u8; 32]) -> Self {
-        Self { stream: Keyed::new(&seed), next_block: 0, block: [0; BLOCK], used: BLOCK }
+        Self::at(seed, 0)
     }
 
-    /// An independent generator, seeded by the next 32 bytes of this one and `label`.
+    /// The same, but for the first so many blocks of 64 bytes.
+    pub(crate) fn at(seed: [u8; 32], block: u64) -> Self {
+        Self { seed, next_block: block, block: [0; BLOCK], used: BLOCK as u8 }
+    }
+
+    /// The seed of an independent generator: made of the next 32 bytes of this one and `label`.
     ///
     /// Two forks are independent of each other even under one label.
-    pub(crate) fn fork(&mut self, label: &[u8]) -> Self {
+    pub(crate) fn fork(&mut self, label: &[u8]) -> [u8; 32] {
         let seed = Keyed::<32>::new(&self.take());
         let label: [u8; 32] = Blake2b256::digest(label).into();
-        Self::new(seed.hash(&label))
+        seed.hash(&label)
     }
 
     /// Fills `out` with the next bytes of the stream.
     pub(crate) fn fill(&mut self, out: &mut [u8]) {
         let mut filled = 0;
         while filled < out.len() {
-            if self.used == BLOCK {
-                self.block = self.stream.hash(&self.next_block.to_le_bytes());
+            let mut used = usize::from(self.used);
+            if used == BLOCK {
+                self.block = Keyed::new(&self.seed).hash(&self.next_block.to_le_bytes());
                 self.next_block = self.next_block.wrapping_add(1);
-                self.used = 0;
+                used = 0;
             }
-            let n = (out.len() - filled).min(BLOCK - self.used);
-            out[filled..filled + n].copy_from_slice(&self.block[self.used..self.used + n]);
+            let n = (out.len() - filled).min(BLOCK - used);
+            out[filled..filled + n].copy_from_slice(&self.block[used..used + n]);
             filled += n;
-            self.used += n;
+            self.used = (used + n) as u8;
         }
     }
 
@@ -137,7 +145,7 @@ mod tests {
     #[test]
     fn forks_are_independent_of_each_other_and_of_the_rest() {
         let mut rng = rng();
-        let forks = [b"a", b"a", b"b"].map(|label| rng.fork(label).next_u64());
+        let forks = [b"a", b"a", b"b"].map(|label| Rng::new(rng.fork(label)).next_u64());
         let expected = [0x650b_dd61_f37c_a896, 0x9282_95d9_4e85_9f4f, 0x0b71_372c_b3d7_acab];
         assert_eq!(forks, expected);
         assert_eq!(rng.next_u64(), 0x8b41_4757_c951_d8a0);
@@ -194,6 +202,12 @@ mod tests {
                 pieces.extend(piece);
             }
             pieces == whole
+        }
+
+        fn a_later_block_is_where_it_would_be(block: u8) -> bool {
+            let mut whole = rng();
+            whole.fill(&mut vec![0; usize::from(block) * BLOCK]);
+            Rng::at(rng().seed, block.into()).next_u64() == whole.next_u64()
         }
 
         fn a_clone_goes_on_alike(skip: u8) -> bool {

@@ -25,7 +25,9 @@ const ROTATE_MICROS: u64 = 7_500_000;
 /// Makes and checks tokens.
 #[derive(Clone)]
 pub(crate) struct Tokens {
-    rng: Rng,
+    seed: [u8; 32],
+    /// How many secrets there were so far.
+    drawn: u64,
     newer: Keyed<32>,
     older: Keyed<32>,
     /// When the newer secret came, had it come in time.
@@ -35,8 +37,8 @@ pub(crate) struct Tokens {
 impl Tokens {
     /// Two fresh secrets; periods count from `now`.
     pub(crate) fn new(rng: &mut Rng, now: Instant) -> Self {
-        let mut rng = rng.fork(b"token");
-        Self { older: secret(&mut rng), newer: secret(&mut rng), rng, since: now }
+        let seed = rng.fork(b"token");
+        Self { older: secret(seed, 0), newer: secret(seed, 1), seed, drawn: 2, since: now }
     }
 
     /// The token that `host` may show from now on.
@@ -64,15 +66,20 @@ impl Tokens {
         if periods == 0 {
             return;
         }
-        let newer = secret(&mut self.rng);
+        let newer = self.draw();
         self.older = if periods == 1 {
             core::mem::replace(&mut self.newer, newer)
         } else {
             // Nobody was here to rotate, so the newer secret has had its second period too.
             self.newer = newer;
-            secret(&mut self.rng)
+            self.draw()
         };
         self.since = Instant::from_micros(now.as_micros() - elapsed % ROTATE_MICROS);
+    }
+
+    fn draw(&mut self) -> Keyed<32> {
+        self.drawn += 1;
+        secret(self.seed, self.drawn - 1)
     }
 }
 
@@ -83,10 +90,12 @@ impl fmt::Debug for Tokens {
     }
 }
 
-fn secret(rng: &mut Rng) -> Keyed<32> {
-    let mut secret = [0; 32];
-    rng.fill(&mut secret);
-    Keyed::new(&secret)
+/// One of those that follow from `seed`, two to a block. Few are needed, so no block is kept.
+fn secret(seed: [u8; 32], number: u64) -> Keyed<32> {
+    let mut block = [[0; 32]; 2];
+    Rng::at(seed, number / 2).fill(block.as_flattened_mut());
+    let [even, odd] = &block;
+    Keyed::new(if number.is_multiple_of(2) { even } else { odd })
 }
 
 #[cfg(test)]

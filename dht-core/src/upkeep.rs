@@ -35,6 +35,16 @@ pub(crate) const HINT_CHECKS_MAX: u8 = 10;
 const HINTS_PER_HOST_MAX: u8 = 5;
 /// Hosts whose hints are counted per tick; hints of others are ignored after that.
 const HINTERS_MAX: usize = 64;
+/// Nodes of the table that are pinged per keep-alive, because they were not heard of for longest or
+/// since a newcomer wants their place: the reference's number at first, then between these. A
+/// failure raises it, since then there are more like that, and a keep-alive without any lowers it.
+const CHECKS: u8 = 5;
+const CHECKS_MIN: u8 = 2;
+const CHECKS_MAX: u8 = 8;
+const CHECKS_PER_FAILURE: u8 = 3;
+/// A refresh that has nothing to do with a change is put off: twice as long each time, up to this many
+/// ticks. 20 minutes.
+const REFRESH_MAX: u32 = 4 * REFRESH;
 /// Nodes of full buckets that are pinged at once because a newcomer wants their place.
 pub(crate) const SWAPS_MAX: u8 = 3;
 
@@ -64,6 +74,13 @@ pub(crate) struct Upkeep {
     hinters: Vec<(Ipv4Addr, u8)>,
     pub(crate) hint_checks: u8,
     pub(crate) swaps: u8,
+    /// Checks per keep-alive, what is left of them, and whether any has failed since.
+    checks: u8,
+    checks_left: u8,
+    failed: bool,
+    /// Ticks between refreshes, and whether the table has changed since the last.
+    refresh_every: u32,
+    changed: bool,
 }
 
 impl Upkeep {
@@ -80,7 +97,41 @@ impl Upkeep {
             hinters: Vec::new(),
             hint_checks: 0,
             swaps: 0,
+            checks: CHECKS,
+            checks_left: CHECKS,
+            failed: false,
+            refresh_every: REFRESH,
+            changed: true,
         }
+    }
+
+    /// A newcomer's rival may be checked, out of what the next keep-alive would do.
+    pub(crate) fn take_check(&mut self) -> bool {
+        let any = self.checks_left > 0;
+        self.checks_left -= u8::from(any);
+        any
+    }
+
+    /// A node of the table was found to be gone.
+    pub(crate) fn check_failed(&mut self) {
+        self.failed = true;
+        self.changed = true;
+        self.checks = (self.checks + CHECKS_PER_FAILURE).min(CHECKS_MAX);
+    }
+
+    /// A node has entered the table.
+    pub(crate) fn table_grew(&mut self) {
+        self.changed = true;
+    }
+
+    /// How many to ping in this keep-alive: a few even if newcomers' rivals have used it up.
+    pub(crate) fn take_checks(&mut self) -> u8 {
+        let count = self.checks_left.max(CHECKS_MIN);
+        if !core::mem::take(&mut self.failed) {
+            self.checks = (self.checks - 1).max(CHECKS_MIN);
+        }
+        self.checks_left = self.checks;
+        count
     }
 
     pub(crate) fn tick(&self) -> u32 {
@@ -130,18 +181,29 @@ impl Upkeep {
         self.tick = (tick | 7) - 1;
         self.stable = MORE_STABLE;
         self.refresh = 1;
+        self.checks = CHECKS;
+        self.checks_left = CHECKS;
+        self.refresh_every = REFRESH;
         self.checked_host = None;
         self.start(now);
     }
 
     /// A query has begun: a refresh can wait.
     pub(crate) fn queried(&mut self) {
-        self.refresh = REFRESH;
+        self.refresh = self.refresh_every;
+    }
+
+    /// A refresh begins. The next one is due in five minutes if there was any change since the last, else
+    /// later.
+    pub(crate) fn refreshing(&mut self) {
+        let changed = core::mem::take(&mut self.changed);
+        let longer = (2 * self.refresh_every).min(REFRESH_MAX);
+        self.refresh_every = if changed { REFRESH } else { longer };
     }
 
     /// Whether no query has begun for a minute: what is kept for the next can be released.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.refresh + RECENT <= REFRESH
+        self.refresh + RECENT <= self.refresh_every
     }
 
     /// Whether it is time to see if the node can become persistent.

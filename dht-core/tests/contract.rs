@@ -6,6 +6,7 @@
 mod support;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 use std::time::Duration;
 
 use dht_core::{
@@ -339,4 +340,25 @@ fn nodes_may_be_older_than_the_one_that_takes_them_in() {
     lab.call(|node, now| node.import(now, &[old], Duration::ZERO));
     let kept = lab.node.export()[0];
     assert!(kept.added > hour - 4 * TICK && kept.pinged > hour - 4 * TICK, "{kept:?}");
+}
+
+#[test]
+fn a_configuration_may_be_shared_and_is_nobody_elses_to_change() {
+    let config = Arc::new(joining(&[peer(9)]));
+    let node = |config: &Arc<Config>| {
+        Node::new(config.clone(), &mut ChaCha20Rng::from_seed([1; 32]), Instant::ZERO).unwrap()
+    };
+    let (mut one, other) = (node(&config), node(&config));
+    assert!(std::ptr::eq(one.config(), other.config()));
+    one.set_node_events(false);
+    assert!(std::ptr::eq(one.config(), other.config()), "nothing changed");
+    one.set_node_events(true);
+    assert!(one.config().node_events && !other.config().node_events && !config.node_events);
+
+    let mut with_nodes = joining(&[peer(9)]);
+    with_nodes.nodes = vec![peer(1), peer(2)];
+    let with_nodes = Arc::new(with_nodes);
+    let knowing = [node(&with_nodes), node(&with_nodes)];
+    assert!(knowing.iter().all(|node| node.table_len() == 2 && node.config().nodes.is_empty()));
+    assert_eq!(with_nodes.nodes.len(), 2);
 }

@@ -150,8 +150,14 @@ impl Node {
         let (id, exact) = match self.inflight.find(response.tid, from) {
             Match::Exact(id) => (id, true),
             Match::Stray(id) => (id, false),
-            Match::WrongSource => return self.stats.drops.wrong_source += 1,
-            Match::Unknown => return self.stats.drops.unsolicited += 1,
+            Match::WrongSource => {
+                self.stats.drops.wrong_source += 1;
+                return self.on_stray(from);
+            }
+            Match::Unknown => {
+                self.stats.drops.unsolicited += 1;
+                return self.on_stray(from);
+            }
         };
         let Some(flight) = self.inflight.get(id) else {
             return;
@@ -160,8 +166,10 @@ impl Node {
         let (internal, command) = (flight.call.internal, flight.call.command);
         let rtt = self.now.saturating_since(flight.sent_at);
         let measures = flight.sent == 1 && flight.call.delay.is_zero();
+        let waited = self.now.saturating_since(flight.first_sent_at);
         // Whoever may be answered by anyone may be answered by a liar.
-        let teaches = exact && !flight.call.any_replier;
+        let guessed = purpose == Purpose::Verify && self.strays.too_many(self.now, from);
+        let teaches = exact && !flight.call.any_replier && !guessed;
         let reply = self.read_reply(from, response, rtt, purpose);
 
         if purpose != Purpose::Verify {
@@ -181,6 +189,14 @@ impl Node {
                 rtts.record(self.now, from, rtt);
             }
             self.learn(via, reply.from, reply.to);
+        }
+        if let Purpose::Visit { query, .. } = purpose {
+            if internal {
+                self.pace.record(waited);
+            }
+            if let Some(walk) = self.queries.get_mut(query).and_then(|running| running.walking()) {
+                walk.answered_after(waited);
+            }
         }
         self.on_answer(id, via, reply);
     }
@@ -223,12 +239,18 @@ impl Node {
         match purpose {
             Purpose::User | Purpose::Hint { .. } => {}
             Purpose::Visit { query, node, .. } => self.on_visit_answered(query, node, reply),
+            Purpose::Gap { query, node } => self.on_gap_answered(query, node, &reply),
             Purpose::Commit { query, to, again } => {
                 self.on_commit_answered(query, to, again, &reply);
             }
             Purpose::Check { hinted, .. } => self.on_check_answered(asked, hinted, reply.from.id),
-            Purpose::Swap { newcomer, .. } => self.on_swap_answered(asked, newcomer, reply.from.id),
-            Purpose::Verify => self.on_verify_ended(asked, reply.from.id.is_some()),
+            Purpose::Swap { newcomer, verified, .. } => {
+                self.on_swap_answered(asked, (newcomer, verified), reply.from.id);
+            }
+            Purpose::Verify => {
+                let guessed = self.strays.too_many(self.now, asked);
+                self.on_verify_ended(asked, reply.from.id.is_some() && !guessed);
+            }
             Purpose::QuickNat => self.bootstrap.on_quick_nat(),
             Purpose::Probe => self.on_probe_answered(via, asked, reply.to),
         }

@@ -44,6 +44,7 @@ impl Node {
             self.lanes.trim();
             self.queries.trim();
             self.suspects.trim(self.now);
+            self.strays.trim(self.now);
         }
         self.upkeep_of_tick();
     }
@@ -61,7 +62,7 @@ impl Node {
             self.ping_some();
         }
         if due.refresh || (due.refresh_if_small && self.table.len() < K) {
-            self.upkeep.queried();
+            self.upkeep.refreshing();
             self.start_refresh();
         }
         self.renew();
@@ -79,17 +80,21 @@ impl Node {
         }
     }
 
-    /// Pings those that were not heard of for longest.
+    /// Pings those that were not heard of for longest, and one that was lost.
     fn ping_some(&mut self) {
         let tick = self.upkeep.tick();
+        self.seek_lost();
         let mut next = self.table.oldest();
         let Some(oldest) = next.and_then(|slot| self.table.node(slot)) else {
             // All alone: try the bootstrap nodes again.
             return self.start_refresh();
         };
-        let mut count = if self.inflight.live() > QUIET { 3 } else { 5 };
+        let mut count = self.upkeep.take_checks();
+        if self.inflight.live() > QUIET {
+            count = count.min(3);
+        }
         if oldest.pinged_ago(tick) < RECENT {
-            count = 2;
+            count = count.min(2);
         }
         while let Some(slot) = next.filter(|_| count > 0) {
             next = self.table.newer(slot);

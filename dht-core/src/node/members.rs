@@ -84,6 +84,7 @@ impl Node {
     /// An answer from exactly where it was asked for: as good as the protocol's proofs get.
     pub(super) fn learn(&mut self, via: Via, from: Peer, to: SocketAddrV4) {
         self.suspects.clear_of(from.addr);
+        let was_lost = self.lost.remove(from.addr);
         if !self.admits(from.addr) {
             return;
         }
@@ -111,13 +112,16 @@ impl Node {
                 self.added(from.addr);
                 slot
             }
-            Insert::Full => return self.challenge(id, from.addr),
+            Insert::Full => return self.challenge(id, from.addr, true),
             Insert::Own => return,
         };
         let sampled = self.table.node(slot).and_then(|node| node.sampled_ago(tick));
         if !external && sampled.is_none_or(|ago| ago >= OLD) {
             self.table.set_sampled(slot, tick);
             self.sample(to, from.addr);
+        }
+        if was_lost {
+            self.found_again();
         }
     }
 
@@ -133,6 +137,7 @@ impl Node {
     }
 
     fn added(&mut self, addr: SocketAddrV4) {
+        self.upkeep.table_grew();
         if self.config.node_events {
             self.emit(Event::NodeAdded(addr));
         }
@@ -159,13 +164,15 @@ impl Node {
 
     /// A candidate: it gets one datagram to answer.
     fn consider(&mut self, id: Id, addr: SocketAddrV4) {
-        let full = self.table.bucket_len(&id) >= K;
-        if id == self.table.own()
-            || !learnable(addr, *addr.ip())
-            || self.candidates.knows(addr)
-            || (full && self.stale_rival(&id).is_none())
-            || self.is_being_asked(addr)
-        {
+        if id == self.table.own() || !learnable(addr, *addr.ip()) || self.candidates.knows(addr) {
+            return;
+        }
+        // Most of those who ask find their bucket full, of nodes that are there: these are asked first, or
+        // every request would cost a ping to no avail.
+        if self.table.bucket_len(&id) >= K {
+            return self.challenge(id, addr, false);
+        }
+        if self.is_being_asked(addr) {
             return;
         }
         if self.candidates.has_place_for(addr) && self.verify(addr) {
@@ -219,8 +226,40 @@ impl Node {
         self.verify_next();
     }
 
-    /// A verified newcomer finds its bucket full: the one not heard of for longest has to answer.
-    fn challenge(&mut self, id: Id, newcomer: SocketAddrV4) {
+    /// An answer that belongs to nothing. It counts if one that fits would teach us something.
+    pub(super) fn on_stray(&mut self, from: SocketAddrV4) {
+        if self.candidates.verifying.contains(&from) || self.table.get(from).is_some() {
+            self.strays.note(self.now, from);
+        }
+    }
+
+    /// Asks one of those that were lost whether it is back.
+    pub(super) fn seek_lost(&mut self) {
+        let Some(addr) = self.lost.next(self.upkeep.tick()) else { return };
+        if !self.candidates.knows(addr) && self.candidates.has_place_for(addr) {
+            self.verify(addr);
+        }
+    }
+
+    /// One that was lost is back, and perhaps all are: they are asked, and so are our neighbours, who may
+    /// be others than we knew.
+    fn found_again(&mut self) {
+        let mut any = false;
+        for addr in self.lost.search(self.upkeep.tick()) {
+            any = true;
+            if !self.candidates.knows(addr) && self.candidates.waiting.len() < CANDIDATES_MAX {
+                self.candidates.waiting.push(addr);
+            }
+        }
+        if any {
+            (0..VERIFICATIONS_MAX).for_each(|_| self.verify_next());
+            self.start_refresh_towards(self.table.own());
+        }
+    }
+
+    /// A newcomer finds its bucket full: the one not heard of for longest has to answer. If it does not,
+    /// the newcomer takes its place, once `verified`.
+    fn challenge(&mut self, id: Id, newcomer: SocketAddrV4, verified: bool) {
         let asleep = self.stage == Stage::Suspended;
         if asleep || !self.bootstrap.is_done() || self.upkeep.swaps >= SWAPS_MAX {
             return;
@@ -231,7 +270,10 @@ impl Node {
         let Some(node) = self.table.node(rival) else {
             return;
         };
-        let purpose = Purpose::Swap { seen: node.seen, newcomer };
+        if !self.upkeep.take_check() {
+            return;
+        }
+        let purpose = Purpose::Swap { seen: node.seen, newcomer, verified };
         if self.begin_internal(rival.addr(), PING, None, Class::KeepAlive, purpose).is_some() {
             self.table.set_pinged(rival, self.upkeep.tick());
             self.upkeep.swaps += 1;
@@ -239,25 +281,33 @@ impl Node {
     }
 
     /// The node of a full bucket that a newcomer may challenge: the least recently pinged, and among
-    /// those the first added, unless it is both old and recently heard of.
+    /// those the first added, unless it was heard of in the last minute. (The reference also asks the
+    /// latter if they are not old; but no newcomer displaces one that answers.)
     fn stale_rival(&self, id: &Id) -> Option<Slot> {
         let tick = self.upkeep.tick();
-        let nodes = self.table.bucket_nodes(id);
-        let asked_before = nodes.filter(|(_, node)| node.pinged != tick);
-        let (slot, node) = asked_before.min_by_key(|(_, node)| (node.pinged, node.added))?;
-        let settled = node.pinged_ago(tick) < RECENT && node.added_ago(tick) > OLD;
-        (!settled).then_some(slot)
+        let slot = self.table.least_recent(id, tick)?;
+        let node = self.table.node(slot)?;
+        (node.pinged_ago(tick) >= RECENT).then_some(slot)
+    }
+
+    /// A place has become free.
+    fn succeed(&mut self, (newcomer, verified): (SocketAddrV4, bool)) {
+        if verified {
+            self.admit(newcomer);
+        } else {
+            self.consider(self.table.ids().of(newcomer), newcomer);
+        }
     }
 
     pub(super) fn on_swap_answered(
         &mut self,
         rival: SocketAddrV4,
-        newcomer: SocketAddrV4,
+        newcomer: (SocketAddrV4, bool),
         id: Option<Id>,
     ) {
         self.upkeep.swaps = self.upkeep.swaps.saturating_sub(1);
         if id.is_none() && self.answered_without_id(rival) {
-            self.admit(newcomer);
+            self.succeed(newcomer);
         }
     }
 
@@ -265,12 +315,12 @@ impl Node {
         &mut self,
         rival: SocketAddrV4,
         seen: u8,
-        newcomer: SocketAddrV4,
+        newcomer: (SocketAddrV4, bool),
         timed_out: bool,
     ) {
         self.upkeep.swaps = self.upkeep.swaps.saturating_sub(1);
         if timed_out && self.evict_unless_seen(rival, seen) {
-            self.admit(newcomer);
+            self.succeed(newcomer);
         }
     }
 
@@ -320,6 +370,10 @@ impl Node {
         let Some((slot, node)) = self.known(addr) else {
             return false;
         };
+        // Or is somebody guessing what we have asked it?
+        if self.strays.too_many(self.now, addr) {
+            return false;
+        }
         let count = node.silent_answers + 1;
         self.table.set_silent_answers(slot, count);
         let gone = count >= SILENT_ANSWERS_MAX;
@@ -339,15 +393,19 @@ impl Node {
         }
     }
 
-    /// How often a node of the table has answered, modulo 256.
-    pub(super) fn times_seen(&self, addr: SocketAddrV4) -> u8 {
-        self.known(addr).map_or(0, |(_, node)| node.seen)
+    /// How often a node of the table, whose id begins with `prefix`, has answered, modulo 256.
+    pub(super) fn times_seen(&self, prefix: u64, addr: SocketAddrV4) -> u8 {
+        let slot = self.table.find_by_prefix(prefix, addr);
+        slot.and_then(|slot| self.table.node(slot)).map_or(0, |node| node.seen)
     }
 
     /// Takes a node out that did not answer, unless it answered something else meanwhile.
     pub(super) fn evict_unless_seen(&mut self, addr: SocketAddrV4, seen: u8) -> bool {
-        let gone = self.known(addr).is_none_or(|(_, node)| node.seen == seen);
-        if gone {
+        let known = self.known(addr);
+        let gone = known.is_none_or(|(_, node)| node.seen == seen);
+        if gone && known.is_some() {
+            self.upkeep.check_failed();
+            self.lost.add(self.upkeep.tick(), addr);
             self.evict(addr);
         }
         gone

@@ -9,6 +9,7 @@
 
 mod calls;
 mod commits;
+mod gaps;
 mod inbound;
 #[cfg(any(test, feature = "_invariants"))]
 mod invariants;
@@ -23,6 +24,7 @@ mod reachability;
 mod walks;
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -42,10 +44,13 @@ use crate::ids::Ids;
 use crate::inflight::Inflight;
 use crate::lanes::{Lanes, Shares};
 use crate::lookup::{Lookup, Lookups};
+use crate::lost::Lost;
 use crate::message::Via;
 use crate::nat::Sampler;
+use crate::pace::Pace;
 use crate::rng::Rng;
 use crate::stats::Stats;
+use crate::strays::Strays;
 use crate::suspects::Suspects;
 use crate::table::Table;
 use crate::time::Instant;
@@ -87,7 +92,7 @@ struct Binding {
 /// A clone is a fork: both go on from the same state, with the same randomness.
 #[derive(Clone)]
 pub struct Node {
-    config: Config,
+    config: Arc<Config>,
     rng: Rng,
     now: Instant,
     stage: Stage,
@@ -98,10 +103,15 @@ pub struct Node {
     table: Table,
     candidates: Candidates,
     suspects: Suspects,
+    lost: Lost,
+    strays: Strays,
     tokens: Tokens,
     inflight: Inflight,
     window: Window,
-    rtts: Option<Rtts>,
+    /// How soon the protocol's own commands are answered.
+    pace: Pace,
+    /// Boxed: few want it.
+    rtts: Option<Box<Rtts>>,
     lanes: Lanes,
     shares: Shares,
     answers_in_a_row: u8,
@@ -131,13 +141,17 @@ impl Node {
     /// `rand::rng()` of `rand` 0.10. All randomness that it will ever use follows from
     /// 32 bytes drawn here: same inputs and same seed, same bytes out.
     ///
+    /// Many nodes may share a configuration, as an `Arc<Config>`: each makes a copy only if there
+    /// are `nodes` in it, or to switch events.
+    ///
     /// # Errors
     /// If a number in the configuration is outside its documented range.
     pub fn new(
-        config: Config,
+        config: impl Into<Arc<Config>>,
         rng: &mut impl CryptoRng,
         now: Instant,
     ) -> Result<Self, ConfigError> {
+        let config = config.into();
         config.check()?;
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
@@ -155,10 +169,13 @@ impl Node {
             table: Table::new(Id(own), Ids::new(config.ids.clone())),
             candidates: Candidates::default(),
             suspects: Suspects::default(),
+            lost: Lost::default(),
+            strays: Strays::default(),
             tokens,
             inflight: Inflight::default(),
             window: Window::new(config.max_window, now),
-            rtts: config.adaptive_timeout.then(|| Rtts::new(DESTINATIONS)),
+            pace: Pace::default(),
+            rtts: config.adaptive_timeout.then(|| Box::new(Rtts::new(DESTINATIONS))),
             lanes: Lanes::default(),
             shares: Shares::default(),
             answers_in_a_row: 0,
@@ -186,7 +203,9 @@ impl Node {
                 node.admit(addr);
             }
         }
-        node.config.nodes = Vec::new();
+        if !node.config.nodes.is_empty() {
+            Arc::make_mut(&mut node.config).nodes = Vec::new();
+        }
         Ok(node)
     }
 

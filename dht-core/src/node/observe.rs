@@ -1,5 +1,6 @@
 //! What a node tells of itself when asked. Nothing here changes anything.
 
+use alloc::sync::Arc;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::{Node, Stage};
@@ -156,6 +157,8 @@ impl Node {
     /// Switches [`Event::NodeAdded`](crate::Event::NodeAdded) and
     /// [`Event::NodeRemoved`](crate::Event::NodeRemoved) on or off.
     pub fn set_node_events(&mut self, on: bool) {
-        self.config.node_events = on;
+        if self.config.node_events != on {
+            Arc::make_mut(&mut self.config).node_events = on;
+        }
     }
 }

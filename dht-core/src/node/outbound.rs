@@ -1,6 +1,6 @@
 //! Datagrams that go out: bytes come into being here, when the embedder asks for them.
 
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
 use super::{Node, Stage};
@@ -201,7 +201,7 @@ impl Node {
             Some(rtts) if delay.is_zero() && !verifies => {
                 rtts.timeout(self.now, transmit.to, attempt, &mut self.rng)
             }
-            _ => delay + TIMEOUT,
+            _ => self.hurry(id).unwrap_or(delay + TIMEOUT),
         };
         if !verifies {
             self.window.sent();
@@ -209,6 +209,16 @@ impl Node {
         }
         self.inflight.sent(self.now, id, self.now + timeout);
         Some(transmit)
+    }
+
+    /// How long to wait for the answer to a visit, if its walk knows how soon answers come.
+    fn hurry(&self, id: RequestId) -> Option<Duration> {
+        let flight = self.inflight.get(id)?;
+        let (Purpose::Visit { query, .. } | Purpose::Gap { query, .. }) = flight.call.purpose
+        else {
+            return None;
+        };
+        self.queries.get(query)?.walk.patience(flight.sent)
     }
 
     /// A try has not been answered in time.
@@ -316,9 +326,12 @@ impl Node {
                 }
                 self.on_visit_failed(query, node, timed_out);
             }
+            Purpose::Gap { query, .. } => self.on_gap_failed(query),
             Purpose::Commit { query, .. } => self.on_commit_failed(query, error),
             Purpose::Check { seen, hinted } => self.on_check_failed(to, seen, hinted, timed_out),
-            Purpose::Swap { seen, newcomer } => self.on_swap_failed(to, seen, newcomer, timed_out),
+            Purpose::Swap { seen, newcomer, verified } => {
+                self.on_swap_failed(to, seen, (newcomer, verified), timed_out);
+            }
             Purpose::Verify => self.on_verify_ended(to, false),
             Purpose::Hint { seen, .. } => {
                 if timed_out {
@@ -364,17 +377,36 @@ impl Node {
         (!self.ephemeral && via == Via::Server).then(|| self.table.own())
     }
 
-    /// Whether an address that a node has named may be visited.
-    pub(super) fn is_learnable(&self, addr: SocketAddrV4, from: SocketAddrV4) -> bool {
-        // Ours is each of our ports, at each host that we are known or bound at.
-        let hosts = [self.nat.host(), self.own_addr.map(|own| *own.ip())];
-        let at_home = |bound: SocketAddrV4| {
-            addr == bound || (addr.port() == bound.port() && hosts.contains(&Some(*addr.ip())))
+    /// Whether an address that `from` has named may be visited; `homes` are our own.
+    pub(super) fn is_visitable(
+        &self,
+        addr: SocketAddrV4,
+        from: SocketAddrV4,
+        homes: &[SocketAddrV4],
+    ) -> bool {
+        learnable(addr, *from.ip()) && !homes.contains(&addr) && self.admits(addr)
+    }
+
+    /// Where the node itself is, which others may name: each of its ports, at each host that it is
+    /// known or bound at.
+    pub(super) fn homes(&self) -> heapless::Vec<SocketAddrV4, 8> {
+        let mut homes = heapless::Vec::new();
+        let mut add = |home| {
+            // There are places for two sockets at three hosts, and two more.
+            if !homes.contains(&home) {
+                let _ = homes.push(home);
+            }
         };
-        let seen_as = self.nat.host().map(|host| SocketAddrV4::new(host, self.nat.port()));
-        let own = self.binding.is_some_and(|b| at_home(b.client) || at_home(b.server))
-            || Some(addr) == self.own_addr
-            || Some(addr) == seen_as;
-        learnable(addr, *from.ip()) && !own && self.admits(addr)
+        let hosts = [self.nat.host(), self.own_addr.map(|own| *own.ip())];
+        for bound in self.binding.iter().flat_map(|bound| [bound.client, bound.server]) {
+            add(bound);
+            let at_host = |host: Ipv4Addr| SocketAddrV4::new(host, bound.port());
+            hosts.into_iter().flatten().map(at_host).for_each(&mut add);
+        }
+        self.own_addr.into_iter().for_each(&mut add);
+        if let Some(host) = self.nat.host() {
+            add(SocketAddrV4::new(host, self.nat.port()));
+        }
+        homes
     }
 }

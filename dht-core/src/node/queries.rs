@@ -114,9 +114,14 @@ impl Running {
                 let visits =
                     under_way(&|p| matches!(p, Purpose::Visit { query, .. } if query == id));
                 assert_eq!(self.walk.in_flight(), visits);
+                let gaps = under_way(&|p| matches!(p, Purpose::Gap { query, .. } if query == id));
+                assert_eq!(self.walk.gaps_open(), gaps);
                 let paused = !self.query.discard && unread >= MAILBOX_MAX;
                 let looks_up = self.wants_lookup && node.lookups.pending();
-                assert!(visits > 0 || paused || looks_up || stalled, "a query waits for nothing");
+                assert!(
+                    visits + gaps > 0 || paused || looks_up || stalled,
+                    "a query waits for nothing"
+                );
             }
             Phase::Committing(committing) => {
                 let id = self.id;
@@ -187,7 +192,7 @@ impl Queries {
         for (_, flight) in node.inflight.iter() {
             let phase = |query| self.get(query).map(|running| &running.phase);
             match flight.call.purpose {
-                Purpose::Visit { query, .. } => {
+                Purpose::Visit { query, .. } | Purpose::Gap { query, .. } => {
                     assert!(matches!(phase(query), Some(Phase::Walking)), "nobody waits for it");
                 }
                 Purpose::Commit { query, .. } => {

@@ -20,6 +20,7 @@ use crate::error::{QueryError, RequestError, SendError};
 use crate::event::Event;
 use crate::inflight::{Call, Purpose};
 use crate::message::{Outcome, QueryId, Reply, SessionId};
+use crate::pace::Pace;
 use crate::query::{Offer, Plan};
 use crate::table::K;
 use crate::wire::{self, Token};
@@ -49,6 +50,8 @@ impl Node {
             thorough: query.thorough,
             only_given: query.only_closest_nodes,
             salt: self.rng.next_u32(),
+            // How long an application takes to answer is another matter.
+            pace: if query.internal { self.pace } else { Pace::default() },
         };
         // Whoever waits for everybody's last try has all the time there is.
         let clock = Clock::new((!query.thorough).then_some(WALK_MAX));
@@ -193,7 +196,8 @@ impl Node {
                 break;
             }
             let Some((node, to)) = walk.next() else { break };
-            let purpose = Purpose::Visit { query: *id, node, seen: self.times_seen(to) };
+            let seen = self.times_seen(walk.id_prefix(node), to);
+            let purpose = Purpose::Visit { query: *id, node, seen };
             let call = Call {
                 retries: if query.force { 0 } else { query.retries },
                 force: query.force,
@@ -210,6 +214,7 @@ impl Node {
         }
         walk.begun();
         clock.run(self.now, walk.in_flight() > 0);
+        self.look_into_gaps(running);
     }
 
     /// A request of a query: by default as a commit is sent.
@@ -250,8 +255,9 @@ impl Node {
         let Some(walk) = running.walking() else { return self.queries.put(running) };
         walk.answered(node, &reply);
         let from = reply.from.addr;
+        let homes = self.homes();
         for addr in reply.closer_nodes.iter().flatten().copied() {
-            if !self.is_learnable(addr, from) {
+            if !self.is_visitable(addr, from, &homes) {
                 self.stats.drops.closer_nodes += 1;
                 continue;
             }
@@ -262,8 +268,9 @@ impl Node {
             }
         }
         if background {
-            // Background work yields to other traffic.
-            let quiet = self.inflight.live() < QUIET;
+            // Background work yields to other traffic. Its own is none: else a walk that meets the
+            // dead would slow down to two at a time.
+            let quiet = self.inflight.live().saturating_sub(walk.in_flight()) < QUIET;
             walk.set_concurrency(match quiet {
                 true => self.config.concurrency,
                 false => self.background_concurrency(),
@@ -314,7 +321,8 @@ impl Node {
         }
         self.upkeep.hints_sent += 1;
         let value = Bytes::copy_from_slice(&wire::addr_bytes(down));
-        let purpose = Purpose::Hint { query, seen: self.times_seen(to) };
+        let purpose =
+            Purpose::Hint { query, seen: self.times_seen(self.table.ids().of(to).prefix(), to) };
         self.begin_internal(to, DOWN_HINT, Some(value), Class::Hint, purpose);
     }
 
@@ -409,7 +417,9 @@ impl Node {
     /// Cancels what a query has under way. Down hints go on: they have been decided on.
     pub(super) fn end_flights_of(&mut self, id: QueryId) {
         self.forget_flights(|purpose| match purpose {
-            Purpose::Visit { query, .. } | Purpose::Commit { query, .. } => query == id,
+            Purpose::Visit { query, .. }
+            | Purpose::Gap { query, .. }
+            | Purpose::Commit { query, .. } => query == id,
             _ => false,
         });
     }
@@ -436,7 +446,13 @@ impl Node {
         }
         let slot = self.table.random(self.rng.next_u64());
         let target = slot.map_or(self.table.own(), |slot| self.table.ids().of(slot.addr()));
-        self.start_query(Kind::Refresh, Query::find_node(target).discard_replies());
+        self.start_refresh_towards(target);
+    }
+
+    pub(super) fn start_refresh_towards(&mut self, target: crate::Id) {
+        if !self.queries.is_running(Kind::Refresh) {
+            self.start_query(Kind::Refresh, Query::find_node(target).discard_replies());
+        }
     }
 
     pub(super) fn start_bootstrap_walk(&mut self) {

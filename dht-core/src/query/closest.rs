@@ -33,6 +33,11 @@ impl Closest {
         self.len() < K || self.distances.last().is_some_and(|last| distance < last.prefix())
     }
 
+    /// How far the node in this place is.
+    pub(super) fn distance(&self, at: usize) -> Option<Distance> {
+        self.distances.get(at).copied()
+    }
+
     /// Takes a reply in if its sender has proven an id and is close enough.
     pub(super) fn insert(&mut self, reply: &Reply) {
         let Some(id) = reply.from.id else { return };

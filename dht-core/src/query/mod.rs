@@ -6,19 +6,23 @@
 //! candidate first, visits each address once, and bounds all that others can make it remember.
 
 mod closest;
+mod gaps;
 mod seen;
 
 use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::net::SocketAddrV4;
+use core::time::Duration;
 
 use crate::addr::{is_local, prefix24};
 use crate::id::Id;
 use crate::ids::Ids;
 use crate::message::{Outcome, Reply};
+use crate::pace::Pace;
 use crate::table::K;
 use closest::Closest;
+use gaps::Gaps;
 use seen::{Seen, State};
 
 /// How many addresses a query remembers.
@@ -53,6 +57,8 @@ pub(crate) struct Plan {
     pub(crate) only_given: bool,
     /// Any number; makes collisions among remembered addresses unpredictable.
     pub(crate) salt: u32,
+    /// How soon answers come, as far as it is known at the start.
+    pub(crate) pace: Pace,
 }
 
 /// What became of an address that somebody named.
@@ -95,6 +101,7 @@ pub(crate) struct Walk {
     /// Whether the routing table has been used as a source.
     from_table: bool,
     cautious: bool,
+    gaps: Gaps,
 }
 
 impl Walk {
@@ -113,6 +120,7 @@ impl Walk {
             timed_out: 0,
             from_table: false,
             cautious: false,
+            gaps: Gaps::default(),
         }
     }
 
@@ -204,6 +212,12 @@ impl Walk {
         self.visits.len()
     }
 
+    /// Requests under way that look into gaps.
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn gaps_open(&self) -> usize {
+        self.gaps.open().into()
+    }
+
     /// The next node to ask, if there is a place for one more: its number and address.
     pub(crate) fn next(&mut self) -> Option<(u16, SocketAddrV4)> {
         let slow = self.visits.iter().filter(|visit| visit.missed > 0).count();
@@ -237,8 +251,12 @@ impl Walk {
         if is_local(*addr.ip()) {
             return false;
         }
+        let asked = self.visits.iter().map(|visit| visit.node);
+        let asked = asked.filter(|node| self.seen.is_hearsay(*node));
+        let silent = asked.chain(self.seen.down().iter().copied());
         let (mut host, mut prefix) = (0, 0);
-        for other in self.seen.silent().filter(|other| !is_local(*other.ip())) {
+        for other in silent.filter_map(|node| self.seen.addr(node)) {
+            // A local one has another prefix.
             prefix += usize::from(prefix24(*other.ip()) == prefix24(*addr.ip()));
             host += usize::from(other.ip() == addr.ip());
         }
@@ -289,6 +307,18 @@ impl Walk {
         self.consider_caution();
     }
 
+    /// An answer has come, so long after the first try.
+    pub(crate) fn answered_after(&mut self, waited: Duration) {
+        self.plan.pace.record(waited);
+    }
+
+    /// How long to wait for an answer to the next try, after so many: `None` if as long as usual. Those that
+    /// the walk waits for at its end follow the pace of the others.
+    pub(crate) fn patience(&self, tries: u16) -> Option<Duration> {
+        let hurries = !self.plan.thorough && tries < u16::from(PATIENCE);
+        hurries.then(|| self.plan.pace.patience()).flatten()
+    }
+
     /// A try was not answered in time; another follows.
     pub(crate) fn missed(&mut self, node: u16) {
         if let Some(visit) = self.visits.iter_mut().find(|visit| visit.node == node) {
@@ -329,6 +359,11 @@ impl Walk {
         self.seen.addr(node)
     }
 
+    /// The first eight bytes of its id.
+    pub(crate) fn id_prefix(&self, node: u16) -> u64 {
+        self.seen.distance(node).unwrap_or_default() ^ self.plan.target.prefix()
+    }
+
     /// Whether nothing better can come, or not soon. While `more_sources` are being
     /// looked up, fewer than 20 are not enough.
     pub(crate) fn is_done(&self, more_sources: bool) -> bool {
@@ -337,7 +372,7 @@ impl Walk {
             Some(Reverse((distance, _))) => self.closest.would_take(*distance),
             None => more_sources && !full,
         };
-        if candidates && self.asked < VISITS_MAX {
+        if (candidates && self.asked < VISITS_MAX) || self.gaps.open() > 0 {
             return false;
         }
         // The reference waits for every last try, unless it has 20 and all are late once. So a

@@ -34,17 +34,20 @@ const _: () = assert!(size_of::<Node>() == 16);
 pub(super) struct Seen {
     nodes: Vec<Node>,
     index: Index,
+    /// Those of hearsay that have not answered, by number.
+    down: Vec<u16>,
     salt: u32,
 }
 
 impl Seen {
     pub(super) fn new(salt: u32) -> Self {
-        Self { nodes: Vec::new(), index: Index::default(), salt }
+        Self { nodes: Vec::new(), index: Index::default(), down: Vec::new(), salt }
     }
 
     pub(super) fn reset(&mut self, salt: u32) {
         self.nodes.clear();
         self.index.clear();
+        self.down.clear();
         self.salt = salt;
     }
 
@@ -88,8 +91,12 @@ impl Seen {
     }
 
     pub(super) fn set(&mut self, node: u16, state: State) {
-        if let Some(node) = self.nodes.get_mut(usize::from(node)) {
-            node.state = state;
+        let Some(place) = self.nodes.get_mut(usize::from(node)) else {
+            return;
+        };
+        place.state = state;
+        if state == State::Down && place.hearsay {
+            self.down.push(node);
         }
     }
 
@@ -97,11 +104,9 @@ impl Seen {
         self.node(u32::from(node)).is_some_and(|node| node.hearsay)
     }
 
-    /// Those of hearsay that were asked and have not answered so far.
-    pub(super) fn silent(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
-        let silent =
-            |node: &&Node| node.hearsay && matches!(node.state, State::Asked | State::Down);
-        self.nodes.iter().filter(silent).map(|node| node.addr)
+    /// Those of hearsay that have not answered.
+    pub(super) fn down(&self) -> &[u16] {
+        &self.down
     }
 
     fn node(&self, number: u32) -> Option<&Node> {

@@ -86,7 +86,10 @@ impl Arena {
             if self.entries.capacity() < self.entries.len() + STEP {
                 self.entries.reserve_exact(SLACK);
             }
-            self.entries.splice(at..at, [Entry::VACANT; STEP]);
+            let end = self.entries.len();
+            self.entries.resize(end + STEP, Entry::VACANT);
+            self.entries.copy_within(at..end, at + STEP);
+            self.entries.get_mut(at..at + STEP)?.fill(Entry::VACANT);
             self.move_after(number, |start| start + STEP as u16);
         }
         *self.entries.get_mut(at)? = entry;
@@ -102,7 +105,8 @@ impl Arena {
             return;
         }
         let (start, room) = (usize::from(run.start), core::mem::take(&mut run.room));
-        self.entries.drain(start..start + usize::from(room));
+        self.entries.copy_within(start + usize::from(room).., start);
+        self.entries.truncate(self.entries.len() - usize::from(room));
         self.move_after(number, |start| start - room);
         while self.runs.last().is_some_and(|run| run.taken == 0) {
             self.runs.pop();

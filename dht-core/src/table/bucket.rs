@@ -78,11 +78,11 @@ impl Entry {
 /// The 32 bits of `id` after those that all ids of bucket `number` have in common.
 pub(super) fn rest(id: &Id, number: usize) -> u32 {
     let at = number + 1;
-    let mut bytes = [0; 8];
-    // Past the end of an id there are zeros, for all alike.
-    for (to, from) in bytes.iter_mut().zip(id.0.iter().skip(at / 8)) {
-        *to = *from;
-    }
+    let bytes = id.0.get(at / 8..).unwrap_or_default();
+    let bytes = bytes.first_chunk().copied().unwrap_or_else(|| {
+        // Past the end of an id there are zeros, for all alike.
+        core::array::from_fn(|at| bytes.get(at).copied().unwrap_or(0))
+    });
     (u64::from_be_bytes(bytes) << (at % 8) >> 32) as u32
 }
 
@@ -107,6 +107,16 @@ impl<'a> Bucket<'a> {
 
     pub(super) fn get(&self, position: usize) -> Option<&'a Entry> {
         self.entries.get(position).filter(|_| self.is_taken(position))
+    }
+
+    /// The position of the node at `addr`, of whose id `rest` is known.
+    pub(super) fn find(&self, rest: u32, addr: SocketAddrV4) -> Option<usize> {
+        let mut entries = self.entries.iter().enumerate();
+        // What was left behind at a free position may look like it.
+        let is_it = |&(position, entry): &(usize, &Entry)| {
+            entry.rest == rest && entry.addr() == addr && self.is_taken(position)
+        };
+        entries.find(is_it).map(|(position, _)| position)
     }
 
     /// The entries with their positions.

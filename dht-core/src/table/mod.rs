@@ -31,7 +31,7 @@ use core::net::SocketAddrV4;
 use self::ages::{COARSE_REACH, COARSE_UNIT, PINGED_REACH};
 use self::ages::{Epochs, Shift};
 use self::arena::Arena;
-use self::bucket::{Entry, rest};
+use self::bucket::{Bucket, Entry, rest};
 pub(crate) use self::slot::{Insert, NodeInfo, Slot};
 use crate::id::Id;
 use crate::ids::Ids;
@@ -113,6 +113,17 @@ impl Table {
     #[must_use]
     pub(crate) fn find(&self, id: &Id, addr: SocketAddrV4) -> Option<Slot> {
         let number = shared_bits(&self.own, id)?;
+        let position = self.buckets.bucket(number)?.find(rest(id, number), addr)?;
+        Some(Slot { index: join(number, position), addr })
+    }
+
+    /// The place of the node at `addr`, whose id begins with `prefix`.
+    #[must_use]
+    pub(crate) fn find_by_prefix(&self, prefix: u64, addr: SocketAddrV4) -> Option<Slot> {
+        let number = (self.own.prefix() ^ prefix).leading_zeros() as usize;
+        if number == u64::BITS as usize {
+            return self.get(addr);
+        }
         let mut entries = self.buckets.bucket(number)?.iter();
         let (position, _) = entries.find(|(_, entry)| entry.addr() == addr)?;
         Some(Slot { index: join(number, position), addr })
@@ -152,12 +163,9 @@ impl Table {
     /// What is known of a node.
     #[must_use]
     pub(crate) fn node(&self, slot: Slot) -> Option<NodeInfo> {
-        self.info(self.entry(slot)?)
-    }
-
-    fn info(&self, entry: &Entry) -> Option<NodeInfo> {
+        let entry = self.entry(slot)?;
         Some(NodeInfo {
-            addr: entry.addr(),
+            addr: slot.addr,
             pinged: self.epochs.pinged_tick(entry.pinged),
             added: self.epochs.coarse_tick(entry.added)?,
             sampled: self.epochs.coarse_tick(entry.sampled),
@@ -237,23 +245,21 @@ impl Table {
         self.slot(self.entry(slot)?.older)
     }
 
-    /// The nodes of the bucket that `id` falls in, in no order of meaning: at
-    /// most [`K`], and none for the own id.
-    pub(crate) fn bucket_nodes(&self, id: &Id) -> impl Iterator<Item = (Slot, NodeInfo)> + '_ {
-        let bucket = shared_bits(&self.own, id).and_then(|number| self.buckets.bucket(number));
-        bucket.into_iter().flat_map(move |bucket| {
-            bucket.iter().filter_map(move |(position, entry)| {
-                let index = join(bucket.number, position);
-                Some((Slot { index, addr: entry.addr() }, self.info(entry)?))
-            })
-        })
-    }
-
-    /// How many these are.
+    /// How many nodes there are in the bucket that `id` falls in: at most [`K`], and
+    /// none for the own id.
     #[must_use]
     pub(crate) fn bucket_len(&self, id: &Id) -> usize {
-        let bucket = shared_bits(&self.own, id).and_then(|number| self.buckets.bucket(number));
-        bucket.map_or(0, |bucket| bucket.len())
+        self.bucket_of(id).map_or(0, |bucket| bucket.len())
+    }
+
+    /// Of these, the one that was pinged the longest ago, those aside that were at
+    /// `tick`; among several, the one that was added first.
+    #[must_use]
+    pub(crate) fn least_recent(&self, id: &Id, tick: u32) -> Option<Slot> {
+        let bucket = self.bucket_of(id)?;
+        let before = bucket.iter().filter(|(_, e)| self.epochs.pinged_tick(e.pinged) != tick);
+        let (position, entry) = before.min_by_key(|(_, entry)| (entry.pinged, entry.added))?;
+        Some(Slot { index: join(bucket.number, position), addr: entry.addr() })
     }
 
     /// Replaces `out` by the addresses of the [`K`] nodes nearest to `target`,
@@ -343,6 +349,10 @@ impl Table {
         assert_eq!(self.iter().take(len + 1).count(), len);
         let from_oldest = iter::successors(self.oldest(), |slot| self.newer(*slot));
         assert_eq!(from_oldest.take(len + 1).count(), len);
+    }
+
+    fn bucket_of(&self, id: &Id) -> Option<Bucket<'_>> {
+        self.buckets.bucket(shared_bits(&self.own, id)?)
     }
 
     fn at(&self, index: u16) -> Option<&Entry> {

@@ -242,6 +242,7 @@ fn check(table: &Table, model: &Model, tick: u32) {
 
     for node in &model.nodes {
         assert_eq!(table.find(&node.id, node.slot.addr), Some(node.slot));
+        assert_eq!(table.find_by_prefix(node.id.prefix(), node.slot.addr), Some(node.slot));
         assert_eq!(split(node.slot.index).0 as u32, model.bucket(&node.id));
         assert_eq!(table.entry(node.slot).unwrap().rest, rest(&node.id, split(node.slot.index).0));
         let info = table.node(node.slot).unwrap();
@@ -257,6 +258,14 @@ fn check(table: &Table, model: &Model, tick: u32) {
         if let (Some(ago), Some(sampled)) = (info.sampled_ago(tick), node.sampled) {
             check_coarse(ago, tick - sampled);
         }
+    }
+
+    if let Some(node) = model.nodes.first() {
+        let same = |other: &&Node| model.bucket(&other.id) == model.bucket(&node.id);
+        let others = model.nodes.iter().filter(same).map(|other| other.slot);
+        let key = |slot: &Slot| table.node(*slot).map(|n| (n.pinged, n.added, slot.index));
+        let before = others.filter(|slot| table.node(*slot).unwrap().pinged != tick);
+        assert_eq!(table.least_recent(&node.id, tick), before.min_by_key(key));
     }
 
     assert!(table.buckets.len() <= BUCKETS);
@@ -317,11 +326,11 @@ fn every_bucket_takes_twenty_and_no_more() {
     for bits in 0..BUCKETS {
         let id = sharing(table.own(), bits, 99);
         assert_eq!(table.insert(&id, addr(9_000), 60), Insert::Full);
-        assert_eq!((table.bucket_len(&id), table.bucket_nodes(&id).count()), (K, K));
+        assert_eq!(table.bucket_len(&id), K);
     }
     let own = table.own();
     assert_eq!(table.insert(&own, addr(9_000), 60), Insert::Own);
-    assert_eq!((table.bucket_len(&own), table.bucket_nodes(&own).count()), (0, 0));
+    assert_eq!((table.bucket_len(&own), table.least_recent(&own, 0)), (0, None));
     assert_eq!(table.len(), 5120);
 
     while let Some(slot) = table.oldest() {

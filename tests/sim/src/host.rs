@@ -113,6 +113,8 @@ pub(crate) struct Host {
     pub(crate) usual: Option<Box<Config>>,
     /// What came in while its process was stopped.
     pub(crate) backlog: Vec<u32>,
+    /// Timers of its application that have run out meanwhile.
+    pub(crate) missed: Vec<u64>,
 }
 
 /// What is kept of a node that is down.
@@ -135,6 +137,7 @@ impl Clone for Host {
             kept: self.kept.clone(),
             usual: self.usual.clone(),
             backlog: self.backlog.clone(),
+            missed: self.missed.clone(),
             ..*self
         }
     }

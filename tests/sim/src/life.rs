@@ -152,6 +152,7 @@ impl Sim {
             kept: None,
             usual: None,
             backlog: Vec::new(),
+            missed: Vec::new(),
         }
     }
 
@@ -211,6 +212,7 @@ impl Sim {
         host.pause = Pause::No;
         host.was_paused = false;
         let backlog = std::mem::take(&mut host.backlog);
+        host.missed.clear();
         let usual = host.usual.take().map(|usual| *usual);
         let config = usual.unwrap_or_else(|| node.config().clone());
         host.kept = Some(Box::new(Kept { config, table: node.export(), since: now }));
@@ -239,6 +241,9 @@ impl Sim {
             host.generation += 1;
             if how == Return::Anew {
                 host.port = port_of(host.generation);
+            }
+            if let Some(app) = &mut host.app {
+                app.on_restart(how);
             }
         }
         self.start(at)
@@ -327,9 +332,13 @@ impl Sim {
         }
         host.pause = Pause::No;
         let backlog = std::mem::take(&mut host.backlog);
+        let missed = std::mem::take(&mut host.missed);
         self.trace.change(self.now, at, code::WENT_ON);
-        // A loop that finds both its timer run out and datagrams in its sockets.
+        // A loop that finds both its timers run out and datagrams in its sockets.
         self.meet_deadline(at);
+        for token in missed {
+            self.app_timer(at, token);
+        }
         for place in backlog {
             let packet = self.packets.take(place);
             let _ = self.hand_over(at, &packet);
@@ -444,7 +453,7 @@ impl Sim {
             self.ask(Some(at), |invariant, sim| invariant.event(sim, at, event));
         }
         if !self.on_lookup_event(at, event) {
-            self.with_app(at, |app, cx| app.on_event(cx, event));
+            self.call_app(at, |app, cx| app.on_event(cx, event));
         }
     }
 
@@ -457,28 +466,47 @@ impl Sim {
 
     pub(crate) fn set_timer(&mut self, at: HostId, when: Micros, token: u64) {
         self.next_timer += 1;
-        self.timers.insert(self.next_timer, (at, token));
+        let timer = Timer { host: at, generation: self.hosts[at.index()].generation, token };
+        self.timers.insert(self.next_timer, timer);
         self.wheel.push(when, timer_key(self.next_timer));
     }
 
     /// A timer of a host has run out, whether it is up or not.
     pub(crate) fn on_timer(&mut self, serial: u64) {
-        let Some((at, token)) = self.timers.remove(&serial) else { return };
+        let Some(Timer { host: at, generation, token }) = self.timers.remove(&serial) else {
+            return;
+        };
+        let host = &mut self.hosts[at.index()];
+        if host.generation != generation {
+            // Its process has crashed since.
+            return;
+        }
         match token {
             // Its configuration was looked at when it was added.
             START => drop(self.start(at)),
             GO_ON => self.go_on(at),
-            _ if self.hosts[at.index()].actor.is_some() => {
-                self.act(at, |actor, cx| actor.on_timer(cx, token));
-            }
-            _ if self.hosts[at.index()].is_up() => {
-                self.with_app(at, |app, cx| app.on_timer(cx, token));
-                self.flush(at);
-                self.check(at);
-            }
-            _ => {}
+            _ if host.actor.is_some() => self.act(at, |actor, cx| actor.on_timer(cx, token)),
+            _ if host.pause != Pause::No => host.missed.push(token),
+            _ => self.app_timer(at, token),
         }
     }
+
+    fn app_timer(&mut self, at: HostId, token: u64) {
+        let called = self.call_app(at, |app, cx| app.on_timer(cx, token));
+        if called.is_some() {
+            self.flush(at);
+            self.check(at);
+        }
+    }
+}
+
+/// A timer that somebody waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timer {
+    host: HostId,
+    /// Which of the host's processes has set it.
+    generation: u32,
+    token: u64,
 }
 
 /// What most networks are made of.

@@ -102,6 +102,9 @@ impl Sim {
     fn carry(&mut self, at: u32, mut packet: Packet) {
         self.counts.sent += 1;
         self.counts.bytes += packet.bytes.len() as u64;
+        if !self.wires.is_empty() {
+            self.tell_wires(&packet);
+        }
         if !self.rules.is_empty() {
             match self.judge(&packet) {
                 Fate::Pass => {}
@@ -141,10 +144,27 @@ impl Sim {
         self.arrive(first.delay_us, at, packet);
     }
 
+    /// Tells those in the path of a datagram, unless an actor has sent it: so nobody goes on and on
+    /// reacting to himself.
+    fn tell_wires(&mut self, packet: &Packet) {
+        if self.hosts[packet.sender.index()].actor.is_some() {
+            return;
+        }
+        let receiver = self.receiver(packet);
+        for at in 0..self.wires.len() {
+            let (host, actor) = self.wires[at];
+            if packet.sender == host || receiver == Some(host) {
+                self.act(actor, |actor, cx| {
+                    actor.on_overheard(cx, packet.from, packet.to, &packet.bytes);
+                });
+            }
+        }
+    }
+
     /// A datagram will arrive.
     fn arrive(&mut self, delay: Micros, at: u32, packet: Packet) {
         self.packets.restore(at, packet);
-        self.wheel.push(self.now.saturating_add(delay), packet_key(at));
+        self.wheel.push(self.now.saturating_add(delay), packet_key(self.counts.sent, at));
     }
 
     fn lose(&mut self, at: u32, packet: Packet) {
@@ -258,21 +278,20 @@ impl Sim {
             let _ = node.reply(now, incoming.reply_to, refusal);
             return;
         }
-        self.with_app(at, |app, cx| app.on_request(cx, &incoming));
+        self.call_app(at, |app, cx| app.on_request(cx, &incoming));
     }
 
     /// Lets the application of a host do something; what it sends leaves with the next flush.
-    pub(crate) fn with_app(
+    pub(crate) fn call_app<T>(
         &mut self,
         at: HostId,
-        call: impl FnOnce(&mut dyn crate::App, &mut Cx<'_>),
-    ) {
+        call: impl FnOnce(&mut dyn crate::App, &mut Cx<'_>) -> T,
+    ) -> Option<T> {
         let host = &mut self.hosts[at.index()];
         let now = host.local(self.now);
         let wall = host.clock.wall(self.now);
-        let (Some(node), Some(app)) = (host.node.as_deref_mut(), host.app.as_deref_mut()) else {
-            return;
-        };
+        let node = host.node.as_deref_mut()?;
+        let app = host.app.as_deref_mut()?;
         let mut timers = Vec::new();
         let mut cx = Cx {
             node,
@@ -283,8 +302,9 @@ impl Sim {
             rng: &mut host.app_rng,
             timers: &mut timers,
         };
-        call(app, &mut cx);
+        let result = call(app, &mut cx);
         self.set_timers(at, timers);
+        Some(result)
     }
 
     /// Lets an actor do something, and sends what it wants to send.

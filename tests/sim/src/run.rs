@@ -394,6 +394,12 @@ impl Run {
         }
     }
 
+    /// Has a node look for a random key.
+    pub fn look_up_random(&mut self, host: HostId) {
+        let target = self.random_id();
+        self.sim.look_up(host, target);
+    }
+
     fn random_id(&mut self) -> Id {
         let mut id = [0; 32];
         for chunk in id.chunks_mut(8) {

@@ -16,6 +16,7 @@ use crate::addrs::Addrs;
 use crate::host::Host;
 use crate::ids::SharedIds;
 use crate::invariant::{Invariant, Verdict, Violation};
+use crate::life::Timer;
 use crate::link::Link;
 use crate::lookup::Lookups;
 use crate::nat::NatBox;
@@ -67,13 +68,15 @@ pub struct Sim {
     pub(crate) partitions: Vec<(Cut, Micros)>,
     partitions_made: u32,
     pub(crate) rules: Vec<Box<dyn Rule>>,
+    /// Who sees whose datagrams: (the host, the actor in its path).
+    pub(crate) wires: Vec<(HostId, HostId)>,
     pub(crate) truth: Truth,
     pub(crate) lookups: Lookups,
     pub(crate) taps: Taps,
     pub(crate) trace: Trace,
     pub(crate) counts: Counts,
     pub(crate) workload: Stream,
-    pub(crate) timers: BTreeMap<u64, (HostId, u64)>,
+    pub(crate) timers: BTreeMap<u64, Timer>,
     pub(crate) next_timer: u64,
     /// Deadlines met in a row at this very moment, and by whom: see `life::fire`.
     pub(crate) in_a_row: (Micros, HostId, u32),
@@ -90,8 +93,10 @@ const DEADLINE: u64 = 1;
 const TIMER: u64 = 2;
 const KIND_SHIFT: u32 = 62;
 
-pub(crate) const fn packet_key(at: u32) -> u64 {
-    PACKET << KIND_SHIFT | at as u64
+/// Of datagrams that arrive at one moment, the one that was sent first is the first. `serial` counts
+/// them; that it wraps after a thousand million matters to nobody within one moment.
+pub(crate) const fn packet_key(serial: u64, at: u32) -> u64 {
+    PACKET << KIND_SHIFT | (serial & 0x3fff_ffff) << 32 | at as u64
 }
 
 pub(crate) const fn deadline_key(host: HostId) -> u64 {
@@ -139,6 +144,7 @@ impl Sim {
             partitions_made: 0,
             firewalls: Vec::new(),
             rules: Vec::new(),
+            wires: Vec::new(),
             truth: Truth::default(),
             lookups: Lookups::default(),
             taps: Taps::default(),
@@ -251,6 +257,13 @@ impl Sim {
     /// does not say [`Fate::Pass`] decides.
     pub fn add_rule(&mut self, rule: impl Rule) {
         self.rules.push(Box::new(rule));
+    }
+
+    /// Puts an actor in the path of a host: [`Actor::on_overheard`](crate::Actor::on_overheard) tells
+    /// it of every datagram that the host sends, as it leaves, and of those that go to it, as they
+    /// leave their senders. What actors send is not told.
+    pub fn overhear(&mut self, host: HostId, actor: HostId) {
+        self.wires.push((host, actor));
     }
 
     /// Adds an invariant.
@@ -486,6 +499,7 @@ impl Clone for Sim {
             partitions: self.partitions.clone(),
             firewalls: self.firewalls.clone(),
             rules: self.rules.iter().map(|rule| rule.fork()).collect(),
+            wires: self.wires.clone(),
             truth: self.truth.clone(),
             lookups: self.lookups.clone(),
             taps: self.taps.clone(),

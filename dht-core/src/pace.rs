@@ -1,0 +1,47 @@
+//! How soon answers come, as a walk sees it: so that it repeats a request when an answer is late by
+//! that measure, and need not wait whole seconds for the dead.
+//!
+//! Smoothed average and deviation as in RFC 6298, over all who have answered, not per destination as
+//! in [`timeouts`](crate::timeouts): whom a walk asks, it has mostly never asked before.
+
+use core::time::Duration;
+
+/// The least patience, by the number of answers: the first few may come from next door while all others
+/// are oceans away, so little is concluded from them; and even the quickest of processes pause.
+const FLOORS_US: [(u8, u32); 3] = [(10, 100_000), (3, 300_000), (1, 500_000)];
+/// What a fixed time-out would be.
+const CEILING_US: u32 = 1_000_000;
+
+/// The round trips of late.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pace {
+    average_us: u32,
+    deviation_us: u32,
+    samples: u8,
+}
+
+impl Pace {
+    /// An answer came after so long: since the first try, if there were several, since it may be to
+    /// that one. That is too long rather than too short, so a pace that was set too fast slows down.
+    pub(crate) fn record(&mut self, rtt: Duration) {
+        let rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).min(4 * CEILING_US);
+        if self.samples == 0 {
+            (self.average_us, self.deviation_us) = (rtt, rtt / 2);
+        } else {
+            let off_by = self.average_us.abs_diff(rtt);
+            self.deviation_us = self.deviation_us - self.deviation_us / 4 + off_by / 4;
+            self.average_us = self.average_us - self.average_us / 8 + rtt / 8;
+        }
+        self.samples = self.samples.saturating_add(1);
+    }
+
+    /// How long to wait for an answer before asking again.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        let (_, floor_us) = FLOORS_US.into_iter().find(|(samples, _)| self.samples >= *samples)?;
+        let us = self.average_us.saturating_add(DEVIATIONS * self.deviation_us);
+        Some(Duration::from_micros(us.clamp(floor_us, CEILING_US).into()))
+    }
+}
+
+/// The average and this many deviations are waited for.
+const DEVIATIONS: u32 = 3;

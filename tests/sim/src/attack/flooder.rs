@@ -1,0 +1,198 @@
+//! Floods: more of something than anybody asked for.
+
+use std::net::SocketAddrV4;
+
+use dht_core::wire;
+use serde::{Deserialize, Serialize};
+
+use super::pace::{Pacer, TURN};
+use super::puppet::{request_bytes, response_bytes};
+use super::{MARK, Pace, Puppet, Sources, Spent};
+use crate::app::{Actor, ActorCx};
+use crate::check;
+use crate::checks::command;
+use crate::stream::Stream;
+
+/// What a [`Flooder`] floods with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Flood {
+    /// Requests with true ids, whose owners never answer.
+    Ids,
+    /// Requests for answers after so many milliseconds.
+    DelayedPings(u32),
+    /// Requests for closer nodes: with a victim as the source, the answers flood it.
+    FindNode,
+    /// Requests with this command of the application's, for its value.
+    Command(u64),
+    /// What no honest node sends: cut off, with counts and lengths up to 2^64, answers to nothing,
+    /// noise.
+    Malformed,
+}
+
+/// What a [`Flooder`] does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FlooderConfig {
+    /// With what.
+    pub flood: Flood,
+    /// Whom: one after the other.
+    pub targets: Vec<SocketAddrV4>,
+    /// From where.
+    pub sources: Sources,
+    /// How fast.
+    pub pace: Pace,
+}
+
+impl Default for FlooderConfig {
+    fn default() -> Self {
+        let (targets, sources) = (Vec::new(), Sources::Anywhere);
+        Self { flood: Flood::Ids, targets, sources, pace: Pace::default() }
+    }
+}
+
+impl FlooderConfig {
+    /// Refuses what makes no attack, naming the field.
+    pub fn check(&self) -> Result<(), String> {
+        self.pace.check()?;
+        self.sources.check()?;
+        if let Flood::Command(command) = self.flood {
+            let fits = command <= wire::VARINT_MAX;
+            check::that(fits, "flood.command", "be below 2^53")?;
+        }
+        check::that(!self.targets.is_empty(), "targets", "not be empty")
+    }
+}
+
+/// Sends much, and looks at no answer.
+///
+/// Rules 2, 7, 8, 9 and 11 of `HARDENING.md`: who has not answered is in no table; what goes to a source
+/// that has not proved its address is bounded by what came from it; queues have ends; the decoder takes
+/// anything. It shows in [`DropStats`](dht_core::DropStats).
+#[derive(Clone, Debug)]
+pub struct Flooder {
+    config: FlooderConfig,
+    pacer: Pacer,
+    turns: usize,
+    spent: Spent,
+}
+
+impl Flooder {
+    /// One that does this.
+    ///
+    /// # Errors
+    /// As [`FlooderConfig::check`].
+    pub fn new(config: FlooderConfig) -> Result<Self, String> {
+        config.check()?;
+        let pacer = Pacer::new(config.pace);
+        Ok(Self { config, pacer, turns: 0, spent: Spent::default() })
+    }
+
+    /// What it has sent.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        self.spent
+    }
+
+    fn flood(&mut self, cx: &mut ActorCx<'_>) {
+        let targets = &self.config.targets;
+        let Some(to) = targets.get(self.turns % targets.len()).copied() else { return };
+        self.turns += 1;
+        let from = self.config.sources.draw(cx.rng);
+        let bytes = datagram(self.config.flood, from, to, cx.rng);
+        self.spent.send(cx, from, to, bytes);
+    }
+}
+
+impl Actor for Flooder {
+    fn on_start(&mut self, cx: &mut ActorCx<'_>) {
+        self.pacer.start(cx);
+    }
+
+    fn on_packet(&mut self, _: &mut ActorCx<'_>, _: SocketAddrV4, _: SocketAddrV4, _: &[u8]) {}
+
+    fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
+        if token == TURN {
+            for _ in 0..self.pacer.turn(cx) {
+                self.flood(cx);
+            }
+        }
+    }
+
+    fn fork(&self) -> Box<dyn Actor> {
+        Box::new(self.clone())
+    }
+}
+
+fn datagram(flood: Flood, from: SocketAddrV4, to: SocketAddrV4, rng: &mut Stream) -> Vec<u8> {
+    let tid = rng.next() as u16;
+    let puppet = Puppet::at(from);
+    let plain = puppet.request(tid, to);
+    let anonymous = wire::Request { id: None, ..plain };
+    let target = key(rng);
+    match flood {
+        Flood::Ids => request_bytes(&plain),
+        Flood::DelayedPings(millis) => {
+            let value = millis.to_le_bytes();
+            let command = command::DELAYED_PING;
+            request_bytes(&wire::Request { command, value: Some(&value), ..anonymous })
+        }
+        Flood::FindNode => {
+            let command = command::FIND_NODE;
+            request_bytes(&wire::Request { command, target: Some(&target), ..anonymous })
+        }
+        Flood::Command(command) => {
+            let target = Some(&target);
+            request_bytes(&wire::Request { internal: false, command, target, ..anonymous })
+        }
+        Flood::Malformed => malformed(puppet, to, rng),
+    }
+}
+
+/// A message of any kind with all its fields, spoiled in one of several ways.
+fn malformed(puppet: Puppet, to: SocketAddrV4, rng: &mut Stream) -> Vec<u8> {
+    let (tid, token, target) = (rng.next() as u16, key(rng), key(rng));
+    let mut bytes = if rng.chance(0.5) {
+        let plain = puppet.request(tid, to);
+        let (command, internal) = (rng.below(8), rng.chance(0.7));
+        let token = Some(&token).filter(|_| rng.chance(0.3));
+        let (target, value) = (Some(&target), Some(MARK));
+        request_bytes(&wire::Request { command, internal, token, target, value, ..plain })
+    } else {
+        let plain = puppet.response(tid, to);
+        let response = wire::Response { token: Some(&token), value: Some(MARK), ..plain };
+        response_bytes(&response, &[puppet.addr(), to])
+    };
+    let at = rng.below(bytes.len() as u64) as usize;
+    match rng.below(5) {
+        0 => bytes.truncate(at),
+        1 => {
+            // A length or a count, or in the middle of something else.
+            let huge = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+            let width = [3, 5, 9][rng.below(3) as usize];
+            let marker = [0xfd, 0xfe, 0xff][rng.below(3) as usize];
+            let end = bytes.len().min(at + width);
+            bytes.splice(at..end, std::iter::once(marker).chain(huge).take(width));
+        }
+        2 => bytes[at] ^= 1 + rng.below(255) as u8,
+        3 => {
+            // The flags promise fields that are not there.
+            if let Some(flags) = bytes.get_mut(1) {
+                *flags = rng.next() as u8;
+            }
+        }
+        _ => {
+            let len = rng.below(64) as usize;
+            bytes = key(rng).into_iter().chain(key(rng)).take(len).collect();
+        }
+    }
+    bytes
+}
+
+fn key(rng: &mut Stream) -> [u8; 32] {
+    let mut key = [0; 32];
+    for bytes in key.chunks_exact_mut(8) {
+        bytes.copy_from_slice(&rng.next().to_le_bytes());
+    }
+    key
+}

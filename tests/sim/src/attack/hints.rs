@@ -1,0 +1,153 @@
+//! False news: live nodes are said to be down.
+
+use std::collections::VecDeque;
+use std::net::SocketAddrV4;
+
+use dht_core::wire;
+use serde::{Deserialize, Serialize};
+
+use super::pace::{Pacer, TURN};
+use super::puppet::{request_bytes, response_bytes};
+use super::{Pace, Puppet, Sources, Spent};
+use crate::app::{Actor, ActorCx};
+use crate::checks::command;
+use crate::{Micros, check};
+
+/// What a [`HintAbuser`] does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HintAbuserConfig {
+    /// Whom it wants to have forgotten.
+    pub about: Vec<SocketAddrV4>,
+    /// By whom.
+    pub victims: Vec<SocketAddrV4>,
+    /// Where the hints come from. Limits per host are of no use against forged sources.
+    pub sources: Sources,
+    /// How fast it sends hints.
+    pub pace: Pace,
+    /// With each hint, so many forged answers to the question that it may have caused: from the
+    /// exact address, without an id, as from somebody who is no node any more.
+    pub answers: u32,
+}
+
+impl Default for HintAbuserConfig {
+    fn default() -> Self {
+        let (about, victims, sources) = (Vec::new(), Vec::new(), Sources::Anywhere);
+        Self { about, victims, sources, pace: Pace::default(), answers: 1 }
+    }
+}
+
+impl HintAbuserConfig {
+    /// Refuses what makes no attack, naming the field.
+    pub fn check(&self) -> Result<(), String> {
+        self.pace.check()?;
+        self.sources.check()?;
+        check::that(!self.about.is_empty(), "about", "not be empty")?;
+        check::that(!self.victims.is_empty(), "victims", "not be empty")
+    }
+}
+
+/// Tells victims that live nodes are down, and answers in their names when they are asked.
+///
+/// Rule 5 of `HARDENING.md`: a hint is checked, not believed, and hints have a budget; only
+/// silence after all tries evicts, or two verified answers without id. It shows in
+/// [`DropStats::down_hints`](dht_core::DropStats::down_hints).
+#[derive(Clone, Debug)]
+pub struct HintAbuser {
+    config: HintAbuserConfig,
+    about: Vec<Puppet>,
+    pacer: Pacer,
+    hints: u64,
+    /// In whose name to answer next, and whom.
+    waiting: VecDeque<(Puppet, SocketAddrV4)>,
+    spent: Spent,
+}
+
+/// The answers leave so long after the hint, in microseconds: before a true one can be there.
+const MOMENT: Micros = 1_000;
+/// The timer for them.
+const ANSWERS: u64 = 1;
+
+const _: () = assert!(ANSWERS != TURN);
+
+impl HintAbuser {
+    /// One that does this.
+    ///
+    /// # Errors
+    /// As [`HintAbuserConfig::check`].
+    pub fn new(config: HintAbuserConfig) -> Result<Self, String> {
+        config.check()?;
+        Ok(Self {
+            about: config.about.iter().copied().map(Puppet::at).collect(),
+            pacer: Pacer::new(config.pace),
+            hints: 0,
+            waiting: VecDeque::new(),
+            spent: Spent::default(),
+            config,
+        })
+    }
+
+    /// Hints that it has sent.
+    #[must_use]
+    pub fn hints(&self) -> u64 {
+        self.hints
+    }
+
+    /// What it has sent.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        self.spent
+    }
+
+    fn hint(&mut self, cx: &mut ActorCx<'_>) {
+        let about = self.about.get(cx.rng.below(self.about.len() as u64) as usize).copied();
+        let victims = &self.config.victims;
+        let victim = victims.get(cx.rng.below(victims.len() as u64) as usize).copied();
+        let Some((about, victim)) = about.zip(victim) else { return };
+        let source = self.config.sources.draw(cx.rng);
+        let value = wire::addr_bytes(about.addr());
+        let hint = wire::Request {
+            id: None,
+            command: command::DOWN_HINT,
+            value: Some(&value),
+            ..about.request(cx.rng.next() as u16, victim)
+        };
+        self.hints += 1;
+        self.spent.send(cx, source, victim, request_bytes(&hint));
+        if self.config.answers > 0 {
+            self.waiting.push_back((about, victim));
+            cx.wake_after(MOMENT, ANSWERS);
+        }
+    }
+
+    fn answer(&mut self, cx: &mut ActorCx<'_>) {
+        let Some((about, victim)) = self.waiting.pop_front() else { return };
+        // No guess twice: the first and an odd step.
+        let (first, step) = (cx.rng.next() as u16, cx.rng.next() as u16 | 1);
+        for n in 0..self.config.answers {
+            let tid = first.wrapping_add(step.wrapping_mul(n as u16));
+            let plain = about.response(tid, victim);
+            let bytes = response_bytes(&wire::Response { id: None, ..plain }, &[]);
+            self.spent.send(cx, about.addr(), victim, bytes);
+        }
+    }
+}
+
+impl Actor for HintAbuser {
+    fn on_start(&mut self, cx: &mut ActorCx<'_>) {
+        self.pacer.start(cx);
+    }
+
+    fn on_packet(&mut self, _: &mut ActorCx<'_>, _: SocketAddrV4, _: SocketAddrV4, _: &[u8]) {}
+
+    fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
+        match token {
+            TURN => (0..self.pacer.turn(cx)).for_each(|_| self.hint(cx)),
+            _ => self.answer(cx),
+        }
+    }
+
+    fn fork(&self) -> Box<dyn Actor> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,236 @@
+//! Nodes that answer, and lie.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use dht_core::{Id, wire};
+use serde::{Deserialize, Serialize};
+
+use super::minimal::{Story, answer};
+use super::pace::{Pacer, TURN};
+use super::puppet::{closest_addresses, request_bytes, response_bytes};
+use super::{Pace, Puppet, Sources, Spent};
+use crate::app::{Actor, ActorCx};
+use crate::check;
+use crate::stream::Stream;
+
+/// Whom a [`Liar`] names as closer nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Names {
+    /// Nobody.
+    Nobody,
+    /// So many addresses where nobody is, each time others, those nearest to the target first.
+    Dead(u16),
+    /// So many addresses of one host, who does not know what it is asked for.
+    Doors(Ipv4Addr, u16),
+    /// Addresses that nobody can have, or that mean the asker itself or its own network.
+    Impossible,
+    /// These, those nearest to the target first.
+    These(Vec<SocketAddrV4>),
+}
+
+/// Under which address a [`Liar`] claims to see those who ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub enum Sees {
+    /// The true one.
+    Truth,
+    /// Always this one.
+    This(SocketAddrV4),
+    /// Another one each time.
+    Anything,
+}
+
+/// What a [`Liar`] does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LiarConfig {
+    /// Its addresses: their hosts must be those that the actor is added with.
+    pub addrs: Vec<SocketAddrV4>,
+    /// Whom it names.
+    pub names: Names,
+    /// What it says of the asker's address.
+    pub sees: Sees,
+    /// Whom it talks to unasked: requests with its id, which make it known, and answers to nothing,
+    /// in turn. Both with its lie about the receiver's address.
+    pub targets: Vec<SocketAddrV4>,
+    /// How fast.
+    pub pace: Pace,
+}
+
+impl Default for LiarConfig {
+    fn default() -> Self {
+        let pace = Pace { total: 0, ..Pace::default() };
+        let (addrs, targets) = (Vec::new(), Vec::new());
+        Self { addrs, names: Names::Nobody, sees: Sees::Truth, targets, pace }
+    }
+}
+
+impl LiarConfig {
+    /// Refuses what makes no attack, naming the field.
+    pub fn check(&self) -> Result<(), String> {
+        self.pace.check()?;
+        check::that(!self.addrs.is_empty(), "addrs", "not be empty")?;
+        let silent = self.pace.total == 0;
+        check::that(silent || !self.targets.is_empty(), "targets", "not be empty")
+    }
+}
+
+/// Answers requests as a node does, with lies: closer nodes that are dead, impossible, or a third
+/// party's, and a false address of the asker.
+///
+/// Rule 4 of `HARDENING.md` bounds what is believed of closer nodes, rule 6 what is believed of
+/// the own address: solicited answers only, one vote per /24. It shows in
+/// [`DropStats::closer_nodes`](dht_core::DropStats::closer_nodes).
+#[derive(Clone, Debug)]
+pub struct Liar {
+    config: LiarConfig,
+    puppets: Vec<Puppet>,
+    pacer: Pacer,
+    turns: u64,
+    asked: u64,
+    named: u64,
+    spent: Spent,
+}
+
+impl Liar {
+    /// One that does this.
+    ///
+    /// # Errors
+    /// As [`LiarConfig::check`].
+    pub fn new(config: LiarConfig) -> Result<Self, String> {
+        config.check()?;
+        Ok(Self {
+            puppets: config.addrs.iter().copied().map(Puppet::at).collect(),
+            pacer: Pacer::new(config.pace),
+            turns: 0,
+            asked: 0,
+            named: 0,
+            spent: Spent::default(),
+            config,
+        })
+    }
+
+    /// Requests that it was sent.
+    #[must_use]
+    pub fn asked(&self) -> u64 {
+        self.asked
+    }
+
+    /// Addresses that it has named.
+    #[must_use]
+    pub fn named(&self) -> u64 {
+        self.named
+    }
+
+    /// What it has sent.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        self.spent
+    }
+
+    fn sees(&self, addr: SocketAddrV4, rng: &mut Stream) -> SocketAddrV4 {
+        match self.config.sees {
+            Sees::Truth => addr,
+            Sees::This(other) => other,
+            Sees::Anything => Sources::Anywhere.draw(rng),
+        }
+    }
+
+    fn names(&self, asker: SocketAddrV4, target: &Id, rng: &mut Stream) -> Vec<SocketAddrV4> {
+        match &self.config.names {
+            Names::Nobody => Vec::new(),
+            Names::Dead(count) => {
+                let dead: Vec<_> = (0..*count).map(|_| Sources::Anywhere.draw(rng)).collect();
+                nearest(dead, target)
+            }
+            Names::Doors(host, count) => {
+                let host = Sources::Host(*host);
+                nearest((0..*count).map(|_| host.draw(rng)).collect(), target)
+            }
+            Names::Impossible => impossible(asker),
+            Names::These(these) => nearest(these.clone(), target),
+        }
+    }
+
+    fn shout(&mut self, cx: &mut ActorCx<'_>) {
+        let turn = self.turns as usize;
+        self.turns += 1;
+        let (puppets, targets) = (self.puppets.len(), self.config.targets.len());
+        let puppet = self.puppets.get(turn / 2 % puppets).copied();
+        let Some(puppet) = puppet.filter(|_| targets > 0) else { return };
+        let target = self.config.targets[turn / 2 % targets];
+        let (tid, sees) = (cx.rng.next() as u16, self.sees(target, cx.rng));
+        let bytes = if turn.is_multiple_of(2) {
+            request_bytes(&puppet.request(tid, sees))
+        } else {
+            response_bytes(&puppet.response(tid, sees), &[])
+        };
+        self.spent.send(cx, puppet.addr(), target, bytes);
+    }
+}
+
+impl Actor for Liar {
+    fn on_start(&mut self, cx: &mut ActorCx<'_>) {
+        self.pacer.start(cx);
+    }
+
+    fn on_packet(
+        &mut self,
+        cx: &mut ActorCx<'_>,
+        from: SocketAddrV4,
+        to: SocketAddrV4,
+        bytes: &[u8],
+    ) {
+        let Some(puppet) = self.puppets.iter().find(|puppet| puppet.addr() == to).copied() else {
+            return;
+        };
+        let Ok(wire::Message::Request(request)) = wire::decode(bytes) else { return };
+        self.asked += 1;
+        let target = request.target.copied().map(Id);
+        let closer = target.map(|target| self.names(from, &target, cx.rng)).unwrap_or_default();
+        let story = Story { to: self.sees(from, cx.rng), closer: &closer };
+        if let Some((dest, bytes)) = answer(puppet, from, &request, story) {
+            self.named += closer.len() as u64;
+            self.spent.send(cx, to, dest, bytes);
+        }
+    }
+
+    fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
+        if token == TURN {
+            for _ in 0..self.pacer.turn(cx) {
+                self.shout(cx);
+            }
+        }
+    }
+
+    fn fork(&self) -> Box<dyn Actor> {
+        Box::new(self.clone())
+    }
+}
+
+fn nearest(addrs: Vec<SocketAddrV4>, target: &Id) -> Vec<SocketAddrV4> {
+    let count = addrs.len();
+    closest_addresses(addrs.into_iter(), target, count)
+}
+
+/// Addresses that must not be contacted because this was said.
+fn impossible(asker: SocketAddrV4) -> Vec<SocketAddrV4> {
+    let other_port = SocketAddrV4::new(*asker.ip(), asker.port() ^ 1);
+    let rest = [
+        ([0, 0, 0, 0], 4_000),
+        ([0, 1, 2, 3], 4_000),
+        ([66, 7, 7, 7], 0),
+        ([127, 0, 0, 1], 4_000),
+        ([10, 0, 0, 1], 4_000),
+        ([100, 64, 0, 1], 4_000),
+        ([169, 254, 0, 1], 4_000),
+        ([172, 16, 0, 1], 4_000),
+        ([192, 168, 0, 1], 4_000),
+        ([224, 0, 0, 1], 4_000),
+        ([239, 255, 255, 250], 1_900),
+        ([255, 255, 255, 255], 4_000),
+    ];
+    let rest = rest.map(|(ip, port)| SocketAddrV4::new(Ipv4Addr::from(ip), port));
+    [asker, other_port].into_iter().chain(rest).collect()
+}

@@ -1,0 +1,139 @@
+//! How fast an attacker goes, and what it has spent.
+
+use std::net::SocketAddrV4;
+
+use serde::{Deserialize, Serialize};
+
+use crate::app::ActorCx;
+use crate::{Micros, check};
+
+/// IPv4 and UDP headers, in bytes.
+const HEADERS: usize = 28;
+/// The timer of a [`Pacer`].
+pub(super) const TURN: u64 = 0;
+
+/// When datagrams are sent: so many at a time, each time after a pause, until there were enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Pace {
+    /// The first ones leave so long after the attacker was added, in microseconds.
+    pub after_us: Micros,
+    /// From one time to the next, in microseconds.
+    pub every_us: Micros,
+    /// How many leave each time.
+    pub burst: u32,
+    /// How many there are in all.
+    pub total: u64,
+}
+
+/// 10,000 a second, for 10 s.
+impl Default for Pace {
+    fn default() -> Self {
+        Self { after_us: 0, every_us: 1_000, burst: 10, total: 100_000 }
+    }
+}
+
+impl Pace {
+    /// So many a second, for so many seconds.
+    #[must_use]
+    pub fn per_second(rate: u32, seconds: u32) -> Self {
+        // Not more often than every millisecond.
+        let burst = (rate / 1_000).max(1);
+        let every_us = 1_000_000 * u64::from(burst) / u64::from(rate.max(1));
+        Self { after_us: 0, every_us, burst, total: u64::from(rate) * u64::from(seconds) }
+    }
+
+    /// The same, begun later.
+    #[must_use]
+    pub fn after(self, after_us: Micros) -> Self {
+        Self { after_us, ..self }
+    }
+
+    /// Refuses what would never end, naming the field.
+    pub fn check(&self) -> Result<(), String> {
+        check::that(self.every_us > 0, "pace.every_us", "not be 0")?;
+        check::that(self.burst > 0, "pace.burst", "not be 0")
+    }
+}
+
+/// Keeps a [`Pace`].
+#[derive(Clone, Debug)]
+pub(super) struct Pacer {
+    pace: Pace,
+    left: u64,
+}
+
+impl Pacer {
+    pub(super) fn new(pace: Pace) -> Self {
+        Self { pace, left: pace.total }
+    }
+
+    pub(super) fn start(&self, cx: &mut ActorCx<'_>) {
+        if self.left > 0 {
+            cx.wake_after(self.pace.after_us, TURN);
+        }
+    }
+
+    /// How many may be sent now that the timer has run out.
+    pub(super) fn turn(&mut self, cx: &mut ActorCx<'_>) -> u64 {
+        let now = self.left.min(self.pace.burst.into());
+        self.left -= now;
+        if self.left > 0 {
+            cx.wake_after(self.pace.every_us, TURN);
+        }
+        now
+    }
+}
+
+/// What an attacker has sent so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Datagrams.
+    pub datagrams: u64,
+    /// Bytes of them on the wire, with 28 bytes of headers for each.
+    pub bytes: u64,
+}
+
+impl Spent {
+    pub(super) fn send(
+        &mut self,
+        cx: &mut ActorCx<'_>,
+        from: SocketAddrV4,
+        to: SocketAddrV4,
+        bytes: Vec<u8>,
+    ) {
+        self.count(&bytes);
+        cx.send(from, to, bytes);
+    }
+
+    pub(super) fn count(&mut self, bytes: &[u8]) {
+        self.datagrams += 1;
+        self.bytes += (bytes.len() + HEADERS) as u64;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_is_kept_on_average() {
+        for rate in [1, 7, 100, 1_000, 10_000, 123_456] {
+            let pace = Pace::per_second(rate, 3);
+            pace.check().unwrap();
+            let per_second = 1_000_000.0 * f64::from(pace.burst) / pace.every_us as f64;
+            assert!((per_second / f64::from(rate) - 1.0).abs() < 0.01, "{rate}: {pace:?}");
+            assert_eq!(pace.total, 3 * u64::from(rate));
+        }
+    }
+
+    #[test]
+    fn what_would_never_end_is_refused() {
+        for (pace, field) in [
+            (Pace { every_us: 0, ..Pace::default() }, "pace.every_us"),
+            (Pace { burst: 0, ..Pace::default() }, "pace.burst"),
+        ] {
+            assert!(pace.check().unwrap_err().starts_with(field));
+        }
+    }
+}

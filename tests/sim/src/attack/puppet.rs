@@ -1,0 +1,167 @@
+//! Datagrams made by hand, and the addresses that they are sent from.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use dht_core::Id;
+use dht_core::wire::{self, addr_bytes};
+
+use crate::checks::command;
+
+/// An address that an attacker speaks as, its own or a forged one, and the id that goes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Puppet {
+    addr: SocketAddrV4,
+    id: Id,
+}
+
+impl Puppet {
+    /// The one at this address.
+    #[must_use]
+    pub fn at(addr: SocketAddrV4) -> Self {
+        Self { addr, id: Id::of(addr) }
+    }
+
+    /// Its address.
+    #[must_use]
+    pub const fn addr(&self) -> SocketAddrV4 {
+        self.addr
+    }
+
+    /// Its id, as anybody can compute it.
+    #[must_use]
+    pub const fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// A PING with its id, to be changed and then [encoded](request_bytes).
+    pub(super) fn request(&self, tid: u16, to: SocketAddrV4) -> wire::Request<'_> {
+        wire::Request {
+            tid,
+            to,
+            id: Some(self.id.as_bytes()),
+            token: None,
+            internal: true,
+            command: command::PING,
+            target: None,
+            value: None,
+        }
+    }
+
+    /// An answer to a PING with its id, to be changed and then [encoded](response_bytes).
+    pub(super) fn response(&self, tid: u16, to: SocketAddrV4) -> wire::Response<'_> {
+        wire::Response {
+            tid,
+            to,
+            id: Some(self.id.as_bytes()),
+            token: None,
+            closer_nodes: None,
+            error: 0,
+            value: None,
+        }
+    }
+}
+
+/// A request as bytes; none if there is no such request.
+pub(super) fn request_bytes(request: &wire::Request<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; request.encoded_len()];
+    if request.encode(&mut bytes).is_err() {
+        bytes.clear();
+    }
+    bytes
+}
+
+/// A response as bytes, with closer nodes: as many as there are, which is more than an honest
+/// one would carry.
+pub(super) fn response_bytes(response: &wire::Response<'_>, nodes: &[SocketAddrV4]) -> Vec<u8> {
+    let response = wire::Response { closer_nodes: None, ..*response };
+    let mut bytes = vec![0; response.encoded_len()];
+    if response.encode(&mut bytes).is_err() {
+        bytes.clear();
+    }
+    if let Some(flags) = bytes.get_mut(1).filter(|_| !nodes.is_empty()) {
+        *flags |= CLOSER_NODES;
+        let keys = usize::from(response.id.is_some()) + usize::from(response.token.is_some());
+        let at = HEAD + 32 * keys;
+        let mut field = match u8::try_from(nodes.len()) {
+            Ok(count @ ..=0xfc) => vec![count],
+            _ => {
+                let [lo, hi] = (nodes.len() as u16).to_le_bytes();
+                vec![0xfd, lo, hi]
+            }
+        };
+        field.extend(nodes.iter().flat_map(|addr| addr_bytes(*addr)));
+        bytes.splice(at..at, field);
+    }
+    bytes
+}
+
+/// Type, flags, tid and address.
+const HEAD: usize = 10;
+const CLOSER_NODES: u8 = 4;
+
+/// `count` ports from `first` on, on each of the hosts; none beyond 65,535.
+pub fn addresses(
+    ips: &[Ipv4Addr],
+    first: u16,
+    count: u16,
+) -> impl Iterator<Item = SocketAddrV4> + '_ {
+    let last = first.saturating_add(count.saturating_sub(1));
+    let ports = (first..=last).take(count.into());
+    ips.iter().flat_map(move |ip| ports.clone().map(|port| SocketAddrV4::new(*ip, port)))
+}
+
+/// The `keep` of these addresses whose ids are the closest to `target`, the closest first. An id
+/// can't be chosen, but an address can: this is what an attacker with many of them does.
+#[must_use]
+pub fn closest_addresses(
+    addrs: impl Iterator<Item = SocketAddrV4>,
+    target: &Id,
+    keep: usize,
+) -> Vec<SocketAddrV4> {
+    let mut found: Vec<_> = addrs.map(|addr| (Id::of(addr).distance(target), addr)).collect();
+    found.sort_unstable();
+    found.truncate(keep);
+    found.into_iter().map(|(_, addr)| addr).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IP: Ipv4Addr = Ipv4Addr::new(66, 0, 0, 1);
+
+    #[test]
+    fn any_number_of_nodes_can_be_named() {
+        let puppet = Puppet::at(SocketAddrV4::new(IP, 1));
+        let nodes: Vec<_> = addresses(&[IP], 10, 300).collect();
+        for count in [0, 1, 20, 252, 253, 300] {
+            let token = [9; 32];
+            let response = puppet.response(7, puppet.addr());
+            let response =
+                wire::Response { token: Some(&token), error: 16, value: Some(b"x"), ..response };
+            let bytes = response_bytes(&response, &nodes[..count]);
+            let wire::Message::Response(read) = wire::decode(&bytes).unwrap() else { panic!() };
+            assert_eq!(read.closer_nodes.map_or(0, |nodes| nodes.len()), count);
+            let first = read.closer_nodes.and_then(|nodes| nodes.iter().next());
+            assert_eq!(first, nodes[..count].first().copied());
+            let rest = wire::Response { closer_nodes: None, ..read };
+            assert_eq!(rest, response);
+        }
+    }
+
+    #[test]
+    fn ports_end_where_they_end() {
+        let count = |first, count| addresses(&[IP, IP], first, count).count();
+        assert_eq!(count(65_530, 100), 2 * 6);
+        assert_eq!((count(5, 0), count(5, 1), count(1_024, 64_512)), (0, 2, 2 * 64_512));
+    }
+
+    #[test]
+    fn the_closest_are_found() {
+        let target = Id([0x5a; 32]);
+        let near = closest_addresses(addresses(&[IP], 1, 500), &target, 20);
+        let farthest = Id::of(near[19]).distance(&target);
+        let nearer = addresses(&[IP], 1, 500).filter(|a| Id::of(*a).distance(&target) <= farthest);
+        assert_eq!(nearer.count(), 20);
+    }
+}

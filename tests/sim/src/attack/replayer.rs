@@ -1,0 +1,210 @@
+//! What was said before, said again.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+
+use dht_core::wire;
+use serde::{Deserialize, Serialize};
+
+use super::puppet::request_bytes;
+use super::{MARK, Puppet, Spent};
+use crate::app::{Actor, ActorCx};
+use crate::{Micros, check};
+
+/// What a [`Replayer`] does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReplayerConfig {
+    /// Its own address, whose host must be the one that the actor is added with.
+    pub addr: SocketAddrV4,
+    /// Whom it asks for a token of its own, once.
+    pub ask: Vec<SocketAddrV4>,
+    /// By this command of the application's, which it also uses the token for.
+    pub command: u64,
+    /// What it has learned is sent again so long afterwards, in microseconds: each of these.
+    pub delays_us: Vec<Micros>,
+    /// From these addresses, each of them; with none, from the one that it came from at first.
+    pub sources: Vec<SocketAddrV4>,
+    /// So many datagrams are recorded, and no more.
+    pub records: u32,
+}
+
+impl Default for ReplayerConfig {
+    fn default() -> Self {
+        Self {
+            addr: SocketAddrV4::new([66, 0, 0, 1].into(), 4_000),
+            ask: Vec::new(),
+            command: 0,
+            delays_us: vec![1_000_000],
+            sources: Vec::new(),
+            records: 1_000,
+        }
+    }
+}
+
+impl ReplayerConfig {
+    /// Refuses what makes no attack, naming the field.
+    pub fn check(&self) -> Result<(), String> {
+        check::that(!self.delays_us.is_empty(), "delays_us", "not be empty")?;
+        check::that(self.records > 0, "records", "not be 0")?;
+        check::that(self.command <= wire::VARINT_MAX, "command", "be below 2^53")
+    }
+}
+
+/// A datagram to be sent again.
+#[derive(Clone, Debug)]
+struct Record {
+    from: SocketAddrV4,
+    to: SocketAddrV4,
+    bytes: Vec<u8>,
+}
+
+/// Sends datagrams again, later and with other sources: whatever it overhears in the path of a host
+/// ([`Sim::overhear`](crate::Sim::overhear)), requests and answers alike; and, off the path, commits with a
+/// token that it was given itself, in the name of others.
+///
+/// Rules 1 and 10 of `HARDENING.md`: a request is answered once, and a token is good for one host, for
+/// 7.5 to 15 s. It shows in [`DropStats::bad_token`](dht_core::DropStats::bad_token) and
+/// [`unsolicited`](dht_core::DropStats::unsolicited).
+#[derive(Clone, Debug)]
+pub struct Replayer {
+    config: ReplayerConfig,
+    me: Puppet,
+    unanswered: Vec<SocketAddrV4>,
+    recorded: u32,
+    waiting: BTreeMap<u64, Record>,
+    timers: u64,
+    tokens: u32,
+    spent: Spent,
+    handed_in: Vec<Record>,
+}
+
+impl Replayer {
+    /// One that does this.
+    ///
+    /// # Errors
+    /// As [`ReplayerConfig::check`].
+    pub fn new(config: ReplayerConfig) -> Result<Self, String> {
+        config.check()?;
+        let (me, unanswered) = (Puppet::at(config.addr), config.ask.clone());
+        Ok(Self {
+            config,
+            me,
+            unanswered,
+            recorded: 0,
+            waiting: BTreeMap::new(),
+            timers: 0,
+            tokens: 0,
+            spent: Spent::default(),
+            handed_in: Vec::new(),
+        })
+    }
+
+    /// Hands it a datagram to begin with, as recorded elsewhere.
+    #[must_use]
+    pub fn with(mut self, from: SocketAddrV4, to: SocketAddrV4, bytes: Vec<u8>) -> Self {
+        self.handed_in.push(Record { from, to, bytes });
+        self
+    }
+
+    /// Tokens that it was given.
+    #[must_use]
+    pub fn tokens(&self) -> u32 {
+        self.tokens
+    }
+
+    /// Datagrams that it has recorded.
+    #[must_use]
+    pub fn recorded(&self) -> u32 {
+        self.recorded
+    }
+
+    /// What it has sent.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        self.spent
+    }
+
+    fn ask(
+        &mut self,
+        cx: &mut ActorCx<'_>,
+        to: SocketAddrV4,
+        token: Option<&wire::Token>,
+    ) -> Vec<u8> {
+        let request = wire::Request {
+            id: None,
+            token,
+            internal: false,
+            command: self.config.command,
+            target: Some(self.me.id().as_bytes()),
+            value: token.map(|_| MARK),
+            ..self.me.request(cx.rng.next() as u16, to)
+        };
+        request_bytes(&request)
+    }
+
+    fn record(&mut self, cx: &mut ActorCx<'_>, record: &Record) {
+        if self.recorded >= self.config.records {
+            return;
+        }
+        self.recorded += 1;
+        for delay in &self.config.delays_us {
+            cx.wake_after(*delay, self.timers);
+            self.waiting.insert(self.timers, record.clone());
+            self.timers += 1;
+        }
+    }
+}
+
+impl Actor for Replayer {
+    fn on_start(&mut self, cx: &mut ActorCx<'_>) {
+        for record in std::mem::take(&mut self.handed_in) {
+            self.record(cx, &record);
+        }
+        for to in self.config.ask.clone() {
+            let bytes = self.ask(cx, to, None);
+            self.spent.send(cx, self.config.addr, to, bytes);
+        }
+    }
+
+    fn on_packet(
+        &mut self,
+        cx: &mut ActorCx<'_>,
+        from: SocketAddrV4,
+        _: SocketAddrV4,
+        bytes: &[u8],
+    ) {
+        let Ok(wire::Message::Response(response)) = wire::decode(bytes) else { return };
+        let Some(at) = self.unanswered.iter().position(|addr| *addr == from) else { return };
+        if let Some(token) = response.token {
+            self.unanswered.swap_remove(at);
+            self.tokens += 1;
+            let bytes = self.ask(cx, from, Some(token));
+            self.record(cx, &Record { from: self.config.addr, to: from, bytes });
+        }
+    }
+
+    fn on_overheard(
+        &mut self,
+        cx: &mut ActorCx<'_>,
+        from: SocketAddrV4,
+        to: SocketAddrV4,
+        bytes: &[u8],
+    ) {
+        self.record(cx, &Record { from, to, bytes: bytes.to_vec() });
+    }
+
+    fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
+        let Some(Record { from, to, bytes }) = self.waiting.remove(&token) else { return };
+        if self.config.sources.is_empty() {
+            return self.spent.send(cx, from, to, bytes);
+        }
+        for source in &self.config.sources {
+            self.spent.send(cx, *source, to, bytes.clone());
+        }
+    }
+
+    fn fork(&self) -> Box<dyn Actor> {
+        Box::new(self.clone())
+    }
+}
