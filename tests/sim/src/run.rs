@@ -23,7 +23,7 @@ use crate::tally::Tally;
 use crate::{HostId, Micros, NatId, Spec, checks};
 
 /// Something that the run does to the network.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     /// The third phase begins.
     Begin,

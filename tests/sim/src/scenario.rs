@@ -251,7 +251,7 @@ impl Default for Scenario {
 pub(crate) const SECOND: Micros = 1_000_000;
 
 /// What a scenario costs at most, roughly: memory in bytes per node.
-const NODE_BYTES: u64 = 14_000;
+const NODE_BYTES: u64 = 26_000;
 const PACKET_BYTES: u64 = 400;
 
 /// Why a scenario can't be run.

@@ -149,7 +149,7 @@ impl Invariant for Members {
     }
 
     fn every_second(&mut self, sim: &Sim) -> Verdict {
-        if sim.now() / 1_000_000 % 30 == 0 {
+        if (sim.now() / 1_000_000).is_multiple_of(30) {
             self.contacts.retain(|_, contact| sim.now() - contact.touched < MEMORY);
         }
         Ok(())

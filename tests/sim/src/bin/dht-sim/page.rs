@@ -281,7 +281,7 @@ fn flatten(name: &str, value: &Value, to: &mut Vec<(String, String)>) {
     match value {
         Value::Null => {}
         Value::Object(fields) => {
-            fields.iter().for_each(|(key, value)| flatten(&inside(key), value, to))
+            fields.iter().for_each(|(key, value)| flatten(&inside(key), value, to));
         }
         Value::Array(items) if items.len() <= MARKS => {
             (1..)

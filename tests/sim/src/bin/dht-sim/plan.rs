@@ -27,7 +27,7 @@ impl Plan {
     /// Puts together what the options and the files that they name say.
     pub(crate) fn new(args: &RunArgs) -> Result<Self, Failure> {
         let script = match &args.files.script {
-            Some(path) => Some(script::read(path).map_err(unusable_script)?),
+            Some(path) => Some(script::read(path).map_err(|error| unusable_script(&error))?),
             None => None,
         };
         let snapshot = match &args.files.load {
@@ -72,7 +72,7 @@ fn check_times(scenario: &Scenario) -> Result<(), Failure> {
 }
 
 /// What a file that is no scenario calls for.
-pub(crate) fn unusable_script(error: std::io::Error) -> Failure {
+pub(crate) fn unusable_script(error: &std::io::Error) -> Failure {
     let hint = match error.kind() {
         std::io::ErrorKind::InvalidData => " (correct it, or write a new one with --write-script)",
         _ => "",
