@@ -10,9 +10,10 @@ use dht_sim::scenario::{Fault, FaultKind};
 use dht_sim::stream::{Purpose, Stream};
 use dht_sim::{Micros, Scenario, Snapshot, script};
 
-use crate::args::{Churning, Faults, RunArgs, Switch};
+use crate::args::{Faults, RunArgs};
 use crate::failure::{Failure, because, say};
 use crate::units::duration_text;
+use crate::values::{Churning, Switch};
 
 const SECOND: Micros = 1_000_000;
 
