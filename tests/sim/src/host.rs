@@ -105,6 +105,8 @@ pub(crate) struct Host {
     pub(crate) app_rng: Stream,
     /// How often it was made anew.
     pub(crate) generation: u32,
+    /// How much it has handled since all of its state was checked.
+    pub(crate) unchecked: u32,
     /// When the wheel has an entry for it, in virtual time.
     pub(crate) armed: Micros,
     /// What is kept while it is down or not started yet.

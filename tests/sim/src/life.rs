@@ -148,6 +148,7 @@ impl Sim {
             link_rng: Stream::new(self.seed, Purpose::Link, at.0),
             app_rng: Stream::new(self.seed, Purpose::App, at.0),
             generation: 0,
+            unchecked: 0,
             armed: Micros::MAX,
             kept: None,
             usual: None,
@@ -444,8 +445,10 @@ impl Sim {
         match event {
             Event::Persistent => self.list(at),
             Event::Ephemeral => {
-                let address = self.hosts[at.index()].server();
-                self.truth.remove(self.ids.of(address), at);
+                // Behind a NAT, its own address is not the one that its id is of.
+                if let Some(id) = self.node(at).map(Node::table_id) {
+                    self.truth.remove(id, at);
+                }
             }
             _ => {}
         }

@@ -58,6 +58,8 @@ pub struct Run {
     stored: Option<Arc<Snapshot>>,
     /// Lookups that have to find nearly everything are being made.
     healing: bool,
+    /// Who asks nodes all that can be asked, while everything is checked.
+    prober: Option<HostId>,
     end: Micros,
 }
 
@@ -113,6 +115,7 @@ impl Run {
             filling: vec![None; scenario.nats.len()],
             stored,
             healing: false,
+            prober: None,
             end,
             scenario,
         };
@@ -127,6 +130,9 @@ impl Run {
             let mut spec = Spec::bootstrapper(address)?;
             spec.config.bootstrap = self.bootstraps.iter().map(|addr| (*addr).into()).collect();
             spec.config.node_events = self.scenario.checks;
+            if self.scenario.checks {
+                spec = spec.app(checks::Echo);
+            }
             let spec = spec.after(u64::from(self.stored.is_some()));
             let host = self.sim.add(spec)?;
             self.plan_load(0, host, true);
@@ -136,6 +142,10 @@ impl Run {
             let over = u128::from(self.scenario.join_over_us) * u128::from(at);
             let after = (over / u128::from(joining)) as Micros;
             self.join(after)?;
+        }
+        if self.scenario.checks {
+            let prober = self.sim.add_actor(&checks::PROBER_IPS, checks::Prober::default());
+            self.prober = Some(prober);
         }
         let from = self.scenario.run_from();
         self.plan(from, Step::Begin);
@@ -176,6 +186,9 @@ impl Run {
         let mut spec = Spec::new(config).clock(clock).region(region).after(after);
         if let Some(nat) = nat {
             spec = spec.behind(nat);
+        }
+        if self.scenario.checks {
+            spec = spec.app(checks::Echo);
         }
         if self.stored.is_none() {
             return self.sim.add(spec);
@@ -323,6 +336,9 @@ impl Run {
             Step::Sample => {
                 self.collect();
                 self.tally.sample(&self.sim);
+                if let Some(prober) = self.prober {
+                    self.sim.tell_prober(prober);
+                }
                 self.plan(now + SAMPLE, Step::Sample);
             }
             Step::Heal => self.heal(),
@@ -532,6 +548,10 @@ impl Run {
         self.churns = false;
         self.sim.set_link(self.scenario.healed_link());
         self.sim.end_partitions();
+        // Who returns needs somebody to join by.
+        for host in 0..self.scenario.bootstraps {
+            let _ = self.sim.restart(HostId(host), Return::Fresh);
+        }
         let waiting = std::mem::take(&mut self.agenda);
         self.agenda = waiting
             .into_iter()

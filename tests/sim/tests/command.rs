@@ -89,7 +89,7 @@ fn trace(table: &str) -> String {
 #[test]
 fn a_run_prints_a_table_and_how_to_run_it_again() {
     let dir = Dir::new("table");
-    let args = with(&["--loss", "5%", "--churn", "5m", "--checks", "--report", "a.html"]);
+    let args = with(&["--loss", "5%", "--churn", "5m", "--report", "a.html"]);
     let table = dir.prints(&args);
     for name in ["nodes", "time", "datagrams", "recall", "hops", "latency", "upkeep", "trace"] {
         assert!(table.lines().any(|line| line.starts_with(&format!("{name} "))), "{table}");
@@ -307,48 +307,44 @@ fn what_does_not_fit_into_memory_is_refused_unless_forced() {
     let args = [&crowds[..], &["--dry-run"]].concat();
     let output = dir.run(&args);
     let said = text(&output.stderr);
-    // 70 GB: few machines have them.
+    // 130 GB: few machines have them.
     if output.status.code() == Some(2) {
-        assert!(said.contains("this takes about 7") && said.contains("--force"), "{said}");
+        assert!(said.contains("this takes about ") && said.contains("--force"), "{said}");
     }
     let output = dir.run(&[&args[..], &["--force"]].concat());
     assert_eq!(output.status.code(), Some(0));
-    assert!(text(&output.stderr).starts_with("this takes about 7"), "{output:?}");
+    assert!(text(&output.stderr).starts_with("this takes about "), "{output:?}");
 }
 
 #[test]
 fn what_is_violated_is_said_and_can_be_run_again() {
     let dir = Dir::new("violated");
-    // Both sides have forgotten each other, and get no time to find together.
-    let args = [
-        "--nodes",
-        "40",
-        "--partition",
-        "50% for 40m",
-        "--time",
-        "40m",
-        "--lookups",
-        "0",
+    // Nobody is left, and so no lookup can be made that must find something.
+    let args = with(&[
+        "--dead",
+        "100%",
+        "--fault",
+        r#"{"at_us": 0, "fault": "crash", "host": 0}"#,
         "--heal",
         "1s",
         "--report",
         "r.html",
         "--write-script",
         "s.json",
-    ];
+    ]);
     let output = dir.run(&args);
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.starts_with("violated: healing violated at "), "{said}");
-    let again = "run it again: cargo sim --nodes 40 --time 40m --lookups 0 --partition '50% for 40m' \
-                 --heal 1s --seed 1\n";
+    let again = "run it again: cargo sim --nodes 25 --settle 20s --time 30s --lookups 20 --dead 100% \
+                 --fault '{\"at_us\": 0, \"fault\": \"crash\", \"host\": 0}' --heal 1s --seed 1\n";
     assert!(said.contains(again), "{said}");
     assert!(said.ends_with("the scenario is in s.json\n"), "{said}");
     assert!(text(&dir.read("r.html")).contains("healing violated at"));
     let output = dir.run(&["replay", "s.json"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("run it again: cargo sim replay s.json --seed 1"));
-    let output = dir.run(&[&args[..8], &["--heal", "1s", "--json"]].concat());
+    let output = dir.run(&[&args[..], &["--json"]].concat());
     let last = text(&output.stdout).lines().last().unwrap().to_owned();
     let summary: serde_json::Value = serde_json::from_str(&last).unwrap();
     assert!(summary["violation"].as_str().unwrap().starts_with("healing violated"), "{summary}");
