@@ -1,5 +1,5 @@
-//! What tables must be like in the long run, seen over the whole network: who is gone is forgotten in time,
-//! and, once all has been calm for a while, who is there is known.
+//! What tables must be like in the long run, seen over the whole network: they are refreshed, who is gone is
+//! forgotten in time, and, once all has been calm for a while, who is there is known.
 //!
 //! Looked at every 16 s of virtual time. What a node could not help is left out: it must have been up, awake
 //! and undisturbed for all of the time; and for what depends on others, the network as well.
@@ -10,6 +10,7 @@ use std::net::SocketAddrV4;
 use dht_core::{Event, Node};
 
 use super::must;
+use super::raw::parse;
 use crate::invariant::{Invariant, Verdict};
 use crate::link::{Link, Loss};
 use crate::sim::Sim;
@@ -29,6 +30,8 @@ const PER_CYCLE: usize = 3;
 /// For a ping's tries, a cycle that has just begun, and those that enter the table meanwhile.
 const SPARE: Micros = 120 * SECOND;
 const NEWCOMERS: usize = 10;
+/// A node looks for somebody at least every 300 s (on a clock that may be slow, with time to get a place).
+const REFRESH: Micros = 400 * SECOND;
 /// A table has this many at least, if there are so many.
 const LEN_MIN: usize = 10;
 
@@ -37,6 +40,8 @@ const LEN_MIN: usize = 10;
 pub struct Tables {
     /// Since when a host is up, awake and left alone.
     undisturbed: Vec<Option<Micros>>,
+    /// When a host last asked somebody for closer nodes.
+    looked: Vec<Micros>,
     /// Addresses at which somebody was, and since when nobody is.
     gone: BTreeMap<SocketAddrV4, Micros>,
     /// When nodes have gone down, lately.
@@ -63,6 +68,18 @@ impl Tables {
             let node = sim.node(host).filter(|node| node.bootstrapped() && !node.suspended())?;
             Some((host, node, sim.now() - (*since)?))
         })
+    }
+
+    /// A table is refreshed now and then, whether anybody needs it or not.
+    fn check_refresh(&self, sim: &Sim) -> Verdict {
+        for (host, node, for_us) in self.settled(sim) {
+            let looked = self.looked.get(host.index()).copied().unwrap_or(0);
+            let quiet = for_us.min(sim.now() - looked);
+            must(quiet < REFRESH || node.table_len() == 0, || {
+                format!("host {} has not looked for anybody for {} s", host.0, quiet / SECOND)
+            })?;
+        }
+        Ok(())
     }
 
     /// An entry whose node is gone leaves the table once it is its turn to be asked.
@@ -99,6 +116,8 @@ impl Tables {
         let is_public = |host: &HostId| sim.is_public(*host);
         for host in sim.persistent().filter(is_public) {
             let (Some(node), addr) = (calm.get(&host), sim.address(host)) else { continue };
+            let own = node.id() == Some(sim.id_of(addr));
+            must(own, || format!("host {} still has the id of an address not its own", host.0))?;
             must(all.contains(&addr), || format!("nobody knows host {}", host.0))?;
             let least = LEN_MIN.min((persistent - 1) / 2);
             must(node.table_len() >= least, || {
@@ -138,6 +157,24 @@ fn is_calm(link: &Link) -> bool {
 impl Invariant for Tables {
     fn name(&self) -> &'static str {
         "tables"
+    }
+
+    fn sent(
+        &mut self,
+        sim: &Sim,
+        host: HostId,
+        _: SocketAddrV4,
+        _: SocketAddrV4,
+        bytes: &[u8],
+    ) -> Verdict {
+        let raw = parse(bytes).filter(|raw| raw.is_request && raw.target.is_some());
+        if raw.is_some() {
+            if self.looked.len() <= host.index() {
+                self.looked.resize(host.index() + 1, 0);
+            }
+            self.looked[host.index()] = sim.now();
+        }
+        Ok(())
     }
 
     fn event(&mut self, sim: &Sim, host: HostId, event: &Event) -> Verdict {
@@ -180,6 +217,7 @@ impl Invariant for Tables {
             return Ok(());
         }
         self.check_gone(sim)?;
+        self.check_refresh(sim)?;
         if now - self.uncalm >= CALM { self.check_known(sim) } else { Ok(()) }
     }
 
