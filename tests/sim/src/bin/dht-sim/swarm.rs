@@ -110,7 +110,7 @@ fn swarm(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 fn shrink_file(args: &ShrinkArgs) -> Result<ExitCode, Failure> {
-    let mut scenario = script::read(&args.script).map_err(unusable_script)?;
+    let mut scenario = script::read(&args.script).map_err(|error| unusable_script(&error))?;
     scenario.checks = true;
     scenario.check()?;
     match swarm::run_scenario(scenario) {
