@@ -550,7 +550,7 @@ impl Run {
         self.sim.end_partitions();
         // Who returns needs somebody to join by.
         for host in 0..self.scenario.bootstraps {
-            let _ = self.sim.restart(HostId(host), Return::Fresh);
+            let _ = self.sim.restart(HostId(host), Return::WithTable);
         }
         let waiting = std::mem::take(&mut self.agenda);
         self.agenda = waiting

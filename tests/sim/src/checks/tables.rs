@@ -48,6 +48,8 @@ pub struct Tables {
     downs: VecDeque<Micros>,
     /// When the network was last not calm.
     uncalm: Micros,
+    /// When it last lost, damaged or held up anything.
+    flawed: Micros,
 }
 
 impl Tables {
@@ -114,10 +116,15 @@ impl Tables {
             return Ok(());
         }
         let is_public = |host: &HostId| sim.is_public(*host);
+        let id_is_own = |node: &Node, host| node.id() == Some(sim.id_of(sim.address(host)));
+        for (host, node) in calm.iter().filter(|(host, node)| is_public(host) && !node.ephemeral())
+        {
+            must(id_is_own(node, *host), || {
+                format!("host {} still has the id of an address not its own", host.0)
+            })?;
+        }
         for host in sim.persistent().filter(is_public) {
             let (Some(node), addr) = (calm.get(&host), sim.address(host)) else { continue };
-            let own = node.id() == Some(sim.id_of(addr));
-            must(own, || format!("host {} still has the id of an address not its own", host.0))?;
             must(all.contains(&addr), || format!("nobody knows host {}", host.0))?;
             let least = LEN_MIN.min((persistent - 1) / 2);
             must(node.table_len() >= least, || {
@@ -129,8 +136,11 @@ impl Tables {
             // good times has looked for its own id.
             let both = [Some(host), other].map(|at| at.and_then(|at| self.since(at)));
             let [Some(a), Some(b)] = both else { continue };
-            let came_well = self.uncalm == 0 || a.max(b) > self.uncalm + CALM;
-            let Some(other) = other.filter(|at| is_public(at) && came_well) else { continue };
+            // And a single ping verifies who comes: if it is lost, so is the chance.
+            let bad = self.uncalm.max(self.flawed);
+            let came_well = bad == 0 || a.max(b) > bad + CALM;
+            let fits = |at: &HostId| is_public(at) && came_well && calm.contains_key(at);
+            let Some(other) = other.filter(fits) else { continue };
             let addr = sim.address(other);
             if sim.now() - a.max(b) < CALM {
                 continue;
@@ -143,15 +153,15 @@ impl Tables {
     }
 }
 
-/// Whether datagrams are seldom lost, damaged, or so late that they count as lost.
-fn is_calm(link: &Link) -> bool {
+/// The part of datagrams that are lost, damaged, or so late that they count as lost, or more.
+fn flaws(link: &Link) -> f64 {
     let loss = match link.loss {
         Loss::None => 0.0,
         Loss::Independent(part) => part,
         Loss::GilbertElliott { .. } => 1.0,
     };
     let late = link.reorder.probability * f64::from(u8::from(link.reorder.extra_us > 300_000));
-    loss + link.corrupt + link.truncate + late <= LOSS_CALM
+    loss + link.corrupt + link.truncate + late
 }
 
 impl Invariant for Tables {
@@ -210,8 +220,12 @@ impl Invariant for Tables {
         }
         self.downs.retain(|at| now - at < CALM);
         let leave = self.downs.len() * 10 > sim.persistent_count();
-        if leave || sim.is_partitioned() || !is_calm(&sim.link) {
+        let flaws = flaws(&sim.link);
+        if leave || sim.is_partitioned() || flaws > LOSS_CALM {
             self.uncalm = now;
+        }
+        if flaws > 0.0 {
+            self.flawed = now;
         }
         if !now.is_multiple_of(EVERY) {
             return Ok(());
