@@ -307,16 +307,20 @@ impl Walk {
         self.consider_caution();
     }
 
-    /// An answer has come, so long after the first try.
-    pub(crate) fn answered_after(&mut self, waited: Duration) {
-        self.plan.pace.record(waited);
+    /// An answer has come, so long after the first try. Whether a hasty walk would have missed it.
+    pub(crate) fn answered_after(&mut self, waited: Duration) -> bool {
+        self.plan.pace.record(waited)
     }
 
     /// How long to wait for an answer to the next try, after so many: `None` if as long as usual. Those that
     /// the walk waits for at its end follow the pace of the others.
     pub(crate) fn patience(&self, tries: u16) -> Option<Duration> {
-        let hurries = !self.plan.thorough && tries < u16::from(PATIENCE);
-        hurries.then(|| self.plan.pace.patience()).flatten()
+        match tries {
+            _ if self.plan.thorough => None,
+            0 => self.plan.pace.patience(),
+            1 => self.plan.pace.last_patience(),
+            _ => None,
+        }
     }
 
     /// A try was not answered in time; another follows.
