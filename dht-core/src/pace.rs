@@ -11,12 +11,11 @@
 
 use core::time::Duration;
 
-/// Below this a late answer is more likely than a lost one: processes pause, answers queue up.
-const FLOOR_US: u32 = 100_000;
+/// The least patience, by the number of answers: the first few may come from next door while all others
+/// are oceans away, so little is concluded from them; and even the quickest of processes pause.
+const FLOORS_US: [(u8, u32); 3] = [(10, 100_000), (3, 300_000), (1, 500_000)];
 /// What a fixed time-out would be.
 const CEILING_US: u32 = 1_000_000;
-/// With fewer answers than this, the fixed time-out stands.
-const SAMPLES_MIN: u8 = 3;
 /// The average and this many deviations are waited for.
 const DEVIATIONS: u32 = 3;
 /// After one that would have been given up too early, and at first, nobody is given up within a second
@@ -70,11 +69,9 @@ impl Pace {
 
     /// How long to wait for an answer before asking again.
     pub(crate) fn patience(&self) -> Option<Duration> {
-        if self.samples < SAMPLES_MIN {
-            return None;
-        }
+        let (_, floor_us) = FLOORS_US.into_iter().find(|(samples, _)| self.samples >= *samples)?;
         let us = self.average_us.saturating_add(DEVIATIONS * self.deviation_us);
-        Some(Duration::from_micros(us.clamp(FLOOR_US, CEILING_US).into()))
+        Some(Duration::from_micros(us.clamp(floor_us, CEILING_US).into()))
     }
 
     /// And after asking again, before giving up.

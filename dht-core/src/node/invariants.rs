@@ -10,6 +10,23 @@ use crate::inflight::Purpose;
 use crate::upkeep::{HINT_CHECKS_MAX, SWAPS_MAX};
 
 impl Node {
+    /// As [`check_invariants`](Self::check_invariants), but only what costs next to nothing: that counters
+    /// close and bounds are kept. For after each of many calls.
+    #[doc(hidden)]
+    pub fn check_counters(&self) {
+        self.inflight.check_counters();
+        let (verifying, requests) =
+            (self.candidates.check_invariants().len(), &self.stats.requests);
+        let ended = requests.responses + requests.timeouts + requests.cancelled;
+        assert_eq!(requests.total, requests.active + ended, "counters don't close");
+        assert_eq!(self.inflight.live(), requests.active as usize + verifying);
+        assert!(self.inflight.users() <= self.config.max_requests);
+        assert!(self.inflight.others() <= self.config.max_background_requests);
+        assert!(self.upkeep.hint_checks <= HINT_CHECKS_MAX && self.upkeep.swaps <= SWAPS_MAX);
+        self.check_bounds();
+        self.check_stage();
+    }
+
     /// Panics if the node's state contradicts itself, exceeds a bound, or waits for what can't come.
     #[doc(hidden)]
     pub fn check_invariants(&self) {
@@ -20,10 +37,25 @@ impl Node {
         self.check_requests();
         self.check_waiting();
         self.check_reachability();
+        self.check_stage();
+    }
+
+    fn check_stage(&self) {
         if matches!(self.stage, Stage::Suspended | Stage::Closed) {
             assert_eq!((self.inflight.live(), self.stats.queries.active), (0, 0));
             assert_eq!(self.poll_timeout(), None);
         }
+        assert_eq!(self.firewalled, self.request_via() == crate::Via::Client);
+        let active = self.bootstrap.is_active();
+        assert!(self.stage != Stage::Running || active || self.bootstrap.is_done());
+    }
+
+    fn check_bounds(&self) {
+        // Those that have ended are swept out when they outnumber the others.
+        let most = 65 + 2 * (self.config.max_requests + self.config.max_background_requests);
+        assert!(self.lanes.requests() <= most, "those that have ended pile up");
+        // Verifications take no reply's place.
+        assert!(self.lanes.outs() <= self.config.max_replies + VERIFICATIONS_MAX);
     }
 
     fn check_requests(&self) {
@@ -80,11 +112,9 @@ impl Node {
             }
         });
         assert!(out.iter().copied().eq(outs), "datagrams that are out are counted wrongly");
-        // Those that have ended are swept out when they outnumber the others.
         let most = 65 + 2 * (self.config.max_requests + self.config.max_background_requests);
-        assert!(parked <= most && self.lanes.requests() <= most, "those that have ended pile up");
-        // Verifications take no reply's place.
-        assert!(self.lanes.outs() <= self.config.max_replies + VERIFICATIONS_MAX);
+        assert!(parked <= most, "those that have ended pile up");
+        self.check_bounds();
         for (id, flight) in self.inflight.iter() {
             let expected = usize::from(flight.deadline.is_none());
             let found = waiting.get(&id).copied().unwrap_or(0);
@@ -95,9 +125,7 @@ impl Node {
     fn check_reachability(&self) {
         let probes = self.inflight.iter().any(|(_, f)| f.call.purpose == Purpose::Probe);
         assert!(self.probe.is_none() || probes, "a check waits for nothing");
-        assert_eq!(self.firewalled, self.request_via() == crate::Via::Client);
         let active = self.bootstrap.is_active();
-        assert!(self.stage != Stage::Running || active || self.bootstrap.is_done());
         let walks = self.queries.is_running(Kind::Bootstrap);
         assert!(!active || walks || self.probe.is_some(), "a bootstrap waits for nothing");
     }

@@ -42,7 +42,9 @@ impl Walk {
         let near =
             |node: &u16| self.seen.distance(*node).is_some_and(|d| self.closest.would_take(d));
         let gaps = silent.filter(near).count();
-        if gaps == 0 {
+        // Only full replies leave anybody out. And where most are silent, whoever names them is a liar
+        // rather than unlucky.
+        if gaps == 0 || self.closest.len() < K / 2 || self.closest.len() + gaps < K {
             return None;
         }
         // Together with the silent, this one was the last to be named.

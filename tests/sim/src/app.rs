@@ -6,6 +6,7 @@ use std::net::SocketAddrV4;
 
 use dht_core::{Answer, Event, Incoming, Instant, Node, QueryId, SendError, error_code};
 
+use crate::life::Return;
 use crate::stream::Stream;
 use crate::{HostId, Micros};
 
@@ -24,9 +25,17 @@ pub trait App: Any + Send {
         let _ = (cx, event);
     }
 
-    /// A timer that was set by [`Cx::wake_after`] has run out.
+    /// A timer that was set by [`Cx::wake_after`] has run out. Those of a process that was stopped
+    /// meanwhile run out when it goes on; those of one that has crashed never do.
     fn on_timer(&mut self, cx: &mut Cx<'_>, token: u64) {
         let _ = (cx, token);
+    }
+
+    /// The host has crashed and is about to come back: lose what is only in memory, and all if it
+    /// comes back [`Anew`](Return::Anew). Requests and queries of before are gone.
+    /// [`Event::Listening`] follows, then [`Event::Ready`].
+    fn on_restart(&mut self, how: Return) {
+        let _ = how;
     }
 
     /// A copy for a fork of the simulation.

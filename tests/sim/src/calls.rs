@@ -1,5 +1,6 @@
 //! What callers ask hosts for, from outside: anything that a [`Node`] can do.
 
+use std::any::Any;
 use std::time::Duration;
 
 use dht_core::{
@@ -7,6 +8,7 @@ use dht_core::{
 };
 
 use crate::HostId;
+use crate::app::{App, Cx};
 use crate::invariant::Violation;
 use crate::sim::Sim;
 
@@ -30,6 +32,22 @@ impl Sim {
         self.flush(at);
         self.check(at);
         Some(result)
+    }
+
+    /// Lets the application of a host do something, as its user would, then sends what follows. `None`:
+    /// the host is down, or its application is not of this type.
+    pub fn with_app<A: App, T>(
+        &mut self,
+        at: HostId,
+        call: impl FnOnce(&mut A, &mut Cx<'_>) -> T,
+    ) -> Option<T> {
+        let result = self.call_app(at, |app, cx| {
+            let app: &mut dyn Any = app;
+            app.downcast_mut().map(|app| call(app, cx))
+        });
+        self.flush(at);
+        self.check(at);
+        result.flatten()
     }
 
     /// Sends a request and runs until it has ended. `None`: the host is down or went down, or the

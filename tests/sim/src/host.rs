@@ -105,12 +105,18 @@ pub(crate) struct Host {
     pub(crate) app_rng: Stream,
     /// How often it was made anew.
     pub(crate) generation: u32,
+    /// How much it has handled since all of its state was checked.
+    pub(crate) unchecked: u32,
     /// When the wheel has an entry for it, in virtual time.
     pub(crate) armed: Micros,
     /// What is kept while it is down or not started yet.
     pub(crate) kept: Option<Box<Kept>>,
+    /// With what it starts the next time, if not as it did.
+    pub(crate) usual: Option<Box<Config>>,
     /// What came in while its process was stopped.
     pub(crate) backlog: Vec<u32>,
+    /// Timers of its application that have run out meanwhile.
+    pub(crate) missed: Vec<u64>,
 }
 
 /// What is kept of a node that is down.
@@ -131,7 +137,9 @@ impl Clone for Host {
             link_rng: self.link_rng.clone(),
             app_rng: self.app_rng.clone(),
             kept: self.kept.clone(),
+            usual: self.usual.clone(),
             backlog: self.backlog.clone(),
+            missed: self.missed.clone(),
             ..*self
         }
     }

@@ -148,9 +148,12 @@ impl Sim {
             link_rng: Stream::new(self.seed, Purpose::Link, at.0),
             app_rng: Stream::new(self.seed, Purpose::App, at.0),
             generation: 0,
+            unchecked: 0,
             armed: Micros::MAX,
             kept: None,
+            usual: None,
             backlog: Vec::new(),
+            missed: Vec::new(),
         }
     }
 
@@ -193,6 +196,7 @@ impl Sim {
         let client = host.client();
         node.handle_bound(now, client, server);
         host.node = Some(Box::new(node));
+        self.up += 1;
         self.trace.change(self.now, at, code::STARTED);
         self.flush(at);
         self.check(at);
@@ -204,11 +208,14 @@ impl Sim {
         let now = self.now;
         let host = &mut self.hosts[at.index()];
         let Some(node) = host.node.take() else { return };
+        self.up -= 1;
         host.armed = Micros::MAX;
         host.pause = Pause::No;
         host.was_paused = false;
         let backlog = std::mem::take(&mut host.backlog);
-        let config = node.config().clone();
+        host.missed.clear();
+        let usual = host.usual.take().map(|usual| *usual);
+        let config = usual.unwrap_or_else(|| node.config().clone());
         host.kept = Some(Box::new(Kept { config, table: node.export(), since: now }));
         if let Some(id) = node.id() {
             self.truth.remove(id, at);
@@ -236,8 +243,37 @@ impl Sim {
             if how == Return::Anew {
                 host.port = port_of(host.generation);
             }
+            if let Some(app) = &mut host.app {
+                app.on_restart(how);
+            }
         }
         self.start(at)
+    }
+
+    /// Starts the node of a host that is down as one that has been there all along: it has this table,
+    /// knows its public address, and asks nobody for its place. Not for nodes that can't be
+    /// reached, or have to find out. Does nothing if it is up.
+    ///
+    /// Until it starts the next time, its table alone tells it whom to ask, and no bootstrap node.
+    ///
+    /// # Errors
+    /// If its configuration can't be used.
+    pub fn start_settled(
+        &mut self,
+        at: HostId,
+        table: &[SavedNode],
+        away: Duration,
+    ) -> Result<(), ConfigError> {
+        let host = &mut self.hosts[at.index()];
+        let server = host.server();
+        let Some(kept) = host.kept.as_deref_mut() else { return Ok(()) };
+        let usual = Box::new(kept.config.clone());
+        kept.config.bootstrap = Vec::new();
+        kept.config.public_address = Some(server);
+        self.start(at)?;
+        self.hosts[at.index()].usual = Some(usual);
+        self.import_table(at, table, away);
+        Ok(())
     }
 
     /// The table of a host: as it was saved, if the host is down.
@@ -251,13 +287,16 @@ impl Sim {
         }
     }
 
-    /// Gives the node of a host a saved table, `away` old.
+    /// Gives the node of a host a saved table, `away` old. If it is down, it will start with it.
     pub fn import_table(&mut self, at: HostId, table: &[SavedNode], away: Duration) {
         let host = &mut self.hosts[at.index()];
         let now = host.local(self.now);
         if let Some(node) = host.node.as_deref_mut() {
             node.import(now, table, away);
             self.flush(at);
+        } else if let Some(kept) = host.kept.as_deref_mut() {
+            kept.table = table.to_vec();
+            kept.since = self.now.saturating_sub(micros(away));
         }
     }
 
@@ -294,9 +333,13 @@ impl Sim {
         }
         host.pause = Pause::No;
         let backlog = std::mem::take(&mut host.backlog);
+        let missed = std::mem::take(&mut host.missed);
         self.trace.change(self.now, at, code::WENT_ON);
-        // A loop that finds both its timer run out and datagrams in its sockets.
+        // A loop that finds both its timers run out and datagrams in its sockets.
         self.meet_deadline(at);
+        for token in missed {
+            self.app_timer(at, token);
+        }
         for place in backlog {
             let packet = self.packets.take(place);
             let _ = self.hand_over(at, &packet);
@@ -402,8 +445,10 @@ impl Sim {
         match event {
             Event::Persistent => self.list(at),
             Event::Ephemeral => {
-                let address = self.hosts[at.index()].server();
-                self.truth.remove(self.ids.of(address), at);
+                // Behind a NAT, its own address is not the one that its id is of.
+                if let Some(id) = self.node(at).map(Node::table_id) {
+                    self.truth.remove(id, at);
+                }
             }
             _ => {}
         }
@@ -411,7 +456,7 @@ impl Sim {
             self.ask(Some(at), |invariant, sim| invariant.event(sim, at, event));
         }
         if !self.on_lookup_event(at, event) {
-            self.with_app(at, |app, cx| app.on_event(cx, event));
+            self.call_app(at, |app, cx| app.on_event(cx, event));
         }
     }
 
@@ -424,28 +469,47 @@ impl Sim {
 
     pub(crate) fn set_timer(&mut self, at: HostId, when: Micros, token: u64) {
         self.next_timer += 1;
-        self.timers.insert(self.next_timer, (at, token));
+        let timer = Timer { host: at, generation: self.hosts[at.index()].generation, token };
+        self.timers.insert(self.next_timer, timer);
         self.wheel.push(when, timer_key(self.next_timer));
     }
 
     /// A timer of a host has run out, whether it is up or not.
     pub(crate) fn on_timer(&mut self, serial: u64) {
-        let Some((at, token)) = self.timers.remove(&serial) else { return };
+        let Some(Timer { host: at, generation, token }) = self.timers.remove(&serial) else {
+            return;
+        };
+        let host = &mut self.hosts[at.index()];
+        if host.generation != generation {
+            // Its process has crashed since.
+            return;
+        }
         match token {
             // Its configuration was looked at when it was added.
             START => drop(self.start(at)),
             GO_ON => self.go_on(at),
-            _ if self.hosts[at.index()].actor.is_some() => {
-                self.act(at, |actor, cx| actor.on_timer(cx, token));
-            }
-            _ if self.hosts[at.index()].is_up() => {
-                self.with_app(at, |app, cx| app.on_timer(cx, token));
-                self.flush(at);
-                self.check(at);
-            }
-            _ => {}
+            _ if host.actor.is_some() => self.act(at, |actor, cx| actor.on_timer(cx, token)),
+            _ if host.pause != Pause::No => host.missed.push(token),
+            _ => self.app_timer(at, token),
         }
     }
+
+    fn app_timer(&mut self, at: HostId, token: u64) {
+        let called = self.call_app(at, |app, cx| app.on_timer(cx, token));
+        if called.is_some() {
+            self.flush(at);
+            self.check(at);
+        }
+    }
+}
+
+/// A timer that somebody waits for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timer {
+    host: HostId,
+    /// Which of the host's processes has set it.
+    generation: u32,
+    token: u64,
 }
 
 /// What most networks are made of.

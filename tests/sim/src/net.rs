@@ -278,21 +278,20 @@ impl Sim {
             let _ = node.reply(now, incoming.reply_to, refusal);
             return;
         }
-        self.with_app(at, |app, cx| app.on_request(cx, &incoming));
+        self.call_app(at, |app, cx| app.on_request(cx, &incoming));
     }
 
     /// Lets the application of a host do something; what it sends leaves with the next flush.
-    pub(crate) fn with_app(
+    pub(crate) fn call_app<T>(
         &mut self,
         at: HostId,
-        call: impl FnOnce(&mut dyn crate::App, &mut Cx<'_>),
-    ) {
+        call: impl FnOnce(&mut dyn crate::App, &mut Cx<'_>) -> T,
+    ) -> Option<T> {
         let host = &mut self.hosts[at.index()];
         let now = host.local(self.now);
         let wall = host.clock.wall(self.now);
-        let (Some(node), Some(app)) = (host.node.as_deref_mut(), host.app.as_deref_mut()) else {
-            return;
-        };
+        let node = host.node.as_deref_mut()?;
+        let app = host.app.as_deref_mut()?;
         let mut timers = Vec::new();
         let mut cx = Cx {
             node,
@@ -303,8 +302,9 @@ impl Sim {
             rng: &mut host.app_rng,
             timers: &mut timers,
         };
-        call(app, &mut cx);
+        let result = call(app, &mut cx);
         self.set_timers(at, timers);
+        Some(result)
     }
 
     /// Lets an actor do something, and sends what it wants to send.

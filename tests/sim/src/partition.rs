@@ -72,6 +72,11 @@ enum Members {
 }
 
 impl Partition {
+    /// Between these times nothing gets from one side to the other.
+    pub fn new(first: Side, from_us: Micros, until_us: Micros) -> Self {
+        Self { first, one_way: false, from_us, until_us, flap: None }
+    }
+
     /// Makes it ready, or refuses what [`check`](Self::check) does.
     ///
     /// `index` is the number of the partition in its scenario: those of one seed, but not of one

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::SocketAddrV4;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use dht_core::{Config, ConfigError, Id, Node, Query, QueryId, Request};
@@ -15,6 +17,7 @@ use crate::partition::{Partition, Side};
 use crate::phantom::Phantom;
 use crate::scenario::{FaultKind, Impossible, SECOND, Scenario};
 use crate::sim::Sim;
+use crate::snapshot::Snapshot;
 use crate::stream::{Purpose, Stream};
 use crate::tally::Tally;
 use crate::{HostId, Micros, NatId, Spec, checks};
@@ -32,10 +35,12 @@ enum Step {
     Resume(HostId),
     Sample,
     Heal,
+    /// A host gets the table that was saved, and whether it then starts.
+    Load(HostId, bool),
 }
 
 /// A run under way. A clone is a fork.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Run {
     scenario: Scenario,
     sim: Sim,
@@ -49,8 +54,12 @@ pub struct Run {
     tally: Tally,
     /// The NAT of each group that is being filled, and how many places it has left.
     filling: Vec<Option<(NatId, u32)>>,
+    /// Tables that hosts are still to start with.
+    stored: Option<Arc<Snapshot>>,
     /// Lookups that have to find nearly everything are being made.
     healing: bool,
+    /// Who asks nodes all that can be asked, while everything is checked.
+    prober: Option<HostId>,
     end: Micros,
 }
 
@@ -66,6 +75,22 @@ impl Run {
     /// # Errors
     /// If the scenario is impossible.
     pub fn new(scenario: Scenario) -> Result<Self, Impossible> {
+        Self::create(scenario, None)
+    }
+
+    /// Prepares a run of a network that was saved: its nodes start with the tables that they had,
+    /// as if they had been there all along, instead of joining with none. Only those that can't be
+    /// reached, or have to find out, look for their places. They should start within the 5 s
+    /// after which nodes begin to ask each other.
+    ///
+    /// # Errors
+    /// If the scenario is impossible, or has other nodes or NATs than the one that was saved.
+    pub fn load(scenario: Scenario, snapshot: Snapshot) -> Result<Self, Impossible> {
+        snapshot.check_fits(&scenario)?;
+        Self::create(scenario, Some(Arc::new(snapshot)))
+    }
+
+    fn create(scenario: Scenario, stored: Option<Arc<Snapshot>>) -> Result<Self, Impossible> {
         scenario.check()?;
         let mut sim = Sim::new(scenario.seed);
         sim.set_link(scenario.link.clone());
@@ -88,7 +113,9 @@ impl Run {
             draws: Stream::new(scenario.seed, Purpose::Scenario, u32::MAX),
             tally: Tally::default(),
             filling: vec![None; scenario.nats.len()],
+            stored,
             healing: false,
+            prober: None,
             end,
             scenario,
         };
@@ -103,12 +130,22 @@ impl Run {
             let mut spec = Spec::bootstrapper(address)?;
             spec.config.bootstrap = self.bootstraps.iter().map(|addr| (*addr).into()).collect();
             spec.config.node_events = self.scenario.checks;
-            self.sim.add(spec)?;
+            if self.scenario.checks {
+                spec = spec.app(checks::Echo);
+            }
+            let spec = spec.after(u64::from(self.stored.is_some()));
+            let host = self.sim.add(spec)?;
+            self.plan_load(0, host, true);
         }
         let joining = self.scenario.nodes - self.scenario.bootstraps;
         for at in 0..joining {
             let over = u128::from(self.scenario.join_over_us) * u128::from(at);
-            self.join((over / u128::from(joining)) as Micros)?;
+            let after = (over / u128::from(joining)) as Micros;
+            self.join(after)?;
+        }
+        if self.scenario.checks {
+            let prober = self.sim.add_actor(&checks::PROBER_IPS, checks::Prober::default());
+            self.prober = Some(prober);
         }
         let from = self.scenario.run_from();
         self.plan(from, Step::Begin);
@@ -138,6 +175,7 @@ impl Run {
         config.node_events = self.scenario.checks;
         config.firewalled = nat.is_some() || draws.chance(node.unsure);
         config.ephemeral = Some(draws.chance(node.ephemeral)).filter(|_| nat.is_none());
+        let starts_settled = !config.firewalled;
         let clock = Clock {
             drift_ppm: between(&mut draws, u64::from(clocks.drift_ppm)) as i32,
             offset_us: between(&mut draws, clocks.offset_us),
@@ -149,7 +187,37 @@ impl Run {
         if let Some(nat) = nat {
             spec = spec.behind(nat);
         }
-        self.sim.add(spec)
+        if self.scenario.checks {
+            spec = spec.app(checks::Echo);
+        }
+        if self.stored.is_none() {
+            return self.sim.add(spec);
+        }
+        // By then it has its table.
+        let host = self.sim.add(spec.after(after + 1))?;
+        self.plan_load(after, host, starts_settled);
+        Ok(host)
+    }
+
+    fn plan_load(&mut self, at: Micros, host: HostId, start: bool) {
+        if self.stored.is_some() {
+            self.plan(at, Step::Load(host, start));
+        }
+    }
+
+    /// A host gets its table. One by one, since unpacked they are large.
+    fn give_table(&mut self, host: HostId, start: bool) {
+        let Some(stored) = &self.stored else { return };
+        let table = stored.table(host);
+        if start {
+            // Its configuration was looked at when it was added.
+            let _ = self.sim.start_settled(host, &table, Duration::ZERO);
+        } else {
+            self.sim.import_table(host, &table, Duration::ZERO);
+        }
+        if host.0 + 1 == self.scenario.nodes {
+            self.stored = None;
+        }
     }
 
     /// The NAT that a new node is behind, if any.
@@ -268,9 +336,13 @@ impl Run {
             Step::Sample => {
                 self.collect();
                 self.tally.sample(&self.sim);
+                if let Some(prober) = self.prober {
+                    self.sim.tell_prober(prober);
+                }
                 self.plan(now + SAMPLE, Step::Sample);
             }
             Step::Heal => self.heal(),
+            Step::Load(host, start) => self.give_table(host, start),
         }
     }
 
@@ -475,6 +547,10 @@ impl Run {
         self.churns = false;
         self.sim.set_link(self.scenario.healed_link());
         self.sim.end_partitions();
+        // Who returns needs somebody to join by.
+        for host in 0..self.scenario.bootstraps {
+            let _ = self.sim.restart(HostId(host), Return::Fresh);
+        }
         let waiting = std::mem::take(&mut self.agenda);
         self.agenda = waiting
             .into_iter()
@@ -517,8 +593,8 @@ impl Run {
 /// Lookups after healing are given so long.
 const HEAL_WAIT: Micros = 40 * SECOND;
 
-fn duration(us: Micros) -> std::time::Duration {
-    std::time::Duration::from_micros(us)
+fn duration(us: Micros) -> Duration {
+    Duration::from_micros(us)
 }
 
 /// Anything from `-most` to `most`.

@@ -6,7 +6,6 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +15,14 @@ use crate::addrs::Addrs;
 use crate::host::Host;
 use crate::ids::SharedIds;
 use crate::invariant::{Invariant, Verdict, Violation};
+use crate::life::Timer;
 use crate::link::Link;
 use crate::lookup::Lookups;
 use crate::nat::NatBox;
 use crate::net::{Fate, Rule};
 use crate::packets::Packets;
 use crate::partition::{Cut, Partition};
+use crate::quiet;
 use crate::stream::{Purpose, Stream};
 use crate::tap::Taps;
 use crate::trace::Trace;
@@ -54,6 +55,8 @@ pub struct Sim {
     pub(crate) wheel: Wheel,
     pub(crate) packets: Packets,
     pub(crate) hosts: Vec<Host>,
+    /// How many of them are up.
+    pub(crate) up: u32,
     pub(crate) addrs: Addrs,
     pub(crate) ids: SharedIds,
     pub(crate) nats: Vec<NatBox>,
@@ -73,7 +76,7 @@ pub struct Sim {
     pub(crate) trace: Trace,
     pub(crate) counts: Counts,
     pub(crate) workload: Stream,
-    pub(crate) timers: BTreeMap<u64, (HostId, u64)>,
+    pub(crate) timers: BTreeMap<u64, Timer>,
     pub(crate) next_timer: u64,
     /// Deadlines met in a row at this very moment, and by whom: see `life::fire`.
     pub(crate) in_a_row: (Micros, HostId, u32),
@@ -105,6 +108,9 @@ pub(crate) const fn timer_key(serial: u64) -> u64 {
 }
 
 const SECOND: Micros = 1_000_000;
+/// Of what a node handles, each so manieth is followed by a look at all of its state, the others by one at its
+/// counters. What is wrong inside seldom rights itself, and a full look costs more than all the rest.
+const CHECK_EVERY: u64 = 32;
 
 impl Counts {
     /// What has happened since `before`.
@@ -131,6 +137,7 @@ impl Sim {
             wheel: Wheel::new(),
             packets: Packets::default(),
             hosts: Vec::new(),
+            up: 0,
             addrs: Addrs::default(),
             ids: SharedIds::default(),
             nats: Vec::new(),
@@ -186,6 +193,18 @@ impl Sim {
     #[must_use]
     pub fn hosts(&self) -> u32 {
         self.hosts.len() as u32
+    }
+
+    /// How many nodes are up.
+    #[must_use]
+    pub fn up_count(&self) -> u32 {
+        self.up
+    }
+
+    /// The host whose address in the row this is: whether there is such a host is another matter.
+    #[must_use]
+    pub fn host_at(ip: Ipv4Addr) -> Option<HostId> {
+        crate::addrs::host_at(ip).and_then(|host| u32::try_from(host).ok()).map(HostId)
     }
 
     /// Datagrams under way.
@@ -260,7 +279,8 @@ impl Sim {
         self.invariants.push(invariant);
     }
 
-    /// Has each node check itself after everything that it has handled: bounds, counters, table.
+    /// Has each node check itself: bounds and counters after everything that it has handled, and all of its
+    /// state after every 32nd, or more seldom if much is under way.
     pub fn check_nodes(&mut self, on: bool) {
         self.check_nodes = on;
     }
@@ -291,10 +311,35 @@ impl Sim {
         self.truth.len()
     }
 
-    /// Whether an application answers on a host.
+    /// Whether an application of the user's answers on a host: any but [`Echo`](crate::checks::Echo).
     #[must_use]
     pub fn has_app(&self, host: HostId) -> bool {
-        self.hosts[host.index()].app.is_some()
+        self.hosts[host.index()].app.is_some() && !self.has_echo(host)
+    }
+
+    /// Whether the one that answers is `Echo`.
+    pub(crate) fn has_echo(&self, host: HostId) -> bool {
+        self.app::<crate::checks::Echo>(host).is_some()
+    }
+
+    /// What the clock shows that the node of a host goes by.
+    pub(crate) fn local(&self, host: HostId) -> Micros {
+        self.hosts[host.index()].local(self.now).as_micros()
+    }
+
+    /// Whether a host takes and sends datagrams.
+    pub(crate) fn is_up(&self, host: HostId) -> bool {
+        self.hosts[host.index()].is_up()
+    }
+
+    /// Whether a host is behind no NAT or firewall.
+    pub(crate) fn is_public(&self, host: HostId) -> bool {
+        self.hosts[host.index()].nat.is_none()
+    }
+
+    /// Whether some partition is not over.
+    pub(crate) fn is_partitioned(&self) -> bool {
+        self.partitions.iter().any(|(_, until)| *until > self.now)
     }
 
     /// The id of the node at an address.
@@ -423,10 +468,16 @@ impl Sim {
         if !self.check_nodes {
             return;
         }
-        let Some(node) = self.node(host) else { return };
-        let checked = catch_unwind(AssertUnwindSafe(|| node.check_invariants()));
-        if let Err(panic) = checked {
-            let message = panic_message(panic.as_ref());
+        let at = &mut self.hosts[host.index()];
+        let Some(node) = at.node.as_deref() else { return };
+        at.unchecked += 1;
+        // The more is under way, the more there is to look at, so the less often.
+        let all = u64::from(at.unchecked) >= CHECK_EVERY + node.stats().requests.active;
+        if all {
+            at.unchecked = 0;
+        }
+        let check = || if all { node.check_invariants() } else { node.check_counters() };
+        if let Err(message) = quiet::catch(check) {
             self.violate("node state", Some(host), message);
         }
     }
@@ -456,12 +507,6 @@ impl Sim {
         let fates = self.rules.iter_mut().map(|rule| rule.on_packet(now, packet));
         fates.into_iter().find(|fate| *fate != Fate::Pass).unwrap_or(Fate::Pass)
     }
-}
-
-/// What a panic has said.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
 }
 
 /// Whole microseconds, as many as there is room for.

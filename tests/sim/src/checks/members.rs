@@ -9,6 +9,7 @@ use dht_core::wire::Message;
 use dht_core::{Event, Id};
 
 use super::command::PING_NAT;
+use super::keys::{ByKey, Key};
 use super::{must, read};
 use crate::invariant::{Invariant, Verdict};
 use crate::packets::Packet;
@@ -34,14 +35,14 @@ struct Contact {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Members {
-    contacts: BTreeMap<(HostId, SocketAddrV4), Contact>,
+    contacts: ByKey<Contact>,
     /// When a host was started: tables that it was given are taken as they are.
     started: BTreeMap<HostId, Micros>,
     /// The answer that is being handled: to and from whom, whether with a true id, and how many the
     /// host had ignored before.
     answer: Option<(HostId, SocketAddrV4, bool, u64)>,
     /// The ids that tables are built around.
-    around: BTreeMap<HostId, Id>,
+    around: Vec<Option<Id>>,
 }
 
 impl Members {
@@ -51,7 +52,7 @@ impl Members {
         if ignored(sim, host) > before {
             return;
         }
-        if let Some(contact) = self.contacts.get_mut(&(host, from)) {
+        if let Some(contact) = self.contacts.get_mut(&Key::new(host, from, 0)) {
             let when = if proven { &mut contact.proven } else { &mut contact.answered };
             *when = Some(sim.now());
         }
@@ -81,7 +82,7 @@ impl Invariant for Members {
     ) -> Verdict {
         let Message::Request(request) = read(bytes)? else { return Ok(()) };
         let counts = !(request.internal && request.command == PING_NAT);
-        let contact = self.contacts.entry((host, to)).or_default();
+        let contact = self.contacts.entry(Key::new(host, to, 0)).or_default();
         contact.touched = sim.now();
         contact.open.retain(|(tid, at, _)| *tid != request.tid && sim.now() - at < ANSWERED_WITHIN);
         contact.open.push((request.tid, sim.now(), counts));
@@ -90,7 +91,9 @@ impl Invariant for Members {
 
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let Ok(Message::Response(response)) = read(&packet.bytes) else { return Ok(()) };
-        let Some(contact) = self.contacts.get_mut(&(host, packet.from)) else { return Ok(()) };
+        let Some(contact) = self.contacts.get_mut(&Key::new(host, packet.from, 0)) else {
+            return Ok(());
+        };
         let Some(at) = contact.open.iter().position(|(tid, ..)| *tid == response.tid) else {
             return Ok(());
         };
@@ -111,15 +114,17 @@ impl Invariant for Members {
             Event::NodeAdded(addr) => {
                 let given = self.started.get(&host) == Some(&sim.now())
                     || !self.started.contains_key(&host);
-                let contact = self.contacts.get(&(host, *addr));
+                let contact = self.contacts.get(&Key::new(host, *addr, 0));
                 let proven = contact.is_some_and(|contact| contact.proven.is_some());
                 must(given || proven, || format!("{addr} is in the table, and has proven nothing"))
             }
             Event::NodeRemoved(addr) => {
-                let Some(contact) = self.contacts.get(&(host, *addr)) else { return Ok(()) };
+                let Some(contact) = self.contacts.get(&Key::new(host, *addr, 0)) else {
+                    return Ok(());
+                };
                 // The table was built anew around another id.
                 let around = sim.node(host).map(dht_core::Node::table_id);
-                let rebuilt = self.around.get(&host).copied() != around;
+                let rebuilt = self.around.get(host.index()).copied().flatten() != around;
                 let since = contact.proven.unwrap_or(0);
                 let silent = contact.open.iter().any(|(_, at, counts)| *counts && *at >= since);
                 let idless = contact.answered.is_some_and(|at| at >= since);
@@ -135,21 +140,24 @@ impl Invariant for Members {
 
     fn after(&mut self, sim: &Sim, host: HostId) -> Verdict {
         self.taken(sim);
-        if let Some(node) = sim.node(host) {
-            self.around.insert(host, node.table_id());
+        if self.around.len() <= host.index() {
+            self.around.resize(host.index() + 1, None);
         }
+        self.around[host.index()] = sim.node(host).map(dht_core::Node::table_id);
         Ok(())
     }
 
     fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
-        self.contacts.retain(|(at, _), _| *at != host);
+        self.contacts.retain(|key, _| key.host() != host);
         self.started.remove(&host);
-        self.around.remove(&host);
+        if let Some(around) = self.around.get_mut(host.index()) {
+            *around = None;
+        }
         Ok(())
     }
 
     fn every_second(&mut self, sim: &Sim) -> Verdict {
-        if sim.now() / 1_000_000 % 30 == 0 {
+        if sim.now().is_multiple_of(30_000_000) {
             self.contacts.retain(|_, contact| sim.now() - contact.touched < MEMORY);
         }
         Ok(())

@@ -5,18 +5,29 @@
 //! would be noticed, or could be attacked, by its peers.
 
 mod answers;
+mod echo;
 mod ends;
+mod keys;
 mod members;
+mod prober;
+mod raw;
+mod replies;
 mod requests;
+mod tables;
 
 use std::net::SocketAddrV4;
 
 use dht_core::wire::{self, Message};
 
 pub use answers::Answers;
+pub use echo::{ECHO, Echo};
 pub use ends::Ends;
 pub use members::Members;
+pub(crate) use prober::IPS as PROBER_IPS;
+pub use prober::Prober;
+pub use replies::Replies;
 pub use requests::Requests;
+pub use tables::Tables;
 
 use crate::invariant::Invariant;
 use crate::sim::Sim;
@@ -30,6 +41,8 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(Answers::default()),
         Box::new(Members::default()),
         Box::new(Ends::default()),
+        Box::new(Replies::default()),
+        Box::new(Tables::default()),
     ]
 }
 
@@ -70,6 +83,8 @@ fn check_id(
 
 /// Older than this, what was seen on the wire says nothing any more.
 const MEMORY: Micros = 60_000_000;
+/// What is older is thrown away so often: to go through all of it costs more than to keep it.
+const TIDY: Micros = 15_000_000;
 
 #[cfg(test)]
 mod tests;

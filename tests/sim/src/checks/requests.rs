@@ -1,13 +1,14 @@
 //! What a node asks: well-formed, to possible addresses, not too much at once; and a retry is the same
 //! datagram again.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use dht_core::wire::Message;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
-use super::{MEMORY, check_id, must, read};
+use super::keys::{ByKey, Key};
+use super::{MEMORY, TIDY, check_id, must, read};
 use crate::invariant::{Invariant, Verdict};
 use crate::packets::Packet;
 use crate::sim::Sim;
@@ -29,9 +30,10 @@ const SLOT: Micros = 750_000;
 const UNCOUNTED_MAX: u64 = 40;
 
 /// One request, as the wire shows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Open {
-    bytes: Vec<u8>,
+    /// Stands for its bytes.
+    hash: u64,
     sent: Micros,
     tries: u32,
     answered: bool,
@@ -51,43 +53,47 @@ struct Pace {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Requests {
-    open: BTreeMap<(HostId, SocketAddrV4, u16), Open>,
-    pace: BTreeMap<HostId, Pace>,
+    open: ByKey<Open>,
+    /// By host.
+    pace: Vec<Pace>,
 }
 
 impl Requests {
     fn check_retry(
         &mut self,
         sim: &Sim,
-        key: (HostId, SocketAddrV4, u16),
+        host: HostId,
+        (to, tid): (SocketAddrV4, u16),
         bytes: &[u8],
     ) -> Result<bool, String> {
         let now = sim.now();
-        let fresh = || Open { bytes: bytes.to_vec(), sent: now, tries: 1, answered: false };
-        let open = self.open.entry(key).or_insert_with(|| Open { tries: 0, ..fresh() });
+        let fresh = Open { hash: xxh3_64(bytes), sent: now, tries: 1, answered: false };
+        let open = self.open.entry(Key::new(host, to, tid));
+        let open = open.or_insert(Open { tries: 0, ..fresh });
         // A clock that runs at another speed measures another time; a percent is plenty.
         let quiet = now - open.sent;
         if open.tries == 0 || open.answered || quiet > SETTLED {
-            *open = fresh();
+            *open = fresh;
             return Ok(true);
         }
-        if open.bytes != bytes {
+        if open.hash != fresh.hash {
             // Cancelled, and its transaction id, which rests, was drawn again: or a retry that changed.
-            return Err(format!("what goes to {} again under tid {} has changed", key.1, key.2));
+            return Err(format!("what goes to {} again under tid {} has changed", to, tid));
         }
         open.tries += 1;
         open.sent = now;
-        must(open.tries <= TRIES_MAX, || {
-            format!("try {} of one request to {}", open.tries, key.1)
-        })?;
+        must(open.tries <= TRIES_MAX, || format!("try {} of one request to {}", open.tries, to))?;
         must(quiet >= PATIENCE - PATIENCE / 50, || {
-            format!("a request to {} is sent again after {quiet} µs", key.1)
+            format!("a request to {to} is sent again after {quiet} µs")
         })?;
         Ok(false)
     }
 
     fn check_pace(&mut self, sim: &Sim, host: HostId, tid: u16, fresh: bool) -> Verdict {
-        let pace = self.pace.entry(host).or_default();
+        if self.pace.len() <= host.index() {
+            self.pace.resize(host.index() + 1, Pace::default());
+        }
+        let pace = &mut self.pace[host.index()];
         let slot = sim.now() / SLOT;
         let Some(node) = sim.node(host) else { return Ok(()) };
         let requests = node.stats().requests;
@@ -148,16 +154,17 @@ impl Invariant for Requests {
                 format!("an internal command {} with the wrong parts", request.command)
             })?;
         }
-        let fresh = self.check_retry(sim, (host, to, request.tid), bytes)?;
+        let fresh = self.check_retry(sim, host, (to, request.tid), bytes)?;
         self.check_pace(sim, host, request.tid, fresh)
     }
 
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let Ok(Message::Response(response)) = read(&packet.bytes) else { return Ok(()) };
-        if let Some(open) = self.open.get_mut(&(host, packet.from, response.tid)) {
+        if let Some(open) = self.open.get_mut(&Key::new(host, packet.from, response.tid)) {
             if !open.answered {
                 open.answered = true;
-                if let Some(pace) = self.pace.get_mut(&host).filter(|p| p.slot == sim.now() / SLOT)
+                if let Some(pace) =
+                    self.pace.get_mut(host.index()).filter(|p| p.slot == sim.now() / SLOT)
                 {
                     pace.unanswered = pace.unanswered.saturating_sub(1);
                 }
@@ -167,13 +174,17 @@ impl Invariant for Requests {
     }
 
     fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
-        self.open.retain(|(at, ..), _| *at != host);
-        self.pace.remove(&host);
+        self.open.retain(|key, _| key.host() != host);
+        if let Some(pace) = self.pace.get_mut(host.index()) {
+            *pace = Pace::default();
+        }
         Ok(())
     }
 
     fn every_second(&mut self, sim: &Sim) -> Verdict {
-        self.open.retain(|_, open| sim.now() - open.sent < MEMORY);
+        if sim.now().is_multiple_of(TIDY) {
+            self.open.retain(|_, open| sim.now() - open.sent < MEMORY);
+        }
         Ok(())
     }
 

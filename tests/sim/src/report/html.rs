@@ -34,7 +34,7 @@ pub(super) fn page(report: &Report) -> String {
     }
     let _ = write!(
         out,
-        "<footer>dht-sim {} · the same seed gives the same report</footer>\n</main>\n</body>\n</html>\n",
+        "<footer>dht-sim {} · the same seed gives the same run</footer>\n</main>\n</body>\n</html>\n",
         env!("CARGO_PKG_VERSION")
     );
     out

@@ -1,0 +1,304 @@
+//! What came of a run, in figures.
+
+use std::time::{Duration, Instant};
+
+use dht_sim::histogram::Summary;
+use dht_sim::text_table::TextTable;
+use dht_sim::{HostId, Micros, Run};
+use serde::Serialize;
+
+use crate::memory;
+use crate::units::{bytes_text, duration_text, percent_text, rate_text, thousands};
+
+/// What is measured beside what the run itself measures.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    begun: Instant,
+    /// Of the third phase, for how long all nodes together were up.
+    node_us: f64,
+    before: (Micros, u32),
+}
+
+impl Meter {
+    pub(crate) fn new() -> Self {
+        Self { begun: Instant::now(), node_us: 0.0, before: (0, 0) }
+    }
+
+    /// An interval is over.
+    pub(crate) fn at(&mut self, run: &Run) {
+        let (now, up) = (run.sim().now(), run.sim().up_count());
+        let (before, up_before) = self.before;
+        let from = before.max(run.scenario().run_from());
+        let mean = (f64::from(up_before) + f64::from(up)) / 2.0;
+        self.node_us += now.saturating_sub(from) as f64 * mean;
+        self.before = (now, up);
+    }
+}
+
+/// The sizes of all tables.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Tables {
+    pub(crate) mean: f64,
+    min: usize,
+    max: usize,
+}
+
+/// All of them.
+#[derive(Debug, Serialize)]
+pub(crate) struct Figures {
+    seed: u64,
+    nodes: u32,
+    up: u32,
+    persistent: usize,
+    virtual_seconds: f64,
+    wall_seconds: f64,
+    sent: u64,
+    bytes: u64,
+    delivered: u64,
+    lost: u64,
+    unreachable: u64,
+    timeouts: u64,
+    delivered_per_wall_second: f64,
+    lookups: u64,
+    aborted: u64,
+    reached: u64,
+    complete: u64,
+    recall: Option<f64>,
+    hops: Summary,
+    latency_us: Summary,
+    asked: Summary,
+    /// Datagrams per node and second in the third phase, but for those of lookups.
+    upkeep: Option<f64>,
+    table: Tables,
+    memory_bytes: Option<u64>,
+    trace: String,
+    violation: Option<String>,
+    replay: String,
+}
+
+impl Figures {
+    pub(crate) fn new(run: &Run, meter: &Meter, violation: Option<String>, replay: String) -> Self {
+        let (sim, tally) = (run.sim(), run.tally());
+        let (counts, wall) = (sim.counts(), meter.begun.elapsed().max(Duration::from_micros(1)));
+        let asked = tally.asked.summary();
+        let of_lookups = 2.0 * asked.mean.unwrap_or(0.0) * asked.count as f64;
+        let upkeep = tally
+            .since_begin(sim)
+            .filter(|_| meter.node_us > 0.0)
+            .map(|(_, counts)| (counts.sent as f64 - of_lookups).max(0.0) / (meter.node_us / 1e6));
+        Self {
+            seed: run.scenario().seed,
+            nodes: run.scenario().nodes,
+            up: sim.up_count(),
+            persistent: sim.persistent_count(),
+            virtual_seconds: sim.now() as f64 / 1e6,
+            wall_seconds: wall.as_secs_f64(),
+            sent: counts.sent,
+            bytes: counts.bytes,
+            delivered: counts.delivered,
+            lost: counts.lost,
+            unreachable: counts.unreachable,
+            timeouts: counts.timeouts,
+            delivered_per_wall_second: counts.delivered as f64 / wall.as_secs_f64(),
+            lookups: tally.lookups,
+            aborted: sim.lookups_aborted(),
+            reached: tally.reached,
+            complete: tally.complete,
+            recall: Some(tally.recall()).filter(|_| tally.lookups > 0),
+            hops: tally.hops.summary(),
+            latency_us: tally.latency.summary(),
+            asked,
+            upkeep,
+            table: tables(run),
+            memory_bytes: memory::peak(),
+            trace: format!("{:016x}", sim.trace_hash()),
+            violation,
+            replay,
+        }
+    }
+
+    /// The command that runs it again.
+    pub(crate) fn replay(&self) -> &str {
+        &self.replay
+    }
+
+    /// For a terminal.
+    pub(crate) fn table(&self) -> TextTable {
+        let mut table = TextTable::default();
+        self.rows().into_iter().for_each(|(name, value)| table.row([name.to_owned(), value]));
+        table
+    }
+
+    fn rows(&self) -> Vec<(&'static str, String)> {
+        let mut rows = vec![
+            ("nodes", format!("{}{}", thousands(self.nodes.into()), self.away())),
+            ("time", self.time()),
+            ("datagrams", self.datagrams()),
+            ("rate", format!("{}/s delivered", rate_text(self.delivered_per_wall_second))),
+        ];
+        if self.lookups > 0 {
+            rows.extend([
+                ("lookups", self.lookups()),
+                ("recall", self.recall()),
+                ("hops", quantiles(&self.hops, |hops| hops.to_string())),
+                ("latency", quantiles(&self.latency_us, duration_text)),
+                ("asked", format!("{:.1} nodes per lookup", self.asked.mean.unwrap_or(0.0))),
+            ]);
+        }
+        if let Some(upkeep) = self.upkeep {
+            rows.push(("upkeep", format!("{upkeep:.2} datagrams per second and node")));
+        }
+        let Tables { mean, min, max } = self.table;
+        rows.push(("tables", format!("{mean:.0} nodes on average, {min} to {max}")));
+        if let Some(peak) = self.memory_bytes {
+            rows.push(("memory", format!("{} at most", bytes_text(peak))));
+        }
+        rows.push(("trace", self.trace.clone()));
+        rows
+    }
+
+    /// The figures to see first, for a page.
+    pub(crate) fn highlights(&self) -> Vec<(String, String)> {
+        let mut tiles = vec![
+            ("nodes", thousands(self.nodes.into())),
+            ("virtual time", duration_text((self.virtual_seconds * 1e6) as Micros)),
+            ("wall time", wall_text(self.wall_seconds)),
+            ("datagrams delivered", rate_text(self.delivered as f64)),
+            ("datagrams per wall second", rate_text(self.delivered_per_wall_second)),
+        ];
+        if let Some(recall) = self.recall {
+            let pair = |of: &Summary, text: fn(f64) -> String| {
+                let [p50, p99] = [of.p50, of.p99].map(|value| text(value.unwrap_or(0) as f64));
+                format!("{p50} / {p99}")
+            };
+            tiles.extend([
+                ("recall", percent_text(recall)),
+                ("hops, p50 / p99", pair(&self.hops, |hops| format!("{hops:.0}"))),
+                ("seconds, p50 / p99", pair(&self.latency_us, |us| format!("{:.2}", us / 1e6))),
+                ("asked per lookup", format!("{:.1}", self.asked.mean.unwrap_or(0.0))),
+            ]);
+        }
+        if let Some(upkeep) = self.upkeep {
+            tiles.push(("upkeep per node", format!("{upkeep:.2} /s")));
+        }
+        tiles.push(("table size", format!("{:.0}", self.table.mean)));
+        if let Some(peak) = self.memory_bytes {
+            tiles.push(("memory", bytes_text(peak)));
+        }
+        tiles.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    fn away(&self) -> String {
+        let (up, persistent) = (self.up as usize, self.persistent);
+        let texts = [
+            (up != self.nodes as usize, up, "up at the end"),
+            (persistent != up, persistent, "persistent"),
+        ];
+        let texts = texts.into_iter().filter(|(differs, ..)| *differs);
+        let texts: Vec<_> =
+            texts.map(|(_, count, what)| format!("{} {what}", thousands(count as u64))).collect();
+        if texts.is_empty() { String::new() } else { format!("; {}", texts.join(", ")) }
+    }
+
+    fn time(&self) -> String {
+        let virtual_time = duration_text((self.virtual_seconds * 1e6) as Micros);
+        let (wall, times) = (self.wall_seconds, self.virtual_seconds / self.wall_seconds);
+        format!(
+            "{virtual_time} in {}: {} × as fast",
+            wall_text(wall),
+            rate_text(if times < 10.0 { times } else { times.round() })
+        )
+    }
+
+    fn datagrams(&self) -> String {
+        let part = |count: u64| percent_text(count as f64 / (self.sent.max(1)) as f64);
+        let (lost, nobody) = (part(self.lost), part(self.unreachable));
+        format!("{} sent, {lost} lost, {nobody} to nobody", thousands(self.sent))
+    }
+
+    fn lookups(&self) -> String {
+        let reached = percent_text(self.reached as f64 / self.lookups.max(1) as f64);
+        let aborted = match self.aborted {
+            0 => String::new(),
+            count => format!("; {} ended with their node", thousands(count)),
+        };
+        format!("{}, of which {reached} found a true one{aborted}", thousands(self.lookups))
+    }
+
+    fn recall(&self) -> String {
+        let complete = percent_text(self.complete as f64 / self.lookups.max(1) as f64);
+        let recall = self.recall.map_or_else(|| "–".to_owned(), percent_text);
+        format!("{recall} of the closest; all of them in {complete} of lookups")
+    }
+}
+
+fn quantiles(of: &Summary, text: impl Fn(u64) -> String) -> String {
+    let [p50, p99, max] = [of.p50, of.p99, of.max].map(|value| text(value.unwrap_or(0)));
+    format!("{p50} median, {p99} p99, {max} most")
+}
+
+fn wall_text(seconds: f64) -> String {
+    match seconds {
+        ..0.1 => format!("{:.0} ms", seconds * 1e3),
+        ..100.0 => format!("{seconds:.1} s"),
+        _ => duration_text(seconds.round() as Micros * 1_000_000),
+    }
+}
+
+fn tables(run: &Run) -> Tables {
+    let sim = run.sim();
+    let nodes = (0..sim.hosts()).filter_map(|host| sim.node(HostId(host)));
+    let (mut count, mut sum, mut min, mut max) = (0u64, 0usize, usize::MAX, 0);
+    for len in nodes.map(dht_core::Node::table_len) {
+        (count, sum, min, max) = (count + 1, sum + len, min.min(len), max.max(len));
+    }
+    match count {
+        0 => Tables::default(),
+        count => Tables { mean: sum as f64 / count as f64, min, max },
+    }
+}
+
+/// A record for whoever reads along.
+#[derive(Debug, Serialize)]
+pub(crate) struct Sample {
+    /// Virtual time, in seconds.
+    at: f64,
+    phase: &'static str,
+    up: u32,
+    persistent: usize,
+    sent: u64,
+    delivered: u64,
+    lost: u64,
+    unreachable: u64,
+    in_flight: usize,
+    lookups: u64,
+    recall: Option<f64>,
+    latency_p50_us: Option<u64>,
+}
+
+impl Sample {
+    pub(crate) fn of(run: &Run) -> Self {
+        let (sim, tally, scenario) = (run.sim(), run.tally(), run.scenario());
+        let counts = sim.counts();
+        let phase = match sim.now() {
+            at if at < scenario.join_over_us => "join",
+            at if at < scenario.run_from() => "settle",
+            at if at <= scenario.run_from().saturating_add(scenario.run_us) => "run",
+            _ => "heal",
+        };
+        Self {
+            at: sim.now() as f64 / 1e6,
+            phase,
+            up: sim.up_count(),
+            persistent: sim.persistent_count(),
+            sent: counts.sent,
+            delivered: counts.delivered,
+            lost: counts.lost,
+            unreachable: counts.unreachable,
+            in_flight: sim.in_flight(),
+            lookups: tally.lookups,
+            recall: Some(tally.recall()).filter(|_| tally.lookups > 0),
+            latency_p50_us: tally.latency.quantile(0.5),
+        }
+    }
+}

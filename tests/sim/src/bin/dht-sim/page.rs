@@ -1,0 +1,299 @@
+//! A run as a page with plots.
+
+use dht_sim::histogram::Histogram;
+use dht_sim::report::{Axis, Goal, Kind, Mark, Plot, Report, Series, Table, Unit};
+use dht_sim::scenario::FaultKind;
+use dht_sim::series::{self, Interval};
+use dht_sim::text_table::TextTable;
+use dht_sim::{Micros, Run, Scenario, Violation};
+use serde_json::Value;
+
+use crate::figures::Figures;
+use crate::units::{duration_text, percent_text, thousands};
+
+/// A line has about so many points.
+const POINTS: usize = 120;
+/// With more marks nobody reads any.
+const MARKS: usize = 12;
+
+pub(crate) fn of(run: &Run, figures: &Figures, violation: Option<&Violation>) -> Report {
+    let scenario = run.scenario();
+    let mut notes: Vec<_> =
+        violation.map(|violation| format!("Violated: {violation}")).into_iter().collect();
+    let (marks, others) = marks(scenario);
+    if others > 0 {
+        notes.push(format!("{} more things that befall nodes are not marked.", thousands(others)));
+    }
+    Report {
+        title: title(scenario),
+        command: figures.replay().to_owned(),
+        seed: scenario.seed,
+        summary: figures.highlights(),
+        notes,
+        plots: plots(run, &marks),
+        tables: vec![
+            Table { title: "Figures".to_owned(), caption: String::new(), table: figures.table() },
+            Table {
+                title: "Scenario".to_owned(),
+                caption: "What is not as usual; as --write-script writes it.".to_owned(),
+                table: parameters(scenario),
+            },
+        ],
+    }
+}
+
+fn title(scenario: &Scenario) -> String {
+    let nodes = thousands(scenario.nodes.into());
+    let churn = scenario
+        .churn
+        .map(|churn| format!("sessions of {}", duration_text(churn.session.mean_us() as Micros)));
+    let loss = scenario.link.loss.mean();
+    let loss = (loss > 0.0).then(|| format!("{} loss", percent_text(loss)));
+    let dead = (scenario.dead > 0.0).then(|| format!("{} dead", percent_text(scenario.dead)));
+    let rest: Vec<_> = [churn, loss, dead].into_iter().flatten().collect();
+    match rest.is_empty() {
+        true => format!("{nodes} nodes"),
+        false => format!("{nodes} nodes, {}", rest.join(", ")),
+    }
+}
+
+/// Times on the page count from the third phase, as those of faults do.
+struct Clock(f64);
+
+impl Clock {
+    fn points(
+        &self,
+        of: &series::Series,
+        value: impl Fn(&Interval) -> Option<f64>,
+    ) -> Vec<(f64, f64)> {
+        // The last interval may not be over.
+        let mut intervals: Vec<_> = of.intervals().collect();
+        intervals.pop();
+        let together = intervals.len().div_ceil(POINTS).max(1);
+        let merged = intervals.chunks(together).map(|few| {
+            let start = few.first().map_or(0, |interval| interval.start);
+            Interval {
+                start,
+                width: few.iter().map(|interval| interval.width).sum(),
+                sum: few.iter().map(|interval| interval.sum).sum(),
+                count: few.iter().map(|interval| interval.count).sum(),
+            }
+        });
+        let points = merged.filter_map(|interval| {
+            value(&interval).map(|value| (interval.middle_secs() - self.0, value))
+        });
+        points.collect()
+    }
+}
+
+fn plots(run: &Run, marks: &[Mark]) -> Vec<Plot> {
+    let tally = run.tally();
+    let clock = Clock(run.scenario().run_from() as f64 / 1e6);
+    let over_time = |title: &str, caption: &str, y: Axis, points: Vec<(f64, f64)>| Plot {
+        title: title.to_owned(),
+        caption: caption.to_owned(),
+        x: Axis::new("time since the run began", Unit::Seconds),
+        series: vec![Series::new(y.label.clone(), points)],
+        y,
+        marks: marks.to_vec(),
+        ..Plot::default()
+    };
+    let recall = clock.points(&tally.recall_over_time, |i| i.mean().map(|mean| mean / 1e6));
+    let least = recall.iter().map(|(_, recall)| *recall).fold(1.0, f64::min);
+    // What matters is how far it is from 1.
+    let floor = [0.99, 0.98, 0.95, 0.9, 0.8, 0.5].into_iter().find(|floor| *floor <= least);
+    let recall_axis = Axis {
+        min: Some(floor.unwrap_or(0.0)),
+        max: Some(1.0),
+        ..Axis::new("recall", Unit::Fraction)
+    };
+    let latency = clock.points(&tally.latency_over_time, |i| i.mean().map(|mean| mean / 1e6));
+    let traffic = clock.points(&tally.traffic, |i| Some(i.per_second()));
+    let tables = clock.points(&tally.tables, Interval::mean);
+    let persistent = clock.points(&tally.persistent, Interval::mean);
+    let mut plots = Vec::new();
+    if tally.lookups > 0 {
+        plots.extend([
+            over_time(
+                "Recall over time",
+                "Of the 20 nodes that really are the closest, how many lookups found.",
+                recall_axis,
+                recall,
+            ),
+            hops(&tally.hops),
+            asked(&tally.asked),
+            percentiles(&tally.latency),
+            over_time(
+                "Time of lookups over time",
+                "On average, until the last answer.",
+                Axis::new("time of a lookup", Unit::Seconds),
+                latency,
+            ),
+        ]);
+    }
+    plots.extend([
+        over_time(
+            "Traffic",
+            "Datagrams sent by all nodes.",
+            Axis::new("datagrams per second", Unit::Count),
+            traffic,
+        ),
+        over_time(
+            "Table sizes",
+            "Nodes in a routing table, on average.",
+            Axis::new("nodes in a table", Unit::Count),
+            tables,
+        ),
+        over_time(
+            "Persistent nodes",
+            "Nodes that are up and in the tables of others.",
+            Axis::new("nodes", Unit::Count),
+            persistent,
+        ),
+    ]);
+    plots
+}
+
+fn hops(hops: &Histogram) -> Plot {
+    let all = hops.count().max(1) as f64;
+    let bars = hops.buckets().map(|bucket| (bucket.middle() as f64, bucket.count as f64 / all));
+    Plot {
+        title: "Hops".to_owned(),
+        caption: "Answers in a row between a node's own table and the closest node.".to_owned(),
+        x: Axis::new("hops", Unit::Count),
+        y: Axis::new("part of lookups", Unit::Fraction),
+        kind: Kind::Bars,
+        series: vec![Series::new("lookups", bars)],
+        ..Plot::default()
+    }
+}
+
+fn asked(asked: &Histogram) -> Plot {
+    let all = asked.count().max(1) as f64;
+    // Next to each other: what is not there is none.
+    let (low, high) = (asked.min().unwrap_or(0), asked.max().unwrap_or(0));
+    let width = ((high - low) / 40 + 1).max(1);
+    let starts = (0..).map(|n| low + n * width).take_while(|start| *start <= high);
+    let mut steps: Vec<_> = starts.map(|start| (start as f64, 0.0)).collect();
+    for bucket in asked.buckets() {
+        let at = usize::try_from((bucket.middle() - low) / width).unwrap_or(usize::MAX);
+        if let Some((_, part)) = steps.get_mut(at) {
+            *part += bucket.count as f64 / all;
+        }
+    }
+    steps.push((steps.last().map_or(0.0, |(start, _)| *start) + width as f64, 0.0));
+    Plot {
+        title: "Nodes asked".to_owned(),
+        caption: "How many nodes a lookup asked.".to_owned(),
+        x: Axis::new("nodes", Unit::Count),
+        y: Axis { min: Some(0.0), ..Axis::new("part of lookups", Unit::Fraction) },
+        kind: Kind::Histogram,
+        series: vec![Series::new("lookups", steps)],
+        ..Plot::default()
+    }
+}
+
+fn percentiles(latency: &Histogram) -> Plot {
+    let steps = (1..=199).map(|step| f64::from(step) / 200.0).chain([0.999]);
+    let points = steps.filter_map(|part| Some((latency.quantile(part)? as f64 / 1e6, part)));
+    let goal = |at: f64, label: &str| Goal { at, label: label.to_owned() };
+    Plot {
+        title: "Time of lookups".to_owned(),
+        caption: "How many were over by when.".to_owned(),
+        x: Axis { min: Some(0.0), ..Axis::new("time of a lookup", Unit::Seconds) },
+        y: Axis { min: Some(0.0), max: Some(1.0), ..Axis::new("part of lookups", Unit::Fraction) },
+        series: vec![Series::new("lookups", points)],
+        goals: vec![goal(0.5, "p50"), goal(0.99, "p99")],
+        ..Plot::default()
+    }
+}
+
+/// What happened when, and how much more did.
+fn marks(scenario: &Scenario) -> (Vec<Mark>, u64) {
+    let seconds = |us: Micros| us as f64 / 1e6;
+    let mark = |from: f64, to: f64, label: String| Mark { from, to, label };
+    let [from, join] = [scenario.run_from(), scenario.join_over_us].map(seconds);
+    let mut marks = vec![mark(-from, join - from, "joining".to_owned())];
+    let mut others = 0;
+    if scenario.dead > 0.0 {
+        marks.push(mark(0.0, 0.0, format!("{} die", percent_text(scenario.dead))));
+    }
+    if scenario.churn.is_some() {
+        marks.push(mark(0.0, 0.0, "churn begins".to_owned()));
+    }
+    for fault in &scenario.faults {
+        let at = seconds(fault.at_us);
+        let (for_us, label) = match &fault.what {
+            FaultKind::Partition { for_us, .. } => (*for_us, "partition".to_owned()),
+            FaultKind::MassLeave { part } => (0, format!("{} leave", percent_text(*part))),
+            FaultKind::FlashCrowd { nodes, over_us } => {
+                (*over_us, format!("{} join", thousands((*nodes).into())))
+            }
+            FaultKind::RebindNats => (0, "NATs rebind".to_owned()),
+            FaultKind::Link { .. } => (0, "link changes".to_owned()),
+            _ => {
+                others += 1;
+                continue;
+            }
+        };
+        if marks.len() == MARKS {
+            others += 1;
+            continue;
+        }
+        marks.push(mark(at, at + seconds(for_us), label));
+    }
+    if scenario.heal_us.is_some() {
+        let at = seconds(scenario.run_us);
+        marks.push(mark(at, at, "all heals".to_owned()));
+    }
+    (marks, others)
+}
+
+/// What of a scenario is not as usual, field by field, and what everybody asks for.
+fn parameters(scenario: &Scenario) -> TextTable {
+    let mut table = TextTable::new(["field", "value"]);
+    let [mut fields, mut usual] = [Vec::new(), Vec::new()];
+    flatten("", &to_value(scenario), &mut fields);
+    flatten("", &to_value(&Scenario::default()), &mut usual);
+    for (name, text) in fields {
+        let basic = !name.contains('.') && text.starts_with(|c: char| c.is_ascii_digit());
+        if basic || !usual.contains(&(name.clone(), text.clone())) {
+            table.row([name, text]);
+        }
+    }
+    table
+}
+
+fn to_value(scenario: &Scenario) -> Value {
+    serde_json::to_value(scenario).unwrap_or_default()
+}
+
+/// All that is in `value`, with the way to it: `link.latency.constant.delay`, `40 ms`.
+fn flatten(name: &str, value: &Value, to: &mut Vec<(String, String)>) {
+    let inside = |key: &str| match name {
+        "" => key.to_owned(),
+        name => format!("{name}.{key}"),
+    };
+    let shown = |to: &mut Vec<_>, text: String| {
+        to.push((name.trim_end_matches("_us").replace('_', " "), text));
+    };
+    match value {
+        Value::Null => {}
+        Value::Object(fields) => {
+            fields.iter().for_each(|(key, value)| flatten(&inside(key), value, to))
+        }
+        Value::Array(items) if items.len() <= MARKS => {
+            (1..)
+                .zip(items)
+                .for_each(|(n, item): (u32, _)| flatten(&format!("{name} {n}"), item, to));
+        }
+        Value::Array(items) => shown(to, format!("{} of them", thousands(items.len() as u64))),
+        Value::Number(number) => match number.as_u64() {
+            Some(us) if name.ends_with("_us") => shown(to, duration_text(us)),
+            Some(number) if !name.ends_with("seed") => shown(to, thousands(number)),
+            _ => shown(to, number.to_string()),
+        },
+        Value::Bool(yes) => shown(to, if *yes { "yes" } else { "no" }.to_owned()),
+        Value::String(text) => shown(to, text.clone()),
+    }
+}

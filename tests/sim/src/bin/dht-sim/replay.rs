@@ -1,0 +1,68 @@
+//! `replay`: a scenario from a file, with everything checked.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use dht_sim::{Run, script};
+
+use crate::command_line::quoted;
+use crate::drive::drive;
+use crate::failure::{Failure, printed};
+use crate::memory;
+use crate::plan::unusable_script;
+use crate::progress::Progress;
+use crate::stop::Stop;
+use crate::units::{duration_text, thousands};
+
+/// Of which scenario.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The scenario, as --write-script writes it
+    script: PathBuf,
+    /// With another seed
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Even if there may be too little memory
+    #[arg(long)]
+    force: bool,
+    /// No progress bar
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    match replay(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn replay(args: &Args) -> Result<(), Failure> {
+    let mut scenario = script::read(&args.script).map_err(unusable_script)?;
+    scenario.checks = true;
+    scenario.seed = args.seed.unwrap_or(scenario.seed);
+    scenario.check()?;
+    memory::check(&scenario, args.force, args.quiet)?;
+    let stop = Stop::new()?;
+    let mut run = Run::new(scenario)?;
+    let mut progress = Progress::new(&run, args.quiet);
+    let violation = drive(&mut run, 60_000_000, &stop, |run, _| {
+        progress.at(run);
+        Ok(())
+    })?;
+    drop(progress);
+    let (sim, seed) = (run.sim(), run.scenario().seed);
+    if let Some(violation) = violation {
+        let script = quoted(args.script.as_os_str());
+        let again = format!("run it again: cargo sim replay {script} --seed {seed}");
+        return Err(Failure::Violated(violation, vec![again]));
+    }
+    printed(writeln!(
+        io::stdout(),
+        "ok: nothing was violated in {} and {} datagrams (seed {seed}, trace {:016x})",
+        duration_text(sim.now()),
+        thousands(sim.counts().sent),
+        sim.trace_hash()
+    ))
+}

@@ -1,0 +1,141 @@
+//! A run as the options say, and everything that comes out of it.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use dht_sim::atomic_file::{self, AtomicFile};
+use dht_sim::json_lines::JsonLines;
+use dht_sim::{Run, Scenario, Snapshot, Violation, script};
+
+use crate::args::RunArgs;
+use crate::drive::{Moment, drive};
+use crate::failure::{Failure, because, printed, say};
+use crate::figures::{Figures, Meter, Sample};
+use crate::memory;
+use crate::page;
+use crate::plan::Plan;
+use crate::progress::Progress;
+use crate::records::Records;
+use crate::stop::Stop;
+use crate::units::{bytes_text, duration_text, thousands};
+
+/// How often is looked at a run, if nobody says otherwise, in microseconds.
+const INTERVAL: u64 = 10_000_000;
+
+/// Runs; `again` is the command for a seed.
+pub(crate) fn run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> ExitCode {
+    match try_run(args, again) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn try_run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> Result<(), Failure> {
+    check_paths(args)?;
+    let Plan { scenario, snapshot } = Plan::new(args)?;
+    memory::check(&scenario, args.files.force, args.output.quiet)?;
+    if args.files.save.is_some() && scenario.run_from() == 0 {
+        return Err(because("--save saves a network that has settled: give it some --settle time"));
+    }
+    if let Some(path) = &args.files.write_script {
+        let text = script::to_text(&scenario);
+        atomic_file::write(path, |file| file.write_all(text.as_bytes()))?;
+    }
+    if args.files.dry_run {
+        return printed(writeln!(io::stdout(), "{}", what_it_would_be(&scenario)));
+    }
+
+    let stop = Stop::new()?;
+    let replay = again(scenario.seed);
+    let mut records = Records::new(&args.output, &scenario)?;
+    let [report, save] = [&args.output.report, &args.files.save].map(Option::as_ref);
+    let report = report.map(AtomicFile::create).transpose()?;
+    let mut save = save.map(AtomicFile::create).transpose()?;
+    let mut meter = Meter::new();
+    let mut run = match snapshot {
+        Some(snapshot) => Run::load(scenario, snapshot)?,
+        None => Run::new(scenario)?,
+    };
+    records.begin(&mut run);
+    let mut json = args.output.json.then(|| JsonLines::new(io::stdout()));
+    let mut progress = Progress::new(&run, args.output.quiet);
+    let interval = args.output.sample.unwrap_or(INTERVAL);
+    let violation = drive(&mut run, interval, &stop, |run, moment| {
+        records.take(run)?;
+        progress.at(run);
+        match (moment, &mut json) {
+            (Moment::Interval, json) => {
+                meter.at(run);
+                let json = json.as_mut();
+                json.map_or(Ok(()), |json| printed(json.record("sample", &Sample::of(run))))
+            }
+            (Moment::Settled, _) => save.take().map_or(Ok(()), |file| saved(run, file)),
+            (Moment::Slice, _) => Ok(()),
+        }
+    })?;
+    drop(progress);
+
+    let said = violation.as_ref().map(ToString::to_string);
+    let figures = Figures::new(&run, &meter, said, replay);
+    let timeline = records.finish(run.scenario().run_from())?;
+    if let Some(mut file) = report {
+        file.write_all(page::of(&run, &figures, violation.as_ref()).html().as_bytes())?;
+        file.commit()?;
+    }
+    let mut out = io::stdout();
+    for line in timeline {
+        printed(writeln!(out, "{line}"))?;
+    }
+    if let Some(json) = &mut json {
+        printed(json.record("summary", &figures))?;
+    }
+    if let Some(violation) = violation {
+        return Err(violated(violation, args, figures.replay()));
+    }
+    if json.is_none() {
+        let (table, replay) = (figures.table().plain(), figures.replay());
+        printed(write!(out, "{table}\nThe same again: {replay}\n"))?;
+    }
+    Ok(())
+}
+
+/// No two outputs go to one file.
+fn check_paths(args: &RunArgs) -> Result<(), Failure> {
+    let files = [&args.files.save, &args.files.write_script, &args.output.report];
+    let files = files.into_iter().flatten().chain(args.output.pcap.iter().map(|(_, path)| path));
+    let is_file = |path: &&Path| !path.exists() || path.is_file();
+    let mut seen = BTreeSet::new();
+    for path in files.map(|path| path.as_path()).filter(is_file) {
+        if !seen.insert(path) {
+            return Err(because(format!("{}: two outputs can't go to one file", path.display())));
+        }
+    }
+    Ok(())
+}
+
+fn saved(run: &Run, mut file: AtomicFile) -> Result<(), Failure> {
+    Snapshot::of(run).write(&mut file)?;
+    Ok(file.commit()?)
+}
+
+fn what_it_would_be(scenario: &Scenario) -> String {
+    format!(
+        "{} nodes for {} of virtual time, in about {} of memory: nothing was run",
+        thousands(scenario.nodes.into()),
+        duration_text(scenario.run_from().saturating_add(scenario.run_us)),
+        bytes_text(scenario.memory_estimate()),
+    )
+}
+
+fn violated(violation: Violation, args: &RunArgs, replay: &str) -> Failure {
+    let keep = match &args.files.write_script {
+        Some(path) => format!("the scenario is in {}", path.display()),
+        None => "to keep the scenario, add --write-script FILE".to_owned(),
+    };
+    if args.files.save.is_some() && violation.at < 1 {
+        say("nothing was saved");
+    }
+    Failure::Violated(violation, vec![format!("run it again: {replay}"), keep])
+}

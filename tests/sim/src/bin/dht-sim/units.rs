@@ -1,0 +1,256 @@
+//! Numbers as people write and read them: `500ms`, `5%`, `10k`.
+
+use dht_sim::Micros;
+
+const UNITS: [(&str, Micros); 6] = [
+    ("us", 1),
+    ("ms", 1_000),
+    ("s", 1_000_000),
+    ("m", 60_000_000),
+    ("h", 3_600_000_000),
+    ("d", 86_400_000_000),
+];
+
+/// A length of time: `500ms`, `5s`, `1.5h`, `1h30m`, `0`.
+pub(crate) fn duration(text: &str) -> Result<Micros, String> {
+    if text == "0" {
+        return Ok(0);
+    }
+    let unclear = || format!("`{text}` is no length of time: write 500ms, 5s, 60m, 8h or 2d");
+    let (mut rest, mut total) = (text, 0u64);
+    while !rest.is_empty() {
+        let (number, after) = split_number(rest).ok_or_else(unclear)?;
+        let end = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(end);
+        if unit.is_empty() {
+            return Err(format!("`{text}` has no unit: write {number}ms, {number}s or {number}m"));
+        }
+        let unit = match unit {
+            "min" => "m",
+            "µs" => "us",
+            unit => unit,
+        };
+        let worth = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(unclear)?.1;
+        let micros = number.parse::<f64>().map_err(|_| unclear())? * worth as f64;
+        if micros >= CENTURY as f64 {
+            return Err(format!("`{text}` is more than a century"));
+        }
+        total += micros.round() as Micros;
+        rest = after;
+    }
+    if text.is_empty() { Err(unclear()) } else { Ok(total) }
+}
+
+/// A part of everything: `5%` or `0.05`.
+pub(crate) fn part(text: &str) -> Result<f64, String> {
+    let unclear = || format!("`{text}` is no part of anything: write 5% or 0.05");
+    let (number, percent) = match text.strip_suffix('%') {
+        Some(number) => (number.trim_end(), true),
+        None => (text, false),
+    };
+    match split_number(number) {
+        Some((_, "")) => {}
+        _ => return Err(unclear()),
+    }
+    // Moved by its digits: a division may end beside the number that was meant.
+    let shifted = if percent { format!("{number}e-2") } else { number.to_owned() };
+    match shifted.parse::<f64>() {
+        Ok(part) if part <= 1.0 => Ok(part),
+        Ok(_) if percent => Err(format!("`{text}` is more than everything")),
+        Ok(_) => Err(format!("`{text}` is more than everything: did you mean {number}%?")),
+        Err(_) => Err(unclear()),
+    }
+}
+
+/// How many: `10000`, `10,000`, `10k`, `1M`.
+pub(crate) fn count(text: &str) -> Result<u32, String> {
+    let unclear = || format!("`{text}` is no whole number: write 10000, 10k or 1M");
+    let (number, worth) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1e3),
+        None => text.strip_suffix('M').map_or((text, 1.0), |number| (number, 1e6)),
+    };
+    let digits: String = number.chars().filter(|c| !matches!(c, ',' | '_')).collect();
+    match split_number(&digits) {
+        Some((_, "")) => {}
+        _ => return Err(unclear()),
+    }
+    let count = digits.parse::<f64>().map_err(|_| unclear())? * worth;
+    if count.fract() != 0.0 {
+        return Err(unclear());
+    }
+    if count > f64::from(u32::MAX) {
+        return Err(format!("`{text}` is too large"));
+    }
+    Ok(count as u32)
+}
+
+/// Parts per million: `100ppm`, `100`.
+pub(crate) fn ppm(text: &str) -> Result<u32, String> {
+    count(text.strip_suffix("ppm").unwrap_or(text))
+}
+
+/// Any number that is not negative.
+pub(crate) fn number(text: &str) -> Result<f64, String> {
+    let parsed = text.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
+    parsed.ok_or_else(|| format!("`{text}` is no number"))
+}
+
+/// Digits, perhaps with a point among them, and what follows.
+fn split_number(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, rest) = text.split_at_checked(end)?;
+    let digits = number.starts_with(|c: char| c.is_ascii_digit()) && !number.ends_with('.');
+    (digits && number.matches('.').count() <= 1).then_some((number, rest))
+}
+
+/// `500 ms`, `1 m 30 s`, `2 h`: at most two units.
+pub(crate) fn duration_text(us: Micros) -> String {
+    if us < 1_000_000 {
+        return match us {
+            0 => "0 s".to_owned(),
+            _ if us < 1_000 => format!("{us} µs"),
+            _ => format!("{} ms", trimmed(us as f64 / 1e3, 1)),
+        };
+    }
+    if us < 60_000_000 {
+        return format!("{} s", trimmed(us as f64 / 1e6, 2));
+    }
+    let (days, hours) = (us / UNITS[5].1, us / UNITS[4].1 % 24);
+    let (minutes, seconds) = (us / UNITS[3].1 % 60, us / UNITS[2].1 % 60);
+    let parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")];
+    let first = parts.iter().position(|(n, _)| *n > 0).unwrap_or(0);
+    let shown = parts.iter().skip(first).take(2).filter(|(n, _)| *n > 0);
+    shown.map(|(n, unit)| format!("{n} {unit}")).collect::<Vec<_>>().join(" ")
+}
+
+/// `5 %`, `0.25 %`, `99.93 %`.
+pub(crate) fn percent_text(part: f64) -> String {
+    // Not `100 %` of what is a little less.
+    let percent = (part * 1e6).floor() / 1e4;
+    let percent = if (percent - part * 100.0).abs() < 1e-9 { part * 100.0 } else { percent };
+    format!("{} %", trimmed(percent, 2.max(4 * usize::from(percent > 99.9))))
+}
+
+/// `1,234,567`.
+pub(crate) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `850 k`, `1.23 M`: three digits.
+pub(crate) fn rate_text(number: f64) -> String {
+    match number {
+        ..1e3 => trimmed(number, 1),
+        ..1e5 => format!("{} k", trimmed(number / 1e3, 1)),
+        ..1e6 => format!("{:.0} k", number / 1e3),
+        _ => format!("{:.2} M", number / 1e6),
+    }
+}
+
+/// `512 MB`, `1.4 GB`, of 1,000 each.
+pub(crate) fn bytes_text(bytes: u64) -> String {
+    match bytes as f64 {
+        size @ ..1e6 => format!("{:.0} kB", size / 1e3),
+        size @ ..1e9 => format!("{:.0} MB", size / 1e6),
+        size => format!("{:.1} GB", size / 1e9),
+    }
+}
+
+/// With at most so many decimals, none of them a zero that says nothing.
+fn trimmed(number: f64, decimals: usize) -> String {
+    let text = format!("{number:.decimals$}");
+    if text.contains('.') {
+        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
+    }
+    text
+}
+
+const CENTURY: Micros = 100 * 366 * 86_400_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time() {
+        let good = [
+            ("500ms", 500_000),
+            ("5s", 5_000_000),
+            ("60m", 3_600_000_000),
+            ("60min", 3_600_000_000),
+            ("8h", 28_800_000_000),
+            ("2d", 172_800_000_000),
+            ("250us", 250),
+            ("250µs", 250),
+            ("1.5s", 1_500_000),
+            ("1h30m", 5_400_000_000),
+            ("0", 0),
+            ("0s", 0),
+        ];
+        for (text, us) in good {
+            assert_eq!(duration(text), Ok(us), "{text}");
+        }
+        assert_eq!(duration("60"), Err("`60` has no unit: write 60ms, 60s or 60m".to_owned()));
+        assert_eq!(duration("90000d"), Err("`90000d` is more than a century".to_owned()));
+        for bad in ["", "s", "-5s", "5 s", "5x", "1..5s", ".5s", "5.s", "1e3s", "5s!", "NaNs"] {
+            let said = duration(bad).unwrap_err();
+            assert!(said.contains("is no length of time"), "{bad}: {said}");
+        }
+    }
+
+    #[test]
+    fn parts() {
+        let good = [("5%", 0.05), ("0.05", 0.05), ("7.3 %", 0.073), ("0", 0.0), ("100%", 1.0)];
+        for (text, value) in good {
+            assert_eq!(part(text), Ok(value), "{text}");
+        }
+        assert_eq!(part("5"), Err("`5` is more than everything: did you mean 5%?".to_owned()));
+        assert_eq!(part("101%"), Err("`101%` is more than everything".to_owned()));
+        for bad in ["", "%", "-5%", "x", "5%%", "1e-3", "NaN", "inf"] {
+            assert!(part(bad).unwrap_err().contains("is no part"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn counts() {
+        let good = [("10000", 10_000), ("10,000", 10_000), ("10k", 10_000), ("1.5M", 1_500_000)];
+        for (text, value) in good {
+            assert_eq!(count(text), Ok(value), "{text}");
+        }
+        assert_eq!(ppm("100ppm"), Ok(100));
+        assert_eq!(count("5000000000"), Err("`5000000000` is too large".to_owned()));
+        for bad in ["", "-1", "1.5", "k", "x", "1e3", "0x10", "NaN"] {
+            assert!(count(bad).unwrap_err().contains("is no whole number"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn texts() {
+        let times = [
+            (0, "0 s"),
+            (250, "250 µs"),
+            (1_500, "1.5 ms"),
+            (412_300, "412.3 ms"),
+            (1_250_000, "1.25 s"),
+            (90_000_000, "1 m 30 s"),
+            (3_600_000_000, "1 h"),
+            (3_601_000_000, "1 h"),
+            (180_000_000_000, "2 d 2 h"),
+        ];
+        for (us, text) in times {
+            assert_eq!(duration_text(us), text);
+        }
+        assert_eq!([0.05, 0.0025, 1.0].map(percent_text), ["5 %", "0.25 %", "100 %"]);
+        assert_eq!([0.999_97, 0.993_04].map(percent_text), ["99.997 %", "99.3 %"]);
+        assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!([12.0, 1_500.0, 2.5e6].map(rate_text), ["12", "1.5 k", "2.50 M"]);
+        assert_eq!(bytes_text(1_400_000_000), "1.4 GB");
+    }
+}

@@ -1,0 +1,332 @@
+//! The small languages of options: `lognormal:80ms,0.5`, `symmetric:20%x16`, `50% at 10m for 30m`.
+
+use dht_sim::Micros;
+use dht_sim::churn::Length;
+use dht_sim::link::{Latency, Loss, Reorder};
+use dht_sim::nat::{Kind, Nat, Ports};
+use dht_sim::partition::{Flap, Side};
+use dht_sim::scenario::{Fault, FaultKind, NatGroup};
+
+use crate::args::Churning;
+use crate::units::{count, duration, number, part};
+
+/// `80ms`, `20ms..120ms`, `lognormal:80ms,0.5,per-pair`, `regions`.
+pub(crate) fn latency(text: &str) -> Result<Latency, String> {
+    if let Some((min, max)) = text.split_once("..") {
+        return Ok(Latency::Uniform { min_us: duration(min)?, max_us: duration(max)? });
+    }
+    let (kind, options) = text.split_once(':').unwrap_or((text, ""));
+    let mut options = options.split(',').filter(|option| !option.is_empty());
+    match kind {
+        "lognormal" => {
+            let shape = "write lognormal:MEDIAN,SIGMA, such as lognormal:80ms,0.5";
+            let (Some(median), Some(sigma)) = (options.next(), options.next()) else {
+                return Err(shape.to_owned());
+            };
+            let (median_us, sigma) = (duration(median)?, number(sigma)?);
+            let (mut min_us, mut per_pair, mut jitter_sigma) = (median_us / 10, false, 0.0);
+            for option in options {
+                match option.split_once('=') {
+                    None if option == "per-pair" => per_pair = true,
+                    Some(("jitter", sigma)) => jitter_sigma = number(sigma)?,
+                    Some(("min", min)) => min_us = duration(min)?,
+                    _ => return unknown(option, "per-pair, jitter=SIGMA or min=TIME"),
+                }
+            }
+            Ok(Latency::LogNormal { median_us, sigma, min_us, per_pair, jitter_sigma })
+        }
+        "regions" => {
+            let jitter_sigma = options.next().map_or(Ok(REGION_JITTER), number)?;
+            let row = |row: [Micros; 5]| row.map(|ms| ms * 1_000).to_vec();
+            let median_us = REGIONS.map(row).to_vec();
+            Ok(Latency::Regions { median_us, jitter_sigma, min_us: 2_000 })
+        }
+        _ if text.contains(':') => unknown(kind, "lognormal or regions"),
+        _ => Ok(Latency::Constant { delay_us: duration(text)? }),
+    }
+}
+
+/// One way, in ms: North America, South America, Europe, Asia, Oceania. About half of what round trips
+/// between the data centres of large providers take, and some ms for the last mile.
+const REGIONS: [[Micros; 5]; 5] = [
+    [25, 70, 50, 90, 95],
+    [70, 20, 100, 150, 150],
+    [50, 100, 15, 95, 135],
+    [90, 150, 95, 35, 65],
+    [95, 150, 135, 65, 15],
+];
+const REGION_JITTER: f64 = 0.2;
+
+/// `5%`, or in bursts: `burst:5%,10` for 10 datagrams in a row on average.
+pub(crate) fn loss(text: &str) -> Result<Loss, String> {
+    let Some(options) = text.strip_prefix("burst:") else {
+        let loss = part(text)?;
+        return Ok(if loss > 0.0 { Loss::Independent(loss) } else { Loss::None });
+    };
+    let options: Vec<_> = options.split(',').collect();
+    let (mean, length, bad) = match *options {
+        [mean, length] => (mean, length, "100%"),
+        [mean, length, bad] => (mean, length, bad),
+        _ => return Err("write burst:LOSS,LENGTH, such as burst:5%,10".to_owned()),
+    };
+    let (mean, length, loss_bad) = (part(mean)?, number(length)?, part(bad)?);
+    if length < 1.0 {
+        return Err(format!("bursts are at least 1 datagram long, not {length}"));
+    }
+    if mean >= loss_bad {
+        return Err("the loss in bursts must be more than that on the whole".to_owned());
+    }
+    let bad_share = mean / loss_bad;
+    let (p_bad_to_good, loss_good) = (1.0 / length, 0.0);
+    let p_good_to_bad = p_bad_to_good * bad_share / (1.0 - bad_share);
+    if p_good_to_bad > 1.0 {
+        return Err("bursts of that length can't be so frequent: make them longer".to_owned());
+    }
+    Ok(Loss::GilbertElliott { p_good_to_bad, p_bad_to_good, loss_good, loss_bad })
+}
+
+/// `1%,100ms`.
+pub(crate) fn reorder(text: &str) -> Result<Reorder, String> {
+    let Some((probability, extra)) = text.split_once(',') else {
+        return Err("write PART,TIME, such as 1%,100ms".to_owned());
+    };
+    Ok(Reorder { probability: part(probability)?, extra_us: duration(extra)? })
+}
+
+/// `symmetric:20%`, `port-restricted:30%x16,timeout=30s`.
+pub(crate) fn nat(text: &str) -> Result<NatGroup, String> {
+    let Some((kind, options)) = text.split_once(':') else {
+        return Err("write KIND:PART, such as symmetric:20%".to_owned());
+    };
+    let kind = match kind {
+        "full-cone" => Kind::FullCone,
+        "address-restricted" => Kind::AddressRestricted,
+        "port-restricted" => Kind::PortRestricted,
+        "symmetric" => Kind::Symmetric,
+        "firewall" => Kind::Firewall,
+        _ => {
+            let kinds = "full-cone, address-restricted, port-restricted, symmetric or firewall";
+            return unknown(kind, kinds);
+        }
+    };
+    let mut options = options.split(',');
+    let who = options.next().unwrap_or_default();
+    let (who, share) = who
+        .split_once('x')
+        .map_or(Ok((who, 1)), |(who, share)| count(share).map(|share| (who, share)))?;
+    let mut nat = Nat { kind, ..Nat::default() };
+    for option in options {
+        match option.split_once('=') {
+            None if option == "no-hairpin" => nat.hairpin = false,
+            None if option == "random-ports" => nat.ports = Ports::Random,
+            Some(("timeout", time)) => nat.timeout_us = duration(time)?,
+            _ => return unknown(option, "timeout=TIME, no-hairpin or random-ports"),
+        }
+    }
+    if kind == Kind::Firewall && share > 1 {
+        return Err("nodes behind a firewall have addresses of their own: no x".to_owned());
+    }
+    Ok(NatGroup { part: part(who)?, share, nat })
+}
+
+/// `60m`, `weibull:60m,0.5`, `pareto:20m,1.5`, `fixed:60m`.
+pub(crate) fn length(text: &str) -> Result<Length, String> {
+    let two = |options: &str| match options.split_once(',') {
+        Some((time, shape)) => Ok((duration(time)?, number(shape)?)),
+        None => Err("write weibull:SCALE,SHAPE or pareto:LEAST,SHAPE".to_owned()),
+    };
+    match text.split_once(':') {
+        None => Ok(Length::Exponential { mean_us: duration(text)? }),
+        Some(("fixed", time)) => Ok(Length::Fixed { length_us: duration(time)? }),
+        Some(("weibull", options)) => {
+            two(options).map(|(scale_us, shape)| Length::Weibull { scale_us, shape })
+        }
+        Some(("pareto", options)) => {
+            two(options).map(|(min_us, shape)| Length::Pareto { min_us, shape })
+        }
+        Some((kind, _)) => unknown(kind, "weibull, pareto or fixed"),
+    }
+}
+
+/// The same, or `off`.
+pub(crate) fn churn(text: &str) -> Result<Churning, String> {
+    if text == "off" { Ok(Churning::Off) } else { length(text).map(Churning::For) }
+}
+
+/// `50% at 10m for 30m one-way flap 60s open 20s`.
+pub(crate) fn partition(text: &str) -> Result<Fault, String> {
+    let mut words = Words::new(text);
+    let first = Side::Fraction(part(words.next()?)?);
+    let (mut at_us, mut for_us, mut one_way, mut flap) = (0, None, false, None);
+    while let Some(word) = words.maybe() {
+        match word {
+            "at" => at_us = duration(words.next()?)?,
+            "for" => for_us = Some(duration(words.next()?)?),
+            "one-way" => one_way = true,
+            "flap" => {
+                let period_us = duration(words.next()?)?;
+                flap = Some(Flap { period_us, open_us: period_us / 2 });
+            }
+            "open" => match &mut flap {
+                Some(flap) => flap.open_us = duration(words.next()?)?,
+                None => return Err("`open` comes after `flap`".to_owned()),
+            },
+            other => return unknown(other, "at, for, one-way, flap or open"),
+        }
+    }
+    let for_us = for_us.ok_or("it has no end: say for how long, such as `for 30m`")?;
+    Ok(Fault { at_us, what: FaultKind::Partition { first, one_way, for_us, flap } })
+}
+
+/// `50% at 10m`.
+pub(crate) fn mass_leave(text: &str) -> Result<Fault, String> {
+    let mut words = Words::new(text);
+    let what = FaultKind::MassLeave { part: part(words.next()?)? };
+    let mut at_us = 0;
+    while let Some(word) = words.maybe() {
+        match word {
+            "at" => at_us = duration(words.next()?)?,
+            other => return unknown(other, "at"),
+        }
+    }
+    Ok(Fault { at_us, what })
+}
+
+/// `1000 at 10m over 30s`.
+pub(crate) fn flash_crowd(text: &str) -> Result<Fault, String> {
+    let mut words = Words::new(text);
+    let nodes = count(words.next()?)?;
+    let (mut at_us, mut over_us) = (0, 0);
+    while let Some(word) = words.maybe() {
+        match word {
+            "at" => at_us = duration(words.next()?)?,
+            "over" => over_us = duration(words.next()?)?,
+            other => return unknown(other, "at or over"),
+        }
+    }
+    Ok(Fault { at_us, what: FaultKind::FlashCrowd { nodes, over_us } })
+}
+
+/// Any fault as in a script.
+pub(crate) fn fault(text: &str) -> Result<Fault, String> {
+    serde_json::from_str(text).map_err(|error| {
+        let example = r#"such as {"at_us": 1000000, "fault": "crash", "host": 3}"#;
+        format!("{error}; write it as in a script, {example}")
+    })
+}
+
+fn unknown<T>(word: &str, known: &str) -> Result<T, String> {
+    Err(format!("`{word}` is not known here: expected {known}"))
+}
+
+/// Words, between which there may be spaces, or commas and equals signs for who dislikes quotes.
+struct Words<'a>(Vec<&'a str>);
+
+impl<'a> Words<'a> {
+    fn new(text: &'a str) -> Self {
+        let words = text.split([' ', ',', '=']).filter(|word| !word.is_empty());
+        Self(words.rev().collect())
+    }
+
+    fn maybe(&mut self) -> Option<&'a str> {
+        self.0.pop()
+    }
+
+    fn next(&mut self) -> Result<&'a str, String> {
+        self.maybe().ok_or_else(|| "something is missing at the end".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Micros = 1_000;
+    const MINUTE: Micros = 60_000_000;
+
+    #[test]
+    fn latencies() {
+        assert_eq!(latency("80ms"), Ok(Latency::Constant { delay_us: 80 * MS }));
+        let uniform = Latency::Uniform { min_us: 20 * MS, max_us: 120 * MS };
+        assert_eq!(latency("20ms..120ms"), Ok(uniform));
+        let log_normal = |min_us, per_pair, jitter_sigma| Latency::LogNormal {
+            median_us: 80 * MS,
+            sigma: 0.5,
+            min_us,
+            per_pair,
+            jitter_sigma,
+        };
+        assert_eq!(latency("lognormal:80ms,0.5"), Ok(log_normal(8 * MS, false, 0.0)));
+        let all = latency("lognormal:80ms,0.5,per-pair,jitter=0.1,min=5ms");
+        assert_eq!(all, Ok(log_normal(5 * MS, true, 0.1)));
+        for good in ["regions", "regions:0.1"] {
+            let link =
+                dht_sim::link::Link { latency: latency(good).unwrap(), ..Default::default() };
+            assert_eq!(link.check(), Ok(()));
+        }
+        for bad in ["", "80", "lognormal", "lognormal:80ms", "lognormal:80ms,0.5,x", "normal:1s"] {
+            latency(bad).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn losses() {
+        assert_eq!(loss("5%"), Ok(Loss::Independent(0.05)));
+        assert_eq!(loss("0"), Ok(Loss::None));
+        for (text, mean) in [("burst:5%,10", 0.05), ("burst:5%,10,50%", 0.05)] {
+            let loss = loss(text).unwrap();
+            assert!((loss.mean() - mean).abs() < 1e-12, "{loss:?}");
+        }
+        for bad in ["burst:", "burst:5%", "burst:5%,0", "burst:50%,10,50%", "burst:90%,1", "5"] {
+            loss(bad).unwrap_err();
+        }
+        let held = Reorder { probability: 0.01, extra_us: 100 * MS };
+        assert_eq!(reorder("1%,100ms"), Ok(held));
+        reorder("1%").unwrap_err();
+    }
+
+    #[test]
+    fn nats() {
+        let group = nat("symmetric:20%x16,timeout=30s,no-hairpin,random-ports").unwrap();
+        assert_eq!((group.part, group.share, group.nat.kind), (0.2, 16, Kind::Symmetric));
+        assert_eq!((group.nat.timeout_us, group.nat.hairpin), (30_000 * MS, false));
+        assert_eq!(group.nat.ports, Ports::Random);
+        assert_eq!(nat("full-cone:0.5").unwrap().share, 1);
+        for bad in ["symmetric", "cone:5%", "symmetric:20%y", "symmetric:20%x", "firewall:5%x2"] {
+            nat(bad).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn lengths() {
+        assert_eq!(length("60m"), Ok(Length::Exponential { mean_us: 60 * MINUTE }));
+        let weibull = Length::Weibull { scale_us: 60 * MINUTE, shape: 0.5 };
+        assert_eq!(length("weibull:60m,0.5"), Ok(weibull));
+        let pareto = Length::Pareto { min_us: 20 * MINUTE, shape: 1.5 };
+        assert_eq!(length("pareto:20m,1.5"), Ok(pareto));
+        assert_eq!(churn("off"), Ok(Churning::Off));
+        for bad in ["60", "weibull:60m", "gamma:60m,1", "off"] {
+            length(bad).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn faults() {
+        let spaced = partition("50% at 10m for 30m one-way flap 60s open 20s").unwrap();
+        assert_eq!(partition("50%,at=10m,for=30m,one-way,flap=60s,open=20s"), Ok(spaced.clone()));
+        let flap = Some(Flap { period_us: MINUTE, open_us: 20_000 * MS });
+        let first = Side::Fraction(0.5);
+        let what = FaultKind::Partition { first, one_way: true, for_us: 30 * MINUTE, flap };
+        assert_eq!(spaced, Fault { at_us: 10 * MINUTE, what });
+        for bad in ["", "50%", "50% at", "50% for 1m open 5s", "50% for 1m sometimes", "x for 1m"] {
+            partition(bad).unwrap_err();
+        }
+        let half = FaultKind::MassLeave { part: 0.5 };
+        assert_eq!(mass_leave("50% at 1m"), Ok(Fault { at_us: MINUTE, what: half }));
+        let crowd = FaultKind::FlashCrowd { nodes: 1000, over_us: 30_000 * MS };
+        assert_eq!(flash_crowd("1k at 1m over 30s"), Ok(Fault { at_us: MINUTE, what: crowd }));
+        let crash = Fault { at_us: 5, what: FaultKind::Crash { host: 3 } };
+        assert_eq!(fault(r#"{"at_us": 5, "fault": "crash", "host": 3}"#), Ok(crash));
+        fault("crash").unwrap_err();
+    }
+}

@@ -1,0 +1,291 @@
+//! Somebody who asks nodes all that can be asked, rightly and wrongly. It judges nothing: whatever a node
+//! makes of it is seen by the invariants, which also see what really arrived.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use dht_core::Id;
+use dht_core::wire::{CloserNodes, Message, Request, Response, addr_bytes};
+
+use super::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
+use super::echo::ECHO;
+use super::read;
+use crate::app::{Actor, ActorCx};
+use crate::sim::Sim;
+use crate::stream::Stream;
+use crate::{HostId, Micros};
+
+/// Its two hosts, away from all others.
+pub(crate) const IPS: [Ipv4Addr; 2] = [Ipv4Addr::new(104, 0, 0, 1), Ipv4Addr::new(104, 0, 1, 1)];
+/// From one probe to the next, about.
+const PAUSE: Micros = 2_000_000;
+/// The timer of the next probe; those of tokens are counted.
+const NEXT: u64 = 0;
+/// When a token is shown again, by whom: from another port, from the other host, just before it may
+/// be refused, and after it must be. The way there takes some time.
+const SHOWN: [(Micros, usize); 4] = [(1, 0), (2_000_000, 1), (7_300_000, 0), (15_100_000, 0)];
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Prober {
+    /// Nodes to probe.
+    nodes: Vec<SocketAddrV4>,
+    /// Tokens to be shown: to whom, and from which of its hosts.
+    tokens: BTreeMap<u64, (SocketAddrV4, [u8; 32], usize)>,
+    serial: u64,
+}
+
+impl Prober {
+    /// Whom it probes from now on.
+    pub(crate) fn set_nodes(&mut self, nodes: impl Iterator<Item = SocketAddrV4>) {
+        self.nodes.clear();
+        self.nodes.extend(nodes);
+    }
+
+    fn probe(&self, cx: &mut ActorCx<'_>, to: SocketAddrV4) {
+        let from = own(cx.rng, 0);
+        let other = self.nodes[cx.rng.below(self.nodes.len() as u64) as usize];
+        let (id, key) = (Id::of(from), random_key(cx.rng));
+        let number = cx.rng.next();
+        let bytes = number.to_le_bytes();
+        // Half of the time the port is 0, or not there.
+        let port = [0, number as u8];
+        let down = addr_bytes(other);
+        let delay = (number as u32 % 12_000).to_le_bytes();
+        let probe = Probe { cx, from, to };
+        match number >> 32 & 15 {
+            0..=2 => probe.ask(|request| Request {
+                internal: false,
+                command: ECHO,
+                value: Some(&bytes[..number as usize % 9]).filter(|_| number & 16 == 0),
+                target: Some(&key).filter(|_| number & 32 == 0),
+                ..request
+            }),
+            3 => probe.ask(|request| Request {
+                value: Some(&bytes[..number as usize % 9]).filter(|_| number & 16 == 0),
+                target: Some(&key).filter(|_| number & 32 == 0),
+                ..request
+            }),
+            4 => probe.ask(|request| Request {
+                command: FIND_NODE,
+                target: Some(&key).filter(|_| number & 7 > 0),
+                ..request
+            }),
+            5 => probe.ask(|request| Request {
+                internal: number & 1 == 0,
+                command: 8 + (number >> 40),
+                target: Some(&key).filter(|_| number & 2 == 0),
+                ..request
+            }),
+            6 => probe.ask(|request| Request {
+                command: PING_NAT,
+                value: Some(&port[..number as usize / 256 % 3]),
+                ..request
+            }),
+            7 => probe.ask(|request| Request {
+                command: DOWN_HINT,
+                value: Some(&down[..if number & 3 == 0 { 5 } else { 6 }]),
+                ..request
+            }),
+            8 => probe.ask(|request| Request {
+                command: DELAYED_PING,
+                value: Some(&delay[..4 - (number >> 62) as usize]),
+                ..request
+            }),
+            // Verified by a ping, which is answered from elsewhere only.
+            9 | 10 => probe.ask(|request| Request { id: Some(id.as_bytes()), ..request }),
+            // A token that nobody gave out, with what is answered, unknown, or ignored otherwise.
+            11 => probe.ask(|request| Request {
+                token: Some(&key),
+                internal: number & 1 == 0,
+                command: number >> 1 & 7,
+                target: Some(&key).filter(|_| number & 16 == 0),
+                ..request
+            }),
+            12 => {
+                let from = if number & 1 == 0 { other } else { from };
+                Probe { from, ..probe }.answer_unasked(number as u16, &key);
+            }
+            13 => probe.cut(&key, number),
+            14 => probe.garbage(number),
+            _ => probe.ask(|request| Request {
+                // Just too long, or just not.
+                value: Some(&[7; DATAGRAM_MAX + 1 - HEAD][number as usize & 1..]),
+                ..request
+            }),
+        }
+    }
+}
+
+/// Longer datagrams are not taken.
+const DATAGRAM_MAX: usize = 2_048;
+/// Of a request with nothing but a long value: version, flags, transaction id, address, command, length.
+const HEAD: usize = 1 + 1 + 2 + 6 + 1 + 3;
+
+/// One of its addresses.
+fn own(rng: &mut Stream, which: usize) -> SocketAddrV4 {
+    SocketAddrV4::new(IPS[which], 1_024 + rng.below(60_000) as u16)
+}
+
+fn random_key(rng: &mut Stream) -> [u8; 32] {
+    let mut key = [0; 32];
+    for chunk in key.chunks_mut(8) {
+        chunk.copy_from_slice(&rng.next().to_le_bytes());
+    }
+    key
+}
+
+/// What is sent to a node.
+struct Probe<'a, 'b> {
+    cx: &'a mut ActorCx<'b>,
+    from: SocketAddrV4,
+    to: SocketAddrV4,
+}
+
+impl Probe<'_, '_> {
+    /// A ping, unless changed.
+    fn ask<'v>(mut self, change: impl FnOnce(Request<'v>) -> Request<'v>) {
+        let bytes = self.request(change);
+        self.cx.send(self.from, self.to, bytes);
+    }
+
+    fn request<'v>(&mut self, change: impl FnOnce(Request<'v>) -> Request<'v>) -> Vec<u8> {
+        let request = change(Request {
+            tid: self.cx.rng.next() as u16,
+            to: self.to,
+            id: None,
+            token: None,
+            internal: true,
+            command: PING,
+            target: None,
+            value: None,
+        });
+        let mut bytes = vec![0; request.encoded_len()];
+        match request.encode(&mut bytes) {
+            Ok(_) => bytes,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// An answer, under some transaction id, that names a node which is not there.
+    fn answer_unasked(self, tid: u16, token: &[u8; 32]) {
+        let id = Id::of(self.from);
+        let nobody = [addr_bytes(SocketAddrV4::new(IPS[1], 9))];
+        let response = Response {
+            tid,
+            to: self.to,
+            id: Some(id.as_bytes()),
+            token: Some(token),
+            closer_nodes: Some(CloserNodes::new(&nobody)),
+            error: 0,
+            value: None,
+        };
+        let mut bytes = vec![0; response.encoded_len()];
+        if response.encode(&mut bytes).is_ok() {
+            self.cx.send(self.from, self.to, bytes);
+        }
+    }
+
+    /// A request with all parts, but for its end.
+    fn cut(mut self, key: &[u8; 32], number: u64) {
+        let mut bytes = self.request(|request| Request {
+            id: Some(key),
+            token: Some(key),
+            target: Some(key),
+            value: Some(&key[..9]),
+            ..request
+        });
+        bytes.truncate(number as usize % bytes.len().max(1));
+        self.cx.send(self.from, self.to, bytes);
+    }
+
+    /// A request with a byte of its head changed, or a length that is larger than all there is.
+    fn garbage(mut self, number: u64) {
+        let mut bytes = self.request(|request| Request { value: Some(&[1, 2, 3]), ..request });
+        match number & 3 {
+            0 => bytes[0] = (number >> 8) as u8,
+            1 => bytes[1] = (number >> 8) as u8,
+            _ => {
+                let at = bytes.len() - 4;
+                bytes[at] = 4 + (number >> 8) as u8 % 252;
+            }
+        }
+        self.cx.send(self.from, self.to, bytes);
+    }
+}
+
+impl Actor for Prober {
+    fn on_start(&mut self, cx: &mut ActorCx<'_>) {
+        cx.wake_after(PAUSE, NEXT);
+    }
+
+    fn on_packet(
+        &mut self,
+        cx: &mut ActorCx<'_>,
+        from: SocketAddrV4,
+        to: SocketAddrV4,
+        bytes: &[u8],
+    ) {
+        match read(bytes) {
+            Ok(Message::Response(Response { token: Some(token), error: 0, .. })) => {
+                // Of an answer to a shown token nothing more is made.
+                if *to.ip() != IPS[0] || self.tokens.values().any(|(of, ..)| *of == from) {
+                    return;
+                }
+                for (after, host) in SHOWN {
+                    self.serial += 1;
+                    self.tokens.insert(self.serial, (from, *token, host));
+                    cx.wake_after(after, self.serial);
+                }
+            }
+            Ok(Message::Request(request)) => {
+                let tid = request.tid;
+                let key = random_key(cx.rng);
+                // From the right host at the wrong port, the wrong host, and with the wrong id.
+                for (which, tid) in [(0, tid), (1, tid), (0, tid.wrapping_add(1))] {
+                    let source = if tid == request.tid { own(cx.rng, which) } else { to };
+                    Probe { cx, from: source, to: from }.answer_unasked(tid, &key);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
+        if token != NEXT {
+            let Some((to, token, host)) = self.tokens.remove(&token) else { return };
+            let from = own(cx.rng, host);
+            let internal = cx.rng.chance(0.2);
+            let command = if internal { PING } else { ECHO };
+            return Probe { cx, from, to }.ask(|request| Request {
+                internal,
+                command,
+                token: Some(&token),
+                ..request
+            });
+        }
+        if !self.nodes.is_empty() {
+            let to = self.nodes[cx.rng.below(self.nodes.len() as u64) as usize];
+            self.probe(cx, to);
+        }
+        let pause = PAUSE / 2 + cx.rng.below(PAUSE);
+        cx.wake_after(pause, NEXT);
+    }
+
+    fn fork(&self) -> Box<dyn Actor> {
+        Box::new(self.clone())
+    }
+}
+
+impl Sim {
+    /// Tells a prober who is there.
+    pub(crate) fn tell_prober(&mut self, prober: HostId) {
+        let hosts = self.hosts.iter().filter(|host| host.node.is_some() && host.nat.is_none());
+        let nodes: Vec<_> = hosts.map(|host| host.server()).collect();
+        let actor = self.hosts.get_mut(prober.index()).and_then(|host| host.actor.as_deref_mut());
+        let actor = actor.map(|actor| actor as &mut dyn std::any::Any);
+        if let Some(prober) = actor.and_then(|actor| actor.downcast_mut::<Prober>()) {
+            prober.set_nodes(nodes.into_iter());
+        }
+    }
+}

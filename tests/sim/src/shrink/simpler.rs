@@ -1,0 +1,152 @@
+//! What a scenario can do without.
+
+use crate::link::{Latency, Link, Loss, Reorder};
+use crate::partition::Side;
+use crate::scenario::{Clocks, Fault, FaultKind, NodeOptions, SECOND, Scenario};
+
+/// Switches features off, one by one, the costly ones first.
+pub(super) fn features() -> [fn(&mut Scenario); 25] {
+    [
+        |scenario| scenario.churn = None,
+        |scenario| scenario.nats.clear(),
+        |scenario| scenario.node = NodeOptions::default(),
+        |scenario| {
+            scenario.link = Link { latency: scenario.link.latency.clone(), ..Link::default() }
+        },
+        |scenario| scenario.link.latency = Latency::Constant { delay_us: 40_000 },
+        |scenario| scenario.clocks = Clocks::default(),
+        |scenario| scenario.dead = 0.0,
+        |scenario| scenario.lookups = scenario.lookups.min(1),
+        |scenario| scenario.bootstraps = 1,
+        |scenario| scenario.nats.truncate(scenario.nats.len().saturating_sub(1)),
+        |scenario| drop(scenario.nats.drain(..scenario.nats.len().min(1))),
+        |scenario| scenario.link.loss = Loss::None,
+        |scenario| scenario.link.duplicate = 0.0,
+        |scenario| scenario.link.reorder = Reorder::default(),
+        |scenario| scenario.link.corrupt = 0.0,
+        |scenario| scenario.link.truncate = 0.0,
+        |scenario| scenario.link.mtu = Link::default().mtu,
+        |scenario| scenario.node.adaptive_timeout = false,
+        |scenario| scenario.node.concurrency = NodeOptions::default().concurrency,
+        |scenario| scenario.node.ephemeral = 0.0,
+        |scenario| scenario.node.unsure = 0.0,
+        |scenario| scenario.node.thorough = false,
+        |scenario| scenario.clocks.drift_ppm = 0,
+        |scenario| scenario.clocks.offset_us = 0,
+        |scenario| scenario.nats.iter_mut().for_each(|group| group.share = 1),
+    ]
+}
+
+/// Halves numbers.
+pub(super) fn halves() -> [fn(&mut Scenario); 5] {
+    [
+        |scenario| scenario.lookups /= 2,
+        |scenario| scenario.join_over_us = scenario.join_over_us / 2 / SECOND * SECOND,
+        |scenario| scenario.settle_us = scenario.settle_us / 2 / SECOND * SECOND,
+        |scenario| scenario.clocks.drift_ppm /= 2,
+        |scenario| {
+            let half = scenario.run_us / 2 / SECOND * SECOND;
+            if scenario.faults.iter().all(|fault| fault.at_us <= half) {
+                scenario.run_us = half.max(SECOND);
+                scenario.lookups = scenario.lookups.div_ceil(2);
+            }
+        },
+    ]
+}
+
+/// Simpler variants of a fault, the simplest first.
+pub(super) fn faults(what: &FaultKind) -> Vec<FaultKind> {
+    let mut all = Vec::new();
+    match what.clone() {
+        FaultKind::Partition { first, one_way, for_us, flap } => {
+            let plain =
+                |first: &Side| FaultKind::Partition { first: first.clone(), one_way, for_us, flap };
+            if flap.is_some() {
+                let first = first.clone();
+                all.push(FaultKind::Partition { first, one_way, for_us, flap: None });
+            }
+            if one_way {
+                let first = first.clone();
+                all.push(FaultKind::Partition { first, one_way: false, for_us, flap });
+            }
+            if let Side::Hosts(hosts) = &first {
+                let (left, right) = hosts.split_at(hosts.len() / 2);
+                let sides = [left, right, &hosts[1.min(hosts.len())..]];
+                let sides = sides.into_iter().filter(|side| !side.is_empty());
+                all.extend(sides.map(|side| plain(&Side::Hosts(side.to_vec()))));
+            }
+            if for_us > 2 * SECOND {
+                let for_us = for_us / 2;
+                all.push(FaultKind::Partition { first, one_way, for_us, flap });
+            }
+        }
+        FaultKind::Restart { host, with_table, anew } if with_table || anew => {
+            all.push(FaultKind::Restart { host, with_table: false, anew: false });
+        }
+        FaultKind::Stall { host, for_us } if for_us > SECOND => {
+            all.push(FaultKind::Stall { host, for_us: for_us / 2 });
+        }
+        FaultKind::Sleep { host, for_us } if for_us > SECOND => {
+            all.push(FaultKind::Sleep { host, for_us: for_us / 2 });
+        }
+        FaultKind::Suspend { host, for_us } if for_us > SECOND => {
+            all.push(FaultKind::Suspend { host, for_us: for_us / 2 });
+        }
+        FaultKind::FlashCrowd { nodes, over_us } if nodes > 1 => {
+            all.push(FaultKind::FlashCrowd { nodes: nodes / 2, over_us });
+        }
+        FaultKind::Burst { host, requests } if requests > 1 => {
+            all.push(FaultKind::Burst { host, requests: requests / 2 });
+        }
+        FaultKind::Phantoms { host, count } if count > 1 => {
+            all.push(FaultKind::Phantoms { host, count: count / 2 });
+        }
+        FaultKind::Lookups { host, count, cancel } => {
+            all.push(FaultKind::Lookups { host, count, cancel: 0 });
+            all.push(FaultKind::Lookups { host, count: count / 2, cancel: cancel.min(count / 2) });
+            all.retain(|simpler| simpler != what);
+        }
+        FaultKind::Link { link } => {
+            let latency = Link { latency: link.latency.clone(), ..Link::default() };
+            let parts = [
+                latency,
+                Link { latency: Link::default().latency, ..link.clone() },
+                Link { loss: Loss::None, ..link.clone() },
+                Link { duplicate: 0.0, ..link.clone() },
+                Link { reorder: Reorder::default(), ..link.clone() },
+                Link { corrupt: 0.0, ..link.clone() },
+                Link { truncate: 0.0, ..link.clone() },
+            ];
+            let simpler = parts.into_iter().filter(|part| *part != link);
+            all.extend(simpler.map(|link| FaultKind::Link { link }));
+        }
+        _ => {}
+    }
+    all
+}
+
+/// With fewer hosts, those that are not there any more become others, as they would in the run.
+pub(super) fn wrap(fault: &mut Fault, hosts: u32) {
+    match &mut fault.what {
+        FaultKind::Crash { host }
+        | FaultKind::Restart { host, .. }
+        | FaultKind::Stall { host, .. }
+        | FaultKind::Sleep { host, .. }
+        | FaultKind::Suspend { host, .. }
+        | FaultKind::StepClock { host, .. }
+        | FaultKind::Burst { host, .. }
+        | FaultKind::Lookups { host, .. }
+        | FaultKind::DownHints { host }
+        | FaultKind::Phantoms { host, .. } => *host %= hosts.max(1),
+        FaultKind::Partition { first: Side::Hosts(side), .. } => {
+            side.iter_mut().for_each(|host| *host %= hosts.max(1));
+            side.sort_unstable();
+            side.dedup();
+        }
+        FaultKind::Partition { .. }
+        | FaultKind::MassLeave { .. }
+        | FaultKind::FlashCrowd { .. }
+        | FaultKind::RebindNats
+        | FaultKind::Link { .. } => {}
+    }
+}

@@ -1,0 +1,240 @@
+//! Swarm testing: random scenarios, one per seed, each run to its end with everything checked.
+//!
+//! What a run finds is a [`Failure`]: a scenario that can be written to a file, run again, and
+//! [made smaller](crate::shrink). A panic of a node, or of the simulator, is one as well.
+
+mod random;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Mutex;
+use std::sync::mpsc::sync_channel;
+use std::time::Instant;
+
+use crate::quiet;
+use crate::scenario::SECOND;
+use crate::{Micros, Run, Scenario, Violation};
+
+/// How large random scenarios are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SwarmOptions {
+    /// How many nodes there are at first.
+    pub nodes: u32,
+    /// How long it is from the first node's start to the end, healing included, about.
+    pub time_us: Micros,
+    /// How many faults there are at most.
+    pub faults_max: u32,
+}
+
+/// 100 nodes, an hour, up to 20 faults.
+impl Default for SwarmOptions {
+    fn default() -> Self {
+        Self { nodes: 100, time_us: 3_600 * SECOND, faults_max: 20 }
+    }
+}
+
+impl SwarmOptions {
+    /// With so many nodes at first.
+    #[must_use]
+    pub fn nodes(mut self, nodes: u32) -> Self {
+        self.nodes = nodes;
+        self
+    }
+
+    /// So long, in virtual time.
+    #[must_use]
+    pub fn time_us(mut self, time_us: Micros) -> Self {
+        self.time_us = time_us;
+        self
+    }
+
+    /// With so many faults at most.
+    #[must_use]
+    pub fn faults_max(mut self, faults_max: u32) -> Self {
+        self.faults_max = faults_max;
+        self
+    }
+}
+
+/// What a run that went well was like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The trace hash at the end.
+    pub trace: u64,
+    /// Datagrams that arrived and deadlines that were met.
+    pub events: u64,
+    /// How long it was, in virtual time.
+    pub time_us: Micros,
+    /// Lookups that ended.
+    pub lookups: u64,
+    /// The part of the true closest that they found.
+    pub recall: f64,
+    /// The same for those after everything had healed, if the scenario has them.
+    pub healed: Option<f64>,
+}
+
+/// A scenario in which something that must hold did not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    /// What to run to see it again.
+    pub scenario: Box<Scenario>,
+    /// What did not hold.
+    pub violation: Violation,
+    /// Datagrams that arrived and deadlines that were met until then.
+    pub events: u64,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Scenario { seed, nodes, faults, .. } = &*self.scenario;
+        write!(f, "seed {seed} ({nodes} nodes, {} faults): {}", faults.len(), self.violation)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// The name of the invariant that a panic violates.
+pub const PANIC: &str = "panic";
+/// The name of the invariant that a scenario violates that can't be run.
+pub const IMPOSSIBLE: &str = "scenario";
+/// The name of the invariant that a run with far too much going on violates.
+pub const STORM: &str = "storm";
+/// Events in a second of virtual time, per host, that only a loop of datagrams can cause.
+const STORM_EVENTS: u64 = 20_000;
+/// What runs until the clock of the world, and of the storm, is looked at.
+const SLICE: Micros = 10 * SECOND;
+
+/// Runs the random scenario of a seed.
+///
+/// # Errors
+/// If something that must hold does not, or something panics.
+pub fn run_seed(seed: u64, options: &SwarmOptions) -> Result<Stats, Failure> {
+    run_scenario(Scenario::random(seed, options))
+}
+
+/// Runs a scenario to its end.
+///
+/// # Errors
+/// If something that must hold does not, or something panics, or it is impossible.
+pub fn run_scenario(scenario: Scenario) -> Result<Stats, Failure> {
+    run_prepared(scenario, |_| ())
+}
+
+/// The same with more invariants, or whatever else is not in the scenario.
+///
+/// # Errors
+/// As [`run_scenario`].
+pub fn run_prepared(scenario: Scenario, prepare: impl FnOnce(&mut Run)) -> Result<Stats, Failure> {
+    let seed = scenario.seed;
+    let plain = |invariant: &str, message: String| Violation {
+        invariant: invariant.to_owned(),
+        message,
+        host: None,
+        at: 0,
+        seed,
+        trace: 0,
+    };
+    let kept = Box::new(scenario.clone());
+    let fail = |violation, events| Failure { scenario: kept.clone(), violation, events };
+    let mut run = match quiet::catch(|| Run::new(scenario)) {
+        Ok(Ok(run)) => run,
+        Ok(Err(impossible)) => return Err(fail(plain(IMPOSSIBLE, impossible.to_string()), 0)),
+        Err(panic) => return Err(fail(plain(PANIC, panic), 0)),
+    };
+    let result = quiet::catch(|| {
+        prepare(&mut run);
+        run_calmly(&mut run)
+    });
+    let events = events(&run);
+    match result {
+        Ok(Ok(())) => Ok(stats(&run, events)),
+        Ok(Err(violation)) => Err(fail(violation, events)),
+        Err(panic) => Err(fail(run.sim().violation(PANIC, panic), events)),
+    }
+}
+
+/// Runs to the end, unless it becomes a storm.
+fn run_calmly(run: &mut Run) -> Result<(), Violation> {
+    let mut before = 0;
+    loop {
+        let until = (run.sim().now() + SLICE).min(run.end());
+        run.run_to(until)?;
+        let now = events(run);
+        let most = STORM_EVENTS * u64::from(run.sim().hosts()) * (SLICE / SECOND);
+        if now - before > most {
+            let message = format!("{} events in 10 s", now - before);
+            return Err(run.sim().violation(STORM, message));
+        }
+        if until >= run.end() {
+            return Ok(());
+        }
+        before = now;
+    }
+}
+
+fn events(run: &Run) -> u64 {
+    let counts = run.sim().counts();
+    counts.delivered + counts.timeouts
+}
+
+fn stats(run: &Run, events: u64) -> Stats {
+    let scenario = run.scenario();
+    let healed_from = scenario.heal_us.map(|heal| scenario.run_from() + scenario.run_us + heal);
+    let healed = healed_from.and_then(|from| run.tally().lookups_since(from));
+    Stats {
+        trace: run.sim().trace_hash(),
+        events,
+        time_us: run.sim().now(),
+        lookups: run.tally().lookups,
+        recall: run.tally().recall(),
+        healed: healed.map(|(_, recall)| recall),
+    }
+}
+
+/// Runs one seed after the other, on this many threads (at least one), until there are no more, or it
+/// is `until`, or `on_result` says that it is enough. It is called in this thread, as results come.
+/// How many seeds were run.
+///
+/// Each seed gives the same result, whatever the number of threads; only their order may differ.
+pub fn run_many(
+    seeds: impl Iterator<Item = u64> + Send,
+    options: &SwarmOptions,
+    threads: usize,
+    until: Option<Instant>,
+    mut on_result: impl FnMut(u64, Result<Stats, Failure>) -> ControlFlow<()>,
+) -> u64 {
+    let seeds = Mutex::new(seeds.fuse());
+    let late = || until.is_some_and(|until| Instant::now() >= until);
+    let next = || match late() {
+        true => None,
+        false => seeds.lock().ok()?.next(),
+    };
+    let mut count = 0;
+    std::thread::scope(|scope| {
+        let (sender, results) = sync_channel(1);
+        for _ in 0..threads.max(1) {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                while let Some(seed) = next() {
+                    if sender.send((seed, run_seed(seed, options))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for (seed, result) in &results {
+            count += 1;
+            if on_result(seed, result).is_break() {
+                // Whoever has another result finds nobody to give it to.
+                break;
+            }
+        }
+        drop(results);
+    });
+    count
+}

@@ -1,0 +1,76 @@
+use super::*;
+
+fn small() -> SwarmOptions {
+    SwarmOptions::default().nodes(10).time_us(300 * SECOND)
+}
+
+#[test]
+fn a_seed_is_one_run() {
+    let options = small();
+    assert_eq!(Scenario::random(7, &options), Scenario::random(7, &options));
+    let stats = run_seed(7, &options).unwrap();
+    assert_eq!(run_seed(7, &options).unwrap(), stats);
+    assert_ne!(run_seed(8, &options).unwrap().trace, stats.trace);
+}
+
+#[test]
+fn all_that_is_drawn_can_be_run_and_written_down() {
+    let (mut faults, mut kinds) = (0, std::collections::BTreeSet::new());
+    for seed in 0..2_000 {
+        let scenario = Scenario::random(seed, &SwarmOptions::default());
+        scenario.check().unwrap();
+        let text = serde_json::to_string(&scenario).unwrap();
+        assert_eq!(serde_json::from_str::<Scenario>(&text).unwrap(), scenario);
+        assert!(scenario.faults.len() <= 21 && scenario.checks);
+        faults += scenario.faults.len();
+        kinds.extend(scenario.faults.iter().map(|f| std::mem::discriminant(&f.what)).map(hash));
+    }
+    assert!(faults > 10_000, "{faults}");
+    assert_eq!(kinds.len(), 15, "of all kinds");
+}
+
+fn hash(kind: std::mem::Discriminant<crate::scenario::FaultKind>) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    kind.hash(&mut hasher);
+    hasher.finish()
+}
+
+#[test]
+fn many_seeds_are_run_on_two_threads_as_on_one() {
+    let options = small().nodes(6).time_us(240 * SECOND);
+    let run = |threads| {
+        let mut all = std::collections::BTreeMap::new();
+        let count = run_many(0..6, &options, threads, None, |seed, result| {
+            all.insert(seed, result.unwrap());
+            ControlFlow::Continue(())
+        });
+        assert_eq!(count, 6);
+        all
+    };
+    assert_eq!(run(1), run(2));
+    let mut seen = 0;
+    let count = run_many(0.., &options, 2, None, |_, _| {
+        seen += 1;
+        if seen == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!(count, 2);
+    assert_eq!(run_many(0.., &options, 1, Some(Instant::now()), |_, _| unreachable!()), 0);
+}
+
+#[test]
+fn a_panic_is_a_failure() {
+    let scenario = Scenario { nodes: 4, ..Scenario::random(1, &small()) };
+    let failure = run_prepared(scenario, |run| {
+        run.sim_mut().add_rule(|now: Micros, _: &crate::Packet| {
+            assert!(now < 30 * SECOND, "enough");
+            crate::Fate::Pass
+        });
+    })
+    .unwrap_err();
+    assert_eq!(failure.violation.invariant, PANIC);
+    assert!(failure.violation.message.starts_with("enough ("), "{failure}");
+    assert!(failure.violation.at >= 30 * SECOND && failure.events > 0);
+    let impossible = Scenario { nodes: 1, ..Scenario::default() };
+    assert_eq!(run_scenario(impossible).unwrap_err().violation.invariant, IMPOSSIBLE);
+}
