@@ -184,6 +184,8 @@ impl Upkeep {
         self.checks = CHECKS;
         self.checks_left = CHECKS;
         self.refresh_every = REFRESH;
+        // Others will have come and gone meanwhile.
+        self.changed = true;
         self.checked_host = None;
         self.start(now);
     }
