@@ -74,10 +74,11 @@ impl Pace {
         Some(Duration::from_micros(us.clamp(floor_us, CEILING_US).into()))
     }
 
-    /// And after asking again, before giving up.
-    pub(crate) fn last_patience(&self) -> Option<Duration> {
+    /// And after asking again, before giving up, if so much time has passed since the first try.
+    pub(crate) fn last_patience(&self, waited: Duration) -> Option<Duration> {
         let patience = self.patience()?;
         let second = Duration::from_micros(CEILING_US.into());
-        Some(if self.careful > 0 { patience.max(second - patience) } else { patience })
+        let rest = if self.careful > 0 { second.saturating_sub(waited) } else { Duration::ZERO };
+        Some(patience.max(rest))
     }
 }

@@ -312,13 +312,13 @@ impl Walk {
         self.plan.pace.record(waited)
     }
 
-    /// How long to wait for an answer to the next try, after so many: `None` if as long as usual. Those that
-    /// the walk waits for at its end follow the pace of the others.
-    pub(crate) fn patience(&self, tries: u16) -> Option<Duration> {
+    /// How long to wait for an answer to the next try, after so many and so much time: `None` if as long
+    /// as usual. Those that the walk waits for at its end follow the pace of the others.
+    pub(crate) fn patience(&self, tries: u16, waited: Duration) -> Option<Duration> {
         match tries {
             _ if self.plan.thorough => None,
             0 => self.plan.pace.patience(),
-            1 => self.plan.pace.last_patience(),
+            1 => self.plan.pace.last_patience(waited),
             _ => None,
         }
     }
