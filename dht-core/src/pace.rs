@@ -18,9 +18,11 @@ const FLOORS_US: [(u8, u32); 3] = [(10, 100_000), (3, 300_000), (1, 500_000)];
 const CEILING_US: u32 = 1_000_000;
 /// The average and this many deviations are waited for.
 const DEVIATIONS: u32 = 3;
-/// After one that would have been given up too early, and at first, nobody is given up within a second
-/// until so many others have answered: about three walks.
+/// After one that was, or would have been, given up too early, nobody is given up within a second until so
+/// many others have answered: about three walks.
 const CAREFUL: u8 = 100;
+/// The same at first: what a bootstrap brings.
+const CAREFUL_AT_FIRST: u8 = 30;
 
 /// The round trips of late.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +36,7 @@ pub(crate) struct Pace {
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { average_us: 0, deviation_us: 0, samples: 0, careful: CAREFUL }
+        Self { average_us: 0, deviation_us: 0, samples: 0, careful: CAREFUL_AT_FIRST }
     }
 }
 
