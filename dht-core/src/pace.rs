@@ -84,3 +84,82 @@ impl Pace {
         Some(patience.max(rest))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// After so many answers that took so long.
+    fn after(count: usize, rtt: Duration) -> Pace {
+        let mut pace = Pace::default();
+        (0..count).for_each(|_| _ = pace.record(rtt));
+        pace
+    }
+
+    #[test]
+    fn few_answers_leave_much_patience() {
+        let patience = [0, 1, 2, 3, 9, 10, 255, 300].map(|n| after(n, ms(1)).patience());
+        let expected =
+            [None, Some(500), Some(500), Some(300), Some(300), Some(100), Some(100), Some(100)];
+        assert_eq!(patience, expected.map(|patience| patience.map(ms)));
+    }
+
+    #[test]
+    fn three_deviations_above_the_average_within_bounds() {
+        // Half of the first round trip counts as deviation, and a quarter of that fades with each.
+        let mut pace = after(1, ms(200));
+        assert_eq!(pace.patience(), Some(ms(200 + 300)));
+        pace.record(ms(280));
+        // 200 + 80 / 8, and three times 75 + 80 / 4.
+        assert_eq!(pace.patience(), Some(ms(500)), "the floor");
+        pace.record(ms(210));
+        assert_eq!(pace.patience(), Some(ms(210) + 3 * Duration::from_micros(71_250)));
+        assert_eq!(after(20, ms(999)).patience().map(|patience| patience > ms(999)), Some(true));
+        assert_eq!(after(20, Duration::from_secs(100)).patience(), Some(ms(1_000)));
+    }
+
+    #[test]
+    fn careful_until_thirty_were_in_time_and_a_hundred_after_one_that_was_not() {
+        let rest = |pace: &Pace| pace.last_patience(ms(100)).unwrap();
+        let mut pace = after(29, ms(20));
+        assert_eq!(rest(&pace), ms(900));
+        assert!(!pace.record(ms(20)));
+        assert_eq!(rest(&pace), ms(100));
+        // Twice the patience is in time, but only just.
+        assert!(!pace.clone().record(ms(200)) && pace.clone().record(ms(201)));
+        let mut told = pace;
+        told.was_hasty();
+        pace.record(ms(201));
+        for mut pace in [pace, told] {
+            (0..99).for_each(|_| _ = pace.record(ms(20)));
+            assert_eq!(rest(&pace), ms(900));
+            pace.record(ms(20));
+            assert_eq!(rest(&pace), ms(100));
+        }
+    }
+
+    #[test]
+    fn careful_is_a_second_from_the_first_try_and_never_less_than_the_patience() {
+        let pace = after(10, ms(20));
+        let waited = [100, 899, 900, 901, 5_000].map(|waited| pace.last_patience(ms(waited)));
+        assert_eq!(waited, [900, 101, 100, 100, 100].map(|rest| Some(ms(rest))));
+        assert_eq!(after(0, ms(20)).last_patience(ms(100)), None);
+    }
+
+    #[test]
+    fn another_kind_of_request_has_its_own_measure_but_the_same_care() {
+        let mut pace = after(30, ms(20));
+        let mut other = pace.unmeasured();
+        assert_eq!(other.patience(), None);
+        (0..10).for_each(|_| _ = other.record(ms(20)));
+        assert_eq!(other.last_patience(ms(100)), Some(ms(100)));
+        pace.was_hasty();
+        let mut other = pace.unmeasured();
+        (0..10).for_each(|_| _ = other.record(ms(20)));
+        assert_eq!(other.last_patience(ms(100)), Some(ms(900)));
+    }
+}
