@@ -9,7 +9,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use dht_core::{Config, Event, Id, Node, Query, Request, SavedNode};
-use support::lab::{FIND_NODE, Lab, PING, TICK, joining, peer};
+use support::lab::{FIND_NODE, LATENCY, Lab, PING, TICK, joining, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
 const INSTANT: Duration = Duration::from_micros(1);
@@ -241,6 +241,24 @@ fn a_refresh_can_be_asked_for() {
     let begun = lab.node.stats().queries.total;
     lab.call(Node::refresh);
     assert_eq!(lab.node.stats().queries.total, begun);
+}
+
+#[test]
+fn a_background_walk_yields_to_others_but_not_to_itself() {
+    // (requests of the user's that are in flight, how many it has asked after each round trip)
+    for (others, expected) in [(0, [2, 12, 22]), (2, [2, 12, 22]), (3, [2, 4, 6])] {
+        let mut lab = Lab::among(40);
+        for n in 0..others {
+            lab.call(|node, now| node.request(now, Request::new(peer(900 + n), 100))).unwrap();
+        }
+        lab.call(Node::refresh);
+        let mut asked = || {
+            let count = lab.asked(FIND_NODE).len();
+            lab.run_for(2 * LATENCY);
+            count
+        };
+        assert_eq!([0; 3].map(|_| asked()), expected, "{others} in flight");
+    }
 }
 
 #[test]
