@@ -8,8 +8,8 @@ mod support;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::{Config, Query, Request};
-use support::lab::{FIND_NODE, LATENCY, Lab, PING, far_half, peer};
+use dht_core::{Config, Node, Query, Request};
+use support::lab::{FIND_NODE, LATENCY, Lab, PING, TICK, far_half, peer};
 use support::net::{self, Fate, Net};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -52,6 +52,23 @@ fn with_every_keep_alive_one_of_them_is_asked_once_and_each_has_its_turn() {
     let stats = lab.node.stats();
     assert_eq!(stats.verifications.failed, before.verifications.failed + 6);
     assert_eq!(stats.requests.timeouts, before.requests.timeouts);
+}
+
+#[test]
+fn asking_one_does_not_count_as_other_traffic() {
+    for (others, expected) in [(2, 5), (3, 3)] {
+        let mut lab = losing(3);
+        // All look old, and five are to be pinged in the second tick from now.
+        lab.call(Node::handle_wakeup);
+        lab.run_for(2 * TICK - SECOND);
+        for n in 0..others {
+            lab.call(|node, now| node.request(now, Request::new(peer(900 + n), 100))).unwrap();
+        }
+        lab.sent.clear();
+        lab.run_for(SECOND);
+        let known = lab.asked(PING).iter().filter(|addr| lab.knows(**addr)).count();
+        assert_eq!((known, lab.asked(PING).len()), (expected, expected + 1), "{others} in flight");
+    }
 }
 
 #[test]

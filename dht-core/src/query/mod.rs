@@ -380,8 +380,9 @@ impl Walk {
             return false;
         }
         // The reference waits for every last try, unless it has 20 and all are late once. So a
-        // dead node costs six seconds in a small network; here it costs two. With 5 % loss and 256
-        // nodes, one missed try as the limit finds 94 % of the true 20 closest, two find 99 %.
+        // dead node costs six seconds in a small network; here it costs as much as two tries do
+        // (`patience`). With 5 % loss and 256 nodes, one missed try as the limit finds 94 % of the true
+        // 20 closest, two find 99 %.
         // One that could not get among the closest any more is not waited for at all.
         self.visits.iter().all(|visit| {
             if self.plan.thorough {
