@@ -268,6 +268,11 @@ impl Inflight {
         if flight.call.any_replier { Match::Stray(id) } else { Match::WrongSource }
     }
 
+    /// Whether an answer under `tid` from `from` is to a request that was given up.
+    pub(crate) fn rests(&self, now: Instant, tid: u16, from: SocketAddrV4) -> bool {
+        self.resting.iter().any(|rest| (rest.1, rest.2) == (from, tid) && now < rest.0)
+    }
+
     /// A try leaves now and is given up at `deadline`.
     pub(crate) fn sent(&mut self, now: Instant, id: RequestId, deadline: Instant) {
         let Some(flight) = self.get_mut(id) else {

@@ -3,6 +3,11 @@
 //!
 //! Smoothed average and deviation as in RFC 6298, over all who have answered, not per destination as
 //! in [`timeouts`](crate::timeouts): whom a walk asks, it has mostly never asked before.
+//!
+//! By that measure alone a few that are far away are taken for dead: they are not waited for, so they
+//! are not measured either. (Two nodes in ten with a round trip of 600 ms, the others of 20: none of
+//! the former was ever found.) So a walk that gives up early learns if it was wrong, by an answer that
+//! comes too late, and for a while all walks wait for a second.
 
 use core::time::Duration;
 
@@ -11,19 +16,37 @@ use core::time::Duration;
 const FLOORS_US: [(u8, u32); 3] = [(10, 100_000), (3, 300_000), (1, 500_000)];
 /// What a fixed time-out would be.
 const CEILING_US: u32 = 1_000_000;
+/// The average and this many deviations are waited for.
+const DEVIATIONS: u32 = 3;
+/// After one that was, or would have been, given up too early, nobody is given up within a second until so
+/// many others have answered: about three walks.
+const CAREFUL: u8 = 100;
+/// The same at first: what a bootstrap brings.
+const CAREFUL_AT_FIRST: u8 = 30;
 
 /// The round trips of late.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     average_us: u32,
     deviation_us: u32,
     samples: u8,
+    /// For how many answers more nobody is given up early.
+    careful: u8,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { average_us: 0, deviation_us: 0, samples: 0, careful: CAREFUL_AT_FIRST }
+    }
 }
 
 impl Pace {
     /// An answer came after so long: since the first try, if there were several, since it may be to
     /// that one. That is too long rather than too short, so a pace that was set too fast slows down.
-    pub(crate) fn record(&mut self, rtt: Duration) {
+    /// Whether it would have been given up if nobody were careful.
+    pub(crate) fn record(&mut self, rtt: Duration) -> bool {
+        let hasty = self.patience().is_some_and(|patience| rtt > 2 * patience);
+        self.careful = if hasty { CAREFUL } else { self.careful.saturating_sub(1) };
         let rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).min(4 * CEILING_US);
         if self.samples == 0 {
             (self.average_us, self.deviation_us) = (rtt, rtt / 2);
@@ -33,6 +56,17 @@ impl Pace {
             self.average_us = self.average_us - self.average_us / 8 + rtt / 8;
         }
         self.samples = self.samples.saturating_add(1);
+        hasty
+    }
+
+    /// Somebody was given up, and answered then.
+    pub(crate) fn was_hasty(&mut self) {
+        self.careful = CAREFUL;
+    }
+
+    /// For requests that are answered at another pace, over the same ways.
+    pub(crate) fn unmeasured(&self) -> Self {
+        Self { careful: self.careful, ..Self::default() }
     }
 
     /// How long to wait for an answer before asking again.
@@ -41,7 +75,91 @@ impl Pace {
         let us = self.average_us.saturating_add(DEVIATIONS * self.deviation_us);
         Some(Duration::from_micros(us.clamp(floor_us, CEILING_US).into()))
     }
+
+    /// And after asking again, before giving up, if so much time has passed since the first try.
+    pub(crate) fn last_patience(&self, waited: Duration) -> Option<Duration> {
+        let patience = self.patience()?;
+        let second = Duration::from_micros(CEILING_US.into());
+        let rest = if self.careful > 0 { second.saturating_sub(waited) } else { Duration::ZERO };
+        Some(patience.max(rest))
+    }
 }
 
-/// The average and this many deviations are waited for.
-const DEVIATIONS: u32 = 3;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// After so many answers that took so long.
+    fn after(count: usize, rtt: Duration) -> Pace {
+        let mut pace = Pace::default();
+        (0..count).for_each(|_| _ = pace.record(rtt));
+        pace
+    }
+
+    #[test]
+    fn few_answers_leave_much_patience() {
+        let patience = [0, 1, 2, 3, 9, 10, 255, 300].map(|n| after(n, ms(1)).patience());
+        let expected =
+            [None, Some(500), Some(500), Some(300), Some(300), Some(100), Some(100), Some(100)];
+        assert_eq!(patience, expected.map(|patience| patience.map(ms)));
+    }
+
+    #[test]
+    fn three_deviations_above_the_average_within_bounds() {
+        // Half of the first round trip counts as deviation, and a quarter of that fades with each.
+        let mut pace = after(1, ms(200));
+        assert_eq!(pace.patience(), Some(ms(200 + 300)));
+        pace.record(ms(280));
+        // 200 + 80 / 8, and three times 75 + 80 / 4.
+        assert_eq!(pace.patience(), Some(ms(500)), "the floor");
+        pace.record(ms(210));
+        assert_eq!(pace.patience(), Some(ms(210) + 3 * Duration::from_micros(71_250)));
+        assert_eq!(after(20, ms(999)).patience().map(|patience| patience > ms(999)), Some(true));
+        assert_eq!(after(20, Duration::from_secs(100)).patience(), Some(ms(1_000)));
+    }
+
+    #[test]
+    fn careful_until_thirty_were_in_time_and_a_hundred_after_one_that_was_not() {
+        let rest = |pace: &Pace| pace.last_patience(ms(100)).unwrap();
+        let mut pace = after(29, ms(20));
+        assert_eq!(rest(&pace), ms(900));
+        assert!(!pace.record(ms(20)));
+        assert_eq!(rest(&pace), ms(100));
+        // Twice the patience is in time, but only just.
+        assert!(!pace.clone().record(ms(200)) && pace.clone().record(ms(201)));
+        let mut told = pace;
+        told.was_hasty();
+        pace.record(ms(201));
+        for mut pace in [pace, told] {
+            (0..99).for_each(|_| _ = pace.record(ms(20)));
+            assert_eq!(rest(&pace), ms(900));
+            pace.record(ms(20));
+            assert_eq!(rest(&pace), ms(100));
+        }
+    }
+
+    #[test]
+    fn careful_is_a_second_from_the_first_try_and_never_less_than_the_patience() {
+        let pace = after(10, ms(20));
+        let waited = [100, 899, 900, 901, 5_000].map(|waited| pace.last_patience(ms(waited)));
+        assert_eq!(waited, [900, 101, 100, 100, 100].map(|rest| Some(ms(rest))));
+        assert_eq!(after(0, ms(20)).last_patience(ms(100)), None);
+    }
+
+    #[test]
+    fn another_kind_of_request_has_its_own_measure_but_the_same_care() {
+        let mut pace = after(30, ms(20));
+        let mut other = pace.unmeasured();
+        assert_eq!(other.patience(), None);
+        (0..10).for_each(|_| _ = other.record(ms(20)));
+        assert_eq!(other.last_patience(ms(100)), Some(ms(100)));
+        pace.was_hasty();
+        let mut other = pace.unmeasured();
+        (0..10).for_each(|_| _ = other.record(ms(20)));
+        assert_eq!(other.last_patience(ms(100)), Some(ms(900)));
+    }
+}

@@ -1,5 +1,6 @@
 //! The schedule of periodic work, in ticks of five seconds: what is due, not how it is done.
-//! Mirrors the counters of `index.js`; the numbers are the reference's.
+//! Mirrors the counters of `index.js`, with the reference's numbers, except that how many nodes are
+//! checked, and how often the table is refreshed, follows what is found.
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -22,11 +23,12 @@ const PAST: u32 = 768;
 const STABLE: u32 = 240;
 /// The same after that failed, or after a sleep: an hour.
 const MORE_STABLE: u32 = 3 * STABLE;
-/// Ticks without a query until the table is refreshed: 5 minutes.
+/// Ticks without a query until the table is refreshed, unless it was put off: 5 minutes.
 const REFRESH: u32 = 60;
 /// Heard of less than this many ticks ago, a node is recent: 1 minute.
 pub(crate) const RECENT: u32 = 12;
-/// In the table for more than this many ticks, a node is old: 30 minutes.
+/// What a node said of our address is taken again after this many ticks: 30 minutes. After a sleep all
+/// nodes look twice as old.
 pub(crate) const OLD: u32 = 360;
 /// Nodes checked because of down hints at once; keep-alive pings have a budget of their own,
 /// else hints could starve them.
@@ -184,6 +186,8 @@ impl Upkeep {
         self.checks = CHECKS;
         self.checks_left = CHECKS;
         self.refresh_every = REFRESH;
+        // Others will have come and gone meanwhile.
+        self.changed = true;
         self.checked_host = None;
         self.start(now);
     }

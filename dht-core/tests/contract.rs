@@ -63,7 +63,7 @@ fn spurious_calls_change_nothing() {
     std::mem::swap(&mut lab.node, &mut left_alone);
     lab.now = start;
     lab.ticks(100);
-    assert!(lab.sent.len() > 40);
+    assert!(lab.sent.len() > 30, "{}", lab.sent.len());
     assert_eq!(lab.sent, disturbed);
 }
 

@@ -266,6 +266,16 @@ fn a_storm_of_hints_about_live_nodes_with_forged_answers_evicts_nobody() {
 
 #[test]
 fn a_hint_goes_to_those_who_named_the_dead_one_and_if_they_are_gone_so_are_they() {
+    let mut lab = hinting();
+    lab.run_for(4 * SECOND - MOMENT);
+    assert_eq!(lab.asked(DOWN_HINT), [peer(1); 4]);
+    assert!(lab.knows(peer(1)));
+    lab.run_for(MOMENT);
+    assert!(!lab.knows(peer(1)));
+}
+
+/// A node that has just told peer 1, who named a dead one, and does not answer any more.
+fn hinting() -> Lab {
     // So few that a query waits for the last try.
     let mut lab = settled(10);
     lab.peer(peer(1)).closer.push(peer(40));
@@ -280,9 +290,39 @@ fn a_hint_goes_to_those_who_named_the_dead_one_and_if_they_are_gone_so_are_they(
     assert!(lab.now.saturating_since(start) > 5 * SECOND, "after the last try");
     let hint = lab.sent.iter().find(|sent| sent.is(DOWN_HINT)).unwrap();
     assert_eq!(hint.request().value, Some(&wire::addr_bytes(peer(40))[..]));
-    lab.run_for(4 * SECOND);
-    assert!(!lab.knows(peer(1)));
     assert!(!lab.asked(FIND_NODE).is_empty());
+    lab
+}
+
+#[test]
+fn who_answers_something_else_than_the_hint_meanwhile_stays() {
+    let mut lab = hinting();
+    lab.run_for(SECOND / 2);
+    lab.peer(peer(1)).up = true;
+    let id = lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+    assert!(lab.result(id).is_ok());
+    lab.peer(peer(1)).up = false;
+    lab.run_for(4 * SECOND);
+    assert_eq!(lab.asked(DOWN_HINT), [peer(1); 4]);
+    assert!(lab.knows(peer(1)));
+}
+
+#[test]
+fn who_enters_by_an_answer_is_not_taken_out_for_what_it_was_asked_before() {
+    let mut lab = settled(30);
+    lab.add_peer(peer(77)).up = false;
+    let query = Query::find_node(Id::of(peer(77))).thorough().discard_replies();
+    let query = query.nodes([peer(77)]).only_closest_nodes();
+    lab.call(|node, now| node.query(now, query)).unwrap();
+    lab.run_for(SECOND / 2);
+    lab.peer(peer(77)).up = true;
+    let id = lab.call(|node, now| node.request(now, Request::ping(peer(77)))).unwrap();
+    assert!(lab.result(id).is_ok());
+    assert!(lab.knows(peer(77)));
+    lab.peer(peer(77)).up = false;
+    lab.run_for(7 * SECOND);
+    assert_eq!(lab.asked(FIND_NODE), [peer(77); 6]);
+    assert!(lab.knows(peer(77)));
 }
 
 #[test]

@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::{Config, Event, Id, Node, Query, Request};
-use support::lab::{FIND_NODE, Lab, PING, TICK, joining, peer};
+use dht_core::{Config, Event, Id, Node, Query, Request, SavedNode};
+use support::lab::{FIND_NODE, LATENCY, Lab, PING, TICK, joining, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
+const INSTANT: Duration = Duration::from_micros(1);
 
 /// Runs until a tick has pinged somebody, and returns whom.
 fn next_pings(lab: &mut Lab) -> Vec<SocketAddrV4> {
@@ -32,12 +33,15 @@ fn oldest_first(lab: &Lab) -> Vec<SocketAddrV4> {
     nodes
 }
 
-/// A node among 40 others that has just pinged some; its beginnings are more than a minute past.
-fn settled() -> Lab {
-    let mut lab = Lab::among(40);
-    next_pings(&mut lab);
-    next_pings(&mut lab);
-    next_pings(&mut lab);
+/// A node that knows 30 others, 0 best of all, all of which it last heard of long ago.
+fn long_after() -> Lab {
+    let mut lab = Lab::alone();
+    for n in (0..30).rev() {
+        lab.add_peer(peer(n));
+        let saved = SavedNode { addr: peer(n), added: TICK * 100, pinged: TICK * 100 };
+        lab.call(|node, now| node.import(now, &[saved], Duration::ZERO));
+    }
+    assert_eq!(lab.node.table_len(), 30);
     lab
 }
 
@@ -46,25 +50,51 @@ fn hear_all(lab: &mut Lab, count: u32) {
 }
 
 #[test]
-fn every_eighth_tick_the_five_oldest_are_pinged() {
-    let mut lab = settled();
-    for round in 0..3 {
+fn every_eighth_tick_the_oldest_are_pinged_five_at_first_and_ever_fewer_down_to_two() {
+    let mut lab = long_after();
+    lab.run_until(|lab| !lab.asked(PING).is_empty());
+    assert_eq!(lab.asked(PING), [29, 28, 27, 26, 25].map(peer));
+    lab.run_for(SECOND / 5);
+    for (round, count) in [4, 3, 2, 2, 2].into_iter().enumerate() {
         lab.sent.clear();
         let oldest = oldest_first(&lab);
-        lab.ticks(7);
+        lab.run_for(8 * TICK - SECOND / 5 - INSTANT);
         assert_eq!(lab.asked(PING), [], "in round {round}");
-        lab.ticks(1);
-        assert_eq!(lab.asked(PING), oldest[..5], "in round {round}");
+        lab.run_for(INSTANT);
+        assert_eq!(lab.asked(PING), oldest[..count], "in round {round}");
         lab.run_for(SECOND / 5);
-        assert_eq!(oldest_first(&lab)[..5], oldest[5..10], "others are the oldest now");
-        lab.sent.clear();
+        assert_eq!(oldest_first(&lab)[..5], oldest[count..count + 5], "others are the oldest now");
     }
+}
+
+/// How many of the table are pinged in each of seven keep-alives, if these are down.
+fn counts(down: &[u32]) -> Vec<usize> {
+    let mut lab = long_after();
+    down.iter().for_each(|n| lab.peer(peer(*n)).up = false);
+    let mut count = || {
+        let known = oldest_first(&lab);
+        let asked = next_pings(&mut lab);
+        // Until all tries are over.
+        lab.ticks(1);
+        asked.iter().filter(|addr| known.contains(addr)).count()
+    };
+    (0..7).map(|_| count()).collect()
+}
+
+#[test]
+fn whoever_is_found_gone_raises_it_by_three_up_to_eight() {
+    assert_eq!(counts(&[]), [5, 4, 3, 2, 2, 2, 2]);
+    // What the next keep-alive has was set before, so it shows in the one after.
+    assert_eq!(counts(&[29]), [5, 4, 7, 6, 5, 4, 3]);
+    assert_eq!(counts(&[24]), [5, 4, 3, 6, 5, 4, 3]);
+    assert_eq!(counts(&[28, 29]), [5, 4, 8, 7, 6, 5, 4], "at most eight");
 }
 
 #[test]
 fn with_more_than_two_in_flight_it_is_three() {
-    for (in_flight, expected) in [(2, 5), (3, 3)] {
-        let mut lab = settled();
+    for (in_flight, expected) in [(2, 4), (3, 3)] {
+        let mut lab = long_after();
+        assert_eq!(next_pings(&mut lab).len(), 5);
         lab.run_for(8 * TICK - SECOND);
         lab.sent.clear();
         for n in 0..in_flight {
@@ -78,11 +108,11 @@ fn with_more_than_two_in_flight_it_is_three() {
 
 #[test]
 fn if_even_the_oldest_was_heard_of_in_the_last_minute_it_is_two() {
-    for (ticks_ago, expected) in [(11, 2), (12, 5)] {
-        let mut lab = Lab::among(40);
-        next_pings(&mut lab);
+    for (ticks_ago, expected) in [(11, 2), (12, 3)] {
+        let mut lab = long_after();
+        assert_eq!(next_pings(&mut lab).len(), 5);
         lab.ticks(16 - ticks_ago);
-        hear_all(&mut lab, 40);
+        hear_all(&mut lab, 30);
         assert_eq!(next_pings(&mut lab).len(), 2, "some ticks ago");
         assert_eq!(next_pings(&mut lab).len(), expected, "{ticks_ago} ticks ago");
     }
@@ -132,6 +162,40 @@ fn five_minutes_without_a_query_bring_a_refresh() {
     assert_eq!(lab.node.stats().queries.total, begun + 2);
 }
 
+/// How many ticks it takes until the next refresh begins.
+fn until_refresh(lab: &mut Lab) -> u32 {
+    let begun = lab.node.stats().queries.total;
+    for ticks in 1..=300 {
+        lab.ticks(1);
+        if lab.node.stats().queries.total > begun {
+            assert_eq!(lab.node.stats().queries.total, begun + 1);
+            return ticks;
+        }
+    }
+    panic!("no refresh in 300 ticks");
+}
+
+#[test]
+fn while_the_table_does_not_change_it_is_refreshed_ever_less_often_down_to_every_20_minutes() {
+    let mut lab = Lab::among(25);
+    let pauses = [0; 6].map(|_| until_refresh(&mut lab));
+    assert_eq!(pauses, [60, 60, 120, 240, 240, 240]);
+    // Somebody comes: the next one is as far away as it was, and then it is as at first.
+    lab.add_peer(peer(25));
+    lab.hear_with_id(peer(25), PING);
+    assert_eq!([0; 4].map(|_| until_refresh(&mut lab)), [240, 60, 120, 240]);
+    // Or goes.
+    lab.peer(peer(25)).up = false;
+    lab.hint(peer(1), peer(25));
+    assert_eq!([0; 3].map(|_| until_refresh(&mut lab)), [240, 60, 120]);
+    // Who has been heard of again is no change.
+    (0..25).for_each(|n| drop(lab.hear_with_id(peer(n), PING)));
+    assert_eq!([0; 2].map(|_| until_refresh(&mut lab)), [240, 240]);
+    // After a sleep it is as at first.
+    lab.call(Node::handle_wakeup);
+    assert_eq!([0; 3].map(|_| until_refresh(&mut lab)), [1, 60, 120]);
+}
+
 #[test]
 fn any_query_puts_the_refresh_off() {
     let mut lab = Lab::among(25);
@@ -177,6 +241,24 @@ fn a_refresh_can_be_asked_for() {
     let begun = lab.node.stats().queries.total;
     lab.call(Node::refresh);
     assert_eq!(lab.node.stats().queries.total, begun);
+}
+
+#[test]
+fn a_background_walk_yields_to_others_but_not_to_itself() {
+    // (requests of the user's that are in flight, how many it has asked after each round trip)
+    for (others, expected) in [(0, [2, 12, 22]), (2, [2, 12, 22]), (3, [2, 4, 6])] {
+        let mut lab = Lab::among(40);
+        for n in 0..others {
+            lab.call(|node, now| node.request(now, Request::new(peer(900 + n), 100))).unwrap();
+        }
+        lab.call(Node::refresh);
+        let mut asked = || {
+            let count = lab.asked(FIND_NODE).len();
+            lab.run_for(2 * LATENCY);
+            count
+        };
+        assert_eq!([0; 3].map(|_| asked()), expected, "{others} in flight");
+    }
 }
 
 #[test]

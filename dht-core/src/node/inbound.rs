@@ -156,6 +156,12 @@ impl Node {
             }
             Match::Unknown => {
                 self.stats.drops.unsolicited += 1;
+                if self.suspects.contain(self.now, from)
+                    && self.inflight.rests(self.now, response.tid, from)
+                {
+                    self.suspects.clear_of(from);
+                    self.pace.was_hasty();
+                }
                 return self.on_stray(from);
             }
         };
@@ -194,8 +200,9 @@ impl Node {
             if internal {
                 self.pace.record(waited);
             }
-            if let Some(walk) = self.queries.get_mut(query).and_then(|running| running.walking()) {
-                walk.answered_after(waited);
+            let walk = self.queries.get_mut(query).and_then(|running| running.walking());
+            if walk.is_some_and(|walk| walk.answered_after(waited)) {
+                self.pace.was_hasty();
             }
         }
         self.on_answer(id, via, reply);

@@ -83,6 +83,7 @@ impl Node {
     /// Pings those that were not heard of for longest, and one that was lost.
     fn ping_some(&mut self) {
         let tick = self.upkeep.tick();
+        let busy = self.inflight.live() > QUIET;
         self.seek_lost();
         let mut next = self.table.oldest();
         let Some(oldest) = next.and_then(|slot| self.table.node(slot)) else {
@@ -90,7 +91,7 @@ impl Node {
             return self.start_refresh();
         };
         let mut count = self.upkeep.take_checks();
-        if self.inflight.live() > QUIET {
+        if busy {
             count = count.min(3);
         }
         if oldest.pinged_ago(tick) < RECENT {

@@ -100,28 +100,33 @@ impl Node {
             return;
         };
         let tick = self.upkeep.tick();
-        let slot = match self.table.insert(&id, from.addr, tick) {
+        match self.table.insert(&id, from.addr, tick) {
             Insert::Present(slot) => {
                 self.table.touch(slot, tick);
                 self.table.set_silent_answers(slot, 0);
-                slot
+                self.sample_of(slot, to, external);
             }
             Insert::Added(slot) => {
                 // Once seen: who was asked before it was known must not take that for silence.
                 self.table.touch(slot, tick);
                 self.added(from.addr);
-                slot
+                self.sample_of(slot, to, external);
             }
-            Insert::Full => return self.challenge(id, from.addr, true),
+            Insert::Full => self.challenge(id, from.addr, true),
             Insert::Own => return,
-        };
-        let sampled = self.table.node(slot).and_then(|node| node.sampled_ago(tick));
-        if !external && sampled.is_none_or(|ago| ago >= OLD) {
-            self.table.set_sampled(slot, tick);
-            self.sample(to, from.addr);
         }
         if was_lost {
             self.found_again();
+        }
+    }
+
+    /// Takes what a node of the table says of our address, unless it was listened to lately.
+    fn sample_of(&mut self, slot: Slot, to: SocketAddrV4, external: bool) {
+        let tick = self.upkeep.tick();
+        let sampled = self.table.node(slot).and_then(|node| node.sampled_ago(tick));
+        if !external && sampled.is_none_or(|ago| ago >= OLD) {
+            self.table.set_sampled(slot, tick);
+            self.sample(to, slot.addr());
         }
     }
 

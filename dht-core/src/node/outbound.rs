@@ -214,11 +214,14 @@ impl Node {
     /// How long to wait for the answer to a visit, if its walk knows how soon answers come.
     fn hurry(&self, id: RequestId) -> Option<Duration> {
         let flight = self.inflight.get(id)?;
-        let (Purpose::Visit { query, .. } | Purpose::Gap { query, .. }) = flight.call.purpose
-        else {
-            return None;
+        let query = match flight.call.purpose {
+            // A last try is not cut short: what follows is more than another try.
+            Purpose::Visit { query, .. } if flight.sent < u16::from(flight.call.retries) => query,
+            Purpose::Gap { query, .. } => query,
+            _ => return None,
         };
-        self.queries.get(query)?.walk.patience(flight.sent)
+        let waited = self.now.saturating_since(flight.first_sent_at);
+        self.queries.get(query)?.walk.patience(flight.sent, waited)
     }
 
     /// A try has not been answered in time.

@@ -20,7 +20,6 @@ use crate::error::{QueryError, RequestError, SendError};
 use crate::event::Event;
 use crate::inflight::{Call, Purpose};
 use crate::message::{Outcome, QueryId, Reply, SessionId};
-use crate::pace::Pace;
 use crate::query::{Offer, Plan};
 use crate::table::K;
 use crate::wire::{self, Token};
@@ -51,7 +50,7 @@ impl Node {
             only_given: query.only_closest_nodes,
             salt: self.rng.next_u32(),
             // How long an application takes to answer is another matter.
-            pace: if query.internal { self.pace } else { Pace::default() },
+            pace: if query.internal { self.pace } else { self.pace.unmeasured() },
         };
         // Whoever waits for everybody's last try has all the time there is.
         let clock = Clock::new((!query.thorough).then_some(WALK_MAX));

@@ -307,16 +307,20 @@ impl Walk {
         self.consider_caution();
     }
 
-    /// An answer has come, so long after the first try.
-    pub(crate) fn answered_after(&mut self, waited: Duration) {
-        self.plan.pace.record(waited);
+    /// An answer has come, so long after the first try. Whether a hasty walk would have missed it.
+    pub(crate) fn answered_after(&mut self, waited: Duration) -> bool {
+        self.plan.pace.record(waited)
     }
 
-    /// How long to wait for an answer to the next try, after so many: `None` if as long as usual. Those that
-    /// the walk waits for at its end follow the pace of the others.
-    pub(crate) fn patience(&self, tries: u16) -> Option<Duration> {
-        let hurries = !self.plan.thorough && tries < u16::from(PATIENCE);
-        hurries.then(|| self.plan.pace.patience()).flatten()
+    /// How long to wait for an answer to the next try, after so many and so much time: `None` if as long
+    /// as usual. Those that the walk waits for at its end follow the pace of the others.
+    pub(crate) fn patience(&self, tries: u16, waited: Duration) -> Option<Duration> {
+        match tries {
+            _ if self.plan.thorough => None,
+            0 => self.plan.pace.patience(),
+            1 => self.plan.pace.last_patience(waited),
+            _ => None,
+        }
     }
 
     /// A try was not answered in time; another follows.
@@ -376,8 +380,9 @@ impl Walk {
             return false;
         }
         // The reference waits for every last try, unless it has 20 and all are late once. So a
-        // dead node costs six seconds in a small network; here it costs two. With 5 % loss and 256
-        // nodes, one missed try as the limit finds 94 % of the true 20 closest, two find 99 %.
+        // dead node costs six seconds in a small network; here it costs as much as two tries do
+        // (`patience`). With 5 % loss and 256 nodes, one missed try as the limit finds 94 % of the true
+        // 20 closest, two find 99 %.
         // One that could not get among the closest any more is not waited for at all.
         self.visits.iter().all(|visit| {
             if self.plan.thorough {

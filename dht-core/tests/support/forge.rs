@@ -19,6 +19,8 @@ pub struct Fake {
     pub error: u64,
     pub value: Option<Vec<u8>>,
     pub nodes: Vec<SocketAddrV4>,
+    /// Names those of them that are closest to the target, 20 at most, like a real node.
+    pub sorts: bool,
     /// How many datagrams it ignores first.
     pub deaf: u32,
     /// What it does on datagrams with a token, one after the other: the error and the token
@@ -37,6 +39,7 @@ impl Default for Fake {
             error: 0,
             value: None,
             nodes: Vec::new(),
+            sorts: false,
             deaf: 0,
             commits: Vec::new(),
             commits_ignored: false,
@@ -47,6 +50,19 @@ impl Default for Fake {
 impl Fake {
     pub fn naming(nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
         Self { nodes: nodes.into_iter().collect(), ..Self::default() }
+    }
+
+    pub fn knowing(nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
+        Self { sorts: true, ..Self::naming(nodes) }
+    }
+
+    fn names(&self, target: Option<&[u8; 32]>) -> Vec<SocketAddrV4> {
+        let mut nodes = self.nodes.clone();
+        if let Some(target) = target.filter(|_| self.sorts) {
+            nodes.sort_by_cached_key(|addr| Id::of(*addr).distance(&Id(*target)));
+            nodes.truncate(20);
+        }
+        nodes
     }
 
     pub fn answer(&mut self, from: SocketAddrV4, request: &wire::Request<'_>) -> Option<Vec<u8>> {
@@ -67,7 +83,7 @@ impl Fake {
             token,
             error,
             value: self.value.clone(),
-            nodes: self.nodes.clone(),
+            nodes: self.names(request.target),
         };
         Some(answer.bytes(request.tid))
     }
