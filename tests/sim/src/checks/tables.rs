@@ -23,15 +23,14 @@ const CALM: Micros = 660 * SECOND;
 const EVERY: Micros = 16 * SECOND;
 /// Of lost or damaged datagrams a calm network has at most this part.
 const LOSS_CALM: f64 = 0.02;
-/// The keep-alive of a node: three of the oldest at least, every so often, on a clock that may be slow. (It
-/// pings two if all have been heard of within a minute; but then the dead one was asked then as well.)
+/// The keep-alive of a node: two of the oldest at least, every so often, on a clock that may be slow.
 const CYCLE: Micros = 41 * SECOND;
-const PER_CYCLE: usize = 3;
+const PER_CYCLE: usize = 2;
 /// For a ping's tries, a cycle that has just begun, and those that enter the table meanwhile.
 const SPARE: Micros = 120 * SECOND;
 const NEWCOMERS: usize = 10;
-/// A node looks for somebody at least every 300 s (on a clock that may be slow, with time to get a place).
-const REFRESH: Micros = 400 * SECOND;
+/// A node looks for somebody at least every 20 min (on a clock that may be slow, with time to get a place).
+const REFRESH: Micros = 1_300 * SECOND;
 /// A table has this many at least, if there are so many.
 const LEN_MIN: usize = 10;
 
