@@ -132,19 +132,9 @@ fn planted(seconds: u32) -> (usize, u32) {
     (table(&sim, VICTIM).iter().filter(|addr| !honest.contains(addr)).count(), seconds)
 }
 
-/// Not a figure: what is left of the attack where nobody answers, so that a guess has a whole second.
 #[test]
-fn a_node_that_is_not_there_is_verified_by_guesses_no_more_often_than_chance_has_it() {
-    let (planted, of) = planted(4);
-    eprintln!("S2, verifications: {planted} of {of} nodes that are not there are in the table");
-    // 15 % each.
-    assert!(planted <= 3, "{planted} of {of}");
-}
-
-#[test]
-#[ignore = "does not hold: a verification that nobody answers can be guessed for a second"]
-fn s2_as_it_should_be_for_verifications() {
-    let (planted, of) = planted(100);
+fn s2_who_is_not_there_is_not_verified_by_guesses() {
+    let (planted, of) = planted(30);
     eprintln!("S2, verifications: {planted} of {of} nodes that are not there are in the table");
     assert_eq!(planted, 0);
 }
@@ -218,9 +208,8 @@ fn focused(ticks: u64, guesses: u32) -> (u64, u64) {
 }
 
 #[test]
-#[ignore = "does not hold: two answers without an id evict, and each can be guessed"]
-fn s3_as_it_should_be_with_a_burst_of_guesses() {
-    let evicted: u64 = [8_000, 32_000].map(|guesses| focused(60, guesses).0).iter().sum();
+fn s3_guesses_without_an_id_evict_nobody() {
+    let evicted: u64 = [8_000, 32_000].map(|guesses| focused(20, guesses).0).iter().sum();
     assert_eq!(evicted, 0);
 }
 

@@ -48,20 +48,13 @@ fn dead_addresses() -> [(f64, u64); 2] {
     })
 }
 
-/// The goal is not reached: 2 s and 60 datagrams. This much is bounded.
+/// Beside an honest node the goal is reached. If the liar is the only one that a node knows to begin
+/// with, twice as many go to the dead: it asks for its neighbours twice.
 #[test]
-fn s9_dead_addresses_cost_time_and_datagrams_but_not_without_end() {
-    for (seconds, datagrams) in dead_addresses() {
-        assert!(seconds <= 10.0 && datagrams <= 130, "{seconds} {datagrams}");
-    }
-}
-
-#[test]
-#[ignore = "not reached yet: a joining node counts its own overdue requests as traffic to yield to"]
-fn s9_as_it_should_be() {
-    for (seconds, datagrams) in dead_addresses() {
-        assert!(seconds <= 2.0 && datagrams <= 60, "{seconds} {datagrams}");
-    }
+fn s9_dead_addresses_cost_little() {
+    let [(beside, few), (alone, many)] = dead_addresses();
+    assert!(beside <= 2.0 && few <= 60, "{beside} {few}");
+    assert!(alone <= 3.5 && many <= 110, "{alone} {many}");
 }
 
 /// The most that a lookup of a settled node took, in seconds, and the datagrams of ten, if it begins
