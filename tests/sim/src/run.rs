@@ -576,7 +576,9 @@ impl Run {
             Some((count, recall)) => {
                 Some(format!("{count} lookups found {recall:.4} of the closest"))
             }
-            None => Some("no lookup has ended".to_owned()),
+            // A node that is all alone has nobody to find.
+            None if self.sim.persistent_count() < 2 => None,
+            None => return Err(self.sim.violation("ends", "no lookup has ended".to_owned())),
         };
         match wrong {
             Some(message) => Err(self.sim.violation("healing", message)),

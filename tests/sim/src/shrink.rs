@@ -230,8 +230,8 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
             let fewer = |by: u32| {
                 move |scenario: &mut Scenario| {
                     scenario.nodes = nodes - by;
-                    let hosts = scenario.nodes;
-                    scenario.faults.iter_mut().for_each(|fault| simpler::wrap(fault, hosts));
+                    let Scenario { nodes, bootstraps, faults, .. } = scenario;
+                    faults.iter_mut().for_each(|fault| simpler::wrap(fault, *bootstraps, *nodes));
                 }
             };
             let possible = steps.into_iter().filter(|by| (1..=spare).contains(by));

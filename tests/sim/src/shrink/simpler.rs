@@ -125,8 +125,15 @@ pub(super) fn faults(what: &FaultKind) -> Vec<FaultKind> {
     all
 }
 
-/// With fewer hosts, those that are not there any more become others, as they would in the run.
-pub(super) fn wrap(fault: &mut Fault, hosts: u32) {
+/// With fewer hosts, those that are not there any more become others; but none becomes a bootstrap node,
+/// without which a network is another one.
+pub(super) fn wrap(fault: &mut Fault, bootstraps: u32, hosts: u32) {
+    let joining = hosts.saturating_sub(bootstraps).max(1);
+    let wrap = |host: &mut u32| {
+        if *host >= hosts {
+            *host = bootstraps + (*host - bootstraps) % joining;
+        }
+    };
     match &mut fault.what {
         FaultKind::Crash { host }
         | FaultKind::Restart { host, .. }
@@ -137,9 +144,9 @@ pub(super) fn wrap(fault: &mut Fault, hosts: u32) {
         | FaultKind::Burst { host, .. }
         | FaultKind::Lookups { host, .. }
         | FaultKind::DownHints { host }
-        | FaultKind::Phantoms { host, .. } => *host %= hosts.max(1),
+        | FaultKind::Phantoms { host, .. } => wrap(host),
         FaultKind::Partition { first: Side::Hosts(side), .. } => {
-            side.iter_mut().for_each(|host| *host %= hosts.max(1));
+            side.iter_mut().for_each(wrap);
             side.sort_unstable();
             side.dedup();
         }
