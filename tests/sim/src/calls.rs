@@ -12,6 +12,9 @@ use crate::app::{App, Cx};
 use crate::invariant::Violation;
 use crate::sim::Sim;
 
+/// All replies to a query, and how it ended.
+pub type Walked = (Vec<Reply>, Result<Outcome, QueryError>);
+
 impl Sim {
     /// Calls the node of a host; what it wants to send is sent by the next [`flush`](Self::with).
     pub(crate) fn call<T>(
@@ -94,7 +97,7 @@ impl Sim {
         at: HostId,
         query: Query,
         limit: Duration,
-    ) -> Result<Option<(Vec<Reply>, Result<Outcome, QueryError>)>, Violation> {
+    ) -> Result<Option<Walked>, Violation> {
         let Some(Ok(id)) = self.with(at, |node, now| node.query(now, query)) else {
             return Ok(None);
         };
@@ -110,7 +113,7 @@ impl Sim {
         at: HostId,
         id: QueryId,
         limit: Duration,
-    ) -> Result<Option<(Vec<Reply>, Result<Outcome, QueryError>)>, Violation> {
+    ) -> Result<Option<Walked>, Violation> {
         let (mut replies, mut outcome) = (Vec::new(), None);
         self.run_until(limit, |sim| {
             while let Some(Some(reply)) = sim.with(at, |node, _| node.next_reply(id)) {

@@ -10,7 +10,10 @@ use crate::addrs;
 /// By host number: an address and its id. What is in here is true for ever, since an id is the hash of its
 /// address; a host that comes back at another port takes the place of its former self.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct SharedIds(Arc<RwLock<Vec<Option<(SocketAddrV4, Id)>>>>);
+pub(crate) struct SharedIds(Arc<RwLock<Vec<Known>>>);
+
+/// What is known of a host.
+type Known = Option<(SocketAddrV4, Id)>;
 
 impl SharedIds {
     pub(crate) fn set(&self, addr: SocketAddrV4) -> Id {

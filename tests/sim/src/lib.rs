@@ -89,6 +89,7 @@ mod truth;
 mod wheel;
 
 pub use app::{Actor, ActorCx, App, Cx};
+pub use calls::Walked;
 pub use host::Spec;
 pub use invariant::{Invariant, Verdict, Violation};
 pub use life::Return;

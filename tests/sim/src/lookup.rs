@@ -127,13 +127,13 @@ impl Sim {
         if matches!(event, Event::Finished(_)) {
             let outcome = node.take_outcome(*query);
             if let (Some(Ok(outcome)), Some(walk)) = (outcome, self.lookups.walks.remove(&key)) {
-                self.conclude(at, walk, &outcome);
+                self.conclude(at, &walk, &outcome);
             }
         }
         true
     }
 
-    fn conclude(&mut self, at: HostId, walk: Walk, outcome: &dht_core::Outcome) {
+    fn conclude(&mut self, at: HostId, walk: &Walk, outcome: &dht_core::Outcome) {
         let truth = self.truth.closest(&walk.target, K + 1);
         let truth: Vec<_> = truth.into_iter().filter(|(_, host)| *host != at).take(K).collect();
         let found = |(id, _): &&(Id, HostId)| {

@@ -136,13 +136,13 @@ fn realistic() -> Link {
 }
 
 fn run(scenario: Scenario) -> Result<Run, Violation> {
-    let mut run = Run::new(scenario).map_err(impossible)?;
+    let mut run = Run::new(scenario).map_err(|error| impossible(&error))?;
     run.finish()?;
     Ok(run)
 }
 
 /// The scenarios in here are possible.
-fn impossible(error: Impossible) -> Violation {
+fn impossible(error: &Impossible) -> Violation {
     let (invariant, message) = ("scenario".to_owned(), error.to_string());
     Violation { invariant, message, host: None, at: 0, seed: SEED, trace: 0 }
 }
@@ -283,7 +283,7 @@ fn upkeep(size: Size) -> Result<Vec<Figure>, Violation> {
     let (settle_us, run_us, heal_us) = (60 * MINUTE, 60 * MINUTE, Some(0));
     let nodes = size.nodes(2_000);
     let mut run = Run::new(Scenario { settle_us, run_us, heal_us, lookups: 0, ..calm(nodes, 0) })
-        .map_err(impossible)?;
+        .map_err(|error| impossible(&error))?;
     run.run_to(run.scenario().run_from() + run_us - 1)?;
     let per_node = run
         .tally()
@@ -302,7 +302,7 @@ fn time_to_recall(
     goal: f64,
 ) -> Result<(Run, Option<Micros>), Violation> {
     const STEP: Micros = 5 * SECOND;
-    let mut run = Run::new(scenario).map_err(impossible)?;
+    let mut run = Run::new(scenario).map_err(|error| impossible(&error))?;
     run.run_to(from)?;
     for at in (from..from + 60 * MINUTE).step_by(STEP as usize) {
         for n in 0..100 {

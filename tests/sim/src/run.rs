@@ -23,7 +23,7 @@ use crate::tally::Tally;
 use crate::{HostId, Micros, NatId, Spec, checks};
 
 /// Something that the run does to the network.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     /// The third phase begins.
     Begin,
@@ -465,7 +465,8 @@ impl Run {
             FaultKind::MassLeave { part } => self.leave_at_random(part),
             FaultKind::FlashCrowd { nodes, over_us } => {
                 for n in 0..nodes {
-                    let _ = self.join(over_us * u64::from(n) / u64::from(nodes) + 1);
+                    let after = u128::from(over_us) * u128::from(n) / u128::from(nodes);
+                    let _ = self.join(after as Micros + 1);
                 }
             }
             FaultKind::StepClock { host, by_us } => self.sim.step_wall_clock(at(host), by_us),
@@ -549,7 +550,7 @@ impl Run {
         self.sim.end_partitions();
         // Who returns needs somebody to join by.
         for host in 0..self.scenario.bootstraps {
-            let _ = self.sim.restart(HostId(host), Return::Fresh);
+            let _ = self.sim.restart(HostId(host), Return::WithTable);
         }
         let waiting = std::mem::take(&mut self.agenda);
         self.agenda = waiting

@@ -8,11 +8,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Micros;
-use crate::churn::Churn;
+use crate::churn::{Churn, LENGTH_MAX_US};
 use crate::link::Link;
 use crate::nat::Nat;
 use crate::partition::{Flap, Partition, Side};
+use crate::{Micros, check};
 
 /// A run. All that happens in it follows from these numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -251,7 +251,7 @@ impl Default for Scenario {
 pub(crate) const SECOND: Micros = 1_000_000;
 
 /// What a scenario costs at most, roughly: memory in bytes per node.
-const NODE_BYTES: u64 = 14_000;
+const NODE_BYTES: u64 = 26_000;
 const PACKET_BYTES: u64 = 400;
 
 /// Why a scenario can't be run.
@@ -292,6 +292,19 @@ impl Scenario {
         )?;
         must(self.bootstraps >= 1, "bootstraps must be at least 1")?;
         must(self.bootstraps < self.nodes, "bootstraps must be fewer than nodes")?;
+        let crowds = self.faults.iter().map(|fault| match fault.what {
+            FaultKind::FlashCrowd { nodes, .. } => u64::from(nodes),
+            _ => 0,
+        });
+        must(
+            crowds.sum::<u64>() + u64::from(self.nodes) <= u64::from(most),
+            &format!("nodes and those of faults must be at most {most} together"),
+        )?;
+        let length = |field: &str, us: Micros| check::duration(field, us, 0, LENGTH_MAX_US);
+        length("join_over_us", self.join_over_us)?;
+        length("settle_us", self.settle_us)?;
+        length("run_us", self.run_us)?;
+        length("heal_us", self.heal_us.unwrap_or(0))?;
         self.link.check().map_err(|error| format!("link.{error}"))?;
         part("dead", self.dead)?;
         part("node.ephemeral", self.node.ephemeral)?;
@@ -341,6 +354,14 @@ impl Scenario {
                 Err(format!("part is {part}, but must be between 0 and 1"))
             }
             FaultKind::Link { link } => link.check(),
+            FaultKind::Stall { for_us, .. }
+            | FaultKind::Sleep { for_us, .. }
+            | FaultKind::Suspend { for_us, .. } => {
+                check::duration("for_us", *for_us, 0, LENGTH_MAX_US)
+            }
+            FaultKind::FlashCrowd { over_us, .. } if *over_us > LENGTH_MAX_US => {
+                check::duration("over_us", *over_us, 0, LENGTH_MAX_US)
+            }
             FaultKind::FlashCrowd { nodes, .. } if *nodes > 1_000_000 => {
                 Err("nodes must be at most 1,000,000".to_owned())
             }

@@ -19,9 +19,8 @@ use crate::{HostId, Micros};
 const SETTLED: Micros = 5_900_000;
 /// Tries of one request: those of a query.
 const TRIES_MAX: u32 = 6;
-/// A try is not given up, and so not repeated, before this: 250 ms is the shortest
-/// adaptive time-out.
-const PATIENCE: Micros = 250_000;
+/// A try is not given up, and so not repeated, before this: the least that a walk waits.
+const PATIENCE: Micros = 100_000;
 /// Requests in a row whose transaction ids count up.
 const COUNTING_MAX: u32 = 6;
 /// The length of a slot of the congestion window; what it takes beside the configured number, for

@@ -205,7 +205,11 @@ fn random_faults(draws: &mut Stream, scenario: &Scenario, most: u32) -> Vec<Faul
         let kind = kinds[draws.below(kinds.len() as u64) as usize];
         let what = random_fault(&mut draws, kind, scenario.nodes);
         if let (FaultKind::Crash { host }, RETURN) = (&what, kind) {
-            let (with_table, anew) = (draws.chance(0.5), draws.chance(0.3));
+            // A bootstrap node that has forgotten everybody has nobody to join by: an island, until
+            // somebody joins by it.
+            let is_bootstrap = *host < scenario.bootstraps;
+            let with_table = draws.chance(0.5) || is_bootstrap;
+            let anew = draws.chance(0.3) && !is_bootstrap;
             let what = FaultKind::Restart { host: *host, with_table, anew };
             let at_us = at_us + scale(&mut draws, MILLI, 30 * MINUTE) / MILLI * MILLI;
             faults.push(Fault { at_us: at_us.min(scenario.run_us), what });

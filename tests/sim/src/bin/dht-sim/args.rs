@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use dht_sim::churn::Length;
 use dht_sim::link::{Latency, Loss, Reorder};
 use dht_sim::scenario::{Fault, NatGroup};
-use dht_sim::{HostId, Micros, Sim};
+use dht_sim::{HostId, Micros};
 
-use crate::{hash, replay, units, words};
+use crate::values::{Churning, Switch};
+use crate::{hash, phrases, replay, results, swarm, units, values, words};
 
 /// Run networks of thousands of nodes in virtual time: the same seed, the same run.
 #[derive(Debug, Parser)]
@@ -27,6 +28,12 @@ pub(crate) enum Command {
     Replay(replay::Args),
     /// Print the trace hashes of a small scenario: the same on every machine
     Hash(hash::Args),
+    /// Measure what the table of results holds
+    Results(results::Args),
+    /// Run random scenarios, and make small what fails
+    Swarm(swarm::Args),
+    /// Make a failing scenario small
+    Shrink(swarm::ShrinkArgs),
 }
 
 const EXAMPLES: &str = "\
@@ -171,17 +178,17 @@ pub(crate) struct Faults {
     pub(crate) dead: Option<f64>,
     /// '50% at 10m for 30m', and perhaps
     /// one-way, flap 60s open 20s
-    #[arg(long, value_name = "PARTITION", value_parser = words::partition, verbatim_doc_comment)]
+    #[arg(long, value_name = "PARTITION", value_parser = phrases::partition, verbatim_doc_comment)]
     pub(crate) partition: Vec<Fault>,
     /// Vanish at once: '50% at 10m'
-    #[arg(long, value_name = "LEAVE", value_parser = words::mass_leave)]
+    #[arg(long, value_name = "LEAVE", value_parser = phrases::mass_leave)]
     pub(crate) mass_leave: Vec<Fault>,
     /// New nodes join: '1000 at 10m over 30s'
-    #[arg(long, value_name = "CROWD", value_parser = words::flash_crowd)]
+    #[arg(long, value_name = "CROWD", value_parser = phrases::flash_crowd)]
     pub(crate) flash_crowd: Vec<Fault>,
     /// Anything else, as in a script:
     /// '{"at_us": 1000, "fault": "crash", "host": 3}'
-    #[arg(long, value_name = "JSON", value_parser = words::fault, verbatim_doc_comment)]
+    #[arg(long, value_name = "JSON", value_parser = phrases::fault, verbatim_doc_comment)]
     pub(crate) fault: Vec<Fault>,
     /// Check everything all the time
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
@@ -225,10 +232,10 @@ pub(crate) struct Output {
     #[arg(long, value_name = "TIME", value_parser = units::duration, requires = "json")]
     pub(crate) sample: Option<Micros>,
     /// Print what a node sent and received, its last 10,000
-    #[arg(long, value_name = "HOST", value_parser = host, conflicts_with = "json")]
+    #[arg(long, value_name = "HOST", value_parser = values::host, conflicts_with = "json")]
     pub(crate) timeline: Option<HostId>,
     /// Write all that a node sent and received for Wireshark
-    #[arg(long, value_name = "HOST:FILE", value_parser = host_and_file)]
+    #[arg(long, value_name = "HOST:FILE", value_parser = values::host_and_file)]
     pub(crate) pcap: Vec<(HostId, PathBuf)>,
     /// Write an HTML page with plots
     #[arg(long, value_name = "FILE")]
@@ -240,41 +247,6 @@ pub(crate) struct Output {
 
 /// Options under this heading don't change what happens.
 pub(crate) const OUTPUT: &str = "Output";
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Switch {
-    On,
-    Off,
-}
-
-impl Switch {
-    pub(crate) fn is_on(self) -> bool {
-        self == Self::On
-    }
-}
-
-/// Whether and how long nodes stay.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Churning {
-    /// For ever.
-    Off,
-    /// For so long.
-    For(Length),
-}
-
-/// A host by its number, or by its address.
-fn host(text: &str) -> Result<HostId, String> {
-    let known = units::count(text).ok().map(HostId);
-    let known = known.or_else(|| text.parse().ok().and_then(Sim::host_at));
-    known.ok_or_else(|| format!("`{text}` is no host: write 17, or its address, 11.0.17.1"))
-}
-
-fn host_and_file(text: &str) -> Result<(HostId, PathBuf), String> {
-    match text.split_once(':') {
-        Some((node, file)) if !file.is_empty() => Ok((host(node)?, file.into())),
-        _ => Err("write HOST:FILE, such as 17:17.pcap".to_owned()),
-    }
-}
 
 #[cfg(test)]
 mod tests {
@@ -292,20 +264,6 @@ mod tests {
         let help = Cli::command().render_help().to_string();
         for line in help.lines() {
             assert!(line.chars().count() <= 80, "{line}");
-        }
-    }
-
-    #[test]
-    fn hosts_have_numbers_and_addresses() {
-        for text in ["17", "11.0.17.1"] {
-            assert_eq!(host(text), Ok(HostId(17)));
-        }
-        assert_eq!(host_and_file("3:a:b.pcap"), Ok((HostId(3), "a:b.pcap".into())));
-        for bad in ["", "x", "11.0.17.2", "-1"] {
-            host(bad).unwrap_err();
-        }
-        for bad in ["3", "3:", ":x", "x:y"] {
-            host_and_file(bad).unwrap_err();
         }
     }
 }

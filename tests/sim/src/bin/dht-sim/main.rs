@@ -8,17 +8,23 @@ mod args;
 mod command_line;
 mod drive;
 mod failure;
+mod fields;
 mod figures;
 mod hash;
 mod memory;
 mod page;
+mod phrases;
 mod plan;
 mod progress;
 mod records;
 mod replay;
+mod results;
 mod run;
+mod sample;
 mod stop;
+mod swarm;
 mod units;
+mod values;
 mod words;
 
 use std::process::ExitCode;
@@ -34,6 +40,9 @@ fn main() -> ExitCode {
     match cli.command {
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Hash(args)) => hash::run(&args),
+        Some(Command::Results(args)) => results::run(&args),
+        Some(Command::Swarm(args)) => swarm::run(&args),
+        Some(Command::Shrink(args)) => swarm::run_shrink(&args),
         None => run::run(&cli.run, &|seed| command_line::of(&command, &given, seed)),
     }
 }

@@ -4,10 +4,9 @@ use dht_sim::histogram::Histogram;
 use dht_sim::report::{Axis, Goal, Kind, Mark, Plot, Report, Series, Table, Unit};
 use dht_sim::scenario::FaultKind;
 use dht_sim::series::{self, Interval};
-use dht_sim::text_table::TextTable;
 use dht_sim::{Micros, Run, Scenario, Violation};
-use serde_json::Value;
 
+use crate::fields;
 use crate::figures::Figures;
 use crate::units::{duration_text, percent_text, thousands};
 
@@ -36,7 +35,7 @@ pub(crate) fn of(run: &Run, figures: &Figures, violation: Option<&Violation>) ->
             Table {
                 title: "Scenario".to_owned(),
                 caption: "What is not as usual; as --write-script writes it.".to_owned(),
-                table: parameters(scenario),
+                table: fields::table(scenario),
             },
         ],
     }
@@ -247,53 +246,4 @@ fn marks(scenario: &Scenario) -> (Vec<Mark>, u64) {
         marks.push(mark(at, at, "all heals".to_owned()));
     }
     (marks, others)
-}
-
-/// What of a scenario is not as usual, field by field, and what everybody asks for.
-fn parameters(scenario: &Scenario) -> TextTable {
-    let mut table = TextTable::new(["field", "value"]);
-    let [mut fields, mut usual] = [Vec::new(), Vec::new()];
-    flatten("", &to_value(scenario), &mut fields);
-    flatten("", &to_value(&Scenario::default()), &mut usual);
-    for (name, text) in fields {
-        let basic = !name.contains('.') && text.starts_with(|c: char| c.is_ascii_digit());
-        if basic || !usual.contains(&(name.clone(), text.clone())) {
-            table.row([name, text]);
-        }
-    }
-    table
-}
-
-fn to_value(scenario: &Scenario) -> Value {
-    serde_json::to_value(scenario).unwrap_or_default()
-}
-
-/// All that is in `value`, with the way to it: `link.latency.constant.delay`, `40 ms`.
-fn flatten(name: &str, value: &Value, to: &mut Vec<(String, String)>) {
-    let inside = |key: &str| match name {
-        "" => key.to_owned(),
-        name => format!("{name}.{key}"),
-    };
-    let shown = |to: &mut Vec<_>, text: String| {
-        to.push((name.trim_end_matches("_us").replace('_', " "), text));
-    };
-    match value {
-        Value::Null => {}
-        Value::Object(fields) => {
-            fields.iter().for_each(|(key, value)| flatten(&inside(key), value, to))
-        }
-        Value::Array(items) if items.len() <= MARKS => {
-            (1..)
-                .zip(items)
-                .for_each(|(n, item): (u32, _)| flatten(&format!("{name} {n}"), item, to));
-        }
-        Value::Array(items) => shown(to, format!("{} of them", thousands(items.len() as u64))),
-        Value::Number(number) => match number.as_u64() {
-            Some(us) if name.ends_with("_us") => shown(to, duration_text(us)),
-            Some(number) if !name.ends_with("seed") => shown(to, thousands(number)),
-            _ => shown(to, number.to_string()),
-        },
-        Value::Bool(yes) => shown(to, if *yes { "yes" } else { "no" }.to_owned()),
-        Value::String(text) => shown(to, text.clone()),
-    }
 }

@@ -10,8 +10,10 @@ use dht_sim::scenario::{Fault, FaultKind};
 use dht_sim::stream::{Purpose, Stream};
 use dht_sim::{Micros, Scenario, Snapshot, script};
 
-use crate::args::{Churning, Faults, RunArgs, Switch};
+use crate::args::{Faults, RunArgs};
 use crate::failure::{Failure, because, say};
+use crate::units::duration_text;
+use crate::values::{Churning, Switch};
 
 const SECOND: Micros = 1_000_000;
 
@@ -26,7 +28,7 @@ impl Plan {
     /// Puts together what the options and the files that they name say.
     pub(crate) fn new(args: &RunArgs) -> Result<Self, Failure> {
         let script = match &args.files.script {
-            Some(path) => Some(script::read(path).map_err(unusable_script)?),
+            Some(path) => Some(script::read(path).map_err(|error| unusable_script(&error))?),
             None => None,
         };
         let snapshot = match &args.files.load {
@@ -48,6 +50,7 @@ impl Plan {
         if let Some(path) = &args.faults.churn_trace {
             follow(path, &mut scenario, args)?;
         }
+        check_times(&scenario)?;
         scenario.check()?;
         if let (Some(snapshot), Some(path)) = (&snapshot, &args.files.load) {
             let fits = snapshot.check_fits(&scenario);
@@ -57,8 +60,20 @@ impl Plan {
     }
 }
 
+/// Says in words for people what happens too late.
+fn check_times(scenario: &Scenario) -> Result<(), Failure> {
+    match scenario.faults.iter().find(|fault| fault.at_us > scenario.run_us) {
+        None => Ok(()),
+        Some(fault) => Err(because(format!(
+            "something happens at {}, but the run ends at {}: give it more --time",
+            duration_text(fault.at_us),
+            duration_text(scenario.run_us)
+        ))),
+    }
+}
+
 /// What a file that is no scenario calls for.
-pub(crate) fn unusable_script(error: std::io::Error) -> Failure {
+pub(crate) fn unusable_script(error: &std::io::Error) -> Failure {
     let hint = match error.kind() {
         std::io::ErrorKind::InvalidData => " (correct it, or write a new one with --write-script)",
         _ => "",

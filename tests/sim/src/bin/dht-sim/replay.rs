@@ -39,7 +39,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn replay(args: &Args) -> Result<(), Failure> {
-    let mut scenario = script::read(&args.script).map_err(unusable_script)?;
+    let mut scenario = script::read(&args.script).map_err(|error| unusable_script(&error))?;
     scenario.checks = true;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
     scenario.check()?;

@@ -12,12 +12,13 @@ use dht_sim::{Run, Scenario, Snapshot, Violation, script};
 use crate::args::RunArgs;
 use crate::drive::{Moment, drive};
 use crate::failure::{Failure, because, printed, say};
-use crate::figures::{Figures, Meter, Sample};
+use crate::figures::{Figures, Meter};
 use crate::memory;
 use crate::page;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::records::Records;
+use crate::sample::Sample;
 use crate::stop::Stop;
 use crate::units::{bytes_text, duration_text, thousands};
 

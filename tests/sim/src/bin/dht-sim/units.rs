@@ -22,7 +22,7 @@ pub(crate) fn duration(text: &str) -> Result<Micros, String> {
         let (number, after) = split_number(rest).ok_or_else(unclear)?;
         let end = after.find(|c: char| !c.is_alphabetic()).unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
-        if unit.is_empty() {
+        if unit.is_empty() && after.is_empty() {
             return Err(format!("`{text}` has no unit: write {number}ms, {number}s or {number}m"));
         }
         let unit = match unit {

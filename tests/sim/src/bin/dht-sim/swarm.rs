@@ -1,0 +1,148 @@
+//! `swarm`: random scenarios for a given time, and what fails made small; `shrink`: the latter for a
+//! scenario from a file.
+
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use dht_sim::shrink::{ShrinkOptions, shrink};
+use dht_sim::swarm::{self, SwarmOptions};
+use dht_sim::{Micros, atomic_file, script};
+
+use crate::command_line::quoted;
+use crate::failure::{Failure, because, printed, say};
+use crate::plan::unusable_script;
+use crate::stop::Stop;
+use crate::units;
+
+/// Which scenarios, and for how long.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Go on for so long, by the clock on the wall
+    #[arg(long = "for", value_name = "TIME", value_parser = units::duration, default_value = "10m")]
+    time: Micros,
+    /// The first seed
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// At most so many seeds
+    #[arg(long, value_name = "N")]
+    seeds: Option<u64>,
+    /// Nodes in each
+    #[arg(long, value_name = "N", value_parser = units::count)]
+    nodes: Option<u32>,
+    /// Virtual time of each
+    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    virtual_time: Option<Micros>,
+    /// Seeds at once
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: usize,
+    /// Make what fails small within this time
+    #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "60s")]
+    shrink: Micros,
+    /// Where the scenarios of failures go, as seed-N.json
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+    /// Go on after a failure
+    #[arg(long)]
+    keep_going: bool,
+}
+
+/// What to make small.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShrinkArgs {
+    /// A scenario that fails
+    script: PathBuf,
+    /// Where the smaller one goes
+    #[arg(long, value_name = "FILE", default_value = "small.json")]
+    out: PathBuf,
+    /// Try for so long
+    #[arg(long = "for", value_name = "TIME", value_parser = units::duration, default_value = "60s")]
+    time: Micros,
+}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    done(swarm(args))
+}
+
+pub(crate) fn run_shrink(args: &ShrinkArgs) -> ExitCode {
+    done(shrink_file(args))
+}
+
+fn done(result: Result<ExitCode, Failure>) -> ExitCode {
+    result.unwrap_or_else(|failure| failure.report())
+}
+
+fn swarm(args: &Args) -> Result<ExitCode, Failure> {
+    if !args.out.is_dir() {
+        return Err(because(format!("{} is no directory", args.out.display())));
+    }
+    let mut options = SwarmOptions::default();
+    options.nodes = args.nodes.unwrap_or(options.nodes);
+    options.time_us = args.virtual_time.unwrap_or(options.time_us);
+    let stop = Stop::new()?;
+    let begun = Instant::now();
+    let until = begun.checked_add(Duration::from_micros(args.time));
+    let count = usize::try_from(args.seeds.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    let seeds = (args.seed..).take(count);
+    let mut failures = Vec::new();
+    let run = swarm::run_many(seeds, &options, args.threads, until, |_, result| {
+        failures.extend(result.err());
+        let enough = stop.is_set() || !(failures.is_empty() || args.keep_going);
+        if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let hours = begun.elapsed().as_secs_f64() / 3_600.0 * args.threads.max(1) as f64;
+    let rate = run as f64 / hours;
+    printed(writeln!(
+        io::stdout(),
+        "{run} seeds, {} failed; {rate:.0} seeds per hour and thread",
+        failures.len()
+    ))?;
+    let failed = !failures.is_empty();
+    for failure in failures {
+        let seed = failure.scenario.seed;
+        printed(writeln!(io::stdout(), "{failure}"))?;
+        let path = args.out.join(format!("seed-{seed}.json"));
+        make_small(failure, args.shrink, &path)?;
+    }
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn shrink_file(args: &ShrinkArgs) -> Result<ExitCode, Failure> {
+    let mut scenario = script::read(&args.script).map_err(|error| unusable_script(&error))?;
+    scenario.checks = true;
+    scenario.check()?;
+    match swarm::run_scenario(scenario) {
+        Ok(_) => Err(because("nothing fails in this scenario")),
+        Err(failure) => {
+            printed(writeln!(io::stdout(), "{failure}"))?;
+            make_small(failure, args.time, &args.out)?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn make_small(failure: swarm::Failure, time: Micros, path: &Path) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let shrunk = shrink(failure, ShrinkOptions::default().time(Duration::from_micros(time)));
+    let text = script::to_text(&shrunk.scenario);
+    atomic_file::write(path, |file| file.write_all(text.as_bytes()))?;
+    let (before, after) = (shrunk.before, shrunk.after);
+    printed(writeln!(
+        io::stdout(),
+        "made small in {:.1} s and {} attempts: {} faults instead of {}, {} nodes instead of {}, \
+         {} events instead of {}\n  {}",
+        begun.elapsed().as_secs_f64(),
+        shrunk.attempts,
+        after.faults,
+        before.faults,
+        after.nodes,
+        before.nodes,
+        after.events,
+        before.events,
+        shrunk.violation
+    ))?;
+    say(format_args!("run it again: cargo sim replay {}", quoted(path.as_os_str())));
+    Ok(())
+}
