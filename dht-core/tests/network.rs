@@ -98,9 +98,9 @@ fn a_dead_node_is_waited_for_once() {
         net.now.saturating_since(start)
     };
     let key = dht_core::Id::of(net.server(4));
-    // Two tries within a second; the reference takes six.
-    assert_eq!(took(&mut net, Query::find_node(key)).as_millis(), 1_000);
-    assert!(took(&mut net, Query::find_node(key)) < Duration::from_secs(1));
+    // Two tries of as long as no answer has taken yet; the reference takes six seconds.
+    assert_eq!(took(&mut net, Query::find_node(key)).as_millis(), 200);
+    assert!(took(&mut net, Query::find_node(key)) < Duration::from_millis(200));
     assert_eq!(took(&mut net, Query::find_node(key).thorough()).as_secs(), 6);
     // By then a check has failed as well, and it is out of the table.
     let dead = net.server(4);

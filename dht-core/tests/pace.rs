@@ -183,6 +183,19 @@ fn who_gave_up_too_early_learns_it_by_the_answers_that_come_late() {
 }
 
 #[test]
+fn an_answer_after_a_repetition_counts_since_the_first_try() {
+    let mut solo = Solo::new();
+    let nodes = network(&mut solo, |_| 20);
+    (0..3).for_each(|_| assert_eq!(found(&mut solo, find_node(), &nodes).0, 20));
+    // A little too slow for that pace: asked again at first, then the pace has followed.
+    network(&mut solo, |_| 150);
+    let (count, asked, sent) = found(&mut solo, find_node(), &nodes);
+    assert!(count == 20 && sent > asked as usize, "{sent} for {asked}");
+    let (count, asked, sent) = found(&mut solo, find_node(), &nodes);
+    assert_eq!((count, sent), (20, asked as usize));
+}
+
+#[test]
 fn when_all_become_slow_only_the_first_walk_is_lost() {
     let mut solo = Solo::new();
     let nodes = network(&mut solo, |_| 20);

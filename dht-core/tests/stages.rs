@@ -93,7 +93,8 @@ fn a_query_ends_with_what_it_has_and_a_commit_is_cancelled() {
     let mut lab = among_silent_ones(30);
     let plain = walk(&mut lab, Query::find_node(Id([7; 32])).discard_replies());
     let commit = walk(&mut lab, Query::new(Id([7; 32]), USERS).commit().discard_replies());
-    lab.run_for(SECOND / 2);
+    // Before anybody is given up.
+    lab.run_for(SECOND / 10);
     lab.call(Node::suspend);
     let outcome = lab.node.take_outcome(plain).unwrap().unwrap();
     assert!(outcome.successes > 0 && !outcome.closest.is_empty());
@@ -177,7 +178,8 @@ fn suspension_and_cancellation_evict_nobody() {
     let mut lab = among_silent_ones(20);
     let known = lab.node.table_len();
     let query = walk(&mut lab, Query::find_node(Id::of(peer(1))).discard_replies());
-    lab.run_for(SECOND / 2);
+    lab.run_for(SECOND / 10);
+    assert!(lab.node.stats().requests.active > 0);
     lab.call(|node, now| node.cancel_query(now, query));
     lab.run_for(3 * SECOND);
     walk(&mut lab, Query::find_node(Id::of(peer(1))).discard_replies());
