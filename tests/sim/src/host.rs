@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use dht_core::{Config, Instant, Node, SavedNode};
+use dht_core::{Config, ConfigError, Instant, Node, SavedNode};
 
 use crate::app::{Actor, App};
 use crate::clock::{Clock, NodeClock};
@@ -177,5 +177,27 @@ impl Host {
     /// Whether it takes and sends datagrams.
     pub(crate) fn is_up(&self) -> bool {
         self.node.is_some() && self.pause == Pause::No
+    }
+}
+
+/// What most networks are made of.
+impl Spec {
+    /// A bootstrap node: persistent from the start. It knows its public address, so it has to be
+    /// the one that the host gets: see [`Sim::next_address`].
+    ///
+    /// # Errors
+    /// If the address can't be one.
+    pub fn bootstrapper(addr: SocketAddrV4) -> Result<Self, ConfigError> {
+        Ok(Self::new(Config::bootstrapper(addr.port(), &addr.ip().to_string())?))
+    }
+
+    /// A node that can be reached, joins through these nodes, and becomes persistent at once.
+    #[must_use]
+    pub fn joining(bootstrap: &[SocketAddrV4]) -> Self {
+        let mut config = Config::default();
+        config.bootstrap = bootstrap.iter().map(|addr| (*addr).into()).collect();
+        config.ephemeral = Some(false);
+        config.firewalled = false;
+        Self::new(config)
     }
 }

@@ -4,14 +4,13 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Config, ConfigError, Event, IdCache, Node, SavedNode};
+use dht_core::{ConfigError, Event, IdCache, Node, SavedNode};
 
 use crate::addrs::{self, HOSTS_MAX, Owner};
 use crate::app::Actor;
 use crate::clock::Clock;
 use crate::host::{Host, Kept, Pause, Spec, port_of};
 use crate::link::LinkState;
-use crate::nat::{Kind, Nat, NatBox};
 use crate::sim::{Sim, deadline_key, micros, timer_key};
 use crate::stream::{Purpose, Stream};
 use crate::{HostId, Micros, NatId};
@@ -43,35 +42,6 @@ pub enum Return {
 }
 
 impl Sim {
-    /// Adds a NAT or firewall at a public address of its own.
-    pub fn add_nat(&mut self, config: Nat) -> NatId {
-        // Beside the row of hosts, one per /24 like these: 101.0.0.1, 101.0.1.1, …
-        let ip = Ipv4Addr::from(0x6500_0001 + ((self.nats.len() as u32) << 8));
-        self.add_nat_at(ip, config)
-    }
-
-    /// Adds a NAT or firewall at this public address, which must be nobody's yet.
-    pub fn add_nat_at(&mut self, ip: Ipv4Addr, config: Nat) -> NatId {
-        let nat = NatId(self.nats.len() as u32);
-        let stream = Stream::new(self.seed, Purpose::Nat, nat.0);
-        self.firewalls.push(config.kind == Kind::Firewall);
-        self.nats.push(NatBox::new(config, ip, stream));
-        self.addrs.claim(ip, Owner::Nat(nat));
-        nat
-    }
-
-    /// Gives all mappings of a NAT new ports, as after a restart.
-    pub fn rebind_nat(&mut self, nat: NatId) {
-        if let Some(nat) = self.nats.get_mut(nat.index()) {
-            nat.rebind();
-        }
-    }
-
-    /// The same for all NATs.
-    pub fn rebind_nats(&mut self) {
-        self.nats.iter_mut().for_each(NatBox::rebind);
-    }
-
     /// Adds a host. It starts at once, or after the delay that was asked for.
     ///
     /// # Errors
@@ -155,6 +125,12 @@ impl Sim {
             backlog: Vec::new(),
             missed: Vec::new(),
         }
+    }
+
+    /// The server address that the next host will get, if it asks for none and is behind no NAT.
+    #[must_use]
+    pub fn next_address(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(addrs::in_row(self.hosts.len()), port_of(0))
     }
 
     /// The address of the server socket as the public network sees it, unless a NAT translates it.
@@ -510,34 +486,4 @@ pub(crate) struct Timer {
     /// Which of the host's processes has set it.
     generation: u32,
     token: u64,
-}
-
-/// What most networks are made of.
-impl Spec {
-    /// A bootstrap node: persistent from the start. It knows its public address, so it has to be
-    /// the one that the host gets: see [`Sim::next_address`].
-    ///
-    /// # Errors
-    /// If the address can't be one.
-    pub fn bootstrapper(addr: SocketAddrV4) -> Result<Self, ConfigError> {
-        Ok(Self::new(Config::bootstrapper(addr.port(), &addr.ip().to_string())?))
-    }
-
-    /// A node that can be reached, joins through these nodes, and becomes persistent at once.
-    #[must_use]
-    pub fn joining(bootstrap: &[SocketAddrV4]) -> Self {
-        let mut config = Config::default();
-        config.bootstrap = bootstrap.iter().map(|addr| (*addr).into()).collect();
-        config.ephemeral = Some(false);
-        config.firewalled = false;
-        Self::new(config)
-    }
-}
-
-impl Sim {
-    /// The server address that the next host will get, if it asks for none and is behind no NAT.
-    #[must_use]
-    pub fn next_address(&self) -> SocketAddrV4 {
-        SocketAddrV4::new(addrs::in_row(self.hosts.len()), port_of(0))
-    }
 }

@@ -10,9 +10,10 @@ use crate::addrs::{Owner, host_at};
 use crate::app::{ActorCx, Cx};
 use crate::host::{Host, Pause};
 use crate::link::{Carried, Damage, Path};
-use crate::nat::Outbound;
+use crate::nat::{Kind, Nat, NatBox, Outbound};
 use crate::packets::Packet;
 use crate::sim::{Sim, packet_key};
+use crate::stream::{Purpose, Stream};
 use crate::{HostId, Micros, NatId};
 
 /// What a rule makes of a datagram.
@@ -52,6 +53,35 @@ const BACKLOG_MAX: usize = 277;
 const EXTRA_PORTS: u16 = 62_100;
 
 impl Sim {
+    /// Adds a NAT or firewall at a public address of its own.
+    pub fn add_nat(&mut self, config: Nat) -> NatId {
+        // Beside the row of hosts, one per /24 like these: 101.0.0.1, 101.0.1.1, …
+        let ip = Ipv4Addr::from(0x6500_0001 + ((self.nats.len() as u32) << 8));
+        self.add_nat_at(ip, config)
+    }
+
+    /// Adds a NAT or firewall at this public address, which must be nobody's yet.
+    pub fn add_nat_at(&mut self, ip: Ipv4Addr, config: Nat) -> NatId {
+        let nat = NatId(self.nats.len() as u32);
+        let stream = Stream::new(self.seed, Purpose::Nat, nat.0);
+        self.firewalls.push(config.kind == Kind::Firewall);
+        self.nats.push(NatBox::new(config, ip, stream));
+        self.addrs.claim(ip, Owner::Nat(nat));
+        nat
+    }
+
+    /// Gives all mappings of a NAT new ports, as after a restart.
+    pub fn rebind_nat(&mut self, nat: NatId) {
+        if let Some(nat) = self.nats.get_mut(nat.index()) {
+            nat.rebind();
+        }
+    }
+
+    /// The same for all NATs.
+    pub fn rebind_nats(&mut self) {
+        self.nats.iter_mut().for_each(NatBox::rebind);
+    }
+
     /// A node has sent something: the bytes are in the buffer.
     pub(crate) fn send(&mut self, host: HostId, transmit: Transmit) {
         let sender = &self.hosts[host.index()];

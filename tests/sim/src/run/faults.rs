@@ -1,0 +1,139 @@
+//! What a run does to the network when a fault is due.
+
+use std::net::SocketAddrV4;
+use std::time::Duration;
+
+use bytes::Bytes;
+use dht_core::{Node, Query, Request};
+
+use super::{Run, Step};
+use crate::life::Return;
+use crate::partition::{Partition, Side};
+use crate::phantom::Phantom;
+use crate::scenario::{FaultKind, SECOND};
+use crate::{HostId, Micros};
+
+impl Run {
+    pub(super) fn leave_at_random(&mut self, part: f64) {
+        for host in self.scenario.bootstraps..self.sim.hosts() {
+            if self.draws.chance(part) {
+                self.sim.crash(HostId(host));
+            }
+        }
+    }
+
+    pub(super) fn inflict(&mut self, fault: &FaultKind) {
+        let now = self.sim.now();
+        let hosts = self.sim.hosts();
+        let at = |host: u32| HostId(host % hosts);
+        match *fault {
+            FaultKind::Crash { host } => self.sim.crash(at(host)),
+            FaultKind::Restart { host, with_table, anew } => {
+                let how = match (anew, with_table) {
+                    (true, _) => Return::Anew,
+                    (false, true) => Return::WithTable,
+                    (false, false) => Return::Fresh,
+                };
+                let _ = self.sim.restart(at(host), how);
+            }
+            FaultKind::Stall { host, for_us } => self.sim.stall(at(host), duration(for_us)),
+            FaultKind::Sleep { host, for_us } => self.sim.sleep(at(host), duration(for_us)),
+            FaultKind::Suspend { host, for_us } => {
+                self.sim.with(at(host), Node::suspend);
+                self.plan(now + for_us, Step::Resume(at(host)));
+            }
+            FaultKind::Partition { ref first, one_way, for_us, flap } => {
+                let until_us = now.saturating_add(for_us);
+                let first = match first {
+                    Side::Hosts(hosts) if hosts.is_empty() => return,
+                    first => first.clone(),
+                };
+                let partition = Partition { first, one_way, from_us: now, until_us, flap };
+                // It was looked at with the scenario.
+                let _ = self.sim.add_partition(&partition);
+            }
+            FaultKind::MassLeave { part } => self.leave_at_random(part),
+            FaultKind::FlashCrowd { nodes, over_us } => {
+                for n in 0..nodes {
+                    let after = u128::from(over_us) * u128::from(n) / u128::from(nodes);
+                    let _ = self.join(after as Micros + 1);
+                }
+            }
+            FaultKind::StepClock { host, by_us } => self.sim.step_wall_clock(at(host), by_us),
+            FaultKind::RebindNats => self.sim.rebind_nats(),
+            FaultKind::Link { ref link } => self.sim.set_link(link.clone()),
+            FaultKind::Burst { host, requests } => self.burst(at(host), requests),
+            FaultKind::Lookups { host, count, cancel } => self.lookups(at(host), count, cancel),
+            FaultKind::DownHints { host } => self.down_hints(at(host)),
+            FaultKind::Phantoms { host, count } => {
+                let ip = crate::phantom::address(hosts);
+                let target = self.sim.address(at(host));
+                self.sim.add_actor(&[ip], Phantom::new(ip, target, count));
+            }
+        }
+    }
+
+    pub(super) fn resume(&mut self, host: HostId) {
+        let (client, server) = (self.sim.client_address(host), self.sim.address(host));
+        self.sim.with(host, |node, now| {
+            node.resume(now);
+            node.handle_bound(now, client, server);
+        });
+    }
+
+    /// Requests to those that a node knows, and to addresses next to theirs, where nobody is.
+    fn burst(&mut self, host: HostId, requests: u32) {
+        let known: Vec<_> =
+            self.sim.node(host).map(|node| node.nodes().collect()).unwrap_or_default();
+        for n in 0..requests {
+            let Some(known) = known.get(self.draws.below(known.len().max(1) as u64) as usize)
+            else {
+                return;
+            };
+            let port = if n % 4 == 0 { known.port().wrapping_add(7).max(1) } else { known.port() };
+            let to = SocketAddrV4::new(*known.ip(), port);
+            let request = match n % 3 {
+                0 => Request::ping(to),
+                1 => Request::new(to, 7).value(Bytes::from_static(b"burst")),
+                _ => Request::new(to, 7).target(self.random_id()),
+            };
+            self.sim.call(host, |node, now| node.request(now, request));
+        }
+        self.sim.with(host, |_, _| ());
+    }
+
+    fn lookups(&mut self, host: HostId, count: u32, cancel: u32) {
+        for n in 0..count {
+            let target = self.random_id();
+            if n >= cancel {
+                self.sim.look_up(host, target);
+                continue;
+            }
+            let query = Query::find_node(target);
+            let Some(Ok(id)) = self.sim.with(host, |node, now| node.query(now, query)) else {
+                continue;
+            };
+            let after = 1 + self.draws.below(2 * SECOND);
+            self.plan(self.sim.now() + after, Step::Cancel(host, id));
+        }
+    }
+
+    /// Somebody tells everybody that a node is down: by requests that nobody can tell from honest ones.
+    fn down_hints(&mut self, host: HostId) {
+        let down = self.sim.address(host);
+        let knowing: Vec<_> = (0..self.sim.hosts())
+            .map(HostId)
+            .filter(|at| {
+                self.sim.node(*at).is_some_and(|node| node.nodes().any(|addr| addr == down))
+            })
+            .take(100)
+            .collect();
+        let ip = crate::phantom::address(self.sim.hosts());
+        let to: Vec<_> = knowing.into_iter().map(|at| self.sim.address(at)).collect();
+        self.sim.add_actor(&[ip], crate::phantom::Slanderer::new(ip, to, down));
+    }
+}
+
+fn duration(us: Micros) -> Duration {
+    Duration::from_micros(us)
+}
