@@ -12,64 +12,12 @@ use core::cmp::Reverse;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-use bytes::Bytes;
-
-use crate::congestion::Class;
+pub(crate) use crate::call::{Call, Purpose};
 use crate::error::RequestError;
-use crate::id::Id;
 use crate::index::Index;
-use crate::message::{QueryId, Reply, RequestId, SessionId, Via};
+use crate::message::{Reply, RequestId};
 use crate::rng::Rng;
 use crate::time::Instant;
-use crate::wire::Token;
-
-/// What a request is for, and so what happens when it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// The embedder's own: the result waits in the slot until it is taken.
-    User,
-    /// A step of a query: which of its nodes is asked, and how often that was seen before, if it
-    /// is in the table.
-    Visit { query: QueryId, node: u16, seen: u8 },
-    /// What do the silent of a query hide? To one of its nodes that has answered.
-    Gap { query: QueryId, node: u16 },
-    /// A commit to one of a query's closest; `again` once the token was renewed.
-    Commit { query: QueryId, to: u16, again: bool },
-    /// Is this node of the table still there?
-    Check { seen: u8, hinted: bool },
-    /// The same, with a newcomer waiting for its place, which may have to prove itself yet.
-    Swap { seen: u8, newcomer: SocketAddrV4, verified: bool },
-    /// Does a node that claims an id answer?
-    Verify,
-    /// A node is told that another is down; `seen` as with a visit.
-    Hint { query: QueryId, seen: u8 },
-    /// The one early try whether anybody can reach the server socket.
-    QuickNat,
-    /// A part of the firewall check.
-    Probe,
-}
-
-/// What to send, and how.
-#[derive(Clone, Debug)]
-pub(crate) struct Call {
-    pub(crate) to: SocketAddrV4,
-    pub(crate) via: Via,
-    pub(crate) internal: bool,
-    pub(crate) command: u64,
-    pub(crate) target: Option<Id>,
-    pub(crate) token: Option<Token>,
-    pub(crate) value: Option<Bytes>,
-    pub(crate) ttl: Option<u8>,
-    pub(crate) retries: u8,
-    /// Added to the time-out of every try.
-    pub(crate) delay: Duration,
-    pub(crate) class: Class,
-    /// Past the congestion window.
-    pub(crate) force: bool,
-    pub(crate) any_replier: bool,
-    pub(crate) session: Option<SessionId>,
-    pub(crate) purpose: Purpose,
-}
 
 /// A request under way.
 #[derive(Clone, Debug)]

@@ -93,6 +93,7 @@ extern crate std;
 
 mod addr;
 mod ask;
+mod call;
 mod command;
 mod config;
 mod congestion;
