@@ -49,7 +49,7 @@ impl Lost {
 
     /// One has answered: all the others, unless that was asked for lately.
     pub(crate) fn search(&mut self, tick: u32) -> impl Iterator<Item = SocketAddrV4> + '_ {
-        let due = tick >= self.next_search;
+        let due = tick >= self.next_search && !self.nodes.is_empty();
         if due {
             self.next_search = tick + PAUSE;
         }

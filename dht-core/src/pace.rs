@@ -45,7 +45,9 @@ impl Pace {
     /// that one. That is too long rather than too short, so a pace that was set too fast slows down.
     /// Whether it would have been given up if nobody were careful.
     pub(crate) fn record(&mut self, rtt: Duration) -> bool {
-        let hasty = self.patience().is_some_and(|patience| rtt > 2 * patience);
+        // What took longer than a second would have been given up all the same: tries were lost.
+        let second = Duration::from_micros(CEILING_US.into());
+        let hasty = self.patience().is_some_and(|patience| rtt > 2 * patience && rtt <= second);
         self.careful = if hasty { CAREFUL } else { self.careful.saturating_sub(1) };
         let rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).min(4 * CEILING_US);
         if self.samples == 0 {
@@ -59,9 +61,24 @@ impl Pace {
         hasty
     }
 
-    /// Somebody was given up, and answered then.
+    /// Somebody would have been given up too early.
     pub(crate) fn was_hasty(&mut self) {
         self.careful = CAREFUL;
+    }
+
+    /// Somebody was given up, and answered then: what was measured may be of another way than the one of now.
+    pub(crate) fn was_wrong(&mut self) {
+        *self = Self { careful: CAREFUL, ..Self::default() };
+    }
+
+    /// An answer of another pace was in time.
+    pub(crate) fn was_in_time(&mut self) {
+        self.careful = self.careful.saturating_sub(1);
+    }
+
+    /// Whether there is anything to go by.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.samples > 0
     }
 
     /// For requests that are answered at another pace, over the same ways.

@@ -7,10 +7,10 @@ use core::time::Duration;
 
 use crate::time::Instant;
 
-/// How many addresses are watched; the one that has been for longest gives way.
+/// How many addresses are watched; the one with the fewest gives way.
 const WATCHED_MAX: usize = 16;
 /// So many strays in such a time are too many. A late answer, and its duplicate, are not.
-const STRAYS_MAX: u8 = 4;
+pub(crate) const STRAYS_MAX: u8 = 4;
 const MEMORY: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug, Default)]
@@ -19,6 +19,7 @@ pub(crate) struct Strays(VecDeque<(Instant, SocketAddrV4, u8)>);
 impl Strays {
     /// One more from there.
     pub(crate) fn note(&mut self, now: Instant, from: SocketAddrV4) {
+        self.0.retain(|(since, ..)| now < *since + MEMORY);
         let found =
             self.0.iter_mut().find(|(since, addr, _)| *addr == from && now < *since + MEMORY);
         if let Some((_, _, count)) = found {
@@ -26,7 +27,9 @@ impl Strays {
             return;
         }
         if self.0.len() >= WATCHED_MAX {
-            self.0.pop_front();
+            let fewest = self.0.iter().enumerate().min_by_key(|(_, (_, _, count))| *count);
+            let at = fewest.map_or(0, |(at, _)| at);
+            self.0.remove(at);
         }
         self.0.push_back((now, from, 1));
     }
@@ -70,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_16_addresses_the_first_gives_way() {
+    fn beyond_16_addresses_the_first_of_the_fewest_gives_way() {
         let addr = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
         let mut strays = Strays::default();
         (0..17).for_each(|port| (0..4).for_each(|_| strays.note(Instant::ZERO, addr(port))));

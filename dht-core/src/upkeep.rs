@@ -118,6 +118,8 @@ impl Upkeep {
     pub(crate) fn check_failed(&mut self) {
         self.failed = true;
         self.changed = true;
+        self.refresh_every = REFRESH;
+        self.refresh = self.refresh.min(REFRESH);
         self.checks = (self.checks + CHECKS_PER_FAILURE).min(CHECKS_MAX);
     }
 

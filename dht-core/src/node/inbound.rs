@@ -160,7 +160,7 @@ impl Node {
                     && self.inflight.rests(self.now, response.tid, from)
                 {
                     self.suspects.clear_of(from);
-                    self.pace.was_hasty();
+                    self.pace.was_wrong();
                 }
                 return self.on_stray(from);
             }
@@ -174,7 +174,7 @@ impl Node {
         let measures = flight.sent == 1 && flight.call.delay.is_zero();
         let waited = self.now.saturating_since(flight.first_sent_at);
         // Whoever may be answered by anyone may be answered by a liar.
-        let guessed = purpose == Purpose::Verify && self.strays.too_many(self.now, from);
+        let guessed = purpose == Purpose::Verify && self.candidates.is_guessed_at(from);
         let teaches = exact && !flight.call.any_replier && !guessed;
         let reply = self.read_reply(from, response, rtt, purpose);
 
@@ -201,8 +201,11 @@ impl Node {
                 self.pace.record(waited);
             }
             let walk = self.queries.get_mut(query).and_then(|running| running.walking());
-            if walk.is_some_and(|walk| walk.answered_after(waited)) {
+            let hasty = walk.is_some_and(|walk| walk.answered_after(waited));
+            if hasty {
                 self.pace.was_hasty();
+            } else if !internal {
+                self.pace.was_in_time();
             }
         }
         self.on_answer(id, via, reply);
@@ -255,7 +258,7 @@ impl Node {
                 self.on_swap_answered(asked, (newcomer, verified), reply.from.id);
             }
             Purpose::Verify => {
-                let guessed = self.strays.too_many(self.now, asked);
+                let guessed = self.candidates.is_guessed_at(asked);
                 self.on_verify_ended(asked, reply.from.id.is_some() && !guessed);
             }
             Purpose::QuickNat => self.bootstrap.on_quick_nat(),

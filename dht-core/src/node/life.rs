@@ -9,6 +9,7 @@ use crate::error::RequestError;
 use crate::event::Event;
 use crate::inflight::Purpose;
 use crate::message::Outcome;
+use crate::pace::Pace;
 use crate::time::Instant;
 
 /// A bootstrap that met only silence is tried again after this, and then ever less often.
@@ -168,6 +169,7 @@ impl Node {
 
     pub(super) fn wake_up(&mut self) {
         self.upkeep.wake_up(self.now);
+        self.pace = Pace::default();
         if self.health.reset().is_some() {
             self.emit(Event::NetworkUpdate);
         }
@@ -190,6 +192,7 @@ impl Node {
         }
         self.emit(Event::NetworkChange);
         self.emit(Event::NetworkUpdate);
+        self.pace = Pace::default();
         self.anonymous_samples.clear();
         self.table.forget_samples();
         if self.bootstrap.done {

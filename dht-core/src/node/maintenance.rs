@@ -2,6 +2,7 @@
 //! Mirrors `_ontick` and `_pingSome` of `index.js`.
 
 use super::Node;
+use super::queries::Kind;
 use crate::event::Event;
 use crate::table::K;
 use crate::time::Instant;
@@ -62,8 +63,11 @@ impl Node {
             self.ping_some();
         }
         if due.refresh || (due.refresh_if_small && self.table.len() < K) {
-            self.upkeep.refreshing();
-            self.start_refresh();
+            // One that is still under way is not counted twice.
+            if !self.queries.is_running(Kind::Refresh) {
+                self.upkeep.refreshing();
+                self.start_refresh();
+            }
         }
         self.renew();
     }

@@ -6,8 +6,10 @@ use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
+use super::queries::Kind;
 use super::{Node, Stage};
 use crate::addr::{is_local, is_sendable, learnable, prefix24};
+use crate::ask::Query;
 use crate::command::PING;
 use crate::congestion::Class;
 use crate::event::Event;
@@ -15,6 +17,7 @@ use crate::id::Id;
 use crate::inflight::Purpose;
 use crate::lanes::Out;
 use crate::message::{Peer, SavedNode, Via};
+use crate::strays::STRAYS_MAX;
 use crate::table::{Insert, K, NodeInfo, Slot};
 use crate::time::Instant;
 use crate::upkeep::{OLD, RECENT, SWAPS_MAX, TICK};
@@ -34,9 +37,27 @@ const IN_FLIGHT_SCAN_MAX: usize = 256;
 pub(super) struct Candidates {
     waiting: Vec<SocketAddrV4>,
     verifying: Vec<SocketAddrV4>,
+    /// Of these, from where answers came that belong to nothing, and how many.
+    strays: Vec<(SocketAddrV4, u8)>,
 }
 
 impl Candidates {
+    /// Notes an answer that belongs to nothing, if its source is being verified.
+    fn note_stray(&mut self, from: SocketAddrV4) -> bool {
+        let verifies = self.verifying.contains(&from);
+        match self.strays.iter_mut().find(|(addr, _)| *addr == from) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None if verifies => self.strays.push((from, 1)),
+            None => {}
+        }
+        verifies
+    }
+
+    /// Whether somebody may be guessing what a verification has asked.
+    pub(super) fn is_guessed_at(&self, addr: SocketAddrV4) -> bool {
+        self.strays.iter().any(|(from, count)| *from == addr && *count >= STRAYS_MAX)
+    }
+
     fn knows(&self, addr: SocketAddrV4) -> bool {
         self.waiting.contains(&addr) || self.verifying.contains(&addr)
     }
@@ -228,12 +249,13 @@ impl Node {
             false => self.stats.verifications.failed += 1,
         }
         self.candidates.verifying.retain(|other| *other != addr);
+        self.candidates.strays.retain(|(from, _)| *from != addr);
         self.verify_next();
     }
 
     /// An answer that belongs to nothing. It counts if one that fits would teach us something.
     pub(super) fn on_stray(&mut self, from: SocketAddrV4) {
-        if self.candidates.verifying.contains(&from) || self.table.get(from).is_some() {
+        if !self.candidates.note_stray(from) && self.table.get(from).is_some() {
             self.strays.note(self.now, from);
         }
     }
@@ -258,7 +280,8 @@ impl Node {
         }
         if any {
             (0..VERIFICATIONS_MAX).for_each(|_| self.verify_next());
-            self.start_refresh_towards(self.table.own());
+            let query = Query::find_node(self.table.own()).discard_replies();
+            self.start_query(Kind::Refresh, query);
         }
     }
 

@@ -187,7 +187,7 @@ impl Node {
     }
 
     fn visit_some(&mut self, running: &mut Running) {
-        let Running { id, query, walk, mailbox, clock, .. } = running;
+        let Running { id, query, walk, mailbox, .. } = &mut *running;
         let unread = mailbox.len();
         while query.discard || unread + walk.in_flight() < MAILBOX_MAX {
             if self.is_busy() {
@@ -212,8 +212,9 @@ impl Node {
             }
         }
         walk.begun();
-        clock.run(self.now, walk.in_flight() > 0);
         self.look_into_gaps(running);
+        let runs = running.walk.in_flight() + running.walk.gaps_open() > 0;
+        running.clock.run(self.now, runs);
     }
 
     /// A request of a query: by default as a commit is sent.
@@ -445,13 +446,7 @@ impl Node {
         }
         let slot = self.table.random(self.rng.next_u64());
         let target = slot.map_or(self.table.own(), |slot| self.table.ids().of(slot.addr()));
-        self.start_refresh_towards(target);
-    }
-
-    pub(super) fn start_refresh_towards(&mut self, target: crate::Id) {
-        if !self.queries.is_running(Kind::Refresh) {
-            self.start_query(Kind::Refresh, Query::find_node(target).discard_replies());
-        }
+        self.start_query(Kind::Refresh, Query::find_node(target).discard_replies());
     }
 
     pub(super) fn start_bootstrap_walk(&mut self) {

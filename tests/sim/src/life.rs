@@ -76,6 +76,7 @@ impl Sim {
         }
         let mut host = self.empty_host(at, ip, Clock::default());
         host.actor = Some(Box::new(actor));
+        host.app_rng = Stream::new(self.seed, Purpose::Actor, at.0);
         self.hosts.push(host);
         self.act(at, |actor, cx| actor.on_start(cx));
         at
@@ -90,7 +91,8 @@ impl Sim {
             } else {
                 Ipv4Addr::from(0x0a00_0002 + at.0)
             };
-            self.inner_hosts.insert((nat, inner), at);
+            let before = self.inner_hosts.insert((nat, inner), at);
+            assert!(before.is_none(), "a firewall stands before one host: it translates nothing");
             return inner;
         }
         match ip {
@@ -185,6 +187,8 @@ impl Sim {
         let host = &mut self.hosts[at.index()];
         let Some(node) = host.node.take() else { return };
         self.up -= 1;
+        // Whatever it had planned ends with it, and its secrets are drawn anew the next time.
+        host.generation += 1;
         host.armed = Micros::MAX;
         host.pause = Pause::No;
         host.was_paused = false;
@@ -193,9 +197,7 @@ impl Sim {
         let usual = host.usual.take().map(|usual| *usual);
         let config = usual.unwrap_or_else(|| node.config().clone());
         host.kept = Some(Box::new(Kept { config, table: node.export(), since: now }));
-        if let Some(id) = node.id() {
-            self.truth.remove(id, at);
-        }
+        self.truth.remove(node.table_id(), at);
         for packet in backlog {
             self.packets.discard(packet);
         }
@@ -214,10 +216,11 @@ impl Sim {
             if let Some(kept) = host.kept.as_mut().filter(|_| how != Return::WithTable) {
                 kept.table = Vec::new();
             }
-            // Secrets and ids are drawn anew each time; with another port comes another address.
-            host.generation += 1;
             if how == Return::Anew {
                 host.port = port_of(host.generation);
+                // A bootstrap node knows where it is.
+                let known = host.kept.as_mut().and_then(|kept| kept.config.public_address.as_mut());
+                known.into_iter().for_each(|address| address.set_port(host.port));
             }
             if let Some(app) = &mut host.app {
                 app.on_restart(how);
@@ -321,6 +324,9 @@ impl Sim {
             let _ = self.hand_over(at, &packet);
             self.packets.put_back(place, packet);
         }
+        // What was asked of it meanwhile.
+        self.flush(at);
+        self.check(at);
     }
 
     /// Steps a host's wall clock. Nodes don't look at it; applications may.

@@ -91,10 +91,12 @@ impl Sim {
         self.lookups.walks.len()
     }
 
-    /// The lookup that has been under way for longest: by whom, and since when.
+    /// The lookup that has been under way for longest, of those whose hosts were never stopped: by whom, and since
+    /// when.
     #[must_use]
     pub fn oldest_lookup(&self) -> Option<(HostId, Micros)> {
         let walks = self.lookups.walks.iter().map(|((host, _), walk)| (*host, walk.started));
+        let walks = walks.filter(|(host, _)| !self.was_paused(*host));
         walks.min_by_key(|(_, started)| *started)
     }
 

@@ -206,11 +206,13 @@ impl Sim {
     fn receiver(&self, packet: &Packet) -> Option<HostId> {
         match self.owner(packet.to)? {
             Owner::Host(host) => Some(host),
-            Owner::Nat(nat) => self
-                .inner_hosts
-                .range((nat, MIN_IP)..)
-                .next()
-                .and_then(|((of, _), host)| (*of == nat).then_some(*host)),
+            Owner::Nat(nat) => {
+                let inner = self.nats[nat.index()].inbound(self.now, packet.from, packet.to);
+                let host = inner.and_then(|inner| self.inner_hosts.get(&(nat, *inner.ip())));
+                // Where nobody is let in, all of those behind it are as far away.
+                let any = self.inner_hosts.range((nat, MIN_IP)..).next();
+                host.or(any.filter(|((of, _), _)| *of == nat).map(|(_, host)| host)).copied()
+            }
         }
     }
 

@@ -50,6 +50,8 @@ pub struct Run {
     churn: Vec<Stream>,
     churns: bool,
     draws: Stream,
+    /// How many random lookups were begun.
+    looked_up: u32,
     tally: Tally,
     /// The NAT of each group that is being filled, and how many places it has left.
     filling: Vec<Option<(NatId, u32)>>,
@@ -110,6 +112,7 @@ impl Run {
             churn: Vec::new(),
             churns: false,
             draws: Stream::new(scenario.seed, Purpose::Scenario, u32::MAX),
+            looked_up: 0,
             tally: Tally::default(),
             filling: vec![None; scenario.nats.len()],
             stored,
@@ -150,13 +153,12 @@ impl Run {
         self.plan(from, Step::Begin);
         self.plan(SAMPLE, Step::Sample);
         for (at, fault) in self.scenario.faults.iter().enumerate() {
-            let entry = (from + fault.at_us, at as u64, Step::Fault(at));
+            self.serial += 1;
+            let entry = (from + fault.at_us, self.serial, Step::Fault(at));
             self.agenda.push(Reverse(entry));
         }
-        self.serial = self.scenario.faults.len() as u64;
-        if let Some(heal) = self.scenario.heal_us {
+        if self.scenario.heal_us.is_some() {
             self.plan(from + self.scenario.run_us, Step::Heal);
-            let _ = heal;
         }
         Ok(())
     }
@@ -306,6 +308,9 @@ impl Run {
             Step::Begin => self.begin(),
             Step::Fault(at) => {
                 if let Some(fault) = self.scenario.faults.get(at).cloned() {
+                    // A stream of its own, by its time: to leave one out does not shift the others.
+                    let (seed, when) = (self.scenario.seed, (fault.at_us / 1_000) as u32);
+                    self.draws = Stream::of_pair(seed, Purpose::Scenario, u32::MAX, when);
                     self.inflict(&fault.what);
                 }
             }
@@ -350,7 +355,7 @@ impl Run {
         let from = self.sim.now();
         self.collect();
         self.tally.begin(&self.sim);
-        let hosts = self.scenario.bootstraps..self.sim.hosts();
+        let hosts = self.scenario.bootstraps..self.scenario.nodes;
         if self.scenario.dead > 0.0 {
             self.leave_at_random(self.scenario.dead);
         }
@@ -396,10 +401,13 @@ impl Run {
 
     /// A random node that is up looks for a random key.
     fn random_lookup(&mut self) {
+        // Each has a stream of its own, so that faults do not shift what is looked for.
+        self.looked_up += 1;
+        self.draws = Stream::new(self.scenario.seed, Purpose::Workload, self.looked_up);
         let hosts = u64::from(self.sim.hosts());
         for _ in 0..1_000 {
             let host = HostId(self.draws.below(hosts) as u32);
-            if self.sim.node(host).is_some_and(Node::bootstrapped) {
+            if self.sim.is_up(host) && self.sim.node(host).is_some_and(Node::bootstrapped) {
                 let target = self.random_id();
                 let query = Query::find_node(target);
                 let query = if self.scenario.node.thorough { query.thorough() } else { query };

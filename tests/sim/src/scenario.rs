@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::churn::{Churn, LENGTH_MAX_US};
 use crate::link::Link;
-use crate::nat::Nat;
+use crate::nat::{Kind, Nat};
 use crate::partition::{Flap, Partition, Side};
 use crate::{Micros, check};
 
@@ -106,7 +106,8 @@ pub struct Fault {
     pub what: FaultKind,
 }
 
-/// What can happen. Hosts are numbers; one that is not there, or in the wrong state, is left alone.
+/// What can happen. Hosts are numbers, which begin anew after the last one; one in the wrong state is
+/// left alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields, tag = "fault")]
 pub enum FaultKind {
@@ -321,6 +322,8 @@ impl Scenario {
         for (at, group) in self.nats.iter().enumerate() {
             part(&format!("nats[{at}].part"), group.part)?;
             must(group.share >= 1, &format!("nats[{at}].share must be at least 1"))?;
+            let shared = group.nat.kind == Kind::Firewall && group.share > 1;
+            must(!shared, &format!("nats[{at}].share must be 1: a firewall translates nothing"))?;
             group.nat.check().map_err(|error| format!("nats[{at}].nat.{error}"))?;
             behind += group.part;
         }

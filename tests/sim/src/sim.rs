@@ -269,11 +269,15 @@ impl Sim {
 
     /// Adds an invariant.
     pub fn add_invariant(&mut self, invariant: impl Invariant) {
-        self.invariants.push(Box::new(invariant));
+        self.add_boxed_invariant(Box::new(invariant));
     }
 
     /// Adds an invariant that is boxed already.
     pub fn add_boxed_invariant(&mut self, invariant: Box<dyn Invariant>) {
+        if self.invariants.is_empty() {
+            // Nobody was asked about the seconds before.
+            self.next_second = (self.now / SECOND + 1) * SECOND;
+        }
         self.invariants.push(invariant);
     }
 
