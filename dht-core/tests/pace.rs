@@ -239,3 +239,14 @@ fn who_has_one_try_only_is_not_taken_out_of_the_table_for_being_slow() {
         assert!(solo.node.nodes().any(|node| node == addr(1)));
     }
 }
+
+#[test]
+fn while_nobody_has_answered_a_pace_from_before_ends_no_walk() {
+    for retries in [3, 5] {
+        let mut solo = Solo::new();
+        assert_eq!(after_answers(&mut solo, 40, find_node()).1, 200);
+        // Not after two tries, but after two more.
+        let ended = after_answers(&mut solo, 0, find_node().retries(retries));
+        assert_eq!(ended, (vec![0, 100, 200, 1_200], 2_200));
+    }
+}
