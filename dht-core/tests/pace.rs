@@ -250,3 +250,23 @@ fn while_nobody_has_answered_a_pace_from_before_ends_no_walk() {
         assert_eq!(ended, (vec![0, 100, 200, 1_200], 2_200));
     }
 }
+
+#[test]
+fn when_all_take_longer_than_a_second_they_are_found_from_the_second_walk_on() {
+    // From the table, all at once: the first answer finds everybody else given up; and if there are two
+    // tries only, none at all comes in time.
+    for (retries, first) in [(3, 1), (1, 0)] {
+        let mut solo = Solo::new();
+        let nodes = network(&mut solo, |_| 20);
+        (0..3).for_each(|_| assert_eq!(found(&mut solo, find_node(), &nodes).0, 20));
+        network(&mut solo, |_| 1_200);
+        let right = |addr: SocketAddrV4| nodes[..20].contains(&addr);
+        let found = [0; 4].map(|_| {
+            let closest = solo.walk(find_node().retries(retries)).1.unwrap().closest;
+            // What comes late tells that the pace is another one now.
+            solo.advance(2 * SECOND);
+            closest.iter().filter(|reply| right(reply.from.addr)).count()
+        });
+        assert_eq!(found, [first, 20, 20, 20], "{retries}");
+    }
+}
