@@ -7,7 +7,7 @@ mod support;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::{Config, Query};
+use dht_core::{Config, Instant, Node, Query};
 use support::solo::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -268,5 +268,20 @@ fn when_all_take_longer_than_a_second_they_are_found_from_the_second_walk_on() {
             closest.iter().filter(|reply| right(reply.from.addr)).count()
         });
         assert_eq!(found, [first, 20, 20, 20], "{retries}");
+    }
+}
+
+#[test]
+fn after_a_sleep_or_in_another_network_the_pace_is_unknown_again() {
+    for moved in [Node::handle_wakeup as fn(&mut Node, Instant), Node::handle_network_change] {
+        let mut solo = Solo::new();
+        assert_eq!(after_answers(&mut solo, 40, find_node()), (vec![0, 100], 200));
+        moved(&mut solo.node, solo.now);
+        solo.flush();
+        let silent = by_distance(&target(1), 200)[198];
+        assert_eq!(with_silent(&mut solo, silent, 0, find_node()).0, [0, 1_000]);
+        // And nobody is given up early.
+        let silent = by_distance(&target(1), 200)[197];
+        assert_eq!(with_silent(&mut solo, silent, 29, find_node()).1, 1_000);
     }
 }
