@@ -285,3 +285,15 @@ fn after_a_sleep_or_in_another_network_the_pace_is_unknown_again() {
         assert_eq!(with_silent(&mut solo, silent, 29, find_node()).1, 1_000);
     }
 }
+
+#[test]
+fn who_asks_nothing_but_applications_does_not_stay_careful() {
+    // Ten answers are enough to go by, if others have been in time before.
+    for (before, over) in [(0, 1_000), (19, 1_000), (20, 200), (40, 200)] {
+        let mut solo = Solo::new();
+        let silent = by_distance(&target(1), 200).split_off(198);
+        with_silent(&mut solo, silent[0], before, command());
+        let walk = with_silent(&mut solo, silent[1], 10, command());
+        assert_eq!(walk, (vec![0, 100], over), "after {before}");
+    }
+}
