@@ -150,3 +150,27 @@ fn with_its_id_an_answer_counts_however_much_is_guessed() {
     lab.hear(peer(2), &asks(PING));
     assert_eq!(lab.node.stats().drops.unsolicited, 20);
 }
+
+#[test]
+fn guesses_about_many_at_once_are_counted_for_each() {
+    let mut lab = Lab::among(5);
+    // As many as are verified at a time, and one that is known already.
+    let hosts: Vec<_> = (70..86).map(peer).collect();
+    hosts.iter().for_each(|host| drop(lab.hear_with_id(*host, PING)));
+    assert_eq!(lab.node.stats().verifications.sent, 16);
+    for n in 1..=3 {
+        for host in &hosts {
+            let right = tid(&lab, *host);
+            answer(&mut lab, *host, right.wrapping_add(n), true);
+        }
+        answer(&mut lab, peer(2), n, true);
+    }
+    // The first one is guessed at once more.
+    guess(&mut lab, hosts[0], 1, true);
+    for host in &hosts {
+        let right = tid(&lab, *host);
+        answer(&mut lab, *host, right, true);
+    }
+    let known = hosts.iter().map(|host| lab.knows(*host));
+    assert_eq!(known.collect::<Vec<_>>(), [&[false][..], &[true; 15]].concat());
+}

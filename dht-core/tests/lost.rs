@@ -135,6 +135,28 @@ fn all_are_asked_again_after_five_minutes_not_sooner() {
 }
 
 #[test]
+fn one_that_is_back_alone_does_not_put_off_the_search_for_others() {
+    let mut lab = losing(1);
+    let back = |lab: &mut Lab, n| {
+        lab.call(|node, now| node.request(now, Request::ping(peer(n)))).unwrap();
+        lab.run_for(4 * LATENCY);
+        assert!(lab.knows(peer(n)));
+    };
+    lab.peer(peer(0)).up = true;
+    back(&mut lab, 0);
+    // Soon after, three others are lost.
+    for n in 1..4 {
+        lab.peer(peer(n)).up = false;
+        lab.hint(peer(20), peer(n));
+    }
+    lab.run_for(4 * SECOND);
+    assert!((1..4).all(|n| !lab.knows(peer(n))));
+    (1..4).for_each(|n| lab.peer(peer(n)).up = true);
+    back(&mut lab, 1);
+    assert!((2..4).all(|n| lab.knows(peer(n))), "all are asked when the first is back");
+}
+
+#[test]
 fn one_that_finds_its_bucket_full_has_found_the_network_again_all_the_same() {
     let mut config = Config::default();
     config.ephemeral = Some(true);

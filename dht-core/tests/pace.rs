@@ -7,7 +7,7 @@ mod support;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::{Config, Query};
+use dht_core::{Config, Instant, Node, Query};
 use support::solo::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -237,5 +237,63 @@ fn who_has_one_try_only_is_not_taken_out_of_the_table_for_being_slow() {
         let query = one_try(find_node().nodes([addr(1)]).only_closest_nodes());
         assert_eq!(solo.walk(query).1.unwrap().successes, 1);
         assert!(solo.node.nodes().any(|node| node == addr(1)));
+    }
+}
+
+#[test]
+fn while_nobody_has_answered_a_pace_from_before_ends_no_walk() {
+    for retries in [3, 5] {
+        let mut solo = Solo::new();
+        assert_eq!(after_answers(&mut solo, 40, find_node()).1, 200);
+        // Not after two tries, but after two more.
+        let ended = after_answers(&mut solo, 0, find_node().retries(retries));
+        assert_eq!(ended, (vec![0, 100, 200, 1_200], 2_200));
+    }
+}
+
+#[test]
+fn when_all_take_longer_than_a_second_they_are_found_from_the_second_walk_on() {
+    // From the table, all at once: the first answer finds everybody else given up; and if there are two
+    // tries only, none at all comes in time.
+    for (retries, first) in [(3, 1), (1, 0)] {
+        let mut solo = Solo::new();
+        let nodes = network(&mut solo, |_| 20);
+        (0..3).for_each(|_| assert_eq!(found(&mut solo, find_node(), &nodes).0, 20));
+        network(&mut solo, |_| 1_200);
+        let right = |addr: SocketAddrV4| nodes[..20].contains(&addr);
+        let found = [0; 4].map(|_| {
+            let closest = solo.walk(find_node().retries(retries)).1.unwrap().closest;
+            // What comes late tells that the pace is another one now.
+            solo.advance(2 * SECOND);
+            closest.iter().filter(|reply| right(reply.from.addr)).count()
+        });
+        assert_eq!(found, [first, 20, 20, 20], "{retries}");
+    }
+}
+
+#[test]
+fn after_a_sleep_or_in_another_network_the_pace_is_unknown_again() {
+    for moved in [Node::handle_wakeup as fn(&mut Node, Instant), Node::handle_network_change] {
+        let mut solo = Solo::new();
+        assert_eq!(after_answers(&mut solo, 40, find_node()), (vec![0, 100], 200));
+        moved(&mut solo.node, solo.now);
+        solo.flush();
+        let silent = by_distance(&target(1), 200)[198];
+        assert_eq!(with_silent(&mut solo, silent, 0, find_node()).0, [0, 1_000]);
+        // And nobody is given up early.
+        let silent = by_distance(&target(1), 200)[197];
+        assert_eq!(with_silent(&mut solo, silent, 29, find_node()).1, 1_000);
+    }
+}
+
+#[test]
+fn who_asks_nothing_but_applications_does_not_stay_careful() {
+    // Ten answers are enough to go by, if others have been in time before.
+    for (before, over) in [(0, 1_000), (19, 1_000), (20, 200), (40, 200)] {
+        let mut solo = Solo::new();
+        let silent = by_distance(&target(1), 200).split_off(198);
+        with_silent(&mut solo, silent[0], before, command());
+        let walk = with_silent(&mut solo, silent[1], 10, command());
+        assert_eq!(walk, (vec![0, 100], over), "after {before}");
     }
 }

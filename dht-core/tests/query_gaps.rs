@@ -7,8 +7,9 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
-use dht_core::{Id, Query};
+use dht_core::{Id, Query, Request};
 use support::solo::*;
 
 /// 60 nodes, the nearest first, that know all others, but for those in these places: they are gone, and
@@ -128,4 +129,22 @@ fn a_look_has_one_try_is_not_waited_for_longer_than_others_and_ends_with_the_wal
     solo.run_until(|solo| !looks(solo).is_empty());
     solo.node.cancel_query(solo.now, id);
     assert_eq!(solo.stats().requests.active, 0);
+}
+
+#[test]
+fn a_look_that_cannot_leave_does_not_stop_the_clock_of_its_walk() {
+    let (mut solo, nodes) = network(&[3, 7]);
+    let start = solo.now;
+    // Nobody is asked twice, so that nothing but looks is under way in the end.
+    let query = query().retries(0).discard_replies();
+    let id = solo.query(query.nodes(nodes[50..].iter().copied()));
+    solo.advance_ms(900);
+    assert_eq!((solo.stats().requests.active, looks(&solo).len()), (2, 0), "the silent ones");
+    // From now on others fill the window.
+    let lasting = |n: u32| Request::delayed_ping(addr(1_000 + n), Duration::from_secs(10));
+    solo.requests((0..2_000).map(lasting));
+    solo.run_until(|solo| solo.node.take_outcome(id).is_some());
+    assert_eq!(looks(&solo), []);
+    assert_eq!(ms_since(start, solo.now), 20_000);
+    assert_eq!(solo.stats().requests.cancelled, 4, "the looks");
 }

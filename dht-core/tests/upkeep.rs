@@ -197,6 +197,19 @@ fn while_the_table_does_not_change_it_is_refreshed_ever_less_often_down_to_every
 }
 
 #[test]
+fn a_refresh_that_falls_due_while_one_is_under_way_is_not_counted() {
+    let mut lab = Lab::among(25);
+    let begun = lab.node.stats().queries.total;
+    // Out of turn, so that no time passes, and the first one does not end.
+    for _ in 0..125 {
+        lab.call(|node, now| node.maintain(now, false));
+    }
+    assert_eq!(lab.node.stats().queries.total, begun + 1);
+    // It is made up for, and only then the pauses become longer.
+    assert_eq!([0; 4].map(|_| until_refresh(&mut lab)), [1, 120, 240, 240]);
+}
+
+#[test]
 fn any_query_puts_the_refresh_off() {
     let mut lab = Lab::among(25);
     lab.ticks(59);
