@@ -183,7 +183,7 @@ impl Host {
 /// What most networks are made of.
 impl Spec {
     /// A bootstrap node: persistent from the start. It knows its public address, so it has to be
-    /// the one that the host gets: see [`Sim::next_address`].
+    /// the one that the host gets: see [`Sim::next_address`](crate::Sim::next_address).
     ///
     /// # Errors
     /// If the address can't be one.

@@ -43,10 +43,18 @@ fn results(args: &Args) -> Result<(), Failure> {
     let known = |wanted: &&String| MEASURES.iter().any(|measure| names(measure, wanted));
     if let Some(unknown) = wanted.iter().find(|wanted| !known(wanted)) {
         let mut ids: Vec<_> = MEASURES.iter().flat_map(|measure| measure.ids).copied().collect();
+        ids.sort_by_key(|id| id.trim_start_matches('M').parse::<u32>().ok());
         ids.dedup();
         return Err(because(format!("no measure {unknown:?}: there are {}", ids.join(", "))));
     }
     let recorded = args.check.as_deref().map(read).transpose()?;
+    if let Some(path) = &args.write {
+        // Not after half an hour of measuring.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if folder.is_some_and(|folder| !folder.is_dir()) {
+            return Err(because(format!("{}: there is no such folder", path.display())));
+        }
+    }
     let size = if args.small { Size::Small } else { Size::Full };
     let mut table = TextTable::new(["", "measure", "network", "result", "goal", "met", "trace"]);
     for measure in MEASURES {

@@ -78,6 +78,12 @@ fn swarm(args: &Args) -> Result<ExitCode, Failure> {
     if !args.out.is_dir() {
         return Err(because(format!("{} is no directory", args.out.display())));
     }
+    if !args.nodes.is_none_or(|nodes| (10..=10_000).contains(&nodes)) {
+        return Err(because("--nodes must be from 10 to 10,000"));
+    }
+    if args.threads == 0 || args.threads > 64 {
+        return Err(because("--threads must be from 1 to 64"));
+    }
     let mut options = SwarmOptions::default();
     options.nodes = args.nodes.unwrap_or(options.nodes);
     options.time_us = args.virtual_time.unwrap_or(options.time_us);
