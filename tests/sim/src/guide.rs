@@ -234,7 +234,7 @@
 //! # A larger example
 //!
 //! `examples/kv` is a key-value store on top of the node, under 20 % loss, churn with sessions of
-//! five minutes, and a partition into halves: `cargo run --release -p dht-sim --example kv`. Its
+//! five minutes, and a partition into halves: `cargo run --release -p dht-sim --example kv_sim`. Its
 //! invariant says that everyone finds a value that somebody was told is stored, once the partition
 //! has healed. What makes it hold:
 //!

@@ -2,7 +2,7 @@
 //! crash every five minutes (a third of them come back, the others are replaced), and for six minutes
 //! the network is in two halves. Once it has healed, everyone must find what anyone has stored.
 //!
-//! `cargo run --release -p dht-sim --example kv -- [SEED [sound | writer | never]]`
+//! `cargo run --release -p dht-sim --example kv_sim -- [SEED [sound | writer | never]]`
 //!
 //! This is the test; the store itself is in `store.rs`. What makes it hold:
 //!
@@ -188,7 +188,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
         Err(error) => {
             println!(
-                "{error}\nthe same again: cargo run --release -p dht-sim --example kv -- {seed} {word}"
+                "{error}\nthe same again: cargo run --release -p dht-sim --example kv_sim -- {seed} {word}"
             );
             Ok(ExitCode::FAILURE)
         }
