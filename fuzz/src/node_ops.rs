@@ -240,6 +240,8 @@ impl World {
             if rounds < 32 || rounds % 16 == 0 {
                 self.node.check_invariants();
             }
+            // A query may end by having its replies read: that is told before it is forgotten here.
+            self.events(usize::MAX);
             self.requests.retain(|_, ending| !ending.is_over());
             self.queries.retain(|_, ending| !ending.is_over());
             self.request_ids.retain(|id| self.requests.contains_key(id));
