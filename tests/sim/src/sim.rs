@@ -24,7 +24,6 @@ use crate::nat::NatBox;
 use crate::net::{Fate, Rule};
 use crate::packets::Packets;
 use crate::partition::{Cut, Partition};
-use crate::stream::{Purpose, Stream};
 use crate::tap::Taps;
 use crate::trace::Trace;
 use crate::truth::Truth;
@@ -76,7 +75,6 @@ pub struct Sim {
     pub(crate) taps: Taps,
     pub(crate) trace: Trace,
     pub(crate) counts: Counts,
-    pub(crate) workload: Stream,
     pub(crate) timers: BTreeMap<u64, Timer>,
     pub(crate) next_timer: u64,
     /// Deadlines met in a row at this very moment, and by whom: see `life::fire`.
@@ -151,7 +149,6 @@ impl Sim {
             taps: Taps::default(),
             trace: Trace::default(),
             counts: Counts::default(),
-            workload: Stream::new(seed, Purpose::Workload, 0),
             timers: BTreeMap::new(),
             next_timer: 0,
             in_a_row: (0, HostId(0), 0),
@@ -429,8 +426,8 @@ impl Sim {
     /// What the rules make of a datagram.
     pub(crate) fn judge(&mut self, packet: &crate::packets::Packet) -> Fate {
         let now = self.now;
-        let fates = self.rules.iter_mut().map(|rule| rule.on_packet(now, packet));
-        fates.into_iter().find(|fate| *fate != Fate::Pass).unwrap_or(Fate::Pass)
+        let mut fates = self.rules.iter_mut().map(|rule| rule.on_packet(now, packet));
+        fates.find(|fate| *fate != Fate::Pass).unwrap_or(Fate::Pass)
     }
 }
 
@@ -457,7 +454,6 @@ impl Clone for Sim {
             truth: self.truth.clone(),
             lookups: self.lookups.clone(),
             taps: self.taps.clone(),
-            workload: self.workload.clone(),
             timers: self.timers.clone(),
             invariants: self.invariants.iter().map(|invariant| invariant.fork()).collect(),
             violation: self.violation.clone(),
