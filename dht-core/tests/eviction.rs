@@ -326,6 +326,31 @@ fn who_enters_by_an_answer_is_not_taken_out_for_what_it_was_asked_before() {
 }
 
 #[test]
+fn who_is_back_in_the_table_is_not_taken_out_for_what_it_was_asked_in_a_former_stay() {
+    let mut lab = settled(30);
+    lab.add_peer(peer(77));
+    let enter = |lab: &mut Lab| {
+        lab.peer(peer(77)).up = true;
+        let id = lab.call(|node, now| node.request(now, Request::ping(peer(77)))).unwrap();
+        assert!(lab.result(id).is_ok());
+        assert!(lab.knows(peer(77)));
+        lab.peer(peer(77)).up = false;
+    };
+    enter(&mut lab);
+    lab.hint(peer(1), peer(77));
+    lab.run_for(SECOND / 2);
+    let query = Query::find_node(Id::of(peer(77))).thorough().discard_replies();
+    let query = query.nodes([peer(77)]).only_closest_nodes();
+    lab.call(|node, now| node.query(now, query)).unwrap();
+    lab.run_for(4 * SECOND);
+    assert!(!lab.knows(peer(77)), "it did not answer after the hint");
+    enter(&mut lab);
+    lab.run_for(3 * SECOND);
+    assert_eq!(lab.asked(FIND_NODE), [peer(77); 6]);
+    assert!(lab.knows(peer(77)));
+}
+
+#[test]
 fn all_tries_of_a_query_evict_even_if_that_was_one() {
     let one_try: [fn(Query) -> Query; 2] = [Query::force, |query| query.retries(0)];
     for one_try in one_try {

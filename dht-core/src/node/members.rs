@@ -128,8 +128,6 @@ impl Node {
                 self.sample_of(slot, to, external);
             }
             Insert::Added(slot) => {
-                // Once seen: who was asked before it was known must not take that for silence.
-                self.table.touch(slot, tick);
                 self.added(from.addr);
                 self.sample_of(slot, to, external);
             }
@@ -421,7 +419,8 @@ impl Node {
         }
     }
 
-    /// How often a node of the table, whose id begins with `prefix`, has answered, modulo 256.
+    /// How often a node of the table, whose id begins with `prefix`, has answered: as a difference,
+    /// modulo 256, since it begins anywhere. 0 for those that are not there.
     pub(super) fn times_seen(&self, prefix: u64, addr: SocketAddrV4) -> u8 {
         let slot = self.table.find_by_prefix(prefix, addr);
         slot.and_then(|slot| self.table.node(slot)).map_or(0, |node| node.seen)

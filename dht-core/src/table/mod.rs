@@ -42,6 +42,10 @@ pub const K: usize = 20;
 /// One for each number of leading bits that two different ids can share.
 const BUCKETS: usize = 256;
 
+/// How far apart `seen` begins from one insertion to the next: far from any small number of
+/// answers for any small number of insertions, and odd, so that it is 256 of them to the same again.
+const SEEN_STEP: u8 = 101;
+
 /// No index.
 const NONE: u16 = u16::MAX;
 const _: () = assert!(BUCKETS * K < NONE as usize);
@@ -62,6 +66,8 @@ pub(crate) struct Table {
     oldest: u16,
     latest: u16,
     epochs: Epochs,
+    /// Where `seen` of the next one begins.
+    next_seen: u8,
 }
 
 impl Table {
@@ -76,6 +82,7 @@ impl Table {
             oldest: NONE,
             latest: NONE,
             epochs: Epochs::default(),
+            next_seen: SEEN_STEP,
         }
     }
 
@@ -130,7 +137,9 @@ impl Table {
     }
 
     /// Inserts the node at `addr`, whose id is `id`, as the latest in contact:
-    /// added and pinged at `tick`, not sampled, not hinted at, nothing seen. A
+    /// added and pinged at `tick`, not sampled, not hinted at. `seen` begins elsewhere
+    /// each time, and not at 0: so whoever remembers it of a node that was removed meanwhile,
+    /// or not known yet, does not take it for one that has not been seen since. A
     /// node that is there already is left as it is.
     pub(crate) fn insert(&mut self, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
         let Some(bucket) = shared_bits(&self.own, id) else {
@@ -143,9 +152,11 @@ impl Table {
         let mut entry = Entry::new(rest(id, bucket), addr);
         entry.pinged = self.epochs.pinged(tick);
         entry.added = self.epochs.coarse(tick);
+        entry.seen = self.next_seen.max(1);
         let Some(index) = self.place(bucket, entry) else {
             return Insert::Full;
         };
+        self.next_seen = self.next_seen.wrapping_add(SEEN_STEP);
         self.link(index, self.latest, NONE);
         Insert::Added(Slot { index, addr })
     }
@@ -306,7 +317,8 @@ impl Table {
     /// of the others, and of the one with the new own id, go to `dropped`, latest
     /// first.
     pub(crate) fn rebase(&mut self, own: Id, mut dropped: impl FnMut(SocketAddrV4)) {
-        let mut rebuilt = Self { epochs: self.epochs, ..Self::new(own, self.ids.clone()) };
+        let Self { epochs, next_seen, .. } = *self;
+        let mut rebuilt = Self { epochs, next_seen, ..Self::new(own, self.ids.clone()) };
         let mut next = self.latest;
         while let Some(&(mut entry)) = self.at(next) {
             next = entry.older;

@@ -145,13 +145,15 @@ fn run(id_of: IdOf, own: u16, ops: Vec<Op>) {
                     (Insert::Added(slot), None) => {
                         assert_ne!(id, model.own);
                         slots.push(slot);
+                        let seen = table.node(slot).unwrap().seen;
+                        assert_ne!(seen, 0);
                         model.nodes.push(Node {
                             id,
                             slot,
                             pinged: tick,
                             added: tick,
                             sampled: None,
-                            seen: 0,
+                            seen,
                             hinted: false,
                             silent_answers: 0,
                         });
