@@ -406,3 +406,49 @@ fn those_of_one_24_are_one_witness_in_a_check() {
         assert!(lab.node.firewalled() && lab.node.ephemeral(), "liars first: {liars_first}");
     }
 }
+
+#[test]
+fn one_wrong_view_at_the_beginning_costs_an_id_only_until_enough_others_disagree() {
+    let mut config = joining(&[peer(0)]);
+    (config.ephemeral, config.firewalled) = (Some(false), false);
+    let mut lab = Lab::unbound(config);
+    lab.add_peer(peer(0)).sees = Some(ELSEWHERE);
+    lab.bind();
+    lab.run_until(|lab| lab.node.bootstrapped());
+    assert_eq!(lab.node.id(), Some(Id::of(ELSEWHERE)));
+    // Believed are three of four.
+    for n in 1..=3 {
+        assert_eq!(lab.node.id(), Some(Id::of(ELSEWHERE)), "{n}");
+        lab.add_peer(peer(n));
+        ping(&mut lab, peer(n));
+    }
+    assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
+    assert_eq!(lab.node.table_id(), Id::of(SERVER));
+    assert_eq!(lab.node.remote_address(), Some(SERVER));
+    assert_eq!(lab.times(Event::Persistent), 2);
+    assert_eq!(lab.node.table_len(), 4);
+    // Nor is it given up again for what half of them say.
+    for n in 4..=6 {
+        lab.add_peer(peer(n)).sees = Some(ELSEWHERE);
+        ping(&mut lab, peer(n));
+    }
+    assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
+    assert_eq!(lab.times(Event::Ephemeral), 0);
+}
+
+#[test]
+fn an_adaptive_node_whose_address_has_changed_is_ephemeral_until_it_is_stable() {
+    let mut lab = firewalled(30);
+    lab.ticks(241);
+    assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
+    let moved = SocketAddrV4::new(*ELSEWHERE.ip(), SERVER.port());
+    (0..30).for_each(|n| lab.peer(peer(n)).sees = Some(moved));
+    lab.call(|node, now| node.handle_network_change(now));
+    lab.run_until(|lab| lab.node.ephemeral());
+    assert_eq!(lab.times(Event::Ephemeral), 1);
+    assert_eq!(lab.node.host(), Some(*ELSEWHERE.ip()));
+    lab.ticks(238);
+    assert!(lab.node.ephemeral());
+    lab.ticks(3);
+    assert_eq!(lab.node.id(), Some(Id::of(moved)));
+}

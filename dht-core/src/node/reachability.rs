@@ -16,11 +16,38 @@ use crate::id::Id;
 use crate::inflight::Purpose;
 use crate::message::Via;
 
+/// So many views of our address are needed to give an id up for another.
+const VIEWS_MIN: usize = 4;
+
 impl Node {
     /// `from` has seen us as `to`.
     pub(super) fn sample(&mut self, to: SocketAddrV4, from: SocketAddrV4) {
         if self.nat.add_from(to, *from.ip()) {
             self.emit_nat();
+        }
+        self.follow_own_addr();
+    }
+
+    /// If others agree that our address is not the one that our id was made of, that id counts as none
+    /// for them: the first to say so was wrong, or the address has changed. An adaptive node becomes
+    /// ephemeral, and looks again when it has been stable; others were told to be persistent, and
+    /// take the id of where they are. (The reference keeps the wrong one.)
+    fn follow_own_addr(&mut self) {
+        let (own, host, port) = (self.own_addr, self.nat.host(), self.nat.port());
+        let Some(addr) = host.filter(|_| port != 0).map(|host| SocketAddrV4::new(host, port))
+        else {
+            return;
+        };
+        let settled = self.ephemeral || self.config.public_address.is_some() || own == Some(addr);
+        if settled || self.nat.size() < VIEWS_MIN {
+            return;
+        }
+        if self.upkeep.adaptive {
+            self.ephemeral = true;
+            self.upkeep.moved();
+            self.emit(Event::Ephemeral);
+        } else {
+            self.become_reachable(addr, false);
         }
     }
 
@@ -53,8 +80,8 @@ impl Node {
             return self.network_state_known(false);
         };
         if !self.firewalled {
-            let reached = self.become_reachable((host, port), (host, port), only_firewall);
-            return self.network_state_known(reached);
+            self.become_reachable(SocketAddrV4::new(host, port), only_firewall);
+            return self.network_state_known(true);
         }
         let nodes = self.probe_nodes();
         let probe = Probe::new((host, port), only_firewall, nodes.len());
@@ -114,8 +141,7 @@ impl Node {
             self.firewalled = false;
             // What was believed may have changed while the check was on.
             let unchanged = (self.nat.host(), self.nat.port()) == (Some(host), port);
-            let found = (host, probe.sampler.port());
-            let only_firewall = probe.only_firewall;
+            let (found, only_firewall) = (probe.sampler.port(), probe.only_firewall);
             unchanged && self.ephemeral && {
                 // From now on requests leave by the server socket, so its port is ours.
                 self.anonymous_samples.clear();
@@ -124,23 +150,17 @@ impl Node {
                 if before != (self.nat.host(), self.nat.port()) {
                     self.emit_nat();
                 }
-                self.become_reachable((host, port), found, only_firewall)
+                if found != 0 {
+                    self.become_reachable(SocketAddrV4::new(host, found), only_firewall);
+                }
+                found != 0
             }
         };
         self.network_state_known(reached);
     }
 
-    /// The node is reachable at `found`: its id follows, and its table is rebuilt around it.
-    fn become_reachable(
-        &mut self,
-        believed: (core::net::Ipv4Addr, u16),
-        found: (core::net::Ipv4Addr, u16),
-        only_firewall: bool,
-    ) -> bool {
-        if believed.0 != found.0 || found.1 == 0 {
-            return false;
-        }
-        let addr = SocketAddrV4::new(found.0, found.1);
+    /// The node is reachable at `addr`: its id follows, and its table is rebuilt around it.
+    fn become_reachable(&mut self, addr: SocketAddrV4, only_firewall: bool) {
         let id = self.table.ids().of(addr);
         self.own_addr = Some(addr);
         if !only_firewall {
@@ -155,7 +175,6 @@ impl Node {
         if !self.ephemeral {
             self.emit(Event::Persistent);
         }
-        true
     }
 
     fn rebuild_table(&mut self, own: Id) {
