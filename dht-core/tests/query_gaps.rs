@@ -68,6 +68,40 @@ fn who_is_hidden_by_silent_nodes_is_found() {
 }
 
 #[test]
+fn silent_ones_far_away_do_not_make_it_look_in_the_wrong_place() {
+    let gone: Vec<_> = [3, 7].into_iter().chain(40..59).collect();
+    let (mut solo, nodes) = network(&gone);
+    let outcome = solo.walk(query().nodes(nodes[40..].iter().copied())).1.unwrap();
+    let found: Vec<_> = outcome.closest.iter().map(|reply| reply.from.addr).collect();
+    let expected = (0..22).filter(|n| ![3, 7].contains(n)).map(|n| nodes[n]);
+    assert_eq!(found, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn where_several_were_silent_it_looks_before_the_last_are_late() {
+    for (far, at_once) in [(&[42][..], false), (&[42, 45], true)] {
+        let gone: Vec<_> = [3, 7].iter().chain(far).copied().collect();
+        let (mut solo, nodes) = network(&gone);
+        // So that the first are not waited for longer than the last.
+        let warm = Query::find_node(target(1)).nodes(nodes[20..40].iter().copied());
+        solo.walk(warm.only_closest_nodes()).1.unwrap();
+        solo.sent.clear();
+        let walk = Query::find_node(target(1)).nodes(nodes[40..].iter().copied());
+        solo.walk(walk).1.unwrap();
+        let second = |to: usize| {
+            let mut tries = solo.sent.iter().filter(|sent| sent.to == nodes[to]);
+            tries.nth(1).unwrap().at
+        };
+        let is_look =
+            |sent: &&Sent| sent.is(FIND_NODE) && sent.request().target != Some(&target(1).0);
+        let looks: BTreeSet<_> = solo.sent.iter().filter(is_look).map(|sent| sent.at).collect();
+        assert!(second(42) < second(3), "it was asked first");
+        let expected = if at_once { second(42) } else { second(3).max(second(7)) };
+        assert_eq!(looks, BTreeSet::from([expected]), "{far:?}");
+    }
+}
+
+#[test]
 fn nobody_looks_where_all_have_answered_or_only_some_are_wanted() {
     for (gone, query) in [
         (&[][..], query()),

@@ -2,6 +2,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
@@ -49,6 +50,39 @@ fn a_slow_one_no_longer_takes_a_place() {
         firsts.flatten().filter(|sent| ms_since(start, sent.at) == at).count()
     };
     assert_eq!([0, 1_000, 2_000, 3_000].map(first_tries), [2, 2, 2, 2]);
+}
+
+#[test]
+fn half_as_many_are_asked_at_once_far_from_the_target_until_one_is_late() {
+    let mut solo = Solo::new();
+    // Of 20,000 nodes it knows a few of each bucket, so all those near to itself.
+    (0..20_000).for_each(|n| solo.node.add_node(solo.now, addr(n)));
+    let own = solo.node.table_id();
+    let mut far = own;
+    far.0[0] ^= 0x80;
+    for (target, concurrency, expected) in [(far, 0, 5), (far, 7, 4), (own, 0, 10), (own, 7, 7)] {
+        let mut query = Query::new(target, 16);
+        if concurrency > 0 {
+            query = query.concurrency(concurrency);
+        }
+        solo.sent.clear();
+        let id = solo.query(query);
+        assert_eq!(solo.asked(16).len(), expected);
+        // Nobody answers.
+        solo.advance_ms(999);
+        assert_eq!(solo.asked(16).len(), expected);
+        solo.advance_ms(1);
+        let concurrency = if concurrency > 0 { concurrency } else { 10 };
+        let news: BTreeSet<_> = solo.asked(16).into_iter().collect();
+        assert_eq!(news.len(), expected + usize::from(concurrency));
+        solo.node.cancel_query(solo.now, id);
+        solo.advance_ms(20_000);
+    }
+    // Who is given by the user is asked as the user wants.
+    let given = Query::new(far, 16).nodes((20_000..20_040).map(addr)).only_closest_nodes();
+    solo.sent.clear();
+    solo.query(given.concurrency(30));
+    assert_eq!(solo.asked(16).len(), 30);
 }
 
 #[test]

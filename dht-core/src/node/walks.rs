@@ -48,6 +48,7 @@ impl Node {
             concurrency,
             thorough: query.thorough,
             only_given: query.only_closest_nodes,
+            radius: self.table.radius(),
             salt: self.rng.next_u32(),
             // How long an application takes to answer is another matter.
             pace: if query.internal { self.pace } else { self.pace.unmeasured() },

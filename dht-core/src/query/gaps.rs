@@ -6,14 +6,18 @@
 //! With a fifth of all nodes just gone, walks find 0.985 of the closest without this. The reference has
 //! nothing like it; on the wire it is a FIND_NODE like any other.
 
+use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
-use super::Walk;
+use super::{Visit, Walk};
 use crate::id::Id;
 use crate::table::K;
 
 /// So many are asked, at most: half of them for what comes next, half for what comes after that.
 const ASKED_MAX: usize = 4;
+
+/// If one in so many was silent, and not only one, the last visits are not waited for before that.
+const UNLUCKY: usize = 16;
 
 /// Requests of a walk that look into gaps.
 #[derive(Clone, Debug, Default)]
@@ -32,24 +36,29 @@ impl Gaps {
 impl Walk {
     /// Whom to ask for nodes around which target, if there is a gap.
     pub(crate) fn look_into_gap(&mut self) -> Option<(u16, SocketAddrV4, Id)> {
-        let ended = !self.has_candidates() && self.visits.iter().all(|visit| visit.missed > 0);
+        let missed = |visit: &&Visit| visit.missed > 0;
+        // Where so many were silent, some of those who are waited for will be too.
+        let unlucky = self.visits.iter().filter(missed).count() + self.seen.down().len();
+        let unlucky = unlucky >= (self.asked as usize / UNLUCKY).max(2);
+        let ended = !self.has_candidates() && (unlucky || self.visits.iter().all(|v| missed(&v)));
         let may = !self.plan.only_given && !self.plan.thorough && !self.gaps.asked.is_full();
         if !may || !ended {
             return None;
         }
-        let late = self.visits.iter().filter(|visit| visit.missed > 0).map(|visit| visit.node);
+        let late = self.visits.iter().filter(|v| unlucky || missed(v)).map(|visit| visit.node);
         let silent = late.chain(self.seen.down().iter().copied());
-        let near =
-            |node: &u16| self.seen.distance(*node).is_some_and(|d| self.closest.would_take(d));
-        let gaps = silent.filter(near).count();
+        let silent = silent.filter_map(|node| self.seen.distance(node));
+        let found = (0..).map_while(|at| self.closest.distance(at)).map(|d| d.prefix());
+        let mut named: Vec<u64> = silent.filter(|d| self.closest.would_take(*d)).collect();
         // Only full replies leave anybody out. And where most are silent, whoever names them is a liar
         // rather than unlucky.
-        if gaps == 0 || self.closest.len() < K / 2 || self.closest.len() + gaps < K {
+        if named.is_empty() || self.closest.len() < K / 2 {
             return None;
         }
-        // Together with the silent, this one was the last to be named.
-        let last = self.closest.distance(K.saturating_sub(gaps + 1))?;
-        let bit = last.shared_bits().checked_sub((self.gaps.asked.len() % 2) as u32)?;
+        named.extend(found);
+        // This one was the last to be named.
+        let (_, last, _) = (named.len() >= K).then(|| named.select_nth_unstable(K - 1))?;
+        let bit = last.leading_zeros().checked_sub((self.gaps.asked.len() % 2) as u32)?;
         let target = self.plan.target.flip(bit)?;
         let asked = &self.gaps.asked;
         let repliers = self.closest.replies().iter().filter_map(|reply| {

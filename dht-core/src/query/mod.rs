@@ -55,6 +55,8 @@ pub(crate) struct Plan {
     pub(crate) thorough: bool,
     /// Visit nobody but who is given at the start.
     pub(crate) only_given: bool,
+    /// How far from any key the last of the 20 closest is, about; of distances the first eight bytes.
+    pub(crate) radius: u64,
     /// Any number; makes collisions among remembered addresses unpredictable.
     pub(crate) salt: u32,
     /// How soon answers come, as far as it is known at the start.
@@ -220,9 +222,14 @@ impl Walk {
     /// The next node to ask, if there is a place for one more: its number and address.
     pub(crate) fn next(&mut self) -> Option<(u16, SocketAddrV4)> {
         let slow = self.visits.iter().filter(|visit| visit.missed > 0).count();
-        let concurrency = self.plan.concurrency;
-        let places = if self.cautious { concurrency.min(CAUTIOUS) } else { concurrency };
-        if self.visits.len() - slow >= usize::from(places) || self.asked >= VISITS_MAX {
+        let concurrency = match self.plan.concurrency {
+            concurrency if self.cautious => concurrency.min(CAUTIOUS),
+            // Whoever is asked on the way there, of many, says much the same. Half as many find as
+            // much in the same time, with a quarter fewer requests, unless some are silent.
+            concurrency if slow == 0 && self.is_far() => concurrency.div_ceil(2),
+            concurrency => concurrency,
+        };
+        if self.visits.len() - slow >= usize::from(concurrency) || self.asked >= VISITS_MAX {
             return None;
         }
         loop {
@@ -242,6 +249,12 @@ impl Walk {
             self.seen.set(node, State::Asked);
             return Some((node, addr));
         }
+    }
+
+    /// Whether the next candidate is too far from the target to be among the closest.
+    fn is_far(&self) -> bool {
+        let next = self.frontier.peek().filter(|_| !self.plan.only_given);
+        next.is_some_and(|Reverse((distance, _))| *distance / 2 > self.plan.radius)
     }
 
     /// Whether enough visits to this host, or its /24, were in vain or are waited for: else anybody

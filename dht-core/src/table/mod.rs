@@ -297,6 +297,15 @@ impl Table {
         }
     }
 
+    /// How far from the own id the last of the [`K`] nearest is, in the first eight bytes: about as far
+    /// as that of any other key, in a network of nodes enough. Fewer are far apart.
+    pub(crate) fn radius(&self) -> u64 {
+        let mut nearest = heapless::Vec::new();
+        self.closest(&self.own, &mut nearest);
+        let last = nearest.last().filter(|_| nearest.is_full());
+        last.map_or(u64::MAX, |addr| self.ids.of(*addr).prefix() ^ self.own.prefix())
+    }
+
     /// One of the nodes: each as likely as any other, if `random` is uniform.
     #[must_use]
     pub(crate) fn random(&self, random: u64) -> Option<Slot> {
