@@ -229,6 +229,23 @@ fn the_dead_are_waited_for_until_their_second_try() {
 }
 
 #[test]
+fn more_tries_are_waited_for_where_those_who_are_late_do_answer() {
+    for (late, tries) in [(0, 2), (1, 2), (2, 3), (3, 4), (9, 4)] {
+        let mut solo = Solo::new();
+        let nodes = by_distance(&target(1), 21);
+        lonely(&mut solo, nodes[1..].iter().copied());
+        let mut lost = 0;
+        solo.fate = Box::new(move |latency| {
+            lost += 1;
+            if lost > late { vec![latency] } else { vec![] }
+        });
+        let outcome = solo.walk(query().nodes(nodes.iter().copied()).concurrency(21)).1.unwrap();
+        assert_eq!(outcome.closest.len(), 20);
+        assert_eq!(solo.sent.iter().filter(|sent| sent.to == nodes[0]).count(), tries, "{late}");
+    }
+}
+
+#[test]
 fn closest_are_sorted_proven_and_twenty() {
     let mut solo = Solo::new();
     let nodes = by_distance(&target(1), 60);

@@ -40,8 +40,10 @@ const MENTIONS_MAX: usize = 4096;
 /// What a query that begins at nodes of the user's, 20 or more, has under way after
 /// its first batch, to give the closest a chance before going broad.
 const CAUTIOUS: u16 = 3;
-/// A visit that has missed this many tries is not waited for at the end.
+/// A visit that has missed this many tries is not waited for at the end, unless tries are lost
+/// rather than nodes.
 const PATIENCE: u8 = 2;
+const PATIENCE_MAX: u8 = 4;
 /// With fewer successes than this it falls back on the routing table.
 const SUCCESSES_MIN: u32 = 5;
 
@@ -97,6 +99,8 @@ pub(crate) struct Walk {
     mentions: Vec<(u16, u16)>,
     asked: u32,
     answered: u32,
+    /// Of these, how many had missed a try.
+    recovered: u32,
     successes: u32,
     errors: u32,
     timed_out: u32,
@@ -117,6 +121,7 @@ impl Walk {
             mentions: Vec::new(),
             asked: 0,
             answered: 0,
+            recovered: 0,
             successes: 0,
             errors: 0,
             timed_out: 0,
@@ -289,7 +294,7 @@ impl Walk {
         }
     }
 
-    /// Those who have missed so many tries that nobody waits for them.
+    /// Those who have missed so many tries that they seem to be gone.
     pub(crate) fn given_up(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
         let late = self.visits.iter().filter(|visit| visit.missed >= PATIENCE);
         late.filter_map(|visit| self.seen.addr(visit.node))
@@ -307,9 +312,10 @@ impl Walk {
 
     /// A node has answered.
     pub(crate) fn answered(&mut self, node: u16, reply: &Reply) {
-        self.end_visit(node);
+        let missed = self.end_visit(node).map_or(0, |visit| visit.missed);
         self.seen.set(node, State::Done);
         self.answered += 1;
+        self.recovered += u32::from(missed > 0);
         if reply.error == 0 {
             self.successes += 1;
             self.closest.insert(reply);
@@ -327,10 +333,11 @@ impl Walk {
     /// How long to wait for an answer to the next try, after so many and so much time: `None` if as long
     /// as usual. Those that the walk waits for at its end follow the pace of the others.
     pub(crate) fn patience(&self, tries: u16, waited: Duration) -> Option<Duration> {
+        let hurried = if self.answered == 0 { PATIENCE } else { self.tries_to_wait_for() };
         match tries {
             _ if self.plan.thorough => None,
             0 => self.plan.pace.patience(),
-            1 => self.plan.pace.last_patience(waited),
+            _ if tries < u16::from(hurried) => self.plan.pace.last_patience(waited),
             _ => None,
         }
     }
@@ -393,12 +400,8 @@ impl Walk {
         }
         // The reference waits for every last try, unless it has 20 and all are late once. So a
         // dead node costs six seconds in a small network; here it costs as much as two tries do
-        // (`patience`). With 5 % loss and 256 nodes, one missed try as the limit finds 94 % of the true
-        // 20 closest, two find 99 %.
-        // One that could not get among the closest any more is not waited for at all.
-        // While nobody at all has answered, a pace from before may be that of another network.
-        let trusted = self.answered > 0 || !self.plan.pace.is_measured();
-        let patience = if trusted { PATIENCE } else { 2 * PATIENCE };
+        // (`patience`). One that could not get among the closest any more is not waited for at all.
+        let patience = self.tries_to_wait_for();
         self.visits.iter().all(|visit| {
             if self.plan.thorough {
                 return full && visit.missed > 0;
@@ -406,6 +409,19 @@ impl Walk {
             let late = visit.missed >= patience || (visit.doubted && self.successes > 0);
             late || !self.seen.distance(visit.node).is_some_and(|d| self.closest.would_take(d))
         })
+    }
+
+    /// With 5 % loss and 256 nodes, one missed try as the limit finds 94 % of the true 20 closest, two find
+    /// 99 %. Where so far more of the late were there after all than not, it is one more, and where
+    /// more than twice as many, two more: 99.8 %.
+    fn tries_to_wait_for(&self) -> u8 {
+        // While nobody at all has answered, a pace from before may be that of another network.
+        if self.answered == 0 && self.plan.pace.is_measured() {
+            return PATIENCE_MAX;
+        }
+        let lost = self.given_up().count() + self.seen.down().len();
+        let found = self.recovered as usize;
+        PATIENCE + u8::from(found > lost) + u8::from(found > 2 * lost)
     }
 
     /// The replies of the closest so far.
@@ -436,10 +452,9 @@ impl Walk {
         }
     }
 
-    fn end_visit(&mut self, node: u16) {
-        if let Some(at) = self.visits.iter().position(|visit| visit.node == node) {
-            self.visits.swap_remove(at);
-        }
+    fn end_visit(&mut self, node: u16) -> Option<Visit> {
+        let at = self.visits.iter().position(|visit| visit.node == node)?;
+        Some(self.visits.swap_remove(at))
     }
 
     fn consider_caution(&mut self) {
