@@ -105,7 +105,7 @@ pub const IMPOSSIBLE: &str = "scenario";
 pub const STORM: &str = "storm";
 /// Events in a second of virtual time, per host, that only a loop of datagrams can cause.
 const STORM_EVENTS: u64 = 20_000;
-/// What runs until the clock of the world, and of the storm, is looked at.
+/// What runs until it is looked whether there is a storm.
 const SLICE: Micros = 10 * SECOND;
 
 /// Runs the random scenario of a seed.
@@ -133,8 +133,11 @@ pub fn run_prepared(scenario: Scenario, prepare: impl FnOnce(&mut Run)) -> Resul
 }
 
 /// The same as [`run_scenario`], unless `stop` says so meanwhile: then there is no result. It is asked
-/// every 10 s of virtual time.
+/// every second of virtual time.
 pub fn run_unless(scenario: Scenario, stop: impl Fn() -> bool) -> Option<Result<Stats, Failure>> {
+    if stop() {
+        return None;
+    }
     match perform(scenario, |_| (), &stop) {
         // Of what may be only its beginning.
         Ok(_) if stop() => None,
@@ -180,7 +183,13 @@ fn run_calmly(run: &mut Run, stop: &dyn Fn() -> bool) -> Result<(), Violation> {
     let mut before = 0;
     loop {
         let until = (run.sim().now() + SLICE).min(run.end());
-        run.run_to(until)?;
+        loop {
+            let next = (run.sim().now() + SECOND).min(until);
+            run.run_to(next)?;
+            if next >= until || stop() {
+                break;
+            }
+        }
         let now = events(run);
         let most = STORM_EVENTS * u64::from(run.sim().hosts()) * (SLICE / SECOND);
         if now - before > most {
