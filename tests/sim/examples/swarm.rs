@@ -21,27 +21,34 @@ fn main() {
     let (mut failed, mut events, mut least) = (0, 0, 1.0_f64);
     let options = SwarmOptions::default();
     let seeds = first..first.saturating_add(count);
-    let run = run_many(seeds, &options, 1, until, |seed, result| {
-        match result {
-            Ok(stats) => {
-                events += stats.events;
-                let healed = stats.healed.unwrap_or(1.0);
-                least = least.min(healed);
-                if healed < 0.99 {
-                    println!("seed {seed}: recall {:.3}, healed {healed:.3}", stats.recall);
+    let run = run_many(
+        seeds,
+        &options,
+        1,
+        until,
+        || false,
+        |seed, result| {
+            match result {
+                Ok(stats) => {
+                    events += stats.events;
+                    let healed = stats.healed.unwrap_or(1.0);
+                    least = least.min(healed);
+                    if healed < 0.99 {
+                        println!("seed {seed}: recall {:.3}, healed {healed:.3}", stats.recall);
+                    }
+                }
+                Err(failure) => {
+                    failed += 1;
+                    println!("{failure}");
+                    let new = kinds.insert(failure.violation.invariant.clone());
+                    if let Some(patience) = patience.filter(|_| new) {
+                        tell_small(failure, patience);
+                    }
                 }
             }
-            Err(failure) => {
-                failed += 1;
-                println!("{failure}");
-                let new = kinds.insert(failure.violation.invariant.clone());
-                if let Some(patience) = patience.filter(|_| new) {
-                    tell_small(failure, patience);
-                }
-            }
-        }
-        ControlFlow::Continue(())
-    });
+            ControlFlow::Continue(())
+        },
+    );
     let took = begun.elapsed().as_secs_f64();
     let per_hour = 3_600.0 * run as f64 / took;
     println!("{run} seeds, {failed} failed, {took:.1} s: {per_hour:.0} per hour;");

@@ -22,8 +22,24 @@ pub(crate) fn duration(field: &str, us: Micros, min: Micros, max: Micros) -> Res
     if (min..=max).contains(&us) {
         Ok(())
     } else {
-        Err(format!("{field} is {us} µs, but must be between {min} and {max}"))
+        let [is, min, max] = [us, min, max].map(span);
+        Err(format!("{field} is {is}, but must be between {min} and {max}"))
     }
+}
+
+/// Exactly so long, in the longest unit that makes it a whole number: `90 s`, `2 h`.
+fn span(us: Micros) -> String {
+    const UNITS: [(Micros, &str); 6] = [
+        (86_400_000_000, "d"),
+        (3_600_000_000, "h"),
+        (60_000_000, "min"),
+        (1_000_000, "s"),
+        (1_000, "ms"),
+        (1, "µs"),
+    ];
+    let whole = |(worth, _): &&(Micros, &str)| us > 0 && us.is_multiple_of(*worth);
+    let (worth, unit) = UNITS.iter().find(whole).unwrap_or(&(1, "s"));
+    format!("{} {unit}", us / worth)
 }
 
 /// Refuses what is not so: "`field` must `be`".
@@ -48,9 +64,16 @@ mod tests {
     }
 
     #[test]
+    fn lengths_of_time_are_exact() {
+        let texts = [0, 7, 1_500, 2_000, 90_000_000, 120_000_000, 7_200_000_000, 86_400_000_000];
+        let texts = texts.map(span);
+        assert_eq!(texts, ["0 s", "7 µs", "1500 µs", "2 ms", "90 s", "2 min", "2 h", "1 d"]);
+    }
+
+    #[test]
     fn the_field_is_named() {
         let error = duration("delay_us", 4, 5, 9).unwrap_err();
-        assert_eq!(error, "delay_us is 4 µs, but must be between 5 and 9");
+        assert_eq!(error, "delay_us is 4 µs, but must be between 5 µs and 9 µs");
         let error = probability("loss", f64::NAN).unwrap_err();
         assert_eq!(error, "loss is NaN, but must be between 0 and 1");
         assert_eq!(that(false, "hosts", "not be empty").unwrap_err(), "hosts must not be empty");

@@ -13,6 +13,8 @@ use crate::{Micros, check};
 
 /// Nothing that is drawn is longer, in microseconds: a century.
 pub const LENGTH_MAX_US: Micros = 100 * 366 * 86_400_000_000;
+/// Shorter sessions, on average, are refused, in microseconds.
+pub const SESSION_MIN_US: Micros = 1_000_000;
 
 /// How the lengths of sessions, or of the times between them, are distributed.
 ///
@@ -165,6 +167,9 @@ impl Churn {
     /// Refuses impossible numbers, naming the field.
     pub fn check(&self) -> Result<(), String> {
         self.session.check("session")?;
+        // Or nothing but coming and going would happen, at a pace that no computer keeps up with.
+        let mean_us = self.session.mean_us();
+        check::that(mean_us >= SESSION_MIN_US as f64, "session", "last 1 s on average at least")?;
         self.downtime.check("downtime")?;
         check::probability("permanent", self.permanent)?;
         check::probability("return_with_table", self.return_with_table)
@@ -418,6 +423,8 @@ mod tests {
             (session(Length::Weibull { scale_us: 1, shape: f64::NAN }), "session.shape"),
             (session(Length::Pareto { min_us: 1, shape: 1.0 }), "session.shape"),
             (session(Length::Pareto { min_us: u64::MAX, shape: 2.0 }), "session.min_us"),
+            (session(Length::Exponential { mean_us: SESSION_MIN_US - 1 }), "session must last"),
+            (session(Length::Pareto { min_us: 400_000, shape: 2.0 }), "session must last"),
             (churn(hour, Length::Fixed { length_us: 0 }), "downtime.length_us"),
             (Churn { permanent: 1.1, ..session(hour) }, "permanent"),
             (Churn { return_with_table: -1.0, ..session(hour) }, "return_with_table"),
@@ -436,6 +443,8 @@ mod tests {
             assert!(error.starts_with(field), "{error}");
         }
         assert!(LENGTHS.iter().all(|length| churn(*length, hour).check() == Ok(())));
+        let least = Length::Exponential { mean_us: SESSION_MIN_US };
+        assert_eq!(churn(least, Length::Fixed { length_us: 1 }).check(), Ok(()));
     }
 
     #[test]

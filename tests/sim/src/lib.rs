@@ -62,6 +62,7 @@ pub mod json_lines;
 mod life;
 pub mod link;
 mod lookup;
+mod named_hosts;
 pub mod nat;
 mod net;
 mod packets;

@@ -102,16 +102,33 @@ fn explain(text: &str, error: &serde_json::Error) -> ScriptError {
     let last = text.lines().last().unwrap_or_default();
     let at_end = error.line() >= text.lines().count() && error.column() >= last.len();
     let cut_short = error.is_eof() || (error.is_syntax() && at_end && !is_whole(text));
-    let full = error.to_string();
-    // The line stands on its own.
-    let end = full.rfind(" at line ").unwrap_or(full.len());
-    let said = full.get(..end).unwrap_or(&full);
+    let said = plain(error);
     let message = match error.classify() {
         _ if cut_short => "the text ends here, but not the scenario: it was cut short".to_owned(),
         Category::Eof | Category::Syntax => format!("this is no JSON: {said}"),
-        Category::Data | Category::Io => said.to_owned(),
+        Category::Data | Category::Io => said,
     };
     ScriptError { line: error.line(), message }
+}
+
+/// What is wrong with JSON, in words of JSON, without the place.
+#[must_use]
+pub fn plain(error: &serde_json::Error) -> String {
+    let full = error.to_string();
+    let end = full.rfind(" at line ").unwrap_or(full.len());
+    let said = full.get(..end).unwrap_or(&full);
+    let Some((before, expected)) = said.rsplit_once(", expected ") else { return said.to_owned() };
+    let expected = match expected {
+        "u8" => "a whole number from 0 to 255",
+        "u16" => "a whole number from 0 to 65,535",
+        "u32" => "a whole number from 0 to 4,294,967,295",
+        "u64" | "usize" => "a whole number that is not negative",
+        "i32" | "i64" => "a whole number",
+        "f32" | "f64" => "a number",
+        _ if expected.starts_with("struct ") || expected.contains("tagged enum ") => "an object",
+        other => other,
+    };
+    format!("{before}, expected {expected}")
 }
 
 /// Whether it ends as a scenario does.
@@ -238,7 +255,21 @@ mod tests {
         let said = error(r#"{"faults": [{"at_us": 1, "fault": "crash", "host": 1, "bogus": 2}]}"#);
         assert!(said.starts_with("line 1: unknown field `bogus`"), "{said}");
         let said = error("{\n\"nodes\": -5}");
-        assert!(said.starts_with("line 2: invalid value: integer `-5`, expected u32"), "{said}");
+        assert!(
+            said.starts_with(
+                "line 2: invalid value: integer `-5`, expected a whole number from 0 to"
+            ),
+            "{said}"
+        );
+        for (text, expected) in [
+            (r#"{"nodes": 5000000000}"#, "expected a whole number from 0 to 4,294,967,295"),
+            (r#"{"run_us": -1}"#, "expected a whole number that is not negative"),
+            (r#"{"dead": "x"}"#, "expected a number"),
+            (r#"{"link": 5}"#, "expected an object"),
+            (r#"{"node": {"thorough": 1}}"#, "expected a boolean"),
+        ] {
+            assert!(error(text).ends_with(expected), "{}", error(text));
+        }
         let said = error("{\n\"nodes\" 5}");
         assert_eq!(said, "line 2: this is no JSON: expected `:`");
         assert_eq!(error("{} {}"), "line 1: this is no JSON: trailing characters");

@@ -157,6 +157,9 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
     fn change(&mut self, change: impl FnOnce(&mut Scenario)) -> bool {
         let mut candidate = (*self.best.scenario).clone();
         change(&mut candidate);
+        // Without a crowd, there are fewer hosts to name.
+        let (bootstraps, hosts) = (candidate.bootstraps, candidate.last_host().0 + 1);
+        candidate.faults.iter_mut().for_each(|fault| simpler::wrap(fault, bootstraps, hosts));
         self.attempt(candidate)
     }
 

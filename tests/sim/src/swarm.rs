@@ -105,7 +105,7 @@ pub const IMPOSSIBLE: &str = "scenario";
 pub const STORM: &str = "storm";
 /// Events in a second of virtual time, per host, that only a loop of datagrams can cause.
 const STORM_EVENTS: u64 = 20_000;
-/// What runs until the clock of the world, and of the storm, is looked at.
+/// What runs until it is looked whether there is a storm.
 const SLICE: Micros = 10 * SECOND;
 
 /// Runs the random scenario of a seed.
@@ -129,6 +129,27 @@ pub fn run_scenario(scenario: Scenario) -> Result<Stats, Failure> {
 /// # Errors
 /// As [`run_scenario`].
 pub fn run_prepared(scenario: Scenario, prepare: impl FnOnce(&mut Run)) -> Result<Stats, Failure> {
+    perform(scenario, prepare, &|| false)
+}
+
+/// The same as [`run_scenario`], unless `stop` says so meanwhile: then there is no result. It is asked
+/// every second of virtual time.
+pub fn run_unless(scenario: Scenario, stop: impl Fn() -> bool) -> Option<Result<Stats, Failure>> {
+    if stop() {
+        return None;
+    }
+    match perform(scenario, |_| (), &stop) {
+        // Of what may be only its beginning.
+        Ok(_) if stop() => None,
+        result => Some(result),
+    }
+}
+
+fn perform(
+    scenario: Scenario,
+    prepare: impl FnOnce(&mut Run),
+    stop: &dyn Fn() -> bool,
+) -> Result<Stats, Failure> {
     let seed = scenario.seed;
     let plain = |invariant: &str, message: String| Violation {
         invariant: invariant.to_owned(),
@@ -147,7 +168,7 @@ pub fn run_prepared(scenario: Scenario, prepare: impl FnOnce(&mut Run)) -> Resul
     };
     let result = quiet::catch(|| {
         prepare(&mut run);
-        run_calmly(&mut run)
+        run_calmly(&mut run, stop)
     });
     let events = events(&run);
     match result {
@@ -157,19 +178,25 @@ pub fn run_prepared(scenario: Scenario, prepare: impl FnOnce(&mut Run)) -> Resul
     }
 }
 
-/// Runs to the end, unless it becomes a storm.
-fn run_calmly(run: &mut Run) -> Result<(), Violation> {
+/// Runs to the end, unless it becomes a storm or is stopped.
+fn run_calmly(run: &mut Run, stop: &dyn Fn() -> bool) -> Result<(), Violation> {
     let mut before = 0;
     loop {
         let until = (run.sim().now() + SLICE).min(run.end());
-        run.run_to(until)?;
+        loop {
+            let next = (run.sim().now() + SECOND).min(until);
+            run.run_to(next)?;
+            if next >= until || stop() {
+                break;
+            }
+        }
         let now = events(run);
         let most = STORM_EVENTS * u64::from(run.sim().hosts()) * (SLICE / SECOND);
         if now - before > most {
             let message = format!("{} events in 10 s", now - before);
             return Err(run.sim().violation(STORM, message));
         }
-        if until >= run.end() {
+        if until >= run.end() || stop() {
             return Ok(());
         }
         before = now;
@@ -197,7 +224,8 @@ fn stats(run: &Run, events: u64) -> Stats {
 
 /// Runs one seed after the other, on this many threads (at least one), until there are no more, or it
 /// is `until`, or `on_result` says that it is enough. It is called in this thread, as results come.
-/// How many seeds were run.
+/// How many seeds were run. Those under way when `stop` says so are not: it is asked all the time, by
+/// all threads.
 ///
 /// Each seed gives the same result, whatever the number of threads; only their order may differ.
 pub fn run_many(
@@ -205,11 +233,12 @@ pub fn run_many(
     options: &SwarmOptions,
     threads: usize,
     until: Option<Instant>,
+    stop: impl Fn() -> bool + Sync,
     mut on_result: impl FnMut(u64, Result<Stats, Failure>) -> ControlFlow<()>,
 ) -> u64 {
     let seeds = Mutex::new(seeds.fuse());
     let late = || until.is_some_and(|until| Instant::now() >= until);
-    let next = || match late() {
+    let next = || match late() || stop() {
         true => None,
         false => seeds.lock().ok()?.next(),
     };
@@ -217,10 +246,12 @@ pub fn run_many(
     std::thread::scope(|scope| {
         let (sender, results) = sync_channel(1);
         for _ in 0..threads.max(1) {
-            let (sender, next) = (sender.clone(), &next);
+            let (sender, next, stop) = (sender.clone(), &next, &stop);
             scope.spawn(move || {
                 while let Some(seed) = next() {
-                    if sender.send((seed, run_seed(seed, options))).is_err() {
+                    let result = run_unless(Scenario::random(seed, options), stop);
+                    let sent = result.map(|result| sender.send((seed, result)));
+                    if !matches!(sent, Some(Ok(()))) {
                         return;
                     }
                 }

@@ -1,6 +1,7 @@
 //! What a scenario can do without.
 
 use crate::link::{Latency, Link, Loss, Reorder};
+use crate::named_hosts::hosts_of;
 use crate::partition::Side;
 use crate::scenario::{Clocks, Fault, FaultKind, NodeOptions, SECOND, Scenario};
 
@@ -134,26 +135,9 @@ pub(super) fn wrap(fault: &mut Fault, bootstraps: u32, hosts: u32) {
             *host = bootstraps + (*host - bootstraps) % joining;
         }
     };
-    match &mut fault.what {
-        FaultKind::Crash { host }
-        | FaultKind::Restart { host, .. }
-        | FaultKind::Stall { host, .. }
-        | FaultKind::Sleep { host, .. }
-        | FaultKind::Suspend { host, .. }
-        | FaultKind::StepClock { host, .. }
-        | FaultKind::Burst { host, .. }
-        | FaultKind::Lookups { host, .. }
-        | FaultKind::DownHints { host }
-        | FaultKind::Phantoms { host, .. } => wrap(host),
-        FaultKind::Partition { first: Side::Hosts(side), .. } => {
-            side.iter_mut().for_each(wrap);
-            side.sort_unstable();
-            side.dedup();
-        }
-        FaultKind::Partition { .. }
-        | FaultKind::MassLeave { .. }
-        | FaultKind::FlashCrowd { .. }
-        | FaultKind::RebindNats
-        | FaultKind::Link { .. } => {}
+    hosts_of(&mut fault.what).into_iter().for_each(wrap);
+    if let FaultKind::Partition { first: Side::Hosts(side), .. } = &mut fault.what {
+        side.sort_unstable();
+        side.dedup();
     }
 }

@@ -93,6 +93,25 @@ fn it_ends_in_time() {
     assert_eq!((&shrunk.scenario, shrunk.attempts), (&scenario, 0));
 }
 
+/// Of what is left of a scenario it can be told which hosts it names.
+#[test]
+fn only_hosts_that_there_are_are_named() {
+    let fault = |what| Fault { at_us: SECOND, what };
+    let crowd = FaultKind::FlashCrowd { nodes: 50, over_us: 0 };
+    let crash = FaultKind::Crash { host: 140 };
+    let faults = vec![fault(crowd), fault(crash)];
+    let scenario = Scenario { nodes: 100, faults, ..Scenario::default() };
+    assert_eq!(scenario.check_named_hosts(), Ok(()));
+    let fails = |scenario: &Scenario| {
+        let crash = |fault: &Fault| matches!(fault.what, FaultKind::Crash { .. });
+        let all = scenario.nodes == 100 && scenario.faults.iter().any(crash);
+        all.then(|| failure(scenario, scenario.run_from() + SECOND))
+    };
+    let shrunk = shrink_by(fails(&scenario).unwrap(), ShrinkOptions::default(), fails);
+    assert_eq!(shrunk.scenario.check_named_hosts(), Ok(()));
+    assert_eq!(shrunk.after.faults, 1, "{:?}", shrunk.scenario.faults);
+}
+
 /// Another invariant is another failure, and healing is kept if it is what fails.
 #[test]
 fn it_stays_the_same_failure() {

@@ -41,21 +41,50 @@ fn many_seeds_are_run_on_two_threads_as_on_one() {
     let options = small().nodes(6).time_us(240 * SECOND);
     let run = |threads| {
         let mut all = std::collections::BTreeMap::new();
-        let count = run_many(0..6, &options, threads, None, |seed, result| {
-            all.insert(seed, result.unwrap());
-            ControlFlow::Continue(())
-        });
+        let count = run_many(
+            0..6,
+            &options,
+            threads,
+            None,
+            || false,
+            |seed, result| {
+                all.insert(seed, result.unwrap());
+                ControlFlow::Continue(())
+            },
+        );
         assert_eq!(count, 6);
         all
     };
     assert_eq!(run(1), run(2));
     let mut seen = 0;
-    let count = run_many(0.., &options, 2, None, |_, _| {
-        seen += 1;
-        if seen == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    let count = run_many(
+        0..,
+        &options,
+        2,
+        None,
+        || false,
+        |_, _| {
+            seen += 1;
+            if seen == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        },
+    );
     assert_eq!(count, 2);
-    assert_eq!(run_many(0.., &options, 1, Some(Instant::now()), |_, _| unreachable!()), 0);
+    let (now, never) = (Some(Instant::now()), || false);
+    assert_eq!(run_many(0.., &options, 1, now, never, |_, _| unreachable!()), 0);
+}
+
+#[test]
+fn what_is_stopped_has_no_result() {
+    // Long enough never to end here.
+    let options = small().time_us(1_000_000_000 * SECOND);
+    let asked = std::sync::atomic::AtomicU32::new(0);
+    let stop = || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 9;
+    assert_eq!(run_many(0.., &options, 2, None, stop, |_, _| unreachable!()), 0);
+    let begun = std::cell::Cell::new(false);
+    let impossible = Scenario { nodes: 1, ..Scenario::default() };
+    let failed = run_unless(impossible, || begun.replace(true));
+    assert!(failed.is_some_and(|result| result.is_err()), "what was found is not lost");
+    assert_eq!(run_unless(Scenario::random(7, &small()), || false), Some(run_seed(7, &small())));
 }
 
 #[test]

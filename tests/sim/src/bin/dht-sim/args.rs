@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and in which words.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -20,6 +21,29 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
+}
+
+/// The words of a command line, where `--time -5s` becomes `--time=-5s`: refused as a negative time, and
+/// not as an option that nobody knows.
+pub(crate) fn joined(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut all: Vec<OsString> = Vec::new();
+    for word in words {
+        let text = word.to_string_lossy();
+        let number = text.strip_prefix('-').unwrap_or_default();
+        let negative = number.starts_with(|c: char| c.is_ascii_digit() || c == '.');
+        let before = all.last_mut().filter(|before| {
+            let before = before.to_string_lossy();
+            before.len() > 2 && before.starts_with("--") && !before.contains('=')
+        });
+        match before {
+            Some(option) if negative => {
+                option.push("=");
+                option.push(&word);
+            }
+            _ => all.push(word),
+        }
+    }
+    all
 }
 
 #[derive(Debug, Subcommand)]
@@ -45,8 +69,10 @@ Examples:
   cargo sim --load big.snap --latency regions --dead 20% --time 5m
 
 The nodes join, the network settles, and then time counts: what happens `at` 5m
-happens five minutes after that. Exit status: 0 if all is well, 1 if something
-that must hold did not, 2 for wrong usage or a file that can't be used.";
+happens five minutes after that. Timelines, captures, samples and violations
+have times since the first node's start. Exit status: 0 if all is well, 1 if
+something that must hold did not, 2 for wrong usage or a file that can't be
+used.";
 
 /// A run.
 #[derive(Debug, Args)]
@@ -75,10 +101,10 @@ pub(crate) struct Network {
     #[arg(long, value_name = "N", value_parser = units::count)]
     pub(crate) bootstraps: Option<u32>,
     /// What decides everything random [default: 1]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::whole)]
     pub(crate) seed: Option<u64>,
     /// They join over this time [default: 1 to 5m]
-    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", value_parser = units::duration, conflicts_with = "load")]
     pub(crate) join_over: Option<Micros>,
     /// Then nothing happens for so long [default: 1m]
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
@@ -115,7 +141,7 @@ pub(crate) struct Datagrams {
     #[arg(long, value_name = "PART", value_parser = units::part)]
     pub(crate) truncate: Option<f64>,
     /// Longer ones, with headers, are lost [default: 1500]
-    #[arg(long, value_name = "BYTES", value_parser = units::count)]
+    #[arg(long, value_name = "BYTES", value_parser = units::count_between::<u32>(29, u32::MAX))]
     pub(crate) mtu: Option<u32>,
 }
 
@@ -141,7 +167,7 @@ pub(crate) struct Nodes {
     #[arg(long, value_name = "PART", value_parser = units::part)]
     pub(crate) unsure: Option<f64>,
     /// Requests per query at once [default: 10]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::count_between::<u16>(1, 256))]
     pub(crate) concurrency: Option<u16>,
     /// Time-outs follow round trips
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
@@ -162,7 +188,7 @@ pub(crate) struct Faults {
     #[arg(long, value_name = "TIME", value_parser = words::churn, verbatim_doc_comment)]
     pub(crate) churn: Option<Churning>,
     /// And then stay away [default: a tenth of it]
-    #[arg(long, value_name = "TIME", value_parser = words::length)]
+    #[arg(long, value_name = "TIME", value_parser = words::downtime)]
     pub(crate) downtime: Option<Length>,
     /// Nodes that never leave: 10%
     #[arg(long, value_name = "PART", value_parser = units::part)]
@@ -170,8 +196,10 @@ pub(crate) struct Faults {
     /// Come back with their tables; others, anew
     #[arg(long, value_name = "PART", value_parser = units::part)]
     pub(crate) return_with_table: Option<f64>,
-    /// Lines of `SECONDS NODE up|down`
-    #[arg(long, value_name = "FILE", conflicts_with = "churn")]
+    /// Lines of `SECONDS NODE up|down`; its nodes,
+    /// by number, are hosts 1, 2, 3 and so on
+    /// (from N on if there are N bootstrap nodes)
+    #[arg(long, value_name = "FILE", conflicts_with = "churn", verbatim_doc_comment)]
     pub(crate) churn_trace: Option<PathBuf>,
     /// Vanish at the beginning: 20%
     #[arg(long, value_name = "PART", value_parser = units::part)]
@@ -194,8 +222,9 @@ pub(crate) struct Faults {
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "on", hide_possible_values = true)]
     pub(crate) checks: Option<Switch>,
-    /// All faults end, and this later all is well
-    #[arg(long, value_name = "TIME", value_parser = units::duration)]
+    /// All faults end, and this later all is well;
+    /// with --checks
+    #[arg(long, value_name = "TIME", value_parser = units::duration, verbatim_doc_comment)]
     pub(crate) heal: Option<Micros>,
 }
 
@@ -229,7 +258,7 @@ pub(crate) struct Output {
     #[arg(long)]
     pub(crate) json: bool,
     /// With --json, a line every so often [default: 10s]
-    #[arg(long, value_name = "TIME", value_parser = units::duration, requires = "json")]
+    #[arg(long, value_name = "TIME", value_parser = units::interval, requires = "json")]
     pub(crate) sample: Option<Micros>,
     /// Print what a node sent and received, its last 10,000
     #[arg(long, value_name = "HOST", value_parser = values::host, conflicts_with = "json")]
@@ -253,6 +282,17 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn negative_numbers_belong_to_their_options() {
+        let line = |text: &str| joined(text.split(' ').map(OsString::from));
+        let same = ["a --json -q", "a --time=5s -5", "a -- -5", "a 3 -5", "a --report -x --seed 3"];
+        for text in same {
+            assert_eq!(line(text), text.split(' ').collect::<Vec<_>>());
+        }
+        let negative = line("a --time -5s --loss -.5 -q");
+        assert_eq!(negative, ["a", "--time=-5s", "--loss=-.5", "-q"]);
+    }
 
     #[test]
     fn the_command_line_is_sound() {

@@ -7,6 +7,7 @@ use dht_sim::{Micros, Run, Violation};
 
 use crate::failure::Failure;
 use crate::stop::Stop;
+use crate::units::duration_text;
 
 /// Why there is a moment to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,8 @@ pub(crate) fn drive(
             return Ok(None);
         }
         if stop.is_set() {
-            return Err(Failure::Interrupted);
+            let [now, end] = [next, end].map(duration_text);
+            return Err(stop.interrupted(format_args!("at {now} of {end} of virtual time")));
         }
     }
 }

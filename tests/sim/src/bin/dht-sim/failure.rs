@@ -4,8 +4,10 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use dht_sim::Violation;
 use dht_sim::scenario::Impossible;
+use dht_sim::{Scenario, Violation};
+
+use crate::units::duration_text;
 
 /// Why a command did not end well.
 #[derive(Debug)]
@@ -14,8 +16,8 @@ pub(crate) enum Failure {
     Violated(Violation, Vec<String>),
     /// It can't be run like this: in words, for whoever asked.
     Because(String),
-    /// By Ctrl-C or the like.
-    Interrupted,
+    /// By Ctrl-C or the like: where, and what tells the shell so.
+    Interrupted { at: String, status: u8 },
     /// Nobody reads the results any more.
     ReaderGone,
 }
@@ -30,11 +32,13 @@ impl Failure {
                 ExitCode::from(1)
             }
             Self::Because(why) => {
-                say(format_args!("error: {why}"));
+                say(format_args!("error: {}", without_code(why)));
                 ExitCode::from(2)
             }
-            // As the shell says of a process that the signal ended.
-            Self::Interrupted => ExitCode::from(130),
+            Self::Interrupted { at, status } => {
+                say(format_args!("interrupted {at}"));
+                ExitCode::from(*status)
+            }
             Self::ReaderGone => ExitCode::SUCCESS,
         }
     }
@@ -49,6 +53,25 @@ impl From<io::Error> for Failure {
 impl From<Impossible> for Failure {
     fn from(Impossible(why): Impossible) -> Self {
         Self::Because(why)
+    }
+}
+
+/// From where times count, for whoever compares them.
+pub(crate) fn origin_text(scenario: &Scenario) -> String {
+    format!(
+        "times are since the first node's start; the network had settled at {}, from where `at` counts",
+        duration_text(scenario.run_from())
+    )
+}
+
+/// What the system said, but for its number.
+fn without_code(why: &str) -> String {
+    match why.split_once(" (os error ") {
+        Some((before, rest)) => {
+            let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            format!("{before}{}", after.strip_prefix(')').unwrap_or(after))
+        }
+        None => why.to_owned(),
     }
 }
 
@@ -70,4 +93,17 @@ pub(crate) fn say(text: impl fmt::Display) {
     use io::Write;
 
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_of_the_system_are_left_out() {
+        let missing = "a: No such file or directory";
+        assert_eq!(without_code("a: No such file or directory (os error 2)"), missing);
+        assert_eq!(without_code("a: No (os error 2) (write one)"), "a: No (write one)");
+        assert_eq!(without_code(missing), missing);
+    }
 }

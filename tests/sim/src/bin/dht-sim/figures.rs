@@ -8,7 +8,7 @@ use dht_sim::{HostId, Micros, Run};
 use serde::Serialize;
 
 use crate::memory;
-use crate::units::{bytes_text, duration_text, percent_text, rate_text, thousands};
+use crate::units::{bytes_text, duration_text, percent_text, rate_text, thousands, trimmed};
 
 /// What is measured beside what the run itself measures.
 #[derive(Debug)]
@@ -71,6 +71,7 @@ pub(crate) struct Figures {
     upkeep: Option<f64>,
     table: Tables,
     memory_bytes: Option<u64>,
+    checked: bool,
     trace: String,
     violation: Option<String>,
     replay: String,
@@ -111,6 +112,7 @@ impl Figures {
             upkeep,
             table: tables(run),
             memory_bytes: memory::peak(),
+            checked: run.scenario().checks,
             trace: format!("{:016x}", sim.trace_hash()),
             violation,
             replay,
@@ -131,32 +133,41 @@ impl Figures {
 
     fn rows(&self) -> Vec<(&'static str, String)> {
         let mut rows = vec![
-            ("nodes", format!("{}{}", thousands(self.nodes.into()), self.away())),
+            ("nodes", self.who()),
             ("time", self.time()),
             ("datagrams", self.datagrams()),
-            ("rate", format!("{}/s delivered", rate_text(self.delivered_per_wall_second))),
+            ("rate", format!("{} datagrams delivered per second of real time", self.rate())),
         ];
         if self.lookups > 0 {
             rows.extend([
                 ("lookups", self.lookups()),
                 ("recall", self.recall()),
-                ("hops", quantiles(&self.hops, |hops| hops.to_string())),
-                ("latency", quantiles(&self.latency_us, duration_text)),
-                ("asked", format!("{:.1} nodes per lookup", self.asked.mean.unwrap_or(0.0))),
+                ("lookup hops", quantiles(&self.hops, |hops| hops.to_string())),
+                ("lookup time", quantiles(&self.latency_us, duration_text)),
+                ("lookup cost", format!("{:.1} nodes asked on average", self.asked_mean())),
             ]);
         }
         if let Some(upkeep) = self.upkeep {
             rows.push((
                 "upkeep",
-                format!("{upkeep:.2} datagrams per second and node, besides lookups"),
+                format!("{upkeep:.2} datagrams sent per node and second, besides those of lookups"),
             ));
         }
         let Tables { mean, min, max } = self.table;
-        rows.push(("tables", format!("{mean:.0} nodes on average, {min} to {max}")));
+        rows.push((
+            "table size",
+            format!("{mean:.0} nodes on average, {min} in the smallest, {max} in the largest"),
+        ));
         if let Some(peak) = self.memory_bytes {
-            rows.push(("memory", format!("{} at most", bytes_text(peak))));
+            rows.push(("memory", format!("{} at most, for all nodes together", bytes_text(peak))));
         }
-        rows.push(("trace", self.trace.clone()));
+        if self.checked {
+            rows.push((
+                "checks",
+                self.violation.clone().unwrap_or_else(|| "all passed".to_owned()),
+            ));
+        }
+        rows.push(("trace hash", self.trace.clone()));
         rows
     }
 
@@ -178,7 +189,7 @@ impl Figures {
                 ("recall", percent_text(recall)),
                 ("hops, p50 / p99", pair(&self.hops, |hops| format!("{hops:.0}"))),
                 ("seconds, p50 / p99", pair(&self.latency_us, |us| format!("{:.2}", us / 1e6))),
-                ("asked per lookup", format!("{:.1}", self.asked.mean.unwrap_or(0.0))),
+                ("asked per lookup", format!("{:.1}", self.asked_mean())),
             ]);
         }
         if let Some(upkeep) = self.upkeep {
@@ -191,53 +202,62 @@ impl Figures {
         tiles.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    fn away(&self) -> String {
-        let (up, persistent) = (self.up as usize, self.persistent);
-        let texts = [
-            (up != self.nodes as usize, up, "up at the end"),
-            (persistent != up, persistent, "persistent"),
+    fn who(&self) -> String {
+        let (nodes, up) = (self.nodes as usize, self.up as usize);
+        let unknown = up.saturating_sub(self.persistent);
+        let parts = [
+            (up != nodes, up, "up at the end"),
+            (unknown > 0, unknown, "of these in nobody's table"),
         ];
-        let texts = texts.into_iter().filter(|(differs, ..)| *differs);
-        let texts: Vec<_> =
-            texts.map(|(_, count, what)| format!("{} {what}", thousands(count as u64))).collect();
-        if texts.is_empty() { String::new() } else { format!("; {}", texts.join(", ")) }
+        let parts = parts.into_iter().filter(|(differs, ..)| *differs);
+        let parts = parts.map(|(_, count, what)| format!(", {} {what}", thousands(count as u64)));
+        let parts: String = parts.collect();
+        let at_first = if parts.is_empty() { "" } else { " at first" };
+        format!("{}{at_first}{parts}", thousands(self.nodes.into()))
     }
 
     fn time(&self) -> String {
         let virtual_time = duration_text((self.virtual_seconds * 1e6) as Micros);
         let (wall, times) = (self.wall_seconds, self.virtual_seconds / self.wall_seconds);
-        format!(
-            "{virtual_time} in {}: {} × as fast",
-            wall_text(wall),
-            rate_text(if times < 10.0 { times } else { times.round() })
-        )
+        let times = if times < 10.0 { trimmed(times, 1) } else { thousands(times.round() as u64) };
+        format!("{virtual_time} simulated in {}, {times} times as fast", wall_text(wall))
     }
 
     fn datagrams(&self) -> String {
         let part = |count: u64| percent_text(count as f64 / (self.sent.max(1)) as f64);
         let (lost, nobody) = (part(self.lost), part(self.unreachable));
-        format!("{} sent, {lost} lost, {nobody} to nobody", thousands(self.sent))
+        let sent = thousands(self.sent);
+        format!("{sent} sent; {lost} lost, {nobody} to nodes down or out of reach")
+    }
+
+    fn rate(&self) -> String {
+        rate_text(self.delivered_per_wall_second)
+    }
+
+    fn asked_mean(&self) -> f64 {
+        self.asked.mean.unwrap_or(0.0)
     }
 
     fn lookups(&self) -> String {
         let reached = percent_text(self.reached as f64 / self.lookups.max(1) as f64);
         let aborted = match self.aborted {
             0 => String::new(),
-            count => format!("; {} ended with their node", thousands(count)),
+            count => format!("; {} more ended with their node", thousands(count)),
         };
-        format!("{}, of which {reached} found a true one{aborted}", thousands(self.lookups))
+        let lookups = thousands(self.lookups);
+        format!("{lookups}; {reached} found at least one of the 20 closest nodes{aborted}")
     }
 
     fn recall(&self) -> String {
         let complete = percent_text(self.complete as f64 / self.lookups.max(1) as f64);
         let recall = self.recall.map_or_else(|| "–".to_owned(), percent_text);
-        format!("{recall} of the closest; all of them in {complete} of lookups")
+        format!("{recall} of the 20 closest nodes found; {complete} of lookups found all of them")
     }
 }
 
 fn quantiles(of: &Summary, text: impl Fn(u64) -> String) -> String {
     let [p50, p99, max] = [of.p50, of.p99, of.max].map(|value| text(value.unwrap_or(0)));
-    format!("{p50} median, {p99} p99, {max} most")
+    format!("half within {p50}, 99 % within {p99}, all within {max}")
 }
 
 fn wall_text(seconds: f64) -> String {

@@ -14,12 +14,14 @@ use dht_sim::{Micros, Run, Scenario};
 use crate::drive::drive;
 use crate::failure::{Failure, printed};
 use crate::stop::Stop;
+use crate::units;
 
 /// Of which seeds.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The seeds
-    #[arg(long, value_name = "N,N", value_delimiter = ',', default_value = "1,2,3")]
+    #[arg(long, value_name = "N,N", value_delimiter = ',', value_parser = units::whole)]
+    #[arg(default_value = "1,2,3")]
     seeds: Vec<u64>,
 }
 

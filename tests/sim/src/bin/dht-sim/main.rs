@@ -12,6 +12,7 @@ mod fields;
 mod figures;
 mod hash;
 mod memory;
+mod outputs;
 mod page;
 mod phrases;
 mod plan;
@@ -35,7 +36,7 @@ use args::{Cli, Command};
 
 fn main() -> ExitCode {
     let command = Cli::command();
-    let given = command.clone().get_matches();
+    let given = command.clone().get_matches_from(args::joined(std::env::args_os()));
     let cli = Cli::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
     match cli.command {
         Some(Command::Replay(args)) => replay::run(&args),

@@ -1,9 +1,12 @@
 //! What happens when, in words: `50% at 10m for 30m`.
 
+use dht_sim::Scenario;
+use dht_sim::churn::LENGTH_MAX_US;
 use dht_sim::partition::{Flap, Side};
-use dht_sim::scenario::{Fault, FaultKind};
+use dht_sim::scenario::{Fault, FaultKind, Impossible};
+use dht_sim::script;
 
-use crate::units::{count, duration, part};
+use crate::units::{count_between, duration, part};
 use crate::words::unknown;
 
 /// `50% at 10m for 30m one-way flap 60s open 20s`.
@@ -28,6 +31,12 @@ pub(crate) fn partition(text: &str) -> Result<Fault, String> {
         }
     }
     let for_us = for_us.ok_or("it has no end: say for how long, such as `for 30m`")?;
+    if for_us == 0 {
+        return Err("it ends as it begins: say for how long, such as `for 30m`".to_owned());
+    }
+    if flap.is_some_and(|flap| flap.open_us == 0 || flap.open_us >= flap.period_us) {
+        return Err("`open` must be a part of each `flap`, such as `flap 60s open 20s`".to_owned());
+    }
     Ok(Fault { at_us, what: FaultKind::Partition { first, one_way, for_us, flap } })
 }
 
@@ -48,7 +57,7 @@ pub(crate) fn mass_leave(text: &str) -> Result<Fault, String> {
 /// `1000 at 10m over 30s`.
 pub(crate) fn flash_crowd(text: &str) -> Result<Fault, String> {
     let mut words = Words::new(text);
-    let nodes = count(words.next()?)?;
+    let nodes = count_between(1, 1_000_000)(words.next()?)?;
     let (mut at_us, mut over_us) = (0, 0);
     while let Some(word) = words.maybe() {
         match word {
@@ -62,10 +71,14 @@ pub(crate) fn flash_crowd(text: &str) -> Result<Fault, String> {
 
 /// Any fault as in a script.
 pub(crate) fn fault(text: &str) -> Result<Fault, String> {
-    serde_json::from_str(text).map_err(|error| {
+    let fault: Fault = serde_json::from_str(text).map_err(|error| {
         let example = r#"such as {"at_us": 1000000, "fault": "crash", "host": 3}"#;
-        format!("{error}; write it as in a script, {example}")
-    })
+        format!("{}; write it as in a script, {example}", script::plain(&error))
+    })?;
+    let alone =
+        Scenario { run_us: LENGTH_MAX_US, faults: vec![fault.clone()], ..Scenario::default() };
+    let wrong = |Impossible(wrong)| wrong.trim_start_matches("faults[0]: ").to_owned();
+    alone.check().map(|()| fault).map_err(wrong)
 }
 
 /// Words, between which there may be spaces, or commas and equals signs for who dislikes quotes.
@@ -106,6 +119,9 @@ mod tests {
         for bad in ["", "50%", "50% at", "50% for 1m open 5s", "50% for 1m sometimes", "x for 1m"] {
             partition(bad).unwrap_err();
         }
+        for bad in ["50% for 0", "50% for 1m flap 0", "50% for 1m flap 5s open 5s"] {
+            partition(bad).unwrap_err();
+        }
         let half = FaultKind::MassLeave { part: 0.5 };
         assert_eq!(mass_leave("50% at 1m"), Ok(Fault { at_us: MINUTE, what: half }));
         let crowd = FaultKind::FlashCrowd { nodes: 1000, over_us: 30_000 * MS };
@@ -113,5 +129,13 @@ mod tests {
         let crash = Fault { at_us: 5, what: FaultKind::Crash { host: 3 } };
         assert_eq!(fault(r#"{"at_us": 5, "fault": "crash", "host": 3}"#), Ok(crash));
         fault("crash").unwrap_err();
+        let said = fault(r#"{"at_us": -5, "fault": "crash", "host": 3}"#).unwrap_err();
+        assert!(said.contains("`-5`, expected a whole number that is not negative;"), "{said}");
+        let said = fault(r#"{"at_us": 5, "fault": "mass_leave", "part": 3}"#);
+        assert_eq!(said, Err("part is 3, but must be between 0 and 1".to_owned()));
+        for bad in ["0", "2M"] {
+            let said = format!("`{bad}` is not from 1 to 1,000,000");
+            assert_eq!(flash_crowd(bad), Err(said));
+        }
     }
 }

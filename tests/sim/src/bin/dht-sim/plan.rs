@@ -6,7 +6,7 @@ use std::path::Path;
 
 use dht_sim::churn::{Churn, Length, trace};
 use dht_sim::link::Link;
-use dht_sim::scenario::{Fault, FaultKind};
+use dht_sim::scenario::{Fault, FaultKind, Impossible};
 use dht_sim::stream::{Purpose, Stream};
 use dht_sim::{Micros, Scenario, Snapshot, script};
 
@@ -37,8 +37,9 @@ impl Plan {
         };
         let saved = snapshot.as_ref().map(Snapshot::scenario);
         let from_file = script.is_some() || saved.is_some();
+        let in_script = script.as_ref().and_then(|script| check(script).err());
         let mut scenario = script.or_else(|| saved.cloned()).unwrap_or_default();
-        change(&mut scenario, args);
+        change(&mut scenario, args)?;
         if snapshot.is_some() {
             scenario.join_over_us = args.network.join_over.unwrap_or(LOADED_OVER);
             scenario.settle_us = args.network.settle.unwrap_or(LOADED_SETTLE);
@@ -50,8 +51,12 @@ impl Plan {
         if let Some(path) = &args.faults.churn_trace {
             follow(path, &mut scenario, args)?;
         }
-        check_times(&scenario)?;
-        scenario.check()?;
+        check_times(&scenario, "give it more --time")?;
+        check(&scenario).map_err(|wrong| match &args.files.script {
+            // Of what no option has changed.
+            Some(path) if in_script.as_ref() == Some(&wrong) => wrong_in(path, &wrong),
+            _ => because(in_options(&wrong)),
+        })?;
         if let (Some(snapshot), Some(path)) = (&snapshot, &args.files.load) {
             let fits = snapshot.check_fits(&scenario);
             fits.map_err(|error| because(format!("{}: {error}", path.display())))?;
@@ -60,12 +65,46 @@ impl Plan {
     }
 }
 
+/// A scenario from a file alone, with everything checked.
+pub(crate) fn checked_script(path: &Path) -> Result<Scenario, Failure> {
+    let mut scenario = script::read(path).map_err(|error| unusable_script(&error))?;
+    scenario.checks = true;
+    check_times(&scenario, &format!("make run_us longer in {}", path.display()))?;
+    check(&scenario).map(|()| scenario).map_err(|wrong| wrong_in(path, &wrong))
+}
+
+fn check(scenario: &Scenario) -> Result<(), Impossible> {
+    scenario.check()?;
+    scenario.check_named_hosts()
+}
+
+fn wrong_in(path: &Path, Impossible(wrong): &Impossible) -> Failure {
+    because(format!("{}: {wrong}", path.display()))
+}
+
+/// What is wrong, by the option that says so instead of the field of a script.
+fn in_options(Impossible(wrong): &Impossible) -> String {
+    let named = OPTIONS.iter().find_map(|(field, option)| {
+        wrong.strip_prefix(field).map(|rest| format!("{option}{rest}"))
+    });
+    named.unwrap_or_else(|| wrong.clone())
+}
+
+/// Where several begin alike, the longer ones first.
+const OPTIONS: [(&str, &str); 5] = [
+    ("nodes and those of faults", "--nodes and --flash-crowd"),
+    ("nodes", "--nodes"),
+    ("bootstraps", "--bootstraps"),
+    ("run_us", "--time"),
+    ("the parts of nats", "the parts of --nat"),
+];
+
 /// Says in words for people what happens too late.
-fn check_times(scenario: &Scenario) -> Result<(), Failure> {
+fn check_times(scenario: &Scenario, remedy: &str) -> Result<(), Failure> {
     match scenario.faults.iter().find(|fault| fault.at_us > scenario.run_us) {
         None => Ok(()),
         Some(fault) => Err(because(format!(
-            "something happens at {}, but the run ends at {}: give it more --time",
+            "something happens at {}, but the run ends at {}: {remedy}",
             duration_text(fault.at_us),
             duration_text(scenario.run_us)
         ))),
@@ -73,7 +112,7 @@ fn check_times(scenario: &Scenario) -> Result<(), Failure> {
 }
 
 /// What a file that is no scenario calls for.
-pub(crate) fn unusable_script(error: &std::io::Error) -> Failure {
+fn unusable_script(error: &std::io::Error) -> Failure {
     let hint = match error.kind() {
         std::io::ErrorKind::InvalidData => " (correct it, or write a new one with --write-script)",
         _ => "",
@@ -98,7 +137,7 @@ const LOADED_OVER: Micros = 4 * SECOND;
 /// After that, each asks some.
 const LOADED_SETTLE: Micros = 6 * SECOND;
 
-fn change(scenario: &mut Scenario, args: &RunArgs) {
+fn change(scenario: &mut Scenario, args: &RunArgs) -> Result<(), Failure> {
     fn set<T, U: From<T>>(field: &mut U, value: Option<T>) {
         value.map(U::from).into_iter().for_each(|value| *field = value);
     }
@@ -140,10 +179,15 @@ fn change(scenario: &mut Scenario, args: &RunArgs) {
     set(&mut scenario.dead, faults.dead);
     switch(&mut scenario.checks, faults.checks);
     if faults.heal.is_some() {
+        if faults.checks == Some(Switch::Off) {
+            return Err(because("--heal checks that all is well: it can't go with --checks=off"));
+        }
         scenario.heal_us = faults.heal;
+        scenario.checks = true;
     }
     let more = [&faults.partition, &faults.mass_leave, &faults.flash_crowd, &faults.fault];
     scenario.faults.extend(more.into_iter().flatten().cloned());
+    Ok(())
 }
 
 fn change_churn(scenario: &mut Scenario, args: &Faults) -> Result<(), Failure> {

@@ -6,12 +6,11 @@ use std::io;
 use dht_core::Event;
 use dht_sim::atomic_file::AtomicFile;
 use dht_sim::pcap::Capture;
-use dht_sim::scenario::FaultKind;
 use dht_sim::timeline::{Sort, Timeline};
-use dht_sim::{Direction, HostId, Micros, Run, Scenario, Tapped, What};
+use dht_sim::{Direction, HostId, Run, Scenario, Tapped, What};
 
 use crate::args::Output;
-use crate::failure::{Failure, because};
+use crate::failure::{Failure, because, origin_text};
 
 /// A timeline is for reading.
 const ENTRIES: usize = 10_000;
@@ -25,18 +24,20 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// Opens all files, so that what can't be written is said now and not after the run.
-    pub(crate) fn new(args: &Output, scenario: &Scenario) -> Result<Self, Failure> {
-        let crowds = scenario.faults.iter().map(|fault| match fault.what {
-            FaultKind::FlashCrowd { nodes, .. } => nodes,
-            _ => 0,
-        });
-        let hosts = crowds.fold(scenario.nodes, u32::saturating_add);
-        let of_captures = args.pcap.iter().map(|(host, _)| *host);
-        let tapped: BTreeSet<_> = args.timeline.into_iter().chain(of_captures).collect();
-        if let Some(HostId(host)) = tapped.last().filter(|HostId(host)| *host >= hosts) {
-            return Err(because(format!("there is no host {host}: the last one is {}", hosts - 1)));
+    /// Refuses hosts that there won't be.
+    pub(crate) fn check(args: &Output, scenario: &Scenario) -> Result<(), Failure> {
+        let HostId(last) = scenario.last_host();
+        match tapped(args).last() {
+            Some(HostId(host)) if *host > last => {
+                Err(because(format!("there is no host {host}: the last one is {last}")))
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Opens all files.
+    pub(crate) fn new(args: &Output) -> Result<Self, Failure> {
+        let tapped = tapped(args);
         let mut captures = Vec::new();
         for (host, path) in &args.pcap {
             captures.push((*host, Capture::new(AtomicFile::create(path)?)?));
@@ -66,13 +67,21 @@ impl Records {
         Ok(())
     }
 
-    /// Ends all files, and gives the lines of the timeline, whose times count from `origin`.
-    pub(crate) fn finish(self, origin: Micros) -> io::Result<Vec<String>> {
+    /// Ends all files, and gives the lines of the timeline.
+    pub(crate) fn finish(self, scenario: &Scenario) -> io::Result<Vec<String>> {
         for (_, capture) in self.captures {
             capture.finish()?.commit()?;
         }
-        Ok(self.timeline.map_or_else(Vec::new, |(_, timeline)| timeline.lines(origin)))
+        let Some((HostId(host), timeline)) = self.timeline else { return Ok(Vec::new()) };
+        let mut lines = vec![format!("Host {host}: {}.", origin_text(scenario))];
+        lines.extend(timeline.lines(0));
+        Ok(lines)
     }
+}
+
+fn tapped(args: &Output) -> BTreeSet<HostId> {
+    let of_captures = args.pcap.iter().map(|(host, _)| *host);
+    args.timeline.into_iter().chain(of_captures).collect()
 }
 
 fn add(timeline: &mut Timeline, tapped: &Tapped) {

@@ -4,16 +4,16 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use dht_sim::{Run, script};
+use dht_sim::Run;
 
 use crate::command_line::quoted;
 use crate::drive::drive;
-use crate::failure::{Failure, printed};
+use crate::failure::{Failure, origin_text, printed};
 use crate::memory;
-use crate::plan::unusable_script;
+use crate::plan::checked_script;
 use crate::progress::Progress;
 use crate::stop::Stop;
-use crate::units::{duration_text, thousands};
+use crate::units::{self, duration_text, thousands};
 
 /// Of which scenario.
 #[derive(Debug, clap::Args)]
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     /// The scenario, as --write-script writes it
     script: PathBuf,
     /// With another seed
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::whole)]
     seed: Option<u64>,
     /// Even if there may be too little memory
     #[arg(long)]
@@ -39,10 +39,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn replay(args: &Args) -> Result<(), Failure> {
-    let mut scenario = script::read(&args.script).map_err(|error| unusable_script(&error))?;
-    scenario.checks = true;
+    let mut scenario = checked_script(&args.script)?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
-    scenario.check()?;
     memory::check(&scenario, args.force, args.quiet)?;
     let stop = Stop::new()?;
     let mut run = Run::new(scenario)?;
@@ -56,7 +54,8 @@ fn replay(args: &Args) -> Result<(), Failure> {
     if let Some(violation) = violation {
         let script = quoted(args.script.as_os_str());
         let again = format!("run it again: cargo sim replay {script} --seed {seed}");
-        return Err(Failure::Violated(violation, vec![again]));
+        let origin = origin_text(run.scenario());
+        return Err(Failure::Violated(violation, vec![origin, again]));
     }
     printed(writeln!(
         io::stdout(),

@@ -10,6 +10,7 @@ use dht_sim::results::{Figure, MEASURES, Measure, Size};
 use dht_sim::text_table::TextTable;
 
 use crate::failure::{Failure, because, printed, say};
+use crate::outputs;
 
 /// Which, and what to do with them.
 #[derive(Debug, clap::Args)]
@@ -49,11 +50,7 @@ fn results(args: &Args) -> Result<(), Failure> {
     }
     let recorded = args.check.as_deref().map(read).transpose()?;
     if let Some(path) = &args.write {
-        // Not after half an hour of measuring.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        if folder.is_some_and(|folder| !folder.is_dir()) {
-            return Err(because(format!("{}: there is no such folder", path.display())));
-        }
+        outputs::check(&[path], &[])?;
     }
     let size = if args.small { Size::Small } else { Size::Full };
     let mut table = TextTable::new(["", "measure", "network", "result", "goal", "met", "trace"]);

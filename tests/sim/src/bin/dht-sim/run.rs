@@ -1,8 +1,7 @@
 //! A run as the options say, and everything that comes out of it.
 
-use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use dht_sim::atomic_file::{self, AtomicFile};
@@ -10,10 +9,12 @@ use dht_sim::json_lines::JsonLines;
 use dht_sim::{Run, Scenario, Snapshot, Violation, script};
 
 use crate::args::RunArgs;
+use crate::command_line::quoted;
 use crate::drive::{Moment, drive};
-use crate::failure::{Failure, because, printed, say};
+use crate::failure::{Failure, because, origin_text, printed, say};
 use crate::figures::{Figures, Meter};
 use crate::memory;
+use crate::outputs;
 use crate::page;
 use crate::plan::Plan;
 use crate::progress::Progress;
@@ -34,15 +35,13 @@ pub(crate) fn run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> ExitCode {
 }
 
 fn try_run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> Result<(), Failure> {
-    check_paths(args)?;
     let Plan { scenario, snapshot } = Plan::new(args)?;
+    check_outputs(args, &scenario)?;
     memory::check(&scenario, args.files.force, args.output.quiet)?;
-    if args.files.save.is_some() && scenario.run_from() == 0 {
-        return Err(because("--save saves a network that has settled: give it some --settle time"));
-    }
     if let Some(path) = &args.files.write_script {
         let text = script::to_text(&scenario);
         atomic_file::write(path, |file| file.write_all(text.as_bytes()))?;
+        what_it_needs(args, path).into_iter().for_each(say);
     }
     if args.files.dry_run {
         return printed(writeln!(io::stdout(), "{}", what_it_would_be(&scenario)));
@@ -50,7 +49,7 @@ fn try_run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> Result<(), Failure>
 
     let stop = Stop::new()?;
     let replay = again(scenario.seed);
-    let mut records = Records::new(&args.output, &scenario)?;
+    let mut records = Records::new(&args.output)?;
     let [report, save] = [&args.output.report, &args.files.save].map(Option::as_ref);
     let report = report.map(AtomicFile::create).transpose()?;
     let mut save = save.map(AtomicFile::create).transpose()?;
@@ -80,7 +79,7 @@ fn try_run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> Result<(), Failure>
 
     let said = violation.as_ref().map(ToString::to_string);
     let figures = Figures::new(&run, &meter, said, replay);
-    let timeline = records.finish(run.scenario().run_from())?;
+    let timeline = records.finish(run.scenario())?;
     if let Some(mut file) = report {
         file.write_all(page::of(&run, &figures, violation.as_ref()).html().as_bytes())?;
         file.commit()?;
@@ -93,7 +92,8 @@ fn try_run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> Result<(), Failure>
         printed(json.record("summary", &figures))?;
     }
     if let Some(violation) = violation {
-        return Err(violated(violation, args, figures.replay()));
+        let origin = origin_text(run.scenario());
+        return Err(violated(violation, args, origin, figures.replay()));
     }
     if json.is_none() {
         let (table, replay) = (figures.table().plain(), figures.replay());
@@ -102,18 +102,33 @@ fn try_run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> Result<(), Failure>
     Ok(())
 }
 
-/// No two outputs go to one file.
-fn check_paths(args: &RunArgs) -> Result<(), Failure> {
-    let files = [&args.files.save, &args.files.write_script, &args.output.report];
-    let files = files.into_iter().flatten().chain(args.output.pcap.iter().map(|(_, path)| path));
-    let is_file = |path: &&Path| !path.exists() || path.is_file();
-    let mut seen = BTreeSet::new();
-    for path in files.map(|path| path.as_path()).filter(is_file) {
-        if !seen.insert(path) {
-            return Err(because(format!("{}: two outputs can't go to one file", path.display())));
-        }
+/// Looks at all that is to be written, and at what is read.
+fn check_outputs(args: &RunArgs, scenario: &Scenario) -> Result<(), Failure> {
+    let (files, output) = (&args.files, &args.output);
+    let written = [&files.save, &files.write_script, &output.report].into_iter().flatten();
+    let captures = output.pcap.iter().map(|(_, path)| path);
+    let written: Vec<_> = written.chain(captures).map(PathBuf::as_path).collect();
+    let read = [&files.script, &files.load, &args.faults.churn_trace];
+    let read: Vec<_> = read.into_iter().flatten().map(PathBuf::as_path).collect();
+    outputs::check(&written, &read)?;
+    if files.save.is_some() && scenario.run_from() == 0 {
+        return Err(because("--save saves a network that has settled: give it some --settle time"));
     }
-    Ok(())
+    Records::check(output, scenario)
+}
+
+/// Of a scenario that begins with a saved network, what else is needed to run it again.
+fn what_it_needs(args: &RunArgs, script: &Path) -> Option<String> {
+    let load = args.files.load.as_ref()?;
+    let [script, load] = [script, load].map(|path| quoted(path.as_os_str()));
+    let settle = args.network.settle.map(|us| match us % 1_000_000 {
+        0 => format!(" --settle {}s", us / 1_000_000),
+        _ => format!(" --settle {us}us"),
+    });
+    let settle = settle.unwrap_or_default();
+    Some(format!(
+        "{script} needs the network too: cargo sim --script {script} --load {load}{settle}"
+    ))
 }
 
 fn saved(run: &Run, mut file: AtomicFile) -> Result<(), Failure> {
@@ -130,7 +145,7 @@ fn what_it_would_be(scenario: &Scenario) -> String {
     )
 }
 
-fn violated(violation: Violation, args: &RunArgs, replay: &str) -> Failure {
+fn violated(violation: Violation, args: &RunArgs, origin: String, replay: &str) -> Failure {
     let keep = match &args.files.write_script {
         Some(path) => format!("the scenario is in {}", path.display()),
         None => "to keep the scenario, add --write-script FILE".to_owned(),
@@ -138,5 +153,5 @@ fn violated(violation: Violation, args: &RunArgs, replay: &str) -> Failure {
     if args.files.save.is_some() && violation.at < 1 {
         say("nothing was saved");
     }
-    Failure::Violated(violation, vec![format!("run it again: {replay}"), keep])
+    Failure::Violated(violation, vec![origin, format!("run it again: {replay}"), keep])
 }

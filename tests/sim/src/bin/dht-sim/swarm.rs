@@ -1,19 +1,21 @@
 //! `swarm`: random scenarios for a given time, and what fails made small; `shrink`: the latter for a
 //! scenario from a file.
 
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use dht_sim::shrink::{ShrinkOptions, shrink};
+use dht_sim::shrink::{ShrinkOptions, shrink_by};
 use dht_sim::swarm::{self, SwarmOptions};
 use dht_sim::{Micros, atomic_file, script};
 
 use crate::command_line::quoted;
 use crate::failure::{Failure, because, printed, say};
-use crate::plan::unusable_script;
+use crate::outputs;
+use crate::plan::checked_script;
 use crate::stop::Stop;
 use crate::units;
 
@@ -24,19 +26,20 @@ pub(crate) struct Args {
     #[arg(long = "for", value_name = "TIME", value_parser = units::duration, default_value = "10m")]
     time: Micros,
     /// The first seed
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", value_parser = units::whole, default_value = "1")]
     seed: u64,
     /// At most so many seeds
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = units::whole)]
     seeds: Option<u64>,
     /// Nodes in each
-    #[arg(long, value_name = "N", value_parser = units::count)]
+    #[arg(long, value_name = "N", value_parser = units::count_between::<u32>(10, 10_000))]
     nodes: Option<u32>,
     /// Virtual time of each
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     virtual_time: Option<Micros>,
     /// Seeds at once
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", value_parser = units::count_between::<usize>(1, 64))]
+    #[arg(default_value = "1")]
     threads: usize,
     /// Make what fails small within this time
     #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "60s")]
@@ -78,12 +81,8 @@ fn swarm(args: &Args) -> Result<ExitCode, Failure> {
     if !args.out.is_dir() {
         return Err(because(format!("{} is no directory", args.out.display())));
     }
-    if !args.nodes.is_none_or(|nodes| (10..=10_000).contains(&nodes)) {
-        return Err(because("--nodes must be from 10 to 10,000"));
-    }
-    if args.threads == 0 || args.threads > 64 {
-        return Err(because("--threads must be from 1 to 64"));
-    }
+    let file = |seed: u64| args.out.join(format!("seed-{seed}.json"));
+    outputs::check(&[&file(args.seed)], &[])?;
     let mut options = SwarmOptions::default();
     options.nodes = args.nodes.unwrap_or(options.nodes);
     options.time_us = args.virtual_time.unwrap_or(options.time_us);
@@ -93,12 +92,13 @@ fn swarm(args: &Args) -> Result<ExitCode, Failure> {
     let count = usize::try_from(args.seeds.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
     let seeds = (args.seed..).take(count);
     let mut failures = Vec::new();
-    let run = swarm::run_many(seeds, &options, args.threads, until, |_, result| {
+    let stopped = || stop.is_set();
+    let run = swarm::run_many(seeds, &options, args.threads, until, stopped, |_, result| {
         failures.extend(result.err());
-        let enough = stop.is_set() || !(failures.is_empty() || args.keep_going);
+        let enough = !(failures.is_empty() || args.keep_going);
         if enough { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    let hours = begun.elapsed().as_secs_f64() / 3_600.0 * args.threads.max(1) as f64;
+    let hours = begun.elapsed().as_secs_f64() / 3_600.0 * args.threads as f64;
     let rate = run as f64 / hours;
     printed(writeln!(
         io::stdout(),
@@ -109,38 +109,63 @@ fn swarm(args: &Args) -> Result<ExitCode, Failure> {
     for failure in failures {
         let seed = failure.scenario.seed;
         printed(writeln!(io::stdout(), "{failure}"))?;
-        let path = args.out.join(format!("seed-{seed}.json"));
-        make_small(failure, args.shrink, &path)?;
+        make_small(failure, args.shrink, &file(seed), &stop)?;
     }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    ended(failed, &stop, format_args!("after {run} seeds"))
 }
 
 fn shrink_file(args: &ShrinkArgs) -> Result<ExitCode, Failure> {
-    let mut scenario = script::read(&args.script).map_err(|error| unusable_script(&error))?;
-    scenario.checks = true;
-    scenario.check()?;
-    match swarm::run_scenario(scenario) {
-        Ok(_) => Err(because("nothing fails in this scenario")),
-        Err(failure) => {
+    let scenario = checked_script(&args.script)?;
+    outputs::check(&[&args.out], &[&args.script])?;
+    let stop = Stop::new()?;
+    match swarm::run_unless(scenario, || stop.is_set()) {
+        None => Err(stop.interrupted("before anything failed")),
+        Some(Ok(_)) => Err(because("nothing fails in this scenario")),
+        Some(Err(failure)) => {
             printed(writeln!(io::stdout(), "{failure}"))?;
-            make_small(failure, args.time, &args.out)?;
-            Ok(ExitCode::FAILURE)
+            make_small(failure, args.time, &args.out, &stop)?;
+            ended(true, &stop, "before it was as small as it gets")
         }
     }
 }
 
-fn make_small(failure: swarm::Failure, time: Micros, path: &Path) -> Result<(), Failure> {
+/// A failure is worth more than that it was not looked for any longer.
+fn ended(failed: bool, stop: &Stop, at: impl Display) -> Result<ExitCode, Failure> {
+    let interrupted = stop.is_set().then(|| stop.interrupted(at));
+    match interrupted {
+        Some(interrupted) if failed => {
+            interrupted.report();
+            Ok(ExitCode::FAILURE)
+        }
+        Some(interrupted) => Err(interrupted),
+        None if failed => Ok(ExitCode::FAILURE),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Writes the smallest scenario that there is by when the time is over, or it is stopped.
+fn make_small(
+    failure: swarm::Failure,
+    time: Micros,
+    path: &Path,
+    stop: &Stop,
+) -> Result<(), Failure> {
     let begun = Instant::now();
-    let shrunk = shrink(failure, ShrinkOptions::default().time(Duration::from_micros(time)));
+    let options = ShrinkOptions::default().time(Duration::from_micros(time));
+    let mut attempts = 0;
+    let shrunk = shrink_by(failure, options, |candidate| {
+        let result = swarm::run_unless(candidate.clone(), || stop.is_set())?;
+        attempts += 1;
+        result.err()
+    });
     let text = script::to_text(&shrunk.scenario);
     atomic_file::write(path, |file| file.write_all(text.as_bytes()))?;
     let (before, after) = (shrunk.before, shrunk.after);
     printed(writeln!(
         io::stdout(),
-        "made small in {:.1} s and {} attempts: {} faults instead of {}, {} nodes instead of {}, \
-         {} events instead of {}\n  {}",
+        "made small in {:.1} s and {attempts} attempts: {} faults instead of {}, {} nodes instead \
+         of {}, {} events instead of {}\n  {}",
         begun.elapsed().as_secs_f64(),
-        shrunk.attempts,
         after.faults,
         before.faults,
         after.nodes,

@@ -16,6 +16,7 @@ pub(crate) fn duration(text: &str) -> Result<Micros, String> {
     if text == "0" {
         return Ok(0);
     }
+    not_negative(text)?;
     let unclear = || format!("`{text}` is no length of time: write 500ms, 5s, 60m, 8h or 2d");
     let (mut rest, mut total) = (text, 0u64);
     while !rest.is_empty() {
@@ -32,17 +33,26 @@ pub(crate) fn duration(text: &str) -> Result<Micros, String> {
         };
         let worth = UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(unclear)?.1;
         let micros = number.parse::<f64>().map_err(|_| unclear())? * worth as f64;
-        if micros >= CENTURY as f64 {
+        total = total.saturating_add(micros.round() as Micros);
+        if total >= CENTURY {
             return Err(format!("`{text}` is more than a century"));
         }
-        total += micros.round() as Micros;
         rest = after;
     }
     if text.is_empty() { Err(unclear()) } else { Ok(total) }
 }
 
+/// How often something is printed, in virtual time: not so often that nobody can read it.
+pub(crate) fn interval(text: &str) -> Result<Micros, String> {
+    match duration(text)? {
+        us if us < INTERVAL_MIN => Err(format!("`{text}` is too often: 10ms at least")),
+        us => Ok(us),
+    }
+}
+
 /// A part of everything: `5%` or `0.05`.
 pub(crate) fn part(text: &str) -> Result<f64, String> {
+    not_negative(text)?;
     let unclear = || format!("`{text}` is no part of anything: write 5% or 0.05");
     let (number, percent) = match text.strip_suffix('%') {
         Some(number) => (number.trim_end(), true),
@@ -64,6 +74,7 @@ pub(crate) fn part(text: &str) -> Result<f64, String> {
 
 /// How many: `10000`, `10,000`, `10k`, `1M`.
 pub(crate) fn count(text: &str) -> Result<u32, String> {
+    not_negative(text)?;
     let unclear = || format!("`{text}` is no whole number: write 10000, 10k or 1M");
     let (number, worth) = match text.strip_suffix(['k', 'K']) {
         Some(number) => (number, 1e3),
@@ -84,15 +95,48 @@ pub(crate) fn count(text: &str) -> Result<u32, String> {
     Ok(count as u32)
 }
 
-/// Parts per million: `100ppm`, `100`.
+/// How many, from `least` to `most`.
+pub(crate) fn count_between<T: TryFrom<u32>>(
+    least: u32,
+    most: u32,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        let count = count(text)?;
+        let [from, to] = [least, most].map(|bound| thousands(bound.into()));
+        let refused = || format!("`{text}` is not from {from} to {to}");
+        let within = Some(count).filter(|count| (least..=most).contains(count));
+        within.and_then(|count| T::try_from(count).ok()).ok_or_else(refused)
+    }
+}
+
+/// What decides everything random, and other whole numbers of any size.
+pub(crate) fn whole(text: &str) -> Result<u64, String> {
+    not_negative(text)?;
+    text.parse().map_err(|_| format!("`{text}` is no whole number from 0 to {}", u64::MAX))
+}
+
+/// Parts per million, up to a tenth: `100ppm`, `100`.
 pub(crate) fn ppm(text: &str) -> Result<u32, String> {
-    count(text.strip_suffix("ppm").unwrap_or(text))
+    match count(text.strip_suffix("ppm").unwrap_or(text))? {
+        ppm if ppm > 100_000 => Err(format!("`{text}` is more than a tenth: 100000ppm at most")),
+        ppm => Ok(ppm),
+    }
 }
 
 /// Any number that is not negative.
 pub(crate) fn number(text: &str) -> Result<f64, String> {
+    not_negative(text)?;
     let parsed = text.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
     parsed.ok_or_else(|| format!("`{text}` is no number"))
+}
+
+/// Says it of what would otherwise only be no number.
+fn not_negative(text: &str) -> Result<(), String> {
+    let number = text.strip_prefix('-').unwrap_or_default();
+    match number.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        true => Err(format!("`{text}` is negative")),
+        false => Ok(()),
+    }
 }
 
 /// Digits, perhaps with a point among them, and what follows.
@@ -164,7 +208,7 @@ pub(crate) fn bytes_text(bytes: u64) -> String {
 }
 
 /// With at most so many decimals, none of them a zero that says nothing.
-fn trimmed(number: f64, decimals: usize) -> String {
+pub(crate) fn trimmed(number: f64, decimals: usize) -> String {
     let text = format!("{number:.decimals$}");
     if text.contains('.') {
         return text.trim_end_matches('0').trim_end_matches('.').to_owned();
@@ -173,6 +217,8 @@ fn trimmed(number: f64, decimals: usize) -> String {
 }
 
 const CENTURY: Micros = 100 * 366 * 86_400_000_000;
+/// A hundred lines per second of virtual time, thousands of which may pass in one of ours.
+const INTERVAL_MIN: Micros = 10_000;
 
 #[cfg(test)]
 mod tests {
@@ -198,8 +244,16 @@ mod tests {
             assert_eq!(duration(text), Ok(us), "{text}");
         }
         assert_eq!(duration("60"), Err("`60` has no unit: write 60ms, 60s or 60m".to_owned()));
-        assert_eq!(duration("90000d"), Err("`90000d` is more than a century".to_owned()));
-        for bad in ["", "s", "-5s", "5 s", "5x", "1..5s", ".5s", "5.s", "1e3s", "5s!", "NaNs"] {
+        for long in ["90000d", "30000d30000d", "99999999999999999999d"] {
+            assert_eq!(duration(long), Err(format!("`{long}` is more than a century")));
+        }
+        assert_eq!(duration("-5s"), Err("`-5s` is negative".to_owned()));
+        assert_eq!(interval("10ms"), Ok(10_000));
+        for often in ["0", "0s", "1us", "9.9ms"] {
+            let said = format!("`{often}` is too often: 10ms at least");
+            assert_eq!(interval(often), Err(said));
+        }
+        for bad in ["", "s", "5 s", "5x", "1..5s", ".5s", "5.s", "1e3s", "5s!", "NaNs"] {
             let said = duration(bad).unwrap_err();
             assert!(said.contains("is no length of time"), "{bad}: {said}");
         }
@@ -213,7 +267,8 @@ mod tests {
         }
         assert_eq!(part("5"), Err("`5` is more than everything: did you mean 5%?".to_owned()));
         assert_eq!(part("101%"), Err("`101%` is more than everything".to_owned()));
-        for bad in ["", "%", "-5%", "x", "5%%", "1e-3", "NaN", "inf"] {
+        assert_eq!(part("-5%"), Err("`-5%` is negative".to_owned()));
+        for bad in ["", "%", "x", "-", "5%%", "1e-3", "NaN", "inf"] {
             assert!(part(bad).unwrap_err().contains("is no part"), "{bad}");
         }
     }
@@ -224,9 +279,26 @@ mod tests {
         for (text, value) in good {
             assert_eq!(count(text), Ok(value), "{text}");
         }
-        assert_eq!(ppm("100ppm"), Ok(100));
+        assert_eq!([ppm("100ppm"), ppm("100000")], [Ok(100), Ok(100_000)]);
+        ppm("100001ppm").unwrap_err();
+        let few = count_between::<u16>(1, 256);
+        assert_eq!([few("1"), few("256")], [Ok(1), Ok(256)]);
+        for bad in ["0", "257", "100k"] {
+            assert_eq!(few(bad), Err(format!("`{bad}` is not from 1 to 256")));
+        }
+        assert_eq!(whole("18446744073709551615"), Ok(u64::MAX));
+        for bad in ["", "x", "1.5", "18446744073709551616"] {
+            assert!(whole(bad).unwrap_err().contains("is no whole number from 0 to"), "{bad}");
+        }
+        for negative in ["-1", "-.5"] {
+            let said = format!("`{negative}` is negative");
+            assert_eq!(count(negative), Err(said.clone()));
+            assert_eq!(ppm(negative), Err(said.clone()));
+            assert_eq!(whole(negative), Err(said.clone()));
+            assert_eq!(number(negative), Err(said));
+        }
         assert_eq!(count("5000000000"), Err("`5000000000` is too large".to_owned()));
-        for bad in ["", "-1", "1.5", "k", "x", "1e3", "0x10", "NaN"] {
+        for bad in ["", "1.5", "k", "-", "x", "1e3", "0x10", "NaN"] {
             assert!(count(bad).unwrap_err().contains("is no whole number"), "{bad}");
         }
     }

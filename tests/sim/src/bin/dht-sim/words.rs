@@ -1,16 +1,21 @@
 //! The small languages of options: `lognormal:80ms,0.5`, `burst:5%,10`, `symmetric:20%x16`.
 
 use dht_sim::Micros;
-use dht_sim::churn::Length;
-use dht_sim::link::{Latency, Loss, Reorder};
+use dht_sim::churn::{Churn, Length};
+use dht_sim::link::{Latency, Link, Loss, Reorder};
 use dht_sim::nat::{Kind, Nat, Ports};
 use dht_sim::scenario::NatGroup;
 
-use crate::units::{count, duration, number, part};
+use crate::units::{count_between, duration, number, part};
 use crate::values::Churning;
 
 /// `80ms`, `20ms..120ms`, `lognormal:80ms,0.5,per-pair`, `regions`.
 pub(crate) fn latency(text: &str) -> Result<Latency, String> {
+    let latency = any_latency(text)?;
+    checked(latency.clone(), Link { latency, ..Link::default() }.check())
+}
+
+fn any_latency(text: &str) -> Result<Latency, String> {
     if let Some((min, max)) = text.split_once("..") {
         return Ok(Latency::Uniform { min_us: duration(min)?, max_us: duration(max)? });
     }
@@ -89,7 +94,8 @@ pub(crate) fn reorder(text: &str) -> Result<Reorder, String> {
     let Some((probability, extra)) = text.split_once(',') else {
         return Err("write PART,TIME, such as 1%,100ms".to_owned());
     };
-    Ok(Reorder { probability: part(probability)?, extra_us: duration(extra)? })
+    let reorder = Reorder { probability: part(probability)?, extra_us: duration(extra)? };
+    checked(reorder, Link { reorder, ..Link::default() }.check())
 }
 
 /// `symmetric:20%`, `port-restricted:30%x16,timeout=30s`.
@@ -110,9 +116,9 @@ pub(crate) fn nat(text: &str) -> Result<NatGroup, String> {
     };
     let mut options = options.split(',');
     let who = options.next().unwrap_or_default();
-    let (who, share) = who
-        .split_once('x')
-        .map_or(Ok((who, 1)), |(who, share)| count(share).map(|share| (who, share)))?;
+    let (who, share) = who.split_once('x').map_or(Ok((who, 1)), |(who, share)| {
+        count_between(1, u32::MAX)(share).map(|share| (who, share))
+    })?;
     let mut nat = Nat { kind, ..Nat::default() };
     for option in options {
         match option.split_once('=') {
@@ -125,11 +131,11 @@ pub(crate) fn nat(text: &str) -> Result<NatGroup, String> {
     if kind == Kind::Firewall && share > 1 {
         return Err("nodes behind a firewall have addresses of their own: no x".to_owned());
     }
-    Ok(NatGroup { part: part(who)?, share, nat })
+    checked(NatGroup { part: part(who)?, share, nat }, nat.check())
 }
 
 /// `60m`, `weibull:60m,0.5`, `pareto:20m,1.5`, `fixed:60m`.
-pub(crate) fn length(text: &str) -> Result<Length, String> {
+fn length(text: &str) -> Result<Length, String> {
     let two = |options: &str| match options.split_once(',') {
         Some((time, shape)) => Ok((duration(time)?, number(shape)?)),
         None => Err("write weibull:SCALE,SHAPE or pareto:LEAST,SHAPE".to_owned()),
@@ -147,9 +153,38 @@ pub(crate) fn length(text: &str) -> Result<Length, String> {
     }
 }
 
-/// The same, or `off`.
+/// How long nodes stay, or `off`.
 pub(crate) fn churn(text: &str) -> Result<Churning, String> {
-    if text == "off" { Ok(Churning::Off) } else { length(text).map(Churning::For) }
+    if text == "off" {
+        return Ok(Churning::Off);
+    }
+    let session = length(text)?;
+    checked(Churning::For(session), Churn { session, ..CHURN }.check())
+}
+
+/// How long they stay away.
+pub(crate) fn downtime(text: &str) -> Result<Length, String> {
+    let downtime = length(text)?;
+    checked(downtime, Churn { downtime, ..CHURN }.check())
+}
+
+const HOUR: Length = Length::Fixed { length_us: 3_600_000_000 };
+const CHURN: Churn =
+    Churn { session: HOUR, downtime: HOUR, permanent: 0.0, return_with_table: 0.0 };
+
+/// A value, unless there is something wrong with it: then that, in words of options instead of those of
+/// scripts, `mean` instead of `session.mean_us`.
+pub(crate) fn checked<T>(value: T, check: Result<(), String>) -> Result<T, String> {
+    check.map(|()| value).map_err(|wrong| {
+        let plain = |word: &str| match word.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            true => {
+                let field = word.rsplit('.').next().unwrap_or(word);
+                field.trim_end_matches("_us").replace('_', " ")
+            }
+            false => word.to_owned(),
+        };
+        wrong.split(' ').map(plain).collect::<Vec<_>>().join(" ")
+    })
 }
 
 /// A word that means nothing, and those that do.
@@ -180,9 +215,14 @@ mod tests {
         let all = latency("lognormal:80ms,0.5,per-pair,jitter=0.1,min=5ms");
         assert_eq!(all, Ok(log_normal(5 * MS, true, 0.1)));
         for good in ["regions", "regions:0.1"] {
-            let link =
-                dht_sim::link::Link { latency: latency(good).unwrap(), ..Default::default() };
-            assert_eq!(link.check(), Ok(()));
+            latency(good).unwrap();
+        }
+        for (bad, said) in [
+            ("4000s", "delay is 4000 s, but must be between 0 s and 2 min"),
+            ("2s..1s", "min must not be above max"),
+            ("lognormal:80ms,0.5,jitter=0.1", "jitter sigma must be 0 without per pair"),
+        ] {
+            assert_eq!(latency(bad), Err(said.to_owned()));
         }
         for bad in ["", "80", "lognormal", "lognormal:80ms", "lognormal:80ms,0.5,x", "normal:1s"] {
             latency(bad).unwrap_err();
@@ -202,7 +242,9 @@ mod tests {
         }
         let held = Reorder { probability: 0.01, extra_us: 100 * MS };
         assert_eq!(reorder("1%,100ms"), Ok(held));
-        reorder("1%").unwrap_err();
+        for bad in ["1%", "1%,0", "1%,9999h"] {
+            reorder(bad).unwrap_err();
+        }
     }
 
     #[test]
@@ -212,9 +254,17 @@ mod tests {
         assert_eq!((group.nat.timeout_us, group.nat.hairpin), (30_000 * MS, false));
         assert_eq!(group.nat.ports, Ports::Random);
         assert_eq!(nat("full-cone:0.5").unwrap().share, 1);
-        for bad in ["symmetric", "cone:5%", "symmetric:20%y", "symmetric:20%x", "firewall:5%x2"] {
+        for bad in [
+            "symmetric",
+            "cone:5%",
+            "symmetric:20%y",
+            "symmetric:20%x",
+            "firewall:5%x2",
+            "symmetric:5%x0",
+        ] {
             nat(bad).unwrap_err();
         }
+        assert_eq!(nat("symmetric:5%,timeout=0"), Err("timeout must not be 0".to_owned()));
     }
 
     #[test]
@@ -228,5 +278,16 @@ mod tests {
         for bad in ["60", "weibull:60m", "gamma:60m,1", "off"] {
             length(bad).unwrap_err();
         }
+        assert_eq!(churn("1s"), Ok(Churning::For(Length::Exponential { mean_us: 1_000 * MS })));
+        for (bad, said) in [
+            ("999ms", "session must last 1 s on average at least"),
+            ("pareto:400ms,2", "session must last 1 s on average at least"),
+            ("weibull:60m,0.01", "shape is 0.01, but must be between 0.2 and 20"),
+        ] {
+            assert_eq!(churn(bad), Err(said.to_owned()), "{bad}");
+        }
+        assert_eq!(downtime("1us"), Ok(Length::Exponential { mean_us: 1 }));
+        let said = "mean is 0 s, but must be between 1 µs and 36600 d";
+        assert_eq!(downtime("0"), Err(said.to_owned()));
     }
 }
