@@ -252,6 +252,17 @@ fn while_nobody_has_answered_a_pace_from_before_ends_no_walk() {
 }
 
 #[test]
+fn when_all_have_become_slow_the_first_who_answers_has_the_others_waited_for() {
+    let mut solo = Solo::new();
+    let nodes = network(&mut solo, |_| 20);
+    (0..3).for_each(|_| assert_eq!(found(&mut solo, find_node(), &nodes).0, 20));
+    network(&mut solo, |n| 600 + (n as u64 % 7) * 50);
+    // From the table, all at once.
+    let closest = solo.walk(find_node()).1.unwrap().closest;
+    assert_eq!(closest.iter().filter(|reply| nodes[..20].contains(&reply.from.addr)).count(), 20);
+}
+
+#[test]
 fn when_all_take_longer_than_a_second_they_are_found_from_the_second_walk_on() {
     // From the table, all at once: the first answer finds everybody else given up; and if there are two
     // tries only, none at all comes in time.

@@ -99,8 +99,9 @@ pub(crate) struct Walk {
     mentions: Vec<(u16, u16)>,
     asked: u32,
     answered: u32,
-    /// Of these, how many had missed a try.
+    /// Of these, how many had missed a try; and whether one would have been given up by then.
     recovered: u32,
+    hasty: bool,
     successes: u32,
     errors: u32,
     timed_out: u32,
@@ -122,6 +123,7 @@ impl Walk {
             asked: 0,
             answered: 0,
             recovered: 0,
+            hasty: false,
             successes: 0,
             errors: 0,
             timed_out: 0,
@@ -327,7 +329,9 @@ impl Walk {
 
     /// An answer has come, so long after the first try. Whether a hasty walk would have missed it.
     pub(crate) fn answered_after(&mut self, waited: Duration) -> bool {
-        self.plan.pace.record(waited)
+        let hasty = self.plan.pace.record(waited);
+        self.hasty |= hasty;
+        hasty
     }
 
     /// How long to wait for an answer to the next try, after so many and so much time: `None` if as long
@@ -415,8 +419,9 @@ impl Walk {
     /// 99 %. Where so far more of the late were there after all than not, it is one more, and where
     /// more than twice as many, two more: 99.8 %.
     fn tries_to_wait_for(&self) -> u8 {
-        // While nobody at all has answered, a pace from before may be that of another network.
-        if self.answered == 0 && self.plan.pace.is_measured() {
+        // While nobody at all has answered, a pace from before may be that of another network. If somebody
+        // has whom it would have missed, it is.
+        if self.hasty || (self.answered == 0 && self.plan.pace.is_measured()) {
             return PATIENCE_MAX;
         }
         let lost = self.given_up().count() + self.seen.down().len();
