@@ -8,8 +8,8 @@ mod support;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::{Config, Node, Query, Request};
-use support::lab::{FIND_NODE, LATENCY, Lab, PING, TICK, far_half, peer};
+use dht_core::{Config, Id, Node, Query, Request, wire};
+use support::lab::{FIND_NODE, LATENCY, Lab, PING, TICK, asks, far_half, neighbour, peer};
 use support::net::{self, Fate, Net};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -104,6 +104,21 @@ fn when_one_is_back_all_are_asked_at_once_and_the_own_neighbourhood_is_looked_at
     let own = lab.node.table_id();
     let targets = lab.sent.iter().filter(|sent| sent.is(FIND_NODE));
     assert!(targets.into_iter().any(|sent| sent.request().target == Some(own.as_bytes())));
+}
+
+#[test]
+fn forged_requests_leave_a_place_for_those_that_were_lost() {
+    let mut lab = losing(1);
+    for round in 0..9 {
+        lab.ticks(1);
+        // Hundreds of strangers that never answer, in as many /24s, all the time.
+        for n in 0..100 {
+            let from = neighbour([70, round, n], 0);
+            let id = Id::of(from).0;
+            lab.hear(from, &wire::Request { id: Some(&id), ..asks(PING) });
+        }
+    }
+    assert_eq!(lab.asked(PING).iter().filter(|addr| **addr == peer(0)).count(), 1);
 }
 
 #[test]

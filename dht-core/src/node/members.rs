@@ -3,13 +3,11 @@
 //! request alone, which anybody can forge, makes its sender a candidate at most.
 
 use alloc::vec::Vec;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::SocketAddrV4;
 use core::time::Duration;
 
-use super::queries::Kind;
 use super::{Node, Stage};
 use crate::addr::{is_local, is_sendable, learnable, prefix24};
-use crate::ask::Query;
 use crate::command::PING;
 use crate::congestion::Class;
 use crate::event::Event;
@@ -18,17 +16,17 @@ use crate::inflight::Purpose;
 use crate::lanes::Out;
 use crate::message::{Peer, SavedNode, Via};
 use crate::strays::STRAYS_MAX;
-use crate::table::{Insert, K, NodeInfo, Slot};
+use crate::table::{Insert, K, Slot};
 use crate::time::Instant;
 use crate::upkeep::{OLD, RECENT, SWAPS_MAX, TICK};
 
 /// Candidates that wait for their verification; a random one gives way to the next.
 const CANDIDATES_MAX: usize = 64;
-/// Verifications under way, in all and per /24 (no limit for local addresses).
-pub(super) const VERIFICATIONS_MAX: usize = 16;
+/// Verifications under way, in all, of those never met, and per /24 (no limit for local addresses). Whoever
+/// forges requests can fill the places of strangers, not those of nodes that were lost.
+pub(super) const VERIFICATIONS_MAX: usize = STRANGERS_MAX + 4;
+pub(super) const STRANGERS_MAX: usize = 16;
 const VERIFICATIONS_PER_PREFIX_MAX: usize = 3;
-/// A node that answers without an id this often in a row is no longer one to keep.
-const SILENT_ANSWERS_MAX: u8 = 2;
 /// If more were in flight lately than this, it is not looked up whether a candidate is being asked anyway.
 const IN_FLIGHT_SCAN_MAX: usize = 256;
 
@@ -58,11 +56,17 @@ impl Candidates {
         self.strays.iter().any(|(from, count)| *from == addr && *count >= STRAYS_MAX)
     }
 
-    fn knows(&self, addr: SocketAddrV4) -> bool {
+    pub(super) fn knows(&self, addr: SocketAddrV4) -> bool {
         self.waiting.contains(&addr) || self.verifying.contains(&addr)
     }
 
+    /// Whether `addr` may be asked now.
     fn has_place_for(&self, addr: SocketAddrV4) -> bool {
+        self.verifying.len() < STRANGERS_MAX && self.has_last_place_for(addr)
+    }
+
+    /// Whether it may if it has been a node before.
+    pub(super) fn has_last_place_for(&self, addr: SocketAddrV4) -> bool {
         let prefix = prefix24(*addr.ip());
         let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
         self.verifying.len() < VERIFICATIONS_MAX
@@ -83,6 +87,13 @@ impl Candidates {
             assert!(is_local(*addr.ip()) || same.count() <= VERIFICATIONS_PER_PREFIX_MAX);
         }
         &self.verifying
+    }
+
+    /// Has it wait, if there is room.
+    pub(super) fn push(&mut self, addr: SocketAddrV4) {
+        if self.waiting.len() < CANDIDATES_MAX && !self.knows(addr) {
+            self.waiting.push(addr);
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -220,7 +231,7 @@ impl Node {
 
     /// Asks a candidate. This leaves before the answer to the request that made it one, so that
     /// who is answered is soon in the table.
-    fn verify(&mut self, addr: SocketAddrV4) -> bool {
+    pub(super) fn verify(&mut self, addr: SocketAddrV4) -> bool {
         let purpose = Purpose::Verify;
         let Some(id) = self.begin_internal(addr, PING, None, Class::KeepAlive, purpose) else {
             return false;
@@ -255,31 +266,6 @@ impl Node {
     pub(super) fn on_stray(&mut self, from: SocketAddrV4) {
         if !self.candidates.note_stray(from) && self.table.get(from).is_some() {
             self.strays.note(self.now, from);
-        }
-    }
-
-    /// Asks one of those that were lost whether it is back.
-    pub(super) fn seek_lost(&mut self) {
-        let Some(addr) = self.lost.next(self.upkeep.tick()) else { return };
-        if !self.candidates.knows(addr) && self.candidates.has_place_for(addr) {
-            self.verify(addr);
-        }
-    }
-
-    /// One that was lost is back, and perhaps all are: they are asked, and so are our neighbours, who may
-    /// be others than we knew.
-    fn found_again(&mut self) {
-        let mut any = false;
-        for addr in self.lost.search(self.upkeep.tick()) {
-            any = true;
-            if !self.candidates.knows(addr) && self.candidates.waiting.len() < CANDIDATES_MAX {
-                self.candidates.waiting.push(addr);
-            }
-        }
-        if any {
-            (0..VERIFICATIONS_MAX).for_each(|_| self.verify_next());
-            let query = Query::find_node(self.table.own()).discard_replies();
-            self.start_query(Kind::Refresh, query);
         }
     }
 
@@ -348,110 +334,6 @@ impl Node {
         if timed_out && self.evict_unless_seen(rival, seen) {
             self.succeed(newcomer);
         }
-    }
-
-    /// Pings a node of the table.
-    pub(super) fn check(&mut self, slot: Slot, hinted: bool) -> bool {
-        let Some(node) = self.table.node(slot) else {
-            return false;
-        };
-        let class = if hinted { Class::Hint } else { Class::KeepAlive };
-        let purpose = Purpose::Check { seen: node.seen, hinted };
-        let begun = self.begin_internal(node.addr, PING, None, class, purpose).is_some();
-        if begun {
-            self.table.set_pinged(slot, self.upkeep.tick());
-            self.upkeep.hint_checks += u8::from(hinted);
-        }
-        begun
-    }
-
-    pub(super) fn on_check_answered(&mut self, addr: SocketAddrV4, hinted: bool, id: Option<Id>) {
-        self.upkeep.hint_checks -= u8::from(hinted);
-        if id.is_none() {
-            self.answered_without_id(addr);
-        }
-    }
-
-    pub(super) fn on_check_failed(
-        &mut self,
-        addr: SocketAddrV4,
-        seen: u8,
-        hinted: bool,
-        timed_out: bool,
-    ) {
-        self.upkeep.hint_checks -= u8::from(hinted);
-        if timed_out {
-            self.evict_unless_seen(addr, seen);
-        }
-    }
-
-    /// A node of the table, and what is known of it.
-    fn known(&self, addr: SocketAddrV4) -> Option<(Slot, NodeInfo)> {
-        let slot = self.table.get(addr)?;
-        Some((slot, self.table.node(slot)?))
-    }
-
-    /// Whether that was once too often, so that it is gone.
-    fn answered_without_id(&mut self, addr: SocketAddrV4) -> bool {
-        let Some((slot, node)) = self.known(addr) else {
-            return false;
-        };
-        // Or is somebody guessing what we have asked it?
-        if self.strays.too_many(self.now, addr) {
-            return false;
-        }
-        let count = node.silent_answers + 1;
-        self.table.set_silent_answers(slot, count);
-        let gone = count >= SILENT_ANSWERS_MAX;
-        if gone {
-            self.evict(addr);
-        }
-        gone
-    }
-
-    /// An address has left several tries unanswered. If it is a node of the table, it is checked.
-    pub(super) fn suspect(&mut self, addr: SocketAddrV4) {
-        self.suspects.add(self.now, addr);
-        if let Some((slot, node)) = self.known(addr) {
-            if node.pinged != self.upkeep.tick() {
-                self.check(slot, false);
-            }
-        }
-    }
-
-    /// How often a node of the table, whose id begins with `prefix`, has answered: as a difference,
-    /// modulo 256, since it begins anywhere. 0 for those that are not there.
-    pub(super) fn times_seen(&self, prefix: u64, addr: SocketAddrV4) -> u8 {
-        let slot = self.table.find_by_prefix(prefix, addr);
-        slot.and_then(|slot| self.table.node(slot)).map_or(0, |node| node.seen)
-    }
-
-    /// Takes a node out that did not answer, unless it answered something else meanwhile.
-    pub(super) fn evict_unless_seen(&mut self, addr: SocketAddrV4, seen: u8) -> bool {
-        let known = self.known(addr);
-        let gone = known.is_none_or(|(_, node)| node.seen == seen);
-        if gone && known.is_some() {
-            self.upkeep.check_failed();
-            self.lost.add(self.upkeep.tick(), addr);
-            self.evict(addr);
-        }
-        gone
-    }
-
-    /// Somebody says that a node is down: it is asked, not believed.
-    pub(super) fn on_down_hint(&mut self, addr: SocketAddrV4, from: Ipv4Addr) {
-        let Some((slot, node)) = self.known(addr) else {
-            return;
-        };
-        if node.hinted && node.pinged_ago(self.upkeep.tick()) == 0 {
-            return;
-        }
-        if !self.upkeep.admits_hint(from) {
-            self.stats.drops.down_hints += 1;
-            return;
-        }
-        self.table.set_hinted(slot, true);
-        self.check(slot, true);
     }
 
     /// Puts a node into the table, for instance one known from an earlier run. It is asked

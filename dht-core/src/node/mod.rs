@@ -21,6 +21,7 @@ mod outbound;
 mod queries;
 mod query_calls;
 mod reachability;
+mod silence;
 mod walks;
 
 use alloc::boxed::Box;
