@@ -278,7 +278,7 @@ impl Query {
         self
     }
 
-    /// How many requests may be under way at once; 0 means as configured.
+    /// How many requests may be under way at once, half of it far from the target; 0 means as configured.
     #[must_use]
     pub fn concurrency(mut self, concurrency: u16) -> Self {
         self.concurrency = concurrency;

@@ -35,7 +35,7 @@ pub struct Config {
     pub quick_firewall: bool,
     /// The own public address, if it is known: a bootstrapper has no one to ask.
     pub public_address: Option<SocketAddrV4>,
-    /// Requests under way at once per query: 1 to 256.
+    /// Requests under way at once per query: 1 to 256. Far from its target, a query has half as many.
     pub concurrency: u16,
     /// Requests sent per 750 ms without an answer, and half of those in 3 s: 1 to 16,384.
     pub max_window: u32,
