@@ -53,6 +53,9 @@ pub struct Cx<'a> {
     pub time: Micros,
     /// What a wall clock shows on this host, in microseconds since an epoch. It may step.
     pub wall: i64,
+    /// What a monotonic clock shows, in microseconds: as [`now`](Self::now), which goes by the boot
+    /// clock, but it stands still while the machine sleeps.
+    pub monotonic: Micros,
     /// Which host it is.
     pub host: HostId,
     /// Randomness of this application on this host.
@@ -74,7 +77,7 @@ impl Cx<'_> {
         self.node.query(self.now, query)
     }
 
-    /// Calls [`App::on_timer`] with `token` after so many microseconds of virtual time.
+    /// Calls [`App::on_timer`] with `token`, whatever it is, after so many microseconds of virtual time.
     pub fn wake_after(&mut self, after: Micros, token: u64) {
         self.timers.push((after, token));
     }

@@ -4,7 +4,8 @@ use std::any::Any;
 use std::time::Duration;
 
 use dht_core::{
-    Instant, Node, Outcome, Query, QueryError, QueryId, Reply, Request, RequestError, RequestId,
+    Event, Instant, Node, Outcome, Query, QueryError, QueryId, Reply, Request, RequestError,
+    RequestId,
 };
 
 use crate::HostId;
@@ -30,6 +31,9 @@ impl Sim {
 
     /// Calls the node of a host, then sends what follows. `None`: it is down. The node's clock
     /// is handed in as well.
+    ///
+    /// How requests and queries that are begun here end is told to the host's application like
+    /// that of its own, unless [`response`](Self::response) or [`outcome`](Self::outcome) waits for it.
     pub fn with<T>(&mut self, at: HostId, call: impl FnOnce(&mut Node, Instant) -> T) -> Option<T> {
         let result = self.call(at, call)?;
         self.flush(at);
@@ -64,9 +68,11 @@ impl Sim {
         request: Request,
         limit: Duration,
     ) -> Result<Option<Result<Reply, RequestError>>, Violation> {
-        let Some(Ok(id)) = self.with(at, |node, now| node.request(now, request)) else {
+        let Some(Ok(id)) = self.call(at, |node, now| node.request(now, request)) else {
             return Ok(None);
         };
+        self.awaited.insert((at, Awaited::Request(id)));
+        self.with(at, |_, _| ());
         self.response(at, id, limit)
     }
 
@@ -81,11 +87,13 @@ impl Sim {
         limit: Duration,
     ) -> Result<Option<Result<Reply, RequestError>>, Violation> {
         let mut result = None;
-        self.run_until(limit, |sim| {
+        self.awaited.insert((at, Awaited::Request(id)));
+        let ended = self.run_until(limit, |sim| {
             result = sim.call(at, |node, _| node.take_response(id)).flatten();
             result.is_some()
-        })?;
-        Ok(result)
+        });
+        self.awaited.remove(&(at, Awaited::Request(id)));
+        ended.map(|_| result)
     }
 
     /// Begins a query and runs to its end, reading all replies. `None` as for [`ask_node`](Self::ask_node).
@@ -98,9 +106,11 @@ impl Sim {
         query: Query,
         limit: Duration,
     ) -> Result<Option<Walked>, Violation> {
-        let Some(Ok(id)) = self.with(at, |node, now| node.query(now, query)) else {
+        let Some(Ok(id)) = self.call(at, |node, now| node.query(now, query)) else {
             return Ok(None);
         };
+        self.awaited.insert((at, Awaited::Query(id)));
+        self.with(at, |_, _| ());
         self.outcome(at, id, limit)
     }
 
@@ -115,13 +125,32 @@ impl Sim {
         limit: Duration,
     ) -> Result<Option<Walked>, Violation> {
         let (mut replies, mut outcome) = (Vec::new(), None);
-        self.run_until(limit, |sim| {
+        self.awaited.insert((at, Awaited::Query(id)));
+        let ended = self.run_until(limit, |sim| {
             while let Some(Some(reply)) = sim.with(at, |node, _| node.next_reply(id)) {
                 replies.push(reply);
             }
             outcome = sim.call(at, |node, _| node.take_outcome(id)).flatten();
             outcome.is_some()
-        })?;
-        Ok(outcome.map(|outcome| (replies, outcome)))
+        });
+        self.awaited.remove(&(at, Awaited::Query(id)));
+        ended.map(|_| outcome.map(|outcome| (replies, outcome)))
     }
+
+    /// Whether an event is news of what a caller waits for.
+    pub(crate) fn is_awaited(&self, at: HostId, event: &Event) -> bool {
+        let awaited = match event {
+            Event::Response(id) => Awaited::Request(*id),
+            Event::Reply(id) | Event::Finished(id) => Awaited::Query(*id),
+            _ => return false,
+        };
+        self.awaited.contains(&(at, awaited))
+    }
+}
+
+/// What a caller waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Awaited {
+    Request(RequestId),
+    Query(QueryId),
 }

@@ -1,5 +1,5 @@
-//! When nodes come and go: how long they stay and stay away, crowds that join and masses that
-//! leave, and [traces](trace) of what real nodes did.
+//! When nodes come and go: how long they stay and stay away, and [traces](trace) of what real nodes
+//! did.
 //!
 //! Not what becomes of a node that goes: whether it crashes and what it saved is the caller's
 //! business. Each node draws from a stream of its own.
@@ -8,7 +8,7 @@ pub mod trace;
 
 use serde::{Deserialize, Serialize};
 
-use crate::stream::{self, Purpose, Stream};
+use crate::stream::{self, Stream};
 use crate::{Micros, check};
 
 /// Nothing that is drawn is longer, in microseconds: a century.
@@ -74,28 +74,6 @@ pub enum Met {
     Up(Micros),
     /// It is down, and comes in so many microseconds.
     Down(Micros),
-}
-
-/// Something that befalls many nodes at once.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
-pub enum Mass {
-    /// New nodes join.
-    Join {
-        /// How many.
-        nodes: u32,
-        /// When the first may come, in microseconds.
-        at_us: Micros,
-        /// How much later the last may come, in microseconds.
-        within_us: Micros,
-    },
-    /// Nodes leave, all in the same instant.
-    Leave {
-        /// Each node that is up with this probability.
-        fraction: f64,
-        /// When, in microseconds.
-        at_us: Micros,
-    },
 }
 
 impl Length {
@@ -223,51 +201,6 @@ impl Churn {
     }
 }
 
-impl Mass {
-    /// Refuses impossible numbers, naming the field.
-    pub fn check(&self) -> Result<(), String> {
-        match *self {
-            Self::Join { nodes, at_us, within_us } => {
-                check::that(nodes > 0, "join.nodes", "not be 0")?;
-                let ends = at_us.checked_add(within_us).is_some();
-                check::that(ends, "join.within_us", "end before the end of time")
-            }
-            Self::Leave { fraction, .. } => check::probability("leave.fraction", fraction),
-        }
-    }
-
-    /// When it begins, in microseconds.
-    pub fn at_us(&self) -> Micros {
-        match *self {
-            Self::Join { at_us, .. } | Self::Leave { at_us, .. } => at_us,
-        }
-    }
-
-    /// When a node of a [`Mass::Join`] joins, in microseconds. To be asked once for each, with its
-    /// own stream.
-    pub fn joins_at(&self, rng: &mut Stream) -> Micros {
-        match *self {
-            Self::Join { at_us, within_us, .. } => {
-                at_us.saturating_add(rng.below(within_us.saturating_add(1)))
-            }
-            Self::Leave { at_us, .. } => at_us,
-        }
-    }
-
-    /// Whether `host` leaves in a [`Mass::Leave`]; nobody does in a [`Mass::Join`].
-    ///
-    /// The answer is always the same. `index` is the number of the event in its scenario: those of
-    /// one seed, but not of one index, choose independently.
-    pub fn leaves(&self, seed: u64, index: u32, host: u32) -> bool {
-        match *self {
-            Self::Join { .. } => false,
-            Self::Leave { fraction, .. } => {
-                Stream::of_pair(seed, Purpose::Churn, index, host).chance(fraction)
-            }
-        }
-    }
-}
-
 /// A length within bounds: 0 would have a node come and go for ever in one instant.
 fn clamp(us: f64) -> Micros {
     stream::micros(us).clamp(1, LENGTH_MAX_US)
@@ -278,6 +211,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::stream::Purpose;
 
     const HOUR: Micros = 3_600_000_000;
     const N: usize = 100_000;
@@ -385,20 +319,6 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_comes_within_its_window_and_a_mass_leaves() {
-        let crowd = Mass::Join { nodes: 10, at_us: 100, within_us: 50 };
-        let mut rng = stream();
-        let times: Vec<_> = (0..1_000).map(|_| crowd.joins_at(&mut rng)).collect();
-        assert_eq!((times.iter().min(), times.iter().max()), (Some(&100), Some(&150)));
-        assert!((0..100).all(|host| !crowd.leaves(7, 0, host)));
-        let leave = Mass::Leave { fraction: 0.5, at_us: 9 };
-        let left = |index| (0..10_000).filter(move |host| leave.leaves(7, index, *host));
-        assert!((4_800..5_200).contains(&left(0).count()));
-        assert!((2_300..2_700).contains(&left(0).filter(|host| leave.leaves(7, 1, *host)).count()));
-        assert_eq!((crowd.at_us(), leave.at_us()), (100, 9));
-    }
-
-    #[test]
     #[rustfmt::skip]
     fn the_same_on_every_machine() {
         let mut rng = stream();
@@ -433,14 +353,6 @@ mod tests {
             assert!(error.starts_with(field), "{error}");
             assert!(churn.next_session(&mut stream()) > 0, "but it does no harm");
             assert!(churn.residual_session(&mut stream()) > 0);
-        }
-        for (mass, field) in [
-            (Mass::Join { nodes: 0, at_us: 0, within_us: 0 }, "join.nodes"),
-            (Mass::Join { nodes: 1, at_us: 1, within_us: u64::MAX }, "join.within_us"),
-            (Mass::Leave { fraction: 2.0, at_us: 0 }, "leave.fraction"),
-        ] {
-            let error = mass.check().unwrap_err();
-            assert!(error.starts_with(field), "{error}");
         }
         assert!(LENGTHS.iter().all(|length| churn(*length, hour).check() == Ok(())));
         let least = Length::Exponential { mean_us: SESSION_MIN_US };

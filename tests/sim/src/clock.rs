@@ -7,9 +7,8 @@
 //! - the monotonic clock, which stands still meanwhile (as on Linux and macOS);
 //! - the wall clock, which may be wrong, and is set right in steps.
 //!
-//! A node may be held up: stalled (its process does not run, all clocks do) or suspended (its
-//! machine sleeps). Both are known to their end when they begin, so that a clock is a few numbers
-//! and needs no timer. All of it is exact, in integers.
+//! A machine that falls asleep knows when it wakes up, so that a clock is a few numbers and needs no
+//! timer. A process that stands still stops no clock. All of it is exact, in integers.
 //!
 //! A node is asked and told in order of global time; answers about what was before the last thing
 //! it was told are those of that moment's settings.
@@ -56,8 +55,6 @@ pub struct NodeClock {
     /// The last sleep, perhaps not over, in global time.
     sleep_from: Micros,
     sleep_until: Micros,
-    /// The end of the last stall, in global time.
-    stall_until: Micros,
 }
 
 impl Clock {
@@ -75,7 +72,6 @@ impl Clock {
             monotonic_us: uptime_us,
             sleep_from: 0,
             sleep_until: 0,
-            stall_until: 0,
         }
     }
 
@@ -133,12 +129,6 @@ impl NodeClock {
         }
     }
 
-    /// The process stops at `now`, global time, for `for_us` microseconds of it, while all clocks
-    /// go on.
-    pub fn stall(&mut self, now: Micros, for_us: Micros) {
-        self.stall_until = self.stall_until.max(now.saturating_add(for_us));
-    }
-
     /// The machine falls asleep at `now`, global time, for `for_us` microseconds of it: the process
     /// and the monotonic clock stop, the others go on. To fall asleep while asleep can only make it
     /// longer.
@@ -151,13 +141,6 @@ impl NodeClock {
             self.monotonic_us = self.monotonic_us.saturating_sub(slept);
             (self.sleep_from, self.sleep_until) = (now, until);
         }
-    }
-
-    /// When the process can handle what is for it at `global`, in global time: then, unless it is
-    /// stalled or its machine sleeps.
-    #[inline]
-    pub fn runs_at(&self, global: Micros) -> Micros {
-        global.max(self.stall_until).max(self.sleep_until)
     }
 
     /// Global time at this oscillator's pace, rounded down.
@@ -205,7 +188,7 @@ mod tests {
         let clock = Clock::default().start();
         for global in [0, 1, HOUR, i64::MAX as u64] {
             assert_eq!(all(&clock, global), (global, global as i64, global));
-            assert_eq!((clock.global_at(global), clock.runs_at(global)), (global, global));
+            assert_eq!(clock.global_at(global), global);
         }
     }
 
@@ -238,23 +221,10 @@ mod tests {
     }
 
     #[test]
-    fn a_stalled_process_waits_while_its_clocks_go_on() {
-        let mut clock = Clock::default().start();
-        clock.stall(1_000, 500);
-        clock.stall(1_100, 100);
-        assert_eq!(
-            [1_000, 1_499, 1_500, 1_501].map(|t| clock.runs_at(t)),
-            [1_500, 1_500, 1_500, 1_501]
-        );
-        assert_eq!(all(&clock, 1_200), (1_200, 1_200, 1_200));
-    }
-
-    #[test]
     fn the_monotonic_clock_stands_still_while_the_machine_sleeps() {
         let mut clock = Clock::default().start();
         clock.suspend(1_000, 500);
         clock.suspend(1_200, 500);
-        assert_eq!([1_000, 1_699, 1_700].map(|t| clock.runs_at(t)), [1_700; 3]);
         let shown = [999, 1_000, 1_500, 1_700, 1_701].map(|t| clock.monotonic(t));
         assert_eq!(shown, [999, 1_000, 1_000, 1_000, 1_001]);
         clock.suspend(2_000, 10_000);
@@ -269,7 +239,6 @@ mod tests {
         clock.suspend(0, 100);
         assert_eq!([0, 100, 150].map(|t| clock.monotonic(t)), [0, 0, 50]);
         clock.suspend(200, Micros::MAX);
-        assert_eq!(clock.runs_at(300), Micros::MAX);
         assert_eq!(clock.monotonic(Micros::MAX), 100);
     }
 
@@ -356,7 +325,6 @@ mod tests {
                 clock.suspend(now, sleep);
                 until = until.max(now + sleep);
                 prop_assert_eq!(clock.monotonic(now), awake);
-                prop_assert_eq!(clock.runs_at(now), until);
             }
             prop_assert_eq!(clock.monotonic(until + 5), awake + 5);
         }

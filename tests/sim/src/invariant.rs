@@ -3,9 +3,8 @@
 
 use std::any::Any;
 use std::fmt;
-use std::net::SocketAddrV4;
 
-use dht_core::Event;
+use dht_core::{Event, Id, Outcome, QueryError};
 
 use crate::packets::Packet;
 use crate::sim::Sim;
@@ -27,22 +26,27 @@ pub trait Invariant: Any + Send {
         Ok(())
     }
 
-    /// A node has sent a datagram; addresses are the node's own view, before any NAT.
-    fn sent(
-        &mut self,
-        sim: &Sim,
-        host: HostId,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) -> Verdict {
-        let _ = (sim, host, from, to, bytes);
+    /// A node has sent a datagram; its addresses are those of the node's own view, before any NAT.
+    fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
+        let _ = (sim, host, packet);
         Ok(())
     }
 
     /// Something has happened to a node.
     fn event(&mut self, sim: &Sim, host: HostId, event: &Event) -> Verdict {
         let _ = (sim, host, event);
+        Ok(())
+    }
+
+    /// A query that the simulator follows ([`Sim::look_up_by`]) has ended.
+    fn ended(
+        &mut self,
+        sim: &Sim,
+        host: HostId,
+        target: &Id,
+        result: Result<&Outcome, &QueryError>,
+    ) -> Verdict {
+        let _ = (sim, host, target, result);
         Ok(())
     }
 

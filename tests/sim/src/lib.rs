@@ -69,6 +69,7 @@ mod packets;
 pub mod partition;
 pub mod pcap;
 mod phantom;
+mod place;
 mod quiet;
 pub mod report;
 pub mod results;

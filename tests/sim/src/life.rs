@@ -1,26 +1,22 @@
 //! What hosts go through: they are added, start, meet their deadlines, crash, come back, are stopped,
 //! sleep.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use dht_core::{ConfigError, Event, IdCache, Node, SavedNode};
 
-use crate::addrs::{self, HOSTS_MAX, Owner};
+use crate::addrs::Owner;
 use crate::app::Actor;
 use crate::clock::Clock;
 use crate::host::{Host, Kept, Pause, Spec, port_of};
 use crate::link::LinkState;
 use crate::sim::{Sim, deadline_key, micros, timer_key};
 use crate::stream::{Purpose, Stream};
-use crate::{HostId, Micros, NatId};
+use crate::{HostId, Micros};
 
 /// A node that asks to be woken at the very moment at which it is, over and over, is not right.
 const WAKES_IN_A_ROW_MAX: u32 = 1_000;
-/// The timer token that starts a host.
-const START: u64 = u64::MAX;
-/// The timer token that wakes a stopped or sleeping host.
-const GO_ON: u64 = u64::MAX - 1;
 /// Codes of changes in the trace.
 mod code {
     pub(super) const STARTED: u64 = 1;
@@ -48,7 +44,8 @@ impl Sim {
     /// If its configuration can't be used.
     ///
     /// # Panics
-    /// Beyond 5.7 million hosts, for which there are no addresses.
+    /// Beyond 5.7 million hosts, for which there are no addresses; if the address that it asks for is
+    /// somebody else's; behind a firewall that stands before 254 hosts already.
     pub fn add(&mut self, spec: Spec) -> Result<HostId, ConfigError> {
         let at = HostId(self.hosts.len() as u32);
         let ip = self.place(at, spec.ip, spec.nat);
@@ -62,45 +59,42 @@ impl Sim {
         if spec.delay == 0 {
             self.start(at)?;
         } else {
-            self.set_timer(at, self.now.saturating_add(spec.delay), START);
+            self.set_timer(at, self.now.saturating_add(spec.delay), Due::Start);
         }
         Ok(at)
     }
 
     /// Adds an attacker, or whatever else is no node, at these addresses, at once.
+    ///
+    /// # Panics
+    /// If one of them is somebody else's.
     pub fn add_actor(&mut self, ips: &[Ipv4Addr], actor: impl Actor) -> HostId {
+        self.add_boxed_actor(ips, Box::new(actor))
+    }
+
+    /// Adds one that is boxed already.
+    ///
+    /// # Panics
+    /// As [`add_actor`](Self::add_actor).
+    pub fn add_boxed_actor(&mut self, ips: &[Ipv4Addr], actor: Box<dyn Actor>) -> HostId {
         let at = HostId(self.hosts.len() as u32);
         let ip = self.place(at, ips.first().copied(), None);
         for ip in ips {
-            self.addrs.claim(*ip, Owner::Host(at));
+            self.claim(*ip, Owner::Host(at));
         }
         let mut host = self.empty_host(at, ip, Clock::default());
-        host.actor = Some(Box::new(actor));
+        host.actor = Some(actor);
         host.app_rng = Stream::new(self.seed, Purpose::Actor, at.0);
         self.hosts.push(host);
         self.act(at, |actor, cx| actor.on_start(cx));
         at
     }
 
-    /// Where a new host is.
-    fn place(&mut self, at: HostId, ip: Option<Ipv4Addr>, nat: Option<NatId>) -> Ipv4Addr {
-        assert!(at.index() < HOSTS_MAX, "there are addresses for {HOSTS_MAX} hosts");
-        if let Some(nat) = nat {
-            let inner = if self.firewalls[nat.index()] {
-                self.nats[nat.index()].public_ip()
-            } else {
-                Ipv4Addr::from(0x0a00_0002 + at.0)
-            };
-            let before = self.inner_hosts.insert((nat, inner), at);
-            assert!(before.is_none(), "a firewall stands before one host: it translates nothing");
-            return inner;
-        }
-        match ip {
-            Some(ip) => {
-                self.addrs.claim(ip, Owner::Host(at));
-                ip
-            }
-            None => addrs::in_row(at.index()),
+    /// An actor is gone: what it had planned is not done, and what is sent to it arrives nowhere.
+    pub fn remove_actor(&mut self, at: HostId) {
+        if let Some(host) = self.hosts.get_mut(at.index()) {
+            host.actor = None;
+            self.wires.retain(|(_, actor)| *actor != at);
         }
     }
 
@@ -127,24 +121,6 @@ impl Sim {
             backlog: Vec::new(),
             missed: Vec::new(),
         }
-    }
-
-    /// The server address that the next host will get, if it asks for none and is behind no NAT.
-    #[must_use]
-    pub fn next_address(&self) -> SocketAddrV4 {
-        SocketAddrV4::new(addrs::in_row(self.hosts.len()), port_of(0))
-    }
-
-    /// The address of the server socket as the public network sees it, unless a NAT translates it.
-    #[must_use]
-    pub fn address(&self, host: HostId) -> SocketAddrV4 {
-        self.hosts[host.index()].server()
-    }
-
-    /// The address of the client socket, likewise.
-    #[must_use]
-    pub fn client_address(&self, host: HostId) -> SocketAddrV4 {
-        self.hosts[host.index()].client()
     }
 
     /// Starts the node of a host that is down. Does nothing if it is up.
@@ -297,12 +273,11 @@ impl Sim {
         }
         host.pause = pause;
         host.was_paused = true;
-        match pause {
-            Pause::Asleep => host.clock.suspend(self.now, micros(time)),
-            _ => host.clock.stall(self.now, micros(time)),
+        if pause == Pause::Asleep {
+            host.clock.suspend(self.now, micros(time));
         }
         self.trace.change(self.now, at, code::PAUSED);
-        self.set_timer(at, self.now.saturating_add(micros(time)), GO_ON);
+        self.set_timer(at, self.now.saturating_add(micros(time)), Due::GoOn);
     }
 
     fn go_on(&mut self, at: HostId) {
@@ -437,7 +412,7 @@ impl Sim {
         if self.is_watched() {
             self.ask(Some(at), |invariant, sim| invariant.event(sim, at, event));
         }
-        if !self.on_lookup_event(at, event) {
+        if !self.on_lookup_event(at, event) && !self.is_awaited(at, event) {
             self.call_app(at, |app, cx| app.on_event(cx, event));
         }
     }
@@ -449,16 +424,16 @@ impl Sim {
         }
     }
 
-    pub(crate) fn set_timer(&mut self, at: HostId, when: Micros, token: u64) {
+    pub(crate) fn set_timer(&mut self, at: HostId, when: Micros, due: Due) {
         self.next_timer += 1;
-        let timer = Timer { host: at, generation: self.hosts[at.index()].generation, token };
+        let timer = Timer { host: at, generation: self.hosts[at.index()].generation, due };
         self.timers.insert(self.next_timer, timer);
         self.wheel.push(when, timer_key(self.next_timer));
     }
 
     /// A timer of a host has run out, whether it is up or not.
     pub(crate) fn on_timer(&mut self, serial: u64) {
-        let Some(Timer { host: at, generation, token }) = self.timers.remove(&serial) else {
+        let Some(Timer { host: at, generation, due }) = self.timers.remove(&serial) else {
             return;
         };
         let host = &mut self.hosts[at.index()];
@@ -466,13 +441,15 @@ impl Sim {
             // Its process has crashed since.
             return;
         }
-        match token {
+        match due {
             // Its configuration was looked at when it was added.
-            START => drop(self.start(at)),
-            GO_ON => self.go_on(at),
-            _ if host.actor.is_some() => self.act(at, |actor, cx| actor.on_timer(cx, token)),
-            _ if host.pause != Pause::No => host.missed.push(token),
-            _ => self.app_timer(at, token),
+            Due::Start => drop(self.start(at)),
+            Due::GoOn => self.go_on(at),
+            Due::Token(token) if host.actor.is_some() => {
+                self.act(at, |actor, cx| actor.on_timer(cx, token));
+            }
+            Due::Token(token) if host.pause != Pause::No => host.missed.push(token),
+            Due::Token(token) => self.app_timer(at, token),
         }
     }
 
@@ -491,5 +468,16 @@ pub(crate) struct Timer {
     host: HostId,
     /// Which of the host's processes has set it.
     generation: u32,
-    token: u64,
+    due: Due,
+}
+
+/// What is to happen when a timer has run out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Due {
+    /// The host starts.
+    Start,
+    /// Its process goes on, or its machine wakes up.
+    GoOn,
+    /// Its application or actor is told.
+    Token(u64),
 }

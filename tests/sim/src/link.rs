@@ -228,31 +228,6 @@ impl Link {
         }
     }
 
-    /// No datagram arrives sooner than this many microseconds after it was sent: what happens at
-    /// one host can't matter to another one before.
-    pub fn min_delay(&self) -> Micros {
-        match self.latency {
-            Latency::Constant { delay_us } => delay_us,
-            Latency::Uniform { min_us, .. }
-            | Latency::LogNormal { min_us, .. }
-            | Latency::Regions { min_us, .. } => min_us,
-        }
-        .min(DELAY_MAX_US)
-    }
-
-    /// How many regions there are; 1 if the latency knows none.
-    pub fn regions(&self) -> usize {
-        match &self.latency {
-            Latency::Regions { median_us, .. } => median_us.len(),
-            _ => 1,
-        }
-    }
-
-    /// The state of a sender that has been at it for long. The default state is in a good spell.
-    pub fn settled(&self, rng: &mut Stream) -> LinkState {
-        LinkState { bad: rng.chance(self.loss.bad_share()) }
-    }
-
     /// Refuses impossible rules, naming the field.
     pub fn check(&self) -> Result<(), String> {
         self.latency.check()?;

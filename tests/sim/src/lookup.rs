@@ -56,6 +56,8 @@ pub(crate) struct Lookups {
     over: Vec<Lookup>,
     /// Those whose host went down meanwhile.
     aborted: u64,
+    /// Those that ended with an error.
+    failed: u64,
 }
 
 impl Lookups {
@@ -106,7 +108,13 @@ impl Sim {
         self.lookups.aborted
     }
 
-    /// Takes the lookups that have ended.
+    /// Lookups that have ended with an error: cancelled with a session, or with nobody to commit to.
+    #[must_use]
+    pub fn lookups_failed(&self) -> u64 {
+        self.lookups.failed
+    }
+
+    /// Takes the lookups that have ended well.
     pub fn take_lookups(&mut self) -> Vec<Lookup> {
         std::mem::take(&mut self.lookups.over)
     }
@@ -128,8 +136,16 @@ impl Sim {
         }
         if matches!(event, Event::Finished(_)) {
             let outcome = node.take_outcome(*query);
-            if let (Some(Ok(outcome)), Some(walk)) = (outcome, self.lookups.walks.remove(&key)) {
-                self.conclude(at, &walk, &outcome);
+            let Some((outcome, walk)) = outcome.zip(self.lookups.walks.remove(&key)) else {
+                return true;
+            };
+            let (target, result) = (walk.target, outcome.as_ref());
+            if self.is_watched() {
+                self.ask(Some(at), |invariant, sim| invariant.ended(sim, at, &target, result));
+            }
+            match outcome {
+                Ok(outcome) => self.conclude(at, &walk, &outcome),
+                Err(_) => self.lookups.failed += 1,
             }
         }
         true
@@ -152,5 +168,32 @@ impl Sim {
             found: truth.iter().filter(found).count() as u32,
             wanted: truth.len() as u32,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Spec;
+
+    #[test]
+    fn all_that_have_begun_are_counted() {
+        let mut sim = Sim::new(1);
+        let first = sim.next_address();
+        let host = sim.add(Spec::bootstrapper(first).unwrap()).unwrap();
+        let other = sim.add(Spec::joining(&[first])).unwrap();
+        sim.run_to(30_000_000).unwrap();
+        let target = Id([7; 32]);
+        let begin = |sim: &mut Sim, at| assert!(sim.look_up(at, target));
+        begin(&mut sim, host);
+        sim.run_to(40_000_000).unwrap();
+        assert_eq!(sim.take_lookups().len(), 1);
+        // Nobody knows the command: so there is nobody to commit to.
+        assert!(sim.look_up_by(host, target, Query::new(target, 9).commit()));
+        sim.run_to(50_000_000).unwrap();
+        begin(&mut sim, other);
+        sim.crash(other);
+        assert_eq!((sim.lookups_failed(), sim.lookups_aborted()), (1, 1));
+        assert_eq!((sim.take_lookups().len(), sim.lookups_under_way()), (0, 0));
     }
 }

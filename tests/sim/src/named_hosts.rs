@@ -1,4 +1,4 @@
-//! The hosts that a scenario names: those that its faults befall.
+//! The hosts that a scenario names: those that its faults and attackers befall.
 
 use crate::partition::Side;
 use crate::scenario::{FaultKind, Impossible};
@@ -15,19 +15,23 @@ impl Scenario {
         HostId(crowds.fold(self.nodes, u32::saturating_add).saturating_sub(1))
     }
 
-    /// Refuses faults of hosts beyond the last one. In a run their numbers begin anew, so that it can be
+    /// Refuses faults and attacks of hosts beyond the last one. In a run their numbers begin anew, so that it can be
     /// made smaller; who writes one means the host that is named.
     ///
     /// # Errors
-    /// Which fault names which host.
+    /// Which of them names which host.
     pub fn check_named_hosts(&self) -> Result<(), Impossible> {
         let HostId(last) = self.last_host();
+        let beyond = |what: &str, at: usize, host: u32| {
+            Impossible(format!("{what}[{at}] names host {host}, but the last one is {last}"))
+        };
+        if let Some(at) = self.attacks.iter().position(|attack| attack.victim > last) {
+            return Err(beyond("attacks", at, self.attacks[at].victim));
+        }
         for (at, fault) in self.faults.iter().enumerate() {
             let mut what = fault.what.clone();
             if let Some(host) = hosts_of(&mut what).into_iter().find(|host| **host > last) {
-                return Err(Impossible(format!(
-                    "faults[{at}] names host {host}, but the last one is {last}"
-                )));
+                return Err(beyond("faults", at, *host));
             }
         }
         Ok(())
@@ -45,6 +49,8 @@ pub(crate) fn hosts_of(what: &mut FaultKind) -> Vec<&mut u32> {
         | FaultKind::StepClock { host, .. }
         | FaultKind::Burst { host, .. }
         | FaultKind::Lookups { host, .. }
+        | FaultKind::Stores { host, .. }
+        | FaultKind::Session { host, .. }
         | FaultKind::DownHints { host }
         | FaultKind::Phantoms { host, .. } => vec![host],
         FaultKind::Partition { first: Side::Hosts(side), .. } => side.iter_mut().collect(),
@@ -59,7 +65,7 @@ pub(crate) fn hosts_of(what: &mut FaultKind) -> Vec<&mut u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::Fault;
+    use crate::scenario::{Attack, AttackKind, Fault};
 
     #[test]
     fn hosts_beyond_the_last_one_are_refused() {
@@ -78,6 +84,11 @@ mod tests {
         let first = Side::Hosts(vec![3, 12]);
         let partition = FaultKind::Partition { first, one_way: false, for_us: 1, flap: None };
         assert!(scenario(&[partition]).check_named_hosts().is_err());
+        let attack = |victim| Attack { victim, ..Attack::from(AttackKind::Grind) };
+        let attacked = |victim| Scenario { attacks: vec![attack(victim)], ..scenario(&[]) };
+        assert_eq!(attacked(9).check_named_hosts(), Ok(()));
+        let Impossible(said) = attacked(10).check_named_hosts().unwrap_err();
+        assert_eq!(said, "attacks[0] names host 10, but the last one is 9");
     }
 
     #[test]

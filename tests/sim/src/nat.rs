@@ -38,6 +38,9 @@ pub const MAPPINGS_MAX: u32 = 1 << 14;
 /// More remembered peers per mapping are not allowed.
 pub const PEERS_MAX: u32 = 1 << 16;
 
+/// A firewall stands before the hosts of one /24, whose addresses end in 1 to 254.
+pub const BEHIND_FIREWALL_MAX: u32 = 254;
+
 /// The first port that a NAT gives out of itself; those below are for services (REQ-3a).
 const FIRST_PORT: u16 = 1024;
 /// How many there are.
@@ -157,8 +160,8 @@ impl Nat {
 }
 
 impl NatBox {
-    /// A box that has seen nothing yet. `public_ip` is of no use to a firewall, whose hosts have
-    /// public addresses. Bounds that [`Nat::check`] refuses are brought into range.
+    /// A box that has seen nothing yet. `public_ip` is of no use to a firewall itself, whose hosts
+    /// have public addresses. Bounds that [`Nat::check`] refuses are brought into range.
     #[must_use]
     pub fn new(config: Nat, public_ip: Ipv4Addr, rng: Stream) -> Self {
         let config = Nat {
@@ -169,9 +172,14 @@ impl NatBox {
         Self { config, public_ip, rng, mappings: Recent::new(), ports: BTreeMap::new() }
     }
 
-    /// The address that the inner hosts share.
+    /// The address that the inner hosts share; behind a firewall, that of the first of them.
     pub fn public_ip(&self) -> Ipv4Addr {
         self.public_ip
+    }
+
+    /// Whether it translates nothing.
+    pub fn is_firewall(&self) -> bool {
+        self.config.kind == Kind::Firewall
     }
 
     /// An inner host sends a datagram. `now` must not be earlier than before.
@@ -246,17 +254,6 @@ impl NatBox {
             mapping.port = random_port(&mut self.rng, taken);
             self.ports.insert(mapping.port, *key);
         }
-    }
-
-    /// Forgets all mappings and peers, as on a power cut.
-    pub fn reboot(&mut self) {
-        self.ports.clear();
-        self.mappings = Recent::new();
-    }
-
-    /// How many mappings are remembered; some of them may have run out.
-    pub fn mappings(&self) -> usize {
-        self.mappings.len()
     }
 
     /// A port for a new mapping. 0, which nobody sends to, with a firewall.

@@ -9,8 +9,9 @@ use dht_core::{Answer, Handled, Transmit, Via, error_code};
 use crate::addrs::{Owner, host_at};
 use crate::app::{ActorCx, Cx};
 use crate::host::{Host, Pause};
+use crate::life::Due;
 use crate::link::{Carried, Damage, Path};
-use crate::nat::{Kind, Nat, NatBox, Outbound};
+use crate::nat::{Nat, NatBox, Outbound};
 use crate::packets::Packet;
 use crate::sim::{Sim, packet_key};
 use crate::stream::{Purpose, Stream};
@@ -60,13 +61,16 @@ impl Sim {
         self.add_nat_at(ip, config)
     }
 
-    /// Adds a NAT or firewall at this public address, which must be nobody's yet.
+    /// Adds a NAT or firewall at this public address. Hosts behind a firewall have this address and
+    /// those that follow it in its /24: it translates nothing.
+    ///
+    /// # Panics
+    /// If the address is somebody's already.
     pub fn add_nat_at(&mut self, ip: Ipv4Addr, config: Nat) -> NatId {
         let nat = NatId(self.nats.len() as u32);
         let stream = Stream::new(self.seed, Purpose::Nat, nat.0);
-        self.firewalls.push(config.kind == Kind::Firewall);
         self.nats.push(NatBox::new(config, ip, stream));
-        self.addrs.claim(ip, Owner::Nat(nat));
+        self.claim(ip, Owner::Nat(nat));
         nat
     }
 
@@ -94,21 +98,25 @@ impl Sim {
         let at = self.packets.put(from, transmit.to, host, &self.buf[..transmit.len]);
         let mut packet = self.packets.take(at);
         if self.is_watched() {
-            self.ask(Some(host), |invariant, sim| {
-                invariant.sent(sim, host, from, packet.to, &packet.bytes)
-            });
+            self.ask(Some(host), |invariant, sim| invariant.sent(sim, host, &packet));
         }
         self.taps.sent(self.now, host, &packet);
         if let Some(nat) = nat {
+            if self.are_neighbours(nat, host, packet.to) {
+                self.count_sent(&packet);
+                return self.arrive(NEARBY, at, packet);
+            }
             match self.nats[nat.index()].outbound(self.now, from, packet.to) {
                 Outbound::Sent(public) => packet.from = public,
                 Outbound::Hairpin(public) => {
                     packet.from = public;
-                    self.counts.sent += 1;
-                    self.counts.bytes += packet.bytes.len() as u64;
-                    return self.arrive(HAIRPIN, at, packet);
+                    self.count_sent(&packet);
+                    return self.arrive(NEARBY, at, packet);
                 }
-                Outbound::Dropped => return self.lose(at, packet),
+                Outbound::Dropped => {
+                    self.count_sent(&packet);
+                    return self.lose(at, packet);
+                }
             }
         }
         self.carry(at, packet);
@@ -130,8 +138,7 @@ impl Sim {
 
     /// A datagram is on the public network.
     fn carry(&mut self, at: u32, mut packet: Packet) {
-        self.counts.sent += 1;
-        self.counts.bytes += packet.bytes.len() as u64;
+        self.count_sent(&packet);
         if !self.wires.is_empty() {
             self.tell_wires(&packet);
         }
@@ -172,6 +179,18 @@ impl Sim {
         }
         damage(&mut packet.bytes, first.damage);
         self.arrive(first.delay_us, at, packet);
+    }
+
+    fn count_sent(&mut self, packet: &Packet) {
+        self.counts.sent += 1;
+        self.counts.bytes += packet.bytes.len() as u64;
+    }
+
+    /// Whether an address is that of another host behind the same firewall: what goes there does not
+    /// cross it.
+    fn are_neighbours(&self, nat: NatId, host: HostId, to: SocketAddrV4) -> bool {
+        let other = || self.inner_hosts.get(&(nat, *to.ip())).is_some_and(|other| *other != host);
+        self.nats[nat.index()].is_firewall() && other()
     }
 
     /// Tells those in the path of a datagram, unless an actor has sent it: so nobody goes on and on
@@ -245,9 +264,11 @@ impl Sim {
     }
 
     fn through_nat(&mut self, nat: NatId, packet: &mut Packet) -> Option<HostId> {
-        let inner = self.nats[nat.index()].inbound(self.now, packet.from, packet.to)?;
-        packet.to = inner;
-        self.inner_hosts.get(&(nat, *inner.ip())).copied()
+        let sender = self.hosts[packet.sender.index()].nat;
+        if sender != Some(nat) || !self.are_neighbours(nat, packet.sender, packet.to) {
+            packet.to = self.nats[nat.index()].inbound(self.now, packet.from, packet.to)?;
+        }
+        self.inner_hosts.get(&(nat, *packet.to.ip())).copied()
     }
 
     /// Gives a datagram to its host. `true`: the process is stopped, so it has to wait.
@@ -321,7 +342,7 @@ impl Sim {
     ) -> Option<T> {
         let host = &mut self.hosts[at.index()];
         let now = host.local(self.now);
-        let wall = host.clock.wall(self.now);
+        let (wall, monotonic) = (host.clock.wall(self.now), host.clock.monotonic(self.now));
         let node = host.node.as_deref_mut()?;
         let app = host.app.as_deref_mut()?;
         let mut timers = Vec::new();
@@ -330,6 +351,7 @@ impl Sim {
             now,
             time: self.now,
             wall,
+            monotonic,
             host: at,
             rng: &mut host.app_rng,
             timers: &mut timers,
@@ -361,13 +383,13 @@ impl Sim {
 
     fn set_timers(&mut self, at: HostId, timers: Vec<(Micros, u64)>) {
         for (after, token) in timers {
-            self.set_timer(at, self.now.saturating_add(after), token);
+            self.set_timer(at, self.now.saturating_add(after), Due::Token(token));
         }
     }
 }
 
-/// Between two hosts behind one NAT.
-const HAIRPIN: Micros = 1_000;
+/// Between two hosts behind one NAT or firewall.
+const NEARBY: Micros = 1_000;
 const MIN_IP: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
 fn damage(bytes: &mut Vec<u8>, damage: Damage) {

@@ -142,12 +142,6 @@ impl Cut {
         (self.from_us..self.until_us).contains(&now)
             && (now - self.from_us) % period_us < period_us - open_us
     }
-
-    /// Whether a host is on the first side.
-    #[inline]
-    pub fn is_first(&self, host: u32) -> bool {
-        self.first.contain(host)
-    }
 }
 
 impl Members {
@@ -238,23 +232,27 @@ mod tests {
     fn a_fraction_is_about_right_and_differs_by_seed_and_index() {
         let half = partition(Side::Fraction(0.5));
         let cuts = [(7, 0), (7, 1), (8, 0)].map(|(seed, index)| half.cut(seed, index).unwrap());
-        let first = cuts.each_ref().map(|cut| (0..10_000).filter(|n| cut.is_first(*n)).count());
+        let first =
+            cuts.each_ref().map(|cut| (0..10_000).filter(|n| cut.first.contain(*n)).count());
         assert!(first.iter().all(|n| (4_800..5_200).contains(n)), "{first:?}");
         let [one, others @ ..] = &cuts;
         for other in others {
-            let same = (0..10_000).filter(|n| one.is_first(*n) == other.is_first(*n)).count();
+            let same =
+                (0..10_000).filter(|n| one.first.contain(*n) == other.first.contain(*n)).count();
             assert!((4_800..5_200).contains(&same), "{same}");
         }
         for (fraction, all) in [(0.0, false), (1.0, true)] {
             let cut = partition(Side::Fraction(fraction)).cut(7, 0).unwrap();
-            assert!((0..10_000).all(|n| cut.is_first(n) == all && !cut.blocks(FROM, n, n + 1)));
+            assert!(
+                (0..10_000).all(|n| cut.first.contain(n) == all && !cut.blocks(FROM, n, n + 1))
+            );
         }
     }
 
     #[test]
     fn the_same_on_every_machine() {
         let cut = partition(Side::Fraction(0.3)).cut(7, 0).unwrap();
-        let first: Vec<_> = (0..20).filter(|n| cut.is_first(*n)).collect();
+        let first: Vec<_> = (0..20).filter(|n| cut.first.contain(*n)).collect();
         assert_eq!(first, [1, 6, 9, 12, 17, 18, 19]);
     }
 

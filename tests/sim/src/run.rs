@@ -1,9 +1,12 @@
 //! A run of a [`Scenario`]: who joins when, who leaves, what is asked, and what came of it.
 
+mod attackers;
 mod faults;
+mod healing;
+mod work;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::net::SocketAddrV4;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +35,11 @@ enum Step {
     Lookup(u32),
     Cancel(HostId, QueryId),
     Resume(HostId),
+    /// A session of a host ends, by its number.
+    EndSession(HostId, u64),
+    /// An attacker begins, and is gone.
+    Attack(usize),
+    Retreat(HostId),
     Sample,
     Heal,
     /// A host gets the table that was saved, and whether it then starts.
@@ -61,12 +69,13 @@ pub struct Run {
     healing: bool,
     /// Who asks nodes all that can be asked, while everything is checked.
     prober: Option<HostId>,
+    /// Requests of sessions that are open, by their numbers.
+    sessions: BTreeMap<u64, work::Session>,
+    /// Attackers that have begun.
+    attackers: Vec<HostId>,
     end: Micros,
 }
 
-/// Of the lookups after everything has healed: how many, and what they have to find on average.
-const HEALED_LOOKUPS: u32 = 40;
-const HEALED_RECALL: f64 = 0.95;
 /// What is measured is sampled this often.
 const SAMPLE: Micros = 5 * SECOND;
 
@@ -102,7 +111,7 @@ impl Run {
         let run_from = scenario.run_from();
         let mut end = run_from.saturating_add(scenario.run_us);
         if let Some(heal) = scenario.heal_us {
-            end = end.saturating_add(heal).saturating_add(HEAL_WAIT);
+            end = end.saturating_add(heal).saturating_add(healing::WAIT);
         }
         let mut run = Self {
             sim,
@@ -118,6 +127,8 @@ impl Run {
             stored,
             healing: false,
             prober: None,
+            sessions: BTreeMap::new(),
+            attackers: Vec::new(),
             end,
             scenario,
         };
@@ -156,6 +167,9 @@ impl Run {
             self.serial += 1;
             let entry = (from + fault.at_us, self.serial, Step::Fault(at));
             self.agenda.push(Reverse(entry));
+        }
+        for at in 0..self.scenario.attacks.len() {
+            self.plan(from + self.scenario.attacks[at].at_us, Step::Attack(at));
         }
         if self.scenario.heal_us.is_some() {
             self.plan(from + self.scenario.run_us, Step::Heal);
@@ -337,6 +351,9 @@ impl Run {
                 self.sim.with(host, |node, now| node.cancel_query(now, query));
             }
             Step::Resume(host) => self.resume(host),
+            Step::EndSession(host, session) => self.end_session(host, session),
+            Step::Attack(at) => self.attack(at),
+            Step::Retreat(attacker) => self.sim.remove_actor(attacker),
             Step::Sample => {
                 self.collect();
                 self.tally.sample(&self.sim);
@@ -431,58 +448,12 @@ impl Run {
         Id(id)
     }
 
-    /// All that was done to the network ends, and it gets some time.
-    fn heal(&mut self) {
-        self.churns = false;
-        self.sim.set_link(self.scenario.healed_link());
-        self.sim.end_partitions();
-        // Who returns needs somebody to join by.
-        for host in 0..self.scenario.bootstraps {
-            let _ = self.sim.restart(HostId(host), Return::WithTable);
-        }
-        let waiting = std::mem::take(&mut self.agenda);
-        self.agenda = waiting
-            .into_iter()
-            .filter(|Reverse((_, _, step))| {
-                matches!(step, Step::Sample | Step::Resume(_) | Step::Cancel(..) | Step::Return(..))
-            })
-            .collect();
-        let lookups = self.sim.now() + self.scenario.heal_us.unwrap_or(0);
-        for n in 0..HEALED_LOOKUPS {
-            self.plan(lookups + u64::from(n) * SECOND / 4, Step::Lookup(1));
-        }
-        self.healing = true;
-    }
-
-    /// Those lookups are over.
-    fn judge_healing(&mut self) -> Result<(), Violation> {
-        let from =
-            self.scenario.run_from() + self.scenario.run_us + self.scenario.heal_us.unwrap_or(0);
-        let healed = self.tally.lookups_since(from);
-        let wrong = match healed {
-            Some((count, recall)) if count >= HEALED_LOOKUPS / 2 && recall >= HEALED_RECALL => None,
-            Some((count, recall)) => {
-                Some(format!("{count} lookups found {recall:.4} of the closest"))
-            }
-            // A node that is all alone has nobody to find.
-            None if self.sim.persistent_count() < 2 => None,
-            None => return Err(self.sim.violation("ends", "no lookup has ended".to_owned())),
-        };
-        match wrong {
-            Some(message) => Err(self.sim.violation("healing", message)),
-            None => Ok(()),
-        }
-    }
-
     fn collect(&mut self) {
         for lookup in self.sim.take_lookups() {
             self.tally.lookup(&lookup);
         }
     }
 }
-
-/// Lookups after healing are given so long.
-const HEAL_WAIT: Micros = 40 * SECOND;
 
 /// Anything from `-most` to `most`.
 fn between(draws: &mut Stream, most: u64) -> i64 {

@@ -2,15 +2,19 @@
 //! written to a file, read back, and made smaller.
 //!
 //! A run has three phases: nodes join, the network settles, and then time counts: faults happen,
-//! lookups are made. Times in faults count from the beginning of the third phase.
+//! lookups are made. Times in faults and attacks count from the beginning of the third phase.
+
+mod attack;
 
 use std::fmt;
 
+use attack::ATTACKS_MAX;
+pub use attack::{Attack, AttackKind};
 use serde::{Deserialize, Serialize};
 
 use crate::churn::{Churn, LENGTH_MAX_US};
 use crate::link::Link;
-use crate::nat::{Kind, Nat};
+use crate::nat::{BEHIND_FIREWALL_MAX, Kind, Nat};
 use crate::partition::{Flap, Partition, Side};
 use crate::{Micros, check};
 
@@ -46,9 +50,11 @@ pub struct Scenario {
     pub lookups: u32,
     /// What happens in the third phase.
     pub faults: Vec<Fault>,
+    /// Who attacks it in the third phase.
+    pub attacks: Vec<Attack>,
     /// Whether everything is checked all the time.
     pub checks: bool,
-    /// After the last fault, and so long after the end of churn: whether a sample of lookups has
+    /// After the last fault and attack, and so long after the end of churn: whether a sample of lookups has
     /// to find nearly everything. It makes the run longer.
     pub heal_us: Option<Micros>,
 }
@@ -199,6 +205,22 @@ pub enum FaultKind {
         /// Of these, how many are cancelled a little later.
         cancel: u32,
     },
+    /// Values are stored: lookups whose closest nodes are shown the tokens that they gave.
+    Stores {
+        /// By which node.
+        host: u32,
+        /// How many.
+        count: u32,
+    },
+    /// Requests and lookups of one session, which ends while most of them are under way.
+    Session {
+        /// Of which node.
+        host: u32,
+        /// How many requests; for every fourth there is a lookup as well.
+        requests: u32,
+        /// When it ends.
+        for_us: Micros,
+    },
     /// Somebody claims that this node is down, to everybody who knows it.
     DownHints {
         /// Which.
@@ -243,6 +265,7 @@ impl Default for Scenario {
             dead: 0.0,
             lookups: 100,
             faults: Vec::new(),
+            attacks: Vec::new(),
             checks: false,
             heal_us: None,
         }
@@ -278,63 +301,55 @@ impl Scenario {
 
     fn find_fault(&self) -> Result<(), String> {
         let most = crate::addrs::HOSTS_MAX as u32;
-        let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
-        let part = |field: &str, part: f64| {
-            if (0.0..=1.0).contains(&part) {
-                Ok(())
-            } else {
-                Err(format!("{field} is {part}, but must be between 0 and 1"))
-            }
-        };
-        must(self.nodes >= 2, "nodes must be at least 2")?;
-        must(
-            self.nodes <= most,
-            &format!("nodes must be at most {most}: there are no more addresses"),
-        )?;
-        must(self.bootstraps >= 1, "bootstraps must be at least 1")?;
-        must(self.bootstraps < self.nodes, "bootstraps must be fewer than nodes")?;
+        check::that(self.nodes >= 2, "nodes", "be at least 2")?;
+        let addresses = format!("be at most {most}: there are no more addresses");
+        check::that(self.nodes <= most, "nodes", &addresses)?;
+        check::that(self.bootstraps >= 1, "bootstraps", "be at least 1")?;
+        check::that(self.bootstraps < self.nodes, "bootstraps", "be fewer than nodes")?;
         let crowds = self.faults.iter().map(|fault| match fault.what {
             FaultKind::FlashCrowd { nodes, .. } => u64::from(nodes),
             _ => 0,
         });
-        must(
-            crowds.sum::<u64>() + u64::from(self.nodes) <= u64::from(most),
-            &format!("nodes and those of faults must be at most {most} together"),
-        )?;
+        let all = crowds.sum::<u64>() + u64::from(self.nodes);
+        let together = format!("be at most {most} together");
+        check::that(all <= u64::from(most), "nodes and those of faults", &together)?;
         let length = |field: &str, us: Micros| check::duration(field, us, 0, LENGTH_MAX_US);
         length("join_over_us", self.join_over_us)?;
         length("settle_us", self.settle_us)?;
         length("run_us", self.run_us)?;
         length("heal_us", self.heal_us.unwrap_or(0))?;
         self.link.check().map_err(|error| format!("link.{error}"))?;
-        part("dead", self.dead)?;
-        part("node.ephemeral", self.node.ephemeral)?;
-        part("node.unsure", self.node.unsure)?;
-        must(
-            (1..=256).contains(&self.node.concurrency),
-            "node.concurrency must be between 1 and 256",
-        )?;
-        must(
-            self.clocks.drift_ppm <= 100_000,
-            "clocks.drift_ppm must be at most 100,000: a tenth",
-        )?;
+        check::probability("dead", self.dead)?;
+        check::probability("node.ephemeral", self.node.ephemeral)?;
+        check::probability("node.unsure", self.node.unsure)?;
+        let concurrency = (1..=256).contains(&self.node.concurrency);
+        check::that(concurrency, "node.concurrency", "be between 1 and 256")?;
+        let drift = self.clocks.drift_ppm <= 100_000;
+        check::that(drift, "clocks.drift_ppm", "be at most 100,000: a tenth")?;
         let mut behind = 0.0;
         for (at, group) in self.nats.iter().enumerate() {
-            part(&format!("nats[{at}].part"), group.part)?;
-            must(group.share >= 1, &format!("nats[{at}].share must be at least 1"))?;
-            let shared = group.nat.kind == Kind::Firewall && group.share > 1;
-            must(!shared, &format!("nats[{at}].share must be 1: a firewall translates nothing"))?;
+            check::probability(&format!("nats[{at}].part"), group.part)?;
+            let share = format!("nats[{at}].share");
+            check::that(group.share >= 1, &share, "be at least 1")?;
+            let fits = group.nat.kind != Kind::Firewall || group.share <= BEHIND_FIREWALL_MAX;
+            check::that(fits, &share, "be at most 254: a firewall stands before a /24")?;
             group.nat.check().map_err(|error| format!("nats[{at}].nat.{error}"))?;
             behind += group.part;
         }
-        must(behind <= 1.0, "the parts of nats are more than 1 together")?;
+        if behind > 1.0 {
+            return Err("the parts of nats are more than 1 together".to_owned());
+        }
         if let Some(churn) = &self.churn {
             churn.check().map_err(|error| format!("churn.{error}"))?;
         }
-        must(
-            self.run_us > 0 || (self.lookups == 0 && self.faults.is_empty()),
-            "run_us must not be 0: there are lookups or faults",
-        )?;
+        let idle = self.lookups == 0 && self.faults.is_empty() && self.attacks.is_empty();
+        let lasts = self.run_us > 0 || idle;
+        check::that(lasts, "run_us", "not be 0: there are lookups, faults or attacks")?;
+        check::that(self.attacks.len() <= ATTACKS_MAX, "attacks", "be at most 256")?;
+        for (at, attack) in self.attacks.iter().enumerate() {
+            let fault = attack.find_fault(self.run_us);
+            fault.map_err(|error| format!("attacks[{at}]: {error}"))?;
+        }
         for (at, fault) in self.faults.iter().enumerate() {
             self.find_fault_in(fault).map_err(|error| format!("faults[{at}]: {error}"))?;
         }
@@ -353,29 +368,33 @@ impl Scenario {
                 let (first, flap, one_way) = (first.clone(), *flap, *one_way);
                 Partition { first, one_way, from_us: 0, until_us: *for_us, flap }.check()
             }
-            FaultKind::MassLeave { part } if !(0.0..=1.0).contains(part) => {
-                Err(format!("part is {part}, but must be between 0 and 1"))
-            }
+            FaultKind::MassLeave { part } => check::probability("part", *part),
             FaultKind::Link { link } => link.check(),
             FaultKind::Stall { for_us, .. }
             | FaultKind::Sleep { for_us, .. }
             | FaultKind::Suspend { for_us, .. } => {
                 check::duration("for_us", *for_us, 0, LENGTH_MAX_US)
             }
-            FaultKind::FlashCrowd { over_us, .. } if *over_us > LENGTH_MAX_US => {
-                check::duration("over_us", *over_us, 0, LENGTH_MAX_US)
+            FaultKind::FlashCrowd { nodes, over_us } => {
+                check::duration("over_us", *over_us, 0, LENGTH_MAX_US)?;
+                check::that(*nodes <= 1_000_000, "nodes", "be at most 1,000,000")
             }
-            FaultKind::FlashCrowd { nodes, .. } if *nodes > 1_000_000 => {
-                Err("nodes must be at most 1,000,000".to_owned())
+            FaultKind::Burst { requests, .. } => {
+                check::that(*requests <= 4_096, "requests", "be at most 4,096")
             }
-            FaultKind::Burst { requests, .. } if *requests > 4_096 => {
-                Err("requests must be at most 4,096".to_owned())
+            FaultKind::Lookups { count, cancel, .. } => {
+                check::that(*count <= 256, "count", "be at most 256")?;
+                check::that(cancel <= count, "cancel", "be at most count")
             }
-            FaultKind::Lookups { count, cancel, .. } if *count > 256 || cancel > count => {
-                Err("count must be at most 256, and cancel at most count".to_owned())
+            FaultKind::Stores { count, .. } => {
+                check::that(*count <= 256, "count", "be at most 256")
             }
-            FaultKind::Phantoms { count, .. } if *count > 10_000 => {
-                Err("count must be at most 10,000".to_owned())
+            FaultKind::Session { requests, for_us, .. } => {
+                check::duration("for_us", *for_us, 0, LENGTH_MAX_US)?;
+                check::that(*requests <= 4_096, "requests", "be at most 4,096")
+            }
+            FaultKind::Phantoms { count, .. } => {
+                check::that(*count <= 10_000, "count", "be at most 10,000")
             }
             _ => Ok(()),
         }

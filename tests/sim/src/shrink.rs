@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::scenario::{Fault, SECOND, Scenario};
+use crate::scenario::{Attack, Fault, SECOND, Scenario};
 use crate::swarm::{Failure, run_scenario};
 use crate::{Micros, Violation};
 
@@ -56,7 +56,7 @@ impl ShrinkOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Size {
-    /// Faults in it.
+    /// Faults and attackers in it.
     pub faults: usize,
     /// Nodes in it, at first.
     pub nodes: u32,
@@ -66,8 +66,8 @@ pub struct Size {
 
 impl Size {
     fn of(failure: &Failure) -> Self {
-        let Scenario { faults, nodes, .. } = &*failure.scenario;
-        Self { faults: faults.len(), nodes: *nodes, events: failure.events }
+        let Scenario { faults, attacks, nodes, .. } = &*failure.scenario;
+        Self { faults: faults.len() + attacks.len(), nodes: *nodes, events: failure.events }
     }
 }
 
@@ -157,9 +157,7 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
     fn change(&mut self, change: impl FnOnce(&mut Scenario)) -> bool {
         let mut candidate = (*self.best.scenario).clone();
         change(&mut candidate);
-        // Without a crowd, there are fewer hosts to name.
-        let (bootstraps, hosts) = (candidate.bootstraps, candidate.last_host().0 + 1);
-        candidate.faults.iter_mut().for_each(|fault| simpler::wrap(fault, bootstraps, hosts));
+        simpler::wrap(&mut candidate);
         self.attempt(candidate)
     }
 
@@ -171,6 +169,7 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
         helped |= self.drop_nodes();
         helped |= self.shorten();
         helped |= self.drop_faults();
+        helped |= self.drop_attacks();
         helped |= self.shorten();
         for change in simpler::features() {
             helped |= self.change(change);
@@ -178,6 +177,9 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
         helped |= self.lessen();
         for at in 0..self.best.scenario.faults.len() {
             helped |= self.simplify_fault(at);
+        }
+        for at in 0..self.best.scenario.attacks.len() {
+            helped |= self.simplify_attack(at);
         }
         helped |= self.drop_waiting();
         helped && !self.is_over()
@@ -187,7 +189,7 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
     fn shorten(&mut self) -> bool {
         let Failure { scenario, violation, .. } = &self.best;
         let is_healing = violation.invariant == HEALING;
-        let last = scenario.faults.iter().map(|fault| fault.at_us).max().unwrap_or(0);
+        let last = simpler::times(scenario).max().unwrap_or(0);
         // What has to heal must have happened; anything else up to where it shows.
         let needed = if is_healing {
             last + AFTER
@@ -205,6 +207,7 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
             scenario.run_us = run;
             scenario.lookups = scenario.lookups.min((run / every) as u32);
             scenario.faults.retain(|fault| fault.at_us <= run);
+            scenario.attacks.retain(|attack| attack.at_us <= run);
         })
     }
 
@@ -233,8 +236,6 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
             let fewer = |by: u32| {
                 move |scenario: &mut Scenario| {
                     scenario.nodes = nodes - by;
-                    let Scenario { nodes, bootstraps, faults, .. } = scenario;
-                    faults.iter_mut().for_each(|fault| simpler::wrap(fault, *bootstraps, *nodes));
                 }
             };
             let possible = steps.into_iter().filter(|by| (1..=spare).contains(by));
@@ -248,6 +249,11 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
     fn drop_faults(&mut self) -> bool {
         let all = self.best.scenario.faults.clone();
         self.drop_parts(all, |scenario, faults: Vec<Fault>| scenario.faults = faults)
+    }
+
+    fn drop_attacks(&mut self) -> bool {
+        let all = self.best.scenario.attacks.clone();
+        self.drop_parts(all, |scenario, attacks: Vec<Attack>| scenario.attacks = attacks)
     }
 
     /// Delta debugging: as few of `all` as possible.
@@ -310,6 +316,18 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
         helped
     }
 
+    fn simplify_attack(&mut self, at: usize) -> bool {
+        let mut helped = false;
+        while let Some(attack) = self.best.scenario.attacks.get(at) {
+            let mut simpler = simpler::attacks(attack).into_iter();
+            if !simpler.any(|attack| self.change(|scenario| scenario.attacks[at] = attack)) {
+                break;
+            }
+            helped = true;
+        }
+        helped
+    }
+
     /// Everything happens sooner: less time to join and to settle, and until the first fault.
     fn drop_waiting(&mut self) -> bool {
         let mut helped = false;
@@ -318,15 +336,15 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
             helped |=
                 self.change(|scenario| scenario.join_over_us = scenario.join_over_us.min(wait));
         }
-        for at in 0..self.best.scenario.faults.len() {
+        for nth in 0.. {
             // Before the first one there is nothing.
+            let times: BTreeSet<_> = simpler::times(&self.best.scenario).collect();
+            let Some(at) = times.iter().nth(nth).copied() else { break };
+            let before = times.range(..at).next_back().copied().unwrap_or(0);
             for keep in [SECOND, 10 * SECOND, 60 * SECOND] {
-                let faults = &self.best.scenario.faults;
-                let before = at.checked_sub(1).map_or(0, |before| faults[before].at_us);
-                let gap = faults[at].at_us.saturating_sub(before);
-                let sooner = gap.saturating_sub(keep);
+                let sooner = (at - before).saturating_sub(keep);
                 let done = sooner == 0;
-                if done || self.change(|scenario| advance(scenario, at, sooner)) {
+                if done || self.change(|scenario| simpler::advance(scenario, at, sooner)) {
                     helped |= !done;
                     break;
                 }
@@ -334,12 +352,6 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
         }
         helped
     }
-}
-
-/// Faults from this one on are sooner, and so is the end.
-fn advance(scenario: &mut Scenario, from: usize, sooner: Micros) {
-    scenario.faults[from..].iter_mut().for_each(|fault| fault.at_us -= sooner);
-    scenario.run_us = scenario.run_us.saturating_sub(sooner).max(SECOND);
 }
 
 fn fingerprint(scenario: &Scenario) -> u64 {

@@ -6,7 +6,7 @@
 mod watch;
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use dht_core::{DATAGRAM_MAX, Id, Node};
 
 use crate::addrs::Addrs;
+use crate::calls::Awaited;
 use crate::host::Host;
 use crate::ids::SharedIds;
 use crate::invariant::{Invariant, Violation};
@@ -49,6 +50,8 @@ pub struct Counts {
 }
 
 /// A simulated network. A clone is a fork: both go on from the same state.
+///
+/// Methods that are given a host which does not exist panic, unless they say what they do then.
 pub struct Sim {
     pub(crate) seed: u64,
     pub(crate) now: Micros,
@@ -60,8 +63,6 @@ pub struct Sim {
     pub(crate) addrs: Addrs,
     pub(crate) ids: SharedIds,
     pub(crate) nats: Vec<NatBox>,
-    /// Which of them translate nothing.
-    pub(crate) firewalls: Vec<bool>,
     /// Who is behind which NAT, by inner address.
     pub(crate) inner_hosts: BTreeMap<(NatId, Ipv4Addr), HostId>,
     pub(crate) link: Arc<Link>,
@@ -72,6 +73,8 @@ pub struct Sim {
     pub(crate) wires: Vec<(HostId, HostId)>,
     pub(crate) truth: Truth,
     pub(crate) lookups: Lookups,
+    /// What callers wait for, and applications need not be told of.
+    pub(crate) awaited: BTreeSet<(HostId, Awaited)>,
     pub(crate) taps: Taps,
     pub(crate) trace: Trace,
     pub(crate) counts: Counts,
@@ -141,11 +144,11 @@ impl Sim {
             link: Arc::new(Link::default()),
             partitions: Vec::new(),
             partitions_made: 0,
-            firewalls: Vec::new(),
             rules: Vec::new(),
             wires: Vec::new(),
             truth: Truth::default(),
             lookups: Lookups::default(),
+            awaited: BTreeSet::new(),
             taps: Taps::default(),
             trace: Trace::default(),
             counts: Counts::default(),
@@ -279,7 +282,7 @@ impl Sim {
     }
 
     /// Has each node check itself: bounds and counters after everything that it has handled, and all of its
-    /// state after every 32nd, or more seldom if much is under way.
+    /// state after every eighth: with requests under way, as many later as there are of these.
     pub fn check_nodes(&mut self, on: bool) {
         self.check_nodes = on;
     }
@@ -324,6 +327,11 @@ impl Sim {
     /// What the clock shows that the node of a host goes by.
     pub(crate) fn local(&self, host: HostId) -> Micros {
         self.hosts[host.index()].local(self.now).as_micros()
+    }
+
+    /// How often a host has crashed: which of its processes is the present one.
+    pub(crate) fn generation(&self, host: HostId) -> u32 {
+        self.hosts[host.index()].generation
     }
 
     /// Whether a host takes and sends datagrams.
@@ -448,11 +456,11 @@ impl Clone for Sim {
             inner_hosts: self.inner_hosts.clone(),
             link: self.link.clone(),
             partitions: self.partitions.clone(),
-            firewalls: self.firewalls.clone(),
             rules: self.rules.iter().map(|rule| rule.fork()).collect(),
             wires: self.wires.clone(),
             truth: self.truth.clone(),
             lookups: self.lookups.clone(),
+            awaited: self.awaited.clone(),
             taps: self.taps.clone(),
             timers: self.timers.clone(),
             invariants: self.invariants.iter().map(|invariant| invariant.fork()).collect(),

@@ -27,8 +27,6 @@ pub enum Purpose {
     Workload = 4,
     /// Ports of a NAT.
     Nat = 5,
-    /// Clocks.
-    Clock = 6,
     /// What a user's application draws.
     App = 7,
     /// What an attacker draws.

@@ -27,12 +27,14 @@ pub struct SwarmOptions {
     pub time_us: Micros,
     /// How many faults there are at most.
     pub faults_max: u32,
+    /// How many attackers there are at most; most scenarios have none.
+    pub attacks_max: u32,
 }
 
-/// 100 nodes, an hour, up to 20 faults.
+/// 100 nodes, an hour, up to 20 faults and 3 attackers.
 impl Default for SwarmOptions {
     fn default() -> Self {
-        Self { nodes: 100, time_us: 3_600 * SECOND, faults_max: 20 }
+        Self { nodes: 100, time_us: 3_600 * SECOND, faults_max: 20, attacks_max: 3 }
     }
 }
 
@@ -55,6 +57,13 @@ impl SwarmOptions {
     #[must_use]
     pub fn faults_max(mut self, faults_max: u32) -> Self {
         self.faults_max = faults_max;
+        self
+    }
+
+    /// With so many attackers at most.
+    #[must_use]
+    pub fn attacks_max(mut self, attacks_max: u32) -> Self {
+        self.attacks_max = attacks_max;
         self
     }
 }
@@ -90,8 +99,12 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Scenario { seed, nodes, faults, .. } = &*self.scenario;
-        write!(f, "seed {seed} ({nodes} nodes, {} faults): {}", faults.len(), self.violation)
+        let Scenario { seed, nodes, faults, attacks, .. } = &*self.scenario;
+        write!(f, "seed {seed} ({nodes} nodes, {} faults", faults.len())?;
+        if !attacks.is_empty() {
+            write!(f, ", {} attackers", attacks.len())?;
+        }
+        write!(f, "): {}", self.violation)
     }
 }
 

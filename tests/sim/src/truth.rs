@@ -22,6 +22,10 @@ impl Truth {
         }
     }
 
+    pub(crate) fn get(&self, id: &Id) -> Option<HostId> {
+        self.0.get(id).copied()
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

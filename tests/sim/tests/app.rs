@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use dht_core::Event;
+use dht_core::{Event, Id, Query, Request};
 use dht_sim::{App, Cx, HostId, Return, Sim, Spec};
 
 const SECOND: u64 = 1_000_000;
@@ -15,11 +15,13 @@ struct Notes {
     timers: Vec<(u64, u64)>,
     returns: Vec<Return>,
     starts: u32,
+    ends: u32,
 }
 
 impl App for Notes {
     fn on_event(&mut self, _: &mut Cx<'_>, event: &Event) {
         self.starts += u32::from(*event == Event::Listening);
+        self.ends += u32::from(matches!(event, Event::Response(_) | Event::Finished(_)));
     }
 
     fn on_timer(&mut self, cx: &mut Cx<'_>, token: u64) {
@@ -89,4 +91,51 @@ fn a_stop_that_a_crash_has_ended_does_not_end_the_next_one() {
     sim.stall(HOST, Duration::from_secs(20));
     run(&mut sim, 60);
     assert_eq!(sim.app::<Notes>(HOST).unwrap().timers, [(25, 1)]);
+}
+
+#[test]
+fn the_monotonic_clock_stands_still_while_the_machine_sleeps() {
+    let mut sim = one_host();
+    let clocks = |sim: &mut Sim| {
+        sim.with_app(HOST, |_: &mut Notes, cx| [cx.now.as_micros(), cx.monotonic]).unwrap()
+    };
+    run(&mut sim, 5);
+    let before = clocks(&mut sim);
+    sim.stall(HOST, Duration::from_secs(7));
+    run(&mut sim, 10);
+    let [boot, monotonic] = clocks(&mut sim);
+    assert_eq!([boot - before[0], monotonic - before[1]], [10 * SECOND; 2]);
+    sim.sleep(HOST, Duration::from_secs(7));
+    run(&mut sim, 10);
+    let after = clocks(&mut sim);
+    assert_eq!([after[0] - boot, after[1] - monotonic], [10 * SECOND, 3 * SECOND]);
+}
+
+#[test]
+fn a_timer_may_have_any_token() {
+    let mut sim = one_host();
+    for token in [u64::MAX, u64::MAX - 1, 0] {
+        wake_after(&mut sim, 1, token).unwrap();
+    }
+    run(&mut sim, 5);
+    let timers = &sim.app::<Notes>(HOST).unwrap().timers;
+    assert_eq!(*timers, [(1, u64::MAX), (1, u64::MAX - 1), (1, 0)]);
+}
+
+/// What a test asks for and waits for is no business of the application's.
+#[test]
+fn an_application_hears_of_the_ends_of_its_own_requests() {
+    let mut sim = one_host();
+    let nobody = "90.0.0.1:9".parse().unwrap();
+    let request = || Request::ping(nobody).retries(0);
+    let limit = Duration::from_secs(30);
+    let ends = |sim: &Sim| sim.app::<Notes>(HOST).unwrap().ends;
+    sim.ask_node(HOST, request(), limit).unwrap().unwrap().unwrap_err();
+    sim.walk(HOST, Query::find_node(Id([1; 32])), limit).unwrap().unwrap().1.unwrap();
+    let id = sim.with(HOST, |node, now| node.request(now, request())).unwrap().unwrap();
+    sim.response(HOST, id, limit).unwrap().unwrap().unwrap_err();
+    assert_eq!(ends(&sim), 0);
+    sim.with_app(HOST, |_: &mut Notes, cx| cx.node.request(cx.now, request())).unwrap().unwrap();
+    run(&mut sim, 30);
+    assert_eq!(ends(&sim), 1);
 }

@@ -15,6 +15,9 @@
 //! | [`Flooder`] | fill tables and queues, or have others flooded | verification, bounds, budgets |
 //! | [`Replayer`] | use again what was said before | tokens of one host that age, one answer per request |
 //!
+//! A [`Scenario`](crate::Scenario) has them as [`Attack`](crate::scenario::Attack)s: whom they are after and
+//! what they know of the network follows from it when they begin.
+//!
 //! What an attack achieved is for the caller to see, from outside: in the victims' tables, counters and
 //! lookups. Attackers count what they spent on it: [`Spent`].
 

@@ -1,9 +1,8 @@
 //! What a node answers: once for each request, to whoever asked, with the parts that belong
 //! there; and with the closest of all that it knows.
 
-use std::net::SocketAddrV4;
-
 use dht_core::Id;
+use dht_core::error_code::INVALID_TOKEN;
 use dht_core::wire::{Message, Response};
 
 use super::command::{DELAYED_PING, FIND_NODE};
@@ -42,7 +41,7 @@ pub struct Answers {
 
 impl Answers {
     fn check_parts(asked: &Asked, response: &Response<'_>) -> Verdict {
-        let token_error = response.error == dht_core::error_code::INVALID_TOKEN;
+        let token_error = response.error == INVALID_TOKEN;
         if asked.internal && !(token_error && asked.had_token) {
             must(response.token.is_none(), || {
                 format!("the answer to an internal command {} has a token", asked.command)
@@ -109,14 +108,8 @@ impl Invariant for Answers {
         Ok(())
     }
 
-    fn sent(
-        &mut self,
-        sim: &Sim,
-        host: HostId,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) -> Verdict {
+    fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
+        let Packet { from, to, ref bytes, .. } = *packet;
         let Message::Response(response) = read(bytes)? else { return Ok(()) };
         check_id(sim, host, from, response.id)?;
         must(response.to == to, || format!("an answer to {to} says it goes to {}", response.to))?;
@@ -131,7 +124,9 @@ impl Invariant for Answers {
             format!("{} answers to {} requests from {to}", asked.answers, asked.requests)
         })?;
         let waited = (sim.now() - asked.at) / 1_000;
-        must(asked.requests > 1 || waited + asked.delay_ms / EARLY + 1 >= asked.delay_ms, || {
+        let refused = asked.had_token && response.error == INVALID_TOKEN;
+        let early = waited + asked.delay_ms / EARLY + 1 < asked.delay_ms;
+        must(asked.requests > 1 || refused || !early, || {
             format!("a ping to be answered after {} ms is after {waited}", asked.delay_ms)
         })?;
         // Under one transaction id there may have been several different requests.

@@ -2,22 +2,40 @@
 //! or show a token.
 
 use bytes::Bytes;
-use dht_core::{Answer, Incoming, error_code};
+use dht_core::{Answer, Id, Incoming, error_code};
 
+use crate::HostId;
 use crate::app::{App, Cx};
 
-/// The command that it answers; all others are unknown to it.
+/// The command that is answered with its value. Those that aren't known are refused.
 pub const ECHO: u64 = 7;
+/// The command that stores, or would: whoever shows no token gets one; who does is judged.
+pub const STORE: u64 = 9;
+/// Why a value is not stored.
+const FULL: u64 = 16;
 
-/// Answers [`ECHO`] with the value that came with it, and with a token.
+/// Answers [`ECHO`] with the value that came with it, and [`STORE`] with success or an error; both
+/// with a token.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Echo;
+
+/// What a host makes of a [`STORE`] with a good token. A few are full, a few believe no token at all: which
+/// ones depends on the target, so that nobody is left out for good.
+pub(super) fn judge(host: HostId, target: Option<&Id>) -> u64 {
+    match target.map(|target| host.0.wrapping_add(target.0[31].into()) % 8) {
+        Some(0) => FULL,
+        Some(1) => error_code::INVALID_TOKEN,
+        _ => error_code::OK,
+    }
+}
 
 impl App for Echo {
     fn on_request(&mut self, cx: &mut Cx<'_>, request: &Incoming<'_>) {
         let answer = match (request.command, request.value) {
             (ECHO, Some(value)) => Answer::value(Bytes::copy_from_slice(value)),
             (ECHO, None) => Answer::empty(),
+            (STORE, _) if request.token.is_none() => Answer::empty(),
+            (STORE, _) => Answer::error(judge(cx.host, request.target.as_ref())).token(true),
             _ => Answer::error(error_code::UNKNOWN_COMMAND),
         };
         cx.reply(request, answer);

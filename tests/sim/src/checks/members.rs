@@ -72,15 +72,9 @@ impl Invariant for Members {
         "members"
     }
 
-    fn sent(
-        &mut self,
-        sim: &Sim,
-        host: HostId,
-        _: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) -> Verdict {
-        let Message::Request(request) = read(bytes)? else { return Ok(()) };
+    fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
+        let to = packet.to;
+        let Message::Request(request) = read(&packet.bytes)? else { return Ok(()) };
         let counts = !(request.internal && request.command == PING_NAT);
         let contact = self.contacts.entry(Key::new(host, to, 0)).or_default();
         contact.touched = sim.now();

@@ -5,12 +5,16 @@
 //! would be noticed, or could be attacked, by its peers.
 
 mod answers;
+mod calm;
+mod commits;
+mod doors;
 mod echo;
 mod ends;
 mod keys;
 mod members;
 mod prober;
 mod raw;
+mod reach;
 mod replies;
 mod requests;
 mod tables;
@@ -20,7 +24,9 @@ use std::net::SocketAddrV4;
 use dht_core::wire::{self, Message};
 
 pub use answers::Answers;
-pub use echo::{ECHO, Echo};
+pub use commits::Commits;
+pub use doors::Doors;
+pub use echo::{ECHO, Echo, STORE};
 pub use ends::Ends;
 pub use members::Members;
 pub(crate) use prober::IPS as PROBER_IPS;
@@ -43,6 +49,8 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(Ends::default()),
         Box::new(Replies::default()),
         Box::new(Tables::default()),
+        Box::new(Commits::default()),
+        Box::new(Doors::default()),
     ]
 }
 

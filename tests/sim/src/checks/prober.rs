@@ -52,6 +52,15 @@ impl Prober {
         let port = [0, number as u8];
         let down = addr_bytes(other);
         let delay = (number as u32 % 12_000).to_le_bytes();
+        if number >> 32 & 15 == 8 {
+            // One, or more at once than may wait.
+            let value = Some(&delay[..4 - (number >> 62) as usize]);
+            for _ in 0..if number & 48 == 0 { DELAYED } else { 1 } {
+                let probe = Probe { cx: &mut *cx, from, to };
+                probe.ask(|request| Request { command: DELAYED_PING, value, ..request });
+            }
+            return;
+        }
         let probe = Probe { cx, from, to };
         match number >> 32 & 15 {
             0..=2 => probe.ask(|request| Request {
@@ -87,11 +96,6 @@ impl Prober {
                 value: Some(&down[..if number & 3 == 0 { 5 } else { 6 }]),
                 ..request
             }),
-            8 => probe.ask(|request| Request {
-                command: DELAYED_PING,
-                value: Some(&delay[..4 - (number >> 62) as usize]),
-                ..request
-            }),
             // Verified by a ping, which is answered from elsewhere only.
             9 | 10 => probe.ask(|request| Request { id: Some(id.as_bytes()), ..request }),
             // A token that nobody gave out, with what is answered, unknown, or ignored otherwise.
@@ -117,6 +121,8 @@ impl Prober {
     }
 }
 
+/// Of one host, four delayed pings may wait.
+const DELAYED: u32 = 6;
 /// Longer datagrams are not taken.
 const DATAGRAM_MAX: usize = 2_048;
 /// Of a request with nothing but a long value: version, flags, transaction id, address, command, length.

@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
-use dht_core::Event;
+use dht_core::{Event, Id};
 
 use super::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
-use super::echo::ECHO;
+use super::echo::{ECHO, STORE, judge};
 use super::keys::{ByKey, Key};
 use super::must;
 use super::raw::{Raw, parse};
@@ -26,7 +26,7 @@ const TOKEN_LIFE: Micros = 7_500_000;
 const DATAGRAM_MAX: usize = 2_048;
 /// A value may be so long that it leaves no room for closer nodes.
 const VALUE_MAX: usize = 1_000;
-/// Delayed pings that wait for one host, and in all; what is beyond that may be dropped.
+/// Delayed pings that wait for one host, and in all; what is beyond that is dropped.
 const DELAYED_PER_HOST: usize = 4;
 const DELAYED_MAX: usize = 1_024;
 /// They may be so late: the node is called when they are due.
@@ -65,7 +65,6 @@ struct Delayed {
     tid: u16,
     /// By the node's clock.
     due: Micros,
-    sure: bool,
 }
 
 /// A token that a host was given, and when first and last.
@@ -123,6 +122,10 @@ impl Replies {
         } else if sim.has_echo(host) && request.command == ECHO {
             let value = request.value.map(<[u8]>::to_vec);
             Expected::Answer(Due { value, ..due(0, true, true) }, None)
+        } else if sim.has_echo(host) && request.command == STORE {
+            let target = request.target.and_then(|target| target.try_into().ok()).map(Id);
+            let judged = request.token.map_or(0, |_| judge(host, target.as_ref()));
+            Expected::Answer(due(judged, true, true), None)
         } else {
             Expected::Answer(due(UNKNOWN_COMMAND, false, true), None)
         };
@@ -170,9 +173,10 @@ impl Replies {
         }
         let waiting = self.delayed.entry(host).or_default();
         let same = waiting.iter().filter(|other| other.to.ip() == due.to.ip()).count();
-        let sure = same < DELAYED_PER_HOST && waiting.len() < DELAYED_MAX;
-        let at = sim.local(host) + delay;
-        waiting.push(Delayed { from: due.from, to: due.to, tid: due.tid, due: at, sure });
+        if same < DELAYED_PER_HOST && waiting.len() < DELAYED_MAX {
+            let at = sim.local(host) + delay;
+            waiting.push(Delayed { from: due.from, to: due.to, tid: due.tid, due: at });
+        }
     }
 
     fn is_good(&self, sim: &Sim, host: HostId, from: SocketAddrV4, token: &[u8]) -> Good {
@@ -218,14 +222,8 @@ impl Invariant for Replies {
         Ok(())
     }
 
-    fn sent(
-        &mut self,
-        sim: &Sim,
-        host: HostId,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) -> Verdict {
+    fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
+        let Packet { from, to, ref bytes, .. } = *packet;
         let Some(raw) = parse(bytes) else { return Err("what leaves can't be read".to_owned()) };
         if raw.is_request {
             return Ok(());
@@ -288,9 +286,8 @@ impl Invariant for Replies {
                 continue;
             }
             let now = sim.local(*host);
-            let late = waiting.iter().find(|delayed| delayed.sure && delayed.due + LATE < now);
+            let late = waiting.iter().find(|delayed| delayed.due + LATE < now);
             must(late.is_none(), || format!("host {}: {late:?} is still unanswered", host.0))?;
-            waiting.retain(|delayed| delayed.due + LATE >= now);
         }
         Ok(())
     }

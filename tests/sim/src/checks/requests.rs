@@ -120,14 +120,8 @@ impl Invariant for Requests {
         "requests"
     }
 
-    fn sent(
-        &mut self,
-        sim: &Sim,
-        host: HostId,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) -> Verdict {
+    fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
+        let Packet { from, to, ref bytes, .. } = *packet;
         let Message::Request(request) = read(bytes)? else { return Ok(()) };
         check_id(sim, host, from, request.id)?;
         must(request.to == to, || format!("a request to {to} says it goes to {}", request.to))?;

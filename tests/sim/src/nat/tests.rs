@@ -130,7 +130,7 @@ fn an_expired_mapping_leaves_its_port_to_others() {
     let source = send(&mut nat, 0, inner(1, 5_000), peer(1, 1));
     assert_ne!(send(&mut nat, 1, inner(2, 5_000), peer(1, 1)), source);
     assert_eq!(send(&mut nat, TIMEOUT, inner(3, 5_000), peer(1, 1)), source);
-    assert_eq!(nat.mappings(), 2, "the expired one is gone");
+    assert_eq!(nat.mappings.len(), 2, "the expired one is gone");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn hairpinning_shows_the_public_address_and_is_filtered() {
         assert_eq!(pass(one, public_two).is_some(), kind != Kind::Symmetric);
         let mut nat = nat_box(Nat { hairpin: false, ..of_kind(kind) });
         assert_eq!(nat.outbound(0, one, public_two), Outbound::Dropped);
-        assert_eq!(nat.mappings(), 0);
+        assert_eq!(nat.mappings.len(), 0);
     }
     let mut firewall = nat_box(of_kind(Kind::Firewall));
     let to = SocketAddrV4::new(PUBLIC, 1);
@@ -183,9 +183,6 @@ fn a_rebind_closes_the_old_ports_and_opens_others() {
         for (host, source) in hosts.iter().zip(&after) {
             assert_eq!(nat.inbound(1, peer(1, 1), *source), Some(*host));
         }
-        nat.reboot();
-        assert!(after.iter().all(|source| nat.inbound(1, peer(1, 1), *source).is_none()));
-        assert_eq!(nat.mappings(), 0);
     }
 }
 
@@ -204,7 +201,7 @@ fn beyond_the_bound_the_oldest_mapping_gives_way() {
     send(fourth);
     let let_in = sources.map(|source| nat.inbound(9, peer(1, 1), source));
     assert_eq!(let_in, [Some(first), None, Some(third)]);
-    assert_eq!(nat.mappings(), 3);
+    assert_eq!(nat.mappings.len(), 3);
 }
 
 #[test]
@@ -228,7 +225,7 @@ fn with_all_mappings_in_use_each_still_gets_a_port_of_its_own() {
         let source = send(&mut nat, n.into(), inner(1, 5_000), to);
         ports.insert(source.port());
     }
-    assert_eq!(nat.mappings(), MAPPINGS_MAX as usize);
+    assert_eq!(nat.mappings.len(), MAPPINGS_MAX as usize);
     assert_eq!(nat.ports.len(), MAPPINGS_MAX as usize);
     let before: BTreeSet<u16> = nat.ports.keys().copied().collect();
     nat.rebind();
@@ -250,7 +247,7 @@ fn impossible_numbers_are_refused() {
         assert!(error.starts_with(field), "{error}");
         let mut nat = NatBox::new(nat, PUBLIC, Stream::new(7, Purpose::Nat, 0));
         send(&mut nat, 0, inner(1, 1), peer(1, 1));
-        assert_eq!(nat.mappings(), 1, "but it does no harm");
+        assert_eq!(nat.mappings.len(), 1, "but it does no harm");
     }
     let nat: Nat = serde_json::from_str(r#"{"kind": "symmetric", "ports": "random"}"#).unwrap();
     assert_eq!(nat, Nat { kind: Kind::Symmetric, ports: Ports::Random, ..ok });
@@ -349,8 +346,8 @@ proptest! {
                     }
                 }
             }
-            prop_assert!(nat.mappings() <= 16);
-            let ports = if kind == Kind::Firewall { 0 } else { nat.mappings() };
+            prop_assert!(nat.mappings.len() <= 16);
+            let ports = if kind == Kind::Firewall { 0 } else { nat.mappings.len() };
             prop_assert_eq!(nat.ports.len(), ports);
         }
     }
@@ -373,6 +370,6 @@ proptest! {
             }
         }
         send(&mut nat, end, inner(1, 1), peer(1, 1));
-        prop_assert_eq!(nat.mappings(), 1);
+        prop_assert_eq!(nat.mappings.len(), 1);
     }
 }

@@ -1,16 +1,14 @@
 //! What a run does to the network when a fault is due.
 
-use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use bytes::Bytes;
-use dht_core::{Node, Query, Request};
+use dht_core::Node;
 
 use super::{Run, Step};
 use crate::life::Return;
 use crate::partition::{Partition, Side};
 use crate::phantom::Phantom;
-use crate::scenario::{FaultKind, SECOND};
+use crate::scenario::FaultKind;
 use crate::{HostId, Micros};
 
 impl Run {
@@ -64,6 +62,10 @@ impl Run {
             FaultKind::Link { ref link } => self.sim.set_link(link.clone()),
             FaultKind::Burst { host, requests } => self.burst(at(host), requests),
             FaultKind::Lookups { host, count, cancel } => self.lookups(at(host), count, cancel),
+            FaultKind::Stores { host, count } => self.stores(at(host), count),
+            FaultKind::Session { host, requests, for_us } => {
+                self.open_session(at(host), requests, for_us);
+            }
             FaultKind::DownHints { host } => self.down_hints(at(host)),
             FaultKind::Phantoms { host, count } => {
                 let ip = crate::phantom::address(hosts);
@@ -81,55 +83,11 @@ impl Run {
         });
     }
 
-    /// Requests to those that a node knows, and to addresses next to theirs, where nobody is.
-    fn burst(&mut self, host: HostId, requests: u32) {
-        let known: Vec<_> =
-            self.sim.node(host).map(|node| node.nodes().collect()).unwrap_or_default();
-        for n in 0..requests {
-            let Some(known) = known.get(self.draws.below(known.len().max(1) as u64) as usize)
-            else {
-                return;
-            };
-            let port = if n % 4 == 0 { known.port().wrapping_add(7).max(1) } else { known.port() };
-            let to = SocketAddrV4::new(*known.ip(), port);
-            let request = match n % 3 {
-                0 => Request::ping(to),
-                1 => Request::new(to, 7).value(Bytes::from_static(b"burst")),
-                _ => Request::new(to, 7).target(self.random_id()),
-            };
-            self.sim.call(host, |node, now| node.request(now, request));
-        }
-        self.sim.with(host, |_, _| ());
-    }
-
-    fn lookups(&mut self, host: HostId, count: u32, cancel: u32) {
-        for n in 0..count {
-            let target = self.random_id();
-            if n >= cancel {
-                self.sim.look_up(host, target);
-                continue;
-            }
-            let query = Query::find_node(target);
-            let Some(Ok(id)) = self.sim.with(host, |node, now| node.query(now, query)) else {
-                continue;
-            };
-            let after = 1 + self.draws.below(2 * SECOND);
-            self.plan(self.sim.now() + after, Step::Cancel(host, id));
-        }
-    }
-
     /// Somebody tells everybody that a node is down: by requests that nobody can tell from honest ones.
     fn down_hints(&mut self, host: HostId) {
         let down = self.sim.address(host);
-        let knowing: Vec<_> = (0..self.sim.hosts())
-            .map(HostId)
-            .filter(|at| {
-                self.sim.node(*at).is_some_and(|node| node.nodes().any(|addr| addr == down))
-            })
-            .take(100)
-            .collect();
+        let to: Vec<_> = self.who_knows(down).take(100).collect();
         let ip = crate::phantom::address(self.sim.hosts());
-        let to: Vec<_> = knowing.into_iter().map(|at| self.sim.address(at)).collect();
         self.sim.add_actor(&[ip], crate::phantom::Slanderer::new(ip, to, down));
     }
 }

@@ -1,9 +1,10 @@
 //! What a scenario can do without.
 
+use crate::Micros;
 use crate::link::{Latency, Link, Loss, Reorder};
 use crate::named_hosts::hosts_of;
 use crate::partition::Side;
-use crate::scenario::{Clocks, Fault, FaultKind, NodeOptions, SECOND, Scenario};
+use crate::scenario::{Attack, Clocks, FaultKind, NodeOptions, SECOND, Scenario};
 
 /// Switches features off, one by one, the costly ones first.
 pub(super) fn features() -> [fn(&mut Scenario); 25] {
@@ -47,7 +48,7 @@ pub(super) fn halves() -> [fn(&mut Scenario); 5] {
         |scenario| scenario.clocks.drift_ppm /= 2,
         |scenario| {
             let half = scenario.run_us / 2 / SECOND * SECOND;
-            if scenario.faults.iter().all(|fault| fault.at_us <= half) {
+            if times(scenario).all(|at| at <= half) {
                 scenario.run_us = half.max(SECOND);
                 scenario.lookups = scenario.lookups.div_ceil(2);
             }
@@ -99,6 +100,12 @@ pub(super) fn faults(what: &FaultKind) -> Vec<FaultKind> {
         FaultKind::Burst { host, requests } if requests > 1 => {
             all.push(FaultKind::Burst { host, requests: requests / 2 });
         }
+        FaultKind::Stores { host, count } if count > 1 => {
+            all.push(FaultKind::Stores { host, count: count / 2 });
+        }
+        FaultKind::Session { host, requests, for_us } if requests > 1 => {
+            all.push(FaultKind::Session { host, requests: requests / 2, for_us });
+        }
         FaultKind::Phantoms { host, count } if count > 1 => {
             all.push(FaultKind::Phantoms { host, count: count / 2 });
         }
@@ -126,18 +133,47 @@ pub(super) fn faults(what: &FaultKind) -> Vec<FaultKind> {
     all
 }
 
-/// With fewer hosts, those that are not there any more become others; but none becomes a bootstrap node,
-/// without which a network is another one.
-pub(super) fn wrap(fault: &mut Fault, bootstraps: u32, hosts: u32) {
+/// Weaker variants of an attack, the weakest first.
+pub(super) fn attacks(attack: &Attack) -> Vec<Attack> {
+    let all = [
+        Attack { hosts: 1, ..*attack },
+        Attack { hosts: attack.hosts.div_ceil(2), ..*attack },
+        Attack { rate: attack.rate.div_ceil(2), ..*attack },
+        Attack { for_us: (attack.for_us / 2).max(SECOND).min(attack.for_us), ..*attack },
+    ];
+    all.into_iter().filter(|weaker| weaker != attack).collect()
+}
+
+/// When something happens.
+pub(super) fn times(scenario: &Scenario) -> impl Iterator<Item = Micros> + '_ {
+    let faults = scenario.faults.iter().map(|fault| fault.at_us);
+    faults.chain(scenario.attacks.iter().map(|attack| attack.at_us))
+}
+
+/// What happens from this time on is sooner, and so is the end.
+pub(super) fn advance(scenario: &mut Scenario, from: Micros, sooner: Micros) {
+    let faults = scenario.faults.iter_mut().map(|fault| &mut fault.at_us);
+    let all = faults.chain(scenario.attacks.iter_mut().map(|attack| &mut attack.at_us));
+    all.filter(|at| **at >= from).for_each(|at| *at -= sooner);
+    scenario.run_us = scenario.run_us.saturating_sub(sooner).max(SECOND);
+}
+
+/// With fewer hosts, without a crowd for instance, those that are not there any more become others; but
+/// none becomes a bootstrap node, without which a network is another one.
+pub(super) fn wrap(scenario: &mut Scenario) {
+    let (bootstraps, hosts) = (scenario.bootstraps, scenario.last_host().0 + 1);
     let joining = hosts.saturating_sub(bootstraps).max(1);
     let wrap = |host: &mut u32| {
         if *host >= hosts {
             *host = bootstraps + (*host - bootstraps) % joining;
         }
     };
-    hosts_of(&mut fault.what).into_iter().for_each(wrap);
-    if let FaultKind::Partition { first: Side::Hosts(side), .. } = &mut fault.what {
-        side.sort_unstable();
-        side.dedup();
+    scenario.attacks.iter_mut().for_each(|attack| wrap(&mut attack.victim));
+    for fault in &mut scenario.faults {
+        hosts_of(&mut fault.what).into_iter().for_each(wrap);
+        if let FaultKind::Partition { first: Side::Hosts(side), .. } = &mut fault.what {
+            side.sort_unstable();
+            side.dedup();
+        }
     }
 }

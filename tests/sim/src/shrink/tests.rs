@@ -2,7 +2,7 @@ use std::cell::Cell;
 
 use super::*;
 use crate::invariant::{Invariant, Verdict};
-use crate::scenario::FaultKind;
+use crate::scenario::{AttackKind, FaultKind};
 use crate::sim::Sim;
 use crate::swarm::{SwarmOptions, run_prepared};
 use crate::{HostId, Run};
@@ -43,6 +43,7 @@ fn scenario(seed: u64, options: &SwarmOptions) -> Scenario {
     faults.push(Fault { at_us: scenario.run_us / 2, what });
     faults.sort_by_key(|fault| fault.at_us);
     scenario.faults = faults;
+    scenario.attacks.push(Attack { at_us: scenario.run_us / 3, ..AttackKind::Grind.into() });
     scenario
 }
 
@@ -53,7 +54,8 @@ fn what_matters_is_left_and_nothing_else() {
         let first = crash_before_partition(&scenario).unwrap();
         let shrunk = shrink_by(first, ShrinkOptions::default(), crash_before_partition);
         let left = &shrunk.scenario;
-        assert!(shrunk.finished && shrunk.before.faults == scenario.faults.len());
+        let before = scenario.faults.len() + scenario.attacks.len();
+        assert!(shrunk.finished && shrunk.before.faults == before);
         assert_eq!((shrunk.after.faults, left.nodes, left.lookups), (2, 8, 0), "{left:?}");
         assert_eq!(left.faults[0].what, FaultKind::Crash { host: 7 });
         assert!(matches!(
@@ -75,6 +77,24 @@ fn what_matters_is_left_and_nothing_else() {
         assert!(left.run_us <= left.faults[1].at_us + 2 * SECOND, "{left:?}");
         assert!(shrunk.attempts < 1_000, "{}", shrunk.attempts);
     }
+}
+
+/// An attack is what matters: of it, what has to be left is left.
+#[test]
+fn attackers_become_weaker() {
+    let fails = |scenario: &Scenario| {
+        let strong = |attack: &&Attack| attack.kind == AttackKind::Grind && attack.rate >= 50;
+        let attack = scenario.attacks.iter().find(strong)?;
+        Some(failure(scenario, scenario.run_from() + attack.at_us))
+    };
+    let mut scenario = scenario(2, &SwarmOptions::default());
+    let attack = Attack { hosts: 9, rate: 400, victim: 70, ..AttackKind::Grind.into() };
+    scenario.attacks.push(Attack { at_us: scenario.run_us / 2, ..attack });
+    let first = fails(&scenario).unwrap();
+    let shrunk = shrink_by(first, ShrinkOptions::default(), fails);
+    let [left] = shrunk.scenario.attacks[..] else { panic!("{:?}", shrunk.scenario) };
+    assert_eq!((left.hosts, left.rate, left.for_us, shrunk.after.faults), (1, 50, SECOND, 1));
+    assert!(left.victim < shrunk.scenario.nodes && left.at_us <= SECOND, "{left:?}");
 }
 
 #[test]

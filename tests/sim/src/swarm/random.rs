@@ -6,7 +6,9 @@ use crate::churn::{Churn, Length};
 use crate::link::{Latency, Link, Loss, Reorder};
 use crate::nat::{Kind, Nat, Ports};
 use crate::partition::{Flap, Side};
-use crate::scenario::{Clocks, Fault, FaultKind, NatGroup, NodeOptions, SECOND, Scenario};
+use crate::scenario::{
+    Attack, AttackKind, Clocks, Fault, FaultKind, NatGroup, NodeOptions, SECOND, Scenario,
+};
 use crate::stream::{Purpose, Stream};
 use crate::swarm::SwarmOptions;
 
@@ -16,6 +18,8 @@ const MINUTE: Micros = 60 * SECOND;
 const SWARM: u32 = u32::MAX - 1;
 /// Kinds of faults.
 const KINDS: u64 = 16;
+/// Stores and sessions.
+const WORK_MAX: u64 = 6;
 /// A crash, and a return of the same host.
 const RETURN: u64 = 1;
 /// So much time to heal, if there is any: tables may need two or three refreshes.
@@ -29,7 +33,7 @@ impl Scenario {
     #[must_use]
     pub fn random(seed: u64, options: &SwarmOptions) -> Self {
         let mut all = Stream::new(seed, Purpose::Scenario, SWARM);
-        let [mut link, mut nats, mut node, mut churn, mut rest, mut faults] =
+        let [mut link, mut nats, mut node, mut churn, mut rest, mut faults, mut attacks, mut work] =
             std::array::from_fn(|_| all.split());
         let (join_over_us, settle_us) = (MINUTE, MINUTE);
         let all_us = options.time_us.max(2 * SECOND);
@@ -59,10 +63,14 @@ impl Scenario {
             dead,
             lookups: lookups as u32,
             faults: Vec::new(),
+            attacks: Vec::new(),
             checks: true,
             heal_us,
         };
         scenario.faults = random_faults(&mut faults, &scenario, options.faults_max);
+        scenario.faults.extend(random_work(&mut work, &scenario));
+        scenario.faults.sort_by_key(|fault| fault.at_us);
+        scenario.attacks = random_attacks(&mut attacks, &scenario, options.attacks_max);
         scenario
     }
 }
@@ -257,6 +265,47 @@ fn random_fault(draws: &mut Stream, kind: u64, nodes: u32) -> FaultKind {
         14 => FaultKind::DownHints { host },
         _ => FaultKind::Phantoms { host, count: scale(draws, 1, 2_000) as u32 },
     }
+}
+
+/// What nodes are asked to do beside lookups: seldom much, so that it is not most of what there is.
+fn random_work(draws: &mut Stream, scenario: &Scenario) -> Vec<Fault> {
+    let count = if draws.chance(0.5) { range(draws, 1, WORK_MAX) } else { 0 };
+    let mut work = || {
+        let mut draws = draws.split();
+        let at_us = draws.below(scenario.run_us / MILLI) * MILLI;
+        let host = draws.below(u64::from(scenario.nodes)) as u32;
+        let what = if draws.chance(0.6) {
+            FaultKind::Stores { host, count: scale(&mut draws, 1, 16) as u32 }
+        } else {
+            let requests = scale(&mut draws, 1, 256) as u32;
+            FaultKind::Session { host, requests, for_us: scale(&mut draws, MILLI, 10 * SECOND) }
+        };
+        Fault { at_us, what }
+    };
+    (0..count).map(|_| work()).collect()
+}
+
+/// Few enough hosts that they are no majority anywhere, and so little that honest nodes' traffic is still
+/// most of what there is.
+fn random_attacks(draws: &mut Stream, scenario: &Scenario, most: u32) -> Vec<Attack> {
+    if most == 0 || !draws.chance(0.4) {
+        return Vec::new();
+    }
+    let count = range(draws, 1, most.into());
+    let mut attack = || {
+        let mut draws = draws.split();
+        Attack {
+            kind: AttackKind::ALL[draws.below(AttackKind::ALL.len() as u64) as usize],
+            at_us: draws.below(scenario.run_us / MILLI) * MILLI,
+            for_us: scale(&mut draws, SECOND, FAULT_MAX) / MILLI * MILLI,
+            victim: draws.below(u64::from(scenario.nodes)) as u32,
+            rate: scale(&mut draws, 1, 500) as u32,
+            hosts: scale(&mut draws, 1, u64::from(scenario.nodes / 10).max(2)) as u32,
+        }
+    };
+    let mut attacks: Vec<_> = (0..count).map(|_| attack()).collect();
+    attacks.sort_by_key(|attack| attack.at_us);
+    attacks
 }
 
 fn random_side(draws: &mut Stream, nodes: u32) -> Side {

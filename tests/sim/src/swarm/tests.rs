@@ -1,4 +1,5 @@
 use super::*;
+use crate::scenario::AttackKind;
 
 fn small() -> SwarmOptions {
     SwarmOptions::default().nodes(10).time_us(300 * SECOND)
@@ -16,17 +17,22 @@ fn a_seed_is_one_run() {
 #[test]
 fn all_that_is_drawn_can_be_run_and_written_down() {
     let (mut faults, mut kinds) = (0, std::collections::BTreeSet::new());
+    let (mut attacked, mut attacks) = (0, std::collections::BTreeSet::new());
     for seed in 0..2_000 {
         let scenario = Scenario::random(seed, &SwarmOptions::default());
         scenario.check().unwrap();
         let text = serde_json::to_string(&scenario).unwrap();
         assert_eq!(serde_json::from_str::<Scenario>(&text).unwrap(), scenario);
-        assert!(scenario.faults.len() <= 21 && scenario.checks);
+        assert!(scenario.faults.len() <= 21 + 6 && scenario.checks);
         faults += scenario.faults.len();
+        attacked += u32::from(!scenario.attacks.is_empty());
+        attacks.extend(scenario.attacks.iter().map(|attack| attack.kind));
         kinds.extend(scenario.faults.iter().map(|f| std::mem::discriminant(&f.what)).map(hash));
     }
     assert!(faults > 10_000, "{faults}");
-    assert_eq!(kinds.len(), 15, "of all kinds");
+    assert_eq!(kinds.len(), 17, "of all kinds");
+    assert_eq!(attacks.len(), AttackKind::ALL.len());
+    assert!((600..1_000).contains(&attacked), "{attacked}");
 }
 
 fn hash(kind: std::mem::Discriminant<crate::scenario::FaultKind>) -> u64 {

@@ -91,14 +91,14 @@ fn s14_malformed_datagrams_do_nothing() {
         Sources::These(vec![SocketAddrV4::new([0, 0, 0, 0].into(), 0)]),
     ];
     sim.check_nodes(true);
-    for sources in sources {
+    for (n, sources) in (0..).zip(sources) {
         let config = FlooderConfig {
             flood: Flood::Malformed,
             targets: targets.clone(),
             sources,
             pace: Pace { total: 1_000, ..Pace::per_second(500, 1) },
         };
-        sim.add_actor(&[ip(0)], Flooder::new(config).unwrap());
+        sim.add_actor(&[ip(n)], Flooder::new(config).unwrap());
     }
     sim.run_for(3 * SECOND).unwrap();
     let watch = Watch::of(&sim);

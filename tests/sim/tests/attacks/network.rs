@@ -6,7 +6,7 @@ use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use dht_core::{Answer, Event, Id, Incoming, Query};
-use dht_sim::{App, Cx, HostId, Invariant, Sim, Spec, Verdict};
+use dht_sim::{App, Cx, HostId, Invariant, Packet, Sim, Spec, Verdict};
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 /// How many nodes a settled network has.
@@ -133,15 +133,8 @@ impl Invariant for Watch {
         "watch"
     }
 
-    fn sent(
-        &mut self,
-        _: &Sim,
-        host: HostId,
-        _: SocketAddrV4,
-        to: SocketAddrV4,
-        _: &[u8],
-    ) -> Verdict {
-        *self.sent.entry((host, to)).or_default() += 1;
+    fn sent(&mut self, _: &Sim, host: HostId, packet: &Packet) -> Verdict {
+        *self.sent.entry((host, packet.to)).or_default() += 1;
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use dht_sim::churn::Length;
 use dht_sim::link::{Latency, Loss, Reorder};
-use dht_sim::scenario::{Fault, NatGroup};
+use dht_sim::scenario::{Attack, Fault, NatGroup};
 use dht_sim::{HostId, Micros};
 
 use crate::values::{Churning, Switch};
@@ -218,6 +218,13 @@ pub(crate) struct Faults {
     /// '{"at_us": 1000, "fault": "crash", "host": 3}'
     #[arg(long, value_name = "JSON", value_parser = phrases::fault, verbatim_doc_comment)]
     pub(crate) fault: Vec<Fault>,
+    /// An attacker: guess, spoof, grind, hints,
+    /// lie-nobody, -dead, -doors, -impossible,
+    /// -address, flood-ids, -delayed-pings,
+    /// -find-node, -commands, -malformed, replay
+    /// [:victim=3,at=5m,for=1m,rate=100,hosts=1]
+    #[arg(long, value_name = "KIND", value_parser = words::attack, verbatim_doc_comment)]
+    pub(crate) attack: Vec<Attack>,
     /// Check everything all the time
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "on", hide_possible_values = true)]

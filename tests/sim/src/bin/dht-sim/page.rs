@@ -9,6 +9,7 @@ use dht_sim::{Micros, Run, Scenario, Violation};
 use crate::fields;
 use crate::figures::Figures;
 use crate::units::{duration_text, percent_text, thousands};
+use crate::words::attack_name;
 
 /// A line has about so many points.
 const POINTS: usize = 120;
@@ -240,6 +241,14 @@ fn marks(scenario: &Scenario) -> (Vec<Mark>, u64) {
             continue;
         }
         marks.push(mark(at, at + seconds(for_us), label));
+    }
+    for attack in &scenario.attacks {
+        if marks.len() == MARKS {
+            others += 1;
+            continue;
+        }
+        let (at, lasts) = (seconds(attack.at_us), seconds(attack.for_us));
+        marks.push(mark(at, at + lasts, attack_name(attack.kind)));
     }
     if scenario.heal_us.is_some() {
         let at = seconds(scenario.run_us);

@@ -101,11 +101,13 @@ const OPTIONS: [(&str, &str); 5] = [
 
 /// Says in words for people what happens too late.
 fn check_times(scenario: &Scenario, remedy: &str) -> Result<(), Failure> {
-    match scenario.faults.iter().find(|fault| fault.at_us > scenario.run_us) {
+    let faults = scenario.faults.iter().map(|fault| fault.at_us);
+    let mut all = faults.chain(scenario.attacks.iter().map(|attack| attack.at_us));
+    match all.find(|at| *at > scenario.run_us) {
         None => Ok(()),
-        Some(fault) => Err(because(format!(
+        Some(at) => Err(because(format!(
             "something happens at {}, but the run ends at {}: {remedy}",
-            duration_text(fault.at_us),
+            duration_text(at),
             duration_text(scenario.run_us)
         ))),
     }
@@ -187,6 +189,7 @@ fn change(scenario: &mut Scenario, args: &RunArgs) -> Result<(), Failure> {
     }
     let more = [&faults.partition, &faults.mass_leave, &faults.flash_crowd, &faults.fault];
     scenario.faults.extend(more.into_iter().flatten().cloned());
+    scenario.attacks.extend(&faults.attack);
     Ok(())
 }
 

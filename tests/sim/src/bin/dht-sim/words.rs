@@ -4,10 +4,10 @@ use dht_sim::Micros;
 use dht_sim::churn::{Churn, Length};
 use dht_sim::link::{Latency, Link, Loss, Reorder};
 use dht_sim::nat::{Kind, Nat, Ports};
-use dht_sim::scenario::NatGroup;
+use dht_sim::scenario::{Attack, AttackKind, NatGroup};
 
-use crate::units::{count_between, duration, number, part};
-use crate::values::Churning;
+use crate::units::{count, count_between, duration, number, part};
+use crate::values::{Churning, host};
 
 /// `80ms`, `20ms..120ms`, `lognormal:80ms,0.5,per-pair`, `regions`.
 pub(crate) fn latency(text: &str) -> Result<Latency, String> {
@@ -128,10 +128,34 @@ pub(crate) fn nat(text: &str) -> Result<NatGroup, String> {
             _ => return unknown(option, "timeout=TIME, no-hairpin or random-ports"),
         }
     }
-    if kind == Kind::Firewall && share > 1 {
-        return Err("nodes behind a firewall have addresses of their own: no x".to_owned());
-    }
     checked(NatGroup { part: part(who)?, share, nat }, nat.check())
+}
+
+/// `grind`, `flood-ids:victim=3,at=1m,for=30s,rate=1000,hosts=4`.
+pub(crate) fn attack(text: &str) -> Result<Attack, String> {
+    let (kind, options) = text.split_once(':').unwrap_or((text, ""));
+    let named = AttackKind::ALL.into_iter().find(|known| attack_name(*known) == kind);
+    let Some(known) = named else {
+        return unknown(kind, &AttackKind::ALL.map(attack_name).join(", "));
+    };
+    let mut attack = Attack::from(known);
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match option.split_once('=') {
+            Some(("at", time)) => attack.at_us = duration(time)?,
+            Some(("for", time)) => attack.for_us = duration(time)?,
+            Some(("victim", node)) => attack.victim = host(node)?.0,
+            Some(("rate", rate)) => attack.rate = count(rate)?,
+            Some(("hosts", hosts)) => attack.hosts = count(hosts)?,
+            _ => return unknown(option, "victim=NODE, at=TIME, for=TIME, rate=N or hosts=N"),
+        }
+    }
+    Ok(attack)
+}
+
+/// As in a script, but written like an option.
+pub(crate) fn attack_name(kind: AttackKind) -> String {
+    let name = serde_json::to_value(kind).unwrap_or_default();
+    name.as_str().unwrap_or_default().replace('_', "-")
 }
 
 /// `60m`, `weibull:60m,0.5`, `pareto:20m,1.5`, `fixed:60m`.
@@ -254,17 +278,24 @@ mod tests {
         assert_eq!((group.nat.timeout_us, group.nat.hairpin), (30_000 * MS, false));
         assert_eq!(group.nat.ports, Ports::Random);
         assert_eq!(nat("full-cone:0.5").unwrap().share, 1);
-        for bad in [
-            "symmetric",
-            "cone:5%",
-            "symmetric:20%y",
-            "symmetric:20%x",
-            "firewall:5%x2",
-            "symmetric:5%x0",
-        ] {
+        for bad in ["symmetric", "cone:5%", "symmetric:20%y", "symmetric:20%x", "symmetric:5%x0"] {
             nat(bad).unwrap_err();
         }
         assert_eq!(nat("symmetric:5%,timeout=0"), Err("timeout must not be 0".to_owned()));
+    }
+
+    #[test]
+    fn attacks() {
+        let plain = Attack::from(AttackKind::LieDoors);
+        assert_eq!(attack("lie-doors"), Ok(plain));
+        let all = attack("lie-doors:victim=11.0.17.1,at=1m,for=30s,rate=1k,hosts=4").unwrap();
+        let (at_us, for_us) = (MINUTE, 30_000 * MS);
+        assert_eq!(all, Attack { victim: 17, at_us, for_us, rate: 1_000, hosts: 4, ..plain });
+        for bad in ["", "lie", "lie_doors", "grind:5", "grind:port=1", "grind:at=5", "grind:rate=x"]
+        {
+            attack(bad).unwrap_err();
+        }
+        assert!(attack("lie").unwrap_err().contains("expected guess, spoof, grind, lie-nobody,"));
     }
 
     #[test]

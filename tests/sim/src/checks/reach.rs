@@ -1,0 +1,84 @@
+//! Whether what is there can be found, for one random key each second: a lookup that goes from table to
+//! table, always to the closest node that is known, gets to the one that is the closest of all; and
+//! that one knows the others nearby.
+//!
+//! Only tables are looked at, nothing is sent: so it costs some ten microseconds, and it finds what a lookup
+//! might find by luck or on a detour.
+
+use dht_core::{Id, K, Node};
+
+use super::calm::Calm;
+use super::must;
+use crate::HostId;
+use crate::invariant::Verdict;
+use crate::sim::Sim;
+use crate::stream::{Purpose, Stream};
+
+/// The stream of keys and askers.
+const KEYS: u32 = u32::MAX;
+/// Draws until an asker is found.
+const TRIES: u32 = 8;
+/// Of the closest, at least so many in twenty are known to the first of them.
+const KNOWN_MIN: usize = 18;
+
+/// To be called when the network is calm.
+pub(super) fn check(sim: &Sim, calm: &Calm) -> Verdict {
+    let second = (sim.now() / 1_000_000) as u32;
+    let mut draws = Stream::of_pair(sim.seed(), Purpose::Workload, KEYS, second);
+    let mut key = Id([0; 32]);
+    key.0.chunks_mut(8).for_each(|part| part.copy_from_slice(&draws.next().to_be_bytes()));
+    let closest = sim.true_closest(&key, K);
+    let sure = |host: &HostId| sim.is_public(*host) && calm.came_well(sim, *host);
+    let Some(first) = closest.first().copied().filter(sure) else { return Ok(()) };
+    check_recall(sim, first, &closest, sure)?;
+    let mut asker = || HostId(draws.below(sim.hosts().into()) as u32);
+    let asker = (0..TRIES).map(|_| asker()).find(|host| calm.came_well(sim, *host));
+    asker.map_or(Ok(()), |asker| check_reached(sim, calm, asker, &key, first))
+}
+
+fn check_recall(
+    sim: &Sim,
+    first: HostId,
+    closest: &[HostId],
+    sure: impl Fn(&HostId) -> bool,
+) -> Verdict {
+    let others = || closest.iter().filter(|host| **host != first && sure(host));
+    let Some(node) = sim.node(first) else { return Ok(()) };
+    let is_known = |host: &&HostId| {
+        let addr = sim.address(**host);
+        node.nodes().any(|known| known == addr)
+    };
+    let (all, known) = (others().count(), others().filter(is_known).count());
+    must(known * K >= all * KNOWN_MIN, || {
+        format!("host {} knows {known} of the {all} that are closest to a key beside it", first.0)
+    })
+}
+
+/// Goes from `asker` to the closest that it knows, and so on. Each step is nearer, so there is an end.
+fn check_reached(sim: &Sim, calm: &Calm, asker: HostId, key: &Id, first: HostId) -> Verdict {
+    let (mut at, mut nearest) = (asker, None);
+    while at != first {
+        let Some(node) = sim.node(at) else { return Ok(()) };
+        let Some((distance, next)) = closest_known(sim, node, key) else { break };
+        if nearest.is_some_and(|nearest| distance >= nearest) {
+            break;
+        }
+        (at, nearest) = (next, Some(distance));
+        // Somebody on the way who is new himself may know too little.
+        if !calm.came_well(sim, at) {
+            return Ok(());
+        }
+    }
+    must(at == first, || {
+        let (from, to) = (asker.0, first.0);
+        format!("from host {from} a lookup gets to host {}, but host {to} is closer", at.0)
+    })
+}
+
+fn closest_known(sim: &Sim, node: &Node, key: &Id) -> Option<(dht_core::Distance, HostId)> {
+    let known = node.nodes().filter_map(|addr| {
+        let id = sim.id_of(addr);
+        Some((id.distance(key), sim.truth.get(&id)?))
+    });
+    known.min_by_key(|(distance, _)| *distance)
+}

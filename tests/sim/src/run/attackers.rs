@@ -1,0 +1,289 @@
+//! Attackers of a scenario: who each becomes, once it is known who is there to be attacked.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use dht_core::Node;
+
+use super::{Run, Step};
+use crate::attack::{
+    Flood, Flooder, FlooderConfig, Grinder, GrinderConfig, HintAbuser, HintAbuserConfig, Liar,
+    LiarConfig, Names, Pace, Replayer, ReplayerConfig, Sees, Sources, Spoofer, SpooferConfig,
+    addresses,
+};
+use crate::checks::ECHO;
+use crate::scenario::{Attack, AttackKind, SECOND};
+use crate::stream::{Purpose, Stream};
+use crate::{Actor, HostId};
+
+/// The stream of what attackers choose; that of random scenarios is the one before.
+const ATTACKERS: u32 = u32::MAX - 2;
+/// The port of an attacker that needs but one.
+const PORT: u16 = 4_000;
+/// In so many names one guesses, of so many one wants tokens.
+const NAMES_MAX: usize = 20;
+/// So many are told lies about one.
+const TOLD_MAX: usize = 100;
+/// Nodes of one who searches all ports of its hosts, and how many addresses it hashes for that.
+const GROUND: u32 = 64;
+const SEARCHED: u32 = 64_512;
+/// Addresses named in an answer: as many as an honest one would have, and far too many.
+const DOORS: u16 = 20;
+const DEAD: u16 = 230;
+/// Wrong answers to each right question.
+const STRAYS: u32 = 2;
+/// What was overheard is sent again at once, while a token is good, and when it is not any more.
+const AGAIN_US: [u64; 3] = [50_000, 5 * SECOND, 20 * SECOND];
+
+impl Run {
+    /// An attacker of the scenario begins, unless there is nobody that it could attack.
+    pub(super) fn attack(&mut self, at: usize) {
+        let Some(attack) = self.scenario.attacks.get(at).copied() else { return };
+        let victim = HostId(attack.victim % self.sim.hosts());
+        let ips: Vec<_> = (0..attack.hosts).map(|host| address(at, host)).collect();
+        // A stream of its own, by its time, as with faults.
+        let when = (attack.at_us / 1_000) as u32;
+        let draws = Stream::of_pair(self.scenario.seed, Purpose::Scenario, ATTACKERS, when);
+        let Some(attacker) = self.attacker(&attack, victim, &ips, draws) else { return };
+        let sees = matches!(attack.kind, AttackKind::Spoof | AttackKind::Replay);
+        let attacker = self.sim.add_boxed_actor(&ips, attacker);
+        if sees {
+            self.sim.overhear(victim, attacker);
+        }
+        self.attackers.push(attacker);
+        self.plan(self.sim.now().saturating_add(attack.for_us), Step::Retreat(attacker));
+    }
+
+    /// All attackers are gone.
+    pub(super) fn end_attacks(&mut self) {
+        for attacker in std::mem::take(&mut self.attackers) {
+            self.sim.remove_actor(attacker);
+        }
+    }
+
+    /// `None`: it finds nobody.
+    fn attacker(
+        &self,
+        attack: &Attack,
+        victim: HostId,
+        ips: &[Ipv4Addr],
+        mut draws: Stream,
+    ) -> Option<Box<dyn Actor>> {
+        let plain = Pace::per_second(attack.rate, 1);
+        let total = u128::from(attack.rate) * u128::from(attack.for_us) / u128::from(SECOND);
+        let pace = Pace { total: u64::try_from(total).unwrap_or(u64::MAX).max(1), ..plain };
+        let node = self.sim.node(victim)?;
+        let server = self.sim.address(victim);
+        let both = vec![self.sim.client_address(victim), server];
+        let own: Vec<_> = addresses(ips, PORT, 1).collect();
+        let liar = |names: Names, sees: Sees| {
+            let targets = self.public_nodes().collect();
+            boxed(Liar::new(LiarConfig { addrs: own.clone(), names, sees, targets, pace }))
+        };
+        let flooder = |flood: Flood, sources: Sources| {
+            let targets = vec![server];
+            boxed(Flooder::new(FlooderConfig { flood, targets, sources, pace }))
+        };
+        let these = || Sources::These(own.clone());
+        match attack.kind {
+            AttackKind::Guess => boxed(Spoofer::new(SpooferConfig {
+                asked: node.nodes().take(NAMES_MAX).collect(),
+                victims: both,
+                pace,
+                provoke: draws.chance(0.5),
+                with_id: draws.chance(0.5),
+                names: vec![nobody(&mut draws)],
+                ..SpooferConfig::default()
+            })),
+            AttackKind::Spoof => boxed(Spoofer::new(SpooferConfig {
+                victims: both,
+                pace: Pace { total: 0, ..pace },
+                with_id: draws.chance(0.5),
+                names: vec![nobody(&mut draws)],
+                strays: STRAYS,
+                ..SpooferConfig::default()
+            })),
+            AttackKind::Grind => boxed(Grinder::new(GrinderConfig {
+                ips: ips.to_vec(),
+                ports: (SEARCHED / attack.hosts) as u16,
+                near: Some(node.table_id()),
+                nodes: GROUND,
+                targets: self.public_nodes().collect(),
+                pace,
+                ..GrinderConfig::default()
+            })),
+            AttackKind::LieNobody => liar(Names::Nobody, Sees::Truth),
+            AttackKind::LieDead => liar(Names::Dead(DEAD), Sees::Truth),
+            AttackKind::LieDoors => {
+                let house = *Sources::Anywhere.draw(&mut draws).ip();
+                liar(Names::Doors(house, DOORS), Sees::Truth)
+            }
+            AttackKind::LieImpossible => liar(Names::Impossible, Sees::Truth),
+            AttackKind::LieAddress => liar(Names::Nobody, Sees::Anything),
+            AttackKind::Hints => boxed(HintAbuser::new(HintAbuserConfig {
+                about: vec![server],
+                victims: self.who_knows(server).take(TOLD_MAX).collect(),
+                sources: if draws.chance(0.5) { these() } else { Sources::Anywhere },
+                pace,
+                answers: 1,
+            })),
+            AttackKind::FloodIds if attack.hosts == 1 => {
+                flooder(Flood::Ids, Sources::Host(*ips.first()?))
+            }
+            AttackKind::FloodIds => flooder(Flood::Ids, these()),
+            AttackKind::FloodDelayedPings => {
+                flooder(Flood::DelayedPings(draws.below(10_000) as u32), these())
+            }
+            AttackKind::FloodFindNode => flooder(Flood::FindNode, these()),
+            AttackKind::FloodCommands => flooder(Flood::Command(ECHO), these()),
+            AttackKind::FloodMalformed => flooder(Flood::Malformed, Sources::Anywhere),
+            AttackKind::Replay => boxed(Replayer::new(ReplayerConfig {
+                addr: *own.first()?,
+                ask: self.public_nodes().take(NAMES_MAX).collect(),
+                command: ECHO,
+                delays_us: AGAIN_US.to_vec(),
+                sources: Vec::new(),
+                records: u32::try_from(pace.total).unwrap_or(u32::MAX),
+            })),
+        }
+    }
+
+    /// The addresses of all nodes that are up and can be reached.
+    fn public_nodes(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        let hosts = (0..self.sim.hosts()).map(HostId);
+        let hosts = hosts.filter(|at| self.sim.node(*at).is_some() && self.sim.is_public(*at));
+        hosts.map(|at| self.sim.address(at))
+    }
+
+    /// The addresses of all nodes that have this one in their tables.
+    pub(super) fn who_knows(&self, addr: SocketAddrV4) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        let knows = move |node: &Node| node.nodes().any(|known| known == addr);
+        let hosts = (0..self.sim.hosts()).map(HostId);
+        let hosts = hosts.filter(move |at| self.sim.node(*at).is_some_and(knows));
+        hosts.map(|at| self.sim.address(at))
+    }
+}
+
+/// A host of the attacker with this number, in a network that nobody else is in: 160.0.0.0/8.
+fn address(attacker: usize, host: u32) -> Ipv4Addr {
+    Ipv4Addr::new(160, attacker as u8, host as u8, 1)
+}
+
+/// Who finds nobody to attack is no attacker.
+fn boxed<A: Actor>(attacker: Result<A, String>) -> Option<Box<dyn Actor>> {
+    Some(Box::new(attacker.ok()?))
+}
+
+fn nobody(draws: &mut Stream) -> SocketAddrV4 {
+    Sources::Anywhere.draw(draws)
+}
+
+#[cfg(test)]
+mod tests {
+    use dht_core::DropStats;
+
+    use super::*;
+    use crate::{Direction, Scenario, What};
+
+    const NODES: u32 = 20;
+    const VICTIM: HostId = HostId(3);
+    /// After the nodes and the prober.
+    const ATTACKER: HostId = HostId(NODES + 1);
+    const FROM: u64 = 5 * SECOND;
+    const FOR: u64 = 30 * SECOND;
+
+    fn scenario(kind: AttackKind) -> Scenario {
+        // The numbers of hosts begin anew after the last, of which the prober is one.
+        let victim = VICTIM.0 + NODES + 1;
+        let attack = Attack { victim, at_us: FROM, for_us: FOR, ..kind.into() };
+        let attacks = vec![attack];
+        let (run_us, checks) = (60 * SECOND, true);
+        Scenario { nodes: NODES, run_us, lookups: 6, attacks, checks, ..Scenario::default() }
+    }
+
+    /// What an attack came to.
+    struct Seen {
+        /// When the attacker sent something, from the beginning of the third phase.
+        sent: Vec<u64>,
+        /// How much it was sent.
+        received: usize,
+        /// Of how many nodes it is in the table, halfway.
+        known: usize,
+        /// What the victim counted, and all nodes together.
+        drops: DropStats,
+        strangers_named: u64,
+        verified: u64,
+    }
+
+    fn see(kind: AttackKind) -> Seen {
+        let mut run = Run::new(scenario(kind)).unwrap();
+        let from = run.scenario().run_from();
+        run.sim_mut().tap(ATTACKER);
+        run.run_to(from + FROM + FOR / 2).unwrap();
+        let is_attacker = |addr: SocketAddrV4| addr.ip().octets()[0] == 160;
+        let nodes: Vec<_> = (0..NODES).filter_map(|host| run.sim().node(HostId(host))).collect();
+        let known = nodes.iter().filter(|node| node.nodes().any(is_attacker)).count();
+        run.finish().unwrap();
+        let (mut sent, mut received) = (Vec::new(), 0);
+        for tapped in run.sim_mut().take_tapped(ATTACKER) {
+            match tapped.what {
+                What::Datagram { direction: Direction::Out, .. } => sent.push(tapped.at - from),
+                _ => received += 1,
+            }
+        }
+        let stats = (0..NODES).filter_map(|host| run.sim().node(HostId(host)));
+        let stats: Vec<_> = stats.map(Node::stats).collect();
+        let drops = run.sim().node(VICTIM).unwrap().stats().drops;
+        let strangers_named = stats.iter().map(|stats| stats.drops.closer_nodes).sum();
+        let verified = stats.iter().map(|stats| stats.verifications.failed).sum();
+        Seen { sent, received, known, drops, strangers_named, verified }
+    }
+
+    #[test]
+    fn each_does_what_it_is_for_and_is_gone_in_time() {
+        let mut wrong = Vec::new();
+        for kind in AttackKind::ALL {
+            let seen = see(kind);
+            let (first, last) = (seen.sent[0], seen.sent[seen.sent.len() - 1]);
+            assert!((FROM..FROM + 20 * SECOND).contains(&first), "{kind:?}: {first}");
+            assert!((first..=FROM + FOR).contains(&last), "{kind:?}: {last}");
+            let sent = seen.sent.len();
+            let Seen { received, known, drops, strangers_named, verified, .. } = seen;
+            let (shows, count) = match kind {
+                AttackKind::Guess => (drops.unsolicited > 1_000, drops.unsolicited),
+                AttackKind::Spoof => (drops.wrong_source > 0, drops.wrong_source),
+                AttackKind::Grind => (known > 5, known as u64),
+                AttackKind::LieNobody | AttackKind::LieDead | AttackKind::LieAddress => {
+                    (known > 10 && received > 50, received as u64)
+                }
+                AttackKind::LieDoors => (known > 10 && sent > 3_000, sent as u64),
+                AttackKind::LieImpossible => (strangers_named > 100, strangers_named),
+                AttackKind::Hints => (drops.down_hints + sent as u64 > 5_000, drops.down_hints),
+                AttackKind::FloodIds => (verified > 50, verified),
+                AttackKind::FloodDelayedPings => (drops.delayed_pings > 1_000, drops.delayed_pings),
+                AttackKind::FloodFindNode | AttackKind::FloodCommands => {
+                    (received > 2_900, received as u64)
+                }
+                AttackKind::FloodMalformed => (drops.malformed > 500, drops.malformed),
+                AttackKind::Replay => (drops.unsolicited > 10, drops.unsolicited),
+            };
+            if !shows {
+                wrong.push((kind, count));
+            }
+        }
+        assert_eq!(wrong, []);
+    }
+
+    #[test]
+    fn who_heals_is_left_alone() {
+        let attack = Attack { for_us: 3_600 * SECOND, ..AttackKind::FloodIds.into() };
+        let (attacks, heal_us) = (vec![attack], Some(60 * SECOND));
+        let (nodes, run_us) = (NODES, 30 * SECOND);
+        let scenario = Scenario { nodes, run_us, attacks, heal_us, ..Scenario::default() };
+        let mut run = Run::new(scenario).unwrap();
+        run.sim_mut().tap(HostId(NODES));
+        run.finish().unwrap();
+        let tapped = run.sim_mut().take_tapped(HostId(NODES));
+        assert_eq!(tapped.iter().filter(|tapped| tapped.at > 150 * SECOND).count(), 0);
+        assert!(tapped.len() > 2_000);
+    }
+}

@@ -1,0 +1,176 @@
+//! Attackers of a run as plain data: what each does, to whom, from when to when, and how much of it.
+//! Who they are is in [`attack`](crate::attack).
+
+use serde::{Deserialize, Serialize};
+
+use super::SECOND;
+use crate::churn::LENGTH_MAX_US;
+use crate::{Micros, check};
+
+/// An attacker. When its time is over, or when all heals, it is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attack {
+    /// What it does.
+    #[serde(rename = "attack")]
+    pub kind: AttackKind,
+    /// When it begins, from the beginning of the third phase.
+    #[serde(default)]
+    pub at_us: Micros,
+    /// For how long.
+    #[serde(default = "minute")]
+    pub for_us: Micros,
+    /// To which node; numbers begin anew after the last one.
+    #[serde(default)]
+    pub victim: u32,
+    /// How many datagrams it sends a second of itself, answers aside.
+    #[serde(default = "hundred")]
+    pub rate: u32,
+    /// How many hosts it has, each in a network of its own.
+    #[serde(default = "one")]
+    pub hosts: u32,
+}
+
+fn minute() -> Micros {
+    60 * SECOND
+}
+
+fn hundred() -> u32 {
+    100
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// What attackers can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AttackKind {
+    /// Answers the victim in the names of nodes that it knows, under guessed transaction ids.
+    Guess,
+    /// Sees all that the victim asks, and answers from addresses that were not asked.
+    Spoof,
+    /// Has nodes at those ports of its hosts that are nearest to the victim's id, which name each other.
+    Grind,
+    /// Has nodes that name nobody.
+    LieNobody,
+    /// Has nodes that name others where nobody is.
+    LieDead,
+    /// Has nodes that name many addresses of one host, which is nobody's.
+    LieDoors,
+    /// Has nodes that name addresses which nobody can have.
+    LieImpossible,
+    /// Has nodes that tell each asker another address for its own.
+    LieAddress,
+    /// Says that the victim is down to all who know it, and answers in its name, without an id.
+    Hints,
+    /// Sends requests with true ids, whose owners never answer.
+    FloodIds,
+    /// Asks for answers after a while.
+    FloodDelayedPings,
+    /// Asks for closer nodes.
+    FloodFindNode,
+    /// Sends requests for the application.
+    FloodCommands,
+    /// Sends what no node sends.
+    FloodMalformed,
+    /// Sends again, later, what the victim was sent or has sent; and uses tokens as another host.
+    Replay,
+}
+
+impl AttackKind {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::Guess,
+        Self::Spoof,
+        Self::Grind,
+        Self::LieNobody,
+        Self::LieDead,
+        Self::LieDoors,
+        Self::LieImpossible,
+        Self::LieAddress,
+        Self::Hints,
+        Self::FloodIds,
+        Self::FloodDelayedPings,
+        Self::FloodFindNode,
+        Self::FloodCommands,
+        Self::FloodMalformed,
+        Self::Replay,
+    ];
+}
+
+/// One on a single victim, for a minute, with 100 datagrams a second from one host.
+impl From<AttackKind> for Attack {
+    fn from(kind: AttackKind) -> Self {
+        let (for_us, rate, hosts) = (minute(), hundred(), one());
+        Self { kind, at_us: 0, for_us, victim: 0, rate, hosts }
+    }
+}
+
+/// As many as have addresses: see `run::attackers`.
+pub(crate) const ATTACKS_MAX: usize = 256;
+/// Hosts of one attacker.
+const HOSTS_MAX: u32 = 128;
+const RATE_MAX: u32 = 100_000;
+
+impl Attack {
+    pub(super) fn find_fault(&self, run_us: Micros) -> Result<(), String> {
+        if self.at_us > run_us {
+            return Err(format!("at_us is {}, after the end of the run at {run_us}", self.at_us));
+        }
+        check::duration("for_us", self.for_us, 1, LENGTH_MAX_US)?;
+        let rate = (1..=RATE_MAX).contains(&self.rate);
+        check::that(rate, "rate", "be between 1 and 100,000")?;
+        let hosts = (1..=HOSTS_MAX).contains(&self.hosts);
+        check::that(hosts, "hosts", "be between 1 and 128")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scenario;
+
+    #[test]
+    fn what_is_left_out_is_usual_and_what_is_unknown_refused() {
+        for kind in AttackKind::ALL {
+            let text = serde_json::to_string(&Attack::from(kind)).unwrap();
+            assert_eq!(serde_json::from_str::<Attack>(&text).unwrap(), Attack::from(kind));
+        }
+        let short: Attack = serde_json::from_str(r#"{"attack": "lie_dead"}"#).unwrap();
+        assert_eq!(short, Attack::from(AttackKind::LieDead));
+        for bad in [r#"{"attack": "lie"}"#, r#"{"attack": "grind", "port": 1}"#, "{}"] {
+            assert!(serde_json::from_str::<Attack>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn impossible_ones_are_refused() {
+        let plain = Attack::from(AttackKind::Grind);
+        let says = |attack: Attack| {
+            let attacks = vec![plain, attack];
+            Scenario { run_us: 5, attacks, ..Scenario::default() }.check().unwrap_err().0
+        };
+        for (attack, field) in [
+            (Attack { at_us: 6, ..plain }, "at_us"),
+            (Attack { for_us: 0, ..plain }, "for_us"),
+            (Attack { rate: 0, ..plain }, "rate"),
+            (Attack { rate: RATE_MAX + 1, ..plain }, "rate"),
+            (Attack { hosts: 0, ..plain }, "hosts"),
+            (Attack { hosts: HOSTS_MAX + 1, ..plain }, "hosts"),
+        ] {
+            let said = says(attack);
+            assert!(said.starts_with(&format!("attacks[1]: {field}")), "{said}");
+        }
+        let attacks = vec![plain; ATTACKS_MAX + 1];
+        let crowd = Scenario { attacks, ..Scenario::default() };
+        assert_eq!(crowd.check().unwrap_err().0, "attacks must be at most 256");
+        let instant =
+            Scenario { run_us: 0, lookups: 0, attacks: vec![plain], ..Scenario::default() };
+        assert!(instant.check().is_err());
+        let most = Attack { at_us: 5, hosts: HOSTS_MAX, rate: RATE_MAX, ..plain };
+        let scenario = Scenario { run_us: 5, attacks: vec![most], ..Scenario::default() };
+        assert_eq!(scenario.check(), Ok(()));
+    }
+}
