@@ -157,7 +157,9 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
     fn change(&mut self, change: impl FnOnce(&mut Scenario)) -> bool {
         let mut candidate = (*self.best.scenario).clone();
         change(&mut candidate);
-        simpler::wrap(&mut candidate);
+        // Without a crowd, there are fewer hosts to name.
+        let hosts = candidate.last_host().0 + 1;
+        simpler::wrap(&mut candidate, hosts);
         self.attempt(candidate)
     }
 
@@ -236,6 +238,7 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
             let fewer = |by: u32| {
                 move |scenario: &mut Scenario| {
                     scenario.nodes = nodes - by;
+                    simpler::wrap(scenario, nodes - by);
                 }
             };
             let possible = steps.into_iter().filter(|by| (1..=spare).contains(by));

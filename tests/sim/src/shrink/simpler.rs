@@ -158,10 +158,10 @@ pub(super) fn advance(scenario: &mut Scenario, from: Micros, sooner: Micros) {
     scenario.run_us = scenario.run_us.saturating_sub(sooner).max(SECOND);
 }
 
-/// With fewer hosts, without a crowd for instance, those that are not there any more become others; but
-/// none becomes a bootstrap node, without which a network is another one.
-pub(super) fn wrap(scenario: &mut Scenario) {
-    let (bootstraps, hosts) = (scenario.bootstraps, scenario.last_host().0 + 1);
+/// With fewer hosts, those that are not there any more become others; but none becomes a bootstrap node,
+/// without which a network is another one.
+pub(super) fn wrap(scenario: &mut Scenario, hosts: u32) {
+    let bootstraps = scenario.bootstraps;
     let joining = hosts.saturating_sub(bootstraps).max(1);
     let wrap = |host: &mut u32| {
         if *host >= hosts {

@@ -110,7 +110,7 @@ fn s9b_not_one_datagram_goes_to_an_impossible_address() {
     let honest = sim.address(HostId(0));
     let (joined, ready, ..) = join(&mut sim, &[honest, addr(0)]);
     for at in [VICTIM, joined] {
-        for n in 0..5 {
+        for n in 0..10 {
             let query = Query::find_node(key(n)).nodes([addr(0)]);
             sim.walk(at, query, 60 * SECOND).unwrap().unwrap().1.unwrap();
         }
