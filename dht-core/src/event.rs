@@ -36,8 +36,8 @@ pub enum Event {
         /// How many bootstrap names could not be resolved.
         unresolved: u32,
     },
-    /// The node has an id of its own now, or another one since its address has changed, and others
-    /// put it into their tables.
+    /// The node has an id of its own now, and others put it into their tables. Once more if the first to
+    /// tell its address turn out to be wrong, and so the id.
     Persistent,
     /// The node has no id any more.
     Ephemeral,

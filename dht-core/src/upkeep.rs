@@ -194,12 +194,6 @@ impl Upkeep {
         self.start(now);
     }
 
-    /// The own address has changed.
-    pub(crate) fn moved(&mut self) {
-        self.stable = STABLE;
-        self.checked_host = None;
-    }
-
     /// A query has begun: a refresh can wait.
     pub(crate) fn queried(&mut self) {
         self.refresh = self.refresh_every;

@@ -437,18 +437,43 @@ fn one_wrong_view_at_the_beginning_costs_an_id_only_until_enough_others_disagree
 }
 
 #[test]
-fn an_adaptive_node_whose_address_has_changed_is_ephemeral_until_it_is_stable() {
-    let mut lab = firewalled(30);
-    lab.ticks(241);
-    assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
-    let moved = SocketAddrV4::new(*ELSEWHERE.ip(), SERVER.port());
-    (0..30).for_each(|n| lab.peer(peer(n)).sees = Some(moved));
-    lab.call(|node, now| node.handle_network_change(now));
-    lab.run_until(|lab| lab.node.ephemeral());
-    assert_eq!(lab.times(Event::Ephemeral), 1);
-    assert_eq!(lab.node.host(), Some(*ELSEWHERE.ip()));
-    lab.ticks(238);
-    assert!(lab.node.ephemeral());
-    lab.ticks(3);
-    assert_eq!(lab.node.id(), Some(Id::of(moved)));
+fn an_id_that_enough_have_confirmed_is_not_given_up_however_many_lie() {
+    let mut config = joining(&[peer(0)]);
+    (config.ephemeral, config.firewalled) = (Some(false), false);
+    for mut lab in [Lab::joined(config, 60), firewalled(60)] {
+        lab.ticks(241);
+        assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
+        for n in 0..100 {
+            let liar = neighbour([81, n, 0], 0);
+            lab.add_peer(liar).sees = Some(ELSEWHERE);
+            ping(&mut lab, liar);
+        }
+        assert_eq!(
+            believed(&lab),
+            (Some(*ELSEWHERE.ip()), ELSEWHERE.port()),
+            "for what it's worth"
+        );
+        assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
+        assert_eq!((lab.times(Event::Ephemeral), lab.node.ephemeral()), (0, false));
+    }
+}
+
+#[test]
+fn no_id_is_made_of_what_cannot_be_an_address_or_was_not_found_to_be_reachable() {
+    let nowhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 1);
+    let other_port = SocketAddrV4::new(HOST, 9);
+    for (firewalled, lie, taken) in
+        [(false, nowhere, false), (false, other_port, true), (true, other_port, false)]
+    {
+        let mut config = joining(&[peer(0)]);
+        (config.ephemeral, config.firewalled) = (Some(false), firewalled);
+        let mut lab = Lab::joined(config, 1);
+        assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
+        for n in 0..16 {
+            let liar = neighbour([81, n, 0], 0);
+            lab.add_peer(liar).sees = Some(lie);
+            ping(&mut lab, liar);
+        }
+        assert_eq!(lab.node.id() != Some(Id::of(SERVER)), taken, "{firewalled} {lie}");
+    }
 }

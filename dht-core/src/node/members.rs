@@ -56,21 +56,25 @@ impl Candidates {
         self.strays.iter().any(|(from, count)| *from == addr && *count >= STRAYS_MAX)
     }
 
-    pub(super) fn knows(&self, addr: SocketAddrV4) -> bool {
+    fn knows(&self, addr: SocketAddrV4) -> bool {
         self.waiting.contains(&addr) || self.verifying.contains(&addr)
     }
 
-    /// Whether `addr` may be asked now.
+    /// Whether a stranger may be asked now.
     fn has_place_for(&self, addr: SocketAddrV4) -> bool {
-        self.verifying.len() < STRANGERS_MAX && self.has_last_place_for(addr)
-    }
-
-    /// Whether it may if it has been a node before.
-    pub(super) fn has_last_place_for(&self, addr: SocketAddrV4) -> bool {
         let prefix = prefix24(*addr.ip());
         let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
-        self.verifying.len() < VERIFICATIONS_MAX
+        self.verifying.len() < STRANGERS_MAX
             && (is_local(*addr.ip()) || same.count() < VERIFICATIONS_PER_PREFIX_MAX)
+    }
+
+    /// Whether one that was a node may be, wherever those are that requests were forged for.
+    pub(super) fn take_place_for_lost(&mut self, addr: SocketAddrV4) -> bool {
+        let free = self.verifying.len() < VERIFICATIONS_MAX && !self.verifying.contains(&addr);
+        if free {
+            self.waiting.retain(|other| *other != addr);
+        }
+        free
     }
 
     /// Those being verified.
@@ -84,7 +88,11 @@ impl Candidates {
             );
             let prefix = prefix24(*addr.ip());
             let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
-            assert!(is_local(*addr.ip()) || same.count() <= VERIFICATIONS_PER_PREFIX_MAX);
+            assert!(
+                is_local(*addr.ip())
+                    || same.count()
+                        <= VERIFICATIONS_PER_PREFIX_MAX + VERIFICATIONS_MAX - STRANGERS_MAX
+            );
         }
         &self.verifying
     }

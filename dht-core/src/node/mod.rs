@@ -125,6 +125,8 @@ pub struct Node {
     anonymous_samples: Vec<SocketAddrV4>,
     /// The own public address: as configured, or the one that the own id was made of.
     own_addr: Option<SocketAddrV4>,
+    /// Few have told the address that the id is made of.
+    id_is_unsure: bool,
     /// Boxed: it is seldom there, and large.
     probe: Option<Box<Probe>>,
     bootstrap: Bootstrap,
@@ -186,6 +188,7 @@ impl Node {
             nat: Sampler::default(),
             anonymous_samples: Vec::new(),
             own_addr: config.public_address,
+            id_is_unsure: false,
             probe: None,
             bootstrap: Bootstrap::default(),
             upkeep: Upkeep::new(&mut rng, adaptive),

@@ -8,6 +8,7 @@ use core::net::SocketAddrV4;
 use bytes::Bytes;
 
 use super::{Node, Stage};
+use crate::addr::is_sendable;
 use crate::command::PING_NAT;
 use crate::congestion::Class;
 use crate::event::Event;
@@ -16,7 +17,7 @@ use crate::id::Id;
 use crate::inflight::Purpose;
 use crate::message::Via;
 
-/// So many views of our address are needed to give an id up for another.
+/// With fewer views of our address than this, an id that is made of it is unsure.
 const VIEWS_MIN: usize = 4;
 
 impl Node {
@@ -25,28 +26,24 @@ impl Node {
         if self.nat.add_from(to, *from.ip()) {
             self.emit_nat();
         }
-        self.follow_own_addr();
+        self.confirm_own_addr();
     }
 
-    /// If others agree that our address is not the one that our id was made of, that id counts as none
-    /// for them: the first to say so was wrong, or the address has changed. An adaptive node becomes
-    /// ephemeral, and looks again when it has been stable; others were told to be persistent, and
-    /// take the id of where they are. (The reference keeps the wrong one.)
-    fn follow_own_addr(&mut self) {
-        let (own, host, port) = (self.own_addr, self.nat.host(), self.nat.port());
-        let Some(addr) = host.filter(|_| port != 0).map(|host| SocketAddrV4::new(host, port))
-        else {
-            return;
-        };
-        let settled = self.ephemeral || self.config.public_address.is_some() || own == Some(addr);
-        if settled || self.nat.size() < VIEWS_MIN {
+    /// The first few may be wrong about our address, by accident or on purpose, and an id made of it then counts
+    /// as none with everybody else. So as soon as enough have been heard, the id is made of what these agree
+    /// on. (The reference keeps the wrong one.) From then on it stays: whoever could
+    /// outvote the others later must not take it away.
+    fn confirm_own_addr(&mut self) {
+        let own = self.own_addr.filter(|_| self.id_is_unsure && self.nat.size() >= VIEWS_MIN);
+        let (Some(own), Some(host)) = (own, self.nat.host()) else { return };
+        let addr = SocketAddrV4::new(host, self.nat.port());
+        // Only the bound port was found to be reachable.
+        let possible = is_sendable(addr) && (!self.config.firewalled || addr.port() == own.port());
+        if self.ephemeral || !possible {
             return;
         }
-        if self.upkeep.adaptive {
-            self.ephemeral = true;
-            self.upkeep.moved();
-            self.emit(Event::Ephemeral);
-        } else {
+        self.id_is_unsure = false;
+        if addr != own {
             self.become_reachable(addr, false);
         }
     }
@@ -163,6 +160,7 @@ impl Node {
     fn become_reachable(&mut self, addr: SocketAddrV4, only_firewall: bool) {
         let id = self.table.ids().of(addr);
         self.own_addr = Some(addr);
+        self.id_is_unsure = self.nat.size() < VIEWS_MIN && self.config.public_address.is_none();
         if !only_firewall {
             self.ephemeral = false;
         }

@@ -260,7 +260,9 @@ impl Walk {
 
     /// Whether the next candidate is too far from the target to be among the closest.
     fn is_far(&self) -> bool {
-        let next = self.frontier.peek().filter(|_| !self.plan.only_given);
+        // With 20 at hand, whoever comes next is closer than one of them.
+        let may_be = !self.plan.only_given && self.closest.len() < K;
+        let next = self.frontier.peek().filter(|_| may_be);
         next.is_some_and(|Reverse((distance, _))| *distance / 2 > self.plan.radius)
     }
 
@@ -419,14 +421,14 @@ impl Walk {
     /// 99 %. Where so far more of the late were there after all than not, it is one more, and where
     /// more than twice as many, two more: 99.8 %.
     fn tries_to_wait_for(&self) -> u8 {
-        // While nobody at all has answered, a pace from before may be that of another network. If somebody
-        // has whom it would have missed, it is.
-        if self.hasty || (self.answered == 0 && self.plan.pace.is_measured()) {
+        // While nobody at all has answered, a pace from before may be that of another network.
+        if self.answered == 0 && self.plan.pace.is_measured() {
             return PATIENCE_MAX;
         }
         let lost = self.given_up().count() + self.seen.down().len();
         let found = self.recovered as usize;
-        PATIENCE + u8::from(found > lost) + u8::from(found > 2 * lost)
+        // If somebody has answered whom that pace would have missed, it is: a second for all others.
+        PATIENCE + u8::from(found > lost || self.hasty) + u8::from(found > 2 * lost)
     }
 
     /// The replies of the closest so far.

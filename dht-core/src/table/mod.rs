@@ -187,9 +187,9 @@ impl Table {
     }
 
     /// Notes that a node has answered at `tick`: as [`touch_unproven`](Self::touch_unproven),
-    /// and `seen` counts one more.
+    /// and `seen` counts one more, past 0.
     pub(crate) fn touch(&mut self, slot: Slot, tick: u32) {
-        self.change(slot, |entry| entry.seen = entry.seen.wrapping_add(1));
+        self.change(slot, |entry| entry.seen = entry.seen.wrapping_add(1).max(1));
         self.touch_unproven(slot, tick);
     }
 

@@ -172,7 +172,7 @@ fn run(id_of: IdOf, own: u16, ops: Vec<Op>) {
                 table.touch(slot, tick);
                 if let Some(position) = model.position(slot) {
                     let mut node = model.nodes.remove(position);
-                    (node.pinged, node.seen) = (tick, node.seen.wrapping_add(1));
+                    (node.pinged, node.seen) = (tick, node.seen.wrapping_add(1).max(1));
                     model.nodes.push(node);
                 }
             }
