@@ -233,11 +233,15 @@ impl Inflight {
         flight.sent_at = now;
         flight.deadline = Some(deadline);
         self.deadlines.push(Reverse((deadline, id.0)));
-        // Ended requests leave their deadlines behind; don't let those pile up.
         if self.deadlines.len() > 64 + 2 * self.live {
-            let deadlines = core::mem::take(&mut self.deadlines).into_vec();
-            self.deadlines = deadlines.into_iter().filter(|entry| self.is_due(entry)).collect();
+            self.drop_stale_deadlines();
         }
+    }
+
+    /// Ended requests leave their deadlines behind; these must not pile up.
+    fn drop_stale_deadlines(&mut self) {
+        let deadlines = core::mem::take(&mut self.deadlines).into_vec();
+        self.deadlines = deadlines.into_iter().filter(|entry| self.is_due(entry)).collect();
     }
 
     /// Whether the request goes with our id, as decided at its first transmission.
@@ -333,6 +337,7 @@ impl Inflight {
         let len = self.slots.len();
         self.free.retain(|slot| usize::from(*slot) < len);
         self.free.shrink_to_fit();
+        self.drop_stale_deadlines();
         self.deadlines.shrink_to_fit();
         self.tids.trim(|entry| entry >> 16);
     }
