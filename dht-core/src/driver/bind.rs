@@ -1,7 +1,7 @@
 //! Which ports to try, in which order. Mirrors the binding in `lib/io.js`.
 
 use core::fmt;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::ops::{Range, RangeInclusive};
 use std::io;
 
@@ -90,7 +90,7 @@ impl Binding {
             Some(previous) => bind(previous.client.port()).or_else(|_| bind(0))?,
             None => bind(0)?,
         };
-        let bound = Bound { client: client.local_addr()?, server: server.local_addr()? };
+        let bound = Bound { client: local_addr(&client)?, server: local_addr(&server)? };
         self.previous = Some(bound);
         Ok(([client, server], bound))
     }
@@ -105,6 +105,13 @@ impl Binding {
             }
         }
         bind(0)
+    }
+}
+
+pub(crate) fn local_addr(socket: &impl Socket) -> io::Result<SocketAddrV4> {
+    match socket.local_addr()? {
+        SocketAddr::V4(addr) => Ok(addr),
+        SocketAddr::V6(_) => Err(io::ErrorKind::AddrNotAvailable.into()),
     }
 }
 

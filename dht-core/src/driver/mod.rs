@@ -34,6 +34,8 @@ mod request;
 mod runtime;
 mod shared;
 mod state;
+#[cfg(feature = "system")]
+mod system;
 mod task;
 mod waiting;
 
@@ -50,6 +52,8 @@ pub use raw::{Datagram, Datagrams, ExtraSocket, RAW_MAX, RawTransmit};
 pub use request::{RequestFuture, Session};
 pub use runtime::{Host, LookupFuture, Runtime, Socket, Spawn, Timer};
 pub use state::{DATAGRAMS_MAX, Drops, REQUESTS_MAX};
+#[cfg(feature = "system")]
+pub use system::{System, bind_udp, first_v4};
 pub use task::Driver;
 pub use waiting::WAITING_MAX;
 

@@ -97,7 +97,7 @@ impl<S: Socket> Port<S> {
         to: SocketAddrV4,
         ttl: Option<u8>,
     ) {
-        match self.socket.try_send_to(data, to, ttl) {
+        match self.try_send(data, to, ttl) {
             Ok(()) => self.sending.succeeded(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.writable = false;
@@ -108,6 +108,15 @@ impl<S: Socket> Port<S> {
             // News about one peer, at most.
             Err(_) => shared.drive(|state, _| state.drops.sends += 1),
         }
+    }
+
+    fn try_send(&mut self, data: &[u8], to: SocketAddrV4, ttl: Option<u8>) -> io::Result<()> {
+        let Some(ttl) = ttl else { return self.socket.try_send_to(data, to.into()) };
+        let usual = self.socket.ttl()?;
+        self.socket.set_ttl(ttl.into())?;
+        let sent = self.socket.try_send_to(data, to.into());
+        let restored = self.socket.set_ttl(usual);
+        sent.and(restored)
     }
 
     pub(crate) const fn is_holding(&self) -> bool {

@@ -76,7 +76,7 @@ pub trait Socket: Send + Unpin + 'static {
     ///
     /// # Errors
     /// As the system says; fatal for the node.
-    fn local_addr(&self) -> io::Result<SocketAddrV4>;
+    fn local_addr(&self) -> io::Result<SocketAddr>;
 
     /// Receives one datagram; what doesn't fit into `buf` may be cut off.
     ///
@@ -95,11 +95,23 @@ pub trait Socket: Send + Unpin + 'static {
     /// As the system says.
     fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Sends one datagram, with this time to live or the system's default.
+    /// Sends one datagram.
     ///
     /// # Errors
     /// `WouldBlock`: the datagram is kept and tried again. Anything else: it counts as lost.
-    fn try_send_to(&mut self, data: &[u8], to: SocketAddrV4, ttl: Option<u8>) -> io::Result<()>;
+    fn try_send_to(&mut self, data: &[u8], to: SocketAddr) -> io::Result<()>;
+
+    /// The time to live of what is sent.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn ttl(&self) -> io::Result<u32>;
+
+    /// Changes that: it is asked for around single datagrams.
+    ///
+    /// # Errors
+    /// As the system says.
+    fn set_ttl(&self, ttl: u32) -> io::Result<()>;
 }
 
 /// A timer for one deadline at a time.

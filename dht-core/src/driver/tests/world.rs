@@ -1,6 +1,7 @@
 //! A network in memory, on one host with one clock, as a runtime.
 
 use std::boxed::Box;
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -12,6 +13,9 @@ use std::vec::Vec;
 
 use crate::Instant;
 use crate::driver::{Host, LookupFuture, Runtime, Socket, Timer};
+
+/// The usual time to live.
+const TTL: u32 = 64;
 
 /// What is wrong with all sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,8 +46,8 @@ pub(super) struct Inner {
     pub(super) tried: Vec<u16>,
     /// How often a socket was asked to receive or to send.
     pub(super) calls: u64,
-    /// Times to live that were asked for.
-    pub(super) ttls: Vec<u8>,
+    /// Times to live, of datagrams that had another than the usual one.
+    pub(super) ttls: Vec<u32>,
     sockets: BTreeMap<u16, Inbox>,
     timers: BTreeMap<u64, Alarm>,
     serial: u64,
@@ -157,7 +161,7 @@ impl Runtime for World {
         };
         let port = port.ok_or(io::ErrorKind::AddrInUse)?;
         world.sockets.insert(port, Inbox::default());
-        Ok(FakeSocket { world: self.clone(), port })
+        Ok(FakeSocket { world: self.clone(), port, ttl: Cell::new(TTL) })
     }
 
     fn timer(&self) -> FakeTimer {
@@ -177,6 +181,7 @@ impl Runtime for World {
 pub(super) struct FakeSocket {
     world: World,
     pub(super) port: u16,
+    ttl: Cell<u32>,
 }
 
 impl FakeSocket {
@@ -191,8 +196,8 @@ impl FakeSocket {
 }
 
 impl Socket for FakeSocket {
-    fn local_addr(&self) -> io::Result<SocketAddrV4> {
-        Ok(local(self.port))
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(local(self.port).into())
     }
 
     fn poll_recv_from(
@@ -234,7 +239,7 @@ impl Socket for FakeSocket {
         Poll::Ready(Ok(()))
     }
 
-    fn try_send_to(&mut self, data: &[u8], to: SocketAddrV4, ttl: Option<u8>) -> io::Result<()> {
+    fn try_send_to(&mut self, data: &[u8], to: SocketAddr) -> io::Result<()> {
         let mut world = self.world.get();
         world.calls += 1;
         match world.fault {
@@ -242,9 +247,18 @@ impl Socket for FakeSocket {
             Fault::SendErrors => return Err(io::ErrorKind::HostUnreachable.into()),
             Fault::None | Fault::ReceiveErrors => {}
         }
-        world.ttls.extend(ttl);
+        world.ttls.extend(Some(self.ttl.get()).filter(|ttl| *ttl != TTL));
         drop(world);
         self.world.deliver(local(self.port).into(), to.port(), data);
+        Ok(())
+    }
+
+    fn ttl(&self) -> io::Result<u32> {
+        Ok(self.ttl.get())
+    }
+
+    fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.ttl.set(ttl);
         Ok(())
     }
 }

@@ -1,0 +1,72 @@
+//! What an ordinary operating system brings, the same for every runtime on it: clock, randomness,
+//! interfaces, sockets that don't block, and which of a name's addresses to take.
+
+use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use core::time::Duration;
+use std::io;
+use std::net::UdpSocket;
+use std::vec::Vec;
+
+use super::runtime::Host;
+use crate::Instant;
+
+/// A runtime on an ordinary operating system, which brings all of [`Host`].
+pub trait System: Send + Sync + 'static {}
+
+impl<T: System> Host for T {
+    fn now(&self) -> Instant {
+        Instant::ZERO + since_boot()
+    }
+
+    fn interfaces(&self) -> io::Result<Vec<Ipv4Addr>> {
+        let interfaces = if_addrs::get_if_addrs()?;
+        Ok(interfaces.into_iter().filter_map(|interface| v4(interface.ip())).collect())
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()> {
+        getrandom::fill(bytes).map_err(io::Error::other)
+    }
+}
+
+/// Binds a socket that does not block.
+///
+/// # Errors
+/// As the system says.
+pub fn bind_udp(addr: SocketAddrV4) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(addr)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// What a [lookup](super::Runtime::lookup) takes of what the system has found.
+pub fn first_v4(addrs: impl IntoIterator<Item = SocketAddr>) -> Option<Ipv4Addr> {
+    addrs.into_iter().find_map(|addr| v4(addr.ip()))
+}
+
+fn v4(ip: IpAddr) -> Option<Ipv4Addr> {
+    match ip {
+        IpAddr::V4(ip) => Some(ip),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// The time since the machine was started, sleep included: Linux's monotonic clock stands
+/// still meanwhile, others count on.
+#[cfg(unix)]
+fn since_boot() -> Duration {
+    use rustix::time::{ClockId, clock_gettime};
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const CLOCK: ClockId = ClockId::Boottime;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const CLOCK: ClockId = ClockId::Monotonic;
+
+    Duration::try_from(clock_gettime(CLOCK)).unwrap_or_default()
+}
+
+/// The time since this was first asked for, sleep included.
+#[cfg(not(unix))]
+fn since_boot() -> Duration {
+    static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    START.get_or_init(std::time::Instant::now).elapsed()
+}
