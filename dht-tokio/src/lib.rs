@@ -33,12 +33,7 @@ mod socket;
 
 pub use dht_core;
 pub use dht_core::bytes;
-pub use dht_core::driver::*;
-pub use dht_core::{
-    Answer, BootstrapNode, Commit, Config, ConfigError, Event, HealthInfo, Id, Instant, NodeFilter,
-    Outcome, Peer, Query, QueryError, QueryId, Reply, ReplyTo, Request, RequestError, RequestId,
-    SavedNode, SendError, SessionId, Stats, Via, error_code,
-};
+pub use dht_core::driver::prelude::*;
 
 pub use runtime::{Sleep, Tokio};
 pub use socket::UdpSocket;

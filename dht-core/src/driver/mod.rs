@@ -57,5 +57,15 @@ pub use system::{System, bind_udp, first_v4};
 pub use task::Driver;
 pub use waiting::WAITING_MAX;
 
+/// All of it, and what of the core comes with it: what an adapter is again.
+pub mod prelude {
+    pub use super::*;
+    pub use crate::{
+        Answer, BootstrapNode, Commit, Config, ConfigError, Event, HealthInfo, Id, Instant,
+        NodeFilter, Outcome, Peer, Query, QueryError, QueryId, Reply, ReplyTo, Request,
+        RequestError, RequestId, SavedNode, SendError, SessionId, Stats, Via, error_code,
+    };
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,50 @@
+//! A dht-rpc node on smol, or on any executor.
+//!
+//! ```
+//! # fn main() -> Result<(), dht_smol::Error> {
+//! # smol::block_on(async {
+//! let bootstrap = dht_smol::bootstrapper(port(), "127.0.0.1").spawn()?;
+//! bootstrap.fully_bootstrapped().await?;
+//! let addr = bootstrap.server_address().unwrap();
+//!
+//! let node = dht_smol::builder().bootstrap([format!("127.0.0.1:{}", addr.port())]).spawn()?;
+//! let reply = node.ping(format!("127.0.0.1:{}", addr.port()).parse().unwrap()).await?;
+//! println!("{:?} answered within {:?}", reply.from.addr, reply.rtt);
+//! node.close().await?;
+//! # Ok(())
+//! # })
+//! # }
+//! # fn port() -> u16 {
+//! #     std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+//! # }
+//! ```
+//!
+//! [`builder`] and [`bootstrapper`] take the options, under the names that they have in JavaScript, and
+//! give a [`Dht`], the handle to a node that runs as a task of smol's own executor. For another one, take
+//! [`build`](Builder::build), and run the [`Driver`] that it gives: it is a future like any other.
+//!
+//! Everything but this runtime's sockets, timer and clock is [`dht_core::driver`]'s; what a
+//! node is made of is [`dht_core`]'s. Both are here again, so that this crate is enough.
+#![forbid(unsafe_code)]
+
+mod runtime;
+mod socket;
+
+pub use dht_core;
+pub use dht_core::bytes;
+pub use dht_core::driver::prelude::*;
+
+pub use runtime::{Sleep, Smol};
+pub use socket::UdpSocket;
+
+/// A node with the defaults: any port, no bootstrap nodes. End it with
+/// [`spawn`](Builder::spawn), or with [`build`](Builder::build) for an executor of your own.
+pub fn builder() -> Builder<Smol> {
+    Builder::new(Smol)
+}
+
+/// A bootstrap node at the public address `host:port`: bound to that port and no other,
+/// persistent and not firewalled, unless further options say otherwise.
+pub fn bootstrapper(port: u16, host: &str) -> Builder<Smol> {
+    Builder::bootstrapper(Smol, port, host)
+}
