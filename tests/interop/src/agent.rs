@@ -49,6 +49,7 @@ impl Agent {
 
     /// The agent over this project's library, `path` being the program. `DHT_INTEROP_AGENT=js`
     /// puts the JavaScript one in its place: does the reference pass its own test?
+    /// `DHT_INTEROP_RUNTIME=smol` has it run on the other adapter.
     #[must_use]
     pub fn rust(path: Option<&str>) -> Agent {
         let (name, command) = Agent::ours(path);
@@ -66,7 +67,11 @@ impl Agent {
             return ("js in place of rust", js::script("agent.mjs"));
         }
         let path = path.expect("no agent of ours was built; see DHT_INTEROP_AGENT in the README");
-        ("rust", Command::new(path))
+        let mut command = Command::new(path);
+        if let Some(runtime) = env::var_os("DHT_INTEROP_RUNTIME") {
+            command.arg("--runtime").arg(runtime);
+        }
+        ("rust", command)
     }
 
     fn spawn(name: &'static str, mut command: Command) -> Agent {

@@ -15,13 +15,24 @@ const BEFORE_START: [&str; 4] = ["start", "info", "listen", "destroy"];
 /// What a node answers after it was destroyed.
 const AFTER_DESTROY: [&str; 4] = ["info", "suspend", "resume", "destroy"];
 
+/// Whose sockets and timers nodes have. Their drivers run on the agent's own executor either way.
+#[derive(Clone, Copy)]
+pub(crate) enum Adapter {
+    Tokio,
+    Smol,
+}
+
 /// All nodes, by their numbers.
-#[derive(Default)]
 pub(crate) struct Agent {
+    adapter: Adapter,
     nodes: BTreeMap<u64, Shared>,
 }
 
 impl Agent {
+    pub(crate) fn new(adapter: Adapter) -> Self {
+        Self { adapter, nodes: BTreeMap::new() }
+    }
+
     /// Starts the op that stands in `line`, and answers it if it is done.
     pub(crate) fn take(&mut self, line: &[u8]) {
         let op = match serde_json::from_slice(line) {
@@ -61,7 +72,11 @@ impl Agent {
         if self.nodes.contains_key(&number) {
             return Err(Failure::protocol("there is such a node"));
         }
-        self.nodes.insert(number, Node::create(number, options::builder(fields)?)?);
+        let node = match self.adapter {
+            Adapter::Tokio => Node::create(number, options::builder(dht_tokio::Tokio, fields)?)?,
+            Adapter::Smol => Node::create(number, options::builder(dht_smol::Smol, fields)?)?,
+        };
+        self.nodes.insert(number, node);
         Ok(())
     }
 

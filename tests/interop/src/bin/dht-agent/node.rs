@@ -3,13 +3,12 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use dht_core::driver::{Builder, Dht, Driver, IncomingRequest, Item, Items, Milestone};
+use dht_core::driver::{Builder, Dht, IncomingRequest, Item, Items, Milestone, Runtime};
 use dht_core::{Event, QueryId, ReplyTo, RequestId, SendError};
-use dht_tokio::Tokio;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
@@ -24,7 +23,7 @@ pub(crate) struct Node {
     pub(crate) number: u64,
     pub(crate) dht: Dht,
     /// Until the node is started, or destroyed without.
-    driver: Option<Driver<Tokio>>,
+    driver: Option<Pin<Box<dyn Future<Output = ()>>>>,
     pub(crate) started: bool,
     pub(crate) items: Items,
     pub(crate) destroyed: bool,
@@ -44,14 +43,14 @@ pub(crate) type Shared = Rc<RefCell<Node>>;
 
 impl Node {
     /// A node that does nothing yet. Its events are told from now on.
-    pub(crate) fn create(number: u64, builder: Builder<Tokio>) -> Result<Shared, Failure> {
+    pub(crate) fn create<R: Runtime>(number: u64, builder: Builder<R>) -> Result<Shared, Failure> {
         let (dht, driver) = builder.build()?;
         let items = dht.items();
         items.take_requests(false);
         let node = Rc::new(RefCell::new(Node {
             number,
             dht,
-            driver: Some(driver),
+            driver: Some(Box::pin(driver)),
             started: false,
             items,
             destroyed: false,

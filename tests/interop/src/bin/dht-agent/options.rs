@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dht_core::DATAGRAM_MAX;
-use dht_core::driver::Builder;
-use dht_tokio::Tokio;
+use dht_core::driver::{Builder, Runtime};
 
 use crate::failure::Failure;
 use crate::fields::{
@@ -21,12 +20,12 @@ const QUERIES_MAX: usize = 4096;
 const REPLIES_MAX: usize = 65_536;
 
 /// A node as `create` describes it.
-pub(crate) fn builder(op: Fields<'_>) -> Result<Builder<Tokio>, Failure> {
+pub(crate) fn builder<R: Runtime>(runtime: R, op: Fields<'_>) -> Result<Builder<R>, Failure> {
     let empty = serde_json::Map::new();
     let given = op.maybe("options", object)?.unwrap_or(Fields(&empty));
     let mut builder = match op.maybe("bootstrapper", object)? {
-        None => dht_tokio::builder(),
-        Some(own) => dht_tokio::bootstrapper(own.get("port", port)?, own.get("host", text)?),
+        None => Builder::new(runtime),
+        Some(own) => Builder::bootstrapper(runtime, own.get("port", port)?, own.get("host", text)?),
     };
     if let Some(nodes) = given.maybe("bootstrap", texts)? {
         builder = builder.bootstrap(nodes);
@@ -53,7 +52,10 @@ pub(crate) fn builder(op: Fields<'_>) -> Result<Builder<Tokio>, Failure> {
 }
 
 /// Options that say how a node behaves.
-fn behaviour(mut builder: Builder<Tokio>, given: Fields<'_>) -> Result<Builder<Tokio>, Failure> {
+fn behaviour<R: Runtime>(
+    mut builder: Builder<R>,
+    given: Fields<'_>,
+) -> Result<Builder<R>, Failure> {
     if let Some(ephemeral) = given.maybe("ephemeral", boolean)? {
         builder = builder.ephemeral(ephemeral);
     }
@@ -88,7 +90,7 @@ fn behaviour(mut builder: Builder<Tokio>, given: Fields<'_>) -> Result<Builder<T
 }
 
 /// Our own limits, out of the way of what the reference can do.
-fn limits(builder: Builder<Tokio>) -> Builder<Tokio> {
+fn limits<R: Runtime>(builder: Builder<R>) -> Builder<R> {
     builder.configure(|config| {
         config.max_datagram = DATAGRAM_MAX;
         config.max_requests = REQUESTS_MAX;
