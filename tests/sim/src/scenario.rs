@@ -278,6 +278,9 @@ pub(crate) const SECOND: Micros = 1_000_000;
 const NODE_BYTES: u64 = 26_000;
 const PACKET_BYTES: u64 = 400;
 
+/// Lookups in a second.
+const LOOKUPS_MAX: u64 = 10_000;
+
 /// Why a scenario can't be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Impossible(pub String);
@@ -345,6 +348,9 @@ impl Scenario {
         let idle = self.lookups == 0 && self.faults.is_empty() && self.attacks.is_empty();
         let lasts = self.run_us > 0 || idle;
         check::that(lasts, "run_us", "not be 0: there are lookups, faults or attacks")?;
+        let lookups = LOOKUPS_MAX.saturating_mul(self.run_us.div_ceil(SECOND).max(1));
+        let few = u64::from(self.lookups) <= lookups;
+        check::that(few, "lookups", "be at most 10,000 a second")?;
         check::that(self.attacks.len() <= ATTACKS_MAX, "attacks", "be at most 256")?;
         for (at, attack) in self.attacks.iter().enumerate() {
             let fault = attack.find_fault(self.run_us);

@@ -100,6 +100,7 @@ fn wrong_usage_is_explained() {
             "'--clock-drift <PPM>': `200000ppm` is more than a tenth",
         ),
         (&["--time", "0", "--lookups", "5"], "--time must not be 0"),
+        (&["--time", "1h", "--lookups", "40M"], "--lookups must be at most 10,000 a second\n"),
         (&["--churn", "1us"], "'--churn <TIME>': session must last 1 s on average at least"),
         (&["--json", "--sample", "0s"], "'--sample <TIME>': `0s` is too often: 10ms at least"),
         (&["--heal", "1m", "--checks=off"], "it can't go with --checks=off"),

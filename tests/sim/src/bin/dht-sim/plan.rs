@@ -91,11 +91,12 @@ fn in_options(Impossible(wrong): &Impossible) -> String {
 }
 
 /// Where several begin alike, the longer ones first.
-const OPTIONS: [(&str, &str); 5] = [
+const OPTIONS: [(&str, &str); 6] = [
     ("nodes and those of faults", "--nodes and --flash-crowd"),
     ("nodes", "--nodes"),
     ("bootstraps", "--bootstraps"),
     ("run_us", "--time"),
+    ("lookups", "--lookups"),
     ("the parts of nats", "the parts of --nat"),
 ];
 
