@@ -428,10 +428,11 @@ impl Run {
                 let target = self.random_id();
                 let query = Query::find_node(target);
                 let query = if self.scenario.node.thorough { query.thorough() } else { query };
-                self.sim.look_up_by(host, target, query);
+                self.tally.not_begun += u64::from(!self.sim.look_up_by(host, target, query));
                 return;
             }
         }
+        self.tally.not_begun += 1;
     }
 
     /// Has a node look for a random key.
