@@ -278,6 +278,9 @@ pub(crate) const SECOND: Micros = 1_000_000;
 const NODE_BYTES: u64 = 26_000;
 const PACKET_BYTES: u64 = 400;
 
+/// Lookups that have to find nearly everything are given so long.
+const HEALING_WAIT: Micros = 40 * SECOND;
+
 /// Lookups in a second.
 const LOOKUPS_MAX: u64 = 10_000;
 
@@ -422,6 +425,13 @@ impl Scenario {
     /// How datagrams travel once everything has healed: as fast as before, and all arrive.
     pub(crate) fn healed_link(&self) -> Link {
         Link { latency: self.link.latency.clone(), ..Link::default() }
+    }
+
+    /// When it ends, in virtual time, healing and its lookups included.
+    #[must_use]
+    pub fn end(&self) -> Micros {
+        let healing = self.heal_us.map_or(0, |heal| heal.saturating_add(HEALING_WAIT));
+        self.run_from().saturating_add(self.run_us).saturating_add(healing)
     }
 
     /// When the third phase begins, in virtual time.
