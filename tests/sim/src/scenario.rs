@@ -205,7 +205,8 @@ pub enum FaultKind {
         /// Of these, how many are cancelled a little later.
         cancel: u32,
     },
-    /// Values are stored: lookups whose closest nodes are shown the tokens that they gave.
+    /// Values are stored: lookups whose closest nodes are shown the tokens that they gave. It needs
+    /// `checks`, with which nodes store.
     Stores {
         /// By which node.
         host: u32,
@@ -394,6 +395,9 @@ impl Scenario {
             FaultKind::Lookups { count, cancel, .. } => {
                 check::that(*count <= 256, "count", "be at most 256")?;
                 check::that(cancel <= count, "cancel", "be at most count")
+            }
+            FaultKind::Stores { .. } if !self.checks => {
+                Err("stores need checks: no node stores anything without".to_owned())
             }
             FaultKind::Stores { count, .. } => {
                 check::that(*count <= 256, "count", "be at most 256")
