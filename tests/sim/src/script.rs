@@ -302,4 +302,17 @@ mod tests {
         let missing = "no version: a scenario begins with \"version\": 1";
         assert_eq!([error("{}"), error(r#"{"nodes": 5}"#)], [missing; 2]);
     }
+
+    #[test]
+    fn the_readme_has_all_kinds_of_faults() {
+        let readme = include_str!("../README.md");
+        let lines = readme.lines().filter(|line| line.starts_with("{\"at_us\""));
+        let faults: Vec<Fault> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+        let kinds: std::collections::HashSet<_> =
+            faults.iter().map(|fault| std::mem::discriminant(&fault.what)).collect();
+        // As many as random scenarios have.
+        assert_eq!(kinds.len(), 17);
+        let scenario = Scenario { faults, checks: true, ..Scenario::default() };
+        assert_eq!(scenario.check(), Ok(()));
+    }
 }
