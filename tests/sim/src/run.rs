@@ -108,11 +108,6 @@ impl Run {
             sim.check_nodes(true);
             checks::all().into_iter().for_each(|check| sim.add_boxed_invariant(check));
         }
-        let run_from = scenario.run_from();
-        let mut end = run_from.saturating_add(scenario.run_us);
-        if let Some(heal) = scenario.heal_us {
-            end = end.saturating_add(heal).saturating_add(healing::WAIT);
-        }
         let mut run = Self {
             sim,
             agenda: BinaryHeap::new(),
@@ -129,7 +124,7 @@ impl Run {
             prober: None,
             sessions: BTreeMap::new(),
             attackers: Vec::new(),
-            end,
+            end: scenario.end(),
             scenario,
         };
         run.prepare().map_err(|error| Impossible(error.to_string()))?;
@@ -428,10 +423,11 @@ impl Run {
                 let target = self.random_id();
                 let query = Query::find_node(target);
                 let query = if self.scenario.node.thorough { query.thorough() } else { query };
-                self.sim.look_up_by(host, target, query);
+                self.tally.not_begun += u64::from(!self.sim.look_up_by(host, target, query));
                 return;
             }
         }
+        self.tally.not_begun += 1;
     }
 
     /// Has a node look for a random key.

@@ -205,7 +205,8 @@ pub enum FaultKind {
         /// Of these, how many are cancelled a little later.
         cancel: u32,
     },
-    /// Values are stored: lookups whose closest nodes are shown the tokens that they gave.
+    /// Values are stored: lookups whose closest nodes are shown the tokens that they gave. It needs
+    /// `checks`, with which nodes store.
     Stores {
         /// By which node.
         host: u32,
@@ -278,6 +279,12 @@ pub(crate) const SECOND: Micros = 1_000_000;
 const NODE_BYTES: u64 = 26_000;
 const PACKET_BYTES: u64 = 400;
 
+/// Lookups that have to find nearly everything are given so long.
+const HEALING_WAIT: Micros = 40 * SECOND;
+
+/// Lookups in a second.
+const LOOKUPS_MAX: u64 = 10_000;
+
 /// Why a scenario can't be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Impossible(pub String);
@@ -345,6 +352,9 @@ impl Scenario {
         let idle = self.lookups == 0 && self.faults.is_empty() && self.attacks.is_empty();
         let lasts = self.run_us > 0 || idle;
         check::that(lasts, "run_us", "not be 0: there are lookups, faults or attacks")?;
+        let lookups = LOOKUPS_MAX.saturating_mul(self.run_us.div_ceil(SECOND).max(1));
+        let few = u64::from(self.lookups) <= lookups;
+        check::that(few, "lookups", "be at most 10,000 a second")?;
         check::that(self.attacks.len() <= ATTACKS_MAX, "attacks", "be at most 256")?;
         for (at, attack) in self.attacks.iter().enumerate() {
             let fault = attack.find_fault(self.run_us);
@@ -386,6 +396,9 @@ impl Scenario {
                 check::that(*count <= 256, "count", "be at most 256")?;
                 check::that(cancel <= count, "cancel", "be at most count")
             }
+            FaultKind::Stores { .. } if !self.checks => {
+                Err("stores need checks: no node stores anything without".to_owned())
+            }
             FaultKind::Stores { count, .. } => {
                 check::that(*count <= 256, "count", "be at most 256")
             }
@@ -416,6 +429,13 @@ impl Scenario {
     /// How datagrams travel once everything has healed: as fast as before, and all arrive.
     pub(crate) fn healed_link(&self) -> Link {
         Link { latency: self.link.latency.clone(), ..Link::default() }
+    }
+
+    /// When it ends, in virtual time, healing and its lookups included.
+    #[must_use]
+    pub fn end(&self) -> Micros {
+        let healing = self.heal_us.map_or(0, |heal| heal.saturating_add(HEALING_WAIT));
+        self.run_from().saturating_add(self.run_us).saturating_add(healing)
     }
 
     /// When the third phase begins, in virtual time.

@@ -7,8 +7,9 @@
 //! What is left out is as in [`Scenario::default`]; what is not known is refused, with its line.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
-use std::{fs, io};
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
@@ -17,9 +18,10 @@ use serde_json::error::Category;
 
 use crate::Scenario;
 
-/// The version that is written, and the only one that is read. A file without one is taken to
-/// have it.
+/// The version that is written, and the only one that is read.
 pub const VERSION: u32 = 1;
+/// Longer files are refused, in bytes.
+const LENGTH_MAX: u64 = 16 << 20;
 
 /// Why a text is no scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +49,7 @@ pub fn to_text(scenario: &Scenario) -> String {
 /// The scenario that a text says. Whether it is possible is not looked at.
 ///
 /// # Errors
-/// If it is no JSON, of another version, or has something in it that is not known.
+/// If it is no JSON, of no version or another one, or has something in it that is not known.
 pub fn parse(text: &str) -> Result<Scenario, ScriptError> {
     #[derive(Deserialize)]
     struct Versioned {
@@ -56,9 +58,12 @@ pub fn parse(text: &str) -> Result<Scenario, ScriptError> {
     let Versioned { version } =
         serde_json::from_str(text).map_err(|error| explain(text, &error))?;
     match version {
-        None | Some(VERSION) => {}
-        Some(other) => {
-            let message = format!("version {other}, but only version {VERSION} is known");
+        Some(VERSION) => {}
+        other => {
+            let message = match other {
+                Some(other) => format!("version {other}, but only version {VERSION} is known"),
+                None => format!("no version: a scenario begins with \"version\": {VERSION}"),
+            };
             return Err(ScriptError { line: 0, message });
         }
     }
@@ -76,7 +81,14 @@ pub fn read(path: &Path) -> io::Result<Scenario> {
         let path = path.display();
         io::Error::new(kind, format!("{path}: {what}"))
     };
-    let text = fs::read_to_string(path).map_err(|why| error(why.kind(), &why))?;
+    let mut text = String::new();
+    let file = File::open(path).map_err(|why| error(why.kind(), &why))?;
+    let read = file.take(LENGTH_MAX + 1).read_to_string(&mut text);
+    // What is cut off may end within a character.
+    if text.len() as u64 > LENGTH_MAX {
+        return Err(error(io::ErrorKind::InvalidData, &"no scenario is longer than 16 MB"));
+    }
+    read.map_err(|why| error(why.kind(), &why))?;
     parse(&text).map_err(|why| match why {
         ScriptError { line: 0, message } => error(io::ErrorKind::InvalidData, &message),
         ScriptError { line, message } => {
@@ -224,6 +236,11 @@ mod tests {
         parse(text).unwrap_err().to_string()
     }
 
+    /// Of what has a version.
+    fn wrong(text: &str) -> String {
+        error(&text.replacen('{', r#"{"version": 1, "#, 1))
+    }
+
     #[test]
     fn what_is_written_is_read() {
         for scenario in [example(), Scenario::default()] {
@@ -231,7 +248,7 @@ mod tests {
             assert!(text.starts_with("{\n  \"version\": 1,\n  \"seed\": "), "{text}");
             assert_eq!(parse(&text).unwrap(), scenario);
         }
-        assert_eq!(parse("{}").unwrap(), Scenario::default());
+        assert_eq!(parse(r#"{"version": 1}"#).unwrap(), Scenario::default());
         assert_eq!(parse(r#"{"nodes": 100, "version": 1}"#).unwrap(), Scenario::default());
     }
 
@@ -248,13 +265,13 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_with_its_line() {
-        let said = error("{\n \"nodes\": 5,\n \"bogus\": 1\n}");
+        let said = wrong("{\n \"nodes\": 5,\n \"bogus\": 1\n}");
         assert!(said.starts_with("line 3: unknown field `bogus`, expected one of"), "{said}");
-        let said = error("{\n \"faults\": [\n {\"at_us\": 1, \"fault\": \"crash\"}]}");
+        let said = wrong("{\n \"faults\": [\n {\"at_us\": 1, \"fault\": \"crash\"}]}");
         assert_eq!(said, "line 3: missing field `host`");
-        let said = error(r#"{"faults": [{"at_us": 1, "fault": "crash", "host": 1, "bogus": 2}]}"#);
+        let said = wrong(r#"{"faults": [{"at_us": 1, "fault": "crash", "host": 1, "bogus": 2}]}"#);
         assert!(said.starts_with("line 1: unknown field `bogus`"), "{said}");
-        let said = error("{\n\"nodes\": -5}");
+        let said = wrong("{\n\"nodes\": -5}");
         assert!(
             said.starts_with(
                 "line 2: invalid value: integer `-5`, expected a whole number from 0 to"
@@ -268,7 +285,7 @@ mod tests {
             (r#"{"link": 5}"#, "expected an object"),
             (r#"{"node": {"thorough": 1}}"#, "expected a boolean"),
         ] {
-            assert!(error(text).ends_with(expected), "{}", error(text));
+            assert!(wrong(text).ends_with(expected), "{}", wrong(text));
         }
         let said = error("{\n\"nodes\" 5}");
         assert_eq!(said, "line 2: this is no JSON: expected `:`");
@@ -282,5 +299,20 @@ mod tests {
         assert_eq!(said, "version 2, but only version 1 is known");
         assert!(error(r#"{"version": 1, "version": 1}"#).contains("duplicate field `version`"));
         assert!(error(r#"{"version": "1"}"#).contains("invalid type"));
+        let missing = "no version: a scenario begins with \"version\": 1";
+        assert_eq!([error("{}"), error(r#"{"nodes": 5}"#)], [missing; 2]);
+    }
+
+    #[test]
+    fn the_readme_has_all_kinds_of_faults() {
+        let readme = include_str!("../README.md");
+        let lines = readme.lines().filter(|line| line.starts_with("{\"at_us\""));
+        let faults: Vec<Fault> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+        let kinds: std::collections::HashSet<_> =
+            faults.iter().map(|fault| std::mem::discriminant(&fault.what)).collect();
+        // As many as random scenarios have.
+        assert_eq!(kinds.len(), 17);
+        let scenario = Scenario { faults, checks: true, ..Scenario::default() };
+        assert_eq!(scenario.check(), Ok(()));
     }
 }

@@ -3,6 +3,7 @@
 //! What a run finds is a [`Failure`]: a scenario that can be written to a file, run again, and
 //! [made smaller](crate::shrink). A panic of a node, or of the simulator, is one as well.
 
+mod guard;
 mod random;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,9 @@ use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
+
+use guard::events;
+pub use guard::{Guard, PANIC, STORM};
 
 use crate::quiet;
 use crate::scenario::SECOND;
@@ -110,16 +114,8 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The name of the invariant that a panic violates.
-pub const PANIC: &str = "panic";
 /// The name of the invariant that a scenario violates that can't be run.
 pub const IMPOSSIBLE: &str = "scenario";
-/// The name of the invariant that a run with far too much going on violates.
-pub const STORM: &str = "storm";
-/// Events in a second of virtual time, per host, that only a loop of datagrams can cause.
-const STORM_EVENTS: u64 = 20_000;
-/// What runs until it is looked whether there is a storm.
-const SLICE: Micros = 10 * SECOND;
 
 /// Runs the random scenario of a seed.
 ///
@@ -179,46 +175,27 @@ fn perform(
         Ok(Err(impossible)) => return Err(fail(plain(IMPOSSIBLE, impossible.to_string()), 0)),
         Err(panic) => return Err(fail(plain(PANIC, panic), 0)),
     };
-    let result = quiet::catch(|| {
-        prepare(&mut run);
-        run_calmly(&mut run, stop)
-    });
+    if let Err(panic) = quiet::catch(|| prepare(&mut run)) {
+        return Err(fail(run.sim().violation(PANIC, panic), events(&run)));
+    }
+    let result = run_calmly(&mut run, stop);
     let events = events(&run);
     match result {
-        Ok(Ok(())) => Ok(stats(&run, events)),
-        Ok(Err(violation)) => Err(fail(violation, events)),
-        Err(panic) => Err(fail(run.sim().violation(PANIC, panic), events)),
+        Ok(()) => Ok(stats(&run, events)),
+        Err(violation) => Err(fail(violation, events)),
     }
 }
 
-/// Runs to the end, unless it becomes a storm or is stopped.
+/// Runs to the end, unless it is stopped.
 fn run_calmly(run: &mut Run, stop: &dyn Fn() -> bool) -> Result<(), Violation> {
-    let mut before = 0;
+    let mut guard = Guard::new(run);
     loop {
-        let until = (run.sim().now() + SLICE).min(run.end());
-        loop {
-            let next = (run.sim().now() + SECOND).min(until);
-            run.run_to(next)?;
-            if next >= until || stop() {
-                break;
-            }
-        }
-        let now = events(run);
-        let most = STORM_EVENTS * u64::from(run.sim().hosts()) * (SLICE / SECOND);
-        if now - before > most {
-            let message = format!("{} events in 10 s", now - before);
-            return Err(run.sim().violation(STORM, message));
-        }
-        if until >= run.end() || stop() {
+        let next = run.sim().now() + SECOND;
+        guard.run_to(run, next)?;
+        if next >= run.end() || stop() {
             return Ok(());
         }
-        before = now;
     }
-}
-
-fn events(run: &Run) -> u64 {
-    let counts = run.sim().counts();
-    counts.delivered + counts.timeouts
 }
 
 fn stats(run: &Run, events: u64) -> Stats {

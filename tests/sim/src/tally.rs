@@ -24,6 +24,8 @@ pub struct Tally {
     pub reached: u64,
     /// How many found all of them.
     pub complete: u64,
+    /// Lookups that no node could begin: none was up, or the one that was drawn had too much to do.
+    pub not_begun: u64,
     found: u64,
     wanted: u64,
     /// How many answers led to the closest node.
@@ -55,6 +57,7 @@ impl Default for Tally {
             lookups: 0,
             reached: 0,
             complete: 0,
+            not_begun: 0,
             found: 0,
             wanted: 0,
             hops: Histogram::new(),

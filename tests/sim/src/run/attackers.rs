@@ -33,6 +33,8 @@ const DEAD: u16 = 230;
 const STRAYS: u32 = 2;
 /// What was overheard is sent again at once, while a token is good, and when it is not any more.
 const AGAIN_US: [u64; 3] = [50_000, 5 * SECOND, 20 * SECOND];
+/// So many datagrams are overheard for each second, at most: one's own may be among them.
+const OVERHEARD: u64 = 100;
 
 impl Run {
     /// An attacker of the scenario begins, unless there is nobody that it could attack.
@@ -71,7 +73,10 @@ impl Run {
         let plain = Pace::per_second(attack.rate, 1);
         let total = u128::from(attack.rate) * u128::from(attack.for_us) / u128::from(SECOND);
         let pace = Pace { total: u64::try_from(total).unwrap_or(u64::MAX).max(1), ..plain };
-        let node = self.sim.node(victim)?;
+        let node = self.sim.node(victim);
+        if node.is_none() && !attack.kind.unused().contains(&"victim") {
+            return None;
+        }
         let server = self.sim.address(victim);
         let both = vec![self.sim.client_address(victim), server];
         let own: Vec<_> = addresses(ips, PORT, 1).collect();
@@ -86,7 +91,7 @@ impl Run {
         let these = || Sources::These(own.clone());
         match attack.kind {
             AttackKind::Guess => boxed(Spoofer::new(SpooferConfig {
-                asked: node.nodes().take(NAMES_MAX).collect(),
+                asked: node?.nodes().take(NAMES_MAX).collect(),
                 victims: both,
                 pace,
                 provoke: draws.chance(0.5),
@@ -105,7 +110,7 @@ impl Run {
             AttackKind::Grind => boxed(Grinder::new(GrinderConfig {
                 ips: ips.to_vec(),
                 ports: (SEARCHED / attack.hosts) as u16,
-                near: Some(node.table_id()),
+                near: Some(node?.table_id()),
                 nodes: GROUND,
                 targets: self.public_nodes().collect(),
                 pace,
@@ -142,7 +147,8 @@ impl Run {
                 command: ECHO,
                 delays_us: AGAIN_US.to_vec(),
                 sources: Vec::new(),
-                records: u32::try_from(pace.total).unwrap_or(u32::MAX),
+                records: u32::try_from((attack.for_us / SECOND).max(1) * OVERHEARD)
+                    .unwrap_or(u32::MAX),
             })),
         }
     }
@@ -179,9 +185,10 @@ fn nobody(draws: &mut Stream) -> SocketAddrV4 {
 
 #[cfg(test)]
 mod tests {
-    use dht_core::DropStats;
+    use dht_core::{DropStats, wire};
 
     use super::*;
+    use crate::scenario::{Fault, FaultKind};
     use crate::{Direction, Scenario, What};
 
     const NODES: u32 = 20;
@@ -212,21 +219,46 @@ mod tests {
         drops: DropStats,
         strangers_named: u64,
         verified: u64,
+        /// Requests of all nodes while it lasted, and datagrams to where nobody is.
+        requests: u64,
+        astray: u64,
+        /// Answers of the attacker that tell the asker another address for its own.
+        misleading: usize,
+    }
+
+    /// Requests that all nodes have made, and datagrams that went where nobody is.
+    fn made(run: &Run) -> (u64, u64) {
+        let nodes = (0..NODES).filter_map(|host| run.sim().node(HostId(host)));
+        let requests = nodes.map(|node| node.stats().requests.total).sum();
+        (requests, run.sim().counts().unreachable)
+    }
+
+    /// Whether a datagram to `dest` is an answer that says that it is to somebody else.
+    fn misleads(bytes: &[u8], dest: SocketAddrV4) -> bool {
+        matches!(wire::decode(bytes), Ok(wire::Message::Response(response)) if response.to != dest)
     }
 
     fn see(kind: AttackKind) -> Seen {
         let mut run = Run::new(scenario(kind)).unwrap();
         let from = run.scenario().run_from();
         run.sim_mut().tap(ATTACKER);
+        run.run_to(from + FROM - 1).unwrap();
+        let before = made(&run);
         run.run_to(from + FROM + FOR / 2).unwrap();
         let is_attacker = |addr: SocketAddrV4| addr.ip().octets()[0] == 160;
         let nodes: Vec<_> = (0..NODES).filter_map(|host| run.sim().node(HostId(host))).collect();
         let known = nodes.iter().filter(|node| node.nodes().any(is_attacker)).count();
+        run.run_to(from + FROM + FOR).unwrap();
+        let after = made(&run);
+        let (requests, astray) = (after.0 - before.0, after.1 - before.1);
         run.finish().unwrap();
-        let (mut sent, mut received) = (Vec::new(), 0);
+        let (mut sent, mut received, mut misleading) = (Vec::new(), 0, 0);
         for tapped in run.sim_mut().take_tapped(ATTACKER) {
             match tapped.what {
-                What::Datagram { direction: Direction::Out, .. } => sent.push(tapped.at - from),
+                What::Datagram { direction: Direction::Out, to, bytes, .. } => {
+                    misleading += usize::from(misleads(&bytes, to));
+                    sent.push(tapped.at - from);
+                }
                 _ => received += 1,
             }
         }
@@ -235,7 +267,17 @@ mod tests {
         let drops = run.sim().node(VICTIM).unwrap().stats().drops;
         let strangers_named = stats.iter().map(|stats| stats.drops.closer_nodes).sum();
         let verified = stats.iter().map(|stats| stats.verifications.failed).sum();
-        Seen { sent, received, known, drops, strangers_named, verified }
+        Seen {
+            sent,
+            received,
+            known,
+            drops,
+            strangers_named,
+            verified,
+            requests,
+            astray,
+            misleading,
+        }
     }
 
     #[test]
@@ -246,18 +288,21 @@ mod tests {
             let (first, last) = (seen.sent[0], seen.sent[seen.sent.len() - 1]);
             assert!((FROM..FROM + 20 * SECOND).contains(&first), "{kind:?}: {first}");
             assert!((first..=FROM + FOR).contains(&last), "{kind:?}: {last}");
-            let sent = seen.sent.len();
             let Seen { received, known, drops, strangers_named, verified, .. } = seen;
+            let Seen { requests, astray, misleading, .. } = seen;
+            let liar = known > 10 && received > 50;
             let (shows, count) = match kind {
                 AttackKind::Guess => (drops.unsolicited > 1_000, drops.unsolicited),
                 AttackKind::Spoof => (drops.wrong_source > 0, drops.wrong_source),
                 AttackKind::Grind => (known > 5, known as u64),
-                AttackKind::LieNobody | AttackKind::LieDead | AttackKind::LieAddress => {
-                    (known > 10 && received > 50, received as u64)
-                }
-                AttackKind::LieDoors => (known > 10 && sent > 3_000, sent as u64),
+                // Its lies are asked after, as far as each goes.
+                AttackKind::LieNobody => (liar && astray == 0 && misleading == 0, received as u64),
+                AttackKind::LieDead => (liar && astray > 100, astray),
+                AttackKind::LieDoors => (known > 10 && (10..100).contains(&astray), astray),
+                AttackKind::LieAddress => (liar && misleading > 1_000, misleading as u64),
                 AttackKind::LieImpossible => (strangers_named > 100, strangers_named),
-                AttackKind::Hints => (drops.down_hints + sent as u64 > 5_000, drops.down_hints),
+                // About 130 of them are the nodes' own; the rest ask whether the victim is there.
+                AttackKind::Hints => (requests > 200, requests),
                 AttackKind::FloodIds => (verified > 50, verified),
                 AttackKind::FloodDelayedPings => (drops.delayed_pings > 1_000, drops.delayed_pings),
                 AttackKind::FloodFindNode | AttackKind::FloodCommands => {
@@ -285,5 +330,38 @@ mod tests {
         let tapped = run.sim_mut().take_tapped(HostId(NODES));
         assert_eq!(tapped.iter().filter(|tapped| tapped.at > 150 * SECOND).count(), 0);
         assert!(tapped.len() > 2_000);
+    }
+
+    #[test]
+    fn only_what_is_unused_makes_no_difference() {
+        let trace = |attack: Attack, crashed: bool| {
+            let crash = Fault { at_us: 0, what: FaultKind::Crash { host: VICTIM.0 } };
+            let faults = if crashed { vec![crash] } else { Vec::new() };
+            let (attacks, run_us, lookups) = (vec![attack], 40 * SECOND, 6);
+            let nodes = NODES;
+            let usual = Scenario::default();
+            let scenario =
+                Scenario { nodes, run_us, lookups, attacks, faults, checks: true, ..usual };
+            let mut run = Run::new(scenario).unwrap();
+            run.finish().unwrap();
+            run.sim().trace_hash()
+        };
+        for kind in AttackKind::ALL {
+            let plain = Attack { victim: VICTIM.0, at_us: FROM, for_us: FOR, ..kind.into() };
+            let usual = trace(plain, false);
+            for (field, other) in [
+                ("victim", Attack { victim: 5, ..plain }),
+                ("rate", Attack { rate: 50, ..plain }),
+                ("hosts", Attack { hosts: 3, ..plain }),
+            ] {
+                // Whether there are hints from hosts of its own is drawn: not with this seed.
+                let unseen = kind == AttackKind::Hints && field == "hosts";
+                let unused = kind.unused().contains(&field) || unseen;
+                assert_eq!(trace(other, false) == usual, unused, "{kind:?}: {field}");
+            }
+            // Without its victim, only who needs none does anything.
+            let goes_on = trace(plain, true) != trace(Attack { rate: 50, ..plain }, true);
+            assert_eq!(goes_on, kind.unused().contains(&"victim"), "{kind:?}");
+        }
     }
 }

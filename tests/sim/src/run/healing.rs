@@ -4,16 +4,14 @@
 use std::cmp::Reverse;
 
 use super::{Run, Step};
+use crate::HostId;
 use crate::invariant::Violation;
 use crate::life::Return;
 use crate::scenario::SECOND;
-use crate::{HostId, Micros};
 
 /// Of the lookups after everything has healed: how many, and what they have to find on average.
 const LOOKUPS: u32 = 40;
 const RECALL: f64 = 0.95;
-/// They are given so long.
-pub(super) const WAIT: Micros = 40 * SECOND;
 
 impl Run {
     /// All that was done to the network ends, and it gets some time.

@@ -20,7 +20,8 @@ pub struct Attack {
     /// For how long.
     #[serde(default = "minute")]
     pub for_us: Micros,
-    /// To which node; numbers begin anew after the last one.
+    /// To which node; numbers begin anew after the last one. Some kinds have no use for this or the fields
+    /// below: see [`AttackKind::unused`].
     #[serde(default)]
     pub victim: u32,
     /// How many datagrams it sends a second of itself, answers aside.
@@ -75,7 +76,8 @@ pub enum AttackKind {
     FloodCommands,
     /// Sends what no node sends.
     FloodMalformed,
-    /// Sends again, later, what the victim was sent or has sent; and uses tokens as another host.
+    /// Sends again, later, what the victim was sent or has sent, under the addresses that it came from; and
+    /// uses tokens of its own, later too.
     Replay,
 }
 
@@ -98,6 +100,26 @@ impl AttackKind {
         Self::FloodMalformed,
         Self::Replay,
     ];
+
+    /// The fields of an [`Attack`] that make no difference to it.
+    #[must_use]
+    pub fn unused(self) -> &'static [&'static str] {
+        match self {
+            Self::Spoof | Self::Replay => &["rate", "hosts"],
+            Self::Guess | Self::FloodMalformed => &["hosts"],
+            Self::LieNobody
+            | Self::LieDead
+            | Self::LieDoors
+            | Self::LieImpossible
+            | Self::LieAddress => &["victim"],
+            Self::Grind
+            | Self::Hints
+            | Self::FloodIds
+            | Self::FloodDelayedPings
+            | Self::FloodFindNode
+            | Self::FloodCommands => &[],
+        }
+    }
 }
 
 /// One on a single victim, for a minute, with 100 datagrams a second from one host.

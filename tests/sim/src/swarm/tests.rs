@@ -109,3 +109,59 @@ fn a_panic_is_a_failure() {
     let impossible = Scenario { nodes: 1, ..Scenario::default() };
     assert_eq!(run_scenario(impossible).unwrap_err().violation.invariant, IMPOSSIBLE);
 }
+
+/// Answers itself, twice each time.
+#[derive(Clone)]
+struct Loop(std::net::SocketAddrV4);
+
+impl crate::Actor for Loop {
+    fn on_start(&mut self, cx: &mut crate::ActorCx<'_>) {
+        cx.send(self.0, self.0, vec![7]);
+    }
+
+    fn on_packet(
+        &mut self,
+        cx: &mut crate::ActorCx<'_>,
+        from: std::net::SocketAddrV4,
+        to: std::net::SocketAddrV4,
+        bytes: &[u8],
+    ) {
+        (0..2).for_each(|_| cx.send(to, from, bytes.to_vec()));
+    }
+
+    fn fork(&self) -> Box<dyn crate::Actor> {
+        Box::new(self.clone())
+    }
+}
+
+/// Little, of which a few hundred thousand datagrams in ten seconds are too much.
+fn tiny() -> Scenario {
+    let (join_over_us, settle_us, run_us) = (0, SECOND, 9 * SECOND);
+    Scenario { nodes: 2, join_over_us, settle_us, run_us, lookups: 0, ..Scenario::default() }
+}
+
+#[test]
+fn a_loop_of_datagrams_is_a_storm() {
+    // About 19 doublings until the end.
+    let link = crate::link::Link {
+        latency: crate::link::Latency::Constant { delay_us: SECOND / 2 },
+        ..crate::link::Link::default()
+    };
+    let failure = run_prepared(Scenario { link, ..tiny() }, |run| {
+        let addr = std::net::SocketAddrV4::new([66, 0, 0, 1].into(), 4_000);
+        run.sim_mut().add_actor(&[*addr.ip()], Loop(addr));
+    })
+    .unwrap_err();
+    assert_eq!((&*failure.violation.invariant, failure.violation.at), (STORM, 10 * SECOND));
+}
+
+#[test]
+fn what_is_asked_for_is_no_storm() {
+    let mut attack = crate::scenario::Attack::from(AttackKind::FloodFindNode);
+    attack.rate = 40_000;
+    let stats = run_scenario(Scenario { attacks: vec![attack], ..tiny() }).unwrap();
+    assert!(stats.events > STORM_LIMIT, "{}", stats.events);
+}
+
+/// Of two nodes and somebody else, for ten seconds.
+const STORM_LIMIT: u64 = 3 * 20_000 * 10;

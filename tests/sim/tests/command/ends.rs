@@ -99,7 +99,7 @@ fn shrinking_that_is_stopped_keeps_what_it_has() {
     // Long, and there is something at its end.
     let last = r#"{"at_us": 7200000000, "fault": "rebind_nats"}"#;
     let script = format!(
-        r#"{{"nodes": 5, "run_us": 7200000000, "heal_us": 1000000, "faults": [{stall}, {last}]}}"#
+        r#"{{"version": 1, "nodes": 5, "run_us": 7200000000, "heal_us": 1000000, "faults": [{stall}, {last}]}}"#
     );
     dir.write("s.json", script);
     let mut child = dir

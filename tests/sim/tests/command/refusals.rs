@@ -10,37 +10,57 @@ fn corrupt_scripts_are_refused_with_their_line() {
         assert_eq!(dir.refuses(&["--script", "s.json"]), dir.refuses(&["replay", "s.json"]));
         dir.refuses(&["--script", "s.json"])
     };
-    let said = refused("{\n \"nodez\": 5\n}");
+    let said = refused("{\"version\": 1,\n \"nodez\": 5\n}");
     assert!(said.starts_with("error: s.json:2: unknown field `nodez`, expected one of"), "{said}");
     assert!(refused("nodes: 5").starts_with("error: s.json:1: this is no JSON"));
     let said = refused("{\"version\": 9}");
     assert!(said.starts_with("error: s.json: version 9, but only version 1 is known"), "{said}");
     assert!(refused("{\n\"nodes\": 5,\n").contains("s.json:3: the text ends here"));
     assert!(refused("").contains("cut short"));
+    assert!(refused("{}").starts_with("error: s.json: no version: a scenario begins with"));
+    let said = dir.refuses(&["replay", "/dev/zero"]);
+    assert!(said.starts_with("error: /dev/zero: no scenario is longer than 16 MB"), "{said}");
+    let stores = r#""faults": [{"at_us": 0, "fault": "stores", "host": 0, "count": 1}]"#;
+    dir.write("s.json", format!(r#"{{"version": 1, {stores}}}"#));
+    let said = dir.refuses(&["--script", "s.json"]);
+    assert_eq!(
+        said,
+        "error: s.json: faults[0]: stores need checks: no node stores anything without\n"
+    );
+    dir.prints(&["--script", "s.json", "--checks", "--dry-run"]);
+    let store = r#"{"at_us": 0, "fault": "stores", "host": 0, "count": 1}"#;
+    assert!(dir.refuses(&["--fault", store]).contains("stores need checks"));
+    dir.prints(&["--fault", store, "--checks", "--dry-run"]);
     let said = dir.refuses(&["--script", "missing.json"]);
     assert!(said.starts_with("error: missing.json: "), "{said}");
     // What is JSON but can't be.
-    dir.write("s.json", "{\"nodes\": 1}");
+    dir.write("s.json", "{\"version\": 1, \"nodes\": 1}");
     assert_eq!(refused_as_script(&dir), "error: s.json: nodes must be at least 2\n");
     // Of options, an option is to blame.
     let said = dir.refuses(&["--script", "s.json", "--nodes", "5", "--bootstraps", "7"]);
     assert_eq!(said, "error: --bootstraps must be fewer than nodes\n");
     dir.write(
         "s.json",
-        r#"{"run_us": 5000000, "faults": [{"at_us": 6000000, "fault": "rebind_nats"}]}"#,
+        r#"{"version": 1, "run_us": 5000000, "faults": [{"at_us": 6000000, "fault": "rebind_nats"}]}"#,
     );
     let said = dir.refuses(&["replay", "s.json"]);
     let late =
         "error: something happens at 6 s, but the run ends at 5 s: make run_us longer in s.json\n";
     assert_eq!(said, late);
     // A host that there won't be is not taken for another one.
-    dir.write("s.json", r#"{"faults": [{"at_us": 0, "fault": "crash", "host": 100}]}"#);
+    dir.write(
+        "s.json",
+        r#"{"version": 1, "faults": [{"at_us": 0, "fault": "crash", "host": 100}]}"#,
+    );
     let said = refused_as_script(&dir);
     assert_eq!(said, "error: s.json: faults[0] names host 100, but the last one is 99\n");
     assert_eq!(dir.refuses(&["shrink", "s.json"]), said);
     // Nor is it run for ever.
     let length = r#"{"fixed": {"length_us": 1}}"#;
-    dir.write("s.json", format!(r#"{{"churn": {{"session": {length}, "downtime": {length}}}}}"#));
+    dir.write(
+        "s.json",
+        format!(r#"{{"version": 1, "churn": {{"session": {length}, "downtime": {length}}}}}"#),
+    );
     let said = refused_as_script(&dir);
     assert_eq!(said, "error: s.json: churn.session must last 1 s on average at least\n");
 }
@@ -74,7 +94,9 @@ fn a_dry_run_refuses_what_the_run_would() {
     }
     assert_eq!(dir.names(), ["t.txt"], "nothing was written");
     let fine = ["--dry-run", "--report", "r.html", "--pcap", "3:/dev/null", "--timeline", "100"];
-    dir.prints(&[&fine[..], &["--flash-crowd", "1"]].concat());
+    let said = dir.prints(&[&fine[..], &["--flash-crowd", "1", "--heal", "5m"]].concat());
+    // 12 minutes, the healing, and the lookups after it.
+    assert!(said.starts_with("100 nodes for 17 m 40 s of virtual time"), "{said}");
     assert_eq!(dir.names(), ["t.txt"]);
 }
 
@@ -100,9 +122,13 @@ fn wrong_usage_is_explained() {
             "'--clock-drift <PPM>': `200000ppm` is more than a tenth",
         ),
         (&["--time", "0", "--lookups", "5"], "--time must not be 0"),
+        (&["--time", "1h", "--lookups", "40M"], "--lookups must be at most 10,000 a second\n"),
         (&["--churn", "1us"], "'--churn <TIME>': session must last 1 s on average at least"),
         (&["--json", "--sample", "0s"], "'--sample <TIME>': `0s` is too often: 10ms at least"),
         (&["--heal", "1m", "--checks=off"], "it can't go with --checks=off"),
+        (&["swarm", "--seeds", "0"], "--seeds must not be 0"),
+        (&["swarm", "--for", "0s"], "--for must not be 0"),
+        (&["--attack", "spoof:rate=5"], "`rate` makes no difference to spoof"),
         (&["swarm", "--seed", "-1"], "`-1` is negative"),
         (&["swarm", "--nodes", "5"], "`5` is not from 10 to 10,000"),
         (&["swarm", "--threads", "65"], "`65` is not from 1 to 64"),
@@ -164,7 +190,8 @@ fn shrinking_spares_what_it_reads() {
     let dir = Dir::new("shrink");
     // It does not answer, and so nobody finds it.
     let stall = r#"{"at_us": 0, "fault": "stall", "host": 1, "for_us": 600000000}"#;
-    let script = format!(r#"{{"nodes": 5, "heal_us": 1000000, "faults": [{stall}]}}"#);
+    let script =
+        format!(r#"{{"version": 1, "nodes": 5, "heal_us": 1000000, "faults": [{stall}]}}"#);
     dir.write("small.json", &script);
     let refused = "small.json: this file is read: name another to write\n";
     for args in [&["shrink", "small.json"][..], &["shrink", "small.json", "--out", "./small.json"]]
@@ -174,6 +201,8 @@ fn shrinking_spares_what_it_reads() {
     assert_eq!(text(&dir.read("small.json")), script);
     let output = dir.run(&["shrink", "small.json", "--out", "s.json", "--for", "1s"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(text(&output.stdout).contains("made small in "), "{output:?}");
+    let said = text(&output.stdout);
+    assert!(said.contains("made small in "), "{said}");
+    assert!(said.contains(" attempts: faults and attackers 1 instead of 1, nodes "), "{said}");
     assert_eq!(dir.names(), ["s.json", "small.json"]);
 }

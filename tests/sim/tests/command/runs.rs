@@ -27,6 +27,29 @@ fn a_run_prints_a_table_and_how_to_run_it_again() {
 }
 
 #[test]
+fn lookups_that_did_not_end_well_are_counted() {
+    let dir = Dir::new("lookups");
+    let line = |more: &[&'static str]| {
+        let table = dir.prints(&with(more));
+        table.lines().find(|line| line.starts_with("lookups ")).unwrap().to_owned()
+    };
+    let all = line(&[]);
+    assert!(all.contains(" 20; 100 % found") && all.ends_with("closest nodes"), "{all}");
+    let hasty = line(&["--latency", "400ms"]);
+    assert!(hasty.contains(" of 20; ") && hasty.ends_with(" under way at the end"), "{hasty}");
+    // Who is alone has nobody to store at.
+    let alone = r#"{"at_us": 0, "fault": "partition", "first": {"hosts": [7]}, "one_way": false,
+        "for_us": 30000000, "flap": null}"#;
+    let store = r#"{"at_us": 10000, "fault": "stores", "host": 7, "count": 5}"#;
+    let failed = line(&["--checks", "--fault", alone, "--fault", store]);
+    assert!(failed.contains(" of 25; ") && failed.contains("; 5 failed"), "{failed}");
+    let crash = r#"{"at_us": 10000, "fault": "crash", "host": 7}"#;
+    let many = r#"{"at_us": 0, "fault": "lookups", "host": 7, "count": 5, "cancel": 0}"#;
+    let gone = line(&["--fault", many, "--fault", crash]);
+    assert!(gone.contains(" of 25; ") && gone.contains("; 5 ended with their node"), "{gone}");
+}
+
+#[test]
 fn json_is_one_object_per_line() {
     let dir = Dir::new("json");
     let out = dir.prints(&with(&["--json", "--sample", "60s"]));

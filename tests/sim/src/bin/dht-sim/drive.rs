@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use dht_sim::swarm::Guard;
 use dht_sim::{Micros, Run, Violation};
 
 use crate::failure::Failure;
@@ -22,7 +23,8 @@ pub(crate) enum Moment {
 
 /// Slices take so much wall time.
 const WALL: Duration = Duration::from_millis(50);
-const SLICE_MAX: Micros = 600_000_000;
+/// However little happens now, more may soon.
+const SLICE_MAX: Micros = 1_000_000;
 
 /// Runs to the end, or to the first thing that does not hold, and looks at it meanwhile.
 pub(crate) fn drive(
@@ -33,6 +35,7 @@ pub(crate) fn drive(
 ) -> Result<Option<Violation>, Failure> {
     let (interval, end) = (interval.max(1), run.end());
     let settled = run.scenario().run_from().saturating_sub(1);
+    let mut guard = Guard::new(run);
     let mut slice: Micros = 1_000;
     loop {
         let now = run.sim().now();
@@ -42,7 +45,7 @@ pub(crate) fn drive(
             next = next.min(settled);
         }
         let begun = Instant::now();
-        let ran = run.run_to(next);
+        let ran = guard.run_to(run, next);
         slice = match begun.elapsed() {
             took if took > 2 * WALL => (slice / 2).max(1),
             took if took < WALL / 2 => (slice * 2).min(SLICE_MAX),
@@ -120,5 +123,29 @@ mod tests {
         let mut run = Run::new(scenario).unwrap();
         let violation = drive(&mut run, SECOND, &Stop::default(), |_, _| Ok(())).unwrap();
         assert_eq!((violation, run.sim().now()), (None, 0));
+    }
+
+    #[test]
+    fn a_panic_is_a_violation_as_it_is_in_a_swarm() {
+        let mut run = run();
+        run.sim_mut().add_rule(|now: Micros, _: &dht_sim::Packet| {
+            assert!(now < 3 * SECOND, "enough");
+            dht_sim::Fate::Pass
+        });
+        let violation = drive(&mut run, SECOND, &Stop::default(), |_, _| Ok(())).unwrap().unwrap();
+        assert_eq!(violation.invariant, dht_sim::swarm::PANIC);
+    }
+
+    #[test]
+    fn slices_are_short_enough_to_stop_in_however_quiet_it_was() {
+        let (mut last, mut longest) = (0, 0);
+        let mut run = run();
+        let violation = drive(&mut run, 60 * SECOND, &Stop::default(), |run, _| {
+            longest = longest.max(run.sim().now() - last);
+            last = run.sim().now();
+            Ok(())
+        });
+        assert_eq!(violation.unwrap(), None);
+        assert!((SECOND / 4..=SECOND).contains(&longest), "{longest}");
     }
 }

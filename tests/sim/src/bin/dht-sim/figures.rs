@@ -60,7 +60,11 @@ pub(crate) struct Figures {
     timeouts: u64,
     delivered_per_wall_second: f64,
     lookups: u64,
+    /// Those that have not ended well: with their nodes, with an error, not by the end, not even begun.
     aborted: u64,
+    failed: u64,
+    unfinished: u64,
+    not_begun: u64,
     reached: u64,
     complete: u64,
     recall: Option<f64>,
@@ -103,6 +107,9 @@ impl Figures {
             delivered_per_wall_second: counts.delivered as f64 / wall.as_secs_f64(),
             lookups: tally.lookups,
             aborted: sim.lookups_aborted(),
+            failed: sim.lookups_failed(),
+            unfinished: sim.lookups_under_way() as u64,
+            not_begun: tally.not_begun,
             reached: tally.reached,
             complete: tally.complete,
             recall: Some(tally.recall()).filter(|_| tally.lookups > 0),
@@ -138,9 +145,11 @@ impl Figures {
             ("datagrams", self.datagrams()),
             ("rate", format!("{} datagrams delivered per second of real time", self.rate())),
         ];
+        if self.all_lookups() > 0 {
+            rows.push(("lookups", self.lookups()));
+        }
         if self.lookups > 0 {
             rows.extend([
-                ("lookups", self.lookups()),
                 ("recall", self.recall()),
                 ("lookup hops", quantiles(&self.hops, |hops| hops.to_string())),
                 ("lookup time", quantiles(&self.latency_us, duration_text)),
@@ -239,13 +248,25 @@ impl Figures {
     }
 
     fn lookups(&self) -> String {
-        let reached = percent_text(self.reached as f64 / self.lookups.max(1) as f64);
-        let aborted = match self.aborted {
-            0 => String::new(),
-            count => format!("; {} more ended with their node", thousands(count)),
+        let all = match self.all_lookups() {
+            all if all == self.lookups => String::new(),
+            all => format!(" of {}", thousands(all)),
         };
-        let lookups = thousands(self.lookups);
-        format!("{lookups}; {reached} found at least one of the 20 closest nodes{aborted}")
+        let reached = percent_text(self.reached as f64 / self.lookups.max(1) as f64);
+        let others = [
+            (self.aborted, "ended with their node"),
+            (self.failed, "failed"),
+            (self.unfinished, "under way at the end"),
+            (self.not_begun, "that no node could begin"),
+        ];
+        let others = others.into_iter().filter(|(count, _)| *count > 0);
+        let others = others.map(|(count, what)| format!("; {} {what}", thousands(count)));
+        let (lookups, others) = (thousands(self.lookups), others.collect::<String>());
+        format!("{lookups}{all}; {reached} found at least one of the 20 closest nodes{others}")
+    }
+
+    fn all_lookups(&self) -> u64 {
+        self.lookups + self.aborted + self.failed + self.unfinished + self.not_begun
     }
 
     fn recall(&self) -> String {

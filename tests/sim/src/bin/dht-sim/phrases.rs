@@ -75,8 +75,9 @@ pub(crate) fn fault(text: &str) -> Result<Fault, String> {
         let example = r#"such as {"at_us": 1000000, "fault": "crash", "host": 3}"#;
         format!("{}; write it as in a script, {example}", script::plain(&error))
     })?;
-    let alone =
-        Scenario { run_us: LENGTH_MAX_US, faults: vec![fault.clone()], ..Scenario::default() };
+    // What it needs of the rest of the scenario is looked at with that.
+    let (run_us, faults, checks) = (LENGTH_MAX_US, vec![fault.clone()], true);
+    let alone = Scenario { run_us, faults, checks, ..Scenario::default() };
     let wrong = |Impossible(wrong)| wrong.trim_start_matches("faults[0]: ").to_owned();
     alone.check().map(|()| fault).map_err(wrong)
 }

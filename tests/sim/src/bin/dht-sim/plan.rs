@@ -41,7 +41,8 @@ impl Plan {
         let mut scenario = script.or_else(|| saved.cloned()).unwrap_or_default();
         change(&mut scenario, args)?;
         if snapshot.is_some() {
-            scenario.join_over_us = args.network.join_over.unwrap_or(LOADED_OVER);
+            // Another time for it is refused.
+            scenario.join_over_us = LOADED_OVER;
             scenario.settle_us = args.network.settle.unwrap_or(LOADED_SETTLE);
         } else if !from_file {
             let join_over = args.network.join_over;
@@ -91,11 +92,12 @@ fn in_options(Impossible(wrong): &Impossible) -> String {
 }
 
 /// Where several begin alike, the longer ones first.
-const OPTIONS: [(&str, &str); 5] = [
+const OPTIONS: [(&str, &str); 6] = [
     ("nodes and those of faults", "--nodes and --flash-crowd"),
     ("nodes", "--nodes"),
     ("bootstraps", "--bootstraps"),
     ("run_us", "--time"),
+    ("lookups", "--lookups"),
     ("the parts of nats", "the parts of --nat"),
 ];
 

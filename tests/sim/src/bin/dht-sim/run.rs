@@ -92,8 +92,8 @@ fn try_run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> Result<(), Failure>
         printed(json.record("summary", &figures))?;
     }
     if let Some(violation) = violation {
-        let origin = origin_text(run.scenario());
-        return Err(violated(violation, args, origin, figures.replay()));
+        let hints = hints(args, run.scenario(), &violation, figures.replay());
+        return Err(Failure::Violated(violation, hints));
     }
     if json.is_none() {
         let (table, replay) = (figures.table().plain(), figures.replay());
@@ -140,18 +140,46 @@ fn what_it_would_be(scenario: &Scenario) -> String {
     format!(
         "{} nodes for {} of virtual time, in about {} of memory: nothing was run",
         thousands(scenario.nodes.into()),
-        duration_text(scenario.run_from().saturating_add(scenario.run_us)),
+        duration_text(scenario.end()),
         bytes_text(scenario.memory_estimate()),
     )
 }
 
-fn violated(violation: Violation, args: &RunArgs, origin: String, replay: &str) -> Failure {
+/// What can be done about a violation.
+fn hints(args: &RunArgs, scenario: &Scenario, violation: &Violation, replay: &str) -> Vec<String> {
     let keep = match &args.files.write_script {
         Some(path) => format!("the scenario is in {}", path.display()),
         None => "to keep the scenario, add --write-script FILE".to_owned(),
     };
-    if args.files.save.is_some() && violation.at < 1 {
-        say("nothing was saved");
+    let unsaved = args.files.save.is_some() && violation.at < scenario.run_from();
+    let unsaved = unsaved.then(|| "nothing was saved".to_owned());
+    let rest = [origin_text(scenario), format!("run it again: {replay}"), keep];
+    unsaved.into_iter().chain(rest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::args::Cli;
+
+    #[test]
+    fn what_was_not_saved_is_said() {
+        let scenario = Scenario::default();
+        let settled = scenario.run_from();
+        let says = |options: &[&str], at| {
+            let cli = Cli::parse_from([&["dht-sim"], options].concat());
+            let violation = Violation { at, ..violation() };
+            hints(&cli.run, &scenario, &violation, "again")
+                .contains(&"nothing was saved".to_owned())
+        };
+        assert!(says(&["--save", "a"], 0) && says(&["--save", "a"], settled - 1));
+        assert!(!says(&["--save", "a"], settled) && !says(&[], 0));
     }
-    Failure::Violated(violation, vec![origin, format!("run it again: {replay}"), keep])
+
+    fn violation() -> Violation {
+        let run = Run::new(Scenario { nodes: 2, ..Scenario::default() }).unwrap();
+        run.sim().violation("some", "thing".to_owned())
+    }
 }

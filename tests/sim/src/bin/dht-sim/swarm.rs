@@ -17,7 +17,7 @@ use crate::failure::{Failure, because, printed, say};
 use crate::outputs;
 use crate::plan::checked_script;
 use crate::stop::Stop;
-use crate::units;
+use crate::units::{self, thousands};
 
 /// Which scenarios, and for how long.
 #[derive(Debug, clap::Args)]
@@ -78,6 +78,10 @@ fn done(result: Result<ExitCode, Failure>) -> ExitCode {
 }
 
 fn swarm(args: &Args) -> Result<ExitCode, Failure> {
+    let none = [("--seeds", args.seeds == Some(0)), ("--for", args.time == 0)];
+    if let Some((option, _)) = none.into_iter().find(|(_, none)| *none) {
+        return Err(because(format!("{option} must not be 0: nothing would be run")));
+    }
     if !args.out.is_dir() {
         return Err(because(format!("{} is no directory", args.out.display())));
     }
@@ -163,15 +167,15 @@ fn make_small(
     let (before, after) = (shrunk.before, shrunk.after);
     printed(writeln!(
         io::stdout(),
-        "made small in {:.1} s and {attempts} attempts: {} faults instead of {}, {} nodes instead \
-         of {}, {} events instead of {}\n  {}",
+        "made small in {:.1} s and {attempts} attempts: faults and attackers {} instead of {}, nodes \
+         {} instead of {}, events {} instead of {}\n  {}",
         begun.elapsed().as_secs_f64(),
         after.faults,
         before.faults,
         after.nodes,
         before.nodes,
-        after.events,
-        before.events,
+        thousands(after.events),
+        thousands(before.events),
         shrunk.violation
     ))?;
     say(format_args!("run it again: cargo sim replay {}", quoted(path.as_os_str())));

@@ -1,5 +1,7 @@
 //! The small languages of options: `lognormal:80ms,0.5`, `burst:5%,10`, `symmetric:20%x16`.
 
+use std::collections::BTreeSet;
+
 use dht_sim::Micros;
 use dht_sim::churn::{Churn, Length};
 use dht_sim::link::{Latency, Link, Loss, Reorder};
@@ -139,7 +141,15 @@ pub(crate) fn attack(text: &str) -> Result<Attack, String> {
         return unknown(kind, &AttackKind::ALL.map(attack_name).join(", "));
     };
     let mut attack = Attack::from(known);
+    let mut said = BTreeSet::new();
     for option in options.split(',').filter(|option| !option.is_empty()) {
+        let name = option.split('=').next().unwrap_or_default();
+        if known.unused().contains(&name) {
+            return Err(format!("`{name}` makes no difference to {kind}"));
+        }
+        if !said.insert(name) {
+            return Err(format!("`{name}` is there twice"));
+        }
         match option.split_once('=') {
             Some(("at", time)) => attack.at_us = duration(time)?,
             Some(("for", time)) => attack.for_us = duration(time)?,
@@ -286,14 +296,23 @@ mod tests {
 
     #[test]
     fn attacks() {
-        let plain = Attack::from(AttackKind::LieDoors);
-        assert_eq!(attack("lie-doors"), Ok(plain));
-        let all = attack("lie-doors:victim=11.0.17.1,at=1m,for=30s,rate=1k,hosts=4").unwrap();
+        let plain = Attack::from(AttackKind::FloodIds);
+        assert_eq!(attack("flood-ids"), Ok(plain));
+        let all = attack("flood-ids:victim=11.0.17.1,at=1m,for=30s,rate=1k,hosts=4").unwrap();
         let (at_us, for_us) = (MINUTE, 30_000 * MS);
         assert_eq!(all, Attack { victim: 17, at_us, for_us, rate: 1_000, hosts: 4, ..plain });
         for bad in ["", "lie", "lie_doors", "grind:5", "grind:port=1", "grind:at=5", "grind:rate=x"]
         {
             attack(bad).unwrap_err();
+        }
+        for (text, said) in [
+            ("grind:victim=3,victim=4", "`victim` is there twice"),
+            ("spoof:rate=5", "`rate` makes no difference to spoof"),
+            ("replay:hosts=5", "`hosts` makes no difference to replay"),
+            ("guess:hosts=5", "`hosts` makes no difference to guess"),
+            ("lie-dead:victim=5", "`victim` makes no difference to lie-dead"),
+        ] {
+            assert_eq!(attack(text), Err(said.to_owned()));
         }
         assert!(attack("lie").unwrap_err().contains("expected guess, spoof, grind, lie-nobody,"));
     }
