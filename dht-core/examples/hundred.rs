@@ -95,24 +95,26 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut poll = Poll::new()?;
     let mut members: Vec<Member> = Vec::new();
-    let mut first = None;
-    for number in 0..NODES {
-        let server = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
-        let mut config = match first {
-            None => Config::bootstrapper(server.local_addr()?.port(), "127.0.0.1")?,
-            Some(_) => Config::default(),
-        };
-        config.bootstrap.extend(first.map(Into::into));
-        (config.ephemeral, config.firewalled) = (Some(false), false);
-        first = first.or(Some(v4(server.local_addr()?)?));
-        members.push(Member::new(poll.registry(), number, config, &mut rng, server, now())?);
-    }
-
     let mut events = Events::with_capacity(2 * NODES);
-    while members.iter().any(|member| member.found.is_none()) {
-        let ready = members.iter().all(|member| member.node.bootstrapped());
+    while members.len() < NODES || members.iter().any(|member| member.found.is_none()) {
+        // One after the other, so that each finds those before it.
+        let ready = |members: &[Member]| members.last().is_none_or(|m| m.node.bootstrapped());
+        while ready(&members) && members.len() < NODES {
+            let server = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+            let mut config = match members.first() {
+                None => Config::bootstrapper(server.local_addr()?.port(), "127.0.0.1")?,
+                Some(_) => Config::default(),
+            };
+            if let Some(first) = members.first() {
+                config.bootstrap.push(v4(first.server.local_addr()?)?.into());
+            }
+            (config.ephemeral, config.firewalled) = (Some(false), false);
+            let number = members.len();
+            members.push(Member::new(poll.registry(), number, config, &mut rng, server, now())?);
+        }
+        let all = ready(&members);
         for member in &mut members {
-            if ready && member.query.is_none() {
+            if all && member.query.is_none() {
                 member.look_up(now())?;
             }
             member.pump(now)?;
