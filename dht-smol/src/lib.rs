@@ -23,7 +23,7 @@
 //! give a [`Dht`], the handle to a node that runs as a task of smol's own executor. For another one, take
 //! [`build`](Builder::build), and run the [`Driver`] that it gives: it is a future like any other.
 //!
-//! Everything but this runtime's sockets, timer and clock is [`dht_core::driver`]'s; what a
+//! Everything but this runtime's sockets and timer is [`dht_core::driver`]'s; what a
 //! node is made of is [`dht_core`]'s. Both are here again, so that this crate is enough.
 #![forbid(unsafe_code)]
 

@@ -24,7 +24,7 @@
 //! give a [`Dht`], the handle to a node that runs as a task of the current runtime. If the
 //! runtime is shut down, the node is closed: what waits for it ends with an error.
 //!
-//! Everything but this runtime's sockets, timer and clock is [`dht_core::driver`]'s; what a
+//! Everything but this runtime's sockets and timer is [`dht_core::driver`]'s; what a
 //! node is made of is [`dht_core`]'s. Both are here again, so that this crate is enough.
 #![forbid(unsafe_code)]
 

@@ -108,7 +108,7 @@ impl Binding {
     }
 }
 
-pub(crate) fn local_addr(socket: &impl Socket) -> io::Result<SocketAddrV4> {
+fn local_addr(socket: &impl Socket) -> io::Result<SocketAddrV4> {
     match socket.local_addr()? {
         SocketAddr::V4(addr) => Ok(addr),
         SocketAddr::V6(_) => Err(io::ErrorKind::AddrNotAvailable.into()),

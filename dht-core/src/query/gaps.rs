@@ -9,7 +9,7 @@
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
-use super::{Visit, Walk};
+use super::Walk;
 use crate::id::Id;
 use crate::table::K;
 
@@ -36,25 +36,27 @@ impl Gaps {
 impl Walk {
     /// Whom to ask for nodes around which target, if there is a gap.
     pub(crate) fn look_into_gap(&mut self) -> Option<(u16, SocketAddrV4, Id)> {
-        let missed = |visit: &&Visit| visit.missed > 0;
-        // Where so many were silent, some of those who are waited for will be too.
-        let unlucky = self.visits.iter().filter(missed).count() + self.seen.down().len();
-        let unlucky = unlucky >= (self.asked as usize / UNLUCKY).max(2);
-        let ended = !self.has_candidates() && (unlucky || self.visits.iter().all(|v| missed(&v)));
         let may = !self.plan.only_given && !self.plan.thorough && !self.gaps.asked.is_full();
-        if !may || !ended {
+        // Where most are silent, whoever names them is a liar rather than unlucky.
+        if !may || self.has_candidates() || self.closest.len() < K / 2 {
             return None;
         }
-        let late = self.visits.iter().filter(|v| unlucky || missed(v)).map(|visit| visit.node);
-        let silent = late.chain(self.seen.down().iter().copied());
-        let silent = silent.filter_map(|node| self.seen.distance(node));
+        // Where so many were silent, some of those who are waited for will be too.
+        let (late, down) = (self.late(), self.seen.down());
+        let unlucky = late + down.len() >= (self.asked as usize / UNLUCKY).max(2);
+        if !unlucky && late < self.visits.len() {
+            return None;
+        }
+        let waited = self.visits.iter().filter(|visit| unlucky || visit.missed > 0);
+        let silent = waited.map(|visit| visit.node).chain(down.iter().copied());
+        let near = |distance: &u64| self.closest.would_take(*distance);
+        let silent = silent.filter_map(|node| self.seen.distance(node)).filter(near);
+        let mut named: Vec<u64> = silent.collect();
+        // Only full replies leave anybody out.
+        if named.is_empty() {
+            return None;
+        }
         let found = (0..).map_while(|at| self.closest.distance(at)).map(|d| d.prefix());
-        let mut named: Vec<u64> = silent.filter(|d| self.closest.would_take(*d)).collect();
-        // Only full replies leave anybody out. And where most are silent, whoever names them is a liar
-        // rather than unlucky.
-        if named.is_empty() || self.closest.len() < K / 2 {
-            return None;
-        }
         named.extend(found);
         // This one was the last to be named.
         let (_, last, _) = (named.len() >= K).then(|| named.select_nth_unstable(K - 1))?;

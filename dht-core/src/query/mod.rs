@@ -228,15 +228,15 @@ impl Walk {
 
     /// The next node to ask, if there is a place for one more: its number and address.
     pub(crate) fn next(&mut self) -> Option<(u16, SocketAddrV4)> {
-        let slow = self.visits.iter().filter(|visit| visit.missed > 0).count();
+        let late = self.late();
         let concurrency = match self.plan.concurrency {
             concurrency if self.cautious => concurrency.min(CAUTIOUS),
             // Whoever is asked on the way there, of many, says much the same. Half as many find as
             // much in the same time, with a quarter fewer requests, unless some are silent.
-            concurrency if slow == 0 && self.is_far() => concurrency.div_ceil(2),
+            concurrency if late == 0 && self.is_far() => concurrency.div_ceil(2),
             concurrency => concurrency,
         };
-        if self.visits.len() - slow >= usize::from(concurrency) || self.asked >= VISITS_MAX {
+        if self.visits.len() - late >= usize::from(concurrency) || self.asked >= VISITS_MAX {
             return None;
         }
         loop {
@@ -256,6 +256,11 @@ impl Walk {
             self.seen.set(node, State::Asked);
             return Some((node, addr));
         }
+    }
+
+    /// Visits under way that have missed a try.
+    fn late(&self) -> usize {
+        self.visits.iter().filter(|visit| visit.missed > 0).count()
     }
 
     /// Whether the next candidate is too far from the target to be among the closest.
