@@ -119,6 +119,7 @@ mod node;
 mod pace;
 mod query;
 mod rng;
+mod shares;
 mod stats;
 mod strays;
 mod suspects;

@@ -130,9 +130,9 @@ impl Node {
 
     /// Queues an answer, unless too many wait: nobody polls, so they are of no use any more.
     pub(super) fn push_out(&mut self, out: Out) -> bool {
-        let room = self.lanes.outs() < self.config.max_replies;
+        let room = self.lanes.len() < self.config.max_replies;
         if room {
-            self.lanes.push_out(out);
+            self.lanes.push(out);
         } else {
             self.stats.drops.replies += 1;
         }

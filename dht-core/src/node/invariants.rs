@@ -7,6 +7,7 @@ use super::queries::Kind;
 use super::{Node, Stage};
 use crate::addr::prefix24;
 use crate::inflight::Purpose;
+use crate::message::RequestId;
 use crate::upkeep::{HINT_CHECKS_MAX, SWAPS_MAX};
 
 impl Node {
@@ -51,11 +52,8 @@ impl Node {
     }
 
     fn check_bounds(&self) {
-        // Those that have ended are swept out when they outnumber the others.
-        let most = 65 + 2 * (self.config.max_requests + self.config.max_background_requests);
-        assert!(self.lanes.requests() <= most, "those that have ended pile up");
         // Verifications take no reply's place.
-        assert!(self.lanes.outs() <= self.config.max_replies + VERIFICATIONS_MAX);
+        assert!(self.lanes.len() <= self.config.max_replies + VERIFICATIONS_MAX);
     }
 
     fn check_requests(&self) {
@@ -84,41 +82,38 @@ impl Node {
     /// A request is in flight, or waits in exactly one place from where it will leave.
     fn check_waiting(&self) {
         let mut waiting = BTreeMap::new();
-        self.lanes.check_invariants(|id| {
+        let verifications = self.lanes.check_invariants().map(|id| (id, false));
+        for (id, parked) in self.inflight.waiting().into_iter().chain(verifications) {
             if let Some(flight) = self.inflight.get(id) {
-                *waiting.entry(id).or_insert(0) += 1;
+                assert_eq!(waiting.insert(id, parked), None, "waits in two places: {flight:?}");
                 assert_eq!(flight.deadline, None, "would be sent twice at once");
             }
-        });
+        }
         let (mut outs, mut in_lanes) = (BTreeMap::new(), BTreeMap::new());
         for (id, flight) in self.inflight.iter() {
             let prefix = prefix24(*flight.call.to.ip());
             let counts = if flight.deadline.is_some() { &mut outs } else { &mut in_lanes };
             let counted = match flight.deadline {
                 Some(_) => flight.call.purpose != Purpose::Verify,
-                None => waiting.contains_key(&id),
+                None => waiting.get(&id) == Some(&false),
             };
             if counted {
                 *counts.entry(prefix).or_insert(0) += 1;
             }
         }
-        let mut parked = 0;
-        let out = self.shares.check_invariants(|prefix, id| {
-            parked += 1;
-            if self.inflight.get(id).is_some() {
-                *waiting.entry(id).or_insert(0) += 1;
-                let freed_by = outs.contains_key(&prefix) || in_lanes.contains_key(&prefix);
-                assert!(freed_by, "waits for a place that nobody holds");
-            }
-        });
+        let prefix_of = |id: &RequestId| Some(prefix24(*self.inflight.get(*id)?.call.to.ip()));
+        for prefix in
+            waiting.iter().filter(|(_, parked)| **parked).filter_map(|(id, _)| prefix_of(id))
+        {
+            let freed_by = outs.contains_key(&prefix) || in_lanes.contains_key(&prefix);
+            assert!(freed_by, "waits for a place that nobody holds");
+        }
+        let out = self.shares.check_invariants();
         assert!(out.iter().copied().eq(outs), "datagrams that are out are counted wrongly");
-        let most = 65 + 2 * (self.config.max_requests + self.config.max_background_requests);
-        assert!(parked <= most, "those that have ended pile up");
         self.check_bounds();
         for (id, flight) in self.inflight.iter() {
-            let expected = usize::from(flight.deadline.is_none());
-            let found = waiting.get(&id).copied().unwrap_or(0);
-            assert_eq!(found, expected, "waits in so many places: {flight:?}");
+            let waits = waiting.contains_key(&id);
+            assert_eq!(waits, flight.deadline.is_none(), "waits nowhere: {flight:?}");
         }
     }
 

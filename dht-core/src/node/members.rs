@@ -246,7 +246,7 @@ impl Node {
         };
         self.candidates.verifying.push(addr);
         self.stats.verifications.sent += 1;
-        self.lanes.push_out(Out::Verify(self.request_via(), id));
+        self.lanes.push(Out::Verify(self.request_via(), id));
         true
     }
 

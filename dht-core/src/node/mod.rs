@@ -43,13 +43,14 @@ use crate::health::Health;
 use crate::id::Id;
 use crate::ids::Ids;
 use crate::inflight::Inflight;
-use crate::lanes::{Lanes, Shares};
+use crate::lanes::Lanes;
 use crate::lookup::{Lookup, Lookups};
 use crate::lost::Lost;
 use crate::message::Via;
 use crate::nat::Sampler;
 use crate::pace::Pace;
 use crate::rng::Rng;
+use crate::shares::Shares;
 use crate::stats::Stats;
 use crate::strays::Strays;
 use crate::suspects::Suspects;
@@ -255,7 +256,7 @@ impl Node {
             self.bootstrap.next_retry(),
             self.queries.next_deadline(),
             // What waits for the window may leave in its next slot.
-            (self.lanes.requests() > 0).then(|| self.window.next_advance()),
+            (self.inflight.in_lanes() > 0).then(|| self.window.next_advance()),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -4,14 +4,14 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
 use super::{Node, Stage};
-use crate::addr::learnable;
+use crate::addr::{learnable, prefix24};
 use crate::config::DATAGRAM_MAX;
 use crate::congestion::Class;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::id::Id;
-use crate::inflight::{Flight, Purpose};
-use crate::lanes::{Out, URGENCIES, Urgency};
+use crate::inflight::{Flight, Purpose, URGENCIES, Urgency};
+use crate::lanes::Out;
 use crate::message::{Nodes, RequestId, Transmit, Via};
 use crate::time::Instant;
 use crate::wire::{self, CloserNodes};
@@ -81,7 +81,7 @@ impl Node {
         only: Option<Via>,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
-        while let Some(out) = self.lanes.pop_out(only) {
+        while let Some(out) = self.lanes.pop(only) {
             if let Some(transmit) = self.encode_out(out, buf) {
                 return Some(transmit);
             }
@@ -91,28 +91,25 @@ impl Node {
 
     /// The most urgent request that may leave now.
     fn next_request(&mut self, only: Option<Via>) -> Option<RequestId> {
-        if self.lanes.requests() == 0 {
+        if self.inflight.in_lanes() == 0 {
             return None;
         }
         let share = (self.config.max_window / SHARE).max(1);
         for urgency in URGENCIES {
-            let full = match urgency {
-                Urgency::Force => false,
-                Urgency::Class(class) => self.window.full_for(class),
+            let (full, share) = match urgency {
+                Urgency::Force => (false, u32::MAX),
+                Urgency::Class(class) => (
+                    self.window.full_for(class),
+                    // A quarter of it is kept for what the user asks for.
+                    if class == Class::User { share } else { share - share / 4 },
+                ),
             };
-            while let Some(id) = (!full).then(|| self.lanes.pop(urgency, only)).flatten() {
-                let Some(flight) = self.inflight.get(id) else {
-                    continue;
-                };
-                let to = *flight.call.to.ip();
-                // A quarter of it is kept for what the user asks for.
-                let users = urgency == Urgency::Class(Class::User);
-                let share = if users { share } else { share - share / 4 };
-                if urgency == Urgency::Force || self.shares.admits(to, share, id, users) {
+            while let Some(id) = (!full).then(|| self.inflight.dequeue(urgency, only)).flatten() {
+                let to = *self.inflight.get(id)?.call.to.ip();
+                if self.shares.admit(to, share) {
                     return Some(id);
                 }
-                let inflight = &self.inflight;
-                self.shares.sweep(inflight.live(), |id| inflight.get(id).is_some());
+                self.inflight.park(id);
             }
         }
         None
@@ -260,11 +257,7 @@ impl Node {
             Purpose::Visit { .. } if flight.sent > 0 => Urgency::Class(Class::Hint),
             _ => Urgency::Class(call.class),
         };
-        self.lanes.push(urgency, call.via, id, first);
-        if self.lanes.requests() > 64 + 2 * self.inflight.live() {
-            let inflight = &self.inflight;
-            self.lanes.retain(|id| inflight.get(id).is_some());
-        }
+        self.inflight.enqueue(id, urgency, first);
     }
 
     /// Ends a request without an answer, and lets what it was for go on.
@@ -369,12 +362,8 @@ impl Node {
 
     /// Puts the next request that waits for a place in its share back into its lane.
     fn call_up(&mut self, to: SocketAddrV4) {
-        // Those that have ended meanwhile make room for the next.
-        while let Some(id) = self.shares.pop(*to.ip()) {
-            if self.inflight.get(id).is_some() {
-                self.enqueue(id, true);
-                break;
-            }
+        if let Some(id) = self.inflight.unpark(prefix24(*to.ip())) {
+            self.enqueue(id, true);
         }
     }
 

@@ -6,6 +6,8 @@
 //! live, and rest for a while at the address where one ended without an answer, so that
 //! a late answer can't be taken for one to a later request. Mirrors parts of `lib/io.js`.
 
+mod waiting;
+
 use alloc::collections::{BinaryHeap, VecDeque};
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -18,6 +20,8 @@ use crate::index::Index;
 use crate::message::{Reply, RequestId};
 use crate::rng::Rng;
 use crate::time::Instant;
+use waiting::{Link, Lists};
+pub(crate) use waiting::{URGENCIES, Urgency};
 
 /// A request under way.
 #[derive(Clone, Debug)]
@@ -37,6 +41,8 @@ pub(crate) struct Flight {
     pub(crate) with_id: Option<bool>,
     /// Answers with its transaction id from elsewhere.
     strays: u8,
+    /// Its place in a list of those that wait.
+    link: Option<Link>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,6 +76,7 @@ pub(crate) struct Inflight {
     /// The user's, those that have ended and wait to be taken among them.
     users: usize,
     others: usize,
+    lists: Lists,
     tids: Index,
     resting: VecDeque<(Instant, SocketAddrV4, u16)>,
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
@@ -152,6 +159,7 @@ impl Inflight {
             deadline: None,
             with_id: None,
             strays: 0,
+            link: None,
         };
         self.set(slot, Slot::Live(id, flight));
         Some(RequestId(id))
@@ -399,6 +407,7 @@ impl Inflight {
 
     fn take(&mut self, now: Instant, id: RequestId, answered: bool) -> Option<Flight> {
         self.get(id)?;
+        self.unlink(slot_of(id));
         let slot = self.slots.get_mut(slot_of(id) as usize)?;
         let Slot::Live(_, flight) = core::mem::replace(slot, Slot::Free) else {
             return None;
