@@ -267,7 +267,7 @@ impl Query {
     /// At most the first 4,096 are taken.
     #[must_use]
     pub fn nodes(mut self, nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
-        self.nodes = nodes.into_iter().take(crate::query::SEEN_MAX).collect();
+        self.nodes = nodes.into_iter().take(crate::config::SEEN_MAX).collect();
         self
     }
 

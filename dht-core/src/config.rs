@@ -10,12 +10,30 @@ use core::time::Duration;
 
 use crate::error::ConfigError;
 use crate::ids::IdCache;
+use crate::table::{K, PLACES_MAX};
 
 /// The longest datagram that is taken or sent, in bytes, and the size of the buffer for
 /// [`Node::poll_transmit`](crate::Node::poll_transmit). Peers drop what is longer.
 pub const DATAGRAM_MAX: usize = 2048;
+/// A longest datagram may not be shorter than what every host takes: all that the protocol itself
+/// needs fits into half of it.
+const DATAGRAM_MIN: usize = 576 - 68;
+/// How many addresses a query remembers, unless told otherwise.
+pub(crate) const SEEN_MAX: usize = 4096;
+/// Verifications under way, of those never met and of those that were lost: whoever forges requests can
+/// fill the places of strangers, not those of nodes that were lost.
+const STRANGERS_MAX: usize = 16;
+const LOST_MAX: usize = 4;
+/// Two that bootstrap or refresh, and one after a reunion.
+const BACKGROUND_QUERIES_MAX: usize = 3;
+/// How many replies of a query may wait.
+const MAILBOX_MAX: usize = 64;
 
 /// How a node behaves. The defaults are those of dht-rpc; names are its options' in snake case.
+///
+/// For other places than a program of its own there are [`server`](Self::server),
+/// [`client`](Self::client) and [`embedded`](Self::embedded). What each may take of the memory at the
+/// worst, [`Node::memory_bound`](crate::Node::memory_bound) tells; at rest it is a few kilobytes, whichever.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -52,15 +70,31 @@ pub struct Config {
     pub ids: Option<IdCache>,
     /// Time-outs from each destination's round-trip times instead of a fixed second.
     pub adaptive_timeout: bool,
-    /// The longest datagram to send, in bytes: 1,000 to 2,048.
+    /// The longest datagram to send, in bytes: 508 to 2,048.
     pub max_datagram: usize,
+    /// The longest datagram that is taken, in bytes: 508 to 2,048, which is what peers may send. What
+    /// answers bring waits in memory; a node that keeps it short does not hear of longer values.
+    pub max_received: usize,
+    /// Nodes in the routing table: 20 to 5,120. With fewer than about 20 for each doubling of the network
+    /// lookups take more steps; those that are close to the own id stay.
+    pub max_nodes: usize,
     /// The user's requests under way or waiting, at most: 1 to 60,000.
     pub max_requests: usize,
-    /// Requests of queries and upkeep under way or waiting, at most: 64 to 4,096.
+    /// Requests of queries and upkeep under way or waiting, at most: 8 to 4,096.
     pub max_background_requests: usize,
-    /// Queries under way or with an outcome that nobody took, at most: 8 to 4,096.
+    /// The user's queries under way or with an outcome that nobody took, at most: 1 to 4,096. Beside them
+    /// as many of the node's own are under way, but no more than three.
     pub max_queries: usize,
-    /// Replies waiting to be sent, at most: 1 to 65,536.
+    /// Addresses that a query remembers, at most: 64 to 4,096. After that those farthest from its target
+    /// give way.
+    pub max_seen: usize,
+    /// While so many replies of a query wait to be taken, or are under way, it asks nobody else: 1 to 64.
+    pub max_unread: usize,
+    /// Events that wait to be polled, at most, those about requests and queries aside: 8 to 4,096. Those
+    /// about nodes give way first, and are counted; else the oldest of the same kind.
+    pub max_events: usize,
+    /// Replies waiting to be sent, at most: 1 to 65,536. Twice as many, up to 1,024, wait for their time:
+    /// those to delayed pings.
     pub max_replies: usize,
     /// Whether to tell of nodes that enter and leave the table.
     pub node_events: bool,
@@ -85,9 +119,14 @@ impl Default for Config {
             ids: None,
             adaptive_timeout: false,
             max_datagram: 1400,
+            max_received: DATAGRAM_MAX,
+            max_nodes: PLACES_MAX,
             max_requests: 4096,
             max_background_requests: 640,
             max_queries: 256,
+            max_seen: SEEN_MAX,
+            max_unread: MAILBOX_MAX,
+            max_events: 256,
             max_replies: 1024,
             node_events: false,
         }
@@ -114,15 +153,92 @@ impl Config {
         })
     }
 
+    /// Verifications of nodes never met under way at once.
+    pub(crate) fn strangers(&self) -> usize {
+        STRANGERS_MAX.min(self.max_background_requests / 4)
+    }
+
+    /// Verifications under way at once, those of nodes that were lost among them.
+    pub(crate) fn verifications(&self) -> usize {
+        self.strangers() + (self.max_background_requests / 16).clamp(1, LOST_MAX)
+    }
+
+    /// Queries of the node's own under way at once.
+    pub(crate) fn background_queries(&self) -> usize {
+        BACKGROUND_QUERIES_MAX.min(self.max_queries)
+    }
+
+    /// For a server: persistent from the start, if it can be reached, with room for thousands of
+    /// requests at once. Tell it its [`public_address`](Self::public_address) if you know that.
+    #[must_use]
+    pub fn server() -> Self {
+        Self {
+            ephemeral: Some(false),
+            max_window: 1024,
+            down_hints_rate_limit: Some(500),
+            max_requests: 16_384,
+            max_background_requests: 2048,
+            max_replies: 8192,
+            ..Self::default()
+        }
+    }
+
+    /// For an application that asks more than it is asked: never in others' tables, with
+    /// smaller queues.
+    #[must_use]
+    pub fn client() -> Self {
+        Self {
+            ephemeral: Some(true),
+            max_nodes: 1024,
+            max_requests: 256,
+            max_background_requests: 256,
+            max_queries: 32,
+            max_replies: 64,
+            max_seen: 1024,
+            max_unread: 32,
+            ..Self::default()
+        }
+    }
+
+    /// For a device with 64 KB of memory for all: never in others' tables, one query at a time, few
+    /// requests, datagrams that arrive wherever IP does: 508 bytes, since every host takes packets of 576
+    /// (RFC 791), of which at most 68 are headers. So it neither sends nor hears of values of more than
+    /// about 400 bytes. The node takes at most 56 KiB; buffers for datagrams and the stack come on top.
+    #[must_use]
+    pub fn embedded() -> Self {
+        Self {
+            ephemeral: Some(true),
+            concurrency: 6,
+            max_window: 16,
+            down_hints_rate_limit: Some(10),
+            max_datagram: DATAGRAM_MIN,
+            max_received: DATAGRAM_MIN,
+            max_nodes: 80,
+            max_requests: 4,
+            max_background_requests: 12,
+            max_queries: 1,
+            max_replies: 4,
+            max_seen: 128,
+            max_unread: 1,
+            max_events: 16,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let ranges = [
             ("concurrency", (1..=256).contains(&self.concurrency)),
             ("max_window", (1..=16_384).contains(&self.max_window)),
             ("max_ping_delay", self.max_ping_delay <= Duration::from_secs(3600)),
-            ("max_datagram", (1000..=DATAGRAM_MAX).contains(&self.max_datagram)),
+            ("max_datagram", (DATAGRAM_MIN..=DATAGRAM_MAX).contains(&self.max_datagram)),
+            ("max_received", (DATAGRAM_MIN..=DATAGRAM_MAX).contains(&self.max_received)),
+            ("max_nodes", (K..=PLACES_MAX).contains(&self.max_nodes)),
             ("max_requests", (1..=60_000).contains(&self.max_requests)),
-            ("max_background_requests", (64..=4096).contains(&self.max_background_requests)),
-            ("max_queries", (8..=4096).contains(&self.max_queries)),
+            ("max_background_requests", (8..=4096).contains(&self.max_background_requests)),
+            ("max_queries", (1..=4096).contains(&self.max_queries)),
+            ("max_seen", (64..=SEEN_MAX).contains(&self.max_seen)),
+            ("max_unread", (1..=MAILBOX_MAX).contains(&self.max_unread)),
+            ("max_events", (8..=4096).contains(&self.max_events)),
             ("max_replies", (1..=65_536).contains(&self.max_replies)),
             ("bootstrap", self.bootstrap.len() <= 256),
         ];
@@ -185,6 +301,10 @@ impl BootstrapNode {
             Some((_, name)) => name.parse::<Ipv4Addr>().is_err().then_some(name),
             None => self.ip.is_none().then(|| self.host()),
         }
+    }
+
+    pub(crate) fn heap(&self) -> usize {
+        self.text.capacity()
     }
 
     /// The addresses that need no look-up: the host, if it is one, and the suggested one.

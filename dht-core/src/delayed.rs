@@ -8,11 +8,12 @@ use alloc::collections::VecDeque;
 use core::net::SocketAddrV4;
 
 use crate::addr::is_local;
+use crate::memory::Heap;
 use crate::message::Via;
 use crate::time::Instant;
 
-/// How many answers wait at most.
-pub(crate) const PENDING_MAX: usize = 1_024;
+/// How many answers wait at most, whatever else may.
+const PENDING_MAX: usize = 1_024;
 
 /// How many of them may be for one host, unless its address is local.
 pub(crate) const PENDING_PER_HOST_MAX: usize = 4;
@@ -32,16 +33,26 @@ pub(crate) struct Pong {
 
 const _: () = assert!(size_of::<Pong>() <= 32);
 
+fn max_for(max_replies: usize) -> usize {
+    max_replies.saturating_mul(2).min(PENDING_MAX)
+}
+
 /// The queue, in order of time, then of arrival.
 #[derive(Clone, Debug)]
 pub(crate) struct Delayed {
     pongs: VecDeque<Pong>,
+    max: usize,
 }
 
 impl Delayed {
-    /// An empty queue; it has no memory of its own until something waits.
-    pub(crate) const fn new() -> Self {
-        Self { pongs: VecDeque::new() }
+    /// An empty queue for twice as many as other replies may wait; it has no memory of its own until
+    /// something does.
+    pub(crate) fn new(max_replies: usize) -> Self {
+        Self { pongs: VecDeque::new(), max: max_for(max_replies) }
+    }
+
+    pub(crate) fn add_to(heap: &mut Heap, max_replies: usize) {
+        heap.doubling::<Pong>(max_for(max_replies));
     }
 
     /// Takes `pong`, or refuses it (`false`) because of a bound.
@@ -49,7 +60,7 @@ impl Delayed {
     /// A full queue refuses at once; else this takes time linear in what waits.
     #[must_use]
     pub(crate) fn push(&mut self, pong: Pong) -> bool {
-        if self.pongs.len() >= PENDING_MAX {
+        if self.pongs.len() >= self.max {
             return false;
         }
         let host = pong.to.ip();
@@ -114,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_host_has_four_places() {
-        let mut delayed = Delayed::new();
+        let mut delayed = Delayed::new(PENDING_MAX);
         for tid in 0..PENDING_PER_HOST_MAX as u16 {
             assert!(delayed.push(pong(PUBLIC, 10, tid)), "whatever the port");
         }
@@ -127,7 +138,7 @@ mod tests {
 
     #[test]
     fn local_hosts_share_the_whole_queue() {
-        let mut delayed = Delayed::new();
+        let mut delayed = Delayed::new(PENDING_MAX);
         for tid in 0..PENDING_MAX as u16 {
             assert!(delayed.push(pong(LOCAL, 10, tid)));
         }
@@ -138,7 +149,7 @@ mod tests {
 
     #[test]
     fn many_hosts_fill_it_and_no_more() {
-        let mut delayed = Delayed::new();
+        let mut delayed = Delayed::new(PENDING_MAX);
         let taken = (0..PENDING_MAX as u32 + 10)
             .filter(|host| delayed.push(pong(PUBLIC + host, 10, 0)))
             .count();
@@ -147,7 +158,7 @@ mod tests {
 
     #[test]
     fn memory_is_released_when_it_runs_empty() {
-        let mut delayed = Delayed::new();
+        let mut delayed = Delayed::new(PENDING_MAX);
         (0..1_000).for_each(|tid| assert!(delayed.push(pong(LOCAL, 10, tid))));
         assert!(delayed.pongs.capacity() * size_of::<Pong>() <= 32 * 1_024);
         while delayed.pop_due(Instant::from_millis(10)).is_some() {}
@@ -159,7 +170,7 @@ mod tests {
 
     #[test]
     fn due_means_not_before() {
-        let mut delayed = Delayed::new();
+        let mut delayed = Delayed::new(PENDING_MAX);
         assert!(delayed.push(pong(LOCAL, 10, 1)));
         assert_eq!(delayed.next_due(), Some(Instant::from_millis(10)));
         assert_eq!(delayed.pop_due(Instant::from_micros(9_999)), None);
@@ -169,7 +180,7 @@ mod tests {
 
     quickcheck! {
         fn leaves_in_order_of_time_then_arrival(dues: Vec<u8>) -> bool {
-            let mut delayed = Delayed::new();
+            let mut delayed = Delayed::new(PENDING_MAX);
             let mut sorted = Vec::new();
             for (tid, due) in (0..).zip(dues) {
                 let pong = pong(LOCAL, u64::from(due), tid);

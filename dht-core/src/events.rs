@@ -3,14 +3,14 @@
 use alloc::collections::VecDeque;
 
 use crate::event::Event;
+use crate::memory::Heap;
 
-/// How many events wait, those about requests and queries aside (these are bounded by
-/// the number of requests and by the queries' mailboxes).
-pub(crate) const EVENTS_MAX: usize = 256;
-
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Events {
     queue: VecDeque<Event>,
+    /// How many may wait, those about requests and queries aside (these are bounded by the number
+    /// of requests and by the queries' mailboxes).
+    max: usize,
     /// Of these, how many are bounded by number.
     bounded: usize,
     /// Events about nodes that were dropped since the last `Lost`.
@@ -18,11 +18,19 @@ pub(crate) struct Events {
 }
 
 impl Events {
+    pub(crate) const fn new(max: usize) -> Self {
+        Self { queue: VecDeque::new(), max, bounded: 0, lost: 0 }
+    }
+
+    pub(crate) fn add_to(heap: &mut Heap, len: usize) {
+        heap.doubling::<Event>(len);
+    }
+
     /// Appends an event. Returns how many about nodes were dropped for it.
     pub(crate) fn push(&mut self, event: Event) -> u32 {
         let mut dropped = 0;
         if event.is_change() {
-            if self.bounded >= EVENTS_MAX {
+            if self.bounded >= self.max {
                 dropped = self.make_room(&event);
             }
             self.bounded += 1;
@@ -54,7 +62,7 @@ impl Events {
     pub(crate) fn check_invariants(&self) {
         let bounded = self.queue.iter().filter(|event| event.is_change()).count();
         assert_eq!(self.bounded, bounded);
-        assert!(bounded <= EVENTS_MAX);
+        assert!(bounded <= self.max);
     }
 
     /// Drops the oldest event about a node, or else the oldest of the same kind, or else the oldest.
@@ -87,14 +95,14 @@ mod tests {
 
     #[test]
     fn up_to_the_bound_nothing_is_lost() {
-        let mut events = Events::default();
+        let mut events = Events::new(256);
         let dropped: u32 = (0..256).map(|port| events.push(added(port))).sum();
         assert_eq!((dropped, events.pop()), (0, Some(added(0))));
     }
 
     #[test]
     fn beyond_it_the_oldest_about_nodes_give_way_and_are_counted_first() {
-        let mut events = Events::default();
+        let mut events = Events::new(256);
         events.push(Event::Listening);
         for port in 0..257 {
             events.push(added(port));
@@ -106,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_state_that_flaps_keeps_its_latest() {
-        let mut events = Events::default();
+        let mut events = Events::new(256);
         events.push(Event::Ready);
         for port in 0..1000 {
             events.push(Event::NatUpdate { host: None, port });
@@ -118,7 +126,7 @@ mod tests {
 
     #[test]
     fn notes_of_responses_are_never_dropped() {
-        let mut events = Events::default();
+        let mut events = Events::new(256);
         for n in 0..2000 {
             events.push(Event::Response(RequestId(u64::from(n))));
             events.push(added(n));

@@ -66,7 +66,7 @@ impl Index {
 
     /// Gives back memory that is not needed for what is in here now.
     pub(crate) fn trim(&mut self, hash_of: impl Fn(u32) -> u32) {
-        let cells = (self.len * 2).next_power_of_two().max(CELLS_MIN);
+        let cells = cells_for(self.len);
         if cells < self.cells.len() {
             self.resize(cells, &hash_of);
         }
@@ -111,6 +111,11 @@ impl Index {
             *cell = value;
         }
     }
+}
+
+/// How many cells so many values need, at least and at most.
+pub(crate) fn cells_for(len: usize) -> usize {
+    (len * 2).next_power_of_two().max(CELLS_MIN)
 }
 
 #[cfg(test)]

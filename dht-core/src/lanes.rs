@@ -11,6 +11,7 @@ use core::net::SocketAddrV4;
 use bytes::Bytes;
 
 use crate::id::Id;
+use crate::memory::Heap;
 use crate::message::{RequestId, Via};
 
 /// A datagram that is no request of ours.
@@ -51,16 +52,28 @@ impl Out {
 }
 
 /// All lanes: client, server, and one for all of the embedder's own sockets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Lanes {
     lanes: [VecDeque<Out>; 3],
     len: usize,
+    /// How many there may be.
+    max: usize,
 }
 
 impl Lanes {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { lanes: Default::default(), len: 0, max }
+    }
+
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    pub(crate) fn add_to(heap: &mut Heap, len: usize) {
+        // Any may have been the only one in use.
+        let bytes = len * size_of::<Out>();
+        heap.add(3, bytes, bytes);
     }
 
     pub(crate) fn push(&mut self, out: Out) {
@@ -70,6 +83,10 @@ impl Lanes {
             Via::Server => server,
             Via::Extra(_) => extra,
         };
+        if lane.len() == lane.capacity() {
+            let room = self.max.saturating_sub(lane.len()).max(1);
+            lane.reserve_exact(lane.len().max(4).min(room));
+        }
         lane.push_back(out);
         self.len += 1;
     }
@@ -101,7 +118,7 @@ impl Lanes {
     }
 
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self::new(self.max);
     }
 
     /// The verifications that wait.

@@ -113,6 +113,7 @@ mod keyed;
 mod lanes;
 mod lookup;
 mod lost;
+mod memory;
 mod message;
 mod nat;
 mod node;

@@ -5,6 +5,7 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use crate::config::BootstrapNode;
+use crate::memory::Heap;
 use crate::time::Instant;
 
 /// For how long a result is good.
@@ -37,6 +38,10 @@ enum State {
 pub(crate) struct Lookups(Vec<State>);
 
 impl Lookups {
+    pub(crate) fn add_to(heap: &mut Heap, nodes: usize) {
+        heap.exact::<State>(nodes);
+    }
+
     pub(crate) fn new(nodes: &[BootstrapNode]) -> Self {
         Self(nodes.iter().map(|_| State::Idle).collect())
     }

@@ -7,6 +7,8 @@
 use alloc::collections::VecDeque;
 use core::net::SocketAddrV4;
 
+use crate::memory::Heap;
+
 /// How many are remembered; the one lost first gives way.
 const LOST_MAX: usize = 64;
 /// For how many ticks: two hours.
@@ -22,6 +24,10 @@ pub(crate) struct Lost {
 }
 
 impl Lost {
+    pub(crate) fn add_to(heap: &mut Heap) {
+        heap.doubling::<(SocketAddrV4, u32)>(LOST_MAX);
+    }
+
     /// A node has left the table at this tick, for want of an answer.
     pub(crate) fn add(&mut self, tick: u32, addr: SocketAddrV4) {
         self.remove(addr);

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
 use crate::addr::{is_local, prefix24};
+use crate::memory::Heap;
 
 /// How many datagrams are out and unanswered per /24, so that a network that swallows
 /// everything fills its own share of the window only. Local addresses have no limit.
@@ -14,6 +15,10 @@ pub(crate) struct Shares {
 }
 
 impl Shares {
+    pub(crate) fn add_to(heap: &mut Heap, requests: usize) {
+        heap.doubling::<(u32, u32)>(requests);
+    }
+
     /// Whether one more may leave for `to`.
     pub(crate) fn admit(&self, to: Ipv4Addr, limit: u32) -> bool {
         let full = |at| self.out.get(at).is_some_and(|(_, count): &(u32, u32)| *count >= limit);

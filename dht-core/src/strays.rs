@@ -5,6 +5,7 @@ use alloc::collections::VecDeque;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
+use crate::memory::Heap;
 use crate::time::Instant;
 
 /// How many addresses are watched; the one with the fewest gives way.
@@ -17,6 +18,10 @@ const MEMORY: Duration = Duration::from_secs(5);
 pub(crate) struct Strays(VecDeque<(Instant, SocketAddrV4, u8)>);
 
 impl Strays {
+    pub(crate) fn add_to(heap: &mut Heap) {
+        heap.doubling::<(Instant, SocketAddrV4, u8)>(WATCHED_MAX);
+    }
+
     /// One more from there.
     pub(crate) fn note(&mut self, now: Instant, from: SocketAddrV4) {
         self.0.retain(|(since, ..)| now < *since + MEMORY);

@@ -6,6 +6,7 @@ use alloc::collections::VecDeque;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
+use crate::memory::Heap;
 use crate::time::Instant;
 
 /// How many are remembered; the oldest gives way.
@@ -17,6 +18,10 @@ const MEMORY: Duration = Duration::from_secs(300);
 pub(crate) struct Suspects(VecDeque<(Instant, SocketAddrV4)>);
 
 impl Suspects {
+    pub(crate) fn add_to(heap: &mut Heap) {
+        heap.doubling::<(Instant, SocketAddrV4)>(SUSPECTS_MAX);
+    }
+
     /// An address has not answered.
     pub(crate) fn add(&mut self, now: Instant, addr: SocketAddrV4) {
         self.clear_of(addr);
@@ -42,7 +47,9 @@ impl Suspects {
         while self.0.front().is_some_and(|(until, _)| *until <= now) {
             self.0.pop_front();
         }
-        self.0.shrink_to_fit();
+        if self.0.is_empty() {
+            self.0 = VecDeque::new();
+        }
     }
 }
 

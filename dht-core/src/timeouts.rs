@@ -15,6 +15,7 @@ use core::net::SocketAddrV4;
 use core::time::Duration;
 
 use crate::Instant;
+use crate::memory::Heap;
 use crate::rng::Rng;
 
 /// How many destinations are remembered unless told otherwise: at most 24 KiB.
@@ -50,6 +51,11 @@ struct Entry {
 }
 
 impl Rtts {
+    pub(crate) fn add_to(heap: &mut Heap) {
+        heap.exact::<Self>(1);
+        heap.doubling::<Entry>(DESTINATIONS);
+    }
+
     /// Remembers at most `max` destinations; memory grows with use.
     pub(crate) fn new(max: usize) -> Self {
         Self { entries: Vec::new(), max }

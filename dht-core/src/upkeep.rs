@@ -8,6 +8,7 @@ use core::time::Duration;
 use alloc::vec::Vec;
 
 use crate::addr::is_local;
+use crate::memory::Heap;
 use crate::rng::Rng;
 use crate::time::Instant;
 
@@ -86,6 +87,10 @@ pub(crate) struct Upkeep {
 }
 
 impl Upkeep {
+    pub(crate) fn add_to(heap: &mut Heap) {
+        heap.doubling::<(Ipv4Addr, u8)>(HINTERS_MAX);
+    }
+
     /// Ticks begin at a random number, so that nodes started together don't act in step.
     pub(crate) fn new(rng: &mut Rng, adaptive: bool) -> Self {
         Self {

@@ -17,6 +17,7 @@ use core::time::Duration;
 pub(crate) use crate::call::{Call, Purpose};
 use crate::error::RequestError;
 use crate::index::Index;
+use crate::memory::Heap;
 use crate::message::{Reply, RequestId};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -56,7 +57,8 @@ enum Slot {
 const STRAYS_MAX: u8 = 8;
 /// For how long a transaction id rests at an address that did not answer it.
 const REST: Duration = Duration::from_secs(6);
-/// How many rest at most; the oldest is released first, so that this never refuses anybody.
+/// How many rest at most, for each place two; the oldest is released first, so that this never
+/// refuses anybody.
 const RESTING_MAX: usize = 1024;
 /// Slots are numbered by 16 bits of a request's id.
 const SLOTS_MAX: usize = 65_000;
@@ -64,11 +66,19 @@ const SLOTS_MAX: usize = 65_000;
 /// beside those that rest some are left, or drawing one would never end.
 const TIDS_MAX: usize = 64_500;
 
+/// With no more places than these there is memory for all from the first on.
+const AT_ONCE_MAX: usize = 32;
+/// Deadlines of requests that have ended are let go when there are more of them than this, and than of
+/// others.
+const STALE_MIN: usize = 64;
+
 const _: () = assert!(TIDS_MAX + RESTING_MAX < 1 << 16);
 
 /// All requests under way.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Inflight {
+    /// How many there may be.
+    max: usize,
     slots: Vec<Slot>,
     free: Vec<u16>,
     serial: u64,
@@ -96,6 +106,33 @@ pub(crate) enum Match {
 }
 
 impl Inflight {
+    /// With `max` places, of at most 65,000.
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            max: max.min(SLOTS_MAX),
+            slots: Vec::new(),
+            free: Vec::new(),
+            serial: 0,
+            live: 0,
+            users: 0,
+            others: 0,
+            lists: Lists::default(),
+            tids: Index::default(),
+            resting: VecDeque::new(),
+            deadlines: BinaryHeap::new(),
+        }
+    }
+
+    /// What all that takes of the heap, at most, apart from values.
+    pub(crate) fn add_to(heap: &mut Heap, max: usize) {
+        let growth = if max <= AT_ONCE_MAX { 0 } else { max * size_of::<Slot>() };
+        heap.add(1, max * size_of::<Slot>(), growth);
+        heap.doubling_and_shrinking::<u16>(max);
+        heap.index_each(1, 2 * max);
+        heap.doubling::<(Instant, SocketAddrV4, u16)>((2 * max).min(RESTING_MAX));
+        heap.doubling_and_shrinking::<Reverse<(Instant, u64)>>(max.min(STALE_MIN) + 2 * max + 1);
+    }
+
     /// Requests that wait or are in flight.
     pub(crate) fn live(&self) -> usize {
         self.live
@@ -119,7 +156,7 @@ impl Inflight {
 
     /// Whether no request can begin, whoever asks.
     pub(crate) fn is_full(&self) -> bool {
-        self.tids.len() >= TIDS_MAX || (self.free.is_empty() && self.slots.len() >= SLOTS_MAX)
+        self.tids.len() >= TIDS_MAX || (self.free.is_empty() && self.slots.len() >= self.max)
     }
 
     /// How many places requests have had at once: what it costs to go through all of them.
@@ -134,11 +171,15 @@ impl Inflight {
         }
         let slot = match self.free.pop() {
             Some(slot) => slot,
-            None if self.slots.len() < SLOTS_MAX => {
+            None => {
+                let len = self.slots.len();
+                if len == self.slots.capacity() {
+                    let more = if self.max <= AT_ONCE_MAX { self.max } else { len.max(4) };
+                    self.slots.reserve_exact(more.min(self.max - len));
+                }
                 self.slots.push(Slot::Free);
-                u16::try_from(self.slots.len() - 1).ok()?
+                u16::try_from(len).ok()?
             }
-            None => return None,
         };
         let tid = self.draw_tid(now, call.to, rng);
         self.index(tid, slot);
@@ -241,7 +282,7 @@ impl Inflight {
         flight.sent_at = now;
         flight.deadline = Some(deadline);
         self.deadlines.push(Reverse((deadline, id.0)));
-        if self.deadlines.len() > 64 + 2 * self.live {
+        if self.deadlines.len() > self.max.min(STALE_MIN) + 2 * self.live {
             self.drop_stale_deadlines();
         }
     }
@@ -417,7 +458,7 @@ impl Inflight {
             let hash = |entry: u32| entry >> 16;
             self.tids.remove(u32::from(tid), |entry| entry >> 16 == u32::from(tid), hash);
             if !answered && flight.sent > 0 {
-                if self.resting.len() >= RESTING_MAX {
+                if self.resting.len() >= (2 * self.max).min(RESTING_MAX) {
                     self.resting.pop_front();
                 }
                 self.resting.push_back((now + REST, flight.call.to, tid));

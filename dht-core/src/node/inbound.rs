@@ -8,7 +8,6 @@ use bytes::Bytes;
 use super::{Node, Stage};
 use crate::addr::is_host;
 use crate::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
-use crate::config::DATAGRAM_MAX;
 use crate::delayed::Pong;
 use crate::error_code::{INVALID_TOKEN, UNKNOWN_COMMAND};
 use crate::id::Id;
@@ -39,7 +38,7 @@ impl Node {
                 return Handled::NotOurs;
             }
             _ if self.stage != Stage::Running => &mut drops.suspended,
-            _ if data.len() > DATAGRAM_MAX => &mut drops.oversize,
+            _ if data.len() > self.config.max_received => &mut drops.oversize,
             _ if !is_host(from) => &mut drops.port_zero,
             Ok(Message::Request(request)) => return self.on_request(via, from, &request),
             Ok(Message::Response(response)) => {

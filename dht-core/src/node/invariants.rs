@@ -2,7 +2,6 @@
 
 use alloc::collections::BTreeMap;
 
-use super::members::VERIFICATIONS_MAX;
 use super::queries::Kind;
 use super::{Node, Stage};
 use crate::addr::prefix24;
@@ -17,7 +16,7 @@ impl Node {
     pub fn check_counters(&self) {
         self.inflight.check_counters();
         let (verifying, requests) =
-            (self.candidates.check_invariants().len(), &self.stats.requests);
+            (self.candidates.check_invariants(&self.config).len(), &self.stats.requests);
         let ended = requests.responses + requests.timeouts + requests.cancelled;
         assert_eq!(requests.total, requests.active + ended, "counters don't close");
         assert_eq!(self.inflight.live(), requests.active as usize + verifying);
@@ -53,7 +52,7 @@ impl Node {
 
     fn check_bounds(&self) {
         // Verifications take no reply's place.
-        assert!(self.lanes.len() <= self.config.max_replies + VERIFICATIONS_MAX);
+        assert!(self.lanes.len() <= self.config.max_replies + self.config.verifications());
     }
 
     fn check_requests(&self) {
@@ -68,7 +67,7 @@ impl Node {
         assert_eq!(requests.total, requests.active + ended, "counters don't close");
         assert_eq!(requests.active as usize, count(|purpose| purpose != Purpose::Verify));
 
-        let verifying = self.candidates.check_invariants();
+        let verifying = self.candidates.check_invariants(&self.config);
         assert_eq!(verifying.len(), count(|purpose| purpose == Purpose::Verify));
         for (_, flight) in self.inflight.iter().filter(|(_, f)| f.call.purpose == Purpose::Verify) {
             assert!(verifying.contains(&flight.call.to) && flight.sent <= 1);

@@ -9,23 +9,23 @@ use core::time::Duration;
 use super::{Node, Stage};
 use crate::addr::{is_local, is_sendable, learnable, prefix24};
 use crate::command::PING;
+#[cfg(any(test, feature = "_invariants"))]
+use crate::config::Config;
 use crate::congestion::Class;
 use crate::event::Event;
 use crate::id::Id;
 use crate::inflight::Purpose;
 use crate::lanes::Out;
+use crate::memory::Heap;
 use crate::message::{Peer, SavedNode, Via};
 use crate::strays::STRAYS_MAX;
-use crate::table::{Insert, K, Slot};
+use crate::table::{Insert, Slot};
 use crate::time::Instant;
 use crate::upkeep::{OLD, RECENT, SWAPS_MAX, TICK};
 
 /// Candidates that wait for their verification; a random one gives way to the next.
 const CANDIDATES_MAX: usize = 64;
-/// Verifications under way, in all, of those never met, and per /24 (no limit for local addresses). Whoever
-/// forges requests can fill the places of strangers, not those of nodes that were lost.
-pub(super) const VERIFICATIONS_MAX: usize = STRANGERS_MAX + 4;
-pub(super) const STRANGERS_MAX: usize = 16;
+/// Verifications under way per /24 (no limit for local addresses).
 const VERIFICATIONS_PER_PREFIX_MAX: usize = 3;
 /// If more were in flight lately than this, it is not looked up whether a candidate is being asked anyway.
 const IN_FLIGHT_SCAN_MAX: usize = 256;
@@ -40,6 +40,12 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
+    pub(super) fn add_to(heap: &mut Heap, verifications: usize) {
+        heap.doubling::<SocketAddrV4>(CANDIDATES_MAX);
+        heap.doubling::<SocketAddrV4>(verifications);
+        heap.doubling::<(SocketAddrV4, u8)>(verifications);
+    }
+
     /// Notes an answer that belongs to nothing, if its source is being verified.
     fn note_stray(&mut self, from: SocketAddrV4) -> bool {
         let verifies = self.verifying.contains(&from);
@@ -61,16 +67,16 @@ impl Candidates {
     }
 
     /// Whether a stranger may be asked now.
-    fn has_place_for(&self, addr: SocketAddrV4) -> bool {
+    fn has_place_for(&self, addr: SocketAddrV4, max: usize) -> bool {
         let prefix = prefix24(*addr.ip());
         let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
-        self.verifying.len() < STRANGERS_MAX
+        self.verifying.len() < max
             && (is_local(*addr.ip()) || same.count() < VERIFICATIONS_PER_PREFIX_MAX)
     }
 
     /// Whether one that was a node may be, wherever those are that requests were forged for.
-    pub(super) fn take_place_for_lost(&mut self, addr: SocketAddrV4) -> bool {
-        let free = self.verifying.len() < VERIFICATIONS_MAX && !self.verifying.contains(&addr);
+    pub(super) fn take_place_for_lost(&mut self, addr: SocketAddrV4, max: usize) -> bool {
+        let free = self.verifying.len() < max && !self.verifying.contains(&addr);
         if free {
             self.waiting.retain(|other| *other != addr);
         }
@@ -79,8 +85,9 @@ impl Candidates {
 
     /// Those being verified.
     #[cfg(any(test, feature = "_invariants"))]
-    pub(super) fn check_invariants(&self) -> &[SocketAddrV4] {
-        assert!(self.waiting.len() <= CANDIDATES_MAX && self.verifying.len() <= VERIFICATIONS_MAX);
+    pub(super) fn check_invariants(&self, config: &Config) -> &[SocketAddrV4] {
+        let (strangers, most) = (config.strangers(), config.verifications());
+        assert!(self.waiting.len() <= CANDIDATES_MAX && self.verifying.len() <= most);
         for (at, addr) in self.verifying.iter().enumerate() {
             assert!(
                 !self.waiting.contains(addr)
@@ -90,8 +97,7 @@ impl Candidates {
             let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
             assert!(
                 is_local(*addr.ip())
-                    || same.count()
-                        <= VERIFICATIONS_PER_PREFIX_MAX + VERIFICATIONS_MAX - STRANGERS_MAX
+                    || same.count() <= VERIFICATIONS_PER_PREFIX_MAX + most - strangers
             );
         }
         &self.verifying
@@ -140,7 +146,7 @@ impl Node {
             return;
         };
         let tick = self.upkeep.tick();
-        match self.table.insert(&id, from.addr, tick) {
+        match self.insert(&id, from.addr, tick) {
             Insert::Present(slot) => {
                 self.table.touch(slot, tick);
                 self.table.set_silent_answers(slot, 0);
@@ -174,9 +180,17 @@ impl Node {
             return;
         }
         let id = self.table.ids().of(addr);
-        if let Insert::Added(_) = self.table.insert(&id, addr, self.upkeep.tick()) {
+        if let Insert::Added(_) = self.insert(&id, addr, self.upkeep.tick()) {
             self.added(addr);
         }
+    }
+
+    /// Puts a node into the table; in a small one, others may give way.
+    fn insert(&mut self, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
+        while let Some(gone) = self.table.make_room(id, addr) {
+            self.removed(gone);
+        }
+        self.table.insert(id, addr, tick)
     }
 
     fn added(&mut self, addr: SocketAddrV4) {
@@ -212,13 +226,14 @@ impl Node {
         }
         // Most of those who ask find their bucket full, of nodes that are there: these are asked first, or
         // every request would cost a ping to no avail.
-        if self.table.bucket_len(&id) >= K {
+        if !self.table.has_place_for(&id) {
             return self.challenge(id, addr, false);
         }
         if self.is_being_asked(addr) {
             return;
         }
-        if self.candidates.has_place_for(addr) && self.verify(addr) {
+        let strangers = self.config.strangers();
+        if self.candidates.has_place_for(addr, strangers) && self.verify(addr) {
             return;
         }
         if self.candidates.waiting.len() < CANDIDATES_MAX {
@@ -252,7 +267,9 @@ impl Node {
 
     /// Asks the next candidate that waits and may be asked.
     pub(super) fn verify_next(&mut self) {
-        let next = self.candidates.waiting.iter().position(|a| self.candidates.has_place_for(*a));
+        let strangers = self.config.strangers();
+        let has_place = |addr: &SocketAddrV4| self.candidates.has_place_for(*addr, strangers);
+        let next = self.candidates.waiting.iter().position(has_place);
         let Some(addr) = next.map(|next| self.candidates.waiting.remove(next)) else { return };
         if !self.verify(addr) {
             self.candidates.waiting.push(addr);
@@ -384,7 +401,7 @@ impl Node {
                 return;
             }
             let id = self.table.ids().of(node.addr);
-            let inserted = self.table.insert(&id, node.addr, ago(node.added));
+            let inserted = self.insert(&id, node.addr, ago(node.added));
             if let Insert::Added(slot) = inserted {
                 self.table.set_pinged(slot, ago(node.pinged));
                 self.added(node.addr);

@@ -7,6 +7,7 @@
 //! address (`reachability`), periodic work (`maintenance`) and the stages of life (`life`).
 //! Mirrors `index.js` and `lib/io.js`.
 
+mod bound;
 mod calls;
 mod commits;
 mod gaps;
@@ -170,20 +171,20 @@ impl Node {
             binding: None,
             ephemeral: true,
             firewalled: config.firewalled,
-            table: Table::new(Id(own), Ids::new(config.ids.clone())),
+            table: Table::new(Id(own), Ids::new(config.ids.clone()), config.max_nodes),
             candidates: Candidates::default(),
             suspects: Suspects::default(),
             lost: Lost::default(),
             strays: Strays::default(),
             tokens,
-            inflight: Inflight::default(),
+            inflight: Inflight::new(config.max_requests + config.max_background_requests),
             window: Window::new(config.max_window, now),
             pace: Pace::default(),
             rtts: config.adaptive_timeout.then(|| Box::new(Rtts::new(DESTINATIONS))),
-            lanes: Lanes::default(),
+            lanes: Lanes::new(config.max_replies + config.verifications()),
             shares: Shares::default(),
             answers_in_a_row: 0,
-            delayed: Delayed::new(),
+            delayed: Delayed::new(config.max_replies),
             queries: Queries::default(),
             lookups: Lookups::new(&config.bootstrap),
             nat: Sampler::default(),
@@ -195,7 +196,7 @@ impl Node {
             upkeep: Upkeep::new(&mut rng, adaptive),
             health: Health::new(),
             unanswered_nat: 0,
-            events: Events::default(),
+            events: Events::new(config.max_events),
             stats: Stats::default(),
             config,
             rng,
@@ -312,12 +313,14 @@ impl Node {
     fn emit(&mut self, event: Event) {
         self.stats.drops.events += u64::from(self.events.push(event));
         // Notes about replies that were taken without waiting for the note.
-        let notes = 2 * crate::events::EVENTS_MAX + 2 * self.inflight.users();
+        let notes = 2 * self.config.max_events + 2 * self.inflight.users();
         if self.events.len() > notes && self.events.len() > notes + 2 * self.queries.notes() {
-            let (inflight, queries) = (&self.inflight, &self.queries);
+            let (inflight, queries) = (&self.inflight, &mut self.queries);
+            queries.count_notes();
             self.events.retain(|event| match event {
                 Event::Response(id) => inflight.has_result(*id),
-                Event::Reply(id) | Event::Finished(id) => queries.has(*id),
+                Event::Reply(id) => queries.keeps_note(*id),
+                Event::Finished(id) => queries.has(*id),
                 _ => true,
             });
         }

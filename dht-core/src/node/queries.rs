@@ -9,18 +9,21 @@ use core::time::Duration;
 #[cfg(any(test, feature = "_invariants"))]
 use super::Node;
 use super::commits::Committing;
-#[cfg(any(test, feature = "_invariants"))]
-use super::walks::MAILBOX_MAX;
 use crate::ask::Query;
+use crate::config::Config;
 use crate::error::QueryError;
 #[cfg(any(test, feature = "_invariants"))]
 use crate::inflight::Purpose;
+use crate::memory::Heap;
 use crate::message::{Outcome, QueryId, Reply};
 use crate::query::{Plan, Walk};
+use crate::table::K;
 use crate::time::Instant;
 
-/// How many queries' memory is kept for the next.
-const SPARE_MAX: usize = 4;
+/// How many queries' memory is kept for the next: none where there are few.
+fn spares(config: &Config) -> usize {
+    (config.max_queries / 8).min(4)
+}
 
 /// On whose behalf a query runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +49,8 @@ pub(super) struct Running {
     pub(super) phase: Phase,
     pub(super) walk: Walk,
     pub(super) mailbox: VecDeque<Reply>,
+    /// Scratch for [`Queries::count_notes`].
+    notes: usize,
     /// Bootstrap names that are being looked up may bring more nodes to ask.
     pub(super) wants_lookup: bool,
     pub(super) clock: Clock,
@@ -106,7 +111,7 @@ impl Running {
             node.inflight.iter().filter(|(_, flight)| wanted(flight.call.purpose)).count()
         };
         let unread = self.mailbox.len();
-        assert!(unread <= MAILBOX_MAX && (unread == 0 || !self.query.discard));
+        assert!(unread <= node.config.max_unread && (unread == 0 || !self.query.discard));
         assert!(self.kind == Kind::User || self.query.discard);
         match &self.phase {
             Phase::Walking => {
@@ -116,7 +121,7 @@ impl Running {
                 assert_eq!(self.walk.in_flight(), visits);
                 let gaps = under_way(&|p| matches!(p, Purpose::Gap { query, .. } if query == id));
                 assert_eq!(self.walk.gaps_open(), gaps);
-                let paused = !self.query.discard && unread >= MAILBOX_MAX;
+                let paused = !self.query.discard && unread >= node.config.max_unread;
                 let looks_up = self.wants_lookup && node.lookups.pending();
                 assert!(
                     visits + gaps > 0 || paused || looks_up || stalled,
@@ -156,7 +161,7 @@ pub(super) struct Queries {
 }
 
 impl Queries {
-    /// At most about how many events about queries may wait.
+    /// How many events about queries are of use.
     pub(super) fn notes(&self) -> usize {
         self.slots.iter().flatten().map(|running| running.mailbox.len() + 1).sum()
     }
@@ -180,6 +185,7 @@ impl Queries {
     #[cfg(any(test, feature = "_invariants"))]
     pub(super) fn check_invariants(&self, node: &Node) {
         assert!(self.users() <= node.config.max_queries);
+        assert!(self.background() <= node.config.background_queries());
         assert!(!self.stalled || node.is_busy(), "there are places, and nobody was told");
         let mut active = 0;
         for (at, running) in self.slots.iter().enumerate() {
@@ -225,6 +231,49 @@ impl Queries {
 
     pub(super) fn users(&self) -> usize {
         self.slots.iter().flatten().filter(|running| running.kind == Kind::User).count()
+    }
+
+    pub(super) fn background(&self) -> usize {
+        self.slots.iter().flatten().count() - self.users()
+    }
+
+    pub(super) fn oldest_in_background(&self) -> Option<QueryId> {
+        let all = self.slots.iter().flatten().filter(|running| running.kind != Kind::User);
+        all.map(|running| running.id).min()
+    }
+
+    /// Makes sure that no more notes of replies are kept than there are replies: see
+    /// [`keeps_note`](Self::keeps_note).
+    pub(super) fn count_notes(&mut self) {
+        for running in self.slots.iter_mut().flatten() {
+            running.notes = running.mailbox.len();
+        }
+    }
+
+    /// Whether one more note of a reply to this query is worth keeping.
+    pub(super) fn keeps_note(&mut self, id: QueryId) -> bool {
+        let Some(running) = self.get_mut(id).filter(|running| running.notes > 0) else {
+            return false;
+        };
+        running.notes -= 1;
+        true
+    }
+
+    /// What all queries take of the heap, at most, apart from values that users have handed in.
+    pub(super) fn add_to(heap: &mut Heap, config: &Config) {
+        // Spare ones are among them: no more than have been under way at once.
+        let all = config.max_queries + config.background_queries();
+        // What was a user's may be kept for any other.
+        let users = if spares(config) == 0 { config.max_queries } else { all };
+        heap.add(all, size_of::<Running>(), 0);
+        heap.doubling::<Option<Box<Running>>>(all);
+        heap.doubling::<Box<Running>>(spares(config));
+        Walk::add_to(heap, all, users, config.max_seen);
+        let mailbox = config.max_unread * size_of::<Reply>();
+        heap.add(users, mailbox, mailbox / 2);
+        heap.payloads(config.max_queries * (config.max_unread + K), config.max_received);
+        // Lists of ids, made while going through all of them.
+        heap.doubling_each::<QueryId>(2, all);
     }
 
     pub(super) fn ids(&self) -> Vec<QueryId> {
@@ -275,6 +324,7 @@ impl Queries {
                 phase: Phase::Walking,
                 walk: Walk::new(plan),
                 mailbox: VecDeque::new(),
+                notes: 0,
                 wants_lookup: false,
                 clock,
             });
@@ -285,8 +335,8 @@ impl Queries {
     }
 
     /// A query is no more; what it used may serve another.
-    pub(super) fn recycle(&mut self, mut running: Box<Running>) {
-        if self.spare.len() < SPARE_MAX && running.walk.is_worth_keeping() {
+    pub(super) fn recycle(&mut self, mut running: Box<Running>, config: &Config) {
+        if self.spare.len() < spares(config) && running.walk.is_worth_keeping() {
             running.mailbox.clear();
             running.query.value = None;
             running.query.nodes = Vec::new();

@@ -33,7 +33,8 @@ impl Node {
         Ok(id)
     }
 
-    /// The next reply to a query, which frees a place: with 64 untaken a query pauses.
+    /// The next reply to a query, which frees a place: with too many untaken a query pauses, see
+    /// [`Config::max_unread`](crate::Config::max_unread).
     #[must_use]
     pub fn next_reply(&mut self, id: QueryId) -> Option<Reply> {
         let reply = self.queries.get_mut(id)?.mailbox.pop_front();
@@ -64,7 +65,7 @@ impl Node {
         }
         let mut running = self.queries.take(id)?;
         let phase = core::mem::replace(&mut running.phase, Phase::Walking);
-        self.queries.recycle(running);
+        self.queries.recycle(running, &self.config);
         match phase {
             Phase::Finished(outcome) => Some(outcome),
             Phase::Walking | Phase::Committing(_) => None,
@@ -103,14 +104,19 @@ impl Node {
     /// No event about it follows from now on.
     pub fn cancel_query(&mut self, now: Instant, id: QueryId) {
         self.enter(now);
-        let unfinished = self.is_unfinished(id);
-        if let Some(running) = self.queries.take(id) {
-            self.queries.recycle(running);
-            self.stats.queries.active -= u64::from(unfinished);
-            self.end_flights_of(id);
+        if self.cancel(id) {
             self.forget_hints_of(id);
             self.pump_stalled();
         }
+    }
+
+    pub(super) fn cancel(&mut self, id: QueryId) -> bool {
+        let unfinished = self.is_unfinished(id);
+        let Some(running) = self.queries.take(id) else { return false };
+        self.queries.recycle(running, &self.config);
+        self.stats.queries.active -= u64::from(unfinished);
+        self.end_flights_of(id);
+        true
     }
 
     fn check_query_size(&self, query: &Query) -> Result<(), SendError> {

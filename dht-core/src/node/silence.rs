@@ -5,9 +5,6 @@
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::Node;
-use super::members::STRANGERS_MAX;
-use super::queries::Kind;
-use crate::ask::Query;
 use crate::command::PING;
 use crate::congestion::Class;
 use crate::id::Id;
@@ -125,7 +122,7 @@ impl Node {
     /// Asks one of those that were lost whether it is back.
     pub(super) fn seek_lost(&mut self) {
         let Some(addr) = self.lost.next(self.upkeep.tick()) else { return };
-        if self.candidates.take_place_for_lost(addr) {
+        if self.candidates.take_place_for_lost(addr, self.config.verifications()) {
             self.verify(addr);
         }
     }
@@ -139,9 +136,8 @@ impl Node {
             self.candidates.push(addr);
         }
         if any {
-            (0..STRANGERS_MAX).for_each(|_| self.verify_next());
-            let query = Query::find_node(self.table.own()).discard_replies();
-            self.start_query(Kind::Refresh, query);
+            (0..self.config.strangers()).for_each(|_| self.verify_next());
+            self.start_search(self.table.own());
         }
     }
 }

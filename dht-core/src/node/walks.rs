@@ -18,14 +18,13 @@ use crate::config::BootstrapNode;
 use crate::congestion::Class;
 use crate::error::{QueryError, RequestError, SendError};
 use crate::event::Event;
+use crate::id::Id;
 use crate::inflight::{Call, Purpose};
 use crate::message::{Outcome, QueryId, Reply, SessionId};
 use crate::query::{Offer, Plan};
 use crate::table::K;
 use crate::wire::{self, Token};
 
-/// While this many replies wait to be read, or may come, a query asks nobody else.
-pub(super) const MAILBOX_MAX: usize = 64;
 /// How long a walk may take, unless it is thorough: else nodes that answer just in time, each
 /// naming one a little closer, could keep it going for minutes. An honest one takes a few seconds
 /// even if a third of all datagrams is lost.
@@ -48,6 +47,8 @@ impl Node {
             concurrency,
             thorough: query.thorough,
             only_given: query.only_closest_nodes,
+            keeps_replies: kind == Kind::User,
+            max_seen: self.config.max_seen,
             radius: self.table.radius(),
             salt: self.rng.next_u32(),
             // How long an application takes to answer is another matter.
@@ -190,7 +191,7 @@ impl Node {
     fn visit_some(&mut self, running: &mut Running) {
         let Running { id, query, walk, mailbox, .. } = &mut *running;
         let unread = mailbox.len();
-        while query.discard || unread + walk.in_flight() < MAILBOX_MAX {
+        while query.discard || unread + walk.in_flight() < self.config.max_unread {
             if self.is_busy() {
                 self.queries.stalled = true;
                 break;
@@ -279,7 +280,12 @@ impl Node {
         }
         let told = reply.error == 0 && !running.query.discard;
         if told {
-            running.mailbox.push_back(reply);
+            let mailbox = &mut running.mailbox;
+            if mailbox.len() == mailbox.capacity() {
+                let room = self.config.max_unread.saturating_sub(mailbox.len()).max(1);
+                mailbox.reserve_exact(mailbox.len().max(4).min(room));
+            }
+            mailbox.push_back(reply);
         }
         self.queries.put(running);
         if told {
@@ -361,7 +367,7 @@ impl Node {
     ) {
         self.stats.queries.active -= 1;
         if running.kind != Kind::User {
-            return self.queries.recycle(running);
+            return self.queries.recycle(running, &self.config);
         }
         let id = running.id;
         running.phase = Phase::Finished(result);
@@ -447,10 +453,22 @@ impl Node {
         }
         let slot = self.table.random(self.rng.next_u64());
         let target = slot.map_or(self.table.own(), |slot| self.table.ids().of(slot.addr()));
-        self.start_query(Kind::Refresh, Query::find_node(target).discard_replies());
+        self.start_search(target);
     }
 
+    /// Looks for nodes in the background, unless enough is done there.
+    pub(super) fn start_search(&mut self, target: Id) {
+        if self.queries.background() < self.config.background_queries() {
+            self.start_query(Kind::Refresh, Query::find_node(target).discard_replies());
+        }
+    }
+
+    /// Looks for the own neighbours, before anything else that is done in the background.
     pub(super) fn start_bootstrap_walk(&mut self) {
+        while self.queries.background() >= self.config.background_queries() {
+            let Some(id) = self.queries.oldest_in_background() else { break };
+            self.cancel(id);
+        }
         let query = Query::find_node(self.table.own()).discard_replies();
         self.start_query(Kind::Bootstrap, query);
     }

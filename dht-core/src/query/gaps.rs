@@ -56,17 +56,16 @@ impl Walk {
         if named.is_empty() {
             return None;
         }
-        let found = (0..).map_while(|at| self.closest.distance(at)).map(|d| d.prefix());
-        named.extend(found);
+        named.extend(self.closest.nodes().map(|(distance, _)| distance));
         // This one was the last to be named.
         let (_, last, _) = (named.len() >= K).then(|| named.select_nth_unstable(K - 1))?;
         let bit = last.leading_zeros().checked_sub((self.gaps.asked.len() % 2) as u32)?;
         let target = self.plan.target.flip(bit)?;
         let asked = &self.gaps.asked;
-        let repliers = self.closest.replies().iter().filter_map(|reply| {
-            let (node, ..) = self.seen.get(reply.from.addr)?;
-            let distance = reply.from.id?.prefix() ^ target.prefix();
-            (!asked.contains(&node)).then_some((distance, node, reply.from.addr))
+        let turned = self.plan.target.prefix() ^ target.prefix();
+        let repliers = self.closest.nodes().filter_map(|(distance, addr)| {
+            let (node, ..) = self.seen.get(addr)?;
+            (!asked.contains(&node)).then_some((distance ^ turned, node, addr))
         });
         let (_, node, addr) = repliers.min()?;
         let _ = self.gaps.asked.push(node);

@@ -6,27 +6,26 @@
 //! candidate first, visits each address once, and bounds all that others can make it remember.
 
 mod closest;
+mod frontier;
 mod gaps;
 mod seen;
 
-use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
 use crate::addr::{is_local, prefix24};
 use crate::id::Id;
 use crate::ids::Ids;
+use crate::memory::Heap;
 use crate::message::{Outcome, Reply};
 use crate::pace::Pace;
 use crate::table::K;
 use closest::Closest;
+use frontier::Frontier;
 use gaps::Gaps;
 use seen::{Seen, State};
 
-/// How many addresses a query remembers.
-pub(crate) const SEEN_MAX: usize = 4096;
 /// A walk that has remembered more than this leaves its memory to nobody.
 const SEEN_KEPT: usize = 512;
 /// How many nodes a query asks.
@@ -35,8 +34,6 @@ const VISITS_MAX: u32 = 200;
 /// limit.
 const SILENT_PER_HOST_MAX: usize = 4;
 const SILENT_PER_PREFIX_MAX: usize = 12;
-/// How many mentions of a node by another are remembered, for down hints.
-const MENTIONS_MAX: usize = 4096;
 /// What a query that begins at nodes of the user's, 20 or more, has under way after
 /// its first batch, to give the closest a chance before going broad.
 const CAUTIOUS: u16 = 3;
@@ -57,6 +54,10 @@ pub(crate) struct Plan {
     pub(crate) thorough: bool,
     /// Visit nobody but who is given at the start.
     pub(crate) only_given: bool,
+    /// Whether anybody wants the replies of the closest.
+    pub(crate) keeps_replies: bool,
+    /// How many addresses are remembered, and mentions of one by another, for down hints.
+    pub(crate) max_seen: usize,
     /// How far from any key the last of the 20 closest is, about; of distances the first eight bytes.
     pub(crate) radius: u64,
     /// Any number; makes collisions among remembered addresses unpredictable.
@@ -91,8 +92,7 @@ struct Visit {
 pub(crate) struct Walk {
     plan: Plan,
     seen: Seen,
-    /// Candidates not visited yet, by distance.
-    frontier: BinaryHeap<Reverse<(u64, u16)>>,
+    frontier: Frontier,
     visits: Vec<Visit>,
     closest: Closest,
     /// Who named whom: (named, by).
@@ -115,10 +115,10 @@ impl Walk {
     pub(crate) fn new(plan: Plan) -> Self {
         Self {
             plan,
-            seen: Seen::new(plan.salt),
-            frontier: BinaryHeap::new(),
+            seen: Seen::new(plan.salt, plan.max_seen),
+            frontier: Frontier::default(),
             visits: Vec::new(),
-            closest: Closest::new(plan.target),
+            closest: Closest::new(plan.target, plan.keeps_replies),
             mentions: Vec::new(),
             asked: 0,
             answered: 0,
@@ -133,6 +133,19 @@ impl Walk {
         }
     }
 
+    /// What so many walks take of the heap, at most, apart from values; some of them keep replies.
+    pub(crate) fn add_to(heap: &mut Heap, walks: usize, with_replies: usize, max_seen: usize) {
+        Seen::add_to(heap, walks, max_seen);
+        heap.doubling_each::<u16>(walks, max_seen); // The frontier.
+        heap.doubling_each::<Visit>(walks, max_seen.min(VISITS_MAX as usize));
+        heap.doubling_each::<(u16, u16)>(walks, max_seen);
+        Closest::add_to(heap, walks);
+        Closest::add_replies_to(heap, with_replies);
+        // The silent and the closest, while a gap is looked for.
+        let named = max_seen.min(VISITS_MAX as usize) + K;
+        heap.add(0, 0, 3 * named.next_power_of_two() * size_of::<u64>() / 2);
+    }
+
     /// Begins anew, with the memory of the walk before.
     pub(crate) fn reset(&mut self, plan: Plan) {
         let old = core::mem::replace(self, Self::new(plan));
@@ -145,7 +158,7 @@ impl Walk {
             ..
         } = old;
         self.seen.reset(plan.salt);
-        self.closest.reset(plan.target);
+        self.closest.reset(plan.target, plan.keeps_replies);
         self.frontier.clear();
         self.visits.clear();
         self.mentions.clear();
@@ -180,15 +193,25 @@ impl Walk {
         if !self.closest.would_take(distance) {
             return Offer::Farther;
         }
-        if let Some(node) = self.seen.insert(addr, distance, by.is_some()) {
-            self.frontier.push(Reverse((distance, node)));
+        let hearsay = by.is_some();
+        let added = self.seen.insert(addr, distance, hearsay);
+        if let Some(node) = added.or_else(|| self.replace_farthest(addr, distance, hearsay)) {
+            self.frontier.push(&self.seen, node);
             self.mention(node, by);
         }
         Offer::Closer
     }
 
+    fn replace_farthest(&mut self, addr: SocketAddrV4, distance: u64, by: bool) -> Option<u16> {
+        let node = self.seen.farthest_pending(distance)?;
+        self.frontier.remove(&self.seen, node);
+        self.seen.replace(node, addr, distance, by);
+        self.mentions.retain(|(named, _)| *named != node);
+        Some(node)
+    }
+
     fn mention(&mut self, node: u16, by: Option<u16>) {
-        let Some(by) = by.filter(|_| self.mentions.len() < MENTIONS_MAX) else { return };
+        let Some(by) = by.filter(|_| self.mentions.len() < self.plan.max_seen) else { return };
         // All of one reply stand together, at the end.
         let mut of_reply = self.mentions.iter().rev().take_while(|(_, other)| *other == by);
         if !of_reply.any(|(named, _)| *named == node) {
@@ -240,8 +263,8 @@ impl Walk {
             return None;
         }
         loop {
-            let Reverse((distance, node)) = self.frontier.pop()?;
-            if !self.closest.would_take(distance) {
+            let node = self.frontier.pop(&self.seen)?;
+            if !self.seen.distance(node).is_some_and(|d| self.closest.would_take(d)) {
                 // Nor would any of the others: this was the nearest.
                 self.frontier.clear();
                 return None;
@@ -267,8 +290,8 @@ impl Walk {
     fn is_far(&self) -> bool {
         // With 20 at hand, whoever comes next is closer than one of them.
         let may_be = !self.plan.only_given && self.closest.len() < K;
-        let next = self.frontier.peek().filter(|_| may_be);
-        next.is_some_and(|Reverse((distance, _))| *distance / 2 > self.plan.radius)
+        let next = self.frontier.nearest(&self.seen).filter(|_| may_be);
+        next.is_some_and(|distance| distance / 2 > self.plan.radius)
     }
 
     /// Whether enough visits to this host, or its /24, were in vain or are waited for: else anybody
@@ -314,9 +337,7 @@ impl Walk {
         self.end_visit(node);
         self.asked = self.asked.saturating_sub(1);
         self.seen.set(node, State::Pending);
-        if let Some(distance) = self.seen.distance(node) {
-            self.frontier.push(Reverse((distance, node)));
-        }
+        self.frontier.push(&self.seen, node);
     }
 
     /// A node has answered.
@@ -402,8 +423,8 @@ impl Walk {
     /// looked up, fewer than 20 are not enough.
     pub(crate) fn is_done(&self, more_sources: bool) -> bool {
         let full = self.closest.len() >= K;
-        let candidates = match self.frontier.peek() {
-            Some(Reverse((distance, _))) => self.closest.would_take(*distance),
+        let candidates = match self.frontier.nearest(&self.seen) {
+            Some(distance) => self.closest.would_take(distance),
             None => more_sources && !full,
         };
         if (candidates && self.asked < VISITS_MAX) || self.gaps.open() > 0 {
@@ -443,7 +464,7 @@ impl Walk {
 
     /// Whether any candidate is left that would be worth a visit.
     pub(crate) fn has_candidates(&self) -> bool {
-        self.frontier.peek().is_some_and(|Reverse((d, _))| self.closest.would_take(*d))
+        self.frontier.nearest(&self.seen).is_some_and(|d| self.closest.would_take(d))
     }
 
     /// Whether anybody has answered without an error.

@@ -3,8 +3,9 @@
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
-use super::SEEN_MAX;
+use super::VISITS_MAX;
 use crate::index::Index;
+use crate::memory::Heap;
 use crate::wire::addr_bytes;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +38,19 @@ pub(super) struct Seen {
     /// Those of hearsay that have not answered, by number.
     down: Vec<u16>,
     salt: u32,
+    /// How many are remembered.
+    max: usize,
 }
 
 impl Seen {
-    pub(super) fn new(salt: u32) -> Self {
-        Self { nodes: Vec::new(), index: Index::default(), down: Vec::new(), salt }
+    pub(super) fn new(salt: u32, max: usize) -> Self {
+        Self { nodes: Vec::new(), index: Index::default(), down: Vec::new(), salt, max }
+    }
+
+    pub(super) fn add_to(heap: &mut Heap, pieces: usize, max: usize) {
+        heap.doubling_each::<Node>(pieces, max);
+        heap.index_each(pieces, max);
+        heap.doubling_each::<u16>(pieces, max.min(VISITS_MAX as usize));
     }
 
     pub(super) fn reset(&mut self, salt: u32) {
@@ -63,23 +72,47 @@ impl Seen {
         Some((u16::try_from(number).ok()?, node.distance, node.state))
     }
 
-    /// Adds one that is not there yet: its number, or `None` if 4,096 are.
+    /// Adds one that is not there yet: its number, or `None` if there are too many.
     pub(super) fn insert(
         &mut self,
         addr: SocketAddrV4,
         distance: u64,
         hearsay: bool,
     ) -> Option<u16> {
-        if self.nodes.len() >= SEEN_MAX {
+        if self.nodes.len() >= self.max {
             return None;
         }
         let number = u16::try_from(self.nodes.len()).ok()?;
         self.nodes.push(Node { distance, addr, state: State::Pending, hearsay });
-        let (nodes, salt) = (&self.nodes, self.salt);
-        self.index.insert(u32::from(number), |node| {
-            nodes.get(node as usize).map_or(0, |node| hash(node.addr, salt))
-        });
+        self.add_to_index(number);
         Some(number)
+    }
+
+    /// Of those that wait for a visit, the farthest, if it is farther than this.
+    pub(super) fn farthest_pending(&self, than: u64) -> Option<u16> {
+        let pending = self.nodes.iter().zip(0..).filter(|(node, _)| node.state == State::Pending);
+        let (node, number) = pending.max_by_key(|(node, _)| node.distance)?;
+        (node.distance > than).then_some(number)
+    }
+
+    /// Forgets one, whose number another gets.
+    pub(super) fn replace(
+        &mut self,
+        number: u16,
+        addr: SocketAddrV4,
+        distance: u64,
+        hearsay: bool,
+    ) {
+        let (hash_of, at) = (hasher(&self.nodes, self.salt), u32::from(number));
+        self.index.remove(hash_of(at), |node| node == at, hash_of);
+        if let Some(node) = self.nodes.get_mut(usize::from(number)) {
+            *node = Node { distance, addr, state: State::Pending, hearsay };
+        }
+        self.add_to_index(number);
+    }
+
+    fn add_to_index(&mut self, number: u16) {
+        self.index.insert(u32::from(number), hasher(&self.nodes, self.salt));
     }
 
     pub(super) fn addr(&self, node: u16) -> Option<SocketAddrV4> {
@@ -112,6 +145,11 @@ impl Seen {
     fn node(&self, number: u32) -> Option<&Node> {
         self.nodes.get(number as usize)
     }
+}
+
+/// The hash of a node by its number.
+fn hasher(nodes: &[Node], salt: u32) -> impl Fn(u32) -> u32 + Copy + '_ {
+    move |number| nodes.get(number as usize).map_or(0, |node| hash(node.addr, salt))
 }
 
 /// Salted and mixed (the finalizer of MurmurHash3), so that nobody can choose addresses

@@ -6,8 +6,8 @@
 
 use alloc::vec::Vec;
 
-use super::K;
 use super::bucket::{Bucket, Entry};
+use super::{BUCKETS, K};
 
 /// By how many entries a run grows: the deepest buckets hold few.
 const STEP: usize = 2;
@@ -27,14 +27,36 @@ struct Run {
     room: u16,
 }
 
+impl Run {
+    /// The last position that is taken.
+    fn last(&self) -> Option<usize> {
+        self.taken.checked_ilog2().map(|last| last as usize)
+    }
+}
+
 /// All buckets, the last one not empty.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Arena {
     runs: Vec<Run>,
     entries: Vec<Entry>,
+    /// How many entries there may be room for, in all.
+    max: usize,
 }
 
 impl Arena {
+    pub(super) const fn new(max: usize) -> Self {
+        Self { runs: Vec::new(), entries: Vec::new(), max }
+    }
+
+    /// What it takes of the heap, at most.
+    pub(super) const fn bytes_max(max: usize) -> usize {
+        (max + SLACK) * size_of::<Entry>() + (BUCKETS + SLACK) * size_of::<Run>()
+    }
+
+    pub(super) fn max(&self) -> usize {
+        self.max
+    }
+
     /// How many buckets there are.
     pub(super) fn len(&self) -> usize {
         self.runs.len()
@@ -67,8 +89,46 @@ impl Arena {
         self.entries.iter_mut()
     }
 
+    /// Whether an entry more in a bucket would be one too many.
+    pub(super) fn is_full_for(&self, number: usize) -> bool {
+        let (len, room) = self
+            .runs
+            .get(number)
+            .map_or((0, 0), |run| (run.taken.count_ones() as usize, usize::from(run.room)));
+        len >= K || (len >= room && self.entries.len() + STEP > self.max)
+    }
+
+    /// If a bucket can't grow because of the others: the last position of one that has more room. Of
+    /// those that have the most it is the one of the nodes farthest away.
+    pub(super) fn surplus(&self, number: usize) -> Option<(usize, usize)> {
+        let own = self.runs.get(number).map_or(0, |run| run.room);
+        if !self.is_full_for(number) || usize::from(own) >= K {
+            return None;
+        }
+        let most = self.runs.iter().map(|run| run.room).max()?;
+        let at = self.runs.iter().position(|run| run.room == most)?;
+        (most > own + STEP as u16).then_some((at, self.runs.get(at)?.last()?))
+    }
+
+    /// Gives up the room behind the last entry of each bucket.
+    pub(super) fn tighten(&mut self) {
+        for number in 0..self.runs.len() {
+            let Some(run) = self.runs.get_mut(number) else { return };
+            let needed = run.last().map_or(0, |last| (last + 1).next_multiple_of(STEP)) as u16;
+            let (end, spare) = (usize::from(run.start + run.room), run.room - needed);
+            if spare > 0 {
+                run.room = needed;
+                self.entries.drain(end - usize::from(spare)..end);
+                self.move_after(number, |start| start - spare);
+            }
+        }
+    }
+
     /// Puts `entry` at the first free position of a bucket, which is returned, unless there is none.
     pub(super) fn insert(&mut self, number: usize, entry: Entry) -> Option<usize> {
+        if self.is_full_for(number) {
+            return None;
+        }
         if number >= self.runs.len() {
             let start = u16::try_from(self.entries.len()).ok()?;
             self.runs.reserve_exact(number + 1 - self.runs.len());
@@ -76,9 +136,6 @@ impl Arena {
         }
         let run = self.runs.get_mut(number)?;
         let position = run.taken.trailing_ones() as usize;
-        if position >= K {
-            return None;
-        }
         run.taken |= 1 << position;
         let at = usize::from(run.start) + position;
         if position >= usize::from(run.room) {
@@ -137,6 +194,7 @@ impl Arena {
             assert_eq!(run.taken == 0, run.room == 0);
         }
         assert_eq!(end, self.entries.len());
+        assert!(end <= self.max, "more than there may be");
         assert!(self.runs.last().is_none_or(|run| run.taken != 0));
     }
 

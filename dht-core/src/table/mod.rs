@@ -23,6 +23,7 @@ mod sort;
 #[cfg(test)]
 mod tests;
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::iter;
 use core::net::SocketAddrV4;
@@ -35,12 +36,15 @@ use self::bucket::{Bucket, Entry, rest};
 pub(crate) use self::slot::{Insert, NodeInfo, Slot};
 use crate::id::Id;
 use crate::ids::Ids;
+use crate::memory::Heap;
 
 /// How many nodes a bucket holds, and how many a list of the closest has: 20.
 pub const K: usize = 20;
 
 /// One for each number of leading bits that two different ids can share.
 const BUCKETS: usize = 256;
+/// Places in all buckets.
+pub(crate) const PLACES_MAX: usize = BUCKETS * K;
 
 /// How far apart `seen` begins from one insertion to the next: far from any small number of
 /// answers for any small number of insertions, and odd, so that it is 256 of them to the same again.
@@ -48,7 +52,7 @@ const SEEN_STEP: u8 = 101;
 
 /// No index.
 const NONE: u16 = u16::MAX;
-const _: () = assert!(BUCKETS * K < NONE as usize);
+const _: () = assert!(PLACES_MAX < NONE as usize);
 
 /// The nodes that a node knows: at most 5,120, in practice 20 for each doubling
 /// of the network.
@@ -71,19 +75,24 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// An empty table around `own`. Allocates nothing.
+    /// An empty table around `own` with places for `max` nodes. Allocates nothing.
     #[must_use]
-    pub(crate) fn new(own: Id, ids: Ids) -> Self {
+    pub(crate) fn new(own: Id, ids: Ids, max: usize) -> Self {
         Self {
             own,
             ids,
-            buckets: Arena::default(),
+            buckets: Arena::new(max),
             len: 0,
             oldest: NONE,
             latest: NONE,
             epochs: Epochs::default(),
             next_seen: SEEN_STEP,
         }
+    }
+
+    /// What a table takes of the heap, at most; while it grows or is rebuilt, twice the entries.
+    pub(crate) fn add_to(heap: &mut Heap, max: usize) {
+        heap.add(1, Arena::bytes_max(max), max * size_of::<Entry>());
     }
 
     /// The id that the table is built around.
@@ -159,6 +168,24 @@ impl Table {
         self.next_seen = self.next_seen.wrapping_add(SEEN_STEP);
         self.link(index, self.latest, NONE);
         Insert::Added(Slot { index, addr })
+    }
+
+    /// Whether there is a place for a node with this id, or [`make_room`](Self::make_room) makes one.
+    #[must_use]
+    pub(crate) fn has_place_for(&self, id: &Id) -> bool {
+        shared_bits(&self.own, id).is_some_and(|bucket| {
+            !self.buckets.is_full_for(bucket) || self.buckets.surplus(bucket).is_some()
+        })
+    }
+
+    /// If there is no place for a node with this id, and another bucket has more than its own, removes
+    /// one of that, which is returned. Again, until none is returned.
+    pub(crate) fn make_room(&mut self, id: &Id, addr: SocketAddrV4) -> Option<SocketAddrV4> {
+        let bucket = shared_bits(&self.own, id)?;
+        self.buckets.surplus(bucket).filter(|_| self.find(id, addr).is_none())?;
+        self.buckets.tighten();
+        let (bucket, position) = self.buckets.surplus(bucket)?;
+        self.remove(self.slot(join(bucket, position))?)
     }
 
     /// Removes a node and returns its address.
@@ -258,13 +285,13 @@ impl Table {
 
     /// How many nodes there are in the bucket that `id` falls in: at most [`K`], and
     /// none for the own id.
-    #[must_use]
+    #[cfg(test)]
     pub(crate) fn bucket_len(&self, id: &Id) -> usize {
         self.bucket_of(id).map_or(0, |bucket| bucket.len())
     }
 
-    /// Of these, the one that was pinged the longest ago, those aside that were at
-    /// `tick`; among several, the one that was added first.
+    /// Of the nodes in the bucket that `id` falls in, the one that was pinged the longest ago, those
+    /// aside that were at `tick`; among several, the one that was added first.
     #[must_use]
     pub(crate) fn least_recent(&self, id: &Id, tick: u32) -> Option<Slot> {
         let bucket = self.bucket_of(id)?;
@@ -326,23 +353,23 @@ impl Table {
     /// of the others, and of the one with the new own id, go to `dropped`, latest
     /// first.
     pub(crate) fn rebase(&mut self, own: Id, mut dropped: impl FnMut(SocketAddrV4)) {
-        let Self { epochs, next_seen, .. } = *self;
-        let mut rebuilt = Self { epochs, next_seen, ..Self::new(own, self.ids.clone()) };
-        let mut next = self.latest;
-        while let Some(&(mut entry)) = self.at(next) {
-            next = entry.older;
+        let by_contact = |entry: &&Entry| self.at(entry.older);
+        let mut entries: Vec<Entry> = Vec::with_capacity(self.len);
+        entries.extend(iter::successors(self.at(self.latest), by_contact));
+        self.buckets = Arena::new(self.buckets.max());
+        (self.own, self.len, self.oldest, self.latest) = (own, 0, NONE, NONE);
+        for mut entry in entries {
             let id = self.ids.of(entry.addr());
             let bucket = shared_bits(&own, &id);
             let placed = bucket.and_then(|bucket| {
                 entry.rest = rest(&id, bucket);
-                rebuilt.place(bucket, entry)
+                self.place(bucket, entry)
             });
             match placed {
-                Some(index) => rebuilt.link(index, NONE, rebuilt.oldest),
+                Some(index) => self.link(index, NONE, self.oldest),
                 None => dropped(entry.addr()),
             }
         }
-        *self = rebuilt;
     }
 
     /// All nodes, the latest contacted first.

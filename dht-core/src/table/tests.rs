@@ -126,7 +126,8 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn run(id_of: IdOf, own: u16, ops: Vec<Op>) {
     let own = id_of(addr(own));
-    let mut table = Table::new(own, Ids::new(Some(IdCache::new(move |addr| Some(id_of(addr))))));
+    let mut table =
+        Table::new(own, Ids::new(Some(IdCache::new(move |addr| Some(id_of(addr))))), PLACES_MAX);
     let mut model = Model { own, nodes: Vec::new() };
     let mut slots = Vec::new();
     let mut tick = 51;
@@ -308,7 +309,7 @@ fn sharing(own: Id, bits: usize, n: u8) -> Id {
 /// A table whose buckets hold as many as said.
 fn filled(counts: &[usize]) -> Table {
     let own = Id([0x5a; 32]);
-    let mut table = Table::new(own, Ids::default());
+    let mut table = Table::new(own, Ids::default(), PLACES_MAX);
     for (bits, &count) in counts.iter().enumerate() {
         for n in 0..count {
             let addr = addr((bits * K + n) as u16);
@@ -378,13 +379,13 @@ fn random_reaches_each_node_equally_often() {
     assert_eq!(hits.len(), 28);
     assert!(hits.values().all(|&hits| hits == 100), "{hits:?}");
     assert!(table.random(u64::MAX).is_some());
-    assert_eq!(Table::new(table.own(), Ids::default()).random(7), None);
+    assert_eq!(Table::new(table.own(), Ids::default(), PLACES_MAX).random(7), None);
 }
 
 #[test]
 fn a_stale_slot_reads_nothing_and_changes_nothing() {
     let own = Id::of(addr(0));
-    let mut table = Table::new(own, Ids::default());
+    let mut table = Table::new(own, Ids::default(), PLACES_MAX);
     let id = sharing(own, 3, 0);
     let Insert::Added(stale) = table.insert(&id, addr(1), 60) else { panic!() };
     assert_eq!(table.remove(stale), Some(addr(1)));
@@ -405,7 +406,7 @@ fn a_stale_slot_reads_nothing_and_changes_nothing() {
 
 #[test]
 fn finds_by_address_alone() {
-    let mut table = Table::new(Id::of(addr(0)), Ids::default());
+    let mut table = Table::new(Id::of(addr(0)), Ids::default(), PLACES_MAX);
     for n in 1..50 {
         let inserted = table.insert(&Id::of(addr(n)), addr(n), 60);
         match inserted {

@@ -100,6 +100,6 @@ const REQUEST: u8 = VERSION;
 const RESPONSE: u8 = 1 << 4 | VERSION;
 
 /// Bytes of an address.
-const ADDR_LEN: usize = 6;
+pub(crate) const ADDR_LEN: usize = 6;
 /// Bytes of an id, a token or a target.
 const KEY_LEN: usize = 32;

@@ -1,0 +1,95 @@
+//! How much memory a node may take, whatever its peers and its user do.
+
+use core::net::SocketAddrV4;
+
+use super::Node;
+use super::members::Candidates;
+use super::queries::Queries;
+use crate::config::{BootstrapNode, Config};
+use crate::delayed::Delayed;
+use crate::events::Events;
+use crate::firewall::Probe;
+use crate::inflight::Inflight;
+use crate::lanes::Lanes;
+use crate::lookup::Lookups;
+use crate::lost::Lost;
+use crate::memory::Heap;
+use crate::shares::Shares;
+use crate::strays::Strays;
+use crate::suspects::Suspects;
+use crate::table::Table;
+use crate::timeouts::Rtts;
+use crate::upkeep::Upkeep;
+use crate::wire::ADDR_LEN;
+
+impl Node {
+    /// The most memory that a node of this configuration takes, in bytes, on the machine that this runs
+    /// on: itself, and what it asks of the allocator, even while a buffer grows and is there twice.
+    /// Neither peers nor calls can make it more: what does not fit is refused, or the oldest gives way.
+    ///
+    /// Values that are handed in count as if each filled a datagram of
+    /// [`max_datagram`](Config::max_datagram) bytes; a `Bytes` that is a part of something larger keeps all
+    /// of that. What the node hands out is the caller's, as are the buffers for datagrams, a
+    /// [`NodeFilter`](crate::NodeFilter) and an [`IdCache`](crate::IdCache), what an allocator takes for itself, and
+    /// the stack (a few kilobytes).
+    ///
+    /// In practice a node takes a small part of it, in the way in which a server has seldom all of
+    /// its connections: a node at rest has about 9 KB.
+    ///
+    /// ```
+    /// use dht_core::{Config, Node};
+    ///
+    /// let mut config = Config::embedded();
+    /// let bound = Node::memory_bound(&config);
+    /// config.max_queries = 2;
+    /// assert!(bound < 56 << 10 && Node::memory_bound(&config) > bound);
+    /// ```
+    #[must_use]
+    pub fn memory_bound(config: &Config) -> usize {
+        let requests = config.max_requests + config.max_background_requests;
+        let bootstrap = config.bootstrap.len();
+        let mut heap = Heap::default();
+
+        Inflight::add_to(&mut heap, requests);
+        Shares::add_to(&mut heap, requests);
+        // The value of a request, then that of its answer; of our own only hints have one.
+        heap.payloads(config.max_requests, config.max_datagram.max(config.max_received));
+        heap.payloads(config.max_background_requests, ADDR_LEN);
+        // An answer that has just come.
+        heap.payloads(1, config.max_received);
+
+        Lanes::add_to(&mut heap, config.max_replies + config.verifications());
+        heap.payloads(config.max_replies, config.max_datagram);
+        Delayed::add_to(&mut heap, config.max_replies);
+
+        Queries::add_to(&mut heap, config);
+        heap.payloads(config.max_queries, config.max_datagram);
+
+        let notes = config.max_requests + config.max_queries * (config.max_unread + 1);
+        Events::add_to(&mut heap, 2 * config.max_events + 2 * notes + 1);
+
+        Table::add_to(&mut heap, config.max_nodes);
+        Candidates::add_to(&mut heap, config.verifications());
+        Suspects::add_to(&mut heap);
+        Lost::add_to(&mut heap);
+        Strays::add_to(&mut heap);
+        Upkeep::add_to(&mut heap);
+        heap.exact::<Probe>(1);
+        if config.adaptive_timeout {
+            Rtts::add_to(&mut heap);
+        }
+
+        Lookups::add_to(&mut heap, bootstrap);
+        // Who of them was listened to, and their addresses while these are gone through.
+        heap.doubling::<SocketAddrV4>(bootstrap);
+        heap.doubling::<SocketAddrV4>(2 * bootstrap);
+        let names = config.bootstrap.iter().map(BootstrapNode::heap).sum();
+        heap.add(1, size_of::<Config>() + 2 * size_of::<usize>(), 0);
+        heap.exact::<BootstrapNode>(config.bootstrap.capacity());
+        heap.add(1, names, 0);
+        // Copied along before they are in the table.
+        heap.exact::<SocketAddrV4>(config.nodes.len());
+
+        size_of::<Self>().saturating_add(heap.total())
+    }
+}
