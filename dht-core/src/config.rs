@@ -153,6 +153,17 @@ impl Config {
         })
     }
 
+    /// The longest value that can be taken: a response's head takes 10 bytes, and the length of one that
+    /// long another three.
+    pub(crate) fn max_value_received(&self) -> usize {
+        self.max_received - 13
+    }
+
+    /// The longest value that can be sent.
+    pub(crate) fn max_value_sent(&self) -> usize {
+        self.max_datagram - 13
+    }
+
     /// Verifications of nodes never met under way at once.
     pub(crate) fn strangers(&self) -> usize {
         STRANGERS_MAX.min(self.max_background_requests / 4)

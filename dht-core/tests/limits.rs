@@ -122,13 +122,18 @@ fn the_longest_datagram_can_be_what_peers_take() {
 #[test]
 fn configurations_are_checked_at_both_ends() {
     type Set = fn(&mut Config, usize);
-    let fields: [(&str, Set, usize, usize); 7] = [
+    let fields: [(&str, Set, usize, usize); 12] = [
         ("concurrency", |c, n| c.concurrency = n as u16, 1, 256),
         ("max_window", |c, n| c.max_window = n as u32, 1, 16_384),
-        ("max_datagram", |c, n| c.max_datagram = n, 1_000, 2_048),
+        ("max_datagram", |c, n| c.max_datagram = n, 508, 2_048),
+        ("max_received", |c, n| c.max_received = n, 508, 2_048),
+        ("max_nodes", |c, n| c.max_nodes = n, 20, 5_120),
+        ("max_seen", |c, n| c.max_seen = n, 64, 4_096),
+        ("max_unread", |c, n| c.max_unread = n, 1, 64),
+        ("max_events", |c, n| c.max_events = n, 8, 4_096),
         ("max_requests", |c, n| c.max_requests = n, 1, 60_000),
-        ("max_background_requests", |c, n| c.max_background_requests = n, 64, 4_096),
-        ("max_queries", |c, n| c.max_queries = n, 8, 4_096),
+        ("max_background_requests", |c, n| c.max_background_requests = n, 8, 4_096),
+        ("max_queries", |c, n| c.max_queries = n, 1, 4_096),
         ("max_replies", |c, n| c.max_replies = n, 1, 65_536),
     ];
     for (field, set, min, max) in fields {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Event, Id, Query, Reply};
+use dht_core::{Config, Event, Id, Query, Reply};
 use support::solo::*;
 
 /// Peers that answer and know nobody.
@@ -164,15 +164,32 @@ fn two_hundred_are_asked_at_most() {
 }
 
 #[test]
-fn four_thousand_and_96_addresses_are_remembered() {
-    for (given, visited) in [(4_095, true), (4_096, false), (5_000, false)] {
-        let mut solo = Solo::new();
-        let mut nodes = by_distance(&target(1), given + 1);
+fn beyond_what_is_remembered_the_farthest_give_way_to_the_near() {
+    for (max, given) in [(64, 63), (64, 64), (64, 200), (4_096, 5_000)] {
+        let small = || {
+            let mut config = Config::default();
+            config.max_seen = max;
+            Solo::with(config)
+        };
+        let mut solo = small();
+        let mut nodes = by_distance(&target(1), given as u32 + 1);
         let nearest = nodes.remove(0);
+        solo.peers.insert(nodes[0], Fake::naming([nearest]));
+        // Of the others nobody has an id, so that all that are remembered are worth a visit.
+        let silent = Fake { error: 20, ..Fake::default() };
+        solo.peers.extend(nodes[1..].iter().map(|addr| (*addr, silent.clone())));
+        solo.peers.insert(nearest, Fake::default());
+        solo.walk(query().nodes(nodes.clone()).only_closest_nodes()).1.unwrap();
+        assert!(!solo.asked(16).contains(&nearest), "it is not among those given");
+        let asked = solo.asked(16).len();
+        assert_eq!(asked, given.min(max).min(200), "{given} given");
+        assert!(solo.asked(16).iter().all(|addr| nodes[..asked].contains(addr)), "the nearest");
+
+        let mut solo = small();
         solo.peers.insert(nodes[0], Fake::naming([nearest]));
         lonely(&mut solo, nodes[1..40].iter().copied());
         solo.walk(query().nodes(nodes)).1.unwrap();
-        assert_eq!(solo.asked(16).contains(&nearest), visited, "{given} given");
+        assert!(solo.asked(16).contains(&nearest), "{given} given");
     }
 }
 

@@ -53,17 +53,20 @@ impl Node {
         Inflight::add_to(&mut heap, requests);
         Shares::add_to(&mut heap, requests);
         // The value of a request, then that of its answer; of our own only hints have one.
-        heap.payloads(config.max_requests, config.max_datagram.max(config.max_received));
+        heap.payloads(
+            config.max_requests,
+            config.max_value_sent().max(config.max_value_received()),
+        );
         heap.payloads(config.max_background_requests, ADDR_LEN);
         // An answer that has just come.
-        heap.payloads(1, config.max_received);
+        heap.payloads(1, config.max_value_received());
 
         Lanes::add_to(&mut heap, config.max_replies + config.verifications());
-        heap.payloads(config.max_replies, config.max_datagram);
+        heap.payloads(config.max_replies, config.max_value_sent());
         Delayed::add_to(&mut heap, config.max_replies);
 
         Queries::add_to(&mut heap, config);
-        heap.payloads(config.max_queries, config.max_datagram);
+        heap.payloads(config.max_queries, config.max_value_sent());
 
         let notes = config.max_requests + config.max_queries * (config.max_unread + 1);
         Events::add_to(&mut heap, 2 * config.max_events + 2 * notes + 1);

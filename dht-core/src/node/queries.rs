@@ -271,7 +271,7 @@ impl Queries {
         Walk::add_to(heap, all, users, config.max_seen);
         let mailbox = config.max_unread * size_of::<Reply>();
         heap.add(users, mailbox, mailbox / 2);
-        heap.payloads(config.max_queries * (config.max_unread + K), config.max_received);
+        heap.payloads(config.max_queries * (config.max_unread + K), config.max_value_received());
         // Lists of ids, made while going through all of them.
         heap.doubling_each::<QueryId>(2, all);
     }

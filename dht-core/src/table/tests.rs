@@ -322,6 +322,43 @@ fn filled(counts: &[usize]) -> Table {
     table
 }
 
+proptest! {
+    /// However nodes come, a small table is full, and shares its places among the buckets.
+    #[test]
+    fn in_a_small_table_the_fullest_bucket_gives_way(
+        max in K..60,
+        nodes in prop::collection::vec((0usize..12, any::<u8>()), 0..400),
+    ) {
+        let own = Id([0x5a; 32]);
+        let mut table = Table::new(own, Ids::default(), max);
+        let mut far = Vec::new();
+        for (at, (bits, n)) in nodes.into_iter().enumerate() {
+            let (id, addr) = (sharing(own, bits, n), addr(at as u16));
+            let (before, may) = (table.len(), table.has_place_for(&id));
+            let gone: Vec<_> =
+                iter::from_fn(|| table.make_room(&id, addr)).collect();
+            prop_assert!(gone.iter().all(|addr| far.contains(addr)));
+            far.retain(|addr| !gone.contains(addr));
+            prop_assert_eq!(table.len(), before - gone.len());
+            match table.insert(&id, addr, 60) {
+                Insert::Added(_) => {
+                    prop_assert!(may);
+                    far.push(addr);
+                }
+                Insert::Full => {
+                    prop_assert!(gone.is_empty() && !may);
+                    let most = (0..12).map(|bits| table.bucket_len(&sharing(own, bits, 0))).max();
+                    let len = table.bucket_len(&id);
+                    prop_assert!(len == K || most <= Some(len + 4), "{most:?} and {len}");
+                }
+                Insert::Present(_) | Insert::Own => unreachable!("each address comes once"),
+            }
+            prop_assert!(table.len() <= max && table.len() == far.len());
+            table.buckets.check_invariants();
+        }
+    }
+}
+
 #[test]
 fn every_bucket_takes_twenty_and_no_more() {
     let mut table = filled(&[K; BUCKETS]);
