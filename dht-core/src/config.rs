@@ -213,8 +213,9 @@ impl Config {
 
     /// For a device with 64 KB of memory for all: never in others' tables, one query at a time, few
     /// requests, datagrams that arrive wherever IP does: 508 bytes, since every host takes packets of 576
-    /// (RFC 791), of which at most 68 are headers. So it neither sends nor hears of values of more than
-    /// about 400 bytes. The node takes at most 56 KiB; buffers for datagrams and the stack come on top.
+    /// (RFC 791), of which at most 68 are headers. So it sends values of up to 398 bytes, and hears of
+    /// those of up to 310: an answer has a token, an id and twenty nodes beside. The node takes at most
+    /// 56 KiB; buffers for datagrams and the stack come on top.
     #[must_use]
     pub fn embedded() -> Self {
         Self {

@@ -1,0 +1,152 @@
+//! `Config::server`, `client` and `embedded`: what each is for works, small as it may be.
+
+mod support;
+
+use std::time::Duration;
+
+use dht_core::{Answer, Config, Node, Query, Request, SendError};
+use support::net::{Net, target};
+
+fn preset(net: &Net, mut config: Config) -> Config {
+    config.bootstrap = vec![net.server(0).into()];
+    config
+}
+
+/// How many of the true 20 closest lookups by a node find, of so many.
+fn found(net: &mut Net, at: usize, lookups: u32) -> (usize, usize) {
+    let (mut all, mut found) = (0, 0);
+    for n in 0..lookups {
+        let truly = net.true_closest(&target(n), 20);
+        let outcome = net.walk(at, Query::find_node(target(n)).discard_replies()).1.unwrap();
+        let is_found = |addr| outcome.closest.iter().any(|reply| reply.from.addr == addr);
+        found += truly.iter().filter(|addr| is_found(**addr)).count();
+        all += truly.len();
+    }
+    (found, all)
+}
+
+#[test]
+fn a_device_finds_stores_asks_and_answers() {
+    let mut net = Net::network(1, 300);
+    for at in 0..300 {
+        let mut kept = None;
+        net.serve(at, move |request| {
+            if request.token.is_some() {
+                kept = request.value.map(<[u8]>::to_vec);
+            }
+            Some(kept.clone().map_or(Answer::empty(), Answer::value))
+        });
+    }
+    let at = net.start(preset(&net, Config::embedded()));
+    net.run_until(|net| net.members[at].node.bootstrapped());
+    assert_eq!(found(&mut net, at, 20), (400, 400));
+
+    let value = vec![7; 310];
+    let store = Query::new(target(99), 0).value(value.clone()).commit();
+    assert_eq!(net.walk(at, store).1.unwrap().commit.unwrap().succeeded, 20);
+    let (replies, outcome) = net.walk(at, Query::new(target(99), 0));
+    assert_eq!(outcome.unwrap().closest.len(), 20);
+    assert!(replies.iter().filter(|reply| reply.value.as_deref() == Some(&value)).count() >= 20);
+
+    let peer = net.server(7);
+    net.serve(at, |request| Some(Answer::value(request.value?.to_vec())));
+    assert!(net.ask(at, Request::ping(peer)).is_ok());
+    let device = net.client(at);
+    let reply = net.ask(7, Request::new(device, 0).value(&b"hello"[..])).unwrap();
+    assert_eq!(reply.value.as_deref(), Some(&b"hello"[..]));
+
+    // An hour later all is as it was.
+    net.run_for(Duration::from_secs(3600));
+    let node = net.node(at);
+    assert!(node.ephemeral() && node.online() && (20..=80).contains(&node.table_len()));
+    assert_eq!(found(&mut net, at, 5), (100, 100));
+}
+
+#[test]
+fn a_device_says_busy_rather_than_taking_more() {
+    let mut net = Net::network(2, 30);
+    let at = net.start(preset(&net, Config::embedded()));
+    net.run_until(|net| net.members[at].node.bootstrapped());
+    let first = net.query(at, Query::find_node(target(1)).discard_replies());
+    let now = net.now;
+    assert_eq!(net.node(at).query(now, Query::find_node(target(2))), Err(SendError::Busy));
+    assert!(net.outcome(at, first).1.is_ok());
+    net.walk(at, Query::find_node(target(2))).1.unwrap();
+
+    let too_long = Request::new(net.server(1), 16).value(vec![0; 500]);
+    let refused = net.node(at).request(now, too_long).unwrap_err();
+    assert!(matches!(refused, SendError::TooLarge { limit: 398.. }), "{refused}");
+}
+
+#[test]
+fn a_longer_datagram_than_a_device_takes_is_counted() {
+    let mut net = Net::network(3, 2);
+    net.serve(1, |_| Some(Answer::value(vec![1; 600])));
+    let at = net.start(preset(&net, Config::embedded()));
+    net.run_until(|net| net.members[at].node.bootstrapped());
+    let peer = net.server(1);
+    assert!(net.ask(at, Request::new(peer, 0)).is_err());
+    assert_eq!(net.node(at).stats().drops.oversize, 4, "each of its tries was answered");
+}
+
+#[test]
+fn devices_alone_make_a_network() {
+    let mut net = Net::new(4);
+    let first = net.bootstrapper();
+    for _ in 1..60 {
+        let mut config = preset(&net, Config::embedded());
+        (config.ephemeral, config.firewalled) = (Some(false), false);
+        let at = net.start(config);
+        net.run_until(|net| net.members[at].node.bootstrapped());
+    }
+    assert_eq!(first, 0);
+    net.run_for(Duration::from_secs(60));
+    let (found, all) = found(&mut net, 30, 20);
+    // A node does not ask itself.
+    assert!(found >= all - 20, "{found} of {all}");
+}
+
+#[test]
+fn a_server_is_persistent_at_once_and_a_client_never() {
+    let mut net = Net::network(5, 30);
+    let [server, client] = [Config::server(), Config::client()].map(|config| {
+        let at = net.start(preset(&net, config));
+        net.run_until(|net| net.members[at].node.bootstrapped());
+        at
+    });
+    net.run_for(Duration::from_secs(10));
+    assert!(!net.node(server).ephemeral() && net.node(server).id().is_some());
+    net.run_for(Duration::from_secs(2 * 3600));
+    assert!(net.node(client).ephemeral());
+    assert!(net.node(client).table_len() >= 20);
+    assert_eq!(found(&mut net, client, 10), (200, 200));
+}
+
+#[test]
+fn what_each_may_take() {
+    let bound = |config: Config| Node::memory_bound(&config);
+    assert!(bound(Config::embedded()) <= 56 << 10);
+    assert!(bound(Config::client()) <= 6 << 20);
+    assert!(bound(Config::client()) < bound(Config::default()));
+    assert!(bound(Config::default()) < bound(Config::server()));
+    // Whatever is raised counts.
+    let raise: [fn(&mut Config); 12] = [
+        |c| c.max_requests += 1,
+        |c| c.max_background_requests += 1,
+        |c| c.max_queries += 1,
+        |c| c.max_replies += 1,
+        |c| c.max_nodes += 1,
+        |c| c.max_seen += 1,
+        |c| c.max_unread += 1,
+        |c| c.max_events += 16,
+        |c| c.max_datagram += 1,
+        |c| c.max_received += 1,
+        |c| c.adaptive_timeout = true,
+        |c| c.bootstrap.push("198.51.100.7:49737".parse().unwrap()),
+    ];
+    for (at, raise) in raise.into_iter().enumerate() {
+        let mut config = Config::embedded();
+        raise(&mut config);
+        assert!(bound(config) > bound(Config::embedded()), "{at}");
+    }
+}
