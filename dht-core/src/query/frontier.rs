@@ -34,54 +34,52 @@ impl Frontier {
 
     pub(super) fn push(&mut self, seen: &Seen, node: u16) {
         self.heap.push(node);
-        self.rise(seen, self.heap.len() - 1);
+        self.rise(seen, self.heap.len() - 1, node);
     }
 
     /// Takes the nearest.
     pub(super) fn pop(&mut self, seen: &Seen) -> Option<u16> {
-        (!self.heap.is_empty()).then(|| self.take(seen, 0))
+        let nearest = self.heap.first().copied();
+        self.take(seen, 0);
+        nearest
     }
 
-    /// Takes one that has become another, nearer than before or not.
+    /// Takes this one, if it is there.
     pub(super) fn remove(&mut self, seen: &Seen, node: u16) {
         if let Some(at) = self.heap.iter().position(|other| *other == node) {
             self.take(seen, at);
         }
     }
 
-    fn take(&mut self, seen: &Seen, at: usize) -> u16 {
-        let taken = self.heap.swap_remove(at);
-        if at < self.heap.len() {
-            self.rise(seen, at);
-            self.sink(seen, at);
+    /// Fills a place with the last, from the bottom up: it belongs near there.
+    fn take(&mut self, seen: &Seen, mut at: usize) {
+        let Some(last) = self.heap.pop().filter(|_| at < self.heap.len()) else { return };
+        while let Some(&left) = self.heap.get(2 * at + 1) {
+            let right =
+                self.heap.get(2 * at + 2).filter(|right| key(seen, **right) < key(seen, left));
+            let (child, place) = right.map_or((left, 2 * at + 1), |right| (*right, 2 * at + 2));
+            self.set(at, child);
+            at = place;
         }
-        taken
+        self.rise(seen, at, last);
     }
 
-    fn rise(&mut self, seen: &Seen, mut at: usize) {
-        while at > 0 && self.is_nearer(seen, at, (at - 1) / 2) {
-            self.heap.swap(at, (at - 1) / 2);
-            at = (at - 1) / 2;
+    /// Puts a node in a place, or above.
+    fn rise(&mut self, seen: &Seen, mut at: usize, node: u16) {
+        let own = key(seen, node);
+        while let Some(above) = at.checked_sub(1).map(|below| below / 2) {
+            let Some(&other) = self.heap.get(above).filter(|other| key(seen, **other) > own) else {
+                break;
+            };
+            self.set(at, other);
+            at = above;
         }
+        self.set(at, node);
     }
 
-    fn sink(&mut self, seen: &Seen, mut at: usize) {
-        while 2 * at + 1 < self.heap.len() {
-            let (left, right) = (2 * at + 1, 2 * at + 2);
-            let child = if self.is_nearer(seen, right, left) { right } else { left };
-            if !self.is_nearer(seen, child, at) {
-                return;
-            }
-            self.heap.swap(at, child);
-            at = child;
-        }
-    }
-
-    /// Whether there is one in place `a`, and it is nearer than the one in place `b`.
-    fn is_nearer(&self, seen: &Seen, a: usize, b: usize) -> bool {
-        match (self.heap.get(a), self.heap.get(b)) {
-            (Some(a), Some(b)) => key(seen, *a) < key(seen, *b),
-            _ => false,
+    fn set(&mut self, at: usize, node: u16) {
+        if let Some(place) = self.heap.get_mut(at) {
+            *place = node;
         }
     }
 }
