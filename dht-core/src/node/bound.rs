@@ -8,7 +8,7 @@ use super::queries::Queries;
 use crate::config::{BootstrapNode, Config};
 use crate::delayed::Delayed;
 use crate::events::Events;
-use crate::firewall::Probe;
+use crate::firewall::{PROBES, Probe};
 use crate::inflight::Inflight;
 use crate::lanes::Lanes;
 use crate::lookup::Lookups;
@@ -85,7 +85,7 @@ impl Node {
         Lookups::add_to(&mut heap, bootstrap);
         // Who of them was listened to, and their addresses while these are gone through.
         heap.doubling::<SocketAddrV4>(bootstrap);
-        heap.doubling::<SocketAddrV4>(2 * bootstrap);
+        heap.doubling_each::<SocketAddrV4>(2, 2 * bootstrap + PROBES);
         let names = config.bootstrap.iter().map(BootstrapNode::heap).sum();
         heap.add(1, size_of::<Config>() + 2 * size_of::<usize>(), 0);
         heap.exact::<BootstrapNode>(config.bootstrap.capacity());
