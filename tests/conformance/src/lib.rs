@@ -16,7 +16,10 @@ pub mod trouble;
 
 use std::future::{Future, poll_fn};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use dht_core::driver::prelude::*;
@@ -98,10 +101,25 @@ macro_rules! conforms {
         $(
             #[test]
             fn $check() {
-                $crate::$module::$check::<$what>();
+                $crate::in_time($crate::$module::$check::<$what>);
             }
         )*
     };
+}
+
+/// Runs a check; one that waits for ever is a failure.
+pub fn in_time(check: fn()) {
+    let (done, is_done) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        check();
+        done.send(()).ok();
+    });
+    if is_done.recv_timeout(Duration::from_secs(180)) == Err(RecvTimeoutError::Timeout) {
+        panic!("it waits for ever");
+    }
+    if let Err(panic) = thread.join() {
+        resume_unwind(panic);
+    }
 }
 
 const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
