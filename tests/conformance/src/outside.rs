@@ -1,18 +1,27 @@
 //! What a node shows to a peer, whoever runs it.
 
-use std::net::UdpSocket;
+use std::net::{SocketAddrV4, UdpSocket};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use dht_core::error_code;
 
 use crate::peer::{FIND_NODE, PATIENCE, Peer};
-use crate::{LOCALHOST, Loop, free_port, local};
+use crate::{Loop, free_port, local};
 
 /// A node by itself, where its server socket is, and a peer.
-fn alone<L: Loop>() -> (L, std::net::SocketAddrV4, Peer) {
+fn alone<L: Loop>() -> (L, SocketAddrV4, Peer) {
     let port = free_port();
     (L::start(port, &[]), local(port), Peer::new())
+}
+
+/// A node that asks its bootstrap node, which does not answer; where its server socket is, and its
+/// client socket.
+fn asking<L: Loop>() -> (L, SocketAddrV4, SocketAddrV4, Peer) {
+    let (bootstrap, port) = (Peer::new(), free_port());
+    let node = L::start(port, &[bootstrap.addr().to_string()]);
+    let client = bootstrap.asked().from;
+    (node, local(port), client, bootstrap)
 }
 
 /// The protocol's own commands.
@@ -67,21 +76,18 @@ pub fn it_lives_through_garbage<L: Loop>() {
 
 /// Where nobody is any more, the system may say so, by an error of the socket's.
 pub fn it_lives_through_peers_that_are_gone<L: Loop>() {
-    let bootstrap = Peer::new();
-    let port = free_port();
-    let _node = L::start(port, &[bootstrap.addr().to_string()]);
-    let client = bootstrap.asked().from;
+    let (_node, server, client, bootstrap) = asking::<L>();
     // It will ask again.
     drop(bootstrap);
     for _ in 0..30 {
         let peer = Peer::new();
-        peer.send_ping(local(port));
+        peer.send_ping(server);
         peer.send_ping(client);
         drop(peer);
         thread::sleep(Duration::from_millis(100));
     }
     let peer = Peer::new();
-    peer.ping(local(port));
+    peer.ping(server);
     peer.ping(client);
 }
 
@@ -108,10 +114,9 @@ fn joins<L: Loop>(bootstrap: impl FnOnce(u16) -> Vec<String>) {
 
 /// Nothing comes in, but time goes on.
 pub fn it_asks_again_when_nobody_answers<L: Loop>() {
-    let bootstrap = Peer::new();
-    let _node = L::start(free_port(), &[bootstrap.addr().to_string()]);
+    let (_node, _, _, bootstrap) = asking::<L>();
     let start = Instant::now();
-    for _ in 0..4 {
+    for _ in 0..3 {
         let asked = bootstrap.asked();
         assert!(asked.internal && asked.command == FIND_NODE);
     }
@@ -120,14 +125,11 @@ pub fn it_asks_again_when_nobody_answers<L: Loop>() {
 
 /// A node that may be behind a firewall asks by one socket, and is asked at the other.
 pub fn requests_leave_by_the_client_socket_and_answers_by_the_one_that_was_asked<L: Loop>() {
-    let bootstrap = Peer::new();
-    let port = free_port();
-    let _node = L::start(port, &[bootstrap.addr().to_string()]);
-    let client = bootstrap.asked().from;
-    assert_ne!(client, local(port));
+    let (_node, server, client, _bootstrap) = asking::<L>();
+    assert_ne!(client, server);
     // The peer sees to it that answers come from where it asked.
     let peer = Peer::new();
-    for to in [client, local(port), client] {
+    for to in [client, server, client] {
         peer.ping(to);
         assert_eq!(peer.call(to, 0, Some(b"x")).value.as_deref(), Some(&b"x"[..]));
     }
@@ -144,10 +146,7 @@ pub fn it_answers_while_its_timers_ring<L: Loop>() {
 
 /// The ports are free again.
 pub fn its_sockets_are_closed_at_the_end<L: Loop>() {
-    let bootstrap = Peer::new();
-    let port = free_port();
-    let node = L::start(port, &[bootstrap.addr().to_string()]);
-    let client = bootstrap.asked().from;
+    let (node, server, client, _bootstrap) = asking::<L>();
     drop(node);
-    drop((UdpSocket::bind((LOCALHOST, port)).unwrap(), UdpSocket::bind(client).unwrap()));
+    drop([server, client].map(|addr| UdpSocket::bind(addr).unwrap()));
 }
