@@ -33,6 +33,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         config = Config::bootstrapper(port, "127.0.0.1")?;
     }
 
+    let end = Clock::now() + Duration::from_secs(seconds);
+    run(config, port, || Clock::now() < end)
+}
+
+/// Runs a node, its server socket at `port`, for as long as it is told to.
+pub(crate) fn run(
+    config: Config,
+    port: u16,
+    go_on: impl Fn() -> bool,
+) -> Result<(), Box<dyn Error>> {
     // What the core does not have: randomness, a clock, sockets.
     let mut seed = [0; 32];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut seed)?;
@@ -46,9 +56,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     node.handle_bound(now(), v4(client.local_addr()?)?, v4(server.local_addr()?)?);
     println!("listening on {}", server.local_addr()?);
 
-    let end = now() + Duration::from_secs(seconds);
     let mut buf = [0; DATAGRAM_MAX + 1];
-    while now() < end {
+    while go_on() {
         // Out: whatever the node wants to send, look up or tell.
         let mut out = [0; DATAGRAM_MAX];
         while let Some(transmit) = node.poll_transmit(now(), &mut out) {

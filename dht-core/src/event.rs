@@ -6,7 +6,7 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::message::{QueryId, RequestId};
+use crate::message::{QueryId, RequestId, Via};
 
 /// What [`Node::poll_event`](crate::Node::poll_event) tells.
 ///
@@ -60,6 +60,10 @@ pub enum Event {
     Resumed,
     /// The node is closed for good (`close`).
     Closed,
+    /// One of the sockets brings nothing but errors, 16 in a row of receiving or of sending. It is
+    /// tried further, ever less often; a suspension and a resumption bind it anew. Told once,
+    /// until it works again, and by the `driver` only: the core has no sockets.
+    SocketTrouble(Via),
     /// A node entered the routing table (`add-node`); only if asked for.
     NodeAdded(SocketAddrV4),
     /// A node left the routing table (`remove-node`); only if asked for.

@@ -63,7 +63,8 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The complete loop over real sockets is `examples/blocking.rs`.
+//! The complete loop over real sockets is `examples/blocking.rs`; `driver::guide` says what to bring and what may
+//! go wrong.
 //!
 //! # Rules
 //!

@@ -2,7 +2,7 @@
 //!
 //! An adapter brings a [`Runtime`]: sockets, a timer, a clock, name lookup. What it gets is
 //! a [`Builder`], and from that a [`Dht`], the handle, which is one type whatever the
-//! runtime, and a [`Driver`], the future that makes the node live.
+//! runtime, and a [`Driver`], the future that makes the node live. [`guide`] says how to write one.
 //!
 //! ```text
 //!  Dht, RequestFuture, QueryStream, …  ──call──▶  the core, behind a lock  ◀──call──  Driver ◀──▶ sockets
@@ -20,6 +20,7 @@ mod bind;
 mod builder;
 mod error;
 mod events;
+pub mod guide;
 mod handle;
 mod incoming;
 mod items;

@@ -5,7 +5,9 @@ use core::time::Duration;
 use crate::Instant;
 
 /// So many failures in a row are taken in stride.
-const STREAK_MAX: u32 = 16;
+pub(crate) const STREAK_MAX: u32 = 16;
+/// News of single peers that come as errors weigh less: so many in a row do.
+const NEWS_MAX: u32 = 1024;
 /// The first pause; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest pause.
@@ -14,6 +16,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Counts failures in a row.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pause {
+    /// By weight: the limit is [`NEWS_MAX`].
     streak: u32,
     pauses: u32,
     until: Option<Instant>,
@@ -24,16 +27,26 @@ impl Pause {
         *self = Self { streak: 0, pauses: 0, until: None };
     }
 
-    /// One failure too many begins a pause.
-    pub(crate) fn failed(&mut self, now: Instant) {
-        self.streak += 1;
-        if self.streak < STREAK_MAX {
-            return;
+    /// One failure too many begins a pause. Whether it is the first since the last success.
+    pub(crate) fn failed(&mut self, now: Instant) -> bool {
+        self.weigh(now, NEWS_MAX / STREAK_MAX)
+    }
+
+    /// As [`failed`](Self::failed), of what is no failure unless it never ends.
+    pub(crate) fn heard_news(&mut self, now: Instant) -> bool {
+        self.weigh(now, 1)
+    }
+
+    fn weigh(&mut self, now: Instant, weight: u32) -> bool {
+        self.streak += weight;
+        if self.streak < NEWS_MAX {
+            return false;
         }
         let pause = PAUSE_MIN.saturating_mul(1 << self.pauses.min(16));
-        self.pauses += 1;
+        self.pauses = self.pauses.saturating_add(1);
         self.streak = 0;
         self.until = Some(now + pause.min(PAUSE_MAX));
+        self.pauses == 1
     }
 
     /// Whether there is a pause; the time is asked for only if there was one.
@@ -57,12 +70,12 @@ mod tests {
         let mut pause = Pause::default();
         let mut now = Instant::ZERO;
         let mut waits = alloc::vec::Vec::new();
-        for _ in 0..12 {
+        for round in 0..12 {
             for _ in 1..STREAK_MAX {
-                pause.failed(now);
+                assert!(!pause.failed(now));
                 assert!(!pause.is_on(|| now));
             }
-            pause.failed(now);
+            assert_eq!(pause.failed(now), round == 0);
             let until = pause.until(now).unwrap();
             waits.push(until.saturating_since(now).as_millis());
             now = until;
@@ -71,7 +84,10 @@ mod tests {
         assert_eq!(waits[..4], [10, 20, 40, 80]);
         assert_eq!(waits[9..], [5000, 5000, 5000]);
         pause.succeeded();
-        (0..STREAK_MAX).for_each(|_| pause.failed(now));
-        assert_eq!(pause.until(now), Some(now + PAUSE_MIN));
+        let told = (0..STREAK_MAX).filter(|_| pause.failed(now)).count();
+        assert_eq!((told, pause.until(now)), (1, Some(now + PAUSE_MIN)));
+        pause.succeeded();
+        assert!((1..NEWS_MAX).all(|_| !pause.heard_news(now)) && !pause.is_on(|| now));
+        assert!(pause.heard_news(now) && pause.is_on(|| now));
     }
 }

@@ -5,10 +5,10 @@ use core::net::{SocketAddr, SocketAddrV4};
 use core::task::{Context, Poll};
 use std::io;
 
-use super::pause::Pause;
+use super::pause::{Pause, STREAK_MAX};
 use super::runtime::{Host, Socket};
 use super::shared::Shared;
-use crate::{Instant, Via};
+use crate::{Event, Instant, Via};
 
 /// A socket of the node's.
 pub(crate) struct Port<S> {
@@ -20,6 +20,8 @@ pub(crate) struct Port<S> {
     held: Option<Held>,
     receiving: Pause,
     sending: Pause,
+    /// So many datagrams in a row that the system refused.
+    refused: u32,
 }
 
 struct Held {
@@ -37,14 +39,17 @@ impl<S: Socket> Port<S> {
             held: None,
             receiving: Pause::default(),
             sending: Pause::default(),
+            refused: 0,
         }
     }
 
-    /// Receives one datagram, unless the socket has brought too many errors in a row.
+    /// Receives one datagram, unless the socket has brought too many errors in a row. Errors
+    /// are counted here.
     pub(crate) fn receive(
         &mut self,
         cx: &mut Context<'_>,
         host: &dyn Host,
+        shared: &Shared,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
         if self.receiving.is_on(|| host.now()) {
@@ -53,9 +58,16 @@ impl<S: Socket> Port<S> {
         let received = self.socket.poll_recv_from(cx, buf);
         match &received {
             Poll::Ready(Ok(_)) => self.receiving.succeeded(),
-            // News of one peer (a datagram of ours was refused), as some systems tell it.
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => {}
-            Poll::Ready(Err(_)) => self.receiving.failed(host.now()),
+            Poll::Ready(Err(error)) => {
+                let now = host.now();
+                let trouble = match error.kind() {
+                    // News of one peer (a datagram of ours was refused), as some systems tell it.
+                    io::ErrorKind::ConnectionReset => self.receiving.heard_news(now),
+                    _ => self.receiving.failed(now),
+                };
+                shared.drive(|state, _| state.drops.receives += 1);
+                self.tell(trouble, shared);
+            }
             Poll::Pending => {}
         }
         received
@@ -75,7 +87,10 @@ impl<S: Socket> Port<S> {
         while !self.sending.is_on(|| host.now()) {
             match self.socket.poll_send_ready(cx) {
                 Poll::Pending => return false,
-                Poll::Ready(Err(_)) => self.sending.failed(host.now()),
+                Poll::Ready(Err(_)) => {
+                    let trouble = self.sending.failed(host.now());
+                    self.tell(trouble, shared);
+                }
                 Poll::Ready(Ok(())) => match self.held.take() {
                     None => {
                         self.writable = true;
@@ -98,15 +113,29 @@ impl<S: Socket> Port<S> {
         ttl: Option<u8>,
     ) {
         match self.try_send(data, to, ttl) {
-            Ok(()) => self.sending.succeeded(),
+            Ok(()) => {
+                self.sending.succeeded();
+                self.refused = 0;
+            }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.writable = false;
-                self.sending.failed(host.now());
                 let data = data.to_vec();
                 self.held = Some(Held { data, to, ttl });
+                let trouble = self.sending.failed(host.now());
+                self.tell(trouble, shared);
             }
-            // News about one peer, at most.
-            Err(_) => shared.drive(|state, _| state.drops.sends += 1),
+            // News about one peer, at most, so that the others don't wait.
+            Err(_) => {
+                shared.drive(|state, _| state.drops.sends += 1);
+                self.refused = self.refused.saturating_add(1);
+                self.tell(self.refused == STREAK_MAX, shared);
+            }
+        }
+    }
+
+    fn tell(&self, trouble: bool, shared: &Shared) {
+        if trouble {
+            shared.drive(|state, _| state.tell(Event::SocketTrouble(self.via)));
         }
     }
 

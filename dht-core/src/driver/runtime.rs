@@ -70,7 +70,7 @@ pub trait Spawn: Runtime + Sized {
 ///
 /// Errors of single datagrams (connection refused, no route) are the network's everyday
 /// life: the driver passes over them, and leaves a socket alone for a moment that
-/// brings nothing but errors.
+/// brings nothing but errors, which [`Event::SocketTrouble`](crate::Event::SocketTrouble) tells.
 pub trait Socket: Send + Unpin + 'static {
     /// Where it is bound.
     ///
@@ -119,6 +119,7 @@ pub trait Timer: Send + Unpin + 'static {
     /// Sets it to ring once, `after` from now; what was set before is forgotten.
     fn set(&mut self, after: Duration);
 
-    /// Ready once it has rung. Late is fine; early costs a spurious wake-up.
+    /// Ready once it has rung. Late is fine; early costs a spurious wake-up. While one does not ring at
+    /// all, the node goes by datagrams and calls alone.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }

@@ -343,15 +343,18 @@ impl State {
                     self.room = true;
                 }
             }
-            _ => {
-                self.items.push_event(event, &mut self.wakes);
-                for subscriber in self.events.values_mut() {
-                    subscriber.push(event, &mut self.wakes);
-                }
-                if !event.is_about_node() {
-                    self.wake_milestones();
-                }
-            }
+            _ => self.tell(event),
+        }
+    }
+
+    /// Tells of a change.
+    pub(crate) fn tell(&mut self, event: Event) {
+        self.items.push_event(event, &mut self.wakes);
+        for subscriber in self.events.values_mut() {
+            subscriber.push(event, &mut self.wakes);
+        }
+        if !event.is_about_node() {
+            self.wake_milestones();
         }
     }
 

@@ -173,19 +173,16 @@ impl<R: Runtime> Driver<R> {
         let mut more = false;
         for port in ports {
             for left in (0..RECEIVE_MAX).rev() {
-                let received = match port.receive(cx, &*self.runtime, &mut self.input[..]) {
-                    Poll::Pending => break,
-                    Poll::Ready(received) => received,
-                };
+                let received =
+                    match port.receive(cx, &*self.runtime, &self.shared, &mut self.input[..]) {
+                        Poll::Pending => break,
+                        Poll::Ready(received) => received,
+                    };
                 more |= left == 0;
                 let (len, from) = match received {
                     Ok((len, SocketAddr::V4(from))) => (len, from),
-                    // Not for us.
-                    Ok((_, SocketAddr::V6(_))) => continue,
-                    Err(_) => {
-                        self.shared.drive(|state, _| state.drops.receives += 1);
-                        continue;
-                    }
+                    // Not for us, or counted already.
+                    Ok((_, SocketAddr::V6(_))) | Err(_) => continue,
                 };
                 let data = self.input.get(..len).unwrap_or_default();
                 let writable = port.is_writable(cx, &*self.runtime, &self.shared);

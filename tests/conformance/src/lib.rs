@@ -1,18 +1,42 @@
-//! What every adapter of `dht-core::driver` has to show with real sockets and a real runtime, all on
-//! loopback: the few things that the driver's own tests can't, which run in a world in memory.
+//! What has to hold for a node over real sockets, all on loopback; whoever drives `dht-core` can show it.
 //!
-//! An adapter implements [`Adapter`] for its tests, and calls [`conforms!`] with it.
+//! - For anything that runs a node, seen from outside only: implement [`Loop`], and call
+//!   `conforms!(loop: YourLoop)`.
+//! - For a [`driver::Runtime`](Runtime): implement [`Adapter`], and call `conforms!(YourAdapter)`.
+//!   That is the above, and what a user of the front-end sees ([`adapter`]), and that the node lives
+//!   through what can go wrong with sockets, timer and interfaces ([`trouble`]).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests, which are called from elsewhere")]
 
-use std::future::Future;
-use std::io::ErrorKind;
+pub mod adapter;
+mod faulty;
+pub mod outside;
+mod peer;
+mod spawned;
+pub mod trouble;
+
+use std::future::{Future, poll_fn};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
 
 use dht_core::driver::prelude::*;
 
+pub use spawned::Spawned;
+
+/// Something that runs a node, whatever way.
+pub trait Loop: Sized {
+    /// Runs a node on loopback in the background, until this is dropped: then its sockets are
+    /// closed. Its server socket is at `port` and no other. It joins by `bootstrap`, as
+    /// [`Config::bootstrap`] has it, or is a bootstrap node itself if that is empty. To the
+    /// command 0 it answers with the value that came with it; others it does not know.
+    fn start(port: u16, bootstrap: &[String]) -> Self;
+}
+
 /// An adapter, and a runtime to run it on.
-pub trait Adapter {
+pub trait Adapter: 'static {
     /// What it brings.
     type Runtime: Spawn + Clone;
 
@@ -29,8 +53,26 @@ pub trait Adapter {
 /// A test for each of the checks.
 #[macro_export]
 macro_rules! conforms {
-    ($adapter:ty) => {
+    (loop: $node:ty) => {
         $crate::conforms!(
+            outside,
+            $node,
+            it_answers_pings_and_tells_of_nodes,
+            it_answers_as_the_application_says,
+            it_lives_through_garbage,
+            it_lives_through_peers_that_are_gone,
+            it_joins_by_a_name,
+            it_joins_beside_a_dead_bootstrap_node,
+            it_asks_again_when_nobody_answers,
+            requests_leave_by_the_client_socket_and_answers_by_the_one_that_was_asked,
+            it_answers_while_its_timers_ring,
+            its_sockets_are_closed_at_the_end
+        );
+    };
+    ($adapter:ty) => {
+        $crate::conforms!(loop: $crate::Spawned<$adapter>);
+        $crate::conforms!(
+            adapter,
             $adapter,
             values_of_all_sizes_travel,
             nodes_find_each_other_by_name,
@@ -40,18 +82,51 @@ macro_rules! conforms {
             a_timer_rings_when_it_is_set_anew,
             the_system_is_there
         );
+        $crate::conforms!(
+            trouble,
+            $adapter,
+            sockets_that_receive_nothing_but_errors,
+            sockets_that_send_nothing,
+            datagrams_that_are_not_taken_at_first,
+            receiving_that_is_said_to_be_ready_and_is_not,
+            a_timer_that_rings_early_or_late,
+            a_timer_that_never_rings,
+            a_timer_that_was_not_set_once,
+            interfaces_that_vanish,
+            sockets_that_can_not_be_bound,
+            a_driver_that_is_dropped
+        );
     };
-    ($adapter:ty, $($check:ident),*) => {
+    ($module:ident, $what:ty, $($check:ident),*) => {
         $(
             #[test]
             fn $check() {
-                $crate::$check::<$adapter>();
+                $crate::in_time($crate::$module::$check::<$what>);
             }
         )*
     };
 }
 
+/// Runs a check; one that waits for ever is a failure.
+pub fn in_time(check: fn()) {
+    let (done, is_done) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        check();
+        done.send(()).ok();
+    });
+    if is_done.recv_timeout(Duration::from_secs(180)) == Err(RecvTimeoutError::Timeout) {
+        panic!("it waits for ever");
+    }
+    if let Err(panic) = thread.join() {
+        resume_unwind(panic);
+    }
+}
+
 const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+fn local(port: u16) -> SocketAddrV4 {
+    SocketAddrV4::new(LOCALHOST, port)
+}
 
 fn builder<A: Adapter>() -> Builder<A::Runtime> {
     Builder::new(A::runtime()).host(LOCALHOST)
@@ -71,129 +146,22 @@ fn port(socket: &UdpSocket) -> u16 {
     socket.local_addr().unwrap().port()
 }
 
-/// Datagrams travel both ways, up to the longest, and with a time to live.
-pub fn values_of_all_sizes_travel<A: Adapter>() {
-    A::block_on(async {
-        let (a, b) = (up::<A>().await, up::<A>().await);
-        let mut requests = b.requests();
-        A::spawn(async move {
-            while let Some(request) = requests.next().await {
-                let value = request.value().cloned().unwrap_or_default();
-                request.reply_value(value).unwrap();
-            }
-        });
-        for size in [0, 1, 1000, 1200] {
-            let value = vec![7; size];
-            let reply = a.request(Request::new(server(&b), 16).value(value.clone())).await.unwrap();
-            assert_eq!(reply.value.as_deref(), Some(&value[..]));
+/// A port that is free, and that nobody gets who asks for any.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id() % 1000 * 10;
+    loop {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (u16::try_from(first).unwrap() + next) % 10_000;
+        if UdpSocket::bind((LOCALHOST, port)).is_ok() {
+            return port;
         }
-        assert!(a.ping_with(server(&b), 0, 1).await.is_ok(), "a time to live of one hop");
-        assert!(a.ping(server(&b)).await.is_ok());
-    });
+    }
 }
 
-/// Names are looked up.
-pub fn nodes_find_each_other_by_name<A: Adapter>() {
-    A::block_on(async {
-        let port = port(&UdpSocket::bind("127.0.0.1:0").unwrap());
-        let first = Builder::bootstrapper(A::runtime(), port, "127.0.0.1").host(LOCALHOST);
-        let first = first.spawn().unwrap();
-        first.fully_bootstrapped().await.unwrap();
-        let node = builder::<A>().bootstrap([format!("localhost:{port}")]).spawn().unwrap();
-        let mut events = node.events();
-        node.fully_bootstrapped().await.unwrap();
-        assert_eq!(events.next().await, Some(Event::Listening));
-        assert_eq!(node.nodes(10), [server(&first)]);
-        let found = node.find_node(Id([3; 32])).nodes().await.unwrap();
-        assert_eq!(found.len(), 1);
-        let nowhere = builder::<A>().bootstrap(["does.not.exist.invalid:1".to_owned()]);
-        let nowhere = nowhere.spawn().unwrap();
-        nowhere.fully_bootstrapped().await.unwrap();
-        assert_eq!(nowhere.nodes(10), []);
-    });
-}
-
-/// A port that somebody else has.
-pub fn a_taken_port_is_an_error_that_says_so<A: Adapter>() {
-    A::block_on(async {
-        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let port = port(&taken);
-        let node = builder::<A>().port(port).any_port(false).spawn().unwrap();
-        match node.fully_bootstrapped().await {
-            Err(Error::Io(error)) => assert_eq!(error.kind(), ErrorKind::AddrInUse),
-            other => panic!("{other:?}"),
-        }
-        let node = builder::<A>().port(port..port + 1).spawn().unwrap();
-        node.listening().await.unwrap();
-        assert_ne!(server(&node).port(), port);
-    });
-}
-
-/// Sockets are closed, and bound again.
-pub fn suspended_it_holds_no_socket_and_resumed_the_same<A: Adapter>() {
-    A::block_on(async {
-        let (a, b) = (up::<A>().await, up::<A>().await);
-        let (client, server) = (b.client_address().unwrap(), server(&b));
-        b.suspend().await.unwrap();
-        drop((UdpSocket::bind(client).unwrap(), UdpSocket::bind(server).unwrap()));
-        b.resume().await.unwrap();
-        assert_eq!((b.client_address(), b.server_address()), (Some(client), Some(server)));
-        a.ping(server).await.unwrap();
-        b.close().await.unwrap();
-        drop(UdpSocket::bind(server).unwrap());
-        a.request(Request::ping(server).retries(0)).await.unwrap_err();
-    });
-}
-
-/// Datagrams of other protocols, the longest among them.
-pub fn datagrams_that_are_not_ours<A: Adapter>() {
-    A::block_on(async {
-        let node = up::<A>().await;
-        let mut datagrams = node.datagrams();
-        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-        peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        // Too long, of another protocol: the core hears that it was longer than 2,048 bytes.
-        for size in [2048, 2049, 5000] {
-            peer.send_to(&vec![0xff; size], server(&node)).unwrap();
-            let datagram = datagrams.next().await.unwrap();
-            assert_eq!((datagram.via, datagram.data.len()), (Via::Server, size.min(2049)));
-        }
-        let to = SocketAddrV4::new(LOCALHOST, port(&peer));
-        node.send_datagram(Via::Client, to, "hello", None).unwrap();
-        // The driver gets its turn before an answer of anybody's is there.
-        node.ping(server(&node)).await.ok();
-        let mut buf = [0; 16];
-        let (len, from) = peer.recv_from(&mut buf).unwrap();
-        assert_eq!((&buf[..len], from), (&b"hello"[..], node.client_address().unwrap().into()));
-    });
-}
-
-/// What is due earlier than what was waited for comes in time, and again after that.
-pub fn a_timer_rings_when_it_is_set_anew<A: Adapter>() {
-    A::block_on(async {
-        let node = up::<A>().await;
-        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let to = SocketAddrV4::new(LOCALHOST, port(&silent));
-        for _ in 0..2 {
-            // Idle, it waits for seconds; the try is over after one.
-            let asked = std::time::Instant::now();
-            node.request(Request::ping(to).retries(0)).await.unwrap_err();
-            let took = asked.elapsed();
-            assert!(took >= Duration::from_millis(990), "{took:?}");
-            assert!(took < Duration::from_secs(4), "{took:?}");
-        }
-    });
-}
-
-/// Clock, randomness, interfaces.
-pub fn the_system_is_there<A: Adapter>() {
-    let runtime = A::runtime();
-    let before = runtime.now();
-    std::thread::sleep(Duration::from_millis(5));
-    let passed = runtime.now().saturating_since(before);
-    assert!(passed >= Duration::from_millis(5), "{passed:?}");
-    assert!(runtime.interfaces().unwrap().contains(&LOCALHOST));
-    let mut bytes = [0; 32];
-    runtime.fill_random(&mut bytes).unwrap();
-    assert_ne!(bytes, [0; 32]);
+/// Waits while the runtime goes on.
+async fn wait<A: Adapter>(time: Duration) {
+    let mut timer = A::runtime().timer();
+    timer.set(time);
+    poll_fn(|cx| timer.poll(cx)).await;
 }

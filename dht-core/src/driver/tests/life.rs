@@ -292,6 +292,12 @@ fn a_change_of_interfaces_is_noticed() {
     sim.world.get().interfaces.pop();
     assert_eq!(changes(&mut events), 1);
     assert_eq!(changes(&mut events), 0);
+    sim.world.get().no_interfaces = true;
+    assert_eq!(changes(&mut events), 0, "who can't say has not said that it changed");
+    sim.world.get().no_interfaces = false;
+    assert_eq!(changes(&mut events), 0);
+    sim.world.get().interfaces.clear();
+    assert_eq!(changes(&mut events), 1);
 }
 
 #[test]

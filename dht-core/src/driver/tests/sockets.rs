@@ -3,36 +3,71 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
+use std::vec::Vec;
 
 use bytes::Bytes;
 
 use super::sim::Sim;
 use super::world::{Fault, local};
-use crate::driver::{DATAGRAMS_MAX, RAW_MAX};
-use crate::{Answer, Request, SendError, Via};
+use crate::driver::{DATAGRAMS_MAX, Events, RAW_MAX};
+use crate::{Answer, Event, Request, SendError, Via};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_socket_that_brings_only_errors_does_not_spin() {
-    for fault in [Fault::ReceiveErrors, Fault::WouldBlock, Fault::SendErrors, Fault::Blocked] {
+    // What is received is nothing but errors of either kind, and so on: with how many calls a minute.
+    for (fault, most) in [
+        (Fault::ReceiveErrors, 5000),
+        (Fault::ReceiveResets, 100_000),
+        (Fault::WouldBlock, 5000),
+        (Fault::SendErrors, 5000),
+        (Fault::ReadyErrors, 5000),
+        (Fault::Blocked, 5000),
+    ] {
         let sim = Sim::default();
         let (a, b) = (sim.up(), sim.up());
-        let ping = a.ping(b.server_address().unwrap());
-        sim.world.set_fault(fault);
-        let before = sim.world.get().calls;
-        let polls = sim.advance(60 * SECOND);
-        let calls = sim.world.get().calls - before;
-        assert!(polls < 1000 && calls < 5000, "{fault:?}: {polls} polls, {calls} calls");
-        assert_eq!(b.drops().receives > 0, fault == Fault::ReceiveErrors);
-        assert_eq!(a.drops().sends > 0, fault == Fault::SendErrors);
-        drop(ping);
+        let mut events = a.events();
+        for _ in 0..2 {
+            let receives = matches!(fault, Fault::ReceiveErrors | Fault::ReceiveResets);
+            let pings = [(); 20].map(|()| a.ping(b.server_address().unwrap()));
+            sim.world.set_fault(fault);
+            let before = sim.world.get().calls;
+            let polls = sim.advance(60 * SECOND);
+            let calls = sim.world.get().calls - before;
+            assert!(polls < 2000 && calls < most, "{fault:?}: {polls} polls, {calls} calls");
+            assert_eq!(b.drops().receives > 0, receives);
+            assert_eq!(a.drops().sends > 0, fault == Fault::SendErrors);
+            drop(pings);
 
-        // It lives on when the trouble is over.
-        sim.world.set_fault(Fault::None);
-        sim.advance(10 * SECOND);
-        sim.block_on(a.ping(b.server_address().unwrap())).unwrap();
+            // Told of once by each socket that was used in vain.
+            let mut told = troubles(&sim, &mut events);
+            told.sort_unstable();
+            let expected: &[Via] = match fault {
+                Fault::Blocked => &[],
+                _ if receives => &[Via::Client, Via::Server],
+                // It is only asked by that one.
+                _ => &[Via::Client],
+            };
+            assert_eq!(told, expected, "{fault:?}");
+
+            // It lives on when the trouble is over.
+            sim.world.set_fault(Fault::None);
+            sim.advance(10 * SECOND);
+            sim.block_on(a.ping(b.server_address().unwrap())).unwrap();
+            sim.block_on(b.ping(a.server_address().unwrap())).unwrap();
+        }
     }
+}
+
+fn troubles(sim: &Sim, events: &mut Events) -> Vec<Via> {
+    let mut told = Vec::new();
+    while let Some(Some(event)) = sim.now(&mut pin!(events.next())) {
+        if let Event::SocketTrouble(via) = event {
+            told.push(via);
+        }
+    }
+    told
 }
 
 #[test]

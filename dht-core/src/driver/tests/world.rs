@@ -24,12 +24,16 @@ pub(super) enum Fault {
     None,
     /// Receiving brings an error each time.
     ReceiveErrors,
+    /// As if each datagram of ours were refused somewhere, without end.
+    ReceiveResets,
     /// Said to be writable, which always turns out to be wrong.
     WouldBlock,
     /// Not writable.
     Blocked,
     /// Sending brings an error each time.
     SendErrors,
+    /// It is not writable, and waiting for that brings an error each time.
+    ReadyErrors,
 }
 
 #[derive(Default)]
@@ -39,6 +43,8 @@ pub(super) struct Inner {
     /// So many times receiving tells that a datagram was refused somewhere.
     pub(super) resets: u32,
     pub(super) interfaces: Vec<Ipv4Addr>,
+    /// They can't be listed.
+    pub(super) no_interfaces: bool,
     pub(super) names: BTreeMap<String, Ipv4Addr>,
     /// Ports of somebody else's.
     pub(super) taken: BTreeSet<u16>,
@@ -136,7 +142,11 @@ impl Host for World {
     }
 
     fn interfaces(&self) -> io::Result<Vec<Ipv4Addr>> {
-        Ok(self.get().interfaces.clone())
+        let world = self.get();
+        match world.no_interfaces {
+            true => Err(io::ErrorKind::PermissionDenied.into()),
+            false => Ok(world.interfaces.clone()),
+        }
     }
 
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()> {
@@ -207,8 +217,14 @@ impl Socket for FakeSocket {
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
         let mut world = self.world.get();
         world.calls += 1;
-        if world.fault == Fault::ReceiveErrors {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into()));
+        match world.fault {
+            Fault::ReceiveErrors => {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionRefused.into()));
+            }
+            Fault::ReceiveResets => {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
+            _ => {}
         }
         if world.resets > 0 {
             world.resets -= 1;
@@ -236,6 +252,9 @@ impl Socket for FakeSocket {
             drop(old);
             return Poll::Pending;
         }
+        if world.fault == Fault::ReadyErrors {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -243,9 +262,11 @@ impl Socket for FakeSocket {
         let mut world = self.world.get();
         world.calls += 1;
         match world.fault {
-            Fault::WouldBlock | Fault::Blocked => return Err(io::ErrorKind::WouldBlock.into()),
+            Fault::WouldBlock | Fault::Blocked | Fault::ReadyErrors => {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
             Fault::SendErrors => return Err(io::ErrorKind::HostUnreachable.into()),
-            Fault::None | Fault::ReceiveErrors => {}
+            Fault::None | Fault::ReceiveErrors | Fault::ReceiveResets => {}
         }
         world.ttls.extend(Some(self.ttl.get()).filter(|ttl| *ttl != TTL));
         drop(world);

@@ -1,0 +1,152 @@
+//! Three nodes over `smoltcp`, as firmware has them: one loop, no operating system, buffers of a fixed
+//! size. They join, one of them stores a value at the others, and another one finds it.
+//!
+//! `cargo run -p dht-core --example smoltcp`
+//!
+//! On a board, the device is its network chip instead of [`Loopback`], the clock a timer that never stops,
+//! the seed comes from its source of randomness, and where time is skipped here, it sleeps.
+
+use std::error::Error;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use dht_core::{Answer, Config, DATAGRAM_MAX, Handled, Id, Incoming, Instant, Node, Query, Via};
+use heapless::Vec;
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng;
+use smoltcp::iface::{self, Interface, PollResult, SocketHandle, SocketSet, SocketStorage};
+use smoltcp::phy::{Loopback, Medium};
+use smoltcp::socket::udp::{PacketBuffer, PacketMetadata, Socket};
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
+
+const NODES: usize = 3;
+const FIRST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 49_737);
+/// Our command: with a value it stores that under the target, without it looks there.
+const VALUE: u64 = 0;
+
+/// What one socket needs: for three of the longest datagrams that are sent by default to come in,
+/// and one to go out. So it is known whether there is room for one before it is encoded.
+struct Buffers([PacketMetadata; 16], [u8; 4200], [PacketMetadata; 1], [u8; 1400]);
+
+impl Buffers {
+    const NEW: Self =
+        Self([PacketMetadata::EMPTY; 16], [0; 4200], [PacketMetadata::EMPTY; 1], [0; 1400]);
+
+    fn bind(&mut self, port: u16) -> Result<Socket<'_>, &'static str> {
+        let received = PacketBuffer::new(&mut self.0[..], &mut self.1[..]);
+        let sent = PacketBuffer::new(&mut self.2[..], &mut self.3[..]);
+        let mut socket = Socket::new(received, sent);
+        socket.bind(port).map(|()| socket).map_err(|_| "not a port")
+    }
+}
+
+struct Member {
+    node: Node,
+    sockets: [(Via, SocketHandle); 2],
+    /// The one value that it keeps.
+    value: Option<(Id, Vec<u8, 64>)>,
+}
+
+impl Member {
+    /// Lets the node have what has arrived, and the time; then sends what there is room for.
+    fn turn(&mut self, now: Instant, sockets: &mut SocketSet<'_>, out: &mut [u8; DATAGRAM_MAX]) {
+        for (via, handle) in self.sockets {
+            // It is read where it lies. What is too long, the node drops by itself.
+            while let Ok((data, meta)) = sockets.get_mut::<Socket<'_>>(handle).recv() {
+                let IpAddress::Ipv4(ip) = meta.endpoint.addr;
+                let from = SocketAddrV4::new(ip, meta.endpoint.port);
+                if let Handled::Request(request) = self.node.handle_datagram(now, via, from, data) {
+                    let answer = serve(&mut self.value, &request);
+                    // Too many wait to be sent: then silence has to do.
+                    let _ = self.node.reply(now, request.reply_to, answer);
+                }
+            }
+        }
+        self.node.handle_timeout(now);
+        while self.node.poll_event().is_some() {}
+        for (via, handle) in self.sockets {
+            let socket = sockets.get_mut::<Socket<'_>>(handle);
+            if socket.can_send() {
+                let Some(transmit) = self.node.poll_transmit_via(now, via, out) else { continue };
+                socket.set_hop_limit(transmit.ttl);
+                // A datagram that can't be sent is like one that was lost.
+                let _ = socket.send_slice(&out[..transmit.len], transmit.to);
+            }
+        }
+    }
+}
+
+fn serve(kept: &mut Option<(Id, Vec<u8, 64>)>, request: &Incoming<'_>) -> Answer {
+    match (request.command, request.target, request.value) {
+        // A valid token: they are where they say they are.
+        (VALUE, Some(key), Some(value)) if request.token.is_some() => {
+            *kept = Vec::from_slice(value).ok().map(|value| (key, value));
+            Answer::empty()
+        }
+        (VALUE, Some(key), _) => match kept {
+            Some((other, value)) if *other == key => Answer::value(value.to_vec()),
+            _ => Answer::empty(),
+        },
+        _ => Answer::error(dht_core::error_code::UNKNOWN_COMMAND),
+    }
+}
+
+pub(crate) fn main() -> Result<(), Box<dyn Error>> {
+    let (mut device, config) = (Loopback::new(Medium::Ip), iface::Config::new(HardwareAddress::Ip));
+    let mut interface = Interface::new(config, &mut device, smoltcp::time::Instant::ZERO);
+    interface.update_ip_addrs(|own| _ = own.push(IpCidr::new((*FIRST.ip()).into(), 8)));
+
+    let mut buffers = [const { [Buffers::NEW; 2] }; NODES];
+    let mut storage = [SocketStorage::EMPTY; 2 * NODES];
+    let mut sockets = SocketSet::new(&mut storage[..]);
+    let mut rng = ChaCha20Rng::from_seed([7; 32]);
+    let (mut now, mut out) = (Instant::ZERO, [0; DATAGRAM_MAX]);
+    let mut members = Vec::<Member, NODES>::new();
+    for (port, [server, client]) in (FIRST.port()..).step_by(2).zip(&mut buffers) {
+        let mut config = Config::bootstrapper(port, "127.0.0.1")?;
+        if port != FIRST.port() {
+            config.bootstrap.push(FIRST.into());
+        }
+        // Little memory: few things at once.
+        (config.concurrency, config.max_window, config.max_requests) = (3, 16, 8);
+        (config.max_background_requests, config.max_queries, config.max_replies) = (64, 8, 8);
+        let mut node = Node::new(config, &mut rng, now)?;
+        let local = |port| SocketAddrV4::new(*FIRST.ip(), port);
+        node.handle_bound(now, local(port + 1), local(port));
+        let client = (Via::Client, sockets.add(client.bind(port + 1)?));
+        let server = (Via::Server, sockets.add(server.bind(port)?));
+        members.push(Member { node, sockets: [client, server], value: None }).ok();
+    }
+
+    let (key, mut put, mut get) = (Id([7; 32]), None, None);
+    while now < Instant::ZERO + Duration::from_secs(60) {
+        for member in &mut members {
+            member.turn(now, &mut sockets, &mut out);
+        }
+
+        // The story: all have joined, one stores, another one finds.
+        if put.is_none() && members.iter().all(|member| member.node.bootstrapped()) {
+            let query = Query::new(key, VALUE).value("hello").commit().discard_replies();
+            put = Some(members[1].node.query(now, query)?);
+        }
+        if let Some(outcome) = put.and_then(|put| members[1].node.take_outcome(put)) {
+            println!("stored: {}", outcome?.commit.unwrap_or_default());
+            get = Some(members[2].node.query(now, Query::new(key, VALUE))?);
+        }
+        let reply = get.and_then(|get| members[2].node.next_reply(get));
+        if let Some(value) = reply.and_then(|reply| reply.value) {
+            println!("found: {}, after {now:?}", String::from_utf8_lossy(&value));
+            return Ok(());
+        }
+
+        // Datagrams go out and come in. If none did, a board sleeps until its network chip wakes it,
+        // or a node or the stack has to be back.
+        let clock = smoltcp::time::Instant::from_micros(now.as_micros() as i64);
+        if interface.poll(clock, &mut device, &mut sockets) == PollResult::None {
+            let stack = interface.poll_delay(clock, &sockets).map(|delay| now + delay.into());
+            let nodes = members.iter().filter_map(|member| member.node.poll_timeout());
+            now = nodes.chain(stack).min().map_or(now, |due| due.max(now));
+        }
+    }
+    Err("that took too long".into())
+}
