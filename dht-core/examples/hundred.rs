@@ -51,7 +51,7 @@ impl Member {
         loop {
             match socket.recv_from(&mut buf) {
                 Ok((len, SocketAddr::V4(from))) => {
-                    // No commands of our own here: requests for the application are refused when dropped.
+                    // No commands of our own here: requests for the application stay unanswered.
                     let _ = self.node.handle_datagram(now(), via, from, &buf[..len]);
                 }
                 Ok(_) => {}

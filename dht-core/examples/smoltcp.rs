@@ -24,13 +24,20 @@ const FIRST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 49_737);
 /// Our command: with a value it stores that under the target, without it looks there.
 const VALUE: u64 = 0;
 
-/// What one socket needs: for three of the longest datagrams that are sent by default to come in,
-/// and one to go out. So it is known whether there is room for one before it is encoded.
-struct Buffers([PacketMetadata; 16], [u8; 4200], [PacketMetadata; 1], [u8; 1400]);
+/// The longest datagram that a small node sends or takes.
+const LONGEST: usize = 508;
+
+/// What one socket needs: for three of the longest datagrams to come in, and one to go out. So it is known
+/// whether there is room for one before it is encoded.
+struct Buffers([PacketMetadata; 8], [u8; 3 * LONGEST], [PacketMetadata; 1], [u8; LONGEST]);
 
 impl Buffers {
-    const NEW: Self =
-        Self([PacketMetadata::EMPTY; 16], [0; 4200], [PacketMetadata::EMPTY; 1], [0; 1400]);
+    const NEW: Self = Self(
+        [PacketMetadata::EMPTY; 8],
+        [0; 3 * LONGEST],
+        [PacketMetadata::EMPTY; 1],
+        [0; LONGEST],
+    );
 
     fn bind(&mut self, port: u16) -> Result<Socket<'_>, &'static str> {
         let received = PacketBuffer::new(&mut self.0[..], &mut self.1[..]);
@@ -103,15 +110,16 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let (mut now, mut out) = (Instant::ZERO, [0; DATAGRAM_MAX]);
     let mut members = Vec::<Member, NODES>::new();
     for (port, [server, client]) in (FIRST.port()..).step_by(2).zip(&mut buffers) {
-        let mut config = Config::bootstrapper(port, "127.0.0.1")?;
+        let local = |port| SocketAddrV4::new(*FIRST.ip(), port);
+        // At most 56 KiB each. That they can be reached, and where, is known here; else nodes find out.
+        let mut config = Config::embedded();
+        (config.ephemeral, config.firewalled) = (Some(false), false);
+        config.public_address = Some(local(port));
         if port != FIRST.port() {
             config.bootstrap.push(FIRST.into());
         }
-        // Little memory: few things at once.
-        (config.concurrency, config.max_window, config.max_requests) = (3, 16, 8);
-        (config.max_background_requests, config.max_queries, config.max_replies) = (64, 8, 8);
+        assert_eq!((config.max_datagram, config.max_received), (LONGEST, LONGEST));
         let mut node = Node::new(config, &mut rng, now)?;
-        let local = |port| SocketAddrV4::new(*FIRST.ip(), port);
         node.handle_bound(now, local(port + 1), local(port));
         let client = (Via::Client, sockets.add(client.bind(port + 1)?));
         let server = (Via::Server, sockets.add(server.bind(port)?));
