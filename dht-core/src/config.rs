@@ -18,6 +18,9 @@ pub const DATAGRAM_MAX: usize = 2048;
 /// A longest datagram may not be shorter than what every host takes: all that the protocol itself
 /// needs fits into half of it.
 const DATAGRAM_MIN: usize = 576 - 68;
+/// What stands before a value at least: the head of a message, and the length of a value that is a
+/// long one.
+const VALUE_HEAD: usize = 10 + 3;
 /// How many addresses a query remembers, unless told otherwise.
 pub(crate) const SEEN_MAX: usize = 4096;
 /// Verifications under way, of those never met and of those that were lost: whoever forges requests can
@@ -31,9 +34,9 @@ const MAILBOX_MAX: usize = 64;
 
 /// How a node behaves. The defaults are those of dht-rpc; names are its options' in snake case.
 ///
-/// For other places than a program of its own there are [`server`](Self::server),
-/// [`client`](Self::client) and [`embedded`](Self::embedded). What each may take of the memory at the
-/// worst, [`Node::memory_bound`](crate::Node::memory_bound) tells; at rest it is a few kilobytes, whichever.
+/// Presets: [`server`](Self::server), [`client`](Self::client) and [`embedded`](Self::embedded).
+/// [`Node::memory_bound`](crate::Node::memory_bound) tells what each takes at the worst; at rest each takes a
+/// few kilobytes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -54,6 +57,7 @@ pub struct Config {
     /// The own public address, if it is known: a bootstrapper has no one to ask.
     pub public_address: Option<SocketAddrV4>,
     /// Requests under way at once per query: 1 to 256. Far from its target, a query has half as many.
+    /// Where replies are read, more than [`max_unread`](Self::max_unread) are of no use.
     pub concurrency: u16,
     /// Requests sent per 750 ms without an answer, and half of those in 3 s: 1 to 16,384.
     pub max_window: u32,
@@ -153,32 +157,6 @@ impl Config {
         })
     }
 
-    /// The longest value that can be taken: a response's head takes 10 bytes, and the length of one that
-    /// long another three.
-    pub(crate) fn max_value_received(&self) -> usize {
-        self.max_received - 13
-    }
-
-    /// The longest value that can be sent.
-    pub(crate) fn max_value_sent(&self) -> usize {
-        self.max_datagram - 13
-    }
-
-    /// Verifications of nodes never met under way at once.
-    pub(crate) fn strangers(&self) -> usize {
-        STRANGERS_MAX.min(self.max_background_requests / 4)
-    }
-
-    /// Verifications under way at once, those of nodes that were lost among them.
-    pub(crate) fn verifications(&self) -> usize {
-        self.strangers() + (self.max_background_requests / 16).clamp(1, LOST_MAX)
-    }
-
-    /// Queries of the node's own under way at once.
-    pub(crate) fn background_queries(&self) -> usize {
-        BACKGROUND_QUERIES_MAX.min(self.max_queries)
-    }
-
     /// For a server: persistent from the start, if it can be reached, with room for thousands of
     /// requests at once. Tell it its [`public_address`](Self::public_address) if you know that.
     #[must_use]
@@ -220,18 +198,18 @@ impl Config {
     pub fn embedded() -> Self {
         Self {
             ephemeral: Some(true),
-            concurrency: 6,
+            concurrency: 4,
             max_window: 16,
             down_hints_rate_limit: Some(10),
             max_datagram: DATAGRAM_MIN,
             max_received: DATAGRAM_MIN,
-            max_nodes: 80,
-            max_requests: 4,
+            max_nodes: 64,
+            max_requests: 3,
             max_background_requests: 12,
             max_queries: 1,
             max_replies: 4,
             max_seen: 128,
-            max_unread: 1,
+            max_unread: 4,
             max_events: 16,
             ..Self::default()
         }
@@ -258,6 +236,31 @@ impl Config {
             Some((field, _)) => Err(ConfigError::OutOfRange(field)),
             None => Ok(()),
         }
+    }
+
+    /// The longest value that can be taken.
+    pub(crate) fn max_value_received(&self) -> usize {
+        self.max_received - VALUE_HEAD
+    }
+
+    /// The longest value that can be sent.
+    pub(crate) fn max_value_sent(&self) -> usize {
+        self.max_datagram - VALUE_HEAD
+    }
+
+    /// Verifications of nodes never met under way at once.
+    pub(crate) fn strangers(&self) -> usize {
+        STRANGERS_MAX.min(self.max_background_requests / 4)
+    }
+
+    /// Verifications under way at once, those of nodes that were lost among them.
+    pub(crate) fn verifications(&self) -> usize {
+        self.strangers() + (self.max_background_requests / 16).clamp(1, LOST_MAX)
+    }
+
+    /// Queries of the node's own under way at once.
+    pub(crate) fn background_queries(&self) -> usize {
+        BACKGROUND_QUERIES_MAX.min(self.max_queries)
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct Pong {
 
 const _: () = assert!(size_of::<Pong>() <= 32);
 
+/// How many wait, where so many other replies may.
 fn max_for(max_replies: usize) -> usize {
     max_replies.saturating_mul(2).min(PENDING_MAX)
 }
@@ -122,6 +123,13 @@ mod tests {
 
     const PUBLIC: u32 = 0x0808_0808;
     const LOCAL: u32 = 0x7f00_0001;
+
+    #[test]
+    fn twice_as_many_as_other_replies() {
+        let mut delayed = Delayed::new(3);
+        let taken = (0..9).filter(|tid| delayed.push(pong(LOCAL, 1, *tid)));
+        assert_eq!(taken.count(), 6);
+    }
 
     #[test]
     fn a_host_has_four_places() {

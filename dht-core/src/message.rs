@@ -24,6 +24,17 @@ pub enum Via {
     Extra(u16),
 }
 
+impl Via {
+    /// Which of three queues is for it: all of the embedder's own share one.
+    pub(crate) const fn lane(self) -> u8 {
+        match self {
+            Self::Client => 0,
+            Self::Server => 1,
+            Self::Extra(_) => 2,
+        }
+    }
+}
+
 /// Someone on the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Peer {

@@ -17,7 +17,7 @@ use core::time::Duration;
 pub(crate) use crate::call::{Call, Purpose};
 use crate::error::RequestError;
 use crate::index::Index;
-use crate::memory::Heap;
+use crate::memory::{Heap, more_for};
 use crate::message::{Reply, RequestId};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -125,12 +125,14 @@ impl Inflight {
 
     /// What all that takes of the heap, at most, apart from values.
     pub(crate) fn add_to(heap: &mut Heap, max: usize) {
-        let growth = if max <= AT_ONCE_MAX { 0 } else { max * size_of::<Slot>() };
-        heap.add(1, max * size_of::<Slot>(), growth);
+        match max {
+            0..=AT_ONCE_MAX => heap.exact::<Slot>(max),
+            _ => heap.capped_each::<Slot>(1, max),
+        }
         heap.doubling_and_shrinking::<u16>(max);
         heap.index_each(1, 2 * max);
-        heap.doubling::<(Instant, SocketAddrV4, u16)>((2 * max).min(RESTING_MAX));
-        heap.doubling_and_shrinking::<Reverse<(Instant, u64)>>(max.min(STALE_MIN) + 2 * max + 1);
+        heap.doubling::<(Instant, SocketAddrV4, u16)>(resting_max(max));
+        heap.doubling_and_shrinking::<Reverse<(Instant, u64)>>(deadlines_max(max, max) + 1);
     }
 
     /// Requests that wait or are in flight.
@@ -174,8 +176,9 @@ impl Inflight {
             None => {
                 let len = self.slots.len();
                 if len == self.slots.capacity() {
-                    let more = if self.max <= AT_ONCE_MAX { self.max } else { len.max(4) };
-                    self.slots.reserve_exact(more.min(self.max - len));
+                    let few = self.max <= AT_ONCE_MAX;
+                    let more = if few { self.max - len } else { more_for(len, self.max) };
+                    self.slots.reserve_exact(more);
                 }
                 self.slots.push(Slot::Free);
                 u16::try_from(len).ok()?
@@ -282,7 +285,7 @@ impl Inflight {
         flight.sent_at = now;
         flight.deadline = Some(deadline);
         self.deadlines.push(Reverse((deadline, id.0)));
-        if self.deadlines.len() > self.max.min(STALE_MIN) + 2 * self.live {
+        if self.deadlines.len() > deadlines_max(self.max, self.live) {
             self.drop_stale_deadlines();
         }
     }
@@ -399,8 +402,8 @@ impl Inflight {
         assert!(self.users + self.others >= self.live);
         assert_eq!(self.users + self.others + self.free.len(), self.slots.len());
         assert!(self.tids.len() >= self.live && self.tids.len() <= 2 * self.live);
-        assert!(self.resting.len() <= RESTING_MAX);
-        assert!(self.deadlines.len() <= 65 + 2 * self.slots.len());
+        assert!(self.resting.len() <= resting_max(self.max));
+        assert!(self.deadlines.len() <= deadlines_max(self.max, self.slots.len()) + 1);
     }
 
     #[cfg(any(test, feature = "_invariants"))]
@@ -443,7 +446,7 @@ impl Inflight {
         assert_eq!(self.live, users + others);
         assert_eq!((self.users, self.others), (users + ended, others));
         assert_eq!(self.tids.len(), tids);
-        assert!(self.resting.len() <= RESTING_MAX);
+        assert!(self.resting.len() <= resting_max(self.max));
     }
 
     fn take(&mut self, now: Instant, id: RequestId, answered: bool) -> Option<Flight> {
@@ -458,7 +461,7 @@ impl Inflight {
             let hash = |entry: u32| entry >> 16;
             self.tids.remove(u32::from(tid), |entry| entry >> 16 == u32::from(tid), hash);
             if !answered && flight.sent > 0 {
-                if self.resting.len() >= (2 * self.max).min(RESTING_MAX) {
+                if self.resting.len() >= resting_max(self.max) {
                     self.resting.pop_front();
                 }
                 self.resting.push_back((now + REST, flight.call.to, tid));
@@ -504,6 +507,16 @@ impl Inflight {
             *slot = to;
         }
     }
+}
+
+/// How many transaction ids rest, with so many places.
+fn resting_max(places: usize) -> usize {
+    RESTING_MAX.min(2 * places)
+}
+
+/// How many deadlines there may be before those of ended requests are let go.
+fn deadlines_max(places: usize, live: usize) -> usize {
+    STALE_MIN.min(places) + 2 * live
 }
 
 fn slot_of(id: RequestId) -> u16 {

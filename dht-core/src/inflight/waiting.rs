@@ -35,8 +35,8 @@ const LISTS: usize = PARKED as usize + 1;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Link {
     list: u8,
-    before: u16,
-    after: u16,
+    prev: u16,
+    next: u16,
 }
 
 /// The ends of all lists.
@@ -56,16 +56,11 @@ impl Default for Lists {
 
 /// The list of a lane: one for all of the embedder's own sockets.
 fn list_of(via: Via, urgency: Urgency) -> u8 {
-    let lane = match via {
-        Via::Client => 0,
-        Via::Server => 1,
-        Via::Extra(_) => 2,
-    };
     let urgency = match urgency {
         Urgency::Force => 0,
         Urgency::Class(class) => 1 + class as u8,
     };
-    lane * URGENCIES.len() as u8 + urgency
+    via.lane() * URGENCIES.len() as u8 + urgency
 }
 
 impl Inflight {
@@ -94,14 +89,13 @@ impl Inflight {
         if self.lists.in_lanes == 0 {
             return None;
         }
-        let first = |via| self.list(list_of(via, urgency)).next();
+        let list = |via| self.list(list_of(via, urgency));
         let (slot, id, _) = match only {
-            None => [Via::Client, Via::Server, Via::Extra(0)].into_iter().find_map(first)?,
-            // The others of its lane are not for this socket.
-            Some(via @ Via::Extra(_)) => {
-                self.list(list_of(via, urgency)).find(|(.., flight)| flight.call.via == via)?
+            None => {
+                let lanes = [Via::Client, Via::Server, Via::Extra(0)];
+                lanes.into_iter().find_map(|via| list(via).next())?
             }
-            Some(via) => first(via)?,
+            Some(via) => list(via).find(|(.., flight)| flight.call.via == via)?,
         };
         self.unlink(slot);
         Some(id)
@@ -110,14 +104,10 @@ impl Inflight {
     /// Takes the request that has waited longest for a place in the share of a /24, the user's
     /// before others.
     pub(crate) fn unpark(&mut self, prefix: u32) -> Option<RequestId> {
-        let of = |users: bool| {
-            move |(_, _, flight): &(u16, RequestId, &Flight)| {
-                prefix24(*flight.call.to.ip()) == prefix
-                    && (flight.call.class == Class::User) == users
-            }
-        };
-        let parked = || self.list(PARKED);
-        let (slot, id, _) = parked().find(of(true)).or_else(|| parked().find(of(false)))?;
+        let to = |flight: &Flight| prefix24(*flight.call.to.ip());
+        let parked = || self.list(PARKED).filter(|(.., flight)| to(flight) == prefix);
+        let users = |(.., flight): &(u16, RequestId, &Flight)| flight.call.class == Class::User;
+        let (slot, id, _) = parked().find(users).or_else(|| parked().next())?;
         self.unlink(slot);
         Some(id)
     }
@@ -130,7 +120,7 @@ impl Inflight {
             let Some(Slot::Live(id, flight)) = self.slots.get(usize::from(slot)) else {
                 return None;
             };
-            next = flight.link.map_or(NONE, |link| link.after);
+            next = flight.link.map_or(NONE, |link| link.next);
             Some((slot, RequestId(*id), flight))
         })
     }
@@ -139,7 +129,7 @@ impl Inflight {
         self.unlink(slot);
         let Some(ends) = self.lists.ends.get_mut(usize::from(list)) else { return };
         let [front, back] = *ends;
-        let (before, after) = if first { (NONE, front) } else { (back, NONE) };
+        let (prev, next) = if first { (NONE, front) } else { (back, NONE) };
         match first {
             true => ends[0] = slot,
             false => ends[1] = slot,
@@ -149,34 +139,34 @@ impl Inflight {
         }
         self.lists.in_lanes += usize::from(list != PARKED);
         if let Some(link) = self.link_of(slot) {
-            *link = Some(Link { list, before, after });
+            *link = Some(Link { list, prev, next });
         }
-        self.join(before, slot);
-        self.join(slot, after);
+        self.join(prev, slot);
+        self.join(slot, next);
     }
 
     /// Takes a request out of the list that it is in, if any.
     pub(super) fn unlink(&mut self, slot: u16) {
         let Some(link) = self.link_of(slot).and_then(Option::take) else { return };
         if let Some(ends) = self.lists.ends.get_mut(usize::from(link.list)) {
-            if link.before == NONE {
-                ends[0] = link.after;
+            if link.prev == NONE {
+                ends[0] = link.next;
             }
-            if link.after == NONE {
-                ends[1] = link.before;
+            if link.next == NONE {
+                ends[1] = link.prev;
             }
         }
         self.lists.in_lanes -= usize::from(link.list != PARKED);
-        self.join(link.before, link.after);
+        self.join(link.prev, link.next);
     }
 
     /// Two requests follow one another; either may be none.
-    fn join(&mut self, before: u16, after: u16) {
-        if let Some(Some(link)) = self.link_of(before) {
-            link.after = after;
+    fn join(&mut self, prev: u16, next: u16) {
+        if let Some(Some(link)) = self.link_of(prev) {
+            link.next = next;
         }
-        if let Some(Some(link)) = self.link_of(after) {
-            link.before = before;
+        if let Some(Some(link)) = self.link_of(next) {
+            link.prev = prev;
         }
     }
 
@@ -192,12 +182,12 @@ impl Inflight {
     pub(crate) fn waiting(&self) -> alloc::vec::Vec<(RequestId, bool)> {
         let mut all = alloc::vec::Vec::new();
         for list in 0..LISTS as u8 {
-            let (mut before, mut last) = (NONE, NONE);
+            let (mut prev, mut last) = (NONE, NONE);
             for (slot, id, flight) in self.list(list) {
-                let link = flight.link.map(|link| (link.list, link.before));
-                assert_eq!(link, Some((list, before)), "a list that is torn");
-                assert!(list == PARKED || list % 5 == 0 || !flight.call.force);
-                (before, last) = (slot, slot);
+                let link = flight.link.map(|link| (link.list, link.prev));
+                assert_eq!(link, Some((list, prev)), "a list that is torn");
+                assert!(list == PARKED || list % URGENCIES.len() as u8 == 0 || !flight.call.force);
+                (prev, last) = (slot, slot);
                 all.push((id, list == PARKED));
             }
             assert_eq!(self.lists.ends[usize::from(list)][1], last);

@@ -10,10 +10,10 @@ use crate::delayed::Delayed;
 use crate::events::Events;
 use crate::firewall::{PROBES, Probe};
 use crate::inflight::Inflight;
-use crate::lanes::Lanes;
 use crate::lookup::Lookups;
 use crate::lost::Lost;
 use crate::memory::Heap;
+use crate::outbox::Outbox;
 use crate::shares::Shares;
 use crate::strays::Strays;
 use crate::suspects::Suspects;
@@ -61,7 +61,7 @@ impl Node {
         // An answer that has just come.
         heap.payloads(1, config.max_value_received());
 
-        Lanes::add_to(&mut heap, config.max_replies + config.verifications());
+        Outbox::add_to(&mut heap, config.max_replies + config.verifications());
         heap.payloads(config.max_replies, config.max_value_sent());
         Delayed::add_to(&mut heap, config.max_replies);
 
@@ -87,9 +87,9 @@ impl Node {
         heap.doubling::<SocketAddrV4>(bootstrap);
         heap.doubling_each::<SocketAddrV4>(2, 2 * bootstrap + PROBES);
         let names = config.bootstrap.iter().map(BootstrapNode::heap).sum();
-        heap.add(1, size_of::<Config>() + 2 * size_of::<usize>(), 0);
+        heap.fixed(1, size_of::<Config>() + 2 * size_of::<usize>());
         heap.exact::<BootstrapNode>(config.bootstrap.capacity());
-        heap.add(1, names, 0);
+        heap.fixed(1, names);
         // Copied along before they are in the table.
         heap.exact::<SocketAddrV4>(config.nodes.len());
 

@@ -11,8 +11,8 @@ use crate::ask::{Answer, Request};
 use crate::congestion::Class;
 use crate::error::{RequestError, SendError};
 use crate::inflight::{Call, Purpose};
-use crate::lanes::Out;
 use crate::message::{Reply, ReplyTo, RequestId, SessionId};
+use crate::outbox::Out;
 use crate::time::Instant;
 use crate::wire::{self, VARINT_MAX};
 

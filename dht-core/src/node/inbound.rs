@@ -12,8 +12,8 @@ use crate::delayed::Pong;
 use crate::error_code::{INVALID_TOKEN, UNKNOWN_COMMAND};
 use crate::id::Id;
 use crate::inflight::{Match, Purpose};
-use crate::lanes::Out;
 use crate::message::{Handled, Incoming, Nodes, Peer, Reply, ReplyTo, RequestId, Via};
+use crate::outbox::Out;
 use crate::time::Instant;
 use crate::wire::{self, DecodeError, Message};
 
@@ -129,9 +129,9 @@ impl Node {
 
     /// Queues an answer, unless too many wait: nobody polls, so they are of no use any more.
     pub(super) fn push_out(&mut self, out: Out) -> bool {
-        let room = self.lanes.len() < self.config.max_replies;
+        let room = self.outbox.len() < self.config.max_replies;
         if room {
-            self.lanes.push(out);
+            self.outbox.push(out);
         } else {
             self.stats.drops.replies += 1;
         }

@@ -16,7 +16,7 @@ impl Node {
     pub fn check_counters(&self) {
         self.inflight.check_counters();
         let (verifying, requests) =
-            (self.candidates.check_invariants(&self.config).len(), &self.stats.requests);
+            (self.candidates.check_invariants().len(), &self.stats.requests);
         let ended = requests.responses + requests.timeouts + requests.cancelled;
         assert_eq!(requests.total, requests.active + ended, "counters don't close");
         assert_eq!(self.inflight.live(), requests.active as usize + verifying);
@@ -52,7 +52,7 @@ impl Node {
 
     fn check_bounds(&self) {
         // Verifications take no reply's place.
-        assert!(self.lanes.len() <= self.config.max_replies + self.config.verifications());
+        assert!(self.outbox.len() <= self.config.max_replies + self.config.verifications());
     }
 
     fn check_requests(&self) {
@@ -67,7 +67,7 @@ impl Node {
         assert_eq!(requests.total, requests.active + ended, "counters don't close");
         assert_eq!(requests.active as usize, count(|purpose| purpose != Purpose::Verify));
 
-        let verifying = self.candidates.check_invariants(&self.config);
+        let verifying = self.candidates.check_invariants();
         assert_eq!(verifying.len(), count(|purpose| purpose == Purpose::Verify));
         for (_, flight) in self.inflight.iter().filter(|(_, f)| f.call.purpose == Purpose::Verify) {
             assert!(verifying.contains(&flight.call.to) && flight.sent <= 1);
@@ -81,7 +81,7 @@ impl Node {
     /// A request is in flight, or waits in exactly one place from where it will leave.
     fn check_waiting(&self) {
         let mut waiting = BTreeMap::new();
-        let verifications = self.lanes.check_invariants().map(|id| (id, false));
+        let verifications = self.outbox.check_invariants().map(|id| (id, false));
         for (id, parked) in self.inflight.waiting().into_iter().chain(verifications) {
             if let Some(flight) = self.inflight.get(id) {
                 assert_eq!(waiting.insert(id, parked), None, "waits in two places: {flight:?}");

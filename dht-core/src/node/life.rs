@@ -261,7 +261,7 @@ impl Node {
         self.window.clear();
         self.shares.clear();
         if self.stage == Stage::Suspended {
-            self.lanes.clear();
+            self.outbox.clear();
         }
     }
 }

@@ -42,7 +42,7 @@ impl Node {
         self.verify_next();
         if self.upkeep.is_quiet() {
             self.inflight.trim(self.now);
-            self.lanes.trim();
+            self.outbox.trim();
             self.queries.trim();
             self.suspects.trim(self.now);
             self.strays.trim(self.now);

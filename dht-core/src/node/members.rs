@@ -9,15 +9,14 @@ use core::time::Duration;
 use super::{Node, Stage};
 use crate::addr::{is_local, is_sendable, learnable, prefix24};
 use crate::command::PING;
-#[cfg(any(test, feature = "_invariants"))]
 use crate::config::Config;
 use crate::congestion::Class;
 use crate::event::Event;
 use crate::id::Id;
 use crate::inflight::Purpose;
-use crate::lanes::Out;
 use crate::memory::Heap;
 use crate::message::{Peer, SavedNode, Via};
+use crate::outbox::Out;
 use crate::strays::STRAYS_MAX;
 use crate::table::{Insert, Slot};
 use crate::time::Instant;
@@ -31,8 +30,11 @@ const VERIFICATIONS_PER_PREFIX_MAX: usize = 3;
 const IN_FLIGHT_SCAN_MAX: usize = 256;
 
 /// Those who say that they have an id, and have not answered us yet.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Candidates {
+    /// How many are verified at once of those never met, and in all.
+    strangers: usize,
+    max: usize,
     waiting: Vec<SocketAddrV4>,
     verifying: Vec<SocketAddrV4>,
     /// Of these, from where answers came that belong to nothing, and how many.
@@ -40,6 +42,11 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
+    pub(super) fn new(config: &Config) -> Self {
+        let (strangers, max) = (config.strangers(), config.verifications());
+        Self { strangers, max, waiting: Vec::new(), verifying: Vec::new(), strays: Vec::new() }
+    }
+
     pub(super) fn add_to(heap: &mut Heap, verifications: usize) {
         heap.doubling::<SocketAddrV4>(CANDIDATES_MAX);
         heap.doubling::<SocketAddrV4>(verifications);
@@ -67,16 +74,16 @@ impl Candidates {
     }
 
     /// Whether a stranger may be asked now.
-    fn has_place_for(&self, addr: SocketAddrV4, max: usize) -> bool {
+    fn has_place_for(&self, addr: SocketAddrV4) -> bool {
         let prefix = prefix24(*addr.ip());
         let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
-        self.verifying.len() < max
+        self.verifying.len() < self.strangers
             && (is_local(*addr.ip()) || same.count() < VERIFICATIONS_PER_PREFIX_MAX)
     }
 
     /// Whether one that was a node may be, wherever those are that requests were forged for.
-    pub(super) fn take_place_for_lost(&mut self, addr: SocketAddrV4, max: usize) -> bool {
-        let free = self.verifying.len() < max && !self.verifying.contains(&addr);
+    pub(super) fn take_place_for_lost(&mut self, addr: SocketAddrV4) -> bool {
+        let free = self.verifying.len() < self.max && !self.verifying.contains(&addr);
         if free {
             self.waiting.retain(|other| *other != addr);
         }
@@ -85,9 +92,8 @@ impl Candidates {
 
     /// Those being verified.
     #[cfg(any(test, feature = "_invariants"))]
-    pub(super) fn check_invariants(&self, config: &Config) -> &[SocketAddrV4] {
-        let (strangers, most) = (config.strangers(), config.verifications());
-        assert!(self.waiting.len() <= CANDIDATES_MAX && self.verifying.len() <= most);
+    pub(super) fn check_invariants(&self) -> &[SocketAddrV4] {
+        assert!(self.waiting.len() <= CANDIDATES_MAX && self.verifying.len() <= self.max);
         for (at, addr) in self.verifying.iter().enumerate() {
             assert!(
                 !self.waiting.contains(addr)
@@ -97,7 +103,7 @@ impl Candidates {
             let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
             assert!(
                 is_local(*addr.ip())
-                    || same.count() <= VERIFICATIONS_PER_PREFIX_MAX + most - strangers
+                    || same.count() <= VERIFICATIONS_PER_PREFIX_MAX + self.max - self.strangers
             );
         }
         &self.verifying
@@ -111,7 +117,7 @@ impl Candidates {
     }
 
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        (self.waiting, self.verifying, self.strays) = (Vec::new(), Vec::new(), Vec::new());
     }
 }
 
@@ -232,8 +238,7 @@ impl Node {
         if self.is_being_asked(addr) {
             return;
         }
-        let strangers = self.config.strangers();
-        if self.candidates.has_place_for(addr, strangers) && self.verify(addr) {
+        if self.candidates.has_place_for(addr) && self.verify(addr) {
             return;
         }
         if self.candidates.waiting.len() < CANDIDATES_MAX {
@@ -261,15 +266,13 @@ impl Node {
         };
         self.candidates.verifying.push(addr);
         self.stats.verifications.sent += 1;
-        self.lanes.push(Out::Verify(self.request_via(), id));
+        self.outbox.push(Out::Verify(self.request_via(), id));
         true
     }
 
     /// Asks the next candidate that waits and may be asked.
     pub(super) fn verify_next(&mut self) {
-        let strangers = self.config.strangers();
-        let has_place = |addr: &SocketAddrV4| self.candidates.has_place_for(*addr, strangers);
-        let next = self.candidates.waiting.iter().position(has_place);
+        let next = self.candidates.waiting.iter().position(|a| self.candidates.has_place_for(*a));
         let Some(addr) = next.map(|next| self.candidates.waiting.remove(next)) else { return };
         if !self.verify(addr) {
             self.candidates.waiting.push(addr);

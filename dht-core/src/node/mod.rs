@@ -44,11 +44,11 @@ use crate::health::Health;
 use crate::id::Id;
 use crate::ids::Ids;
 use crate::inflight::Inflight;
-use crate::lanes::Lanes;
 use crate::lookup::{Lookup, Lookups};
 use crate::lost::Lost;
 use crate::message::Via;
 use crate::nat::Sampler;
+use crate::outbox::Outbox;
 use crate::pace::Pace;
 use crate::rng::Rng;
 use crate::shares::Shares;
@@ -115,7 +115,7 @@ pub struct Node {
     pace: Pace,
     /// Boxed: few want it.
     rtts: Option<Box<Rtts>>,
-    lanes: Lanes,
+    outbox: Outbox,
     shares: Shares,
     answers_in_a_row: u8,
     delayed: Delayed,
@@ -172,7 +172,7 @@ impl Node {
             ephemeral: true,
             firewalled: config.firewalled,
             table: Table::new(Id(own), Ids::new(config.ids.clone()), config.max_nodes),
-            candidates: Candidates::default(),
+            candidates: Candidates::new(&config),
             suspects: Suspects::default(),
             lost: Lost::default(),
             strays: Strays::default(),
@@ -181,7 +181,7 @@ impl Node {
             window: Window::new(config.max_window, now),
             pace: Pace::default(),
             rtts: config.adaptive_timeout.then(|| Box::new(Rtts::new(DESTINATIONS))),
-            lanes: Lanes::new(config.max_replies + config.verifications()),
+            outbox: Outbox::new(config.max_replies + config.verifications()),
             shares: Shares::default(),
             answers_in_a_row: 0,
             delayed: Delayed::new(config.max_replies),

@@ -11,8 +11,8 @@ use crate::error::RequestError;
 use crate::event::Event;
 use crate::id::Id;
 use crate::inflight::{Flight, Purpose, URGENCIES, Urgency};
-use crate::lanes::Out;
 use crate::message::{Nodes, RequestId, Transmit, Via};
+use crate::outbox::Out;
 use crate::time::Instant;
 use crate::wire::{self, CloserNodes};
 
@@ -81,7 +81,7 @@ impl Node {
         only: Option<Via>,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
-        while let Some(out) = self.lanes.pop(only) {
+        while let Some(out) = self.outbox.pop(only) {
             if let Some(transmit) = self.encode_out(out, buf) {
                 return Some(transmit);
             }

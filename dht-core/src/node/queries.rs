@@ -185,7 +185,7 @@ impl Queries {
     #[cfg(any(test, feature = "_invariants"))]
     pub(super) fn check_invariants(&self, node: &Node) {
         assert!(self.users() <= node.config.max_queries);
-        assert!(self.background() <= node.config.background_queries());
+        assert!(self.background().count() <= node.config.background_queries());
         assert!(!self.stalled || node.is_busy(), "there are places, and nobody was told");
         let mut active = 0;
         for (at, running) in self.slots.iter().enumerate() {
@@ -233,13 +233,10 @@ impl Queries {
         self.slots.iter().flatten().filter(|running| running.kind == Kind::User).count()
     }
 
-    pub(super) fn background(&self) -> usize {
-        self.slots.iter().flatten().count() - self.users()
-    }
-
-    pub(super) fn oldest_in_background(&self) -> Option<QueryId> {
+    /// The node's own.
+    pub(super) fn background(&self) -> impl Iterator<Item = QueryId> + '_ {
         let all = self.slots.iter().flatten().filter(|running| running.kind != Kind::User);
-        all.map(|running| running.id).min()
+        all.map(|running| running.id)
     }
 
     /// Makes sure that no more notes of replies are kept than there are replies: see
@@ -265,12 +262,11 @@ impl Queries {
         let all = config.max_queries + config.background_queries();
         // What was a user's may be kept for any other.
         let users = if spares(config) == 0 { config.max_queries } else { all };
-        heap.add(all, size_of::<Running>(), 0);
+        heap.fixed(all, size_of::<Running>());
         heap.doubling::<Option<Box<Running>>>(all);
         heap.doubling::<Box<Running>>(spares(config));
         Walk::add_to(heap, all, users, config.max_seen);
-        let mailbox = config.max_unread * size_of::<Reply>();
-        heap.add(users, mailbox, mailbox / 2);
+        heap.capped_each::<Reply>(users, config.max_unread);
         heap.payloads(config.max_queries * (config.max_unread + K), config.max_value_received());
         // Lists of ids, made while going through all of them.
         heap.doubling_each::<QueryId>(2, all);

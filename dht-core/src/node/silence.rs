@@ -122,7 +122,7 @@ impl Node {
     /// Asks one of those that were lost whether it is back.
     pub(super) fn seek_lost(&mut self) {
         let Some(addr) = self.lost.next(self.upkeep.tick()) else { return };
-        if self.candidates.take_place_for_lost(addr, self.config.verifications()) {
+        if self.candidates.take_place_for_lost(addr) {
             self.verify(addr);
         }
     }

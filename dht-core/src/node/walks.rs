@@ -20,6 +20,7 @@ use crate::error::{QueryError, RequestError, SendError};
 use crate::event::Event;
 use crate::id::Id;
 use crate::inflight::{Call, Purpose};
+use crate::memory::more_for;
 use crate::message::{Outcome, QueryId, Reply, SessionId};
 use crate::query::{Offer, Plan};
 use crate::table::K;
@@ -282,8 +283,7 @@ impl Node {
         if told {
             let mailbox = &mut running.mailbox;
             if mailbox.len() == mailbox.capacity() {
-                let room = self.config.max_unread.saturating_sub(mailbox.len()).max(1);
-                mailbox.reserve_exact(mailbox.len().max(4).min(room));
+                mailbox.reserve_exact(more_for(mailbox.len(), self.config.max_unread));
             }
             mailbox.push_back(reply);
         }
@@ -458,16 +458,16 @@ impl Node {
 
     /// Looks for nodes in the background, unless enough is done there.
     pub(super) fn start_search(&mut self, target: Id) {
-        if self.queries.background() < self.config.background_queries() {
+        if self.queries.background().count() < self.config.background_queries() {
             self.start_query(Kind::Refresh, Query::find_node(target).discard_replies());
         }
     }
 
     /// Looks for the own neighbours, before anything else that is done in the background.
     pub(super) fn start_bootstrap_walk(&mut self) {
-        while self.queries.background() >= self.config.background_queries() {
-            let Some(id) = self.queries.oldest_in_background() else { break };
-            self.cancel(id);
+        while self.queries.background().count() >= self.config.background_queries() {
+            let Some(oldest) = self.queries.background().min() else { break };
+            self.cancel(oldest);
         }
         let query = Query::find_node(self.table.own()).discard_replies();
         self.start_query(Kind::Bootstrap, query);

@@ -22,13 +22,9 @@ impl Closest {
         Self { target, nodes: Vec::new(), replies: Vec::new(), keeps_replies }
     }
 
-    pub(super) fn add_to(heap: &mut Heap, pieces: usize) {
-        heap.add(pieces, K * size_of::<(Distance, SocketAddrV4)>(), 0);
-    }
-
-    /// The same for the replies, where they are kept.
-    pub(super) fn add_replies_to(heap: &mut Heap, pieces: usize) {
-        heap.add(pieces, K * size_of::<Reply>(), 0);
+    pub(super) fn add_to(heap: &mut Heap, pieces: usize, with_replies: usize) {
+        heap.fixed(pieces, K * size_of::<(Distance, SocketAddrV4)>());
+        heap.fixed(with_replies, K * size_of::<Reply>());
     }
 
     pub(super) fn reset(&mut self, target: Id, keeps_replies: bool) {

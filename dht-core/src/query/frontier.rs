@@ -1,7 +1,7 @@
-//! The candidates of a walk that wait for a visit: the nearest comes first.
+//! The candidates of a walk that wait for a visit, by distance: the nearest comes first, and where too
+//! many are remembered, the farthest gives way.
 //!
-//! A binary heap of numbers. How far each is, [`Seen`] knows, so that here two bytes do for it; in the
-//! heaps of the standard library an entry has to know by itself.
+//! Numbers only. How far each is, [`Seen`] knows.
 
 use alloc::vec::Vec;
 
@@ -9,8 +9,8 @@ use super::seen::Seen;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Frontier {
-    /// Nobody is nearer than the one at half its place, counted from 1.
-    heap: Vec<u16>,
+    /// The farthest first, so that the nearest is taken from the end.
+    nodes: Vec<u16>,
 }
 
 /// By distance, then by number.
@@ -20,67 +20,33 @@ fn key(seen: &Seen, node: u16) -> (u64, u16) {
 
 impl Frontier {
     pub(super) fn len(&self) -> usize {
-        self.heap.len()
+        self.nodes.len()
     }
 
     pub(super) fn clear(&mut self) {
-        self.heap.clear();
+        self.nodes.clear();
     }
 
     /// How far the nearest is.
     pub(super) fn nearest(&self, seen: &Seen) -> Option<u64> {
-        seen.distance(*self.heap.first()?)
+        seen.distance(*self.nodes.last()?)
     }
 
     pub(super) fn push(&mut self, seen: &Seen, node: u16) {
-        self.heap.push(node);
-        self.rise(seen, self.heap.len() - 1, node);
+        let own = key(seen, node);
+        let at = self.nodes.partition_point(|other| key(seen, *other) > own);
+        self.nodes.insert(at, node);
     }
 
     /// Takes the nearest.
-    pub(super) fn pop(&mut self, seen: &Seen) -> Option<u16> {
-        let nearest = self.heap.first().copied();
-        self.take(seen, 0);
-        nearest
+    pub(super) fn pop(&mut self) -> Option<u16> {
+        self.nodes.pop()
     }
 
-    /// Takes this one, if it is there.
-    pub(super) fn remove(&mut self, seen: &Seen, node: u16) {
-        if let Some(at) = self.heap.iter().position(|other| *other == node) {
-            self.take(seen, at);
-        }
-    }
-
-    /// Fills a place with the last, from the bottom up: it belongs near there.
-    fn take(&mut self, seen: &Seen, mut at: usize) {
-        let Some(last) = self.heap.pop().filter(|_| at < self.heap.len()) else { return };
-        while let Some(&left) = self.heap.get(2 * at + 1) {
-            let right =
-                self.heap.get(2 * at + 2).filter(|right| key(seen, **right) < key(seen, left));
-            let (child, place) = right.map_or((left, 2 * at + 1), |right| (*right, 2 * at + 2));
-            self.set(at, child);
-            at = place;
-        }
-        self.rise(seen, at, last);
-    }
-
-    /// Puts a node in a place, or above.
-    fn rise(&mut self, seen: &Seen, mut at: usize, node: u16) {
-        let own = key(seen, node);
-        while let Some(above) = at.checked_sub(1).map(|below| below / 2) {
-            let Some(&other) = self.heap.get(above).filter(|other| key(seen, **other) > own) else {
-                break;
-            };
-            self.set(at, other);
-            at = above;
-        }
-        self.set(at, node);
-    }
-
-    fn set(&mut self, at: usize, node: u16) {
-        if let Some(place) = self.heap.get_mut(at) {
-            *place = node;
-        }
+    /// Takes the farthest, if it is farther than this.
+    pub(super) fn pop_farther(&mut self, seen: &Seen, than: u64) -> Option<u16> {
+        let farthest = seen.distance(*self.nodes.first()?)?;
+        (farthest > than).then(|| self.nodes.remove(0))
     }
 }
 
@@ -94,11 +60,11 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// `None` takes the nearest, a number takes that one, if it is there.
+        /// `None` takes the nearest, a distance the farthest that is farther.
         #[test]
-        fn gives_the_nearest_first(
+        fn gives_the_nearest_first_and_the_farthest_away(
             distances in prop::collection::vec(0u64..20, 1..80),
-            steps in prop::collection::vec(prop::option::of(0u16..80), 0..80),
+            steps in prop::collection::vec(prop::option::of(0u64..20), 0..80),
         ) {
             let (mut seen, mut frontier, mut model) =
                 (Seen::new(1, 80), Frontier::default(), BTreeSet::new());
@@ -110,16 +76,15 @@ mod tests {
             }
             for step in steps {
                 prop_assert_eq!(frontier.nearest(&seen), model.first().map(|first| first.0));
-                match step {
-                    None => {
-                        let popped = frontier.pop(&seen);
-                        prop_assert_eq!(popped, model.pop_first().map(|first| first.1));
+                let (taken, expected) = match step {
+                    None => (frontier.pop(), model.pop_first()),
+                    Some(than) => {
+                        let farthest = model.last().copied().filter(|(d, _)| *d > than);
+                        model.retain(|node| Some(*node) != farthest);
+                        (frontier.pop_farther(&seen, than), farthest)
                     }
-                    Some(node) => {
-                        frontier.remove(&seen, node);
-                        model.retain(|(_, other)| *other != node);
-                    }
-                }
+                };
+                prop_assert_eq!(taken, expected.map(|(_, node)| node));
                 prop_assert_eq!(frontier.len(), model.len());
             }
         }

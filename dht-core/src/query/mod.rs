@@ -139,11 +139,10 @@ impl Walk {
         heap.doubling_each::<u16>(walks, max_seen); // The frontier.
         heap.doubling_each::<Visit>(walks, max_seen.min(VISITS_MAX as usize));
         heap.doubling_each::<(u16, u16)>(walks, max_seen);
-        Closest::add_to(heap, walks);
-        Closest::add_replies_to(heap, with_replies);
+        Closest::add_to(heap, walks, with_replies);
         // The silent and the closest, while a gap is looked for.
         let named = max_seen.min(VISITS_MAX as usize) + K;
-        heap.add(0, 0, 3 * named.next_power_of_two() * size_of::<u64>() / 2);
+        heap.passing(3 * named.next_power_of_two() * size_of::<u64>() / 2);
     }
 
     /// Begins anew, with the memory of the walk before.
@@ -202,10 +201,14 @@ impl Walk {
         Offer::Closer
     }
 
-    fn replace_farthest(&mut self, addr: SocketAddrV4, distance: u64, by: bool) -> Option<u16> {
-        let node = self.seen.farthest_pending(distance)?;
-        self.frontier.remove(&self.seen, node);
-        self.seen.replace(node, addr, distance, by);
+    fn replace_farthest(
+        &mut self,
+        addr: SocketAddrV4,
+        distance: u64,
+        hearsay: bool,
+    ) -> Option<u16> {
+        let node = self.frontier.pop_farther(&self.seen, distance)?;
+        self.seen.replace(node, addr, distance, hearsay);
         self.mentions.retain(|(named, _)| *named != node);
         Some(node)
     }
@@ -221,7 +224,7 @@ impl Walk {
 
     /// How many candidates wait for a visit.
     pub(crate) fn pending(&self) -> usize {
-        self.frontier.len()
+        if self.has_candidates() { self.frontier.len() } else { 0 }
     }
 
     /// Notes that the routing table is among the sources now.
@@ -263,12 +266,8 @@ impl Walk {
             return None;
         }
         loop {
-            let node = self.frontier.pop(&self.seen)?;
-            if !self.seen.distance(node).is_some_and(|d| self.closest.would_take(d)) {
-                // Nor would any of the others: this was the nearest.
-                self.frontier.clear();
-                return None;
-            }
+            // If the nearest would not get among the closest, nor would any of the others.
+            let node = self.has_candidates().then(|| self.frontier.pop()).flatten()?;
             let addr = self.seen.addr(node)?;
             if self.seen.is_hearsay(node) && self.has_silent_neighbours(addr) {
                 self.seen.set(node, State::Done);

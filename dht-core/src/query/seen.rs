@@ -88,13 +88,6 @@ impl Seen {
         Some(number)
     }
 
-    /// Of those that wait for a visit, the farthest, if it is farther than this.
-    pub(super) fn farthest_pending(&self, than: u64) -> Option<u16> {
-        let pending = self.nodes.iter().zip(0..).filter(|(node, _)| node.state == State::Pending);
-        let (node, number) = pending.max_by_key(|(node, _)| node.distance)?;
-        (node.distance > than).then_some(number)
-    }
-
     /// Forgets one, whose number another gets.
     pub(super) fn replace(
         &mut self,

@@ -90,9 +90,11 @@ impl Table {
         }
     }
 
-    /// What a table takes of the heap, at most; while it grows or is rebuilt, twice the entries.
+    /// What a table takes of the heap, at most.
     pub(crate) fn add_to(heap: &mut Heap, max: usize) {
-        heap.add(1, Arena::bytes_max(max), max * size_of::<Entry>());
+        heap.fixed(1, Arena::bytes_max(max));
+        // While it grows or is rebuilt, the entries are there twice.
+        heap.passing((max + K) * size_of::<Entry>());
     }
 
     /// The id that the table is built around.

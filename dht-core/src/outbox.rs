@@ -1,6 +1,6 @@
-//! What waits to leave and is no request: answers, mostly. One lane per local socket.
+//! What waits to leave and is no request: answers, mostly.
 //!
-//! Lanes hold intentions. Bytes come into being when the embedder asks for them. Requests
+//! It holds intentions. Bytes come into being when the embedder asks for them. Requests
 //! that wait are in [`inflight`](crate::inflight).
 
 use alloc::collections::VecDeque;
@@ -11,7 +11,7 @@ use core::net::SocketAddrV4;
 use bytes::Bytes;
 
 use crate::id::Id;
-use crate::memory::Heap;
+use crate::memory::{Heap, more_for};
 use crate::message::{RequestId, Via};
 
 /// A datagram that is no request of ours.
@@ -51,16 +51,16 @@ impl Out {
     }
 }
 
-/// All lanes: client, server, and one for all of the embedder's own sockets.
+/// A queue for each socket, and one for all of the embedder's own.
 #[derive(Clone, Debug)]
-pub(crate) struct Lanes {
+pub(crate) struct Outbox {
     lanes: [VecDeque<Out>; 3],
     len: usize,
     /// How many there may be.
     max: usize,
 }
 
-impl Lanes {
+impl Outbox {
     pub(crate) fn new(max: usize) -> Self {
         Self { lanes: Default::default(), len: 0, max }
     }
@@ -71,24 +71,31 @@ impl Lanes {
     }
 
     pub(crate) fn add_to(heap: &mut Heap, len: usize) {
-        // Any may have been the only one in use.
-        let bytes = len * size_of::<Out>();
-        heap.add(3, bytes, bytes);
+        heap.capped_each::<Out>(1, len);
     }
 
     pub(crate) fn push(&mut self, out: Out) {
-        let [client, server, extra] = &mut self.lanes;
-        let lane = match out.via() {
-            Via::Client => client,
-            Via::Server => server,
-            Via::Extra(_) => extra,
-        };
-        if lane.len() == lane.capacity() {
-            let room = self.max.saturating_sub(lane.len()).max(1);
-            lane.reserve_exact(lane.len().max(4).min(room));
+        let at = usize::from(out.via().lane());
+        if self.lanes.get(at).is_some_and(|lane| lane.len() == lane.capacity()) {
+            self.grow(at);
         }
+        let Some(lane) = self.lanes.get_mut(at) else { return };
         lane.push_back(out);
         self.len += 1;
+    }
+
+    /// All queues together have memory for no more than may wait: where it is scarce, it is taken from
+    /// the others.
+    fn grow(&mut self, at: usize) {
+        let len = self.lanes.get(at).map_or(0, VecDeque::len);
+        let more = more_for(len, (self.max + len).saturating_sub(self.len));
+        let room: usize = self.lanes.iter().map(VecDeque::capacity).sum();
+        if room + more > self.max {
+            self.lanes.iter_mut().for_each(VecDeque::shrink_to_fit);
+        }
+        if let Some(lane) = self.lanes.get_mut(at) {
+            lane.reserve_exact(more);
+        }
     }
 
     /// Takes the first, or the first for the socket `only`.
@@ -96,14 +103,12 @@ impl Lanes {
         if self.len == 0 {
             return None;
         }
-        let [client, server, extra] = &mut self.lanes;
         let out = match only {
-            None => [client, server, extra].into_iter().find_map(VecDeque::pop_front)?,
-            Some(Via::Client) => client.pop_front()?,
-            Some(Via::Server) => server.pop_front()?,
+            None => self.lanes.iter_mut().find_map(VecDeque::pop_front)?,
             Some(via) => {
-                let at = extra.iter().position(|out| out.via() == via)?;
-                extra.remove(at)?
+                let lane = self.lanes.get_mut(usize::from(via.lane()))?;
+                let at = lane.iter().position(|out| out.via() == via)?;
+                lane.remove(at)?
             }
         };
         self.len -= 1;
