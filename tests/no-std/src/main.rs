@@ -1,8 +1,8 @@
-//! The proof that the core needs no std: a binary that has none runs two nodes.
+//! The proof that the core needs no std: a binary that has none runs eight nodes.
 //!
-//! They live in memory and virtual time: one is the bootstrap node, the other joins, asks,
-//! stores a value and looks it up, and then both go on for ten minutes. The exit code is 0
-//! if all went well, else the number of what did not, or 101 for a panic. See `run`.
+//! They live in memory and virtual time: one is the bootstrap node, the others join; one asks,
+//! and stores a value that another looks up, and then all go on for ten minutes. The exit code
+//! is 0 if all went well, else the number of what did not, or 101 for a panic. See `run`.
 //!
 //! Standard output gets a line for each datagram: when, from where, to where, its bytes. These
 //! lines have to be the same on every machine, and when the nodes run in WebAssembly with their
