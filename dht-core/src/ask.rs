@@ -313,7 +313,8 @@ impl Query {
     }
 
     /// Keeps no replies for [`Node::next_reply`](crate::Node::next_reply): only the outcome counts.
-    /// Without this a query pauses while 64 replies wait to be taken.
+    /// Without this a query pauses while many replies wait to be taken; see
+    /// [`Config::max_unread`](crate::Config::max_unread).
     #[must_use]
     pub fn discard_replies(mut self) -> Self {
         self.discard = true;

@@ -94,8 +94,8 @@ pub struct Config {
     pub max_seen: usize,
     /// While so many replies of a query wait to be taken, or are under way, it asks nobody else: 1 to 64.
     pub max_unread: usize,
-    /// Events that wait to be polled, at most, those about requests and queries aside: 8 to 4,096. Those
-    /// about nodes give way first, and are counted; else the oldest of the same kind.
+    /// Events that wait to be polled, at most, those about requests and queries aside: 16 to 4,096. Those
+    /// about nodes give way first, and are counted; else the oldest of the same kind, or else the oldest.
     pub max_events: usize,
     /// Replies waiting to be sent, at most: 1 to 65,536. Twice as many, up to 1,024, wait for their time:
     /// those to delayed pings.
@@ -193,7 +193,7 @@ impl Config {
     /// requests, datagrams that arrive wherever IP does: 508 bytes, since every host takes packets of 576
     /// (RFC 791), of which at most 68 are headers. So it sends values of up to 398 bytes, and hears of
     /// those of up to 310: an answer has a token, an id and twenty nodes beside. The node takes at most
-    /// 56 KiB; buffers for datagrams and the stack come on top.
+    /// 58 KiB, with pointers of 32 bits 56 KiB; buffers for datagrams and the stack come on top.
     #[must_use]
     pub fn embedded() -> Self {
         Self {
@@ -209,7 +209,7 @@ impl Config {
             max_queries: 1,
             max_replies: 4,
             max_seen: 128,
-            max_unread: 4,
+            max_unread: 8,
             max_events: 16,
             ..Self::default()
         }
@@ -228,7 +228,7 @@ impl Config {
             ("max_queries", (1..=4096).contains(&self.max_queries)),
             ("max_seen", (64..=SEEN_MAX).contains(&self.max_seen)),
             ("max_unread", (1..=MAILBOX_MAX).contains(&self.max_unread)),
-            ("max_events", (8..=4096).contains(&self.max_events)),
+            ("max_events", (16..=4096).contains(&self.max_events)),
             ("max_replies", (1..=65_536).contains(&self.max_replies)),
             ("bootstrap", self.bootstrap.len() <= 256),
         ];

@@ -8,7 +8,7 @@ use alloc::collections::VecDeque;
 use core::net::SocketAddrV4;
 
 use crate::addr::is_local;
-use crate::memory::Heap;
+use crate::memory::{Capped, Heap};
 use crate::message::Via;
 use crate::time::Instant;
 
@@ -53,7 +53,7 @@ impl Delayed {
     }
 
     pub(crate) fn add_to(heap: &mut Heap, max_replies: usize) {
-        heap.doubling::<Pong>(max_for(max_replies));
+        heap.capped::<Pong>(max_for(max_replies));
     }
 
     /// Takes `pong`, or refuses it (`false`) because of a bound.
@@ -70,6 +70,7 @@ impl Delayed {
             return false;
         }
         let place = self.pongs.partition_point(|other| other.due <= pong.due);
+        self.pongs.make_room(self.max);
         self.pongs.insert(place, pong);
         true
     }

@@ -3,7 +3,7 @@
 use alloc::collections::VecDeque;
 
 use crate::event::Event;
-use crate::memory::Heap;
+use crate::memory::{Capped, Heap};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Events {
@@ -11,6 +11,8 @@ pub(crate) struct Events {
     /// How many may wait, those about requests and queries aside (these are bounded by the number
     /// of requests and by the queries' mailboxes).
     max: usize,
+    /// How many wait in all, since others are let go in time.
+    most: usize,
     /// Of these, how many are bounded by number.
     bounded: usize,
     /// Events about nodes that were dropped since the last `Lost`.
@@ -18,12 +20,12 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    pub(crate) const fn new(max: usize) -> Self {
-        Self { queue: VecDeque::new(), max, bounded: 0, lost: 0 }
+    pub(crate) const fn new(max: usize, most: usize) -> Self {
+        Self { queue: VecDeque::new(), max, most, bounded: 0, lost: 0 }
     }
 
     pub(crate) fn add_to(heap: &mut Heap, len: usize) {
-        heap.doubling::<Event>(len);
+        heap.capped::<Event>(len);
     }
 
     /// Appends an event. Returns how many about nodes were dropped for it.
@@ -31,10 +33,11 @@ impl Events {
         let mut dropped = 0;
         if event.is_change() {
             if self.bounded >= self.max {
-                dropped = self.make_room(&event);
+                dropped = self.give_way(&event);
             }
             self.bounded += 1;
         }
+        self.queue.make_room(self.most);
         self.queue.push_back(event);
         dropped
     }
@@ -62,11 +65,11 @@ impl Events {
     pub(crate) fn check_invariants(&self) {
         let bounded = self.queue.iter().filter(|event| event.is_change()).count();
         assert_eq!(self.bounded, bounded);
-        assert!(bounded <= self.max);
+        assert!(bounded <= self.max && self.queue.capacity() <= self.most);
     }
 
     /// Drops the oldest event about a node, or else the oldest of the same kind, or else the oldest.
-    fn make_room(&mut self, event: &Event) -> u32 {
+    fn give_way(&mut self, event: &Event) -> u32 {
         let kind = core::mem::discriminant(event);
         let find = |wanted: &dyn Fn(&Event) -> bool| self.queue.iter().position(wanted);
         let at = find(&Event::is_about_node)
@@ -95,14 +98,14 @@ mod tests {
 
     #[test]
     fn up_to_the_bound_nothing_is_lost() {
-        let mut events = Events::new(256);
+        let mut events = Events::new(256, 4096);
         let dropped: u32 = (0..256).map(|port| events.push(added(port))).sum();
         assert_eq!((dropped, events.pop()), (0, Some(added(0))));
     }
 
     #[test]
     fn beyond_it_the_oldest_about_nodes_give_way_and_are_counted_first() {
-        let mut events = Events::new(256);
+        let mut events = Events::new(256, 4096);
         events.push(Event::Listening);
         for port in 0..257 {
             events.push(added(port));
@@ -114,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_state_that_flaps_keeps_its_latest() {
-        let mut events = Events::new(256);
+        let mut events = Events::new(256, 4096);
         events.push(Event::Ready);
         for port in 0..1000 {
             events.push(Event::NatUpdate { host: None, port });
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn notes_of_responses_are_never_dropped() {
-        let mut events = Events::new(256);
+        let mut events = Events::new(256, 4096);
         for n in 0..2000 {
             events.push(Event::Response(RequestId(u64::from(n))));
             events.push(added(n));

@@ -7,7 +7,7 @@
 use alloc::collections::VecDeque;
 use core::net::SocketAddrV4;
 
-use crate::memory::Heap;
+use crate::memory::{Capped, Heap};
 
 /// How many are remembered; the one lost first gives way.
 const LOST_MAX: usize = 64;
@@ -25,7 +25,7 @@ pub(crate) struct Lost {
 
 impl Lost {
     pub(crate) fn add_to(heap: &mut Heap) {
-        heap.doubling::<(SocketAddrV4, u32)>(LOST_MAX);
+        heap.capped::<(SocketAddrV4, u32)>(LOST_MAX);
     }
 
     /// A node has left the table at this tick, for want of an answer.
@@ -34,6 +34,7 @@ impl Lost {
         if self.nodes.len() >= LOST_MAX {
             self.nodes.pop_front();
         }
+        self.nodes.make_room(LOST_MAX);
         self.nodes.push_back((addr, tick));
     }
 

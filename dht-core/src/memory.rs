@@ -1,9 +1,35 @@
 //! What a node may take of the heap, at most: sums of buffers at their bounds, for
 //! [`Node::memory_bound`](crate::Node::memory_bound). Each module that keeps something says what.
 
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
 /// How many places more a full buffer gets: as many again, but never beyond `max` in all.
 pub(crate) fn more_for(len: usize, max: usize) -> usize {
     len.max(4).min(max.saturating_sub(len)).max(1)
+}
+
+/// A buffer that never has more room than for so many, not even after a clone of it, or after it was
+/// cut down.
+pub(crate) trait Capped {
+    /// To be called before something is added.
+    fn make_room(&mut self, max: usize);
+}
+
+impl<T> Capped for Vec<T> {
+    fn make_room(&mut self, max: usize) {
+        if self.len() == self.capacity() {
+            self.reserve_exact(more_for(self.len(), max));
+        }
+    }
+}
+
+impl<T> Capped for VecDeque<T> {
+    fn make_room(&mut self, max: usize) {
+        if self.len() == self.capacity() {
+            self.reserve_exact(more_for(self.len(), max));
+        }
+    }
 }
 
 /// A sum of buffers that may all be at their largest at once.
@@ -30,27 +56,21 @@ impl Heap {
         self.add(0, 0, bytes);
     }
 
-    /// So many buffers that grow as [`more_for`] says.
+    /// A [`Capped`] buffer.
+    pub(crate) fn capped<T>(&mut self, max: usize) {
+        self.capped_each::<T>(1, max);
+    }
+
+    /// So many of these.
     pub(crate) fn capped_each<T>(&mut self, pieces: usize, max: usize) {
         let bytes = max.saturating_mul(size_of::<T>());
         self.add(pieces, bytes, bytes);
     }
 
-    /// A buffer that doubles whenever it is full, from four places on.
-    pub(crate) fn doubling<T>(&mut self, len: usize) {
-        self.doubling_each::<T>(1, len);
-    }
-
-    /// So many of these.
-    pub(crate) fn doubling_each<T>(&mut self, pieces: usize, len: usize) {
+    /// So many lists that are made as they are needed, in the way of the standard library.
+    pub(crate) fn lists<T>(&mut self, pieces: usize, len: usize) {
         let bytes = len.next_power_of_two().max(4).saturating_mul(size_of::<T>());
         self.add(pieces, bytes, bytes / 2);
-    }
-
-    /// The same, but it is cut down to any length at times, and doubles from there.
-    pub(crate) fn doubling_and_shrinking<T>(&mut self, len: usize) {
-        let bytes = len.max(4).saturating_mul(2 * size_of::<T>());
-        self.add(1, bytes, bytes / 2);
     }
 
     /// An [`Index`](crate::index::Index) of so many values.

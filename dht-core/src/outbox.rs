@@ -56,22 +56,24 @@ impl Out {
 pub(crate) struct Outbox {
     lanes: [VecDeque<Out>; 3],
     len: usize,
+    /// Of these, how many are verifications.
+    verifications: usize,
     /// How many there may be.
     max: usize,
 }
 
 impl Outbox {
     pub(crate) fn new(max: usize) -> Self {
-        Self { lanes: Default::default(), len: 0, max }
+        Self { lanes: Default::default(), len: 0, verifications: 0, max }
     }
 
-    /// How many wait.
-    pub(crate) fn len(&self) -> usize {
-        self.len
+    /// How many answers and the like wait.
+    pub(crate) fn answers(&self) -> usize {
+        self.len - self.verifications
     }
 
     pub(crate) fn add_to(heap: &mut Heap, len: usize) {
-        heap.capped_each::<Out>(1, len);
+        heap.capped::<Out>(len);
     }
 
     pub(crate) fn push(&mut self, out: Out) {
@@ -80,6 +82,7 @@ impl Outbox {
             self.grow(at);
         }
         let Some(lane) = self.lanes.get_mut(at) else { return };
+        self.verifications += usize::from(matches!(out, Out::Verify(..)));
         lane.push_back(out);
         self.len += 1;
     }
@@ -111,6 +114,7 @@ impl Outbox {
                 lane.remove(at)?
             }
         };
+        self.verifications -= usize::from(matches!(out, Out::Verify(..)));
         self.len -= 1;
         Some(out)
     }
@@ -136,6 +140,10 @@ impl Outbox {
         assert!(self.lanes.iter().zip(kinds).all(here));
         let waiting = self.lanes.iter().flatten();
         assert_eq!(self.len, waiting.clone().count(), "what waits is counted wrongly");
+        let room: usize = self.lanes.iter().map(VecDeque::capacity).sum();
+        assert!(room <= self.max.max(4));
+        let is_verification = |out: &&Out| matches!(out, Out::Verify(..));
+        assert_eq!(self.verifications, waiting.clone().filter(is_verification).count());
         waiting.filter_map(|out| match out {
             Out::Verify(_, id) => Some(*id),
             _ => None,

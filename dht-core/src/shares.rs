@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
 use crate::addr::{is_local, prefix24};
-use crate::memory::Heap;
+use crate::memory::{Capped, Heap};
 
 /// How many datagrams are out and unanswered per /24, so that a network that swallows
 /// everything fills its own share of the window only. Local addresses have no limit.
@@ -16,7 +16,7 @@ pub(crate) struct Shares {
 
 impl Shares {
     pub(crate) fn add_to(heap: &mut Heap, requests: usize) {
-        heap.doubling::<(u32, u32)>(requests);
+        heap.capped::<(u32, u32)>(requests);
     }
 
     /// Whether one more may leave for `to`.
@@ -25,12 +25,15 @@ impl Shares {
         is_local(to) || !self.at(prefix24(to)).is_ok_and(full)
     }
 
-    /// One leaves.
-    pub(crate) fn taken(&mut self, to: Ipv4Addr) {
+    /// One leaves, of at most so many.
+    pub(crate) fn taken(&mut self, to: Ipv4Addr, requests: usize) {
         let prefix = prefix24(to);
         match self.at(prefix) {
             Ok(at) => self.out.get_mut(at).into_iter().for_each(|(_, count)| *count += 1),
-            Err(at) => self.out.insert(at, (prefix, 1)),
+            Err(at) => {
+                self.out.make_room(requests);
+                self.out.insert(at, (prefix, 1));
+            }
         }
     }
 

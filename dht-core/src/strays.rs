@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-use crate::memory::Heap;
+use crate::memory::{Capped, Heap};
 use crate::time::Instant;
 
 /// How many addresses are watched; the one with the fewest gives way.
@@ -19,7 +19,7 @@ pub(crate) struct Strays(VecDeque<(Instant, SocketAddrV4, u8)>);
 
 impl Strays {
     pub(crate) fn add_to(heap: &mut Heap) {
-        heap.doubling::<(Instant, SocketAddrV4, u8)>(WATCHED_MAX);
+        heap.capped::<(Instant, SocketAddrV4, u8)>(WATCHED_MAX);
     }
 
     /// One more from there.
@@ -36,6 +36,7 @@ impl Strays {
             let at = fewest.map_or(0, |(at, _)| at);
             self.0.remove(at);
         }
+        self.0.make_room(WATCHED_MAX);
         self.0.push_back((now, from, 1));
     }
 

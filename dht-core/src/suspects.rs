@@ -6,7 +6,7 @@ use alloc::collections::VecDeque;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-use crate::memory::Heap;
+use crate::memory::{Capped, Heap};
 use crate::time::Instant;
 
 /// How many are remembered; the oldest gives way.
@@ -19,7 +19,7 @@ pub(crate) struct Suspects(VecDeque<(Instant, SocketAddrV4)>);
 
 impl Suspects {
     pub(crate) fn add_to(heap: &mut Heap) {
-        heap.doubling::<(Instant, SocketAddrV4)>(SUSPECTS_MAX);
+        heap.capped::<(Instant, SocketAddrV4)>(SUSPECTS_MAX);
     }
 
     /// An address has not answered.
@@ -28,6 +28,7 @@ impl Suspects {
         if self.0.len() >= SUSPECTS_MAX {
             self.0.pop_front();
         }
+        self.0.make_room(SUSPECTS_MAX);
         self.0.push_back((now + MEMORY, addr));
     }
 

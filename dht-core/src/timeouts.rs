@@ -15,7 +15,7 @@ use core::net::SocketAddrV4;
 use core::time::Duration;
 
 use crate::Instant;
-use crate::memory::Heap;
+use crate::memory::{Capped, Heap};
 use crate::rng::Rng;
 
 /// How many destinations are remembered unless told otherwise: at most 24 KiB.
@@ -53,7 +53,7 @@ struct Entry {
 impl Rtts {
     pub(crate) fn add_to(heap: &mut Heap) {
         heap.exact::<Self>(1);
-        heap.doubling::<Entry>(DESTINATIONS);
+        heap.capped::<Entry>(DESTINATIONS);
     }
 
     /// Remembers at most `max` destinations; memory grows with use.
@@ -77,6 +77,7 @@ impl Rtts {
             }
             Err(_) if self.max == 0 => {}
             Err(at) if self.entries.len() < self.max => {
+                self.entries.make_room(self.max);
                 self.entries.insert(at, Entry::new(key, now, rtt_ms));
             }
             Err(at) => {

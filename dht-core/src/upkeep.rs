@@ -8,7 +8,7 @@ use core::time::Duration;
 use alloc::vec::Vec;
 
 use crate::addr::is_local;
-use crate::memory::Heap;
+use crate::memory::{Capped, Heap};
 use crate::rng::Rng;
 use crate::time::Instant;
 
@@ -88,7 +88,7 @@ pub(crate) struct Upkeep {
 
 impl Upkeep {
     pub(crate) fn add_to(heap: &mut Heap) {
-        heap.doubling::<(Ipv4Addr, u8)>(HINTERS_MAX);
+        heap.capped::<(Ipv4Addr, u8)>(HINTERS_MAX);
     }
 
     /// Ticks begin at a random number, so that nodes started together don't act in step.
@@ -251,6 +251,7 @@ impl Upkeep {
         }
         let room = self.hinters.len() < HINTERS_MAX;
         if room {
+            self.hinters.make_room(HINTERS_MAX);
             self.hinters.push((from, 1));
         }
         room

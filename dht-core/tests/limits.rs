@@ -130,7 +130,7 @@ fn configurations_are_checked_at_both_ends() {
         ("max_nodes", |c, n| c.max_nodes = n, 20, 5_120),
         ("max_seen", |c, n| c.max_seen = n, 64, 4_096),
         ("max_unread", |c, n| c.max_unread = n, 1, 64),
-        ("max_events", |c, n| c.max_events = n, 8, 4_096),
+        ("max_events", |c, n| c.max_events = n, 16, 4_096),
         ("max_requests", |c, n| c.max_requests = n, 1, 60_000),
         ("max_background_requests", |c, n| c.max_background_requests = n, 8, 4_096),
         ("max_queries", |c, n| c.max_queries = n, 1, 4_096),

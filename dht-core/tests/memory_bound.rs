@@ -343,7 +343,7 @@ fn bootstrapped(mut config: Config) -> Config {
 fn no_flood_takes_more_than_the_bound() {
     let mut least = Config::embedded();
     (least.max_requests, least.max_background_requests, least.max_replies) = (1, 8, 1);
-    (least.max_seen, least.max_unread, least.max_events, least.max_nodes) = (64, 1, 8, 20);
+    (least.max_seen, least.max_unread, least.max_events, least.max_nodes) = (64, 1, 16, 20);
     (least.max_datagram, least.max_received) = (508, 508);
     let mut odd = Config::client();
     (odd.max_requests, odd.max_background_requests, odd.max_replies) = (5, 77, 33);
@@ -358,7 +358,7 @@ fn no_flood_takes_more_than_the_bound() {
         ("server", Config::server(), 1),
     ];
     for (name, config, seeds) in configs {
-        let (most, bound) = flood(&bootstrapped(config), seeds, 20_000);
+        let (most, bound) = flood(&bootstrapped(config), seeds, 8_000);
         println!("{name}: at most {bound} bytes; the most seen {most}");
         // The smaller it is, the closer it can be driven.
         assert!(name != "embedded" || most > bound / 2, "{most} of {bound} says little");

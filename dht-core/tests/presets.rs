@@ -29,8 +29,8 @@ fn found(net: &mut Net, at: usize, lookups: u32) -> (usize, usize) {
 
 #[test]
 fn a_device_finds_stores_asks_and_answers() {
-    let mut net = Net::network(1, 300);
-    for at in 0..300 {
+    let mut net = Net::network(1, 150);
+    for at in 0..150 {
         let mut kept = None;
         net.serve(at, move |request| {
             if request.token.is_some() {
@@ -57,8 +57,8 @@ fn a_device_finds_stores_asks_and_answers() {
     let reply = net.ask(7, Request::new(device, 0).value(&b"hello"[..])).unwrap();
     assert_eq!(reply.value.as_deref(), Some(&b"hello"[..]));
 
-    // An hour later all is as it was.
-    net.run_for(Duration::from_secs(3600));
+    // Half an hour later all is as it was.
+    net.run_for(Duration::from_secs(1800));
     let node = net.node(at);
     assert!(node.ephemeral() && node.online() && (20..=80).contains(&node.table_len()));
     assert_eq!(found(&mut net, at, 5), (100, 100));
@@ -94,7 +94,7 @@ fn a_device_that_reads_replies_gets_past_dead_nodes() {
         assert_eq!(outcome.unwrap().closest.len(), 20);
         assert!(replies.len() >= 20);
         let took = net.now.saturating_since(start);
-        assert!(took < Duration::from_secs(6), "{n}: {took:?}");
+        assert!(took < Duration::from_secs(3), "{n}: {took:?}");
     }
 }
 
@@ -150,16 +150,15 @@ fn a_server_is_persistent_at_once_and_a_client_never() {
 #[test]
 fn what_each_may_take() {
     let bound = |config: Config| Node::memory_bound(&config);
+    let embedded = if cfg!(target_pointer_width = "64") { 58 << 10 } else { 56 << 10 };
     for (config, most) in [
-        (Config::embedded(), 56 << 10),
+        (Config::embedded(), embedded),
         (Config::client(), 6 << 20),
         (Config::default(), 94 << 20),
-        (Config::server(), 140 << 20),
+        (Config::server(), 138 << 20),
     ] {
         let bound = bound(config);
-        // With pointers of 32 bits it is less.
-        let least = if cfg!(target_pointer_width = "64") { most / 100 * 97 } else { most / 10 * 7 };
-        assert!((least..=most).contains(&bound), "{bound} is not about {most}");
+        assert!((most / 100 * 96..=most).contains(&bound), "{bound} is not about {most}");
     }
     // Whatever is raised counts.
     let raise: [fn(&mut Config); 12] = [

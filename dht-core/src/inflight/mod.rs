@@ -17,7 +17,7 @@ use core::time::Duration;
 pub(crate) use crate::call::{Call, Purpose};
 use crate::error::RequestError;
 use crate::index::Index;
-use crate::memory::{Heap, more_for};
+use crate::memory::{Capped, Heap, more_for};
 use crate::message::{Reply, RequestId};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -126,13 +126,18 @@ impl Inflight {
     /// What all that takes of the heap, at most, apart from values.
     pub(crate) fn add_to(heap: &mut Heap, max: usize) {
         match max {
-            0..=AT_ONCE_MAX => heap.exact::<Slot>(max),
-            _ => heap.capped_each::<Slot>(1, max),
+            0..=AT_ONCE_MAX => heap.exact::<Slot>(max.max(4)),
+            _ => heap.capped::<Slot>(max),
         }
-        heap.doubling_and_shrinking::<u16>(max);
+        heap.capped::<u16>(max);
         heap.index_each(1, 2 * max);
-        heap.doubling::<(Instant, SocketAddrV4, u16)>(resting_max(max));
-        heap.doubling_and_shrinking::<Reverse<(Instant, u64)>>(deadlines_max(max, max) + 1);
+        heap.capped::<(Instant, SocketAddrV4, u16)>(resting_max(max));
+        heap.capped::<Reverse<(Instant, u64)>>(deadlines_max(max, max) + 1);
+    }
+
+    /// How many there may be.
+    pub(crate) fn max(&self) -> usize {
+        self.max
     }
 
     /// Requests that wait or are in flight.
@@ -175,11 +180,10 @@ impl Inflight {
             Some(slot) => slot,
             None => {
                 let len = self.slots.len();
-                if len == self.slots.capacity() {
-                    let few = self.max <= AT_ONCE_MAX;
-                    let more = if few { self.max - len } else { more_for(len, self.max) };
-                    self.slots.reserve_exact(more);
+                if self.max <= AT_ONCE_MAX {
+                    self.slots.reserve_exact(self.max - len);
                 }
+                self.slots.make_room(self.max);
                 self.slots.push(Slot::Free);
                 u16::try_from(len).ok()?
             }
@@ -284,6 +288,10 @@ impl Inflight {
         flight.sent = flight.sent.saturating_add(1);
         flight.sent_at = now;
         flight.deadline = Some(deadline);
+        if self.deadlines.len() == self.deadlines.capacity() {
+            let most = deadlines_max(self.max, self.max) + 1;
+            self.deadlines.reserve_exact(more_for(self.deadlines.len(), most));
+        }
         self.deadlines.push(Reverse((deadline, id.0)));
         if self.deadlines.len() > deadlines_max(self.max, self.live) {
             self.drop_stale_deadlines();
@@ -385,7 +393,9 @@ impl Inflight {
         }
         let last = self.slots.iter().rposition(|slot| !matches!(slot, Slot::Free));
         self.slots.truncate(last.map_or(0, |last| last + 1));
-        self.slots.shrink_to_fit();
+        if self.max > AT_ONCE_MAX {
+            self.slots.shrink_to_fit();
+        }
         let len = self.slots.len();
         self.free.retain(|slot| usize::from(*slot) < len);
         self.free.shrink_to_fit();
@@ -402,7 +412,10 @@ impl Inflight {
         assert!(self.users + self.others >= self.live);
         assert_eq!(self.users + self.others + self.free.len(), self.slots.len());
         assert!(self.tids.len() >= self.live && self.tids.len() <= 2 * self.live);
-        assert!(self.resting.len() <= resting_max(self.max));
+        assert!(self.resting.capacity() <= resting_max(self.max).max(4));
+        assert!(self.slots.capacity() <= self.max.max(4));
+        assert!(self.free.capacity() <= self.max.max(4));
+        assert!(self.deadlines.capacity() <= deadlines_max(self.max, self.max) + 1);
         assert!(self.deadlines.len() <= deadlines_max(self.max, self.slots.len()) + 1);
     }
 
@@ -464,6 +477,7 @@ impl Inflight {
                 if self.resting.len() >= resting_max(self.max) {
                     self.resting.pop_front();
                 }
+                self.resting.make_room(resting_max(self.max));
                 self.resting.push_back((now + REST, flight.call.to, tid));
             }
         }
@@ -472,6 +486,7 @@ impl Inflight {
 
     fn release(&mut self, slot: u16) {
         self.set(slot, Slot::Free);
+        self.free.make_room(self.max);
         self.free.push(slot);
     }
 

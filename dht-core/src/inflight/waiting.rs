@@ -27,9 +27,11 @@ pub(crate) const URGENCIES: [Urgency; 5] = [
 
 /// No request.
 const NONE: u16 = u16::MAX;
-/// Lists: five for each of three lanes, and one for all that are parked.
+/// Lists: five for each of three lanes, and several for those that are parked, by their /24, so that
+/// thousands for one of these don't make those for others wait.
 const PARKED: u8 = 3 * URGENCIES.len() as u8;
-const LISTS: usize = PARKED as usize + 1;
+const PARKED_LISTS: u8 = 8;
+const LISTS: usize = (PARKED + PARKED_LISTS) as usize;
 
 /// Where a request stands in a list.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +65,11 @@ fn list_of(via: Via, urgency: Urgency) -> u8 {
     via.lane() * URGENCIES.len() as u8 + urgency
 }
 
+/// The list of those parked for a /24.
+fn parked_for(prefix: u32) -> u8 {
+    PARKED + ((prefix ^ prefix >> 4 ^ prefix >> 12) % u32::from(PARKED_LISTS)) as u8
+}
+
 impl Inflight {
     /// Requests that wait in lanes.
     pub(crate) fn in_lanes(&self) -> usize {
@@ -79,8 +86,9 @@ impl Inflight {
 
     /// Has a request wait for a place in its share.
     pub(crate) fn park(&mut self, id: RequestId) {
-        if self.get(id).is_some() {
-            self.link(slot_of(id), PARKED, false);
+        if let Some(flight) = self.get(id) {
+            let list = parked_for(prefix24(*flight.call.to.ip()));
+            self.link(slot_of(id), list, false);
         }
     }
 
@@ -105,7 +113,7 @@ impl Inflight {
     /// before others.
     pub(crate) fn unpark(&mut self, prefix: u32) -> Option<RequestId> {
         let to = |flight: &Flight| prefix24(*flight.call.to.ip());
-        let parked = || self.list(PARKED).filter(|(.., flight)| to(flight) == prefix);
+        let parked = || self.list(parked_for(prefix)).filter(|(.., flight)| to(flight) == prefix);
         let users = |(.., flight): &(u16, RequestId, &Flight)| flight.call.class == Class::User;
         let (slot, id, _) = parked().find(users).or_else(|| parked().next())?;
         self.unlink(slot);
@@ -137,7 +145,7 @@ impl Inflight {
         if front == NONE {
             *ends = [slot; 2];
         }
-        self.lists.in_lanes += usize::from(list != PARKED);
+        self.lists.in_lanes += usize::from(list < PARKED);
         if let Some(link) = self.link_of(slot) {
             *link = Some(Link { list, prev, next });
         }
@@ -156,7 +164,7 @@ impl Inflight {
                 ends[1] = link.prev;
             }
         }
-        self.lists.in_lanes -= usize::from(link.list != PARKED);
+        self.lists.in_lanes -= usize::from(link.list < PARKED);
         self.join(link.prev, link.next);
     }
 
@@ -186,9 +194,9 @@ impl Inflight {
             for (slot, id, flight) in self.list(list) {
                 let link = flight.link.map(|link| (link.list, link.prev));
                 assert_eq!(link, Some((list, prev)), "a list that is torn");
-                assert!(list == PARKED || list % URGENCIES.len() as u8 == 0 || !flight.call.force);
+                assert!(list >= PARKED || list % URGENCIES.len() as u8 == 0 || !flight.call.force);
                 (prev, last) = (slot, slot);
-                all.push((id, list == PARKED));
+                all.push((id, list >= PARKED));
             }
             assert_eq!(self.lists.ends[usize::from(list)][1], last);
         }

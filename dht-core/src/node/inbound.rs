@@ -129,7 +129,7 @@ impl Node {
 
     /// Queues an answer, unless too many wait: nobody polls, so they are of no use any more.
     pub(super) fn push_out(&mut self, out: Out) -> bool {
-        let room = self.outbox.len() < self.config.max_replies;
+        let room = self.outbox.answers() < self.config.max_replies;
         if room {
             self.outbox.push(out);
         } else {

@@ -52,7 +52,7 @@ impl Node {
 
     fn check_bounds(&self) {
         // Verifications take no reply's place.
-        assert!(self.outbox.len() <= self.config.max_replies + self.config.verifications());
+        assert!(self.outbox.answers() <= self.config.max_replies);
     }
 
     fn check_requests(&self) {

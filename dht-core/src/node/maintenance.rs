@@ -64,7 +64,7 @@ impl Node {
         }
         if due.refresh || (due.refresh_if_small && self.table.len() < K) {
             // One that is still under way is not counted twice.
-            if !self.queries.is_running(Kind::Refresh) {
+            if !self.queries.is_running(Kind::Refresh) && self.has_place_for_search() {
                 self.upkeep.refreshing();
                 self.start_refresh();
             }

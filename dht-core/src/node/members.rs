@@ -14,7 +14,7 @@ use crate::congestion::Class;
 use crate::event::Event;
 use crate::id::Id;
 use crate::inflight::Purpose;
-use crate::memory::Heap;
+use crate::memory::{Capped, Heap};
 use crate::message::{Peer, SavedNode, Via};
 use crate::outbox::Out;
 use crate::strays::STRAYS_MAX;
@@ -48,9 +48,9 @@ impl Candidates {
     }
 
     pub(super) fn add_to(heap: &mut Heap, verifications: usize) {
-        heap.doubling::<SocketAddrV4>(CANDIDATES_MAX);
-        heap.doubling::<SocketAddrV4>(verifications);
-        heap.doubling::<(SocketAddrV4, u8)>(verifications);
+        heap.capped::<SocketAddrV4>(CANDIDATES_MAX);
+        heap.capped::<SocketAddrV4>(verifications);
+        heap.capped::<(SocketAddrV4, u8)>(verifications);
     }
 
     /// Notes an answer that belongs to nothing, if its source is being verified.
@@ -58,7 +58,10 @@ impl Candidates {
         let verifies = self.verifying.contains(&from);
         match self.strays.iter_mut().find(|(addr, _)| *addr == from) {
             Some((_, count)) => *count = count.saturating_add(1),
-            None if verifies => self.strays.push((from, 1)),
+            None if verifies => {
+                self.strays.make_room(self.max);
+                self.strays.push((from, 1));
+            }
             None => {}
         }
         verifies
@@ -112,8 +115,13 @@ impl Candidates {
     /// Has it wait, if there is room.
     pub(super) fn push(&mut self, addr: SocketAddrV4) {
         if self.waiting.len() < CANDIDATES_MAX && !self.knows(addr) {
-            self.waiting.push(addr);
+            self.wait(addr);
         }
+    }
+
+    fn wait(&mut self, addr: SocketAddrV4) {
+        self.waiting.make_room(CANDIDATES_MAX);
+        self.waiting.push(addr);
     }
 
     pub(super) fn clear(&mut self) {
@@ -191,8 +199,14 @@ impl Node {
         }
     }
 
-    /// Puts a node into the table; in a small one, others may give way.
+    /// Puts a node into the table. In a small one others give way, but not to many of one network.
     fn insert(&mut self, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
+        let inserted = self.table.insert(id, addr, tick);
+        let prefix = |addr: SocketAddrV4| prefix24(*addr.ip());
+        let has_neighbours = |node: &Self| node.nodes().any(|other| prefix(other) == prefix(addr));
+        if inserted != Insert::Full || (!is_local(*addr.ip()) && has_neighbours(self)) {
+            return inserted;
+        }
         while let Some(gone) = self.table.make_room(id, addr) {
             self.removed(gone);
         }
@@ -242,7 +256,7 @@ impl Node {
             return;
         }
         if self.candidates.waiting.len() < CANDIDATES_MAX {
-            self.candidates.waiting.push(addr);
+            self.candidates.wait(addr);
         } else {
             let at = self.rng.below(CANDIDATES_MAX as u32) as usize;
             if let Some(place) = self.candidates.waiting.get_mut(at) {
@@ -264,6 +278,7 @@ impl Node {
         let Some(id) = self.begin_internal(addr, PING, None, Class::KeepAlive, purpose) else {
             return false;
         };
+        self.candidates.verifying.make_room(self.candidates.max);
         self.candidates.verifying.push(addr);
         self.stats.verifications.sent += 1;
         self.outbox.push(Out::Verify(self.request_via(), id));
@@ -275,7 +290,7 @@ impl Node {
         let next = self.candidates.waiting.iter().position(|a| self.candidates.has_place_for(*a));
         let Some(addr) = next.map(|next| self.candidates.waiting.remove(next)) else { return };
         if !self.verify(addr) {
-            self.candidates.waiting.push(addr);
+            self.candidates.wait(addr);
         }
     }
 

@@ -196,7 +196,7 @@ impl Node {
             upkeep: Upkeep::new(&mut rng, adaptive),
             health: Health::new(),
             unanswered_nat: 0,
-            events: Events::new(config.max_events),
+            events: Events::new(config.max_events, events_max(&config)),
             stats: Stats::default(),
             config,
             rng,
@@ -331,6 +331,13 @@ impl Node {
     pub fn request_via(&self) -> Via {
         if self.firewalled { Via::Client } else { Via::Server }
     }
+}
+
+/// How many events there may be before those that are of no use any more are let go, and the one that
+/// shows it.
+fn events_max(config: &Config) -> usize {
+    let notes = config.max_requests + config.max_queries * (config.max_unread + 1);
+    2 * (config.max_events + notes) + 1
 }
 
 impl fmt::Debug for Node {

@@ -202,7 +202,7 @@ impl Node {
         };
         if !verifies {
             self.window.sent();
-            self.shares.taken(*transmit.to.ip());
+            self.shares.taken(*transmit.to.ip(), self.inflight.max());
         }
         self.inflight.sent(self.now, id, self.now + timeout);
         Some(transmit)

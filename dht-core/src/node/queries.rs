@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::error::QueryError;
 #[cfg(any(test, feature = "_invariants"))]
 use crate::inflight::Purpose;
-use crate::memory::Heap;
+use crate::memory::{Capped, Heap};
 use crate::message::{Outcome, QueryId, Reply};
 use crate::query::{Plan, Walk};
 use crate::table::K;
@@ -163,7 +163,8 @@ pub(super) struct Queries {
 impl Queries {
     /// How many events about queries are of use.
     pub(super) fn notes(&self) -> usize {
-        self.slots.iter().flatten().map(|running| running.mailbox.len() + 1).sum()
+        let users = self.slots.iter().flatten().filter(|running| running.kind == Kind::User);
+        users.map(|running| running.mailbox.len() + 1).sum()
     }
 
     pub(super) fn has(&self, id: QueryId) -> bool {
@@ -260,16 +261,17 @@ impl Queries {
     pub(super) fn add_to(heap: &mut Heap, config: &Config) {
         // Spare ones are among them: no more than have been under way at once.
         let all = config.max_queries + config.background_queries();
-        // What was a user's may be kept for any other.
-        let users = if spares(config) == 0 { config.max_queries } else { all };
         heap.fixed(all, size_of::<Running>());
-        heap.doubling::<Option<Box<Running>>>(all);
-        heap.doubling::<Box<Running>>(spares(config));
-        Walk::add_to(heap, all, users, config.max_seen);
+        heap.capped::<Option<Box<Running>>>(all);
+        heap.capped::<Box<Running>>(spares(config));
+        let open = config.max_background_requests;
+        Walk::add_to(heap, (all, config.max_queries), config.max_seen, open);
+        // The room that a user's has for replies may be kept for any other.
+        let users = if spares(config) == 0 { config.max_queries } else { all };
         heap.capped_each::<Reply>(users, config.max_unread);
         heap.payloads(config.max_queries * (config.max_unread + K), config.max_value_received());
         // Lists of ids, made while going through all of them.
-        heap.doubling_each::<QueryId>(2, all);
+        heap.lists::<QueryId>(2, all);
     }
 
     pub(super) fn ids(&self) -> Vec<QueryId> {
@@ -305,11 +307,14 @@ impl Queries {
         query: Query,
         plan: Plan,
         clock: Clock,
+        config: &Config,
     ) -> Box<Running> {
-        let at = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
+        let free = self.slots.iter().position(Option::is_none);
+        let at = free.unwrap_or(self.slots.len());
+        if free.is_none() {
+            self.slots.make_room(config.max_queries + config.background_queries());
             self.slots.push(None);
-            self.slots.len() - 1
-        });
+        }
         self.serial += 1;
         let id = QueryId(self.serial << 16 | at as u64);
         let Some(mut running) = self.spare.pop() else {
@@ -333,11 +338,13 @@ impl Queries {
     /// A query is no more; what it used may serve another.
     pub(super) fn recycle(&mut self, mut running: Box<Running>, config: &Config) {
         if self.spare.len() < spares(config) && running.walk.is_worth_keeping() {
+            running.walk.forget_replies();
             running.mailbox.clear();
             running.query.value = None;
             running.query.nodes = Vec::new();
             running.phase = Phase::Walking;
             running.wants_lookup = false;
+            self.spare.make_room(spares(config));
             self.spare.push(running);
         }
     }

@@ -20,9 +20,9 @@ use crate::error::{QueryError, RequestError, SendError};
 use crate::event::Event;
 use crate::id::Id;
 use crate::inflight::{Call, Purpose};
-use crate::memory::more_for;
+use crate::memory::Capped;
 use crate::message::{Outcome, QueryId, Reply, SessionId};
-use crate::query::{Offer, Plan};
+use crate::query::{Offer, Plan, Walk};
 use crate::table::K;
 use crate::wire::{self, Token};
 
@@ -50,6 +50,7 @@ impl Node {
             only_given: query.only_closest_nodes,
             keeps_replies: kind == Kind::User,
             max_seen: self.config.max_seen,
+            max_open: self.config.max_background_requests,
             radius: self.table.radius(),
             salt: self.rng.next_u32(),
             // How long an application takes to answer is another matter.
@@ -57,7 +58,7 @@ impl Node {
         };
         // Whoever waits for everybody's last try has all the time there is.
         let clock = Clock::new((!query.thorough).then_some(WALK_MAX));
-        let mut running = self.queries.begin(kind, query, plan, clock);
+        let mut running = self.queries.begin(kind, query, plan, clock, &self.config);
         let id = running.id;
         for addr in core::mem::take(&mut running.query.nodes) {
             if is_sendable(addr) {
@@ -193,7 +194,7 @@ impl Node {
         let Running { id, query, walk, mailbox, .. } = &mut *running;
         let unread = mailbox.len();
         while query.discard || unread + walk.in_flight() < self.config.max_unread {
-            if self.is_busy() {
+            if self.is_busy() && !self.give_up_the_latest(*id, walk) {
                 self.queries.stalled = true;
                 break;
             }
@@ -218,6 +219,19 @@ impl Node {
         self.look_into_gaps(running);
         let runs = running.walk.in_flight() + running.walk.gaps_open() > 0;
         running.clock.run(self.now, runs);
+    }
+
+    /// Where places are scarce, one that seems to be gone leaves his to the next. Whether there is one now.
+    fn give_up_the_latest(&mut self, query: QueryId, walk: &mut Walk) -> bool {
+        let Some((node, addr)) = walk.most_late().filter(|_| walk.has_candidates()) else {
+            return false;
+        };
+        let purpose = |call: &Call| matches!(call.purpose, Purpose::Visit { query: q, node: n, .. } if (q, n) == (query, node));
+        let Some((_, id)) = self.inflight.next_from(0, purpose) else { return false };
+        self.forget(id);
+        self.suspects.add(self.now, addr);
+        walk.failed(node, true);
+        !self.is_busy()
     }
 
     /// A request of a query: by default as a commit is sent.
@@ -281,11 +295,8 @@ impl Node {
         }
         let told = reply.error == 0 && !running.query.discard;
         if told {
-            let mailbox = &mut running.mailbox;
-            if mailbox.len() == mailbox.capacity() {
-                mailbox.reserve_exact(more_for(mailbox.len(), self.config.max_unread));
-            }
-            mailbox.push_back(reply);
+            running.mailbox.make_room(self.config.max_unread);
+            running.mailbox.push_back(reply);
         }
         self.queries.put(running);
         if told {
@@ -458,9 +469,13 @@ impl Node {
 
     /// Looks for nodes in the background, unless enough is done there.
     pub(super) fn start_search(&mut self, target: Id) {
-        if self.queries.background().count() < self.config.background_queries() {
+        if self.has_place_for_search() {
             self.start_query(Kind::Refresh, Query::find_node(target).discard_replies());
         }
+    }
+
+    pub(super) fn has_place_for_search(&self) -> bool {
+        self.queries.background().count() < self.config.background_queries()
     }
 
     /// Looks for the own neighbours, before anything else that is done in the background.

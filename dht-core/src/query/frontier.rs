@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 
 use super::seen::Seen;
+use crate::memory::Capped;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Frontier {
@@ -32,9 +33,11 @@ impl Frontier {
         seen.distance(*self.nodes.last()?)
     }
 
-    pub(super) fn push(&mut self, seen: &Seen, node: u16) {
+    /// Adds one of at most so many.
+    pub(super) fn push(&mut self, seen: &Seen, node: u16, max: usize) {
         let own = key(seen, node);
         let at = self.nodes.partition_point(|other| key(seen, *other) > own);
+        self.nodes.make_room(max);
         self.nodes.insert(at, node);
     }
 
@@ -71,7 +74,7 @@ mod tests {
             for (port, distance) in (1..).zip(distances) {
                 let addr = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
                 let node = seen.insert(addr, distance, false).unwrap();
-                frontier.push(&seen, node);
+                frontier.push(&seen, node, 80);
                 model.insert((distance, node));
             }
             for step in steps {

@@ -17,7 +17,7 @@ use core::time::Duration;
 use crate::addr::{is_local, prefix24};
 use crate::id::Id;
 use crate::ids::Ids;
-use crate::memory::Heap;
+use crate::memory::{Capped, Heap};
 use crate::message::{Outcome, Reply};
 use crate::pace::Pace;
 use crate::table::K;
@@ -29,7 +29,7 @@ use seen::{Seen, State};
 /// A walk that has remembered more than this leaves its memory to nobody.
 const SEEN_KEPT: usize = 512;
 /// How many nodes a query asks.
-const VISITS_MAX: u32 = 200;
+const VISITS_MAX: usize = 200;
 /// How many nodes of one host, and of one /24, are asked that have not answered. Local ones have no
 /// limit.
 const SILENT_PER_HOST_MAX: usize = 4;
@@ -43,6 +43,11 @@ const PATIENCE: u8 = 2;
 const PATIENCE_MAX: u8 = 4;
 /// With fewer successes than this it falls back on the routing table.
 const SUCCESSES_MIN: u32 = 5;
+
+/// How many nodes a query asks that remembers so many addresses.
+fn visits_max(max_seen: usize) -> usize {
+    VISITS_MAX.min(max_seen)
+}
 
 /// How a walk is made.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +63,8 @@ pub(crate) struct Plan {
     pub(crate) keeps_replies: bool,
     /// How many addresses are remembered, and mentions of one by another, for down hints.
     pub(crate) max_seen: usize,
+    /// How many visits can be under way, whatever the concurrency.
+    pub(crate) max_open: usize,
     /// How far from any key the last of the 20 closest is, about; of distances the first eight bytes.
     pub(crate) radius: u64,
     /// Any number; makes collisions among remembered addresses unpredictable.
@@ -134,14 +141,19 @@ impl Walk {
     }
 
     /// What so many walks take of the heap, at most, apart from values; some of them keep replies.
-    pub(crate) fn add_to(heap: &mut Heap, walks: usize, with_replies: usize, max_seen: usize) {
+    pub(crate) fn add_to(
+        heap: &mut Heap,
+        (walks, with_replies): (usize, usize),
+        max_seen: usize,
+        max_open: usize,
+    ) {
         Seen::add_to(heap, walks, max_seen);
-        heap.doubling_each::<u16>(walks, max_seen); // The frontier.
-        heap.doubling_each::<Visit>(walks, max_seen.min(VISITS_MAX as usize));
-        heap.doubling_each::<(u16, u16)>(walks, max_seen);
+        heap.capped_each::<u16>(walks, max_seen); // The frontier.
+        heap.capped_each::<Visit>(walks, max_open);
+        heap.capped_each::<(u16, u16)>(walks, max_seen);
         Closest::add_to(heap, walks, with_replies);
         // The silent and the closest, while a gap is looked for.
-        let named = max_seen.min(VISITS_MAX as usize) + K;
+        let named = visits_max(max_seen) + K;
         heap.passing(3 * named.next_power_of_two() * size_of::<u64>() / 2);
     }
 
@@ -166,6 +178,11 @@ impl Walk {
     /// Whether its memory is of a size that the next walk is likely to need.
     pub(crate) fn is_worth_keeping(&self) -> bool {
         self.seen.capacity() <= SEEN_KEPT && self.mentions.capacity() <= 2 * SEEN_KEPT
+    }
+
+    /// Lets go of replies that nobody will take.
+    pub(crate) fn forget_replies(&mut self) {
+        drop(self.closest.take());
     }
 
     /// Offers an address of the user's, of the table or of a bootstrap node.
@@ -195,7 +212,7 @@ impl Walk {
         let hearsay = by.is_some();
         let added = self.seen.insert(addr, distance, hearsay);
         if let Some(node) = added.or_else(|| self.replace_farthest(addr, distance, hearsay)) {
-            self.frontier.push(&self.seen, node);
+            self.frontier.push(&self.seen, node, self.plan.max_seen);
             self.mention(node, by);
         }
         Offer::Closer
@@ -207,7 +224,9 @@ impl Walk {
         distance: u64,
         hearsay: bool,
     ) -> Option<u16> {
-        let node = self.frontier.pop_farther(&self.seen, distance)?;
+        let farther = self.frontier.pop_farther(&self.seen, distance);
+        // Else the dead have to do: they would take all the places, were there enough of them.
+        let node = farther.or_else(|| self.seen.forget_dead())?;
         self.seen.replace(node, addr, distance, hearsay);
         self.mentions.retain(|(named, _)| *named != node);
         Some(node)
@@ -218,6 +237,7 @@ impl Walk {
         // All of one reply stand together, at the end.
         let mut of_reply = self.mentions.iter().rev().take_while(|(_, other)| *other == by);
         if !of_reply.any(|(named, _)| *named == node) {
+            self.mentions.make_room(self.plan.max_seen);
             self.mentions.push((node, by));
         }
     }
@@ -262,7 +282,9 @@ impl Walk {
             concurrency if late == 0 && self.is_far() => concurrency.div_ceil(2),
             concurrency => concurrency,
         };
-        if self.visits.len() - late >= usize::from(concurrency) || self.asked >= VISITS_MAX {
+        if self.visits.len() - late >= usize::from(concurrency)
+            || self.asked as usize >= visits_max(self.plan.max_seen)
+        {
             return None;
         }
         loop {
@@ -274,6 +296,7 @@ impl Walk {
                 continue;
             }
             self.asked += 1;
+            self.visits.make_room(self.plan.max_open);
             self.visits.push(Visit { node, missed: 0, doubted: false });
             self.seen.set(node, State::Asked);
             return Some((node, addr));
@@ -301,12 +324,12 @@ impl Walk {
         }
         let asked = self.visits.iter().map(|visit| visit.node);
         let asked = asked.filter(|node| self.seen.is_hearsay(*node));
-        let silent = asked.chain(self.seen.down().iter().copied());
+        let asked = asked.filter_map(|node| self.seen.addr(node)).map(|addr| *addr.ip());
         let (mut host, mut prefix) = (0, 0);
-        for other in silent.filter_map(|node| self.seen.addr(node)) {
+        for other in asked.chain(self.seen.silent_hosts().iter().copied()) {
             // A local one has another prefix.
-            prefix += usize::from(prefix24(*other.ip()) == prefix24(*addr.ip()));
-            host += usize::from(other.ip() == addr.ip());
+            prefix += usize::from(prefix24(other) == prefix24(*addr.ip()));
+            host += usize::from(other == *addr.ip());
         }
         host >= SILENT_PER_HOST_MAX || prefix >= SILENT_PER_PREFIX_MAX
     }
@@ -325,6 +348,13 @@ impl Walk {
         }
     }
 
+    /// Of those who have missed so many tries that they seem to be gone, the one that has missed most.
+    pub(crate) fn most_late(&self) -> Option<(u16, SocketAddrV4)> {
+        let late = self.visits.iter().filter(|visit| visit.missed >= PATIENCE);
+        let node = late.max_by_key(|visit| visit.missed)?.node;
+        Some((node, self.seen.addr(node)?))
+    }
+
     /// Those who have missed so many tries that they seem to be gone.
     pub(crate) fn given_up(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
         let late = self.visits.iter().filter(|visit| visit.missed >= PATIENCE);
@@ -336,7 +366,7 @@ impl Walk {
         self.end_visit(node);
         self.asked = self.asked.saturating_sub(1);
         self.seen.set(node, State::Pending);
-        self.frontier.push(&self.seen, node);
+        self.frontier.push(&self.seen, node, self.plan.max_seen);
     }
 
     /// A node has answered.
@@ -426,7 +456,9 @@ impl Walk {
             Some(distance) => self.closest.would_take(distance),
             None => more_sources && !full,
         };
-        if (candidates && self.asked < VISITS_MAX) || self.gaps.open() > 0 {
+        if (candidates && (self.asked as usize) < visits_max(self.plan.max_seen))
+            || self.gaps.open() > 0
+        {
             return false;
         }
         // The reference waits for every last try, unless it has 20 and all are late once. So a

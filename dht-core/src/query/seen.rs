@@ -1,11 +1,11 @@
 //! The addresses that a query has come across, each once, with what became of it.
 
 use alloc::vec::Vec;
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 
-use super::VISITS_MAX;
+use super::visits_max;
 use crate::index::Index;
-use crate::memory::Heap;
+use crate::memory::{Capped, Heap};
 use crate::wire::addr_bytes;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub(super) struct Seen {
     index: Index,
     /// Those of hearsay that have not answered, by number.
     down: Vec<u16>,
+    /// Their hosts, those of forgotten ones among them.
+    silent_hosts: Vec<Ipv4Addr>,
     salt: u32,
     /// How many are remembered.
     max: usize,
@@ -44,19 +46,22 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn new(salt: u32, max: usize) -> Self {
-        Self { nodes: Vec::new(), index: Index::default(), down: Vec::new(), salt, max }
+        let (nodes, down, silent_hosts) = (Vec::new(), Vec::new(), Vec::new());
+        Self { nodes, index: Index::default(), down, silent_hosts, salt, max }
     }
 
     pub(super) fn add_to(heap: &mut Heap, pieces: usize, max: usize) {
-        heap.doubling_each::<Node>(pieces, max);
+        heap.capped_each::<Node>(pieces, max);
         heap.index_each(pieces, max);
-        heap.doubling_each::<u16>(pieces, max.min(VISITS_MAX as usize));
+        heap.capped_each::<u16>(pieces, visits_max(max));
+        heap.capped_each::<Ipv4Addr>(pieces, visits_max(max));
     }
 
     pub(super) fn reset(&mut self, salt: u32) {
         self.nodes.clear();
         self.index.clear();
         self.down.clear();
+        self.silent_hosts.clear();
         self.salt = salt;
     }
 
@@ -83,9 +88,22 @@ impl Seen {
             return None;
         }
         let number = u16::try_from(self.nodes.len()).ok()?;
+        self.nodes.make_room(self.max);
         self.nodes.push(Node { distance, addr, state: State::Pending, hearsay });
         self.add_to_index(number);
         Some(number)
+    }
+
+    /// Of those of hearsay that have not answered the farthest, which is not one of them any more.
+    pub(super) fn forget_dead(&mut self) -> Option<u16> {
+        let down = self.down.iter().enumerate();
+        let (at, _) = down.max_by_key(|(_, node)| self.distance(**node))?;
+        Some(self.down.swap_remove(at))
+    }
+
+    /// The hosts of all of hearsay that have not answered.
+    pub(super) fn silent_hosts(&self) -> &[Ipv4Addr] {
+        &self.silent_hosts
     }
 
     /// Forgets one, whose number another gets.
@@ -122,7 +140,11 @@ impl Seen {
         };
         place.state = state;
         if state == State::Down && place.hearsay {
+            let host = *place.addr.ip();
+            self.down.make_room(visits_max(self.max));
             self.down.push(node);
+            self.silent_hosts.make_room(visits_max(self.max));
+            self.silent_hosts.push(host);
         }
     }
 

@@ -168,7 +168,16 @@ impl Arena {
         while self.runs.last().is_some_and(|run| run.taken == 0) {
             self.runs.pop();
         }
-        // With some slack, so that a node that comes and goes costs nothing.
+        self.trim();
+    }
+
+    /// Makes room for so many, whatever buckets they fall into.
+    pub(super) fn reserve(&mut self, len: usize) {
+        self.entries.reserve_exact((len + BUCKETS * (STEP - 1)).min(self.max));
+    }
+
+    /// Gives memory back, but for some slack, so that a node that comes and goes costs nothing.
+    pub(super) fn trim(&mut self) {
         if self.runs.capacity() > self.runs.len() + SLACK {
             self.runs.shrink_to_fit();
         }

@@ -93,8 +93,10 @@ impl Table {
     /// What a table takes of the heap, at most.
     pub(crate) fn add_to(heap: &mut Heap, max: usize) {
         heap.fixed(1, Arena::bytes_max(max));
-        // While it grows or is rebuilt, the entries are there twice.
-        heap.passing((max + K) * size_of::<Entry>());
+        // While it is rebuilt there is a list of all, and one of those for whom there is no place; and while it
+        // grows, the entries are there twice.
+        let dropped = max.next_power_of_two() * size_of::<SocketAddrV4>();
+        heap.passing(max * size_of::<Entry>() + dropped * 3 / 2);
     }
 
     /// The id that the table is built around.
@@ -359,6 +361,7 @@ impl Table {
         let mut entries: Vec<Entry> = Vec::with_capacity(self.len);
         entries.extend(iter::successors(self.at(self.latest), by_contact));
         self.buckets = Arena::new(self.buckets.max());
+        self.buckets.reserve(self.len);
         (self.own, self.len, self.oldest, self.latest) = (own, 0, NONE, NONE);
         for mut entry in entries {
             let id = self.ids.of(entry.addr());
@@ -372,6 +375,7 @@ impl Table {
                 None => dropped(entry.addr()),
             }
         }
+        self.buckets.trim();
     }
 
     /// All nodes, the latest contacted first.

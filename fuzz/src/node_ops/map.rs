@@ -48,7 +48,7 @@ pub(super) fn config(source: &mut Source<'_>) -> Config {
         config.max_background_requests = 8;
         config.max_queries = 1;
         (config.max_nodes, config.max_seen) = (20, 64);
-        (config.max_unread, config.max_events) = (1 + usize::from(bounds >> 6), 8);
+        (config.max_unread, config.max_events) = (1 + usize::from(bounds >> 6), 16);
         (config.max_datagram, config.max_received) = (508, 508);
     }
     config.down_hints_rate_limit = (bounds & 2 != 0).then_some(3);
