@@ -118,7 +118,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         if port != FIRST.port() {
             config.bootstrap.push(FIRST.into());
         }
-        (config.max_datagram, config.max_received) = (LONGEST, LONGEST);
+        (config.max_datagram, config.max_datagram_received) = (LONGEST, LONGEST);
         let mut node = Node::new(config, &mut rng, now)?;
         node.handle_bound(now, local(port + 1), local(port));
         let client = (Via::Client, sockets.add(client.bind(port + 1)?));

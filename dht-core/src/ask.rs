@@ -314,7 +314,7 @@ impl Query {
 
     /// Keeps no replies for [`Node::next_reply`](crate::Node::next_reply): only the outcome counts.
     /// Without this a query pauses while many replies wait to be taken; see
-    /// [`Config::max_unread`](crate::Config::max_unread).
+    /// [`Config::max_unread_replies`](crate::Config::max_unread_replies).
     #[must_use]
     pub fn discard_replies(mut self) -> Self {
         self.discard = true;

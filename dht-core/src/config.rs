@@ -57,7 +57,7 @@ pub struct Config {
     /// The own public address, if it is known: a bootstrapper has no one to ask.
     pub public_address: Option<SocketAddrV4>,
     /// Requests under way at once per query: 1 to 256. Far from its target, a query has half as many.
-    /// Where replies are read, more than [`max_unread`](Self::max_unread) are of no use.
+    /// Where replies are read, more than [`max_unread_replies`](Self::max_unread_replies) are of no use.
     pub concurrency: u16,
     /// Requests sent per 750 ms without an answer, and half of those in 3 s: 1 to 16,384.
     pub max_window: u32,
@@ -78,7 +78,7 @@ pub struct Config {
     pub max_datagram: usize,
     /// The longest datagram that is taken, in bytes: 508 to 2,048, which is what peers may send. What
     /// answers bring waits in memory; a node that keeps it short does not hear of longer values.
-    pub max_received: usize,
+    pub max_datagram_received: usize,
     /// Nodes in the routing table: 20 to 5,120. With fewer than about 20 for each doubling of the network
     /// lookups take more steps; those that are close to the own id stay.
     pub max_nodes: usize,
@@ -91,9 +91,9 @@ pub struct Config {
     pub max_queries: usize,
     /// Addresses that a query remembers, at most: 64 to 4,096. After that those farthest from its target
     /// give way.
-    pub max_seen: usize,
+    pub max_query_addresses: usize,
     /// While so many replies of a query wait to be taken, or are under way, it asks nobody else: 1 to 64.
-    pub max_unread: usize,
+    pub max_unread_replies: usize,
     /// Events that wait to be polled, at most, those about requests and queries aside: 16 to 4,096. Those
     /// about nodes give way first, and are counted; else the oldest of the same kind, or else the oldest.
     pub max_events: usize,
@@ -123,13 +123,13 @@ impl Default for Config {
             ids: None,
             adaptive_timeout: false,
             max_datagram: 1400,
-            max_received: DATAGRAM_MAX,
+            max_datagram_received: DATAGRAM_MAX,
             max_nodes: PLACES_MAX,
             max_requests: 4096,
             max_background_requests: 640,
             max_queries: 256,
-            max_seen: SEEN_MAX,
-            max_unread: MAILBOX_MAX,
+            max_query_addresses: SEEN_MAX,
+            max_unread_replies: MAILBOX_MAX,
             max_events: 256,
             max_replies: 1024,
             node_events: false,
@@ -183,8 +183,8 @@ impl Config {
             max_background_requests: 256,
             max_queries: 32,
             max_replies: 64,
-            max_seen: 1024,
-            max_unread: 32,
+            max_query_addresses: 1024,
+            max_unread_replies: 32,
             ..Self::default()
         }
     }
@@ -193,7 +193,7 @@ impl Config {
     /// requests, datagrams that arrive wherever IP does: 508 bytes, since every host takes packets of 576
     /// (RFC 791), of which at most 68 are headers. So it sends values of up to 398 bytes, and hears of
     /// those of up to 310: an answer has a token, an id and twenty nodes beside. The node takes at most
-    /// 58 KiB, with pointers of 32 bits 56 KiB; buffers for datagrams and the stack come on top.
+    /// 59 KiB, with pointers of 32 bits 56 KiB; buffers for datagrams and the stack come on top.
     #[must_use]
     pub fn embedded() -> Self {
         Self {
@@ -202,14 +202,14 @@ impl Config {
             max_window: 16,
             down_hints_rate_limit: Some(10),
             max_datagram: DATAGRAM_MIN,
-            max_received: DATAGRAM_MIN,
+            max_datagram_received: DATAGRAM_MIN,
             max_nodes: 64,
             max_requests: 3,
             max_background_requests: 12,
             max_queries: 1,
             max_replies: 4,
-            max_seen: 128,
-            max_unread: 8,
+            max_query_addresses: 128,
+            max_unread_replies: 8,
             max_events: 16,
             ..Self::default()
         }
@@ -221,13 +221,16 @@ impl Config {
             ("max_window", (1..=16_384).contains(&self.max_window)),
             ("max_ping_delay", self.max_ping_delay <= Duration::from_secs(3600)),
             ("max_datagram", (DATAGRAM_MIN..=DATAGRAM_MAX).contains(&self.max_datagram)),
-            ("max_received", (DATAGRAM_MIN..=DATAGRAM_MAX).contains(&self.max_received)),
+            (
+                "max_datagram_received",
+                (DATAGRAM_MIN..=DATAGRAM_MAX).contains(&self.max_datagram_received),
+            ),
             ("max_nodes", (K..=PLACES_MAX).contains(&self.max_nodes)),
             ("max_requests", (1..=60_000).contains(&self.max_requests)),
             ("max_background_requests", (8..=4096).contains(&self.max_background_requests)),
             ("max_queries", (1..=4096).contains(&self.max_queries)),
-            ("max_seen", (64..=SEEN_MAX).contains(&self.max_seen)),
-            ("max_unread", (1..=MAILBOX_MAX).contains(&self.max_unread)),
+            ("max_query_addresses", (64..=SEEN_MAX).contains(&self.max_query_addresses)),
+            ("max_unread_replies", (1..=MAILBOX_MAX).contains(&self.max_unread_replies)),
             ("max_events", (16..=4096).contains(&self.max_events)),
             ("max_replies", (1..=65_536).contains(&self.max_replies)),
             ("bootstrap", self.bootstrap.len() <= 256),
@@ -240,7 +243,7 @@ impl Config {
 
     /// The longest value that can be taken.
     pub(crate) fn max_value_received(&self) -> usize {
-        self.max_received - VALUE_HEAD
+        self.max_datagram_received - VALUE_HEAD
     }
 
     /// The longest value that can be sent.

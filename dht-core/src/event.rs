@@ -60,8 +60,8 @@ pub enum Event {
     Resumed,
     /// The node is closed for good (`close`).
     Closed,
-    /// One of the sockets brings nothing but errors, 16 in a row of receiving or of sending. It is
-    /// tried further, ever less often; a suspension and a resumption bind it anew. Told once,
+    /// One of the sockets brings nothing but errors, 16 in a row of receiving or of sending. Receiving
+    /// and waiting to send are tried ever less often, and what the system refuses to send is lost; a suspension and a resumption bind it anew. Told once,
     /// until it works again, and by the `driver` only: the core has no sockets.
     SocketTrouble(Via),
     /// A node entered the routing table (`add-node`); only if asked for.

@@ -239,11 +239,11 @@ impl Flood {
                 error: [0, 0, 0, 2][self.below(4) as usize],
                 value: None,
             };
-            let filling = vec![9; self.config.max_received - response.encoded_len() - 3];
+            let filling = vec![9; self.config.max_datagram_received - response.encoded_len() - 3];
             let response = wire::Response { value: Some(&filling), ..response };
             let mut answer = [0; DATAGRAM_MAX];
             let len = response.encode(&mut answer).unwrap();
-            assert!(len + 2 >= self.config.max_received);
+            assert!(len + 2 >= self.config.max_datagram_received);
             let from = if self.percent(5) { self.addr() } else { transmit.to };
             self.hand_in(transmit.via, from, &answer[..len]);
         }
@@ -343,11 +343,13 @@ fn bootstrapped(mut config: Config) -> Config {
 fn no_flood_takes_more_than_the_bound() {
     let mut least = Config::embedded();
     (least.max_requests, least.max_background_requests, least.max_replies) = (1, 8, 1);
-    (least.max_seen, least.max_unread, least.max_events, least.max_nodes) = (64, 1, 16, 20);
-    (least.max_datagram, least.max_received) = (508, 508);
+    (least.max_query_addresses, least.max_unread_replies, least.max_events, least.max_nodes) =
+        (64, 1, 16, 20);
+    (least.max_datagram, least.max_datagram_received) = (508, 508);
     let mut odd = Config::client();
     (odd.max_requests, odd.max_background_requests, odd.max_replies) = (5, 77, 33);
-    (odd.max_queries, odd.max_seen, odd.max_unread, odd.max_nodes) = (3, 1025, 17, 33);
+    (odd.max_queries, odd.max_query_addresses, odd.max_unread_replies, odd.max_nodes) =
+        (3, 1025, 17, 33);
     odd.adaptive_timeout = true;
     let configs = [
         ("the least", least, 6),

@@ -150,7 +150,7 @@ fn a_server_is_persistent_at_once_and_a_client_never() {
 #[test]
 fn what_each_may_take() {
     let bound = |config: Config| Node::memory_bound(&config);
-    let embedded = if cfg!(target_pointer_width = "64") { 58 << 10 } else { 56 << 10 };
+    let embedded = if cfg!(target_pointer_width = "64") { 59 << 10 } else { 56 << 10 };
     for (config, most) in [
         (Config::embedded(), embedded),
         (Config::client(), 6 << 20),
@@ -167,11 +167,11 @@ fn what_each_may_take() {
         |c| c.max_queries += 1,
         |c| c.max_replies += 1,
         |c| c.max_nodes += 1,
-        |c| c.max_seen += 1,
-        |c| c.max_unread += 1,
+        |c| c.max_query_addresses += 1,
+        |c| c.max_unread_replies += 1,
         |c| c.max_events += 16,
         |c| c.max_datagram += 1,
-        |c| c.max_received += 1,
+        |c| c.max_datagram_received += 1,
         |c| c.adaptive_timeout = true,
         |c| c.bootstrap.push("198.51.100.7:49737".parse().unwrap()),
     ];

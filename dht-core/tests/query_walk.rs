@@ -168,7 +168,7 @@ fn beyond_what_is_remembered_the_farthest_give_way_to_the_near() {
     for (max, given) in [(64, 63), (64, 64), (64, 200), (4_096, 5_000)] {
         let small = || {
             let mut config = Config::default();
-            config.max_seen = max;
+            config.max_query_addresses = max;
             Solo::with(config)
         };
         let mut solo = small();

@@ -29,8 +29,8 @@
 //! notices (on Linux the boot-time clock, never the time of day). With the feature `system`, `driver::System` brings
 //! it, with randomness and interfaces.
 //!
-//! *Buffers*: to receive, 2,049 bytes, [`DATAGRAM_MAX`]` + 1`: what is too long must look too long, not cut off
-//! and valid. To send, `DATAGRAM_MAX`; nothing longer than [`Config::max_datagram`] is ever put there.
+//! *Buffers*: to receive, one byte more than [`Config::max_datagram_received`] (2,049 by default): what is too long
+//! must look too long, not cut off and valid. To send, `DATAGRAM_MAX`; nothing longer than [`Config::max_datagram`] is ever put there.
 //!
 //! # In which order
 //!
@@ -107,7 +107,7 @@
 //! | `now` is earlier than before | it counts as no time |
 //! | [`handle_timeout`] early, or for nothing | nothing |
 //! | … late | all that is due is late; by more than 10 s, the node thinks that it has slept |
-//! | [`poll_event`] is not called | news are dropped from 256 on, the oldest of its kind; what ended is not |
+//! | [`poll_event`] is not called | news are dropped beyond `Config::max_events`, the oldest of its kind; what ended is not |
 //! | a lookup is late, or none comes | after 5 s nobody waits; it still counts when it comes; never block on it |
 //!
 //! And of a [`Runtime`]:
@@ -245,7 +245,7 @@
 //! # The list
 //!
 //! - Two sockets, not blocking, bound to one address; taken ports are an error.
-//! - Receive buffers of 2,049 bytes, and datagrams of IPv6 passed over.
+//! - Receive buffers of one byte more than the longest, and datagrams of IPv6 passed over.
 //! - No error of a single datagram ends the loop.
 //! - A clock that counts through sleep, and seeds from the system.
 //! - Writability first, then `poll_transmit`; by the socket that `via` says; with its `ttl`.
@@ -259,7 +259,7 @@
 //! `dht-smol/tests/sockets.rs` and `tests/conformance/tests/blocking.rs` are all that it takes.
 //!
 //! [`Config::max_datagram`]: crate::Config::max_datagram
-//! [`DATAGRAM_MAX`]: crate::DATAGRAM_MAX
+//! [`Config::max_datagram_received`]: crate::Config::max_datagram_received
 //! [`Event::SocketTrouble`]: crate::Event::SocketTrouble
 //! [`Node`]: crate::Node
 //! [`Node::close`]: crate::Node::close

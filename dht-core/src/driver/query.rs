@@ -18,7 +18,7 @@ use crate::{Outcome, Peer, Query, Reply};
 /// The replies to a query, as they come.
 ///
 /// The query began when the stream was made. While many replies wait to be taken
-/// ([`Config::max_unread`](crate::Config::max_unread)) it pauses: read it, or call [`finished`](Self::finished), which throws away what nobody
+/// ([`Config::max_unread_replies`](crate::Config::max_unread_replies)) it pauses: read it, or call [`finished`](Self::finished), which throws away what nobody
 /// has read. Dropping the stream cancels the query. It keeps the node alive, as a
 /// handle does.
 ///

@@ -38,7 +38,7 @@ impl Node {
                 return Handled::NotOurs;
             }
             _ if self.stage != Stage::Running => &mut drops.suspended,
-            _ if data.len() > self.config.max_received => &mut drops.oversize,
+            _ if data.len() > self.config.max_datagram_received => &mut drops.oversize,
             _ if !is_host(from) => &mut drops.port_zero,
             Ok(Message::Request(request)) => return self.on_request(via, from, &request),
             Ok(Message::Response(response)) => {

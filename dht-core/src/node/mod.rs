@@ -336,7 +336,7 @@ impl Node {
 /// How many events there may be before those that are of no use any more are let go, and the one that
 /// shows it.
 fn events_max(config: &Config) -> usize {
-    let notes = config.max_requests + config.max_queries * (config.max_unread + 1);
+    let notes = config.max_requests + config.max_queries * (config.max_unread_replies + 1);
     2 * (config.max_events + notes) + 1
 }
 

@@ -111,7 +111,7 @@ impl Running {
             node.inflight.iter().filter(|(_, flight)| wanted(flight.call.purpose)).count()
         };
         let unread = self.mailbox.len();
-        assert!(unread <= node.config.max_unread && (unread == 0 || !self.query.discard));
+        assert!(unread <= node.config.max_unread_replies && (unread == 0 || !self.query.discard));
         assert!(self.kind == Kind::User || self.query.discard);
         match &self.phase {
             Phase::Walking => {
@@ -121,7 +121,7 @@ impl Running {
                 assert_eq!(self.walk.in_flight(), visits);
                 let gaps = under_way(&|p| matches!(p, Purpose::Gap { query, .. } if query == id));
                 assert_eq!(self.walk.gaps_open(), gaps);
-                let paused = !self.query.discard && unread >= node.config.max_unread;
+                let paused = !self.query.discard && unread >= node.config.max_unread_replies;
                 let looks_up = self.wants_lookup && node.lookups.pending();
                 assert!(
                     visits + gaps > 0 || paused || looks_up || stalled,
@@ -265,11 +265,14 @@ impl Queries {
         heap.capped::<Option<Box<Running>>>(all);
         heap.capped::<Box<Running>>(spares(config));
         let open = config.max_background_requests;
-        Walk::add_to(heap, (all, config.max_queries), config.max_seen, open);
+        Walk::add_to(heap, (all, config.max_queries), config.max_query_addresses, open);
         // The room that a user's has for replies may be kept for any other.
         let users = if spares(config) == 0 { config.max_queries } else { all };
-        heap.capped_each::<Reply>(users, config.max_unread);
-        heap.payloads(config.max_queries * (config.max_unread + K), config.max_value_received());
+        heap.capped_each::<Reply>(users, config.max_unread_replies);
+        heap.payloads(
+            config.max_queries * (config.max_unread_replies + K),
+            config.max_value_received(),
+        );
         // Lists of ids, made while going through all of them.
         heap.lists::<QueryId>(2, all);
     }

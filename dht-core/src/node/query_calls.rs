@@ -34,7 +34,7 @@ impl Node {
     }
 
     /// The next reply to a query, which frees a place: with too many untaken a query pauses, see
-    /// [`Config::max_unread`](crate::Config::max_unread).
+    /// [`Config::max_unread_replies`](crate::Config::max_unread_replies).
     #[must_use]
     pub fn next_reply(&mut self, id: QueryId) -> Option<Reply> {
         let reply = self.queries.get_mut(id)?.mailbox.pop_front();

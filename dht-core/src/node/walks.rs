@@ -49,7 +49,7 @@ impl Node {
             thorough: query.thorough,
             only_given: query.only_closest_nodes,
             keeps_replies: kind == Kind::User,
-            max_seen: self.config.max_seen,
+            max_query_addresses: self.config.max_query_addresses,
             max_open: self.config.max_background_requests,
             radius: self.table.radius(),
             salt: self.rng.next_u32(),
@@ -193,7 +193,7 @@ impl Node {
     fn visit_some(&mut self, running: &mut Running) {
         let Running { id, query, walk, mailbox, .. } = &mut *running;
         let unread = mailbox.len();
-        while query.discard || unread + walk.in_flight() < self.config.max_unread {
+        while query.discard || unread + walk.in_flight() < self.config.max_unread_replies {
             if self.is_busy() && !self.give_up_the_latest(*id, walk) {
                 self.queries.stalled = true;
                 break;
@@ -295,7 +295,7 @@ impl Node {
         }
         let told = reply.error == 0 && !running.query.discard;
         if told {
-            running.mailbox.make_room(self.config.max_unread);
+            running.mailbox.make_room(self.config.max_unread_replies);
             running.mailbox.push_back(reply);
         }
         self.queries.put(running);

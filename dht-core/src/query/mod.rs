@@ -30,6 +30,8 @@ use seen::{Seen, State};
 const SEEN_KEPT: usize = 512;
 /// How many nodes a query asks.
 const VISITS_MAX: usize = 200;
+/// Whoever is asked may fill this part of what is remembered, once half of it is full: one in so many.
+const SHARE: usize = 10;
 /// How many nodes of one host, and of one /24, are asked that have not answered. Local ones have no
 /// limit.
 const SILENT_PER_HOST_MAX: usize = 4;
@@ -44,11 +46,6 @@ const PATIENCE_MAX: u8 = 4;
 /// With fewer successes than this it falls back on the routing table.
 const SUCCESSES_MIN: u32 = 5;
 
-/// How many nodes a query asks that remembers so many addresses.
-fn visits_max(max_seen: usize) -> usize {
-    VISITS_MAX.min(max_seen)
-}
-
 /// How a walk is made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
@@ -62,7 +59,7 @@ pub(crate) struct Plan {
     /// Whether anybody wants the replies of the closest.
     pub(crate) keeps_replies: bool,
     /// How many addresses are remembered, and mentions of one by another, for down hints.
-    pub(crate) max_seen: usize,
+    pub(crate) max_query_addresses: usize,
     /// How many visits can be under way, whatever the concurrency.
     pub(crate) max_open: usize,
     /// How far from any key the last of the 20 closest is, about; of distances the first eight bytes.
@@ -104,6 +101,8 @@ pub(crate) struct Walk {
     closest: Closest,
     /// Who named whom: (named, by).
     mentions: Vec<(u16, u16)>,
+    /// Who has named the latest, and how many in a row.
+    teller: (u16, u16),
     asked: u32,
     answered: u32,
     /// Of these, how many had missed a try; and whether one would have been given up by then.
@@ -122,11 +121,12 @@ impl Walk {
     pub(crate) fn new(plan: Plan) -> Self {
         Self {
             plan,
-            seen: Seen::new(plan.salt, plan.max_seen),
+            seen: Seen::new(plan.salt, plan.max_query_addresses),
             frontier: Frontier::default(),
             visits: Vec::new(),
             closest: Closest::new(plan.target, plan.keeps_replies),
             mentions: Vec::new(),
+            teller: (u16::MAX, 0),
             asked: 0,
             answered: 0,
             recovered: 0,
@@ -144,16 +144,16 @@ impl Walk {
     pub(crate) fn add_to(
         heap: &mut Heap,
         (walks, with_replies): (usize, usize),
-        max_seen: usize,
+        max_query_addresses: usize,
         max_open: usize,
     ) {
-        Seen::add_to(heap, walks, max_seen);
-        heap.capped_each::<u16>(walks, max_seen); // The frontier.
+        Seen::add_to(heap, walks, max_query_addresses);
+        heap.capped_each::<u16>(walks, max_query_addresses); // The frontier.
         heap.capped_each::<Visit>(walks, max_open);
-        heap.capped_each::<(u16, u16)>(walks, max_seen);
+        heap.capped_each::<(u16, u16)>(walks, max_query_addresses);
         Closest::add_to(heap, walks, with_replies);
         // The silent and the closest, while a gap is looked for.
-        let named = visits_max(max_seen) + K;
+        let named = VISITS_MAX + K;
         heap.passing(3 * named.next_power_of_two() * size_of::<u64>() / 2);
     }
 
@@ -209,13 +209,25 @@ impl Walk {
         if !self.closest.would_take(distance) {
             return Offer::Farther;
         }
+        if by.is_some_and(|by| !self.may_tell(by)) {
+            return Offer::Farther;
+        }
         let hearsay = by.is_some();
         let added = self.seen.insert(addr, distance, hearsay);
         if let Some(node) = added.or_else(|| self.replace_farthest(addr, distance, hearsay)) {
-            self.frontier.push(&self.seen, node, self.plan.max_seen);
+            self.frontier.push(&self.seen, node, self.plan.max_query_addresses);
             self.mention(node, by);
         }
         Offer::Closer
+    }
+
+    /// Whether one who was asked may name one more. Once memory is scarce each has a share of it, or a few
+    /// liars would fill it with nodes that don't exist, and take seconds to be found out.
+    fn may_tell(&mut self, by: u16) -> bool {
+        let told = if self.teller.0 == by { self.teller.1 } else { 0 };
+        self.teller = (by, told + 1);
+        self.seen.len() < self.plan.max_query_addresses / 2
+            || usize::from(told) < self.plan.max_query_addresses / SHARE
     }
 
     fn replace_farthest(
@@ -233,11 +245,13 @@ impl Walk {
     }
 
     fn mention(&mut self, node: u16, by: Option<u16>) {
-        let Some(by) = by.filter(|_| self.mentions.len() < self.plan.max_seen) else { return };
+        let Some(by) = by.filter(|_| self.mentions.len() < self.plan.max_query_addresses) else {
+            return;
+        };
         // All of one reply stand together, at the end.
         let mut of_reply = self.mentions.iter().rev().take_while(|(_, other)| *other == by);
         if !of_reply.any(|(named, _)| *named == node) {
-            self.mentions.make_room(self.plan.max_seen);
+            self.mentions.make_room(self.plan.max_query_addresses);
             self.mentions.push((node, by));
         }
     }
@@ -282,8 +296,7 @@ impl Walk {
             concurrency if late == 0 && self.is_far() => concurrency.div_ceil(2),
             concurrency => concurrency,
         };
-        if self.visits.len() - late >= usize::from(concurrency)
-            || self.asked as usize >= visits_max(self.plan.max_seen)
+        if self.visits.len() - late >= usize::from(concurrency) || self.asked as usize >= VISITS_MAX
         {
             return None;
         }
@@ -366,7 +379,7 @@ impl Walk {
         self.end_visit(node);
         self.asked = self.asked.saturating_sub(1);
         self.seen.set(node, State::Pending);
-        self.frontier.push(&self.seen, node, self.plan.max_seen);
+        self.frontier.push(&self.seen, node, self.plan.max_query_addresses);
     }
 
     /// A node has answered.
@@ -456,9 +469,7 @@ impl Walk {
             Some(distance) => self.closest.would_take(distance),
             None => more_sources && !full,
         };
-        if (candidates && (self.asked as usize) < visits_max(self.plan.max_seen))
-            || self.gaps.open() > 0
-        {
+        if (candidates && (self.asked as usize) < VISITS_MAX) || self.gaps.open() > 0 {
             return false;
         }
         // The reference waits for every last try, unless it has 20 and all are late once. So a

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use super::visits_max;
+use super::VISITS_MAX;
 use crate::index::Index;
 use crate::memory::{Capped, Heap};
 use crate::wire::addr_bytes;
@@ -53,8 +53,8 @@ impl Seen {
     pub(super) fn add_to(heap: &mut Heap, pieces: usize, max: usize) {
         heap.capped_each::<Node>(pieces, max);
         heap.index_each(pieces, max);
-        heap.capped_each::<u16>(pieces, visits_max(max));
-        heap.capped_each::<Ipv4Addr>(pieces, visits_max(max));
+        heap.capped_each::<u16>(pieces, VISITS_MAX);
+        heap.capped_each::<Ipv4Addr>(pieces, VISITS_MAX);
     }
 
     pub(super) fn reset(&mut self, salt: u32) {
@@ -63,6 +63,10 @@ impl Seen {
         self.down.clear();
         self.silent_hosts.clear();
         self.salt = salt;
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
     }
 
     pub(super) fn capacity(&self) -> usize {
@@ -141,9 +145,9 @@ impl Seen {
         place.state = state;
         if state == State::Down && place.hearsay {
             let host = *place.addr.ip();
-            self.down.make_room(visits_max(self.max));
+            self.down.make_room(VISITS_MAX);
             self.down.push(node);
-            self.silent_hosts.make_room(visits_max(self.max));
+            self.silent_hosts.make_room(VISITS_MAX);
             self.silent_hosts.push(host);
         }
     }

@@ -47,9 +47,9 @@ pub(super) fn config(source: &mut Source<'_>) -> Config {
     if bounds & 4 != 0 {
         config.max_background_requests = 8;
         config.max_queries = 1;
-        (config.max_nodes, config.max_seen) = (20, 64);
-        (config.max_unread, config.max_events) = (1 + usize::from(bounds >> 6), 16);
-        (config.max_datagram, config.max_received) = (508, 508);
+        (config.max_nodes, config.max_query_addresses) = (20, 64);
+        (config.max_unread_replies, config.max_events) = (1 + usize::from(bounds >> 6), 16);
+        (config.max_datagram, config.max_datagram_received) = (508, 508);
     }
     config.down_hints_rate_limit = (bounds & 2 != 0).then_some(3);
     config
