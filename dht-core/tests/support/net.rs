@@ -348,7 +348,7 @@ impl Net {
         let members = self.members.iter().enumerate();
         let up = members.filter(|(_, member)| member.up && !member.node.ephemeral());
         let mut addrs: Vec<_> = up.map(|(at, _)| self.server(at)).collect();
-        addrs.sort_by_key(|addr| Id::of(*addr).distance(target));
+        addrs.sort_by_cached_key(|addr| Id::of(*addr).distance(target));
         addrs.truncate(count);
         addrs
     }
