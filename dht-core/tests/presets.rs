@@ -160,6 +160,9 @@ fn what_each_may_take() {
         let bound = bound(config);
         assert!((most / 100 * 96..=most).contains(&bound), "{bound} is not about {most}");
     }
+    let mut refused = Config::embedded();
+    (refused.max_datagram, refused.max_requests) = (0, usize::MAX);
+    assert_eq!(bound(refused), usize::MAX);
     // Whatever is raised counts.
     let raise: [fn(&mut Config); 12] = [
         |c| c.max_requests += 1,

@@ -26,6 +26,7 @@ impl Node {
     /// The most memory that a node of this configuration takes, in bytes, on the machine that this runs
     /// on: itself, and what it asks of the allocator, even while a buffer grows and is there twice.
     /// Neither peers nor calls can make it more: what does not fit is refused, or the oldest gives way.
+    /// For a configuration that [`new`](Self::new) refuses it is `usize::MAX`.
     ///
     /// Values that are handed in count as if each filled a datagram of
     /// [`max_datagram`](Config::max_datagram) bytes; a `Bytes` that is a part of something larger, or made
@@ -34,8 +35,7 @@ impl Node {
     /// [`NodeFilter`](crate::NodeFilter) and an [`IdCache`](crate::IdCache), what an allocator takes for itself, and
     /// the stack (a few kilobytes).
     ///
-    /// In practice a node takes a small part of it, in the way in which a server has seldom all of
-    /// its connections: a node at rest has about 9 KB.
+    /// In practice a node takes a small part of it: one at rest has about 9 KB.
     ///
     /// ```
     /// use dht_core::{Config, Node};
@@ -47,6 +47,9 @@ impl Node {
     /// ```
     #[must_use]
     pub fn memory_bound(config: &Config) -> usize {
+        if config.check().is_err() {
+            return usize::MAX;
+        }
         let requests = config.max_requests + config.max_background_requests;
         let bootstrap = config.bootstrap.len();
         let mut heap = Heap::default();
