@@ -173,7 +173,7 @@ impl Arena {
 
     /// Makes room for so many, whatever buckets they fall into.
     pub(super) fn reserve(&mut self, len: usize) {
-        self.entries.reserve_exact((len + BUCKETS * (STEP - 1)).min(self.max));
+        self.entries.reserve_exact((len + len.min(BUCKETS) * (STEP - 1)).min(self.max));
     }
 
     /// Gives memory back, but for some slack, so that a node that comes and goes costs nothing.
