@@ -6,7 +6,7 @@
 //! Without a bootstrap node it is one itself, at port 49737 unless told.
 
 use std::error::Error;
-use std::io::ErrorKind;
+use std::io::ErrorKind::{ConnectionRefused, ConnectionReset, TimedOut, WouldBlock};
 use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant as Clock};
 
@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = Config::default();
     let (mut port, mut seconds) = (49_737, 10);
     let mut args = std::env::args().skip(1);
-    while let (Some(option), Some(value)) = (args.next(), args.next()) {
+    while let Some(option) = args.next() {
+        let value = args.next().ok_or_else(|| format!("what is {option}?"))?;
         match option.as_str() {
             "--bootstrap" => config.bootstrap.push(value.parse()?),
             "--port" => port = value.parse()?,
@@ -80,11 +81,9 @@ pub(crate) fn run(
             socket.set_read_timeout(Some(wait.clamp(Duration::from_micros(1), PATIENCE)))?;
             let (len, from) = match socket.recv_from(&mut buf) {
                 Ok((len, from)) => (len, v4(from)?),
-                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    continue;
-                }
-                // News about one peer, not about this socket.
-                Err(e) if e.kind() == ErrorKind::ConnectionRefused => continue,
+                Err(e) if matches!(e.kind(), WouldBlock | TimedOut) => continue,
+                // News about one peer, not about this socket: nobody is there (any more).
+                Err(e) if matches!(e.kind(), ConnectionRefused | ConnectionReset) => continue,
                 Err(e) => return Err(e.into()),
             };
             if let Handled::Request(request) = node.handle_datagram(now(), via, from, &buf[..len]) {
@@ -93,7 +92,8 @@ pub(crate) fn run(
                     (0, None) => Answer::empty(),
                     _ => Answer::error(error_code::UNKNOWN_COMMAND),
                 };
-                node.reply(now(), request.reply_to, answer)?;
+                // Too long for a datagram, or too many wait: whoever asked hears nothing.
+                let _ = node.reply(now(), request.reply_to, answer);
             }
         }
         node.handle_timeout(now());

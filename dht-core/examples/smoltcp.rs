@@ -24,7 +24,7 @@ const FIRST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 49_737);
 /// Our command: with a value it stores that under the target, without it looks there.
 const VALUE: u64 = 0;
 
-/// The longest datagram that a small node sends or takes.
+/// The longest datagram that such a node sends or takes.
 const LONGEST: usize = 508;
 
 /// What one socket needs: for three of the longest datagrams to come in, and one to go out. So it is known
@@ -111,14 +111,13 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let mut members = Vec::<Member, NODES>::new();
     for (port, [server, client]) in (FIRST.port()..).step_by(2).zip(&mut buffers) {
         let local = |port| SocketAddrV4::new(*FIRST.ip(), port);
-        // At most 56 KiB each. That they can be reached, and where, is known here; else nodes find out.
+        // At most 54 KiB each. That they can be reached, and where, is known here; else nodes find out.
         let mut config = Config::embedded();
         (config.ephemeral, config.firewalled) = (Some(false), false);
         config.public_address = Some(local(port));
         if port != FIRST.port() {
             config.bootstrap.push(FIRST.into());
         }
-        (config.max_datagram, config.max_datagram_received) = (LONGEST, LONGEST);
         let mut node = Node::new(config, &mut rng, now)?;
         node.handle_bound(now, local(port + 1), local(port));
         let client = (Via::Client, sockets.add(client.bind(port + 1)?));
@@ -143,7 +142,11 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
         }
         let reply = get.and_then(|get| members[2].node.next_reply(get));
         if let Some(value) = reply.and_then(|reply| reply.value) {
-            println!("found: {}, after {now:?}", String::from_utf8_lossy(&value));
+            println!(
+                "found: {}, after {} ms",
+                String::from_utf8_lossy(&value),
+                now.as_micros() / 1000
+            );
             return Ok(());
         }
 

@@ -40,7 +40,7 @@ const MAILBOX_MAX: usize = 64;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Nodes to join the network by. None: nothing is contacted.
+    /// Nodes to join the network by, at most 256. None: nothing is contacted.
     pub bootstrap: Vec<BootstrapNode>,
     /// Nodes known from before, put into the routing table, the first one as the most recent.
     pub nodes: Vec<SocketAddrV4>,
@@ -59,7 +59,8 @@ pub struct Config {
     /// Requests under way at once per query: 1 to 256. Far from its target, a query has half as many.
     /// Where replies are read, more than [`max_unread_replies`](Self::max_unread_replies) are of no use.
     pub concurrency: u16,
-    /// Requests sent per 750 ms without an answer, and half of those in 3 s: 1 to 16,384.
+    /// Requests under way that were sent in the same 750 ms, and half of those sent in 3 s: 1 to 16,384. With
+    /// 80, that is 80, and 160 in 3 s.
     pub max_window: u32,
     /// The longest delayed ping, asked or answered: at most an hour.
     pub max_ping_delay: Duration,
@@ -97,8 +98,8 @@ pub struct Config {
     /// Events that wait to be polled, at most, those about requests and queries aside: 16 to 4,096. Those
     /// about nodes give way first, and are counted; else the oldest of the same kind, or else the oldest.
     pub max_events: usize,
-    /// Replies waiting to be sent, at most: 1 to 65,536. Twice as many, up to 1,024, wait for their time:
-    /// those to delayed pings.
+    /// Replies waiting to be sent, at most: 1 to 65,536. Beside them up to twice as many to delayed pings, at most
+    /// 1,024, wait until they are due.
     pub max_replies: usize,
     /// Whether to tell of nodes that enter and leave the table.
     pub node_events: bool,
@@ -193,7 +194,7 @@ impl Config {
     /// requests, datagrams that arrive wherever IP does: 508 bytes, since every host takes packets of 576
     /// (RFC 791), of which at most 68 are headers. So it sends values of up to 398 bytes, and hears of
     /// those of up to 310: an answer has a token, an id and twenty nodes beside. The node takes at most
-    /// 59 KiB, with pointers of 32 bits 56 KiB; buffers for datagrams and the stack come on top.
+    /// 54 KiB, with pointers of 32 bits 51 KiB; buffers for datagrams and the stack come on top.
     #[must_use]
     pub fn embedded() -> Self {
         Self {
@@ -203,13 +204,13 @@ impl Config {
             down_hints_rate_limit: Some(10),
             max_datagram: DATAGRAM_MIN,
             max_datagram_received: DATAGRAM_MIN,
-            max_nodes: 64,
-            max_requests: 3,
-            max_background_requests: 12,
+            max_nodes: 48,
+            max_requests: 2,
+            max_background_requests: 10,
             max_queries: 1,
-            max_replies: 4,
-            max_query_addresses: 128,
-            max_unread_replies: 8,
+            max_replies: 3,
+            max_query_addresses: 112,
+            max_unread_replies: 6,
             max_events: 16,
             ..Self::default()
         }

@@ -83,8 +83,9 @@
 //!
 //! # Features
 //!
-//! None by default. `driver` (implies `std`): the runtime-neutral front-end that adapters like
-//! `dht-tokio` are made of.
+//! None by default: no `std`, but `alloc` and atomics with compare-and-swap (for `Arc`). `driver` (implies
+//! `std`): the runtime-neutral front-end that adapters like `dht-tokio` are made of. `system` (implies
+//! `driver`): clock, randomness and interfaces of an ordinary operating system, for such adapters.
 #![no_std]
 #![forbid(unsafe_code)]
 

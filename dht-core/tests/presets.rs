@@ -6,7 +6,7 @@ mod support;
 
 use std::time::Duration;
 
-use dht_core::{Answer, Config, Node, Query, Request, SendError};
+use dht_core::{Answer, Config, Query, Request, SendError};
 use support::net::{Net, target};
 
 fn preset(net: &Net, mut config: Config) -> Config {
@@ -145,42 +145,4 @@ fn a_server_is_persistent_at_once_and_a_client_never() {
     assert!(net.node(client).ephemeral());
     assert!(net.node(client).table_len() >= 20);
     assert_eq!(found(&mut net, client, 10), (200, 200));
-}
-
-#[test]
-fn what_each_may_take() {
-    let bound = |config: Config| Node::memory_bound(&config);
-    let embedded = if cfg!(target_pointer_width = "64") { 59 << 10 } else { 56 << 10 };
-    for (config, most) in [
-        (Config::embedded(), embedded),
-        (Config::client(), 6 << 20),
-        (Config::default(), 94 << 20),
-        (Config::server(), 138 << 20),
-    ] {
-        let bound = bound(config);
-        assert!((most / 100 * 96..=most).contains(&bound), "{bound} is not about {most}");
-    }
-    let mut refused = Config::embedded();
-    (refused.max_datagram, refused.max_requests) = (0, usize::MAX);
-    assert_eq!(bound(refused), usize::MAX);
-    // Whatever is raised counts.
-    let raise: [fn(&mut Config); 12] = [
-        |c| c.max_requests += 1,
-        |c| c.max_background_requests += 1,
-        |c| c.max_queries += 1,
-        |c| c.max_replies += 1,
-        |c| c.max_nodes += 1,
-        |c| c.max_query_addresses += 1,
-        |c| c.max_unread_replies += 1,
-        |c| c.max_events += 16,
-        |c| c.max_datagram += 1,
-        |c| c.max_datagram_received += 1,
-        |c| c.adaptive_timeout = true,
-        |c| c.bootstrap.push("198.51.100.7:49737".parse().unwrap()),
-    ];
-    for (at, raise) in raise.into_iter().enumerate() {
-        let mut config = Config::embedded();
-        raise(&mut config);
-        assert!(bound(config) > bound(Config::embedded()), "{at}");
-    }
 }

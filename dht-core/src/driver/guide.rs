@@ -97,17 +97,25 @@
 //! *Sockets of your own* ([`Via::Extra`], for hole punching) are like the two: what comes in goes to
 //! [`handle_datagram`], what is to go out is polled ([`Dht::extra`] in the front-end).
 //!
+//! # Asking
+//!
+//! [`Node::request`] and [`Node::query`] give a number at once; [`Event::Response`] and [`Event::Finished`] tell that it
+//! has ended, and [`Node::take_response`] and [`Node::take_outcome`] how, and free its place. Whoever wants only the
+//! outcome of a query says so by [`Query::discard_replies`]. Else each reply has to be taken by
+//! [`Node::next_reply`]: while [`Config::max_unread_replies`] wait, the query does, without end.
+//!
 //! # What may go wrong
 //!
 //! | | what follows |
 //! |---|---|
-//! | a datagram is late, lost, doubled, out of order | what follows on a network: another try after a second |
+//! | a datagram is late, lost, doubled, out of order | what follows on a network: nothing special: it is asked again after about a second |
 //! | sending fails, with any error but `WouldBlock` | the same; no reason to stop |
 //! | connection refused, or reset | news of one peer, whichever call tells it; go on |
+//! | [`Node::reply`] fails: too long, too many wait | whoever asked hears nothing; go on |
 //! | `now` is earlier than before | it counts as no time |
 //! | [`handle_timeout`] early, or for nothing | nothing |
-//! | … late | all that is due is late; by more than 10 s, the node thinks that it has slept |
-//! | [`poll_event`] is not called | news are dropped beyond `Config::max_events`, the oldest of its kind; what ended is not |
+//! | … late | all that is due is late; by more than 10 s, the node thinks that it has slept ([`Event::WakeUp`]) |
+//! | [`poll_event`] is not called | news are dropped beyond `Config::max_events`, the oldest of its kind, but never that a request or a query has ended |
 //! | a lookup is late, or none comes | after 5 s nobody waits; it still counts when it comes; never block on it |
 //!
 //! And of a [`Runtime`]:
@@ -254,13 +262,25 @@
 //! - Bounded work per turn, then everybody else's turn.
 //! - Sockets are closed when suspended, and last answers sent when closed.
 //!
-//! `tests/conformance` in the repository shows most of this, over real sockets: make it a dev-dependency (by its path),
-//! implement `Loop` or `Adapter` for your tests, and call `conforms!(loop: YourLoop)` or `conforms!(YourAdapter)`.
+//! `tests/conformance` in the repository shows most of this, over real sockets: make it a dev-dependency
+//! (`dht-conformance = { path = "…/tests/conformance" }`), implement `Loop` or `Adapter` for your tests, and call
+//! `conforms!(loop: YourLoop)` or `conforms!(YourAdapter)`.
 //! `dht-smol/tests/sockets.rs` and `tests/conformance/tests/blocking.rs` are all that it takes.
 //!
 //! [`Config::max_datagram`]: crate::Config::max_datagram
 //! [`Config::max_datagram_received`]: crate::Config::max_datagram_received
+//! [`Config::max_unread_replies`]: crate::Config::max_unread_replies
+//! [`Event::Finished`]: crate::Event::Finished
+//! [`Event::Response`]: crate::Event::Response
 //! [`Event::SocketTrouble`]: crate::Event::SocketTrouble
+//! [`Event::WakeUp`]: crate::Event::WakeUp
+//! [`Node::next_reply`]: crate::Node::next_reply
+//! [`Node::query`]: crate::Node::query
+//! [`Node::reply`]: crate::Node::reply
+//! [`Node::request`]: crate::Node::request
+//! [`Node::take_outcome`]: crate::Node::take_outcome
+//! [`Node::take_response`]: crate::Node::take_response
+//! [`Query::discard_replies`]: crate::Query::discard_replies
 //! [`Node`]: crate::Node
 //! [`Node::close`]: crate::Node::close
 //! [`Node::new`]: crate::Node::new

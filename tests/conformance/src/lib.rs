@@ -28,6 +28,10 @@ pub use spawned::Spawned;
 
 /// Something that runs a node, whatever way.
 pub trait Loop: Sized {
+    /// The longest value that has to travel: less if the node's configuration says so
+    /// ([`Config::max_datagram`]).
+    const LONGEST: usize = 1200;
+
     /// Runs a node on loopback in the background, until this is dropped: then its sockets are
     /// closed. Its server socket is at `port` and no other. It joins by `bootstrap`, as
     /// [`Config::bootstrap`] has it, or is a bootstrap node itself if that is empty. To the

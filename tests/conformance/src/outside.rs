@@ -38,7 +38,7 @@ pub fn it_answers_as_the_application_says<L: Loop>() {
     let (_node, addr, peer) = alone::<L>();
     let answer = peer.call(addr, 0, None);
     assert!(answer.value.is_none() && answer.has_token);
-    for size in [0, 1, 100, 1000, 1199, 1200] {
+    for size in [0, 1, 100, L::LONGEST - 1, L::LONGEST] {
         let value: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
         assert_eq!(peer.call(addr, 0, Some(&value)).value, Some(value), "{size} bytes");
     }
@@ -70,6 +70,11 @@ pub fn it_lives_through_garbage<L: Loop>() {
         if round % 20 == 0 {
             peer.ping(addr);
         }
+    }
+    // A request may be longer than the answer that it wants.
+    for size in [1320, 1340, 1400, 2000] {
+        peer.send_request(addr, 0, false, 0, Some(&vec![7; size]));
+        peer.ping(addr);
     }
     assert_eq!(peer.call(addr, 0, Some(b"alive")).value.as_deref(), Some(&b"alive"[..]));
 }

@@ -96,7 +96,7 @@ impl Peer {
         panic!("{to} does not answer");
     }
 
-    fn send_request(
+    pub(crate) fn send_request(
         &self,
         to: SocketAddrV4,
         tid: u16,
