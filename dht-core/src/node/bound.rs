@@ -33,7 +33,7 @@ impl Node {
     /// of a `Vec` with room to spare, keeps all of that. A query's list of nodes is the caller's until the
     /// call returns. What the node hands out is the caller's, as are the buffers for datagrams, a
     /// [`NodeFilter`](crate::NodeFilter) and an [`IdCache`](crate::IdCache), what an allocator takes for itself, and
-    /// the stack (6 KB with optimisation, on x86-64).
+    /// the stack (a few kilobytes).
     ///
     /// In practice a node takes a small part of it: one at rest has about 9 KB.
     ///
