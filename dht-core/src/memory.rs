@@ -1,7 +1,7 @@
 //! What a node may take of the heap, at most: sums of buffers at their bounds, for
 //! [`Node::memory_bound`](crate::Node::memory_bound). Each module that keeps something says what.
 
-use alloc::collections::VecDeque;
+use alloc::collections::{BinaryHeap, VecDeque};
 use alloc::vec::Vec;
 
 /// How many places more a full buffer gets: as many again, but never beyond `max` in all.
@@ -16,21 +16,19 @@ pub(crate) trait Capped {
     fn make_room(&mut self, max: usize);
 }
 
-impl<T> Capped for Vec<T> {
-    fn make_room(&mut self, max: usize) {
-        if self.len() == self.capacity() {
-            self.reserve_exact(more_for(self.len(), max));
+macro_rules! capped {
+    ($($buffer:ident),*) => {$(
+        impl<T> Capped for $buffer<T> {
+            fn make_room(&mut self, max: usize) {
+                if self.len() == self.capacity() {
+                    self.reserve_exact(more_for(self.len(), max));
+                }
+            }
         }
-    }
+    )*};
 }
 
-impl<T> Capped for VecDeque<T> {
-    fn make_room(&mut self, max: usize) {
-        if self.len() == self.capacity() {
-            self.reserve_exact(more_for(self.len(), max));
-        }
-    }
-}
+capped!(BinaryHeap, Vec, VecDeque);
 
 /// A sum of buffers that may all be at their largest at once.
 #[derive(Clone, Copy, Debug, Default)]

@@ -17,7 +17,7 @@ use core::time::Duration;
 pub(crate) use crate::call::{Call, Purpose};
 use crate::error::RequestError;
 use crate::index::Index;
-use crate::memory::{Capped, Heap, more_for};
+use crate::memory::{Capped, Heap};
 use crate::message::{Reply, RequestId};
 use crate::rng::Rng;
 use crate::time::Instant;
@@ -288,10 +288,7 @@ impl Inflight {
         flight.sent = flight.sent.saturating_add(1);
         flight.sent_at = now;
         flight.deadline = Some(deadline);
-        if self.deadlines.len() == self.deadlines.capacity() {
-            let most = deadlines_max(self.max, self.max) + 1;
-            self.deadlines.reserve_exact(more_for(self.deadlines.len(), most));
-        }
+        self.deadlines.make_room(deadlines_max(self.max, self.max) + 1);
         self.deadlines.push(Reverse((deadline, id.0)));
         if self.deadlines.len() > deadlines_max(self.max, self.live) {
             self.drop_stale_deadlines();

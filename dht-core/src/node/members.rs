@@ -202,12 +202,15 @@ impl Node {
     /// Puts a node into the table. In a small one others give way, but not to many of one network.
     fn insert(&mut self, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
         let inserted = self.table.insert(id, addr, tick);
-        let prefix = |addr: SocketAddrV4| prefix24(*addr.ip());
-        let has_neighbours = |node: &Self| node.nodes().any(|other| prefix(other) == prefix(addr));
-        if inserted != Insert::Full || (!is_local(*addr.ip()) && has_neighbours(self)) {
+        // Most often it is the bucket that is full, and nobody can give way.
+        if inserted != Insert::Full || !self.table.has_place_for(id) {
             return inserted;
         }
-        while let Some(gone) = self.table.make_room(id, addr) {
+        let prefix = |addr: SocketAddrV4| prefix24(*addr.ip());
+        if !is_local(*addr.ip()) && self.nodes().any(|other| prefix(other) == prefix(addr)) {
+            return inserted;
+        }
+        while let Some(gone) = self.table.make_room(id) {
             self.removed(gone);
         }
         self.table.insert(id, addr, tick)

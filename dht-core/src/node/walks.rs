@@ -480,7 +480,7 @@ impl Node {
 
     /// Looks for the own neighbours, before anything else that is done in the background.
     pub(super) fn start_bootstrap_walk(&mut self) {
-        while self.queries.background().count() >= self.config.background_queries() {
+        while !self.has_place_for_search() {
             let Some(oldest) = self.queries.background().min() else { break };
             self.cancel(oldest);
         }

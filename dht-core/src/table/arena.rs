@@ -105,9 +105,8 @@ impl Arena {
         if !self.is_full_for(number) || usize::from(own) >= K {
             return None;
         }
-        let most = self.runs.iter().map(|run| run.room).max()?;
-        let at = self.runs.iter().position(|run| run.room == most)?;
-        (most > own + STEP as u16).then_some((at, self.runs.get(at)?.last()?))
+        let (at, most) = self.runs.iter().enumerate().rev().max_by_key(|(_, run)| run.room)?;
+        (most.room > own + STEP as u16).then_some((at, most.last()?))
     }
 
     /// Gives up the room behind the last entry of each bucket.

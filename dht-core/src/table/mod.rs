@@ -184,9 +184,9 @@ impl Table {
 
     /// If there is no place for a node with this id, and another bucket has more than its own, removes
     /// one of that, which is returned. Again, until none is returned.
-    pub(crate) fn make_room(&mut self, id: &Id, addr: SocketAddrV4) -> Option<SocketAddrV4> {
+    pub(crate) fn make_room(&mut self, id: &Id) -> Option<SocketAddrV4> {
         let bucket = shared_bits(&self.own, id)?;
-        self.buckets.surplus(bucket).filter(|_| self.find(id, addr).is_none())?;
+        self.buckets.surplus(bucket)?;
         self.buckets.tighten();
         let (bucket, position) = self.buckets.surplus(bucket)?;
         self.remove(self.slot(join(bucket, position))?)

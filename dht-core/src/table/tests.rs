@@ -336,7 +336,7 @@ proptest! {
             let (id, addr) = (sharing(own, bits, n), addr(at as u16));
             let (before, may) = (table.len(), table.has_place_for(&id));
             let gone: Vec<_> =
-                iter::from_fn(|| table.make_room(&id, addr)).collect();
+                iter::from_fn(|| table.make_room(&id)).collect();
             prop_assert!(gone.iter().all(|addr| far.contains(addr)));
             far.retain(|addr| !gone.contains(addr));
             prop_assert_eq!(table.len(), before - gone.len());
