@@ -10,8 +10,9 @@
     reason = "a test, in functions that clippy doesn't take for one"
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "support/heap.rs"]
+mod heap;
+
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -22,55 +23,18 @@ use dht_core::{Answer, Config, DATAGRAM_MAX, Handled, Id, Instant, Node, Query, 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-struct Counting;
-
-// For each thread its own: the harness has one that allocates whenever it gets its turn.
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-    static BYTES: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(allocations: usize, bytes: isize) {
-    ALLOCATIONS.set(ALLOCATIONS.get() + allocations);
-    BYTES.set(BYTES.get() + bytes);
-}
-
-// SAFETY: everything is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(1, layout.size() as isize);
-        // SAFETY: the caller's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        count(0, -(layout.size() as isize));
-        // SAFETY: the caller's.
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(1, size as isize - layout.size() as isize);
-        // SAFETY: the caller's.
-        unsafe { System.realloc(block, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
 /// How often the heap was asked for something.
 fn allocations(work: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.get();
-    work();
-    ALLOCATIONS.get() - before
+    let before = heap::allocations();
+    heap::counted(work);
+    heap::allocations() - before
 }
 
 /// How much more of the heap is in use than before.
 fn bytes<T>(work: impl FnOnce() -> T) -> (isize, T) {
-    let before = BYTES.get();
-    let made = work();
-    (BYTES.get() - before, made)
+    let before = heap::used();
+    let made = heap::counted(work);
+    (heap::used() - before, made)
 }
 
 const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(45, 9, 9, 9), 2000);

@@ -3,8 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test, in functions that clippy doesn't take for one")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "support/heap.rs"]
+mod heap;
+
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
@@ -17,61 +18,7 @@ use dht_core::{
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-/// What the node has from the heap, while `COUNTS`: it calls and is called with it on.
-struct Counting;
-
-thread_local! {
-    static COUNTS: Cell<bool> = const { Cell::new(false) };
-    static USED: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn add(bytes: usize) {
-    if COUNTS.get() {
-        USED.set(USED.get() + bytes as isize);
-        PEAK.set(PEAK.get().max(USED.get()));
-    }
-}
-
-fn take(bytes: usize) {
-    if COUNTS.get() {
-        USED.set(USED.get() - bytes as isize);
-    }
-}
-
-// SAFETY: everything is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        add(layout.size());
-        // SAFETY: the caller's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        take(layout.size());
-        // SAFETY: the caller's.
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // As if it had to move: both are there for a while.
-        add(size);
-        take(layout.size());
-        // SAFETY: the caller's.
-        unsafe { System.realloc(block, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// Does something on the node's account.
-fn counted<T>(work: impl FnOnce() -> T) -> T {
-    COUNTS.set(true);
-    let result = work();
-    COUNTS.set(false);
-    result
-}
+use heap::counted;
 
 const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(45, 9, 9, 9), 2000);
 
@@ -101,8 +48,7 @@ struct Flood {
 impl Flood {
     fn new(config: &Config, seed: u8) -> Self {
         let mut rng = ChaCha20Rng::from_seed([seed; 32]);
-        USED.set(0);
-        PEAK.set(0);
+        heap::reset();
         let mut node = counted(|| Node::new(config.clone(), &mut rng, Instant::ZERO).unwrap());
         let client = SocketAddrV4::new(*SERVER.ip(), 1000);
         counted(|| node.handle_bound(Instant::ZERO, client, SERVER));
@@ -319,16 +265,16 @@ fn flood(config: &Config, seeds: u8, steps: usize) -> (usize, usize) {
                 flood.mood = Mood { answered, polled, taken, senders };
             }
             flood.step();
-            let used = size_of::<Node>() + PEAK.get() as usize;
+            let used = size_of::<Node>() + heap::peak() as usize;
             assert!(used <= bound, "{used} of {bound}, seed {seed}, step {step}: {config:?}");
             if step % 100 == 0 {
                 flood.node.check_invariants();
             }
         }
-        most = most.max(size_of::<Node>() + PEAK.get() as usize);
+        most = most.max(size_of::<Node>() + heap::peak() as usize);
         // What is left is the node's, and goes with it: else the sums above mean nothing.
         counted(|| drop(flood.node));
-        assert_eq!(USED.get(), 0);
+        assert_eq!(heap::used(), 0);
     }
     (most, bound)
 }
