@@ -18,6 +18,8 @@ pub(crate) enum Purpose {
     /// A step of a query: which of its nodes is asked, and how often that was seen before, if it
     /// is in the table.
     Visit { query: QueryId, node: u16, seen: u8 },
+    /// What was a visit of a query that is over, or could not wait for it: is the node still there?
+    Late { seen: u8 },
     /// What do the silent of a query hide? To one of its nodes that has answered.
     Gap { query: QueryId, node: u16 },
     /// A commit to one of a query's closest; `again` once the token was renewed.
@@ -29,11 +31,18 @@ pub(crate) enum Purpose {
     /// Does a node that claims an id answer?
     Verify,
     /// A node is told that another is down; `seen` as with a visit.
-    Hint { query: QueryId, seen: u8 },
+    Hint { seen: u8 },
     /// The one early try whether anybody can reach the server socket.
     QuickNat,
     /// A part of the firewall check.
     Probe,
+}
+
+impl Purpose {
+    /// Whether silence says that a node is down. Not what is the user's affair, nor what a firewall keeps out.
+    pub(crate) const fn judges(self) -> bool {
+        !matches!(self, Self::User | Self::Verify | Self::QuickNat | Self::Probe)
+    }
 }
 
 /// What to send, and how.

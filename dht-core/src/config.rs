@@ -27,6 +27,8 @@ pub(crate) const SEEN_MAX: usize = 4096;
 /// fill the places of strangers, not those of nodes that were lost.
 const STRANGERS_MAX: usize = 16;
 const LOST_MAX: usize = 4;
+/// Visits that go on after their queries are over.
+const LATE_VISITS_MAX: usize = 32;
 /// Two that bootstrap or refresh, and one after a reunion.
 const BACKGROUND_QUERIES_MAX: usize = 3;
 /// How many replies of a query may wait.
@@ -260,6 +262,16 @@ impl Config {
     /// Verifications under way at once, those of nodes that were lost among them.
     pub(crate) fn verifications(&self) -> usize {
         self.strangers() + (self.max_background_requests / 16).clamp(1, LOST_MAX)
+    }
+
+    /// Visits of queries that go on after these are over, at once.
+    pub(crate) fn late_visits(&self) -> usize {
+        LATE_VISITS_MAX.min(self.max_background_requests / 8)
+    }
+
+    /// Namers of silent nodes that are remembered: all of a few.
+    pub(crate) fn namers(&self) -> usize {
+        self.max_query_addresses / 8
     }
 
     /// Queries of the node's own under way at once.

@@ -116,6 +116,7 @@ mod lookup;
 mod lost;
 mod memory;
 mod message;
+mod namers;
 mod nat;
 mod node;
 mod outbox;

@@ -1,6 +1,6 @@
-//! Addresses that lately left several tries unanswered. Nobody is judged by it: a suspect is asked
-//! like any other, but not waited for, so that one dead node does not cost every query seconds
-//! until the whole network has forgotten it.
+//! Addresses that lately left several tries unanswered. While it is not clear whether a node is there, it is
+//! named to nobody, asked after all others and not waited for, so that one dead node does not cost every
+//! query seconds until the whole network has forgotten it. An answer clears it.
 
 use alloc::collections::VecDeque;
 use core::net::SocketAddrV4;
@@ -14,43 +14,76 @@ const SUSPECTS_MAX: usize = 64;
 /// For how long.
 const MEMORY: Duration = Duration::from_secs(300);
 
+#[derive(Clone, Copy, Debug)]
+struct Suspect {
+    until: Instant,
+    addr: SocketAddrV4,
+    /// All tries have failed.
+    down: bool,
+}
+
+/// The oldest first.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Suspects(VecDeque<(Instant, SocketAddrV4)>);
+pub(crate) struct Suspects(VecDeque<Suspect>);
 
 impl Suspects {
     pub(crate) fn add_to(heap: &mut Heap) {
-        heap.capped::<(Instant, SocketAddrV4)>(SUSPECTS_MAX);
+        heap.capped::<Suspect>(SUSPECTS_MAX);
     }
 
-    /// An address has not answered.
-    pub(crate) fn add(&mut self, now: Instant, addr: SocketAddrV4) {
-        self.clear_of(addr);
-        if self.0.len() >= SUSPECTS_MAX {
-            self.0.pop_front();
-        }
+    /// An address has left several tries unanswered or, if `down`, all of them. Returns the address that
+    /// gives way to it.
+    pub(crate) fn add(
+        &mut self,
+        now: Instant,
+        addr: SocketAddrV4,
+        down: bool,
+    ) -> Option<SocketAddrV4> {
+        let before = self.take(addr);
+        let full = self.0.len() >= SUSPECTS_MAX;
+        let displaced = full.then(|| self.0.pop_front()).flatten();
+        let down = down || before.is_some_and(|before| before.down && now < before.until);
         self.0.make_room(SUSPECTS_MAX);
-        self.0.push_back((now + MEMORY, addr));
+        self.0.push_back(Suspect { until: now + MEMORY, addr, down });
+        displaced.map(|displaced| displaced.addr)
     }
 
-    /// An address has answered after all.
-    pub(crate) fn clear_of(&mut self, addr: SocketAddrV4) {
-        if let Some(at) = self.0.iter().position(|(_, suspect)| *suspect == addr) {
-            self.0.remove(at);
-        }
+    /// An address has answered after all. Whether it was suspected.
+    pub(crate) fn clear_of(&mut self, addr: SocketAddrV4) -> bool {
+        self.take(addr).is_some()
     }
 
     pub(crate) fn contain(&self, now: Instant, addr: SocketAddrV4) -> bool {
-        self.0.iter().any(|(until, suspect)| *suspect == addr && now < *until)
+        self.get(now, addr).is_some()
     }
 
-    /// Forgets what is too old, and gives memory back.
-    pub(crate) fn trim(&mut self, now: Instant) {
-        while self.0.front().is_some_and(|(until, _)| *until <= now) {
-            self.0.pop_front();
-        }
+    /// Whether an address has left all tries of a request unanswered, and was silent since.
+    pub(crate) fn are_sure_of(&self, now: Instant, addr: SocketAddrV4) -> bool {
+        self.get(now, addr).is_some_and(|suspect| suspect.down)
+    }
+
+    /// All that are suspected.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        self.0.iter().map(|suspect| suspect.addr)
+    }
+
+    /// Forgets one that is too old. Gives memory back when none is left.
+    pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<SocketAddrV4> {
+        let expired = self.0.front().is_some_and(|suspect| suspect.until <= now);
+        let expired = expired.then(|| self.0.pop_front()).flatten();
         if self.0.is_empty() {
             self.0 = VecDeque::new();
         }
+        expired.map(|suspect| suspect.addr)
+    }
+
+    fn get(&self, now: Instant, addr: SocketAddrV4) -> Option<&Suspect> {
+        self.0.iter().find(|suspect| suspect.addr == addr && now < suspect.until)
+    }
+
+    fn take(&mut self, addr: SocketAddrV4) -> Option<Suspect> {
+        let at = self.0.iter().position(|suspect| suspect.addr == addr)?;
+        self.0.remove(at)
     }
 }
 
@@ -67,23 +100,38 @@ mod tests {
     #[test]
     fn remembered_for_five_minutes_or_until_it_answers() {
         let (mut suspects, start) = (Suspects::default(), Instant::ZERO);
-        suspects.add(start, addr(1));
-        suspects.add(start, addr(2));
+        suspects.add(start, addr(1), false);
+        suspects.add(start, addr(2), false);
         let end = start + MEMORY;
         assert!(suspects.contain(end - Duration::from_micros(1), addr(1)));
         assert!(!suspects.contain(end, addr(1)));
-        suspects.clear_of(addr(2));
+        assert!(suspects.clear_of(addr(2)) && !suspects.clear_of(addr(2)));
         assert!(!suspects.contain(start, addr(2)));
-        suspects.trim(end);
-        assert_eq!(suspects.0.len(), 0);
+        assert_eq!(suspects.pop_expired(end - Duration::from_micros(1)), None);
+        assert_eq!([0; 2].map(|_| suspects.pop_expired(end)), [Some(addr(1)), None]);
+    }
+
+    #[test]
+    fn sure_until_it_answers_or_is_forgotten() {
+        let (mut suspects, start) = (Suspects::default(), Instant::ZERO);
+        for (down, sure) in [(false, false), (true, true), (false, true)] {
+            suspects.add(start, addr(1), down);
+            assert_eq!(suspects.are_sure_of(start, addr(1)), sure);
+        }
+        suspects.add(start + MEMORY, addr(1), false);
+        assert!(!suspects.are_sure_of(start + MEMORY, addr(1)), "that was long ago");
+        suspects.add(start, addr(2), true);
+        suspects.clear_of(addr(2));
+        suspects.add(start, addr(2), false);
+        assert!(!suspects.are_sure_of(start, addr(2)));
     }
 
     #[test]
     fn beyond_64_the_oldest_gives_way() {
         let mut suspects = Suspects::default();
-        (0..65).for_each(|port| suspects.add(Instant::ZERO, addr(port)));
-        let known: std::vec::Vec<_> =
-            (0..65).filter(|port| suspects.contain(Instant::ZERO, addr(*port))).collect();
-        assert_eq!(known, (1..65).collect::<std::vec::Vec<_>>());
+        let displaced: std::vec::Vec<_> =
+            (0..66).filter_map(|port| suspects.add(Instant::ZERO, addr(port), false)).collect();
+        assert_eq!(displaced, [addr(0), addr(1)]);
+        assert!(suspects.iter().eq((2..66).map(addr)));
     }
 }

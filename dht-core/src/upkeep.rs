@@ -120,11 +120,15 @@ impl Upkeep {
     }
 
     /// A node of the table was found to be gone.
-    pub(crate) fn check_failed(&mut self) {
-        self.failed = true;
+    pub(crate) fn table_shrank(&mut self) {
         self.changed = true;
         self.refresh_every = REFRESH;
         self.refresh = self.refresh.min(REFRESH);
+    }
+
+    /// A keep-alive has found it out. What queries and hints find says nothing of the others in the table.
+    pub(crate) fn check_failed(&mut self) {
+        self.failed = true;
         self.checks = (self.checks + CHECKS_PER_FAILURE).min(CHECKS_MAX);
     }
 

@@ -343,6 +343,14 @@ impl Inflight {
         }
     }
 
+    /// A request goes on for another purpose, and belongs to no session any more.
+    pub(crate) fn go_on(&mut self, id: RequestId, purpose: Purpose) {
+        if let Some(flight) = self.get_mut(id) {
+            debug_assert!(flight.call.purpose != Purpose::User && purpose != Purpose::User);
+            (flight.call.purpose, flight.call.session) = (purpose, None);
+        }
+    }
+
     /// Ends a request and frees its slot. If it was sent and not answered, its transaction id rests.
     pub(crate) fn end(&mut self, now: Instant, id: RequestId, answered: bool) -> Option<Flight> {
         let slot = slot_of(id);

@@ -13,6 +13,7 @@ use crate::inflight::Inflight;
 use crate::lookup::Lookups;
 use crate::lost::Lost;
 use crate::memory::Heap;
+use crate::namers::Namers;
 use crate::outbox::Outbox;
 use crate::shares::Shares;
 use crate::strays::Strays;
@@ -77,6 +78,7 @@ impl Node {
         Table::add_to(&mut heap, config.max_nodes);
         Candidates::add_to(&mut heap, config.verifications());
         Suspects::add_to(&mut heap);
+        Namers::add_to(&mut heap, config.namers());
         Lost::add_to(&mut heap);
         Strays::add_to(&mut heap);
         Upkeep::add_to(&mut heap);

@@ -158,7 +158,7 @@ impl Node {
                 if self.suspects.contain(self.now, from)
                     && self.inflight.rests(self.now, response.tid, from)
                 {
-                    self.suspects.clear_of(from);
+                    self.trust(from);
                     self.pace.was_wrong();
                 }
                 return self.on_stray(from);
@@ -247,6 +247,7 @@ impl Node {
         self.after_end(flight);
         match purpose {
             Purpose::User | Purpose::Hint { .. } => {}
+            Purpose::Late { .. } => self.namers.clear_of(asked),
             Purpose::Visit { query, node, .. } => self.on_visit_answered(query, node, reply),
             Purpose::Gap { query, node } => self.on_gap_answered(query, node, &reply),
             Purpose::Commit { query, to, again } => {

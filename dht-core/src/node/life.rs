@@ -257,6 +257,7 @@ impl Node {
         self.upkeep.hint_checks = 0;
         self.upkeep.swaps = 0;
         self.candidates.clear();
+        self.namers.clear();
         self.delayed.clear();
         self.window.clear();
         self.shares.clear();

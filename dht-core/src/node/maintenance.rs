@@ -40,11 +40,11 @@ impl Node {
     pub(super) fn tick(&mut self) {
         self.upkeep.pass();
         self.verify_next();
+        self.forget_suspicions();
         if self.upkeep.is_quiet() {
             self.inflight.trim(self.now);
             self.outbox.trim();
             self.queries.trim();
-            self.suspects.trim(self.now);
             self.strays.trim(self.now);
         }
         self.upkeep_of_tick();
@@ -77,6 +77,7 @@ impl Node {
             return;
         }
         self.upkeep.reset_budgets();
+        self.send_hints();
         let requests = &self.stats.requests;
         let timeouts = requests.timeouts - self.unanswered_nat;
         if self.health.update(requests.responses, timeouts).is_some() {

@@ -143,7 +143,7 @@ impl Node {
 
     /// An answer from exactly where it was asked for: as good as the protocol's proofs get.
     pub(super) fn learn(&mut self, via: Via, from: Peer, to: SocketAddrV4) {
-        self.suspects.clear_of(from.addr);
+        self.trust(from.addr);
         let was_lost = self.lost.remove(from.addr);
         if !self.admits(from.addr) {
             return;
@@ -378,6 +378,7 @@ impl Node {
     ) {
         self.upkeep.swaps = self.upkeep.swaps.saturating_sub(1);
         if timed_out && self.evict_unless_seen(rival, seen) {
+            self.upkeep.check_failed();
             self.succeed(newcomer);
         }
     }

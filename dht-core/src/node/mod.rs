@@ -14,6 +14,7 @@ mod gaps;
 mod inbound;
 #[cfg(any(test, feature = "_invariants"))]
 mod invariants;
+mod late;
 mod life;
 mod maintenance;
 mod members;
@@ -47,6 +48,7 @@ use crate::inflight::Inflight;
 use crate::lookup::{Lookup, Lookups};
 use crate::lost::Lost;
 use crate::message::Via;
+use crate::namers::Namers;
 use crate::nat::Sampler;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
@@ -106,6 +108,7 @@ pub struct Node {
     table: Table,
     candidates: Candidates,
     suspects: Suspects,
+    namers: Namers,
     lost: Lost,
     strays: Strays,
     tokens: Tokens,
@@ -174,6 +177,7 @@ impl Node {
             table: Table::new(Id(own), Ids::new(config.ids.clone()), config.max_nodes),
             candidates: Candidates::new(&config),
             suspects: Suspects::default(),
+            namers: Namers::new(config.namers()),
             lost: Lost::default(),
             strays: Strays::default(),
             tokens,

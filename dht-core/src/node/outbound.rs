@@ -18,6 +18,9 @@ use crate::wire::{self, CloserNodes};
 
 /// How long a try may take, unless time-outs are adaptive.
 const TIMEOUT: Duration = Duration::from_secs(1);
+/// Tries that a node leaves unanswered until it is in doubt, and until there is none.
+const DOUBT: u16 = 2;
+const SURE: u16 = 4;
 /// So many answers leave before a request gets its turn.
 const ANSWERS_IN_A_ROW_MAX: u8 = 4;
 /// A network that swallows everything may fill this part of the window: one in two places.
@@ -239,6 +242,9 @@ impl Node {
         } else {
             self.stats.requests.retries += 1;
             self.enqueue(id, false);
+            if sent >= DOUBT && purpose.judges() {
+                self.suspect(to, false);
+            }
             if let Purpose::Visit { query, node, .. } = purpose {
                 self.on_visit_missed(query, node);
             }
@@ -254,7 +260,9 @@ impl Node {
         let urgency = match call.purpose {
             _ if call.force => Urgency::Force,
             // Queries that were sent to the dead must not hold up those that were not.
-            Purpose::Visit { .. } if flight.sent > 0 => Urgency::Class(Class::Hint),
+            Purpose::Visit { .. } | Purpose::Late { .. } if flight.sent > 0 => {
+                Urgency::Class(Class::Hint)
+            }
             _ => Urgency::Class(call.class),
         };
         self.inflight.enqueue(id, urgency, first);
@@ -314,8 +322,8 @@ impl Node {
 
     fn on_failed(&mut self, to: SocketAddrV4, tries: u16, purpose: Purpose, error: RequestError) {
         let timed_out = error == RequestError::Timeout;
-        if timed_out && tries > 1 && !matches!(purpose, Purpose::User | Purpose::Probe) {
-            self.suspects.add(self.now, to);
+        if timed_out && tries >= DOUBT && purpose.judges() {
+            self.suspect(to, tries >= SURE);
         }
         match purpose {
             Purpose::User => {}
@@ -332,7 +340,12 @@ impl Node {
                 self.on_swap_failed(to, seen, (newcomer, verified), timed_out);
             }
             Purpose::Verify => self.on_verify_ended(to, false),
-            Purpose::Hint { seen, .. } => {
+            Purpose::Late { seen } => {
+                if timed_out && self.evict_unless_seen(to, seen) {
+                    self.report(to);
+                }
+            }
+            Purpose::Hint { seen } => {
                 if timed_out {
                     self.evict_unless_seen(to, seen);
                 }

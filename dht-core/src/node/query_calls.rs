@@ -90,8 +90,9 @@ impl Node {
     pub fn finish_query(&mut self, now: Instant, id: QueryId) {
         self.enter(now);
         if self.is_unfinished(id) {
-            self.end_flights_of(id);
             if let Some(mut running) = self.queries.take(id) {
+                self.leave_late(&running);
+                self.end_flights_of(id);
                 running.mailbox = VecDeque::new();
                 let outcome = running.take_outcome_so_far();
                 self.conclude(running, Ok(outcome));
@@ -100,12 +101,11 @@ impl Node {
         }
     }
 
-    /// Forgets a query, ended or not, with all that it has under way, its down hints included.
-    /// No event about it follows from now on.
+    /// Forgets a query, ended or not, with all that it has under way. Visits that are late go on until it is
+    /// clear whether their nodes are down. No event about it follows from now on.
     pub fn cancel_query(&mut self, now: Instant, id: QueryId) {
         self.enter(now);
         if self.cancel(id) {
-            self.forget_hints_of(id);
             self.pump_stalled();
         }
     }
@@ -113,9 +113,10 @@ impl Node {
     pub(super) fn cancel(&mut self, id: QueryId) -> bool {
         let unfinished = self.is_unfinished(id);
         let Some(running) = self.queries.take(id) else { return false };
+        self.leave_late(&running);
+        self.end_flights_of(id);
         self.queries.recycle(running, &self.config);
         self.stats.queries.active -= u64::from(unfinished);
-        self.end_flights_of(id);
         true
     }
 

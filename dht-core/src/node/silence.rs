@@ -4,12 +4,15 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
+use bytes::Bytes;
+
 use super::Node;
-use crate::command::PING;
+use crate::command::{DOWN_HINT, PING};
 use crate::congestion::Class;
 use crate::id::Id;
 use crate::inflight::Purpose;
 use crate::table::{NodeInfo, Slot};
+use crate::wire;
 
 /// A node that answers without an id this often in a row is no longer one to keep.
 const SILENT_ANSWERS_MAX: u8 = 2;
@@ -45,8 +48,8 @@ impl Node {
         timed_out: bool,
     ) {
         self.upkeep.hint_checks -= u8::from(hinted);
-        if timed_out {
-            self.evict_unless_seen(addr, seen);
+        if timed_out && self.evict_unless_seen(addr, seen) && !hinted {
+            self.upkeep.check_failed();
         }
     }
 
@@ -74,13 +77,54 @@ impl Node {
         gone
     }
 
-    /// An address has left several tries unanswered. If it is a node of the table, it is checked.
-    pub(super) fn suspect(&mut self, addr: SocketAddrV4) {
-        self.suspects.add(self.now, addr);
-        if let Some((slot, node)) = self.known(addr) {
-            if node.pinged != self.upkeep.tick() {
-                self.check(slot, false);
-            }
+    /// An address has left several tries unanswered or, if it is `down`, all of them.
+    pub(super) fn suspect(&mut self, addr: SocketAddrV4, down: bool) {
+        let displaced = self.suspects.add(self.now, addr, down);
+        self.table.set_doubted(addr, true);
+        if let Some(displaced) = displaced {
+            self.table.set_doubted(displaced, false);
+        }
+    }
+
+    /// `by` has named a node that is silent; it is told if the node is down.
+    pub(super) fn note_namer(&mut self, silent: SocketAddrV4, by: SocketAddrV4) {
+        if self.config.send_down_hints {
+            self.namers.add(silent, by);
+        }
+    }
+
+    /// A node is down: all that have named it get to know.
+    pub(super) fn report(&mut self, addr: SocketAddrV4) {
+        self.namers.is_down(addr);
+        self.send_hints();
+    }
+
+    /// An address has answered.
+    pub(super) fn trust(&mut self, addr: SocketAddrV4) {
+        if self.suspects.clear_of(addr) {
+            self.table.set_doubted(addr, false);
+            self.namers.clear_of(addr);
+        }
+    }
+
+    /// Suspicions that are too old are forgotten.
+    pub(super) fn forget_suspicions(&mut self) {
+        while let Some(addr) = self.suspects.pop_expired(self.now) {
+            self.table.set_doubted(addr, false);
+            self.namers.clear_of(addr);
+        }
+    }
+
+    /// Sends the down hints that are due, as far as the budget of this tick goes.
+    pub(super) fn send_hints(&mut self) {
+        let limit = self.config.down_hints_rate_limit;
+        while limit.is_none_or(|max| self.upkeep.hints_sent < max) {
+            let Some((down, by)) = self.namers.pop_due() else { return };
+            self.upkeep.hints_sent += 1;
+            let value = Bytes::copy_from_slice(&wire::addr_bytes(down));
+            let prefix = self.table.ids().of(by).prefix();
+            let purpose = Purpose::Hint { seen: self.times_seen(prefix, by) };
+            self.begin_internal(by, DOWN_HINT, Some(value), Class::Hint, purpose);
         }
     }
 
@@ -96,7 +140,7 @@ impl Node {
         let known = self.known(addr);
         let gone = known.is_none_or(|(_, node)| node.seen == seen);
         if gone && known.is_some() {
-            self.upkeep.check_failed();
+            self.upkeep.table_shrank();
             self.lost.add(self.upkeep.tick(), addr);
             self.evict(addr);
         }

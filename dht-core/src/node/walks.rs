@@ -6,14 +6,11 @@ use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-use bytes::Bytes;
-
 use super::Node;
 use super::commits::Committing;
 use super::queries::{Clock, Kind, Phase, Running};
 use crate::addr::is_sendable;
 use crate::ask::Query;
-use crate::command::DOWN_HINT;
 use crate::config::BootstrapNode;
 use crate::congestion::Class;
 use crate::error::{QueryError, RequestError, SendError};
@@ -24,7 +21,7 @@ use crate::memory::Capped;
 use crate::message::{Outcome, QueryId, Reply, SessionId};
 use crate::query::{Offer, Plan, Walk};
 use crate::table::K;
-use crate::wire::{self, Token};
+use crate::wire::Token;
 
 /// How long a walk may take, unless it is thorough: else nodes that answer just in time, each
 /// naming one a little closer, could keep it going for minutes. An honest one takes a few seconds
@@ -86,6 +83,10 @@ impl Node {
         self.table.closest(&running.query.target, &mut nodes);
         for addr in nodes.iter().take(missing) {
             walk.offer(self.table.ids(), *addr);
+        }
+        if nodes.len() < missing {
+            let doubted = self.suspects.iter().filter(|addr| self.table.get(*addr).is_some());
+            doubted.for_each(|addr| _ = walk.offer(self.table.ids(), addr));
         }
         if walk.pending() < K && !self.config.bootstrap.is_empty() {
             running.wants_lookup = self.lookups.want(self.now, &self.config.bootstrap);
@@ -198,7 +199,8 @@ impl Node {
                 self.queries.stalled = true;
                 break;
             }
-            let Some((node, to)) = walk.next() else { break };
+            let suspected = |addr| self.suspects.contain(self.now, addr);
+            let Some((node, to)) = walk.next(suspected) else { break };
             let seen = self.times_seen(walk.id_prefix(node), to);
             let purpose = Purpose::Visit { query: *id, node, seen };
             let call = Call {
@@ -210,9 +212,6 @@ impl Node {
                 walk.put_back(node);
                 self.queries.stalled = true;
                 break;
-            }
-            if !query.thorough && self.suspects.contain(self.now, to) {
-                walk.doubt(node);
             }
         }
         walk.begun();
@@ -229,7 +228,7 @@ impl Node {
         let purpose = |call: &Call| matches!(call.purpose, Purpose::Visit { query: q, node: n, .. } if (q, n) == (query, node));
         let Some((_, id)) = self.inflight.next_from(0, purpose) else { return false };
         self.forget(id);
-        self.suspects.add(self.now, addr);
+        self.suspect(addr, false);
         walk.failed(node, true);
         !self.is_busy()
     }
@@ -280,7 +279,10 @@ impl Node {
             }
             match walk.offer_from(self.table.ids(), addr, node) {
                 Offer::Closer => {}
-                Offer::Down => self.hint(id, from, addr),
+                Offer::Down => {
+                    self.note_namer(addr, from);
+                    self.report(addr);
+                }
                 Offer::Farther => break,
             }
         }
@@ -323,34 +325,20 @@ impl Node {
             walk.failed(node, timed_out);
             if let Some(down) = walk.addr(node).filter(|_| timed_out) {
                 for by in walk.named_by(node) {
-                    self.hint(id, by, down);
+                    self.note_namer(down, by);
                 }
+                self.report(down);
             }
         }
         self.queries.put(running);
         self.pump(id);
     }
 
-    /// Tells `to` that a node which it has named is down.
-    fn hint(&mut self, query: QueryId, to: SocketAddrV4, down: SocketAddrV4) {
-        let limit = self.config.down_hints_rate_limit;
-        if !self.config.send_down_hints || limit.is_some_and(|max| self.upkeep.hints_sent >= max) {
-            return;
-        }
-        self.upkeep.hints_sent += 1;
-        let value = Bytes::copy_from_slice(&wire::addr_bytes(down));
-        let purpose =
-            Purpose::Hint { query, seen: self.times_seen(self.table.ids().of(to).prefix(), to) };
-        self.begin_internal(to, DOWN_HINT, Some(value), Class::Hint, purpose);
-    }
-
-    /// The walk is over: what is left of it is cancelled, and the commits begin.
+    /// The walk is over: what is late of it goes on by itself, what else is left is cancelled, and the
+    /// commits begin.
     fn finish_walk(&mut self, mut running: Box<Running>) {
-        let id = running.id;
-        for addr in running.walk.given_up() {
-            self.suspect(addr);
-        }
-        self.end_flights_of(id);
+        self.leave_late(&running);
+        self.end_flights_of(running.id);
         running.walk.abandon(true);
         let outcome = running.take_outcome_so_far();
         match running.kind {
@@ -392,7 +380,6 @@ impl Node {
             let of_session = |running: &Running| running.query.session == Some(session);
             if self.queries.get(id).is_some_and(of_session) {
                 self.end_query(id, RequestError::Destroyed);
-                self.forget_hints_of(id);
             }
         }
     }
@@ -408,8 +395,9 @@ impl Node {
         if !self.is_unfinished(id) {
             return;
         }
-        self.end_flights_of(id);
         let Some(mut running) = self.queries.take(id) else { return };
+        self.leave_late(&running);
+        self.end_flights_of(id);
         let abandoned = running.walking().is_some_and(|walk| {
             walk.abandon(false);
             walk.has_candidates()
@@ -432,7 +420,7 @@ impl Node {
         running.is_some_and(|running| !running.is_finished())
     }
 
-    /// Cancels what a query has under way. Down hints go on: they have been decided on.
+    /// Cancels what a query has under way. Down hints and late visits are its affair no more.
     pub(super) fn end_flights_of(&mut self, id: QueryId) {
         self.forget_flights(|purpose| match purpose {
             Purpose::Visit { query, .. }
@@ -440,12 +428,6 @@ impl Node {
             | Purpose::Commit { query, .. } => query == id,
             _ => false,
         });
-    }
-
-    pub(super) fn forget_hints_of(&mut self, id: QueryId) {
-        self.forget_flights(
-            |purpose| matches!(purpose, Purpose::Hint { query, .. } if query == id),
-        );
     }
 
     pub(super) fn forget_flights(&mut self, which: impl Fn(Purpose) -> bool) {

@@ -39,6 +39,8 @@ const SILENT_PER_PREFIX_MAX: usize = 12;
 /// What a query that begins at nodes of the user's, 20 or more, has under way after
 /// its first batch, to give the closest a chance before going broad.
 const CAUTIOUS: u16 = 3;
+/// How many suspects a query puts off: as many as there can be.
+const DEFERRED_MAX: usize = 64;
 /// A visit that has missed this many tries is not waited for at the end, unless tries are lost
 /// rather than nodes.
 const PATIENCE: u8 = 2;
@@ -98,6 +100,8 @@ pub(crate) struct Walk {
     seen: Seen,
     frontier: Frontier,
     visits: Vec<Visit>,
+    /// Suspects among the candidates, which come last.
+    deferred: Vec<u16>,
     closest: Closest,
     /// Who named whom: (named, by).
     mentions: Vec<(u16, u16)>,
@@ -124,6 +128,7 @@ impl Walk {
             seen: Seen::new(plan.salt, plan.max_query_addresses),
             frontier: Frontier::default(),
             visits: Vec::new(),
+            deferred: Vec::new(),
             closest: Closest::new(plan.target, plan.keeps_replies),
             mentions: Vec::new(),
             teller: (u16::MAX, 0),
@@ -150,6 +155,7 @@ impl Walk {
         Seen::add_to(heap, walks, max_query_addresses);
         heap.capped_each::<u16>(walks, max_query_addresses); // The frontier.
         heap.capped_each::<Visit>(walks, max_open);
+        heap.capped_each::<u16>(walks, DEFERRED_MAX);
         heap.capped_each::<(u16, u16)>(walks, max_query_addresses);
         Closest::add_to(heap, walks, with_replies);
         // The silent and the closest, while a gap is looked for.
@@ -164,6 +170,7 @@ impl Walk {
             seen: self.seen,
             frontier: self.frontier,
             visits: self.visits,
+            deferred: self.deferred,
             closest: self.closest,
             mentions: self.mentions,
             ..
@@ -172,6 +179,7 @@ impl Walk {
         self.closest.reset(plan.target, plan.keeps_replies);
         self.frontier.clear();
         self.visits.clear();
+        self.deferred.clear();
         self.mentions.clear();
     }
 
@@ -287,7 +295,11 @@ impl Walk {
     }
 
     /// The next node to ask, if there is a place for one more: its number and address.
-    pub(crate) fn next(&mut self) -> Option<(u16, SocketAddrV4)> {
+    /// Addresses that are `suspected` come after all others, unless everybody is waited for anyway.
+    pub(crate) fn next(
+        &mut self,
+        suspected: impl Fn(SocketAddrV4) -> bool,
+    ) -> Option<(u16, SocketAddrV4)> {
         let late = self.late();
         let concurrency = match self.plan.concurrency {
             concurrency if self.cautious => concurrency.min(CAUTIOUS),
@@ -302,18 +314,33 @@ impl Walk {
         }
         loop {
             // If the nearest would not get among the closest, nor would any of the others.
-            let node = self.has_candidates().then(|| self.frontier.pop()).flatten()?;
+            let trusted = self.has_candidates().then(|| self.frontier.pop()).flatten();
+            let node = trusted.or_else(|| self.next_deferred())?;
             let addr = self.seen.addr(node)?;
             if self.seen.is_hearsay(node) && self.has_silent_neighbours(addr) {
                 self.seen.set(node, State::Done);
                 continue;
             }
+            let doubted = !self.plan.thorough && suspected(addr);
+            if doubted && trusted.is_some() && self.deferred.len() < DEFERRED_MAX {
+                self.deferred.make_room(DEFERRED_MAX);
+                self.deferred.push(node);
+                continue;
+            }
             self.asked += 1;
             self.visits.make_room(self.plan.max_open);
-            self.visits.push(Visit { node, missed: 0, doubted: false });
+            self.visits.push(Visit { node, missed: 0, doubted });
             self.seen.set(node, State::Asked);
             return Some((node, addr));
         }
+    }
+
+    /// The nearest of those that come last.
+    fn next_deferred(&mut self) -> Option<u16> {
+        let deferred = self.deferred.iter().enumerate();
+        let (at, _) = deferred.min_by_key(|(_, node)| self.seen.distance(**node))?;
+        let node = self.deferred.swap_remove(at);
+        self.seen.distance(node).is_some_and(|d| self.closest.would_take(d)).then_some(node)
     }
 
     /// Visits under way that have missed a try.
@@ -354,13 +381,6 @@ impl Walk {
         }
     }
 
-    /// A visit that has begun is not worth waiting for: its node was silent before.
-    pub(crate) fn doubt(&mut self, node: u16) {
-        if let Some(visit) = self.visits.iter_mut().find(|visit| visit.node == node) {
-            visit.doubted = true;
-        }
-    }
-
     /// Of those who have missed so many tries that they seem to be gone, the one that has missed most.
     pub(crate) fn most_late(&self) -> Option<(u16, SocketAddrV4)> {
         let late = self.visits.iter().filter(|visit| visit.missed >= PATIENCE);
@@ -368,8 +388,14 @@ impl Walk {
         Some((node, self.seen.addr(node)?))
     }
 
+    /// Whether a visit is under way that has missed a try, or that nobody waits for.
+    pub(crate) fn is_late(&self, node: u16) -> bool {
+        let late = |visit: &Visit| visit.node == node && (visit.missed > 0 || visit.doubted);
+        self.visits.iter().any(late)
+    }
+
     /// Those who have missed so many tries that they seem to be gone.
-    pub(crate) fn given_up(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
+    fn given_up(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
         let late = self.visits.iter().filter(|visit| visit.missed >= PATIENCE);
         late.filter_map(|visit| self.seen.addr(visit.node))
     }

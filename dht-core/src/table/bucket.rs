@@ -32,7 +32,8 @@ pub(super) struct Entry {
 const _: () = assert!(size_of::<Entry>() == 20);
 
 const HINTED: u8 = 0x80;
-const SILENT_ANSWERS: u8 = 0x7f;
+const DOUBTED: u8 = 0x40;
+const SILENT_ANSWERS: u8 = 0x3f;
 
 impl Entry {
     pub(super) const VACANT: Self = Self {
@@ -62,16 +63,24 @@ impl Entry {
     }
 
     pub(super) fn set_hinted(&mut self, hinted: bool) {
-        self.flags = self.silent_answers() | if hinted { HINTED } else { 0 };
+        self.flags = self.flags & !HINTED | if hinted { HINTED } else { 0 };
+    }
+
+    pub(super) fn doubted(&self) -> bool {
+        self.flags & DOUBTED != 0
+    }
+
+    pub(super) fn set_doubted(&mut self, doubted: bool) {
+        self.flags = self.flags & !DOUBTED | if doubted { DOUBTED } else { 0 };
     }
 
     pub(super) fn silent_answers(&self) -> u8 {
         self.flags & SILENT_ANSWERS
     }
 
-    /// Saturates at 127.
+    /// Saturates at 63.
     pub(super) fn set_silent_answers(&mut self, count: u8) {
-        self.flags = self.flags & HINTED | count.min(SILENT_ANSWERS);
+        self.flags = self.flags & !SILENT_ANSWERS | count.min(SILENT_ANSWERS);
     }
 }
 
@@ -124,20 +133,24 @@ impl<'a> Bucket<'a> {
         self.entries.iter().enumerate().filter(move |&(position, _)| self.is_taken(position))
     }
 
-    /// Appends the addresses to `out`, nearest to `target` first, until it is full.
+    /// Appends the addresses to `out`, nearest to `target` first, until it is full. Doubted nodes are left out.
     pub(super) fn closest(&self, target: &Id, ids: &Ids, out: &mut heapless::Vec<SocketAddrV4, K>) {
         // One integer per entry, distance above position: such a slice sorts fast.
         // What the position displaces of the distance is a tie like any other.
         let target_rest = rest(target, self.number);
         let mut keys = [u32::MAX; K];
+        let mut len = self.len();
         for ((position, entry), key) in self.entries.iter().enumerate().zip(&mut keys) {
             if self.is_taken(position) {
                 let distance = (entry.rest ^ target_rest) >> POSITION_BITS;
-                *key = distance << POSITION_BITS | position as u32;
+                let doubted = entry.doubted();
+                len -= usize::from(doubted);
+                let key_of = distance << POSITION_BITS | position as u32;
+                *key = if doubted { u32::MAX } else { key_of };
             }
         }
         sort(&mut keys, self.len());
-        let keys = keys.get(..self.len()).unwrap_or(&keys);
+        let keys = keys.get(..len).unwrap_or(&keys);
         let tie = |pair: &[u32]| (pair[0] ^ pair[1]) >> POSITION_BITS == 0;
         if keys.windows(2).fold(false, |ties, pair| ties | tie(pair)) {
             return self.closest_by_whole_ids(target, ids, out);
@@ -159,7 +172,7 @@ impl<'a> Bucket<'a> {
         out: &mut heapless::Vec<SocketAddrV4, K>,
     ) {
         let mut nodes = heapless::Vec::<(Distance, SocketAddrV4), K>::new();
-        for (_, entry) in self.iter() {
+        for (_, entry) in self.iter().filter(|(_, entry)| !entry.doubted()) {
             let addr = entry.addr();
             let _ = nodes.push((ids.of(addr).distance(target), addr));
         }

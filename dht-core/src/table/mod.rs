@@ -258,7 +258,14 @@ impl Table {
         self.change(slot, |entry| entry.set_hinted(hinted));
     }
 
-    /// Notes how many answers without an id came from a node; saturates at 127.
+    /// Notes whether it is in doubt that a node is still there.
+    pub(crate) fn set_doubted(&mut self, addr: SocketAddrV4, doubted: bool) {
+        if let Some(slot) = self.get(addr) {
+            self.change(slot, |entry| entry.set_doubted(doubted));
+        }
+    }
+
+    /// Notes how many answers without an id came from a node; saturates at 63.
     pub(crate) fn set_silent_answers(&mut self, slot: Slot, count: u8) {
         self.change(slot, |entry| entry.set_silent_answers(count));
     }
@@ -305,7 +312,7 @@ impl Table {
     }
 
     /// Replaces `out` by the addresses of the [`K`] nodes nearest to `target`,
-    /// nearest first: of all that are known, and in exact order.
+    /// nearest first: of all that are known and not in doubt, and in exact order.
     ///
     /// The JavaScript takes whole buckets in an order that is only roughly that
     /// of distance, and misses some of the nearest.

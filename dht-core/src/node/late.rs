@@ -1,0 +1,70 @@
+//! Visits that a query did not wait for. They go on by themselves until it is clear whether the node is down: if
+//! so it leaves the table, and the nodes that named it are told. In the reference the query waits for that.
+
+use core::net::SocketAddrV4;
+
+use super::Node;
+use super::Stage;
+use super::queries::Running;
+use crate::ask::Query;
+use crate::inflight::{Call, Purpose};
+use crate::message::RequestId;
+
+impl Node {
+    /// A query ends, and does not wait for its late visits.
+    pub(super) fn leave_late(&mut self, running: &Running) {
+        if self.stage != Stage::Running {
+            return;
+        }
+        let of_query = |call: &Call| matches!(call.purpose, Purpose::Visit { query, .. } if query == running.id);
+        let mut slot = 0;
+        while let Some((next, id)) = self.inflight.next_from(slot, of_query) {
+            slot = next;
+            self.leave_visit(running, id);
+        }
+    }
+
+    fn leave_visit(&mut self, running: &Running, id: RequestId) {
+        let Some(call) = self.inflight.get(id).map(|flight| &flight.call) else { return };
+        let (Purpose::Visit { node, seen, .. }, to) = (call.purpose, call.to) else { return };
+        if !running.walk.is_late(node) {
+            return;
+        }
+        for by in running.walk.named_by(node) {
+            self.note_namer(to, by);
+        }
+        if self.suspects.are_sure_of(self.now, to) {
+            // Silent again: it need not be asked once more that often.
+            self.report(to);
+        } else if self.has_place_for_late(to) {
+            self.go_on(&running.query, id, Purpose::Late { seen });
+        }
+    }
+
+    /// Whether one more visit may go on: not two to one node, and half of the places are for nodes of the table,
+    /// since anybody can name others.
+    fn has_place_for_late(&self, to: SocketAddrV4) -> bool {
+        let late =
+            |flight: &&crate::inflight::Flight| matches!(flight.call.purpose, Purpose::Late { .. });
+        let (mut count, mut twice) = (0, false);
+        for flight in self.inflight.iter().map(|(_, flight)| flight).filter(late) {
+            count += 1;
+            twice |= flight.call.to == to;
+        }
+        let max = self.config.late_visits();
+        let max = if self.table.get(to).is_some() { max } else { max / 2 };
+        !twice && count < max
+    }
+
+    /// What an application leaves unanswered says little of its node; FIND_NODE is answered by every one.
+    fn go_on(&mut self, query: &Query, id: RequestId, purpose: Purpose) {
+        if query.internal {
+            return self.inflight.go_on(id, purpose);
+        }
+        let Some(to) = self.inflight.get(id).map(|flight| flight.call.to) else { return };
+        if !self.is_busy() {
+            let query = Query::find_node(query.target);
+            self.begin(self.call_of(&query, to, None, purpose));
+        }
+    }
+}
