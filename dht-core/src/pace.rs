@@ -8,6 +8,10 @@
 //! are not measured either. (Two nodes in ten with a round trip of 600 ms, the others of 20: none of
 //! the former was ever found.) So a walk that gives up early learns if it was wrong, by an answer that
 //! comes too late, and for a while all walks wait for a second.
+//!
+//! An answer after a repetition is to a try that was slow, or to the last one because the others were lost.
+//! All tries have the same bytes, so it does not say. A datagram that is lost now and then must neither slow
+//! the pace down nor make anybody careful; it is counted, and where many are lost more tries are waited for.
 
 use core::time::Duration;
 
@@ -23,6 +27,25 @@ const DEVIATIONS: u32 = 3;
 const CAREFUL: u8 = 100;
 /// The same at first: what a bootstrap brings.
 const CAREFUL_AT_FIRST: u8 = 30;
+/// How many tries are waited for: so many that of nodes that are there one in 500 is missed, for what is lost of
+/// all tries (in 65,536ths, a request or its answer).
+const TRIES: [(u16, u8); 2] = [(2_930, 2), (8_257, 3)];
+pub(crate) const TRIES_MAX: u8 = 4;
+/// Where more than a quarter of all tries seem to be lost they are slow, more likely.
+const SLOW: u16 = 1 << 14;
+/// Loss is averaged over so many tries; as if before the first one so many had been answered.
+const TRIED_MAX: u8 = 128;
+const TRIED_AT_FIRST: u8 = 16;
+
+/// When an answer came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// Tries that had been sent by then, one at least.
+    pub(crate) tries: u16,
+    /// Since the first one, and since the last.
+    pub(crate) since_first: Duration,
+    pub(crate) since_last: Duration,
+}
 
 /// The round trips of late.
 #[derive(Clone, Copy, Debug)]
@@ -32,23 +55,43 @@ pub(crate) struct Pace {
     samples: u8,
     /// For how many answers more nobody is given up early.
     careful: u8,
+    /// What share of tries was not answered, by those who answered another, in 65,536ths; and over how many.
+    loss: u16,
+    tried: u8,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { average_us: 0, deviation_us: 0, samples: 0, careful: CAREFUL_AT_FIRST }
+        Self {
+            average_us: 0,
+            deviation_us: 0,
+            samples: 0,
+            careful: CAREFUL_AT_FIRST,
+            loss: 0,
+            tried: TRIED_AT_FIRST,
+        }
     }
 }
 
 impl Pace {
-    /// An answer came after so long: since the first try, if there were several, since it may be to
-    /// that one. That is too long rather than too short, so a pace that was set too fast slows down.
-    /// Whether it would have been given up if nobody were careful.
-    pub(crate) fn record(&mut self, rtt: Duration) -> bool {
-        // What took longer than a second would have been given up all the same: tries were lost.
+    /// An answer has come. Whether it would have been given up if nobody were careful.
+    pub(crate) fn record(&mut self, answer: Timing) -> bool {
+        self.count_tries(answer.tries);
+        // What took longer than a second would have been given up all the same.
         let second = Duration::from_micros(CEILING_US.into());
-        let hasty = self.patience().is_some_and(|patience| rtt > 2 * patience && rtt <= second);
+        // If it is to the last try, that took so long at least.
+        let within = if answer.tries > 1 { 1 } else { u32::from(TRIES[0].1) };
+        let hasty = self.patience().is_some_and(|patience| {
+            answer.since_last > within * patience && answer.since_first <= second
+        });
         self.careful = if hasty { CAREFUL } else { self.careful.saturating_sub(1) };
+        if answer.tries == 1 || self.loss > SLOW {
+            self.measure(answer.since_first);
+        }
+        hasty
+    }
+
+    fn measure(&mut self, rtt: Duration) {
         let rtt = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX).min(4 * CEILING_US);
         if self.samples == 0 {
             (self.average_us, self.deviation_us) = (rtt, rtt / 2);
@@ -58,7 +101,21 @@ impl Pace {
             self.average_us = self.average_us - self.average_us / 8 + rtt / 8;
         }
         self.samples = self.samples.saturating_add(1);
-        hasty
+    }
+
+    /// Of so many tries all but one were not answered.
+    fn count_tries(&mut self, tries: u16) {
+        for lost in (1..tries).map(|_| u16::MAX).chain([0]) {
+            self.tried = TRIED_MAX.min(self.tried + 1);
+            let (gain, loss) = (i32::from(self.tried), i32::from(self.loss));
+            self.loss = u16::try_from(loss + (i32::from(lost) - loss) / gain).unwrap_or(self.loss);
+        }
+    }
+
+    /// How many tries to wait for before it is said that nobody is there.
+    pub(crate) fn tries(&self) -> u8 {
+        let few = TRIES.into_iter().find(|(loss, _)| self.loss <= *loss);
+        few.map_or(TRIES_MAX, |(_, tries)| tries)
     }
 
     /// Somebody would have been given up too early.
@@ -72,7 +129,8 @@ impl Pace {
     }
 
     /// An answer of another pace was in time.
-    pub(crate) fn was_in_time(&mut self) {
+    pub(crate) fn was_in_time(&mut self, tries: u16) {
+        self.count_tries(tries);
         self.careful = self.careful.saturating_sub(1);
     }
 
@@ -83,7 +141,7 @@ impl Pace {
 
     /// For requests that are answered at another pace, over the same ways.
     pub(crate) fn unmeasured(&self) -> Self {
-        Self { careful: self.careful, ..Self::default() }
+        Self { careful: self.careful, loss: self.loss, tried: self.tried, ..Self::default() }
     }
 
     /// How long to wait for an answer before asking again.

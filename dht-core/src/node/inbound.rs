@@ -14,6 +14,7 @@ use crate::id::Id;
 use crate::inflight::{Match, Purpose};
 use crate::message::{Handled, Incoming, Nodes, Peer, Reply, ReplyTo, RequestId, Via};
 use crate::outbox::Out;
+use crate::pace::Timing;
 use crate::time::Instant;
 use crate::wire::{self, DecodeError, Message};
 
@@ -171,7 +172,11 @@ impl Node {
         let (internal, command) = (flight.call.internal, flight.call.command);
         let rtt = self.now.saturating_since(flight.sent_at);
         let measures = flight.sent == 1 && flight.call.delay.is_zero();
-        let waited = self.now.saturating_since(flight.first_sent_at);
+        let timing = Timing {
+            tries: flight.sent,
+            since_first: self.now.saturating_since(flight.first_sent_at),
+            since_last: rtt,
+        };
         // Whoever may be answered by anyone may be answered by a liar.
         let guessed = purpose == Purpose::Verify && self.candidates.is_guessed_at(from);
         let teaches = exact && !flight.call.any_replier && !guessed;
@@ -195,17 +200,20 @@ impl Node {
             }
             self.learn(via, reply.from, reply.to);
         }
-        if let Purpose::Visit { query, .. } = purpose {
-            if internal {
-                self.pace.record(waited);
-            }
-            let walk = self.queries.get_mut(query).and_then(|running| running.walking());
-            let hasty = walk.is_some_and(|walk| walk.answered_after(waited));
-            if hasty {
-                self.pace.was_hasty();
-            } else if !internal {
-                self.pace.was_in_time();
-            }
+        let query = match purpose {
+            Purpose::Visit { query, .. } => Some(query),
+            Purpose::Late { .. } => None,
+            _ => return self.on_answer(id, via, reply),
+        };
+        if internal {
+            self.pace.record(timing);
+        }
+        let walk = query.and_then(|query| self.queries.get_mut(query)?.walking());
+        let hasty = walk.is_some_and(|walk| walk.answered_after(timing));
+        if hasty {
+            self.pace.was_hasty();
+        } else if !internal {
+            self.pace.was_in_time(timing.tries);
         }
         self.on_answer(id, via, reply);
     }

@@ -214,17 +214,17 @@ impl Node {
     /// How long to wait for the answer to a visit, if its walk knows how soon answers come.
     fn hurry(&self, id: RequestId) -> Option<Duration> {
         let flight = self.inflight.get(id)?;
-        let (query, tries) = match flight.call.purpose {
+        let waited = self.now.saturating_since(flight.first_sent_at);
+        let walk = |query| Some(&self.queries.get(query)?.walk);
+        match flight.call.purpose {
             // A last try is not cut short: what follows is more than another try.
             Purpose::Visit { query, .. } if flight.sent < u16::from(flight.call.retries) => {
-                (query, flight.sent)
+                walk(query)?.patience(flight.sent, waited)
             }
             // Its only try, to one that has answered.
-            Purpose::Gap { query, .. } => (query, 1),
-            _ => return None,
-        };
-        let waited = self.now.saturating_since(flight.first_sent_at);
-        self.queries.get(query)?.walk.patience(tries, waited)
+            Purpose::Gap { query, .. } => walk(query)?.last_patience(waited),
+            _ => None,
+        }
     }
 
     /// A try has not been answered in time.

@@ -19,7 +19,7 @@ use crate::id::Id;
 use crate::ids::Ids;
 use crate::memory::{Capped, Heap};
 use crate::message::{Outcome, Reply};
-use crate::pace::Pace;
+use crate::pace::{Pace, TRIES_MAX, Timing};
 use crate::table::K;
 use closest::Closest;
 use frontier::Frontier;
@@ -41,10 +41,8 @@ const SILENT_PER_PREFIX_MAX: usize = 12;
 const CAUTIOUS: u16 = 3;
 /// How many suspects a query puts off: as many as there can be.
 const DEFERRED_MAX: usize = 64;
-/// A visit that has missed this many tries is not waited for at the end, unless tries are lost
-/// rather than nodes.
+/// A visit that has missed this many tries seems to be gone, while nobody knows better.
 const PATIENCE: u8 = 2;
-const PATIENCE_MAX: u8 = 4;
 /// With fewer successes than this it falls back on the routing table.
 const SUCCESSES_MIN: u32 = 5;
 
@@ -109,8 +107,7 @@ pub(crate) struct Walk {
     teller: (u16, u16),
     asked: u32,
     answered: u32,
-    /// Of these, how many had missed a try; and whether one would have been given up by then.
-    recovered: u32,
+    /// Whether one of these would have been given up by then.
     hasty: bool,
     successes: u32,
     errors: u32,
@@ -134,7 +131,6 @@ impl Walk {
             teller: (u16::MAX, 0),
             asked: 0,
             answered: 0,
-            recovered: 0,
             hasty: false,
             successes: 0,
             errors: 0,
@@ -394,12 +390,6 @@ impl Walk {
         self.visits.iter().any(late)
     }
 
-    /// Those who have missed so many tries that they seem to be gone.
-    fn given_up(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
-        let late = self.visits.iter().filter(|visit| visit.missed >= PATIENCE);
-        late.filter_map(|visit| self.seen.addr(visit.node))
-    }
-
     /// Puts a visit back that could not be made after all.
     pub(crate) fn put_back(&mut self, node: u16) {
         self.end_visit(node);
@@ -410,10 +400,9 @@ impl Walk {
 
     /// A node has answered.
     pub(crate) fn answered(&mut self, node: u16, reply: &Reply) {
-        let missed = self.end_visit(node).map_or(0, |visit| visit.missed);
+        self.end_visit(node);
         self.seen.set(node, State::Done);
         self.answered += 1;
-        self.recovered += u32::from(missed > 0);
         if reply.error == 0 {
             self.successes += 1;
             self.closest.insert(reply);
@@ -423,23 +412,32 @@ impl Walk {
         self.consider_caution();
     }
 
-    /// An answer has come, so long after the first try. Whether a hasty walk would have missed it.
-    pub(crate) fn answered_after(&mut self, waited: Duration) -> bool {
-        let hasty = self.plan.pace.record(waited);
+    /// An answer has come. Whether a hasty walk would have missed it.
+    pub(crate) fn answered_after(&mut self, answer: Timing) -> bool {
+        let hasty = self.plan.pace.record(answer);
         self.hasty |= hasty;
         hasty
     }
 
     /// How long to wait for an answer to the next try, after so many and so much time: `None` if as long
-    /// as usual. Those that the walk waits for at its end follow the pace of the others.
+    /// as usual. Those that the walk waits for at its end follow the pace of the others; of more than two tries
+    /// the later ones follow at half that interval.
     pub(crate) fn patience(&self, tries: u16, waited: Duration) -> Option<Duration> {
         let hurried = if self.answered == 0 { PATIENCE } else { self.tries_to_wait_for() };
         match tries {
             _ if self.plan.thorough => None,
             0 => self.plan.pace.patience(),
-            _ if tries < u16::from(hurried) => self.plan.pace.last_patience(waited),
+            _ if tries + 1 < u16::from(hurried) => {
+                self.plan.pace.patience().map(|patience| patience / 2)
+            }
+            _ if tries < u16::from(hurried) => self.last_patience(waited),
             _ => None,
         }
+    }
+
+    /// How long to wait for an answer to the last try that is waited for.
+    pub(crate) fn last_patience(&self, waited: Duration) -> Option<Duration> {
+        self.plan.pace.last_patience(waited)
     }
 
     /// A try was not answered in time; another follows.
@@ -511,18 +509,15 @@ impl Walk {
         })
     }
 
-    /// With 5 % loss and 256 nodes, one missed try as the limit finds 94 % of the true 20 closest, two find
-    /// 99 %. Where so far more of the late were there after all than not, it is one more, and where
-    /// more than twice as many, two more: 99.8 %.
     fn tries_to_wait_for(&self) -> u8 {
-        // While nobody at all has answered, a pace from before may be that of another network.
-        if self.answered == 0 && self.plan.pace.is_measured() {
-            return PATIENCE_MAX;
+        let pace = &self.plan.pace;
+        // While nobody at all has answered, a pace from before may be that of another network; and if somebody has
+        // whom that pace would have missed, it is.
+        if self.hasty || (self.answered == 0 && pace.is_measured()) {
+            TRIES_MAX
+        } else {
+            pace.tries()
         }
-        let lost = self.given_up().count() + self.seen.down().len();
-        let found = self.recovered as usize;
-        // If somebody has answered whom that pace would have missed, it is: a second for all others.
-        PATIENCE + u8::from(found > lost || self.hasty) + u8::from(found > 2 * lost)
     }
 
     /// The replies of the closest so far.
