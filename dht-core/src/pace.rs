@@ -27,9 +27,9 @@ const DEVIATIONS: u32 = 3;
 const CAREFUL: u8 = 100;
 /// The same at first: what a bootstrap brings.
 const CAREFUL_AT_FIRST: u8 = 30;
-/// How many tries are waited for: so many that of nodes that are there one in 500 is missed, for what is lost of
+/// How many tries are waited for: so many that of nodes that are there one in 2,000 is missed, for what is lost of
 /// all tries (in 65,536ths, a request or its answer).
-const TRIES: [(u16, u8); 2] = [(2_930, 2), (8_257, 3)];
+const TRIES: [(u16, u8); 2] = [(1_465, 2), (5_201, 3)];
 pub(crate) const TRIES_MAX: u8 = 4;
 /// Where more than a quarter of all tries seem to be lost they are slow, more likely.
 const SLOW: u16 = 1 << 14;

@@ -339,9 +339,10 @@ impl Walk {
         self.seen.distance(node).is_some_and(|d| self.closest.would_take(d)).then_some(node)
     }
 
-    /// Visits under way that have missed a try.
+    /// Visits under way that have missed a try, or more where tries are lost rather than nodes.
     fn late(&self) -> usize {
-        self.visits.iter().filter(|visit| visit.missed > 0).count()
+        let missed = self.tries_to_wait_for().saturating_sub(1);
+        self.visits.iter().filter(|visit| visit.missed >= missed).count()
     }
 
     /// Whether the next candidate is too far from the target to be among the closest.
