@@ -168,10 +168,21 @@ mod tests {
         Duration::from_millis(millis)
     }
 
+    /// To the only try.
+    fn once(rtt: Duration) -> Timing {
+        Timing { tries: 1, since_first: rtt, since_last: rtt }
+    }
+
+    /// To one of so many tries, 100 ms apart.
+    fn again(tries: u16, since_last: Duration) -> Timing {
+        let since_first = since_last + u32::from(tries - 1) * ms(100);
+        Timing { tries, since_first, since_last }
+    }
+
     /// After so many answers that took so long.
     fn after(count: usize, rtt: Duration) -> Pace {
         let mut pace = Pace::default();
-        (0..count).for_each(|_| _ = pace.record(rtt));
+        (0..count).for_each(|_| _ = pace.record(once(rtt)));
         pace
     }
 
@@ -188,10 +199,10 @@ mod tests {
         // Half of the first round trip counts as deviation, and a quarter of that fades with each.
         let mut pace = after(1, ms(200));
         assert_eq!(pace.patience(), Some(ms(200 + 300)));
-        pace.record(ms(280));
+        pace.record(once(ms(280)));
         // 200 + 80 / 8, and three times 75 + 80 / 4.
         assert_eq!(pace.patience(), Some(ms(500)), "the floor");
-        pace.record(ms(210));
+        pace.record(once(ms(210)));
         assert_eq!(pace.patience(), Some(ms(210) + 3 * Duration::from_micros(71_250)));
         assert_eq!(after(20, ms(999)).patience().map(|patience| patience > ms(999)), Some(true));
         assert_eq!(after(20, Duration::from_secs(100)).patience(), Some(ms(1_000)));
@@ -202,17 +213,17 @@ mod tests {
         let rest = |pace: &Pace| pace.last_patience(ms(100)).unwrap();
         let mut pace = after(29, ms(20));
         assert_eq!(rest(&pace), ms(900));
-        assert!(!pace.record(ms(20)));
+        assert!(!pace.record(once(ms(20))));
         assert_eq!(rest(&pace), ms(100));
         // Twice the patience is in time, but only just.
-        assert!(!pace.clone().record(ms(200)) && pace.clone().record(ms(201)));
+        assert!(!pace.clone().record(once(ms(200))) && pace.clone().record(once(ms(201))));
         let mut told = pace;
         told.was_hasty();
-        pace.record(ms(201));
+        pace.record(once(ms(201)));
         for mut pace in [pace, told] {
-            (0..99).for_each(|_| _ = pace.record(ms(20)));
+            (0..99).for_each(|_| _ = pace.record(once(ms(20))));
             assert_eq!(rest(&pace), ms(900));
-            pace.record(ms(20));
+            pace.record(once(ms(20)));
             assert_eq!(rest(&pace), ms(100));
         }
     }
@@ -226,15 +237,66 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_try_neither_slows_the_pace_nor_makes_careful() {
+        let mut pace = after(40, ms(20));
+        let before = pace;
+        for _ in 0..10 {
+            // 300 ms after the first of four tries, but as soon after the last as all others.
+            assert!(!pace.record(again(4, ms(20))));
+            (0..30).for_each(|_| _ = pace.record(once(ms(20))));
+        }
+        assert_eq!((pace.average_us, pace.deviation_us), (before.average_us, before.deviation_us));
+        assert_eq!(pace.last_patience(ms(0)), Some(ms(100)));
+        // Whichever try it is to, that took longer than anybody is waited for.
+        assert!(!pace.clone().record(again(2, ms(100))) && pace.clone().record(again(2, ms(101))));
+        assert!(!pace.clone().record(again(2, ms(901))), "it would have been given up anyway");
+    }
+
+    #[test]
+    fn where_most_must_be_asked_again_they_are_slow() {
+        let mut pace = after(40, ms(20));
+        let asked_again = (1..200).find(|_| {
+            pace.record(again(2, ms(50)));
+            pace.patience() > Some(ms(150))
+        });
+        assert!(asked_again.is_some_and(|count| (20..60).contains(&count)), "{asked_again:?}");
+    }
+
+    #[test]
+    fn the_more_tries_are_lost_the_more_are_waited_for() {
+        // Of a hundred tries so many; and how many are waited for in the end.
+        for (lost, tries) in [(0, 2), (1, 2), (4, 3), (6, 3), (10, 4), (19, 4), (50, 4)] {
+            let mut pace = Pace::default();
+            let mut all = 0;
+            for n in 0..2_000 {
+                let again_and_again = (n + 1) * lost / 100 - n * lost / 100;
+                all += again_and_again;
+                pace.count_tries(1 + u16::try_from(again_and_again).unwrap());
+            }
+            assert!(all * 100 >= lost * 1_999, "{all} of {lost} %");
+            assert_eq!(pace.tries(), tries, "{lost} %");
+        }
+        let mut pace = Pace::default();
+        assert_eq!(pace.tries(), 2, "nobody knows better");
+        pace.count_tries(2);
+        assert_eq!(pace.tries(), 3);
+        (0..100).for_each(|_| pace.count_tries(4));
+        assert_eq!(pace.tries(), 4, "never more");
+        (0..1_000).for_each(|_| pace.count_tries(1));
+        assert_eq!(pace.tries(), 2, "long ago");
+        pace.count_tries(u16::MAX);
+    }
+
+    #[test]
     fn another_kind_of_request_has_its_own_measure_but_the_same_care() {
         let mut pace = after(30, ms(20));
         let mut other = pace.unmeasured();
         assert_eq!(other.patience(), None);
-        (0..10).for_each(|_| _ = other.record(ms(20)));
+        (0..10).for_each(|_| _ = other.record(once(ms(20))));
         assert_eq!(other.last_patience(ms(100)), Some(ms(100)));
         pace.was_hasty();
         let mut other = pace.unmeasured();
-        (0..10).for_each(|_| _ = other.record(ms(20)));
+        (0..10).for_each(|_| _ = other.record(once(ms(20))));
         assert_eq!(other.last_patience(ms(100)), Some(ms(900)));
     }
 }

@@ -48,7 +48,7 @@ fn nobody_can_drag_out_a_query() {
         let (outcome, time) = timed(&mut solo, query().nodes([first]));
         assert_eq!(time, WALK_MAX);
         assert_eq!(outcome.successes, successes, "what it has so far");
-        assert_eq!(solo.stats().requests.active, 0);
+        assert!(solo.stats().requests.active <= 1, "the last one, if it is late");
     }
     // Who wants all of it gets it.
     let mut solo = Solo::new();

@@ -115,7 +115,10 @@ fn stage(case: Case) -> (Solo, Query) {
     (solo, query)
 }
 
-/// No try is given up sooner, however soon others answer.
+/// So many visits go on after their query.
+const LATE_MAX: u64 = 32;
+
+/// No first try is given up sooner, however soon others answer, and no later one sooner than after half of that.
 const PATIENCE_MIN: Duration = Duration::from_millis(100);
 
 /// Follows the visits of a query.
@@ -142,7 +145,9 @@ impl Watch {
             if let Some((at, tid)) = known {
                 assert_eq!(tid, request.tid, "{} is asked twice", sent.to);
                 let pause = sent.at.saturating_since(at);
-                assert!(pause >= PATIENCE_MIN, "{} is asked again after {pause:?}", sent.to);
+                let again = self.asked_again.contains(&sent.to);
+                let least = if again { PATIENCE_MIN / 2 } else { PATIENCE_MIN };
+                assert!(pause >= least, "{} is asked again after {pause:?}", sent.to);
                 self.asked_again.insert(sent.to);
             }
         }
@@ -230,13 +235,14 @@ proptest! {
 
     /// Before the first tick, which brings requests of its own.
     #[test]
-    fn cancelling_frees_everything_at_any_time(case in cases(), after_ms in 0..4_900_u64) {
+    fn cancelling_frees_all_but_late_visits_at_any_time(case in cases(), after_ms in 0..4_900_u64) {
         let (mut solo, query) = stage(case);
         let id = solo.query(query);
         solo.advance_ms(after_ms);
         solo.node.cancel_query(solo.now, id);
         let stats = solo.stats();
-        prop_assert_eq!((stats.requests.active, stats.queries.active), (0, 0));
+        prop_assert_eq!(stats.queries.active, 0);
+        prop_assert!(stats.requests.active <= LATE_MAX + stats.commands.down_hint.tx);
         prop_assert_eq!((solo.node.next_reply(id), solo.node.take_outcome(id)), (None, None));
         solo.flush();
         solo.sent.clear();

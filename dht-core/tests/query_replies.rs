@@ -134,11 +134,23 @@ fn who_names_it_after_its_death_is_told_at_once() {
 }
 
 #[test]
-fn what_was_not_waited_for_is_not_reported() {
+fn what_was_not_waited_for_is_reported_once_it_is_clear() {
     let (mut solo, query) = with_a_dead_one(Config::default());
     solo.walk(query.retries(5)).1.unwrap();
-    solo.advance_ms(4_000);
-    assert_eq!((hints(&solo), solo.stats().requests.timeouts), (vec![], 0));
+    assert_eq!(hints(&solo), []);
+    let tries = |solo: &Solo| solo.sent.iter().filter(|sent| sent.to == addr(9)).count();
+    solo.run_until(|solo| !hints(solo).is_empty());
+    assert_eq!(
+        (tries(&solo), solo.stats().requests.timeouts),
+        (6, 1),
+        "two, then four of FIND_NODE"
+    );
+    // It came back before that: nobody is told.
+    let (mut solo, query) = with_a_dead_one(Config::default());
+    solo.walk(query.retries(5)).1.unwrap();
+    solo.peers.insert(addr(9), Fake::default());
+    solo.advance_ms(10_000);
+    assert_eq!(hints(&solo), []);
 }
 
 #[test]
@@ -191,16 +203,18 @@ fn hinting() -> (Solo, QueryId) {
 }
 
 #[test]
-fn hints_are_cancelled_with_their_query() {
-    let (mut solo, id) = hinting();
-    solo.node.cancel_query(solo.now, id);
-    assert_eq!(solo.stats().requests.active, 0);
-    solo.advance_ms(3_000);
-    assert_eq!(solo.sent, []);
-    // Else they go on like any request.
-    let (mut solo, _) = hinting();
-    solo.advance_ms(3_500);
-    assert_eq!(hints(&solo).len(), 6, "three more tries of both");
+fn hints_outlive_their_query_and_its_session() {
+    let ends: [fn(&mut Solo, QueryId); 3] = [
+        |_, _| (),
+        |solo, id| solo.node.cancel_query(solo.now, id),
+        |solo, _| solo.node.end_session(solo.now, SessionId(1)),
+    ];
+    for end in ends {
+        let (mut solo, id) = hinting();
+        end(&mut solo, id);
+        solo.advance_ms(3_500);
+        assert_eq!(hints(&solo).len(), 6, "three more tries of both");
+    }
 }
 
 /// Answers one datagram of a query, and loses the others. Nobody looks at the events.
@@ -231,15 +245,6 @@ fn a_reply_is_told_however_many_events_wait() {
         solo.flush();
         assert!(solo.events.contains(&Event::Reply(id)), "after {stale} others");
     }
-}
-
-#[test]
-fn hints_are_cancelled_with_the_session_of_their_query() {
-    let (mut solo, _) = hinting();
-    solo.node.end_session(solo.now, SessionId(1));
-    assert_eq!(solo.stats().requests.active, 0);
-    solo.advance_ms(3_000);
-    assert_eq!(solo.sent, []);
 }
 
 #[test]

@@ -197,15 +197,18 @@ fn suspension_and_cancellation_evict_nobody() {
 }
 
 #[test]
-fn a_cancelled_query_leaves_silent_nodes_where_they_are() {
-    let mut lab = among_silent_ones(20);
-    let known = lab.node.table_len();
-    let query = walk(&mut lab, Query::find_node(Id::of(peer(1))).discard_replies());
-    lab.run_for(SECOND / 2);
-    lab.call(|node, now| node.cancel_query(now, query));
-    lab.run_for(10 * SECOND);
-    assert_eq!(lab.node.table_len(), known);
-    assert_eq!(lab.node.stats().requests.timeouts, 0);
+fn a_cancelled_query_leaves_those_where_they_are_that_were_not_late_yet() {
+    for (after, late) in [(SECOND / 20, false), (SECOND / 2, true)] {
+        let mut lab = among_silent_ones(20);
+        let known = lab.node.table_len();
+        let query = walk(&mut lab, Query::find_node(Id::of(peer(1))).discard_replies());
+        lab.run_for(after);
+        lab.call(|node, now| node.cancel_query(now, query));
+        assert_eq!(lab.node.stats().requests.active > 0, late);
+        lab.run_for(10 * SECOND);
+        assert_eq!(lab.node.table_len() < known, late, "late visits go on");
+        assert_eq!(lab.node.stats().requests.timeouts > 0, late);
+    }
 }
 
 #[test]
