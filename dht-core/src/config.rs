@@ -196,7 +196,7 @@ impl Config {
     /// requests, datagrams that arrive wherever IP does: 508 bytes, since every host takes packets of 576
     /// (RFC 791), of which at most 68 are headers. So it sends values of up to 398 bytes, and hears of
     /// those of up to 310: an answer has a token, an id and twenty nodes beside. The node takes at most
-    /// 54 KiB, with pointers of 32 bits 51 KiB; buffers for datagrams and the stack come on top.
+    /// 56 KiB, with pointers of 32 bits 53 KiB; buffers for datagrams and the stack come on top.
     #[must_use]
     pub fn embedded() -> Self {
         Self {

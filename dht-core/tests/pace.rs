@@ -7,7 +7,7 @@ mod support;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::{Config, Instant, Node, Query};
+use dht_core::{Config, Event, Instant, Node, Query};
 use support::solo::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -52,10 +52,16 @@ fn with_silent(
     solo.peers = nodes[..alive].iter().map(|addr| (*addr, ANONYMOUS)).collect();
     solo.sent.clear();
     nodes.rotate_right(1);
-    solo.walk(query.nodes(nodes).only_closest_nodes().concurrency(1)).1.unwrap();
-    let tries: Vec<_> = solo.sent.iter().filter(|sent| sent.to == dead).map(|s| s.at).collect();
+    let query = query.nodes(nodes).only_closest_nodes().concurrency(1).discard_replies();
+    let id = solo.query(query);
+    solo.run_until(|solo| solo.events.contains(&Event::Finished(id)));
+    let over = solo.now;
+    solo.node.take_outcome(id).unwrap().unwrap();
+    // What goes on when the walk is over is not its affair.
+    let tries = solo.sent.iter().filter(|sent| sent.to == dead && sent.at < over);
+    let tries: Vec<_> = tries.map(|sent| sent.at).collect();
     let first = tries[0];
-    (tries.iter().map(|at| ms_since(first, *at)).collect(), ms_since(first, solo.now))
+    (tries.iter().map(|at| ms_since(first, *at)).collect(), ms_since(first, over))
 }
 
 #[test]
@@ -108,14 +114,15 @@ fn later_tries_have_a_second_and_so_has_the_last_one() {
 #[test]
 fn the_commands_of_the_protocol_are_asked_at_the_nodes_pace_others_at_their_own() {
     let mut solo = Solo::new();
-    after_answers(&mut solo, 40, find_node());
+    let silent = by_distance(&target(1), 200).split_off(190);
+    with_silent(&mut solo, silent[0], 40, find_node());
     // While nobody has answered, that pace may be another network's: two tries more.
-    assert_eq!(after_answers(&mut solo, 0, find_node()).0, [0, 100, 200, 1_200]);
-    assert_eq!(after_answers(&mut solo, 0, command()).0, [0, 1_000]);
+    assert_eq!(with_silent(&mut solo, silent[1], 0, find_node()).0, [0, 100, 200, 1_200]);
+    assert_eq!(with_silent(&mut solo, silent[2], 0, command()).0, [0, 1_000]);
     // And how long an application takes says nothing of the node.
     let mut solo = Solo::new();
-    after_answers(&mut solo, 40, command());
-    assert_eq!(after_answers(&mut solo, 0, find_node()).0, [0, 1_000]);
+    with_silent(&mut solo, silent[0], 40, command());
+    assert_eq!(with_silent(&mut solo, silent[1], 0, find_node()).0, [0, 1_000]);
 }
 
 /// 80 nodes that know all others, with these latencies.
@@ -184,16 +191,38 @@ fn who_gave_up_too_early_learns_it_by_the_answers_that_come_late() {
 }
 
 #[test]
-fn an_answer_after_a_repetition_counts_since_the_first_try() {
+fn where_most_are_a_little_too_slow_the_pace_follows() {
     let mut solo = Solo::new();
     let nodes = network(&mut solo, |_| 20);
     (0..3).for_each(|_| assert_eq!(found(&mut solo, find_node(), &nodes).0, 20));
-    // A little too slow for that pace: asked again at first, then the pace has followed.
+    // All are asked again, until it is clear that they are slow and nothing is lost.
     network(&mut solo, |_| 150);
-    let (count, asked, sent) = found(&mut solo, find_node(), &nodes);
-    assert!(count == 20 && sent > asked as usize, "{sent} for {asked}");
-    let (count, asked, sent) = found(&mut solo, find_node(), &nodes);
-    assert_eq!((count, sent), (20, asked as usize));
+    let twice = (0..10).take_while(|_| {
+        let (count, asked, sent) = found(&mut solo, find_node(), &nodes);
+        assert_eq!(count, 20);
+        sent > asked as usize
+    });
+    assert!((1..=3).contains(&twice.count()));
+}
+
+#[test]
+fn datagrams_that_are_lost_slow_nobody_down() {
+    let mut solo = Solo::new();
+    let nodes = network(&mut solo, |_| 20);
+    let mut all = 0;
+    solo.fate = Box::new(move |latency| {
+        all += 1;
+        // Of forty in a row each fifth, so that some lose two tries and some three.
+        if all % 40 < 5 { vec![] } else { vec![latency] }
+    });
+    for round in 0..12 {
+        let start = solo.now;
+        let (count, ..) = found(&mut solo, find_node(), &nodes);
+        let took = ms_since(start, solo.now);
+        assert_eq!(count, 20);
+        // Three hops, and at the most four tries.
+        assert!(took <= 3 * 20 + 300 || round < 2, "round {round}: {took} ms");
+    }
 }
 
 #[test]
@@ -246,7 +275,8 @@ fn while_nobody_has_answered_a_pace_from_before_ends_no_walk() {
         let mut solo = Solo::new();
         assert_eq!(after_answers(&mut solo, 40, find_node()).1, 200);
         // Not after two tries, but after two more.
-        let ended = after_answers(&mut solo, 0, find_node().retries(retries));
+        let silent = by_distance(&target(1), 200)[198];
+        let ended = with_silent(&mut solo, silent, 0, find_node().retries(retries));
         assert_eq!(ended, (vec![0, 100, 200, 1_200], 2_200));
     }
 }
@@ -264,9 +294,9 @@ fn when_all_have_become_slow_the_first_who_answers_has_the_others_waited_for() {
 
 #[test]
 fn when_all_take_longer_than_a_second_they_are_found_from_the_second_walk_on() {
-    // From the table, all at once: the first answer finds everybody else given up; and if there are two
-    // tries only, none at all comes in time.
-    for (retries, first) in [(3, 1), (1, 0)] {
+    // From the table, all at once: the first answer has the others waited for. If there are two tries only,
+    // none at all comes in time.
+    for (retries, first) in [(3, 20), (1, 0)] {
         let mut solo = Solo::new();
         let nodes = network(&mut solo, |_| 20);
         (0..3).for_each(|_| assert_eq!(found(&mut solo, find_node(), &nodes).0, 20));

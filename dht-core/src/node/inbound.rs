@@ -205,8 +205,9 @@ impl Node {
             Purpose::Late { .. } => None,
             _ => return self.on_answer(id, via, reply),
         };
-        if internal {
-            self.pace.record(timing);
+        let late = query.is_none();
+        if internal && self.pace.record(timing) && late {
+            self.pace.was_wrong();
         }
         let walk = query.and_then(|query| self.queries.get_mut(query)?.walking());
         let hasty = walk.is_some_and(|walk| walk.answered_after(timing));
