@@ -43,6 +43,11 @@ impl Purpose {
     pub(crate) const fn judges(self) -> bool {
         !matches!(self, Self::User | Self::Verify | Self::QuickNat | Self::Probe)
     }
+
+    /// Whether it is asked just to know that: then as often as it takes.
+    pub(crate) const fn asks_to_judge(self) -> bool {
+        matches!(self, Self::Late { .. } | Self::Check { .. } | Self::Swap { .. })
+    }
 }
 
 /// What to send, and how.

@@ -31,6 +31,11 @@ const CAREFUL_AT_FIRST: u8 = 30;
 /// all tries (in 65,536ths, a request or its answer).
 const TRIES: [(u16, u8); 2] = [(1_465, 2), (5_201, 3)];
 pub(crate) const TRIES_MAX: u8 = 4;
+/// So many tries in vain say that a node is down, at least and at most; and what part of nodes that are there may
+/// leave them all unanswered, in 65,536ths.
+const SURE_MIN: u16 = 4;
+const SURE_MAX: u16 = 16;
+const SURE_OF: u64 = 7;
 /// Where more than a quarter of all tries seem to be lost they are slow, more likely.
 const SLOW: u16 = 1 << 14;
 /// Loss is averaged over so many tries; as if before the first one so many had been answered.
@@ -110,6 +115,17 @@ impl Pace {
             let (gain, loss) = (i32::from(self.tried), i32::from(self.loss));
             self.loss = u16::try_from(loss + (i32::from(lost) - loss) / gain).unwrap_or(self.loss);
         }
+    }
+
+    /// How many tries in vain say that nobody is there: so many that of nodes that are there one in 10,000 leaves
+    /// all unanswered, 4 to 16.
+    pub(crate) fn tries_to_be_sure(&self) -> u16 {
+        let mut missed = u64::from(u16::MAX);
+        let lost = (1..=SURE_MAX).find(|_| {
+            missed = (missed * u64::from(self.loss)) >> 16;
+            missed < SURE_OF
+        });
+        lost.unwrap_or(SURE_MAX).max(SURE_MIN)
     }
 
     /// How many tries to wait for before it is said that nobody is there.
@@ -284,7 +300,16 @@ mod tests {
         assert_eq!(pace.tries(), 4, "never more");
         (0..1_000).for_each(|_| pace.count_tries(1));
         assert_eq!(pace.tries(), 2, "long ago");
-        pace.count_tries(u16::MAX);
+    }
+
+    #[test]
+    fn the_more_tries_are_lost_the_more_in_vain_it_takes_to_be_sure() {
+        let lost = [0, 6, 9, 10, 19, 51, 60, 100];
+        let sure = lost.map(|percent| {
+            let loss = u16::try_from(percent * 65_535 / 100).unwrap();
+            Pace { loss, ..Pace::default() }.tries_to_be_sure()
+        });
+        assert_eq!(sure, [4, 4, 4, 4, 6, 14, 16, 16]);
     }
 
     #[test]

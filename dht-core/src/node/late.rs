@@ -30,14 +30,36 @@ impl Node {
         if !running.walk.is_late(node) {
             return;
         }
+        // Where it was silent before it need not be asked once more that often. What an application leaves
+        // unanswered says little of its node; FIND_NODE is answered by every one.
+        if self.is_in_question(running, node, to) {
+            match running.query.internal {
+                true => self.inflight.go_on(id, Purpose::Late { seen }),
+                false => self.ask_late(&running.query, to, seen),
+            }
+        }
+    }
+
+    /// A visit has failed: all who have named its node are told, if it had tries enough to say that it is down.
+    pub(super) fn leave_failed(&mut self, running: &Running, node: u16, seen: u8) {
+        let Some(to) = running.walk.addr(node) else { return };
+        if self.is_in_question(running, node, to) {
+            self.ask_late(&running.query, to, seen);
+        }
+    }
+
+    /// Whether a silent node of a walk is to be asked on; those who have named it are told as soon as it is clear.
+    fn is_in_question(&mut self, running: &Running, node: u16, to: SocketAddrV4) -> bool {
         for by in running.walk.named_by(node) {
             self.note_namer(to, by);
         }
-        if self.suspects.are_sure_of(self.now, to) {
-            // Silent again: it need not be asked once more that often.
-            self.report(to);
-        } else if self.has_place_for_late(to) {
-            self.go_on(&running.query, id, Purpose::Late { seen });
+        !self.report_if_sure(to) && self.has_place_for_late(to)
+    }
+
+    fn ask_late(&mut self, query: &Query, to: SocketAddrV4, seen: u8) {
+        if !self.is_busy() {
+            let query = Query::find_node(query.target);
+            self.begin(self.call_of(&query, to, None, Purpose::Late { seen }));
         }
     }
 
@@ -54,17 +76,5 @@ impl Node {
         let max = self.config.late_visits();
         let max = if self.table.get(to).is_some() { max } else { max / 2 };
         !twice && count < max
-    }
-
-    /// What an application leaves unanswered says little of its node; FIND_NODE is answered by every one.
-    fn go_on(&mut self, query: &Query, id: RequestId, purpose: Purpose) {
-        if query.internal {
-            return self.inflight.go_on(id, purpose);
-        }
-        let Some(to) = self.inflight.get(id).map(|flight| flight.call.to) else { return };
-        if !self.is_busy() {
-            let query = Query::find_node(query.target);
-            self.begin(self.call_of(&query, to, None, purpose));
-        }
     }
 }

@@ -20,7 +20,6 @@ use crate::wire::{self, CloserNodes};
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// Tries that a node leaves unanswered until it is in doubt, and until there is none.
 const DOUBT: u16 = 2;
-const SURE: u16 = 4;
 /// So many answers leave before a request gets its turn.
 const ANSWERS_IN_A_ROW_MAX: u8 = 4;
 /// A network that swallows everything may fill this part of the window: one in two places.
@@ -232,12 +231,15 @@ impl Node {
         let Some(flight) = self.inflight.get(id) else {
             return;
         };
-        let (sent, retries) = (flight.sent, flight.call.retries);
-        let (to, purpose) = (flight.call.to, flight.call.purpose);
+        let (to, purpose, sent) = (flight.call.to, flight.call.purpose, flight.sent);
+        let mut tries = u16::from(flight.call.retries) + 1;
+        if purpose.asks_to_judge() {
+            tries = tries.max(self.pace.tries_to_be_sure());
+        }
         if purpose != Purpose::Verify {
             self.unshare(to);
         }
-        if sent > u16::from(retries) {
+        if sent >= tries {
             self.fail(id, RequestError::Timeout);
         } else {
             self.stats.requests.retries += 1;
@@ -322,16 +324,17 @@ impl Node {
 
     fn on_failed(&mut self, to: SocketAddrV4, tries: u16, purpose: Purpose, error: RequestError) {
         let timed_out = error == RequestError::Timeout;
+        let sure = timed_out && tries >= self.pace.tries_to_be_sure();
         if timed_out && tries >= DOUBT && purpose.judges() {
-            self.suspect(to, tries >= SURE);
+            self.suspect(to, sure);
         }
         match purpose {
             Purpose::User => {}
             Purpose::Visit { query, node, seen } => {
-                if timed_out {
+                if sure {
                     self.evict_unless_seen(to, seen);
                 }
-                self.on_visit_failed(query, node, timed_out);
+                self.on_visit_failed(query, node, seen, timed_out);
             }
             Purpose::Gap { query, .. } => self.on_gap_failed(query),
             Purpose::Commit { query, .. } => self.on_commit_failed(query, error),
@@ -346,7 +349,7 @@ impl Node {
                 }
             }
             Purpose::Hint { seen } => {
-                if timed_out {
+                if sure {
                     self.evict_unless_seen(to, seen);
                 }
             }

@@ -99,6 +99,15 @@ impl Node {
         self.send_hints();
     }
 
+    /// Whether a node is known to be down; then all that have named it get to know.
+    pub(super) fn report_if_sure(&mut self, addr: SocketAddrV4) -> bool {
+        let sure = self.suspects.are_sure_of(self.now, addr);
+        if sure {
+            self.report(addr);
+        }
+        sure
+    }
+
     /// An address has answered.
     pub(super) fn trust(&mut self, addr: SocketAddrV4) {
         if self.suspects.clear_of(addr) {

@@ -281,7 +281,7 @@ impl Node {
                 Offer::Closer => {}
                 Offer::Down => {
                     self.note_namer(addr, from);
-                    self.report(addr);
+                    self.report_if_sure(addr);
                 }
                 Offer::Farther => break,
             }
@@ -317,17 +317,14 @@ impl Node {
         }
     }
 
-    pub(super) fn on_visit_failed(&mut self, id: QueryId, node: u16, timed_out: bool) {
+    pub(super) fn on_visit_failed(&mut self, id: QueryId, node: u16, seen: u8, timed_out: bool) {
         let Some(mut running) = self.queries.take(id) else {
             return;
         };
         if let Some(walk) = running.walking() {
             walk.failed(node, timed_out);
-            if let Some(down) = walk.addr(node).filter(|_| timed_out) {
-                for by in walk.named_by(node) {
-                    self.note_namer(down, by);
-                }
-                self.report(down);
+            if timed_out {
+                self.leave_failed(&running, node, seen);
             }
         }
         self.queries.put(running);
