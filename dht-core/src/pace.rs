@@ -35,7 +35,7 @@ pub(crate) const TRIES_MAX: u8 = 4;
 /// leave them all unanswered, in 65,536ths.
 const SURE_MIN: u16 = 4;
 const SURE_MAX: u16 = 16;
-const SURE_OF: u64 = 7;
+const SURE_OF: u64 = 13;
 /// Where more than a quarter of all tries seem to be lost they are slow, more likely.
 const SLOW: u16 = 1 << 14;
 /// Loss is averaged over so many tries; as if before the first one so many had been answered.
@@ -117,7 +117,7 @@ impl Pace {
         }
     }
 
-    /// How many tries in vain say that nobody is there: so many that of nodes that are there one in 10,000 leaves
+    /// How many tries in vain say that nobody is there: so many that of nodes that are there one in 5,000 leaves
     /// all unanswered, 4 to 16.
     pub(crate) fn tries_to_be_sure(&self) -> u16 {
         let mut missed = u64::from(u16::MAX);
@@ -309,7 +309,7 @@ mod tests {
             let loss = u16::try_from(percent * 65_535 / 100).unwrap();
             Pace { loss, ..Pace::default() }.tries_to_be_sure()
         });
-        assert_eq!(sure, [4, 4, 4, 4, 6, 14, 16, 16]);
+        assert_eq!(sure, [4, 4, 4, 4, 6, 13, 16, 16]);
     }
 
     #[test]
