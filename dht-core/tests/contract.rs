@@ -310,9 +310,9 @@ fn what_nobody_takes_is_lost_and_counted() {
         // All of them come, and go since they turn out to be down.
         happened += 2 * node.table_len() as u64;
         let query = Query::find_node(Id([0; 32])).nodes((0..60).map(peer)).only_closest_nodes();
-        let query = query.retries(1).concurrency(60).thorough().discard_replies();
+        let query = query.retries(3).concurrency(60).thorough().discard_replies();
         node.query(now, query).unwrap();
-        for _ in 0..2 {
+        for _ in 0..8 {
             while node.poll_transmit(now, &mut [0; DATAGRAM_MAX]).is_some() {}
             now += SECOND;
             node.handle_timeout(now);

@@ -351,16 +351,22 @@ fn who_is_back_in_the_table_is_not_taken_out_for_what_it_was_asked_in_a_former_s
 }
 
 #[test]
-fn all_tries_of_a_query_evict_even_if_that_was_one() {
+fn a_query_with_one_try_says_little_so_its_silent_nodes_are_asked_on() {
     let one_try: [fn(Query) -> Query; 2] = [Query::force, |query| query.retries(0)];
     for one_try in one_try {
-        let mut lab = settled(30);
-        lab.peer(peer(2)).up = false;
-        let query = Query::find_node(Id::of(peer(2))).nodes([peer(2)]).only_closest_nodes();
-        lab.call(|node, now| node.query(now, one_try(query.thorough()))).unwrap();
-        lab.run_for(2 * SECOND);
-        assert_eq!(lab.asked(FIND_NODE), [peer(2)]);
-        assert!(!lab.knows(peer(2)));
+        for back in [false, true] {
+            let mut lab = settled(30);
+            lab.peer(peer(2)).up = false;
+            let query = Query::find_node(Id::of(peer(2))).nodes([peer(2)]).only_closest_nodes();
+            let query = one_try(query.thorough()).discard_replies();
+            let id = lab.call(|node, now| node.query(now, query)).unwrap();
+            lab.run_for(SECOND);
+            assert!(lab.node.take_outcome(id).is_some(), "over");
+            lab.peer(peer(2)).up = back;
+            lab.run_for(4 * SECOND);
+            assert_eq!(lab.asked(FIND_NODE).len(), if back { 3 } else { 1 + 4 });
+            assert_eq!(lab.knows(peer(2)), back);
+        }
     }
 }
 

@@ -101,7 +101,8 @@ fn later_tries_have_a_second_and_so_has_the_last_one() {
         let query = command().retries(retries).only_closest_nodes().concurrency(1);
         let id = solo.query(query.nodes(nodes.iter().copied()).discard_replies());
         solo.run_until(|solo| solo.node.take_outcome(id).is_some());
-        let sent = solo.sent.iter().filter(|sent| sent.to == nodes[41]);
+        let visit = |sent: &&Sent| sent.to == nodes[41] && !sent.request().internal;
+        let sent = solo.sent.iter().filter(visit);
         let at: Vec<_> = sent.map(|sent| sent.at).collect();
         let pauses = at.windows(2).map(|pair| ms_since(pair[0], pair[1]));
         let pauses: Vec<_> = pauses.collect();
