@@ -42,7 +42,7 @@ fn spurious_calls_change_nothing() {
         lab.bind();
         lab.call(Node::handle_timeout);
         lab.call(Node::resume);
-        lab.call(|node, now| node.handle_resolved(now, foreign_lookup(), Some(*peer(9).ip())));
+        lab.call(|node, now| node.handle_resolved(now, foreign_lookup(), &[*peer(9).ip()]));
         lab.call(|node, now| node.cancel_request(now, request));
         lab.call(|node, now| node.cancel_query(now, query));
         lab.call(|node, now| node.finish_query(now, query));

@@ -67,7 +67,7 @@ fn a_bootstrap_name_is_looked_up_when_it_is_needed() {
     solo.advance_ms(1_000);
     assert_eq!((solo.sent.len(), solo.node.take_outcome(id)), (0, None), "it waits for the name");
     solo.peers.insert(addr(7), Fake::default());
-    solo.node.handle_resolved(solo.now, lookup, Some(*addr(7).ip()));
+    solo.node.handle_resolved(solo.now, lookup, &[*addr(7).ip()]);
     solo.flush();
     assert_eq!(solo.asked(16), [addr(7)]);
     solo.run_until(|solo| solo.node.take_outcome(id).is_some());

@@ -312,6 +312,21 @@ fn an_idle_node_is_rarely_woken() {
 }
 
 #[test]
+fn names_that_are_never_answered_keep_no_other_from_being_looked_up() {
+    let sim = Sim::default();
+    let first = sim.node(|builder| {
+        drop(builder);
+        Builder::bootstrapper(sim.world.clone(), 1000, "127.0.0.1")
+    });
+    sim.block_on(first.fully_bootstrapped()).unwrap();
+    sim.world.get().names.insert("first.example".into(), Ipv4Addr::LOCALHOST);
+    let silent = (0..20).map(|n| format!("silent{n}.example:1000"));
+    let node = sim.node(|builder| builder.bootstrap(silent.chain(["first.example:1000".into()])));
+    sim.advance(60 * SECOND);
+    assert_eq!(node.nodes(usize::MAX), [local(1000)]);
+}
+
+#[test]
 fn bootstrap_names_are_looked_up() {
     let sim = Sim::default();
     let first = sim.node(|builder| {
