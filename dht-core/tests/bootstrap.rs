@@ -371,7 +371,7 @@ fn addresses_of_the_users_are_used_whatever_they_are() {
     assert_eq!(asked, [private, broadcast]);
     lab.call(|node, now| node.request(now, Request::ping(broadcast))).unwrap();
     assert_eq!(lab.sent.last().unwrap().to, broadcast);
-    lab.call(|node, now| node.add_node(now, private));
+    lab.call(|node, now| node.add_node(now, private).unwrap());
     assert!(lab.knows(private));
 }
 

@@ -112,7 +112,7 @@ impl World {
                 let session = SessionId(u64::from(source.byte() & 3));
                 self.node.end_session(self.now, session);
             }
-            36 => self.node.add_node(self.now, addr(source.byte())),
+            36 => _ = self.node.add_node(self.now, addr(source.byte())),
             37 => self.table(source),
             38 => self.reply(source),
             39 => self.node.maintain(self.now, source.byte() & 1 == 0),

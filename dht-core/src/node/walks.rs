@@ -8,7 +8,6 @@ use core::time::Duration;
 use super::Node;
 use super::commits::Committing;
 use super::queries::{Clock, Kind, Phase, Running};
-use crate::addr::is_sendable;
 use crate::ask::Query;
 use crate::config::BootstrapNode;
 use crate::congestion::Class;
@@ -57,9 +56,7 @@ impl Node {
         let mut running = self.queries.begin(kind, query, plan, clock, &self.config);
         let id = running.id;
         for addr in core::mem::take(&mut running.query.nodes) {
-            if is_sendable(addr) {
-                running.walk.offer(self.table.ids(), addr);
-            }
+            running.walk.offer(self.table.ids(), addr);
         }
         self.seed(&mut running);
         self.queries.put(running);
@@ -121,9 +118,7 @@ impl Node {
     pub(super) fn bootstrap_addrs(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
         let nodes = &self.config.bootstrap;
         let given = nodes.iter().flat_map(BootstrapNode::addrs);
-        given
-            .chain(self.lookups.known(nodes))
-            .filter(|addr| is_sendable(*addr) && Some(*addr) != self.own_addr)
+        given.chain(self.lookups.known(nodes)).filter(|addr| Some(*addr) != self.own_addr)
     }
 
     fn background_concurrency(&self) -> u16 {

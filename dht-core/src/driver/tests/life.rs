@@ -1,14 +1,14 @@
 //! From the first bind to the end.
 
 use std::format;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 use std::vec::Vec;
 
 use super::sim::Sim;
 use super::world::{Fault, local};
 use crate::driver::{Builder, Dht, Error, Events};
-use crate::{ConfigError, Event, Query, Request, RequestError};
+use crate::{ConfigError, Event, InvalidNode, Query, Request, RequestError};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -31,12 +31,16 @@ fn options_are_checked_when_the_node_is_built() {
     let sim = Sim::default();
     let new = || Builder::new(sim.world.clone());
     let own = |port, host: &str| Builder::bootstrapper(sim.world.clone(), port, host);
+    let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 1000);
+    let node = InvalidNode(any);
     let cases = [
         (own(0, "127.0.0.1"), ConfigError::PortRequired),
         (own(1, ""), ConfigError::HostRequired),
         (own(1, "localhost"), ConfigError::HostNotIpv4),
         (new().bootstrap(["localhost"]), ConfigError::BootstrapFormat),
         (new().concurrency(0), ConfigError::OutOfRange("concurrency")),
+        (new().bootstrap([any]), ConfigError::InvalidNode { field: "bootstrap", node }),
+        (new().nodes([any]), ConfigError::InvalidNode { field: "nodes", node }),
     ];
     for (builder, expected) in cases {
         let error = builder.build().unwrap_err();
