@@ -68,8 +68,9 @@ pub(crate) fn run(
         }
         while let Some(lookup) = node.poll_lookup() {
             let found = (node.lookup_host(lookup), 0).to_socket_addrs();
-            let ip = found.ok().and_then(|mut addrs| addrs.find_map(|addr| v4(addr).ok()));
-            node.handle_resolved(now(), lookup, ip.map(|addr| *addr.ip()));
+            let found = found.into_iter().flatten().filter_map(|addr| v4(addr).ok());
+            let ips: Vec<_> = found.map(|addr| *addr.ip()).collect();
+            node.handle_resolved(now(), lookup, &ips);
         }
         while let Some(event) = node.poll_event() {
             println!("{event:?}");

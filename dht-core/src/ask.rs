@@ -264,7 +264,8 @@ impl Query {
     }
 
     /// Where to begin, instead of with the routing table (which fills up if these are fewer than 20).
-    /// At most the first 4,096 are taken.
+    /// At most the first 4,096 are taken. With an address that nothing can be sent to among them, the query
+    /// is refused ([`SendError::InvalidAddress`](crate::SendError::InvalidAddress)).
     #[must_use]
     pub fn nodes(mut self, nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
         self.nodes = nodes.into_iter().take(crate::config::SEEN_MAX).collect();

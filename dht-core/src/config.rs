@@ -8,7 +8,8 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use core::str::FromStr;
 use core::time::Duration;
 
-use crate::error::ConfigError;
+use crate::addr::is_sendable;
+use crate::error::{ConfigError, InvalidNode};
 use crate::ids::IdCache;
 use crate::table::{K, PLACES_MAX};
 
@@ -42,7 +43,8 @@ const MAILBOX_MAX: usize = 64;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
-    /// Nodes to join the network by, at most 256. None: nothing is contacted.
+    /// Nodes to join the network by, at most 256. None: nothing is contacted. An address with the port 0 or
+    /// the host 0.0.0.0 is refused, here and in [`nodes`](Self::nodes).
     pub bootstrap: Vec<BootstrapNode>,
     /// Nodes known from before, put into the routing table, the first one as the most recent.
     pub nodes: Vec<SocketAddrV4>,
@@ -237,9 +239,16 @@ impl Config {
             ("max_events", (16..=4096).contains(&self.max_events)),
             ("max_replies", (1..=65_536).contains(&self.max_replies)),
             ("bootstrap", self.bootstrap.len() <= 256),
+            ("public_address", self.public_address.is_none_or(is_sendable)),
         ];
-        match ranges.into_iter().find(|(_, ok)| !ok) {
-            Some((field, _)) => Err(ConfigError::OutOfRange(field)),
+        if let Some((field, _)) = ranges.into_iter().find(|(_, ok)| !ok) {
+            return Err(ConfigError::OutOfRange(field));
+        }
+        self.bootstrap.iter().try_for_each(BootstrapNode::check)?;
+        match self.nodes.iter().find(|addr| !is_sendable(**addr)) {
+            Some(addr) => {
+                Err(ConfigError::InvalidNode { field: "nodes", node: InvalidNode(*addr) })
+            }
             None => Ok(()),
         }
     }
@@ -338,6 +347,15 @@ impl BootstrapNode {
         self.text.capacity()
     }
 
+    fn check(&self) -> Result<(), ConfigError> {
+        match self.addrs().find(|addr| !is_sendable(*addr)) {
+            Some(addr) => {
+                Err(ConfigError::InvalidNode { field: "bootstrap", node: InvalidNode(addr) })
+            }
+            None => Ok(()),
+        }
+    }
+
     /// The addresses that need no look-up: the host, if it is one, and the suggested one.
     pub(crate) fn addrs(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
         let fallback = self.host().split_once('@').and_then(|(_, host)| host.parse().ok());
@@ -366,7 +384,8 @@ impl FromStr for BootstrapNode {
         if port == 0 || name.is_empty() {
             return Err(ConfigError::BootstrapFormat);
         }
-        Ok(Self { text: text.into(), colon: host.len(), ip, port })
+        let node = Self { text: text.into(), colon: host.len(), ip, port };
+        node.check().map(|()| node)
     }
 }
 

@@ -2,9 +2,31 @@
 //! ever an error here: it is dropped and counted ([`crate::Stats`]).
 
 use core::fmt;
+use core::net::SocketAddrV4;
 use core::time::Duration;
 
 use crate::message::Commit;
+
+/// The address that was given for a node's is none: its port is 0, or it is the unspecified address. The
+/// latter is what a socket that listens at all addresses of its machine shows as its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InvalidNode(pub SocketAddrV4);
+
+impl fmt::Display for InvalidNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(addr) = self;
+        match addr.port() {
+            0 => write!(f, "{addr} is no node's address: its port is 0"),
+            port => write!(
+                f,
+                "{addr} is no node's address: it stands for all of a machine's; one on this machine is at \
+                 127.0.0.1:{port}"
+            ),
+        }
+    }
+}
+
+impl core::error::Error for InvalidNode {}
 
 /// Why a [`Config`](crate::Config) can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +42,14 @@ pub enum ConfigError {
     HostNotIpv4,
     /// A bootstrap node is not `host:port` or `ip@host:port` with a port from 1 to 65,535.
     BootstrapFormat,
-    /// A number is outside its documented range; the field's name is given.
+    /// A node was given by an address that is none.
+    InvalidNode {
+        /// Where: `bootstrap` or `nodes`.
+        field: &'static str,
+        /// Which.
+        node: InvalidNode,
+    },
+    /// A number is outside its documented range, or an address is none; the field's name is given.
     OutOfRange(&'static str),
 }
 
@@ -32,6 +61,7 @@ impl fmt::Display for ConfigError {
             Self::InvalidHost => "Invalid host",
             Self::HostNotIpv4 => "Host must be a IPv4 address",
             Self::BootstrapFormat => "Bootstrap node format is host:port",
+            Self::InvalidNode { field, node } => return write!(f, "`{field}`: {node}"),
             Self::OutOfRange(field) => return write!(f, "`{field}` is out of range"),
         })
     }

@@ -33,8 +33,10 @@ pub enum Event {
         asked: u32,
         /// How many of them have timed out or are overdue.
         timed_out: u32,
-        /// How many bootstrap names could not be resolved.
-        unresolved: u32,
+        /// How many bootstrap names could not be resolved, so far.
+        unresolved: u16,
+        /// How many bootstrap names resolve to addresses that nothing can be sent to, and to no other.
+        unusable: u16,
     },
     /// The node has an id of its own now, and others put it into their tables. Once more if the first to
     /// tell its address turn out to be wrong, and so the id.

@@ -45,18 +45,22 @@ impl Probe {
         self.open = self.open.saturating_sub(1);
     }
 
-    /// Whether the last one has ended, or enough of many have answered, each from another /24:
-    /// one that is dead would take seconds, and change nothing.
+    /// Whether the last one has ended, or the others can't change much: one that is dead would take
+    /// seconds. That is so once most have agreed, each from another /24, or too few are left.
     pub(crate) fn is_over(&self, host: Option<Ipv4Addr>, server_port: u16) -> bool {
-        let enough = self.asked >= PROBES && self.sampler.size() >= PONGS_MIN;
-        self.open == 0 || (enough && self.is_reachable(host, server_port))
+        let most = PONGS_MIN.min(self.asked / 2 + 1);
+        let agreed = self.sampler.size() >= most && self.is_reachable(host, server_port);
+        self.open == 0 || agreed || self.pongs + self.open < self.pongs_min()
+    }
+
+    const fn pongs_min(&self) -> usize {
+        if self.asked >= PROBES { PONGS_MIN } else { 1 }
     }
 
     /// Whether the server socket is reachable: enough answers, the same host as known, and
     /// a public port that is the local one.
     pub(crate) fn is_reachable(&self, host: Option<Ipv4Addr>, server_port: u16) -> bool {
-        let enough = if self.asked >= PROBES { PONGS_MIN } else { 1 };
-        self.pongs >= enough
+        self.pongs >= self.pongs_min()
             && self.sampler.host().is_some()
             && self.sampler.host() == host
             && self.sampler.port() == server_port

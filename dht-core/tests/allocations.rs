@@ -60,7 +60,7 @@ fn node(table: &[SocketAddrV4]) -> Node {
     node.handle_bound(Instant::ZERO, client, SERVER);
     assert!(node.bootstrapped() && node.id() == Some(Id::of(SERVER)));
     while node.poll_event().is_some() {}
-    table.iter().for_each(|addr| node.add_node(Instant::ZERO, *addr));
+    table.iter().for_each(|addr| _ = node.add_node(Instant::ZERO, *addr).unwrap());
     node
 }
 

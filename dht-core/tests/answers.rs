@@ -11,7 +11,7 @@ use support::solo::*;
 
 fn knowing(count: u32) -> Solo {
     let mut solo = Solo::new();
-    (100..100 + count).for_each(|n| solo.node.add_node(solo.now, addr(n)));
+    (100..100 + count).for_each(|n| solo.add_node(addr(n)));
     solo
 }
 

@@ -178,7 +178,7 @@ impl Caller {
             Op::Refresh => net.call(at, Node::refresh),
             Op::AddNode(n) => {
                 let addr = addr(net, n);
-                net.call(at, |node, now| node.add_node(now, addr));
+                net.call(at, |node, now| node.add_node(now, addr).unwrap());
             }
             Op::Maintain(quiet) => net.call(at, |node, now| node.maintain(now, quiet)),
             Op::WakeUp => net.call(at, Node::handle_wakeup),

@@ -20,7 +20,7 @@ fn assert_bare(sent: &Sent, to: SocketAddrV4) {
 /// A node that knows some others.
 fn knowing(count: u32) -> Solo {
     let mut solo = Solo::new();
-    (100..100 + count).for_each(|n| solo.node.add_node(solo.now, addr(n)));
+    (100..100 + count).for_each(|n| solo.add_node(addr(n)));
     solo
 }
 

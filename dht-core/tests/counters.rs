@@ -116,7 +116,7 @@ fn verifications_are_counted_apart_from_requests() {
 #[test]
 fn a_hint_beyond_the_limits_is_counted() {
     let mut solo = Solo::new();
-    (100..110).for_each(|n| solo.node.add_node(solo.now, addr(n)));
+    (100..110).for_each(|n| solo.add_node(addr(n)));
     for n in 100..107 {
         solo.ask(addr(1), &Ask::internal(DOWN_HINT).value(&addr_bytes(addr(n))));
     }
@@ -128,7 +128,7 @@ fn upkeep_that_finds_no_place_is_counted() {
     let mut config = Config::default();
     config.max_background_requests = 64;
     let mut solo = Solo::with(config);
-    solo.node.add_node(solo.now, addr(200));
+    solo.add_node(addr(200));
     let nodes = (0..100).map(addr);
     let query = Query::new(target(1), 16).nodes(nodes).only_closest_nodes();
     solo.query(query.concurrency(100).discard_replies());

@@ -266,11 +266,11 @@ fn what_comes_in_by_the_other_socket_teaches_no_address() {
 #[test]
 fn polling_late_delays_and_nothing_else() {
     let mut solo = Solo::new();
-    solo.node.add_node(solo.now, addr(5));
+    solo.add_node(addr(5));
     let find = Ask::internal(FIND_NODE).target(target(1)).bytes();
     let _ = solo.node.handle_datagram(solo.now, Via::Server, addr(1), &find);
     // Closer nodes are those of the moment of leaving.
-    solo.node.add_node(solo.now, addr(6));
+    solo.add_node(addr(6));
     solo.now += Duration::from_secs(4);
     solo.flush();
     assert_eq!(solo.sent.len(), 1);

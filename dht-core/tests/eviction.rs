@@ -104,7 +104,8 @@ fn the_silence_of_a_ping_nat_says_nothing() {
     assert_eq!(lab.asked(PING_NAT).len(), 5 * 4);
     assert!(lab.node.firewalled());
     assert_eq!(lab.node.table_len(), 24, "they may well be there");
-    assert_eq!(lab.node.stats().requests.timeouts, timeouts + 5);
+    // Without three it can't succeed: the others are not waited for.
+    assert_eq!(lab.node.stats().requests.timeouts, timeouts + 3);
     assert_eq!(lab.node.health().timeouts, 0, "nor is the network to blame");
 }
 

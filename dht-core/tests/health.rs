@@ -221,7 +221,7 @@ fn what_is_beyond_a_limit_is_counted() {
     assert_eq!(drops, only(|d| d.delayed_pings = 2));
 
     let drops = dropped(|lab| {
-        (0..8).for_each(|n| lab.call(|node, now| node.add_node(now, peer(n))));
+        (0..8).for_each(|n| _ = lab.call(|node, now| node.add_node(now, peer(n)).unwrap()));
         (0..8).for_each(|n| lab.hint(peer(50), peer(n)));
     });
     assert_eq!(drops, only(|d| d.down_hints = 3));

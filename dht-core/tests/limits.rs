@@ -99,7 +99,7 @@ fn answer_of(solo: &mut Solo, len: usize) -> (usize, usize) {
 #[test]
 fn closer_nodes_are_trimmed_to_what_fits() {
     let mut solo = Solo::persistent();
-    (100..130).for_each(|n| solo.node.add_node(solo.now, addr(n)));
+    (100..130).for_each(|n| solo.add_node(addr(n)));
     // Id, token, twenty nodes and a value of 1,200 bytes.
     assert_eq!(answer_of(&mut solo, 1_200), (1_398, 20));
     assert_eq!(answer_of(&mut solo, 1_202), (1_400, 20));
@@ -245,7 +245,7 @@ fn events_about_nodes_are_bounded_and_their_loss_is_told() {
             if solo.node.table_len() == count {
                 break;
             }
-            solo.node.add_node(solo.now, addr(n));
+            solo.add_node(addr(n));
         }
         // All of them are asked in vain, and leave the table.
         let nodes: Vec<_> = solo.node.nodes().collect();

@@ -187,7 +187,7 @@ fn one_that_finds_its_bucket_full_has_found_the_network_again_all_the_same() {
     let mut lab = Lab::started(config);
     let far = far_half(lab.node.table_id(), 22);
     far.iter().for_each(|addr| _ = lab.add_peer(*addr));
-    far[..20].iter().for_each(|addr| lab.call(|node, now| node.add_node(now, *addr)));
+    far[..20].iter().for_each(|addr| _ = lab.call(|node, now| node.add_node(now, *addr).unwrap()));
     for addr in &far[..2] {
         lab.peer(*addr).up = false;
         lab.hint(peer(1), *addr);

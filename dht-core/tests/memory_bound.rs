@@ -242,7 +242,7 @@ impl Flood {
             3 => node.end_session(now, session),
             4 => node.refresh(now),
             5..10 => node.maintain(now, false),
-            _ => node.add_node(now, addr),
+            _ => _ = node.add_node(now, addr).unwrap(),
         });
         if n == 0 {
             let client = SocketAddrV4::new(*SERVER.ip(), 1000);

@@ -91,7 +91,7 @@ fn stage(case: Case) -> (Solo, Query) {
     }
     for _ in 0..case.in_table {
         let known = addr(below(&mut rng, case.nodes));
-        solo.node.add_node(solo.now, known);
+        solo.add_node(known);
     }
     let given: Vec<_> = (0..case.given).map(|_| addr(below(&mut rng, case.nodes))).collect();
     solo.fate = Box::new(move |latency| {

@@ -56,7 +56,7 @@ fn a_slow_one_no_longer_takes_a_place() {
 fn half_as_many_are_asked_at_once_far_from_the_target_until_one_is_late() {
     let mut solo = Solo::new();
     // Of 20,000 nodes it knows a few of each bucket, so all those near to itself.
-    (0..20_000).for_each(|n| solo.node.add_node(solo.now, addr(n)));
+    (0..20_000).for_each(|n| solo.add_node(addr(n)));
     let own = solo.node.table_id();
     let mut far = own;
     far.0[0] ^= 0x80;

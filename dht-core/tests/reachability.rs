@@ -364,7 +364,7 @@ fn nobody_is_asked_twice_in_one_check() {
     lab.add_peer(peer(0)).has_id = false;
     lab.bind();
     let (lookup, _) = lab.lookups.remove(0);
-    lab.call(|node, now| node.handle_resolved(now, lookup, Some(*peer(0).ip())));
+    lab.call(|node, now| node.handle_resolved(now, lookup, &[*peer(0).ip()]));
     lab.run_for(SECOND);
     assert_eq!(lab.asked(PING_NAT), [peer(0)]);
 }
@@ -379,6 +379,54 @@ fn a_check_does_not_wait_for_the_dead_when_enough_have_agreed() {
     lab.run_for(SECOND / 10);
     assert!(!lab.node.firewalled() && !lab.node.ephemeral());
     assert_eq!(lab.node.stats().requests.active, 0, "nor are they asked on");
+}
+
+#[test]
+fn where_few_are_asked_most_of_them_are_enough() {
+    // The second of two is dead.
+    for (dead, soon) in [(1..1, true), (2..3, true), (1..3, false)] {
+        let mut config = joining(&[peer(0), peer(1), peer(2)]);
+        (config.ephemeral, config.quick_firewall) = (Some(false), false);
+        let mut lab = Lab::unbound(config);
+        (0..3).for_each(|n| lab.add_peer(peer(n)).reaches = !dead.contains(&n));
+        lab.bind();
+        lab.run_for(SECOND / 5);
+        assert_eq!(lab.asked(PING_NAT).len(), 3);
+        assert_eq!(lab.node.bootstrapped(), soon, "{dead:?}");
+        lab.run_until(|lab| lab.node.bootstrapped());
+        assert!(!lab.node.firewalled());
+    }
+}
+
+#[test]
+fn a_check_ends_when_too_few_are_left() {
+    let mut lab = firewalled(30);
+    lab.ticks(239);
+    // Three answer, but to the other socket; two don't, as far as can be told by then.
+    let latest: Vec<_> = lab.node.nodes().take(5).collect();
+    latest.iter().for_each(|addr| lab.peer(*addr).reaches = false);
+    lab.ticks(1);
+    let probes = lab.sent.iter().filter(|sent| sent.is(PING_NAT));
+    let tids: Vec<_> = probes.map(|sent| (sent.to, sent.request().tid)).collect();
+    assert_eq!(tids.len(), 5);
+    for (from, tid) in tids.into_iter().filter(|(to, _)| latest[2..].contains(to)) {
+        let id = Id::of(from).0;
+        let response = wire::Response {
+            tid,
+            to: SocketAddrV4::new(HOST, CLIENT.port()),
+            id: Some(&id),
+            token: None,
+            closer_nodes: None,
+            error: 0,
+            value: None,
+        };
+        let mut buf = [0; 128];
+        let len = response.encode(&mut buf).unwrap();
+        lab.hear_bytes(Via::Client, from, &buf[..len]);
+    }
+    lab.run_for(SECOND / 10);
+    assert!(lab.node.firewalled());
+    assert_eq!(lab.node.stats().requests.active, 0, "nobody is asked on");
 }
 
 #[test]

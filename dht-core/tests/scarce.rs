@@ -77,7 +77,7 @@ fn one_network_does_not_displace_the_others() {
     let mut config = Config::bootstrapper(SERVER.port(), &HOST.to_string()).unwrap();
     config.max_nodes = 80;
     let mut solo = Solo::with(config);
-    (0..3_000).for_each(|n| solo.node.add_node(solo.now, addr(n)));
+    (0..3_000).for_each(|n| solo.add_node(addr(n)));
     solo.peers.extend((0..3_000).map(|n| (addr(n), Fake::default())));
     let honest = solo.node.table_len();
     assert!(honest >= 70, "{honest}");

@@ -40,7 +40,7 @@ fn sleep_is_noticed_by_whatever_comes_first_and_before_it() {
             lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
         }),
         ("polling", Lab::flush),
-        ("node", |lab| lab.call(|node, now| node.add_node(now, peer(77)))),
+        ("node", |lab| _ = lab.call(|node, now| node.add_node(now, peer(77))).unwrap()),
         ("refresh", |lab| lab.call(Node::refresh)),
         ("maintain", |lab| lab.call(|node, now| node.maintain(now, true))),
         ("interfaces", |lab| lab.call(Node::handle_network_change)),

@@ -81,7 +81,7 @@ fn a_node_can_be_added_while_suspended_and_is_silent_about_it() {
     lab.sent.clear();
     let known = lab.node.table_len();
     for n in 100..400 {
-        lab.call(|node, now| node.add_node(now, peer(n)));
+        lab.call(|node, now| node.add_node(now, peer(n)).unwrap());
     }
     assert!(lab.node.table_len() > known);
     lab.run_for(SECOND);
@@ -159,7 +159,7 @@ fn nor_do_challenges() {
     let far = far_half(lab.node.table_id(), 26);
     for addr in &far[..20] {
         lab.add_peer(*addr);
-        lab.call(|node, now| node.add_node(now, *addr));
+        lab.call(|node, now| node.add_node(now, *addr).unwrap());
     }
     // All look old, as after the resumption.
     lab.call(Node::handle_wakeup);
@@ -343,7 +343,7 @@ fn once_closed_nothing_does_anything() {
     assert_eq!(lab.node.query(now, Query::find_node(Id([0; 32]))).err(), Some(SendError::Closed));
     lab.bind();
     lab.hear_with_id(peer(50), PING);
-    lab.call(|node, now| node.add_node(now, peer(60)));
+    lab.call(|node, now| node.add_node(now, peer(60)).unwrap());
     lab.call(Node::refresh);
     lab.call(Node::suspend);
     lab.call(Node::resume);

@@ -125,7 +125,7 @@ proptest! {
 #[test]
 fn a_bad_token_gets_error_2_with_a_good_one() {
     let mut solo = Solo::persistent();
-    (10..15).for_each(|n| solo.node.add_node(solo.now, addr(n)));
+    (10..15).for_each(|n| solo.add_node(addr(n)));
     for (about, nodes) in [(None, 0), (Some(target(1)), 5)] {
         for command in [16, PING, PING_NAT, FIND_NODE, DOWN_HINT, DELAYED_PING, 99] {
             for internal in [false, true] {

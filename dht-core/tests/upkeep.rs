@@ -303,7 +303,7 @@ fn upkeep_waits_for_the_end_of_the_bootstrap() {
         slow.closer = vec![pair[1]];
         slow.delay = Duration::from_millis(950);
     }
-    lab.call(|node, now| node.add_node(now, peer(999)));
+    lab.call(|node, now| node.add_node(now, peer(999)).unwrap());
     lab.bind();
     lab.ticks(3);
     assert!(!lab.node.bootstrapped());

@@ -123,7 +123,7 @@ fn an_eighth_of_the_window_is_kept_for_the_user() {
 #[test]
 fn the_user_goes_before_queries_upkeep_and_hints() {
     let mut solo = window(40);
-    [100, 101].into_iter().for_each(|n| solo.node.add_node(solo.now, addr(n)));
+    [100, 101].into_iter().for_each(|n| solo.add_node(addr(n)));
     solo.requests((0..40).map(|n| lasting(addr(n))));
     solo.sent.clear();
     // The least urgent first: a hint to check, a keep-alive ping, a visit, a request.

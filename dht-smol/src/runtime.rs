@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dht_core::driver::{Driver, LookupFuture, Runtime, Spawn, System, Timer, first_v4};
+use dht_core::driver::{Driver, LookupFuture, Runtime, Spawn, System, Timer, all_v4};
 
 use crate::UdpSocket;
 
@@ -32,8 +32,8 @@ impl Runtime for Smol {
 
     fn lookup(&self, host: &str) -> LookupFuture {
         let host = host.to_owned();
-        let lookup = smol::unblock(move || (host, 0).to_socket_addrs().ok());
-        Box::pin(async move { first_v4(lookup.await?) })
+        let lookup = smol::unblock(move || all_v4((host, 0).to_socket_addrs()));
+        Box::pin(lookup)
     }
 }
 

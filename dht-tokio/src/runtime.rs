@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dht_core::driver::{Driver, LookupFuture, Runtime, Spawn, System, Timer, first_v4};
+use dht_core::driver::{Driver, LookupFuture, Runtime, Spawn, System, Timer, all_v4};
 use tokio::runtime::Handle;
 use tokio::time;
 
@@ -33,7 +33,7 @@ impl Runtime for Tokio {
 
     fn lookup(&self, host: &str) -> LookupFuture {
         let host = host.to_owned();
-        Box::pin(async move { first_v4(tokio::net::lookup_host((host, 0)).await.ok()?) })
+        Box::pin(async move { all_v4(tokio::net::lookup_host((host, 0)).await) })
     }
 }
 

@@ -112,7 +112,7 @@ impl World {
                 let session = SessionId(u64::from(source.byte() & 3));
                 self.node.end_session(self.now, session);
             }
-            36 => self.node.add_node(self.now, addr(source.byte())),
+            36 => _ = self.node.add_node(self.now, addr(source.byte())),
             37 => self.table(source),
             38 => self.reply(source),
             39 => self.node.maintain(self.now, source.byte() & 1 == 0),
@@ -203,8 +203,9 @@ impl World {
         }
         if let Some(&lookup) = nth_latest(&self.lookups, how & 7) {
             if how & 8 != 0 {
-                let ip = (how & 16 == 0).then(|| *addr(how).ip());
-                self.node.handle_resolved(self.now, lookup, ip);
+                let ips = [how, how.wrapping_add(1), 0].map(|n| *addr(n).ip());
+                let found = ips.get(..usize::from(how >> 4 & 3)).unwrap_or_default();
+                self.node.handle_resolved(self.now, lookup, found);
             }
         }
     }

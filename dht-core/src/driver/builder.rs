@@ -59,7 +59,8 @@ impl<R: Runtime> Builder<R> {
     }
 
     /// Nodes to join the network by: `host:port`, or `ip@host:port` with an address to try
-    /// beside the name; or anything that prints like that, a socket address for example.
+    /// beside the name; or anything that prints like that, a socket address for example. The address
+    /// 0.0.0.0 is refused: it stands for all of a machine's.
     pub fn bootstrap(mut self, nodes: impl IntoIterator<Item = impl ToString>) -> Self {
         let nodes = nodes.into_iter().map(|node| node.to_string().parse());
         match nodes.collect::<Result<Vec<BootstrapNode>, ConfigError>>() {
@@ -69,7 +70,8 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
-    /// Nodes known from before, put into the routing table, the first one as the most recent.
+    /// Nodes known from before, put into the routing table, the first one as the most recent. The address
+    /// 0.0.0.0 and the port 0 are refused.
     pub fn nodes(mut self, nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
         self.config.nodes = nodes.into_iter().collect();
         self

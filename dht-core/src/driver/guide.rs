@@ -151,7 +151,7 @@
 //! use std::task::{Context, Poll, Waker};
 //! use std::time::{Duration, Instant};
 //!
-//! use dht_core::driver::{Builder, LookupFuture, Runtime, Socket, System, Timer, bind_udp, first_v4};
+//! use dht_core::driver::{Builder, LookupFuture, Runtime, Socket, System, Timer, all_v4, bind_udp};
 //!
 //! struct Beat;
 //!
@@ -172,7 +172,7 @@
 //!
 //!     fn lookup(&self, host: &str) -> LookupFuture {
 //!         // It blocks: another thread would be better.
-//!         Box::pin(ready((host, 0).to_socket_addrs().ok().and_then(first_v4)))
+//!         Box::pin(ready(all_v4((host, 0).to_socket_addrs())))
 //!     }
 //! }
 //!

@@ -18,8 +18,8 @@ use super::request::{RequestFuture, Session};
 use super::shared::Shared;
 use super::state::State;
 use crate::{
-    Answer, DATAGRAM_MAX, Id, Query, QueryId, Reply, ReplyTo, Request, RequestId, SavedNode,
-    SendError, SessionId, Via,
+    Answer, DATAGRAM_MAX, Id, InvalidNode, Query, QueryId, Reply, ReplyTo, Request, RequestId,
+    SavedNode, SendError, SessionId, Via,
 };
 
 /// A node, for everybody who wants to use it: cheap to clone, and the same type on every
@@ -255,9 +255,13 @@ impl Dht {
         ExtraSocket::new(self.share(), number)
     }
 
-    /// Puts a node into the routing table, unasked and unchecked.
-    pub fn add_node(&self, addr: SocketAddrV4) {
-        self.shared().act(|state, now| state.node.add_node(now, addr));
+    /// Puts a node into the routing table, unasked and unchecked. Whether it is there now: not if the table
+    /// has no place for it, if it is the node itself, or if the node is closed.
+    ///
+    /// # Errors
+    /// If that is no node's address: 0.0.0.0, or port 0.
+    pub fn add_node(&self, addr: SocketAddrV4) -> Result<bool, InvalidNode> {
+        self.shared().act(|state, now| state.node.add_node(now, addr))
     }
 
     /// Looks up a random node in the background, which freshens the routing table.
@@ -277,9 +281,10 @@ impl Dht {
         self.shared().act(|state, now| state.node.handle_wakeup(now));
     }
 
-    /// Puts nodes back into the routing table that [`export`](Self::export) gave, `away` ago.
-    pub fn import(&self, nodes: &[SavedNode], away: Duration) {
-        self.shared().act(|state, now| state.node.import(now, nodes, away));
+    /// Puts nodes back into the routing table that [`export`](Self::export) gave, `away` ago. How many of
+    /// them are there now: others found no place, or have no node's address.
+    pub fn import(&self, nodes: &[SavedNode], away: Duration) -> usize {
+        self.shared().act(|state, now| state.node.import(now, nodes, away))
     }
 
     /// Waits until the sockets are bound.

@@ -54,7 +54,7 @@ pub use request::{RequestFuture, Session};
 pub use runtime::{Host, LookupFuture, Runtime, Socket, Spawn, Timer};
 pub use state::{DATAGRAMS_MAX, Drops, REQUESTS_MAX};
 #[cfg(feature = "system")]
-pub use system::{System, bind_udp, first_v4};
+pub use system::{System, all_v4, bind_udp};
 pub use task::Driver;
 pub use waiting::WAITING_MAX;
 
@@ -63,8 +63,8 @@ pub mod prelude {
     pub use super::*;
     pub use crate::{
         Answer, BootstrapNode, Commit, Config, ConfigError, Event, HealthInfo, Id, Instant,
-        NodeFilter, Outcome, Peer, Query, QueryError, QueryId, Reply, ReplyTo, Request,
-        RequestError, RequestId, SavedNode, SendError, SessionId, Stats, Via, error_code,
+        InvalidNode, NodeFilter, Outcome, Peer, Query, QueryError, QueryId, Reply, ReplyTo,
+        Request, RequestError, RequestId, SavedNode, SendError, SessionId, Stats, Via, error_code,
     };
 }
 

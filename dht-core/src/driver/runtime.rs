@@ -33,8 +33,9 @@ pub trait Host: Send + Sync + 'static {
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()>;
 }
 
-/// A name lookup under way: the first IPv4 address of the host, or `None`.
-pub type LookupFuture = Pin<Box<dyn Future<Output = Option<Ipv4Addr>> + Send>>;
+/// A name lookup under way: all IPv4 addresses of the host, none if it failed. It may take as long as it
+/// likes: nobody waits for it who can do without.
+pub type LookupFuture = Pin<Box<dyn Future<Output = Vec<Ipv4Addr>> + Send>>;
 
 /// What the driver needs.
 pub trait Runtime: Host {

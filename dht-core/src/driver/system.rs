@@ -38,9 +38,9 @@ pub fn bind_udp(addr: SocketAddrV4) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// What a [lookup](super::Runtime::lookup) takes of what the system has found.
-pub fn first_v4(addrs: impl IntoIterator<Item = SocketAddr>) -> Option<Ipv4Addr> {
-    addrs.into_iter().find_map(|addr| v4(addr.ip()))
+/// What a [lookup](super::Runtime::lookup) takes of what the system has found, if it has found anything.
+pub fn all_v4(found: io::Result<impl IntoIterator<Item = SocketAddr>>) -> Vec<Ipv4Addr> {
+    found.into_iter().flatten().filter_map(|addr| v4(addr.ip())).collect()
 }
 
 fn v4(ip: IpAddr) -> Option<Ipv4Addr> {

@@ -16,14 +16,17 @@ use super::port::Port;
 use super::runtime::{LookupFuture, Runtime, Timer};
 use super::shared::Shared;
 use super::state::{Outgoing, State};
+use crate::lookup::LOOKUP_TIMEOUT;
 use crate::{DATAGRAM_MAX, Instant, Lookup, Via};
 
 /// Datagrams taken from each socket per wake-up.
 const RECEIVE_MAX: usize = 64;
 /// Datagrams sent per wake-up.
 const SEND_MAX: usize = 64;
-/// Names looked up at once.
+/// Names looked up at once. One that takes longer than anybody waits for it leaves its place to the next.
 const LOOKUPS_MAX: usize = 8;
+/// After how long a look-up is begun anew, should its name be asked for again.
+const LOOKUP_MAX: Duration = Duration::from_secs(30);
 /// How often the list of network interfaces is compared.
 const INTERFACES: Duration = Duration::from_secs(5);
 /// For how long a closed node waits for a socket that takes no more.
@@ -44,7 +47,8 @@ pub struct Driver<R: Runtime> {
     timer: R::Timer,
     /// When the timer rings.
     armed: Option<Instant>,
-    lookups: Vec<(Lookup, LookupFuture)>,
+    /// In the order in which they began.
+    lookups: Vec<(Lookup, Instant, LookupFuture)>,
     /// As listed last; `None` if the system did not say.
     interfaces: Option<Vec<Ipv4Addr>>,
     interfaces_due: Instant,
@@ -264,19 +268,33 @@ impl<R: Runtime> Driver<R> {
 
     fn poll_lookups(&mut self, cx: &mut Context<'_>) {
         let shared = &self.shared;
-        self.lookups.retain_mut(|(lookup, future)| match future.as_mut().poll(cx) {
-            Poll::Ready(ip) => {
-                shared.drive(|state, now| state.node.handle_resolved(now, *lookup, ip));
+        self.lookups.retain_mut(|(lookup, _, future)| match future.as_mut().poll(cx) {
+            Poll::Ready(ips) => {
+                shared.drive(|state, now| state.node.handle_resolved(now, *lookup, &ips));
                 false
             }
             Poll::Pending => true,
         });
     }
 
+    fn look_up(&mut self, now: Instant, lookup: Lookup, name: &str) {
+        self.lookups.retain(|(other, since, _)| *other != lookup || now < *since + LOOKUP_MAX);
+        if self.lookups.iter().any(|(other, ..)| *other == lookup) {
+            return;
+        }
+        if self.lookups.len() >= LOOKUPS_MAX {
+            drop(self.lookups.remove(0));
+        }
+        self.lookups.push((lookup, now, self.runtime.lookup(name)));
+    }
+
     /// Sees to it that the driver is woken when there is something to do. Whether there
     /// is already.
     fn park(&mut self, cx: &mut Context<'_>) -> bool {
-        let free = self.lookups.len() < LOOKUPS_MAX;
+        let now = self.runtime.now();
+        let oldest = self.lookups.first().map(|(_, since, _)| *since);
+        let free = self.lookups.len() < LOOKUPS_MAX
+            || oldest.is_some_and(|since| since + LOOKUP_TIMEOUT <= now);
         let mut fresh = None;
         let core = loop {
             match self.shared.drive(|state, _| state.park(cx.waker(), &mut fresh, free)) {
@@ -284,12 +302,11 @@ impl<R: Runtime> Driver<R> {
                 Park::NeedsWaker => fresh = Some(cx.waker().clone()),
                 Park::Poked => return true,
                 Park::LookUp(lookup, name) => {
-                    self.lookups.push((lookup, self.runtime.lookup(&name)));
+                    self.look_up(now, lookup, &name);
                     return true;
                 }
             }
         };
-        let now = self.runtime.now();
         let running = self.ports.is_some() && self.flush_until.is_none();
         let pauses = self.ports.iter_mut().flatten().filter_map(|port| port.paused_until(now));
         let deadline = pauses

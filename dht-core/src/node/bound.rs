@@ -8,7 +8,7 @@ use super::queries::Queries;
 use crate::config::{BootstrapNode, Config};
 use crate::delayed::Delayed;
 use crate::events::Events;
-use crate::firewall::{PROBES, Probe};
+use crate::firewall::Probe;
 use crate::inflight::Inflight;
 use crate::lookup::Lookups;
 use crate::lost::Lost;
@@ -88,9 +88,8 @@ impl Node {
         }
 
         Lookups::add_to(&mut heap, bootstrap);
-        // Who of them was listened to, and their addresses while these are gone through.
+        // Who of them was listened to.
         heap.lists::<SocketAddrV4>(1, bootstrap);
-        heap.lists::<SocketAddrV4>(3, 2 * bootstrap + PROBES);
         let names = config.bootstrap.iter().map(BootstrapNode::heap).sum();
         heap.fixed(1, size_of::<Config>() + 2 * size_of::<usize>());
         heap.exact::<BootstrapNode>(config.bootstrap.capacity());

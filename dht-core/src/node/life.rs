@@ -8,8 +8,10 @@ use super::{Binding, Node, Stage};
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::inflight::Purpose;
+use crate::lookup::Failures;
 use crate::message::Outcome;
 use crate::pace::Pace;
+use crate::table::K;
 use crate::time::Instant;
 
 /// A bootstrap that met only silence is tried again after this, and then ever less often.
@@ -109,17 +111,19 @@ impl Node {
     }
 
     /// A walk towards the own id is over.
-    pub(super) fn on_bootstrap_walked(&mut self, outcome: &Outcome, unresolved: usize) {
+    pub(super) fn on_bootstrap_walked(&mut self, outcome: &Outcome) {
         let forced = self.config.ephemeral == Some(false);
         let silent = outcome.successes == 0 && !self.config.bootstrap.is_empty();
         if silent && !self.bootstrap.second {
+            let failures = self.lookups.failures();
             // Ours may be the only bootstrap node, asked for itself; then nobody was silent.
-            if outcome.asked > 0 || unresolved > 0 {
+            if outcome.asked > 0 || failures != Failures::default() {
                 self.plan_retry();
                 self.emit(Event::BootstrapSilent {
                     asked: outcome.asked,
                     timed_out: outcome.timed_out,
-                    unresolved: u32::try_from(unresolved).unwrap_or(u32::MAX),
+                    unresolved: failures.unresolved,
+                    unusable: failures.unusable,
                 });
             }
         } else {
@@ -206,6 +210,19 @@ impl Node {
     fn retry_silent_bootstrap(&mut self) {
         if self.bootstrap.is_silent() && !self.bootstrap.active {
             self.start_bootstrap();
+        }
+    }
+
+    /// A name has brought addresses that nobody knew of. Walks that were under way have them; where there
+    /// was none any more, and few nodes are known, it is worth another.
+    pub(super) fn use_late_addresses(&mut self) {
+        let busy = self.bootstrap.active || self.queries.background().next().is_some();
+        if self.stage != Stage::Running || busy || self.table.len() >= K {
+            return;
+        }
+        match self.bootstrap.is_silent() {
+            true => self.start_bootstrap(),
+            false => self.start_search(self.table.own()),
         }
     }
 

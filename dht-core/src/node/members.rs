@@ -11,6 +11,7 @@ use crate::addr::{is_local, is_sendable, learnable, prefix24};
 use crate::command::PING;
 use crate::config::Config;
 use crate::congestion::Class;
+use crate::error::InvalidNode;
 use crate::event::Event;
 use crate::id::Id;
 use crate::inflight::Purpose;
@@ -188,15 +189,14 @@ impl Node {
         }
     }
 
-    /// Puts a node into the table without asking it: the user says that it is one.
-    pub(super) fn admit(&mut self, addr: SocketAddrV4) {
-        if !is_sendable(addr) {
-            return;
-        }
+    /// Puts a node into the table without asking it: the user says that it is one. Whether it is there now.
+    pub(super) fn admit(&mut self, addr: SocketAddrV4) -> bool {
         let id = self.table.ids().of(addr);
-        if let Insert::Added(_) = self.insert(&id, addr, self.upkeep.tick()) {
+        let inserted = self.insert(&id, addr, self.upkeep.tick());
+        if let Insert::Added(_) = inserted {
             self.added(addr);
         }
+        matches!(inserted, Insert::Added(_) | Insert::Present(_))
     }
 
     /// Puts a node into the table. In a small one others give way, but not to many of one network.
@@ -384,12 +384,17 @@ impl Node {
     }
 
     /// Puts a node into the table, for instance one known from an earlier run. It is asked
-    /// in time, like any other; the node filter does not apply.
-    pub fn add_node(&mut self, now: Instant, addr: SocketAddrV4) {
+    /// in time, like any other; the node filter does not apply. Whether it is in the table now: not if that
+    /// has no place for it, if it is the node itself, or if the node is closed.
+    ///
+    /// # Errors
+    /// If that is no node's address.
+    pub fn add_node(&mut self, now: Instant, addr: SocketAddrV4) -> Result<bool, InvalidNode> {
         self.enter(now);
-        if self.stage != Stage::Closed {
-            self.admit(addr);
+        if !is_sendable(addr) {
+            return Err(InvalidNode(addr));
         }
+        Ok(self.stage != Stage::Closed && self.admit(addr))
     }
 
     /// All nodes of the table, the one heard of most recently first.
@@ -411,23 +416,27 @@ impl Node {
     }
 
     /// Puts saved nodes into the table, beside what is there. `away` is how long ago they were saved.
-    pub fn import(&mut self, now: Instant, nodes: &[SavedNode], away: Duration) {
+    /// How many of them are in the table now: others found no place there, or have no node's address.
+    pub fn import(&mut self, now: Instant, nodes: &[SavedNode], away: Duration) -> usize {
         self.enter(now);
+        if self.stage == Stage::Closed {
+            return 0;
+        }
+        let mut used = 0;
         let tick = self.upkeep.tick();
         let ago = |age: Duration| {
             let ticks = (age.saturating_add(away)).as_secs() / TICK.as_secs();
             tick.saturating_sub(u32::try_from(ticks).unwrap_or(u32::MAX))
         };
         for node in nodes.iter().rev().filter(|node| is_sendable(node.addr)) {
-            if self.stage == Stage::Closed {
-                return;
-            }
             let id = self.table.ids().of(node.addr);
             let inserted = self.insert(&id, node.addr, ago(node.added));
             if let Insert::Added(slot) = inserted {
                 self.table.set_pinged(slot, ago(node.pinged));
                 self.added(node.addr);
             }
+            used += usize::from(matches!(inserted, Insert::Added(_) | Insert::Present(_)));
         }
+        used
     }
 }

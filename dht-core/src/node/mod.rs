@@ -287,12 +287,17 @@ impl Node {
         node.and_then(|node| node.name()).unwrap_or_default()
     }
 
-    /// The result of a look-up, `None` if there is no such name (or no IPv4 address for it).
+    /// The result of a look-up: all IPv4 addresses of the name, of which the first eight that can be sent
+    /// to are used; none if there is no such name, or no address for it. What earlier results brought is
+    /// not forgotten: up to 16 addresses of a name are tried, those found last first.
     /// One that was not asked for is ignored.
-    pub fn handle_resolved(&mut self, now: Instant, lookup: Lookup, ip: Option<Ipv4Addr>) {
+    pub fn handle_resolved(&mut self, now: Instant, lookup: Lookup, ips: &[Ipv4Addr]) {
         let now = self.enter(now);
-        if self.lookups.resolved(now, lookup, ip) {
+        if let Some(news) = self.lookups.resolved(now, lookup, ips) {
             self.after_lookup();
+            if news {
+                self.use_late_addresses();
+            }
             self.pump_stalled();
         }
     }

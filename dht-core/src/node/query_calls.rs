@@ -6,6 +6,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::Node;
 use super::queries::{Kind, Phase};
+use crate::addr::is_sendable;
 use crate::ask::{Query, Request};
 use crate::error::{QueryError, SendError};
 use crate::message::{Outcome, Peer, QueryId, Reply};
@@ -21,6 +22,9 @@ impl Node {
     pub fn query(&mut self, now: Instant, query: Query) -> Result<QueryId, SendError> {
         self.enter(now);
         self.check_open()?;
+        if !query.nodes.iter().all(|addr| is_sendable(*addr)) {
+            return Err(SendError::InvalidAddress);
+        }
         if query.command > VARINT_MAX {
             return Err(SendError::OutOfRange);
         }

@@ -95,12 +95,15 @@ impl Node {
     }
 
     /// Those heard of last, and bootstrap nodes if these are few.
-    fn probe_nodes(&self) -> Vec<SocketAddrV4> {
-        let mut nodes: Vec<_> = self.nodes().take(PROBES).collect();
+    fn probe_nodes(&self) -> heapless::Vec<SocketAddrV4, { 2 * PROBES }> {
+        let mut nodes: heapless::Vec<_, { 2 * PROBES }> = self.nodes().take(PROBES).collect();
         if nodes.len() < PROBES {
-            let more = self.bootstrap_addrs();
-            let more: Vec<_> = more.into_iter().filter(|addr| !nodes.contains(addr)).collect();
-            nodes.extend(more);
+            for addr in self.bootstrap_addrs() {
+                if !nodes.contains(&addr) {
+                    // There are enough if it is full.
+                    let _ = nodes.push(addr);
+                }
+            }
         }
         nodes
     }

@@ -2,14 +2,12 @@
 //! what is answered goes to whoever wants it.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
 use super::Node;
 use super::commits::Committing;
 use super::queries::{Clock, Kind, Phase, Running};
-use crate::addr::is_sendable;
 use crate::ask::Query;
 use crate::config::BootstrapNode;
 use crate::congestion::Class;
@@ -58,9 +56,7 @@ impl Node {
         let mut running = self.queries.begin(kind, query, plan, clock, &self.config);
         let id = running.id;
         for addr in core::mem::take(&mut running.query.nodes) {
-            if is_sendable(addr) {
-                running.walk.offer(self.table.ids(), addr);
-            }
+            running.walk.offer(self.table.ids(), addr);
         }
         self.seed(&mut running);
         self.queries.put(running);
@@ -98,41 +94,31 @@ impl Node {
 
     /// Names were looked up, or given up.
     pub(super) fn after_lookup(&mut self) {
-        let addrs = self.bootstrap_addrs();
         let pending = self.lookups.pending();
         for id in self.queries.ids() {
-            let Some(running) = self.queries.get_mut(id) else {
+            let Some(mut running) = self.queries.take(id) else {
                 continue;
             };
-            if !running.wants_lookup {
-                continue;
-            }
-            running.wants_lookup = pending;
-            if let Some(walk) = running.walking() {
-                for addr in &addrs {
-                    walk.offer(self.table.ids(), *addr);
+            let wanted = core::mem::replace(&mut running.wants_lookup, false);
+            if let Some(walk) = running.walking().filter(|_| wanted) {
+                for addr in self.bootstrap_addrs() {
+                    walk.offer(self.table.ids(), addr);
                 }
+                running.wants_lookup = pending;
             }
-            self.pump(id);
+            self.queries.put(running);
+            if wanted {
+                self.pump(id);
+            }
         }
     }
 
     /// All addresses of bootstrap nodes known by now. The user gave them, so they are always used,
     /// but for the node's own.
-    pub(super) fn bootstrap_addrs(&self) -> Vec<SocketAddrV4> {
-        let given = self.config.bootstrap.iter().flat_map(BootstrapNode::addrs);
-        let found = self.lookups.known().filter_map(|(at, ip)| {
-            let node = self.config.bootstrap.get(at)?;
-            Some(SocketAddrV4::new(ip, node.port))
-        });
-        let usable = |addr: &SocketAddrV4| is_sendable(*addr) && Some(*addr) != self.own_addr;
-        let mut addrs = Vec::new();
-        for addr in given.chain(found).filter(usable) {
-            if !addrs.contains(&addr) {
-                addrs.push(addr);
-            }
-        }
-        addrs
+    pub(super) fn bootstrap_addrs(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        let nodes = &self.config.bootstrap;
+        let given = nodes.iter().flat_map(BootstrapNode::addrs);
+        given.chain(self.lookups.known(nodes)).filter(|addr| Some(*addr) != self.own_addr)
     }
 
     fn background_concurrency(&self) -> u16 {
@@ -163,9 +149,9 @@ impl Node {
 
     /// Whether a walk has come to its end, by itself or by the clock.
     fn is_done(&self, running: &Running) -> bool {
-        // Where a suggested address has answered, its name is not waited for.
+        // Where anybody has answered no name is waited for, nor where there is an address to ask.
         let alone = || self.lookups.pending_alone(&self.config.bootstrap);
-        let more_sources = running.wants_lookup && (!running.walk.has_successes() || alone());
+        let more_sources = running.wants_lookup && !running.walk.has_answers() && alone();
         running.clock.is_over(self.now) || running.walk.is_done(more_sources)
     }
 
@@ -342,7 +328,7 @@ impl Node {
             Kind::Refresh => self.conclude(running, Ok(outcome)),
             Kind::Bootstrap => {
                 self.conclude(running, Ok(Outcome::default()));
-                self.on_bootstrap_walked(&outcome, self.lookups.failures());
+                self.on_bootstrap_walked(&outcome);
             }
             Kind::User if !running.query.commit => self.conclude(running, Ok(outcome)),
             Kind::User if outcome.closest.is_empty() => {

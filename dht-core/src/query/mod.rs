@@ -531,9 +531,9 @@ impl Walk {
         self.frontier.nearest(&self.seen).is_some_and(|d| self.closest.would_take(d))
     }
 
-    /// Whether anybody has answered without an error.
-    pub(crate) fn has_successes(&self) -> bool {
-        self.successes > 0
+    /// Whether anybody has answered.
+    pub(crate) fn has_answers(&self) -> bool {
+        self.answered > 0
     }
 
     /// Takes what was found so far.

@@ -141,7 +141,7 @@ impl Lab {
         lab.run_until(|lab| lab.node.bootstrapped());
         lab.run_for(Duration::from_millis(100));
         for n in 0..count {
-            lab.call(|node, now| node.add_node(now, peer(n)));
+            lab.call(|node, now| node.add_node(now, peer(n)).unwrap());
         }
         lab.sent.clear();
         lab.events.clear();

@@ -125,6 +125,11 @@ impl Solo {
         ids
     }
 
+    /// Puts a node into the table, if that has a place for it.
+    pub fn add_node(&mut self, addr: SocketAddrV4) {
+        self.node.add_node(self.now, addr).unwrap();
+    }
+
     pub fn query(&mut self, query: Query) -> QueryId {
         let id = self.node.query(self.now, query).unwrap();
         self.flush();

@@ -17,7 +17,7 @@ fn wrong_usage_is_status_2() {
     let short = &ABSENT[1..];
     let long = format!("{ABSENT}0");
     let no_hex = ABSENT.replace('0', "g");
-    let cases: [(&[&str], &str); 24] = [
+    let cases: [(&[&str], &str); 25] = [
         (&["dance"], "unrecognized subcommand"),
         (&["demo", "--loud"], "unexpected argument"),
         (&["demo", "one", "two"], "unexpected argument"),
@@ -39,6 +39,7 @@ fn wrong_usage_is_status_2() {
         (&["ping", "::1"], "host:port"),
         (&["put", "x"], "--bootstrap"),
         (&["put", "x", "--bootstrap", "nonsense"], "host:port"),
+        (&["node", "--bootstrap", "0.0.0.0:4000"], "is at 127.0.0.1:4000"),
         (&["get", short, at[0], at[1]], "64 hexadecimal digits"),
         (&["get", &long, at[0], at[1]], "64 hexadecimal digits"),
         (&["find-node", &no_hex, at[0], at[1]], "64 hexadecimal digits"),

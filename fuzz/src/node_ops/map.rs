@@ -24,7 +24,7 @@ pub(super) fn config(source: &mut Source<'_>) -> Config {
         config.filter = Some(NodeFilter::new(|addr| addr.port() % 8 != 1));
     }
     if on(128) {
-        config.nodes = (0..40).map(|n| addr(n * 6)).collect();
+        config.nodes = (0..40).map(|n| addr(n * 6)).filter(|a| !a.ip().is_unspecified()).collect();
     }
     for n in 0..bootstrap & 3 {
         config.bootstrap.push(addr(n << 5 | 1).into());

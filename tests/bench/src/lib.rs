@@ -53,7 +53,7 @@ pub fn node(known: usize, ids: Option<IdCache>) -> Result<Node, ConfigError> {
     // More than the network has, if need be: deep buckets take a while to fill.
     let mut n = 0;
     while node.table_len() < known {
-        node.add_node(now, addr(n));
+        let _ = node.add_node(now, addr(n));
         n += 1;
     }
     Ok(node)

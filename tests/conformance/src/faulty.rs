@@ -24,6 +24,8 @@ pub(crate) struct Faults {
     pub(crate) interfaces: Option<Vec<Ipv4Addr>>,
     /// Binding fails with this.
     pub(crate) bind: Option<ErrorKind>,
+    /// Names of which the resolver says nothing, ever.
+    pub(crate) silent: fn(&str) -> bool,
     /// How often a socket was asked to receive, to send, or whether it can.
     pub(crate) calls: u64,
     /// How often the timer was set.
@@ -57,6 +59,7 @@ impl Default for Faults {
             alarm: Alarm::Right,
             interfaces: None,
             bind: None,
+            silent: |_| false,
             calls: 0,
             alarms: 0,
             received: 0,
@@ -123,7 +126,10 @@ impl<R: Runtime> Runtime for Faulty<R> {
     }
 
     fn lookup(&self, host: &str) -> LookupFuture {
-        self.inner.lookup(host)
+        match (self.faults().silent)(host) {
+            true => Box::pin(std::future::pending()),
+            false => self.inner.lookup(host),
+        }
     }
 }
 

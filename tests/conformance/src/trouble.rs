@@ -9,7 +9,7 @@ use std::time::Duration;
 use dht_core::driver::prelude::*;
 
 use crate::faulty::{Alarm, Faults, Faulty, until};
-use crate::{Adapter, LOCALHOST, builder, local, port, server, up, wait};
+use crate::{Adapter, LOCALHOST, builder, free_port, local, port, server, up, wait};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Calls of sockets in a second. Without a pause in between they would be a hundred thousand or more.
@@ -236,6 +236,30 @@ pub fn sockets_that_can_not_be_bound<A: Adapter>() {
         }
         assert!(node.closed());
         node.close().await.unwrap();
+    });
+}
+
+/// Nobody waits for it, neither at the start nor later, where another bootstrap node answers.
+pub fn a_resolver_that_is_silent<A: Adapter>() {
+    A::block_on(async {
+        let at = free_port();
+        let first = Builder::bootstrapper(A::runtime(), at, "127.0.0.1").host(LOCALHOST);
+        let first = first.spawn().unwrap();
+        first.fully_bootstrapped().await.unwrap();
+        let runtime = Faulty::new(A::runtime());
+        runtime.faults().silent = |host| host == "silent.example";
+        let names = [local(at).to_string(), "silent.example:1".to_owned()];
+        let (node, driver) =
+            Builder::new(runtime).host(LOCALHOST).bootstrap(names).build().unwrap();
+        A::spawn(driver);
+        // A wait for the name would take five seconds each time.
+        let begun = std::time::Instant::now();
+        node.fully_bootstrapped().await.unwrap();
+        let found = node.find_node(Id([3; 32])).nodes().await.unwrap();
+        let took = begun.elapsed();
+        assert_eq!(found.len(), 1);
+        assert!(took < 4 * SECOND, "{took:?}");
+        println!("ready, and found, after {took:?}");
     });
 }
 

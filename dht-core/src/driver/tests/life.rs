@@ -1,14 +1,14 @@
 //! From the first bind to the end.
 
 use std::format;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 use std::vec::Vec;
 
 use super::sim::Sim;
 use super::world::{Fault, local};
 use crate::driver::{Builder, Dht, Error, Events};
-use crate::{ConfigError, Event, Query, Request, RequestError};
+use crate::{ConfigError, Event, InvalidNode, Query, Request, RequestError};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -31,12 +31,16 @@ fn options_are_checked_when_the_node_is_built() {
     let sim = Sim::default();
     let new = || Builder::new(sim.world.clone());
     let own = |port, host: &str| Builder::bootstrapper(sim.world.clone(), port, host);
+    let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 1000);
+    let node = InvalidNode(any);
     let cases = [
         (own(0, "127.0.0.1"), ConfigError::PortRequired),
         (own(1, ""), ConfigError::HostRequired),
         (own(1, "localhost"), ConfigError::HostNotIpv4),
         (new().bootstrap(["localhost"]), ConfigError::BootstrapFormat),
         (new().concurrency(0), ConfigError::OutOfRange("concurrency")),
+        (new().bootstrap([any]), ConfigError::InvalidNode { field: "bootstrap", node }),
+        (new().nodes([any]), ConfigError::InvalidNode { field: "nodes", node }),
     ];
     for (builder, expected) in cases {
         let error = builder.build().unwrap_err();
@@ -309,6 +313,21 @@ fn an_idle_node_is_rarely_woken() {
     let polls = sim.advance(600 * SECOND);
     // A tick and a look at the interfaces per 5 s, and a refresh now and then.
     assert!(polls < 600, "{polls} polls in 10 minutes");
+}
+
+#[test]
+fn names_that_are_never_answered_keep_no_other_from_being_looked_up() {
+    let sim = Sim::default();
+    let first = sim.node(|builder| {
+        drop(builder);
+        Builder::bootstrapper(sim.world.clone(), 1000, "127.0.0.1")
+    });
+    sim.block_on(first.fully_bootstrapped()).unwrap();
+    sim.world.get().names.insert("first.example".into(), Ipv4Addr::LOCALHOST);
+    let silent = (0..20).map(|n| format!("silent{n}.example:1000"));
+    let node = sim.node(|builder| builder.bootstrap(silent.chain(["first.example:1000".into()])));
+    sim.advance(60 * SECOND);
+    assert_eq!(node.nodes(usize::MAX), [local(1000)]);
 }
 
 #[test]

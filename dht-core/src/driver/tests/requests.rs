@@ -162,7 +162,7 @@ fn rtt_stats_of_a_node_that_knows_nobody_and_of_one_that_does() {
     let (a, b) = (sim.up(), sim.up());
     let stats = sim.block_on(a.rtt_stats()).unwrap();
     assert_eq!((stats.successes, stats.responses.avg_rtt), (0, Some(Duration::ZERO)));
-    a.add_node(b.server_address().unwrap());
+    a.add_node(b.server_address().unwrap()).unwrap();
     let stats = sim.block_on(a.rtt_stats()).unwrap();
     assert_eq!((stats.successes, stats.errors), (1, 0));
     assert_eq!(stats.responses.avg_closer_nodes, Some(0.0));

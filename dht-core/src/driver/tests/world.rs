@@ -183,8 +183,11 @@ impl Runtime for World {
     }
 
     fn lookup(&self, host: &str) -> LookupFuture {
+        if host.starts_with("silent") {
+            return Box::pin(core::future::pending());
+        }
         let found = self.get().names.get(host).copied();
-        Box::pin(async move { found })
+        Box::pin(async move { found.into_iter().collect() })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use dht_tokio::{BootstrapNode, Error, Id, Query, RequestError};
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::args::{Join, Target};
 use crate::failure::{Failure, because};
@@ -10,12 +11,22 @@ use crate::join;
 use crate::output::Output;
 
 pub(crate) async fn ping(to: &BootstrapNode, output: &Output) -> Result<(), Failure> {
-    let addr = join::resolve(to).await?;
+    let addrs = join::resolve(to).await?;
     let dht = dht_tokio::builder().ephemeral(true).spawn()?;
-    let reply = dht.ping(addr).await.map_err(|error| match error {
-        Error::Request(RequestError::Timeout) => because(format!("no answer from {addr}")),
-        error => because(format!("{addr}: {error}")),
-    })?;
+    // A name may have several, of which any will do.
+    let mut pings = JoinSet::new();
+    for addr in addrs {
+        let ping = dht.ping(addr);
+        pings.spawn(async move { (addr, ping.await) });
+    }
+    let mut answer = Err(because("nobody was asked"));
+    while let (Err(_), Some(Ok((addr, result)))) = (&answer, pings.join_next().await) {
+        answer = result.map(|reply| (addr, reply)).map_err(|error| match error {
+            Error::Request(RequestError::Timeout) => because(format!("no answer from {addr}")),
+            error => because(format!("{addr}: {error}")),
+        });
+    }
+    let (addr, reply) = answer?;
     let id = reply.from.id.map(|id| id.to_string());
     let text = format!(
         "{addr} answered within {}; its id is {}; it sees us as {}",
@@ -30,7 +41,7 @@ pub(crate) async fn ping(to: &BootstrapNode, output: &Output) -> Result<(), Fail
 pub(crate) async fn find_node(target: Target, join: Join, output: &Output) -> Result<(), Failure> {
     let target = match target {
         Target::Id(id) => id,
-        Target::Address(node) => Id::of(join::resolve(&node).await?),
+        Target::Address(node) => Id::of(join::resolve(&node).await?[0]),
     };
     let dht = join::client(join).await?;
     let outcome = dht.query(Query::find_node(target)).finished().await?;

@@ -13,6 +13,9 @@ use crate::failure::{Failure, because};
 /// For how long anything may take that is waited for before the node is of use.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How many addresses of a name are tried.
+const ADDRESSES_MAX: usize = 8;
+
 /// A node that asks, and that others need not know.
 pub(crate) async fn client(join: Join) -> Result<Dht, Failure> {
     // Nobody will ask it, so whether it can be reached is not worth a probe.
@@ -43,12 +46,14 @@ async fn bootstrapped(events: &mut Events, nodes: &[BootstrapNode]) -> Result<()
     while let Some(event) = events.next().await {
         match event {
             Event::Ready => return Ok(()),
-            Event::BootstrapSilent { asked: 0, .. } => {
+            Event::BootstrapSilent { asked: 0, unusable, .. } => {
                 let nodes: Vec<_> = nodes.iter().filter(|node| node.name().is_some()).collect();
-                return Err(because(format!("there is no address for {}", list(nodes))));
+                let use_ = if unusable > 0 { " that can be sent to" } else { "" };
+                return Err(because(format!("there is no address{use_} for {}", list(nodes))));
             }
-            Event::BootstrapSilent { unresolved, .. } => {
-                let rest = if unresolved > 0 { ", and not all names have an address" } else { "" };
+            Event::BootstrapSilent { unresolved, unusable, .. } => {
+                let all = unresolved + unusable == 0;
+                let rest = if all { "" } else { ", and not all names have an address" };
                 return Err(because(format!("nobody answers at {}{rest}", list(nodes))));
             }
             _ => {}
@@ -74,19 +79,20 @@ pub(crate) fn unbound(error: &Error, host: Ipv4Addr, port: impl Into<u32>) -> Fa
     }
 }
 
-/// The address of a node, looked up if need be.
-pub(crate) async fn resolve(node: &BootstrapNode) -> Result<SocketAddrV4, Failure> {
+/// The addresses of a node, looked up if need be: at least one.
+pub(crate) async fn resolve(node: &BootstrapNode) -> Result<Vec<SocketAddrV4>, Failure> {
     let host = node.name().unwrap_or(node.host());
     let unknown = |why: &str| because(format!("there is no address for {host}{why}"));
     let found = timeout(PATIENCE, tokio::net::lookup_host((host, node.port()))).await;
-    let mut found = match found {
+    let found = match found {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => return Err(unknown(&format!(": {error}"))),
         Err(_) => return Err(unknown(" yet")),
     };
-    let found = found.find_map(|addr| match addr {
+    let found = found.filter_map(|addr| match addr {
         SocketAddr::V4(addr) => Some(addr),
         SocketAddr::V6(_) => None,
     });
-    found.ok_or_else(|| unknown(" of version 4"))
+    let found: Vec<_> = found.take(ADDRESSES_MAX).collect();
+    if found.is_empty() { Err(unknown(" of version 4")) } else { Ok(found) }
 }

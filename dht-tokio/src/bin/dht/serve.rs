@@ -79,7 +79,7 @@ pub(crate) async fn node(
     let mut events = dht.events();
 
     let address = dht.remote_address();
-    let local = dht.server_address();
+    let local = dht.server_address().map(to_give);
     let seen = address.or(local).map(|addr| addr.to_string()).unwrap_or_default();
     output.result(
         seen,
@@ -101,6 +101,15 @@ pub(crate) async fn node(
     end(&dht, output).await;
     serving.abort();
     Ok(())
+}
+
+/// The address by which others on this machine can reach a node that is bound to this one: 0.0.0.0 stands for
+/// all of the machine's, and is of no use to anybody.
+fn to_give(bound: SocketAddrV4) -> SocketAddrV4 {
+    match bound.ip().is_unspecified() {
+        true => SocketAddrV4::new(Ipv4Addr::LOCALHOST, bound.port()),
+        false => bound,
+    }
 }
 
 /// What an operator may want to know of.
