@@ -98,6 +98,7 @@ macro_rules! conforms {
             a_timer_that_was_not_set_once,
             interfaces_that_vanish,
             sockets_that_can_not_be_bound,
+            sockets_that_can_not_be_bound_again,
             a_driver_that_is_dropped
         );
     };
