@@ -62,6 +62,10 @@ pub enum Event {
     Resumed,
     /// The node is closed for good (`close`).
     Closed,
+    /// The sockets could not be bound, though once they were: [`Event::Suspended`] follows, until they can. It is
+    /// tried again by itself, after 1 s at first and after 60 s at most. Told once per time that it is asked
+    /// for, and by the `driver` only.
+    BindFailed,
     /// One of the sockets brings nothing but errors, 16 in a row of receiving or of sending. Receiving
     /// and waiting to send are tried ever less often, and what the system refuses to send is lost; a suspension and a resumption bind it anew. Told once,
     /// until it works again, and by the `driver` only: the core has no sockets.

@@ -203,6 +203,12 @@ impl Upkeep {
         self.start(now);
     }
 
+    /// Whether the node can be reached is to be found out anew, once it has seen nothing bad for a while.
+    pub(crate) fn unsettle(&mut self) {
+        self.stable = self.stable.max(STABLE);
+        self.checked_host = None;
+    }
+
     /// A query has begun: a refresh can wait.
     pub(crate) fn queried(&mut self) {
         self.refresh = self.refresh_every;

@@ -124,7 +124,11 @@ impl World {
             44 => self.node = self.node.clone(),
             _ => {
                 let (client, server) = (own(Via::Client), own(Via::Server));
-                self.node.handle_bound(self.now, client, server);
+                match source.byte() & 3 {
+                    0 => self.node.handle_rebound(self.now, server, client),
+                    1 => self.node.handle_rebound(self.now, client, server),
+                    _ => self.node.handle_bound(self.now, client, server),
+                }
             }
         }
     }

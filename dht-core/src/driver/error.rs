@@ -18,7 +18,8 @@ pub enum Error {
     Request(RequestError),
     /// A query failed.
     Query(QueryError),
-    /// The system refused: a socket that can't be bound, most often. The node is closed.
+    /// The system refused: a socket that can't be bound, most often. If that was the first time,
+    /// the node is closed.
     Io(Arc<io::Error>),
 }
 

@@ -128,7 +128,8 @@
 //! | [`poll_send_ready`](Socket::poll_send_ready) is wrong | the datagram is kept and tried again, so it is sent once; after 16 in a row, a pause as above |
 //! | nothing but errors, of either kind | [`Event::SocketTrouble`] once; all is as before when it is over |
 //! | `interfaces` fails | nothing changed |
-//! | `bind` fails | the end: whoever waits for the node gets the error, and whoever comes later |
+//! | the first `bind` fails | the end: whoever waits for the node gets the error, and whoever comes later |
+//! | a later one fails | [`Event::BindFailed`]; suspended until one succeeds, tried again after 1 s, then ever later, up to 60 s |
 //! | the [`Driver`] is dropped | the node is closed: whoever waits hears of it at once |
 //!
 //! # The end, and the time in between

@@ -324,7 +324,9 @@ impl Dht {
     /// and refreshes. On a node that is not suspended, or closed, it does nothing and succeeds.
     ///
     /// # Errors
-    /// If the sockets can't be bound; the node is closed then.
+    /// If the sockets can't be bound now. The node lives on, with its table and its handles, but what it
+    /// is asked for fails as while it is suspended. It tries again by itself, after 1 s at first and after 60 s
+    /// at most, and at once when this is called again; [`Event::Resumed`](crate::Event::Resumed) tells of success.
     pub fn resume(&self) -> Milestone {
         self.shared().act(State::resume);
         Milestone::new(self.clone(), Goal::Resumed)

@@ -31,8 +31,10 @@ impl Goal {
             Self::Listening | Self::Bootstrapped => None,
             // A closed node can't be bothered, unless it could not be bound.
             Self::Suspended | Self::Resumed if over => {
-                Some(state.failure.clone().map_or(Ok(()), Err))
+                let failure = state.failure.clone().filter(|_| !state.was_bound);
+                Some(failure.map_or(Ok(()), Err))
             }
+            Self::Resumed if state.seeking => state.failure.clone().map(Err),
             // Somebody may have asked for the contrary since; then this is over as well.
             Self::Suspended => (!state.unbind && !state.suspend_when_bound).then_some(Ok(())),
             Self::Resumed => {

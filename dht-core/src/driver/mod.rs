@@ -32,6 +32,7 @@ mod port;
 mod query;
 mod raw;
 mod request;
+mod retry;
 mod runtime;
 mod shared;
 mod state;

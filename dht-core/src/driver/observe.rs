@@ -58,7 +58,8 @@ impl Dht {
         self.shared().look(|state| state.node.bootstrapped())
     }
 
-    /// Whether the node is suspended, or will be as soon as it is bound.
+    /// Whether the node is suspended, will be as soon as it is bound, or has no sockets until they can be
+    /// bound again ([`Event::BindFailed`](crate::Event::BindFailed)).
     #[must_use]
     pub fn suspended(&self) -> bool {
         self.shared().look(|state| state.node.suspended() || state.suspend_when_bound)
@@ -83,7 +84,8 @@ impl Dht {
         self.shared().look(|state| state.node.degraded())
     }
 
-    /// Why the node could not live, if so: its sockets could not be bound.
+    /// Why the node has no sockets, if so: they could not be bound. It is closed if that was the first
+    /// time; else they are sought again.
     #[must_use]
     pub fn failure(&self) -> Option<Error> {
         self.shared().look(|state| state.failure.clone())

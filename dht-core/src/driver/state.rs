@@ -14,6 +14,7 @@ use super::incoming::Received;
 use super::items::Notes;
 use super::mailbox::{Mailbox, Wakes};
 use super::raw::{Datagram, RawTransmit};
+use super::retry::Retry;
 use super::waiting::{self, Line};
 use crate::{
     Answer, DATAGRAM_MAX, Event, Handled, Incoming, Instant, Node, Outcome, Query, QueryError,
@@ -66,8 +67,11 @@ pub(crate) struct State {
     /// Those who wait for the life of the node to go on.
     pub(crate) milestones: BTreeMap<u64, Option<Waker>>,
     pub(crate) drops: Drops,
-    /// Why the node could not live.
+    /// Why there are no sockets. If there never were any, the node is closed.
     pub(crate) failure: Option<Error>,
+    /// There are none though there should be: the core is suspended until there are.
+    pub(crate) seeking: bool,
+    pub(crate) retry: Retry,
     /// The sockets were bound once; a suspension asked for before that waits for it.
     pub(crate) was_bound: bool,
     pub(crate) suspend_when_bound: bool,
@@ -106,6 +110,8 @@ impl State {
             milestones: BTreeMap::new(),
             drops: Drops::default(),
             failure: None,
+            seeking: false,
+            retry: Retry::default(),
             was_bound: false,
             suspend_when_bound: false,
             bound: false,
@@ -165,12 +171,43 @@ impl State {
     /// The driver has bound the sockets.
     pub(crate) fn bound_to(&mut self, now: Instant, client: SocketAddrV4, server: SocketAddrV4) {
         self.was_bound = true;
+        self.failure = None;
+        if core::mem::take(&mut self.seeking) {
+            self.node.resume(now);
+        }
         // It may have been suspended again in the meantime; then these sockets are not for long.
         self.bound = !self.node.suspended();
         self.node.handle_bound(now, client, server);
         if core::mem::take(&mut self.suspend_when_bound) {
             self.suspend(now);
         }
+    }
+
+    /// The driver could not bind the sockets. The first time that is the end; later they are sought
+    /// again, and the node is as good as suspended until then.
+    pub(crate) fn not_bound(&mut self, now: Instant, error: Error) {
+        if !self.was_bound {
+            self.failure = Some(error);
+            return self.close(now);
+        }
+        if self.node.closed() || (self.node.suspended() && !self.seeking) {
+            // Nobody wants them any more.
+            return;
+        }
+        self.failure = Some(error);
+        if !core::mem::replace(&mut self.seeking, true) {
+            self.tell(Event::BindFailed);
+        }
+        self.node.suspend(now);
+        self.lose_sockets();
+        self.wake_milestones();
+    }
+
+    fn lose_sockets(&mut self) {
+        self.bound = false;
+        self.raw.iter_mut().for_each(VecDeque::clear);
+        // Those who wait for a place get to know.
+        self.room = true;
     }
 
     /// Lets time pass, then gives the next datagram for the client's or the server's
@@ -215,7 +252,8 @@ impl State {
 
     /// Suspends the node; the driver closes the sockets.
     pub(crate) fn suspend(&mut self, now: Instant) {
-        if self.node.closed() || self.node.suspended() {
+        let seeking = core::mem::take(&mut self.seeking);
+        if self.node.closed() || (self.node.suspended() && !seeking) {
             return;
         }
         if !self.was_bound {
@@ -224,10 +262,8 @@ impl State {
         }
         self.node.suspend(now);
         self.unbind = true;
-        self.bound = false;
-        self.raw.iter_mut().for_each(VecDeque::clear);
-        // Those who wait for a place get to know.
-        self.room = true;
+        self.failure = None;
+        self.lose_sockets();
     }
 
     /// Takes the node back; the driver binds.
@@ -235,6 +271,9 @@ impl State {
         self.suspend_when_bound = false;
         if !self.node.closed() && self.node.suspended() {
             self.node.resume(now);
+            self.seeking = false;
+            self.failure = None;
+            self.retry = Retry::default();
         }
     }
 
@@ -391,7 +430,7 @@ impl State {
     pub(crate) fn explain(&self, error: impl Into<Error>) -> Error {
         let error = error.into();
         match &self.failure {
-            Some(failure) if error.is_closing() => failure.clone(),
+            Some(failure) if !self.was_bound && error.is_closing() => failure.clone(),
             _ => error,
         }
     }

@@ -35,7 +35,7 @@ const FLUSH: Duration = Duration::from_millis(250);
 /// What makes a node live: a future for the runtime to run, made by [`Builder::build`](super::Builder::build).
 ///
 /// It binds the sockets when it is first polled, and ends when the node is closed, by a
-/// call, by the loss of its last handle, or because its sockets can't be bound. It does a
+/// call, by the loss of its last handle, or because its sockets can't be bound the first time. It does a
 /// bounded amount of work at a time. Dropping it closes the node; everybody who waits gets to know.
 #[must_use = "a node does nothing until its driver is run"]
 pub struct Driver<R: Runtime> {
@@ -64,7 +64,7 @@ enum Duty {
     Bind,
     Unbind,
     Run,
-    /// Suspended.
+    /// Suspended, or too early to bind again.
     Rest,
     WindUp,
 }
@@ -113,7 +113,7 @@ impl<R: Runtime> Driver<R> {
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Turn {
         loop {
-            match self.shared.drive(|state, _| state.duty(self.ports.is_some())) {
+            match self.shared.drive(|state, now| state.duty(now, self.ports.is_some())) {
                 Duty::Bind => self.bind(),
                 Duty::Unbind => {
                     self.ports = None;
@@ -130,6 +130,7 @@ impl<R: Runtime> Driver<R> {
     }
 
     fn bind(&mut self) {
+        self.shared.drive(|state, now| state.retry.tried(now));
         let bound = self.binding.bind(&*self.runtime);
         self.interfaces = self.list_interfaces();
         self.interfaces_due = self.runtime.now() + INTERFACES;
@@ -138,10 +139,7 @@ impl<R: Runtime> Driver<R> {
                 self.ports = Some([Port::new(client, Via::Client), Port::new(server, Via::Server)]);
                 self.shared.drive(|state, now| state.bound_to(now, bound.client, bound.server));
             }
-            Err(error) => self.shared.drive(|state, now| {
-                state.failure = Some(error.into());
-                state.close(now);
-            }),
+            Err(error) => self.shared.drive(|state, now| state.not_bound(now, error.into())),
         }
     }
 
@@ -391,13 +389,13 @@ impl<R: Runtime> fmt::Debug for Driver<R> {
 
 /// The driver's questions to the state.
 impl State {
-    fn duty(&mut self, has_ports: bool) -> Duty {
+    fn duty(&mut self, now: Instant, has_ports: bool) -> Duty {
         self.seen();
         if self.node.closed() {
             Duty::WindUp
         } else if self.unbind {
             Duty::Unbind
-        } else if self.node.suspended() {
+        } else if self.node.suspended() && !(self.seeking && self.retry.due() <= now) {
             Duty::Rest
         } else if has_ports {
             Duty::Run
@@ -411,7 +409,8 @@ impl State {
         if let Some(lookup) = more_names.then(|| self.node.poll_lookup()).flatten() {
             return Park::LookUp(lookup, self.node.lookup_host(lookup).into());
         }
-        let deadline = self.node.poll_timeout();
+        let retry = self.seeking.then(|| self.retry.due());
+        let deadline = self.node.poll_timeout().into_iter().chain(retry).min();
         match self.driver_slot() {
             None => return Park::Poked,
             Some(Some(old)) if old.will_wake(waker) => {}

@@ -14,9 +14,26 @@ use crate::pace::Pace;
 use crate::table::K;
 use crate::time::Instant;
 
-/// A bootstrap that met only silence is tried again after this, and then ever less often.
-const RETRY_MIN: Duration = Duration::from_secs(5);
-const RETRY_MAX: Duration = Duration::from_secs(320);
+/// A bootstrap that met only silence is tried again after so many seconds, and then ever less often.
+const RETRY_MIN: u16 = 5;
+const RETRY_MAX: u16 = 320;
+
+/// Changes of the network are dealt with at most this often.
+const CHANGE_EVERY: Duration = Duration::from_secs(30);
+
+/// Changes of the network.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Changes {
+    /// There was one that is not dealt with.
+    pending: bool,
+    not_before: Instant,
+}
+
+impl Changes {
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.pending.then_some(self.not_before)
+    }
+}
 
 /// Where the bootstrap stands.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +49,8 @@ pub(super) struct Bootstrap {
     /// That probe was answered.
     reached: bool,
     retry: Option<Instant>,
-    patience: Duration,
+    /// In seconds; 0 if somebody has answered.
+    patience: u16,
 }
 
 impl Bootstrap {
@@ -52,7 +70,7 @@ impl Bootstrap {
 
     /// Whether nobody has answered so far, so that it goes on in the background.
     fn is_silent(&self) -> bool {
-        !self.patience.is_zero()
+        self.patience > 0
     }
 
     /// Whether the early probe is due; it is only once.
@@ -75,7 +93,7 @@ impl Node {
             return;
         }
         let first = self.binding.is_none();
-        self.binding = Some(Binding { client, server });
+        let moved = self.move_to(Binding { client, server });
         self.stage = Stage::Running;
         self.upkeep.start(now);
         self.queries.start_clocks(now);
@@ -86,7 +104,7 @@ impl Node {
             self.start_bootstrap();
         } else {
             self.start_refresh();
-            if !self.bootstrap.done || self.bootstrap.is_silent() {
+            if moved || !self.bootstrap.done || self.bootstrap.is_silent() {
                 self.start_bootstrap();
             }
         }
@@ -94,6 +112,53 @@ impl Node {
             self.emit(Event::Resumed);
         }
         self.pump_stalled();
+    }
+
+    /// The sockets of a running node were replaced, and the new ones are bound here: as when the system took
+    /// the old ones away. What was on its way to these is lost, and asked for again in its time; the table is
+    /// refreshed. On any other node it is [`handle_bound`](Self::handle_bound).
+    ///
+    /// At the same ports nothing else changes. At others, now or after a [`resume`](Self::resume), what
+    /// peers said of the own address counts no more; and if it is the server socket's port, the
+    /// node is as ephemeral and firewalled as at first, and finds out again, unless its
+    /// [`public_address`](crate::Config::public_address) is given.
+    pub fn handle_rebound(&mut self, now: Instant, client: SocketAddrV4, server: SocketAddrV4) {
+        let now = self.enter(now);
+        if self.stage != Stage::Running {
+            return self.handle_bound(now, client, server);
+        }
+        if self.bootstrap.done {
+            self.start_refresh();
+        }
+        if self.move_to(Binding { client, server }) {
+            self.start_bootstrap();
+        }
+        self.retry_silent_bootstrap();
+        self.pump_stalled();
+    }
+
+    /// Whether the node was to be persistent from the bootstrap on, and has to begin that again.
+    fn move_to(&mut self, binding: Binding) -> bool {
+        let Some(before) = self.binding.replace(binding) else { return false };
+        let client_moved = before.client.port() != binding.client.port();
+        let server_moved = before.server.port() != binding.server.port();
+        let asks_elsewhere = if self.firewalled { client_moved } else { server_moved };
+        if self.config.public_address.is_some() || !(asks_elsewhere || server_moved) {
+            return false;
+        }
+        self.forget_own_address();
+        if !server_moved {
+            return false;
+        }
+        self.firewalled = self.config.firewalled;
+        self.own_addr = None;
+        self.upkeep.unsettle();
+        let was_persistent = !self.ephemeral;
+        if was_persistent {
+            self.ephemeral = true;
+            self.emit(Event::Ephemeral);
+        }
+        was_persistent && self.config.ephemeral == Some(false)
     }
 
     fn start_bootstrap(&mut self) {
@@ -127,7 +192,7 @@ impl Node {
                 });
             }
         } else {
-            self.bootstrap.patience = Duration::ZERO;
+            self.bootstrap.patience = 0;
         }
         if self.bootstrap.second || (!self.bootstrap.reached && !forced) {
             return self.bootstrap_over();
@@ -138,7 +203,7 @@ impl Node {
     fn plan_retry(&mut self) {
         let patience = (self.bootstrap.patience * 2).clamp(RETRY_MIN, RETRY_MAX);
         self.bootstrap.patience = patience;
-        self.bootstrap.retry = Some(self.now + patience);
+        self.bootstrap.retry = Some(self.now + Duration::from_secs(patience.into()));
     }
 
     /// The network state was looked at; if that was for the bootstrap, it goes on.
@@ -189,11 +254,25 @@ impl Node {
 
     /// The network interfaces have changed: what peers said of the own address may be out of date,
     /// so each is listened to anew, and the table is refreshed.
+    ///
+    /// It happens at most every 30 s, since others may be able to set it off: one that comes earlier
+    /// is remembered, and one is made of all such. Unless the node is running, nothing happens.
     pub fn handle_network_change(&mut self, now: Instant) {
         self.enter(now);
         if self.stage != Stage::Running {
             return;
         }
+        self.changes.pending = true;
+        self.change_on_time();
+        self.pump_stalled();
+    }
+
+    /// Deals with a change of the network, unless the last one is too recent.
+    pub(super) fn change_on_time(&mut self) {
+        if self.changes.next_due().is_none_or(|due| due > self.now) {
+            return;
+        }
+        self.changes = Changes { pending: false, not_before: self.now + CHANGE_EVERY };
         self.emit(Event::NetworkChange);
         self.emit(Event::NetworkUpdate);
         self.pace = Pace::default();
@@ -203,7 +282,6 @@ impl Node {
             self.start_refresh();
         }
         self.retry_silent_bootstrap();
-        self.pump_stalled();
     }
 
     /// What met only silence may be answered now.
@@ -267,6 +345,7 @@ impl Node {
         self.probe = None;
         self.bootstrap.active = false;
         self.bootstrap.retry = None;
+        self.changes.pending = false;
         self.end_all_queries(error);
         self.forget_flights(|purpose| purpose != Purpose::User);
         self.fail_all(|_| true, error);

@@ -62,7 +62,7 @@ use crate::time::Instant;
 use crate::timeouts::{DESTINATIONS, Rtts};
 use crate::token::Tokens;
 use crate::upkeep::{SLEEP, Upkeep};
-use life::Bootstrap;
+use life::{Bootstrap, Changes};
 use members::Candidates;
 pub use observe::HealthInfo;
 use queries::Queries;
@@ -135,6 +135,7 @@ pub struct Node {
     /// Boxed: it is seldom there, and large.
     probe: Option<Box<Probe>>,
     bootstrap: Bootstrap,
+    changes: Changes,
     upkeep: Upkeep,
     health: Health,
     /// PING_NATs that nobody answered: a firewall's doing, so the health does not count them.
@@ -197,6 +198,7 @@ impl Node {
             id_is_unsure: false,
             probe: None,
             bootstrap: Bootstrap::default(),
+            changes: Changes::default(),
             upkeep: Upkeep::new(&mut rng, adaptive),
             health: Health::new(),
             unanswered_nat: 0,
@@ -237,6 +239,7 @@ impl Node {
             self.after_lookup();
         }
         self.bootstrap_on_time();
+        self.change_on_time();
         self.end_late_walks();
         // At the end of time there is no next one.
         while self.upkeep.next_tick() <= now && now < Instant::MAX {
@@ -259,6 +262,7 @@ impl Node {
             self.delayed.next_due(),
             self.lookups.next_deadline(),
             self.bootstrap.next_retry(),
+            self.changes.next_due(),
             self.queries.next_deadline(),
             // What waits for the window may leave in its next slot.
             (self.inflight.in_lanes() > 0).then(|| self.window.next_advance()),

@@ -16,6 +16,7 @@ use crate::firewall::{PROBES, Probe};
 use crate::id::Id;
 use crate::inflight::Purpose;
 use crate::message::Via;
+use crate::nat::Sampler;
 
 /// With fewer views of our address than this, an id that is made of it is unsure.
 const VIEWS_MIN: usize = 4;
@@ -46,6 +47,14 @@ impl Node {
         if addr != own {
             self.become_reachable(addr, false);
         }
+    }
+
+    /// What others saw was another socket of ours.
+    pub(super) fn forget_own_address(&mut self) {
+        self.nat = Sampler::default();
+        self.anonymous_samples.clear();
+        self.table.forget_samples();
+        self.emit_nat();
     }
 
     fn emit_nat(&mut self) {

@@ -99,6 +99,7 @@ macro_rules! conforms {
             interfaces_that_vanish,
             sockets_that_can_not_be_bound,
             a_resolver_that_is_silent,
+            sockets_that_can_not_be_bound_again,
             a_driver_that_is_dropped
         );
     };

@@ -263,6 +263,27 @@ pub fn a_resolver_that_is_silent<A: Adapter>() {
     });
 }
 
+/// As when the address is away, or no descriptor is free: it hears why, and has them when that is over.
+pub fn sockets_that_can_not_be_bound_again<A: Adapter>() {
+    A::block_on(async {
+        let ((node, runtime), other) = (shaky::<A>().await, up::<A>().await);
+        let mut events = node.events();
+        node.suspend().await.unwrap();
+        for kind in [ErrorKind::AddrNotAvailable, ErrorKind::Other] {
+            runtime.faults().bind = Some(kind);
+            let Err(Error::Io(error)) = node.resume().await else { panic!("not the bind") };
+            assert_eq!(error.kind(), kind);
+            hear(&mut events, |event| *event == Event::BindFailed).await;
+        }
+        assert!(node.suspended() && !node.closed());
+        let asked = node.ping(server(&other)).await;
+        assert!(matches!(asked, Err(Error::Send(SendError::Suspended))));
+        runtime.faults().bind = None;
+        hear(&mut events, |event| *event == Event::Resumed).await;
+        assert_well(&node, &other).await;
+    });
+}
+
 /// As when its task is aborted: nobody waits for ever.
 pub fn a_driver_that_is_dropped<A: Adapter>() {
     A::block_on(async {

@@ -160,14 +160,67 @@ fn suspended_before_the_first_bind() {
 }
 
 #[test]
-fn a_port_lost_while_suspended_may_be_the_end() {
+fn a_port_lost_while_suspended_is_sought_again() {
     let sim = Sim::default();
-    let node = sim.node(|builder| builder.port(1000).any_port(false));
+    let node = sim.node(|builder| builder.port(1000).any_port(false).nodes([local(9)]));
     sim.block_on(node.listening()).unwrap();
     sim.block_on(node.suspend()).unwrap();
+    let mut events = node.events();
     sim.world.get().taken.insert(1000);
-    assert!(matches!(sim.block_on(node.resume()), Err(Error::Io(_))));
-    assert!(node.closed());
+    let tries = || core::mem::take(&mut sim.world.get().tried).len();
+    tries();
+    let start = sim.clock();
+    for _ in 0..2 {
+        let failed = sim.block_on(node.resume());
+        assert!(
+            matches!(failed, Err(Error::Io(_))) && matches!(node.failure(), Some(Error::Io(_)))
+        );
+        assert_eq!((sim.clock(), tries()), (start, 1), "at once");
+    }
+    let told = take(&sim, &mut events);
+    let told = told.into_iter().filter(|event| *event == Event::BindFailed).count();
+    assert!(told == 2 && node.suspended() && !node.closed() && sim.tasks() == 1);
+    // Nothing waits for a socket that may never come.
+    let asked = sim.block_on(node.ping(local(9)));
+    assert!(matches!(asked, Err(Error::Send(crate::SendError::Suspended))), "{asked:?}");
+    sim.block_on(node.listening()).unwrap();
+
+    // By itself: after 1, 2, 4 … 32 s, and every minute.
+    sim.advance(63 * SECOND);
+    assert_eq!(tries(), 6);
+    sim.advance(600 * SECOND);
+    assert_eq!(tries(), 10);
+    assert!(!take(&sim, &mut events).contains(&Event::BindFailed), "it was told");
+
+    sim.world.get().taken.clear();
+    sim.advance(60 * SECOND);
+    assert_eq!((tries() > 0, node.suspended(), ports(&node)[1]), (true, false, 1000));
+    assert!(node.failure().is_none() && node.nodes(9) == [local(9)]);
+    assert!(take(&sim, &mut events).contains(&Event::Resumed));
+    sim.block_on(node.resume()).unwrap();
+    sim.block_on(sim.up().ping(node.server_address().unwrap())).unwrap();
+}
+
+#[test]
+fn who_suspends_or_closes_a_node_without_sockets_ends_the_search() {
+    for close in [false, true] {
+        let sim = Sim::default();
+        let node = sim.node(|builder| builder.port(1000).any_port(false));
+        sim.block_on(node.listening()).unwrap();
+        sim.block_on(node.suspend()).unwrap();
+        sim.world.get().taken.insert(1000);
+        sim.block_on(node.resume()).unwrap_err();
+        sim.block_on(if close { node.close() } else { node.suspend() }).unwrap();
+        sim.world.get().taken.clear();
+        sim.world.get().tried.clear();
+        sim.advance(600 * SECOND);
+        assert!(sim.world.get().tried.is_empty());
+        assert!(sim.world.open().is_empty());
+        let error = sim.block_on(node.ping(local(9))).unwrap_err();
+        assert_eq!(matches!(error, Error::Send(crate::SendError::Closed)), close, "not the bind");
+        sim.block_on(node.resume()).unwrap();
+        assert_eq!(sim.world.open().is_empty(), close);
+    }
 }
 
 #[test]

@@ -95,9 +95,11 @@ impl World {
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
-    /// When the next timer rings.
+    /// When the next timer rings that somebody waits for.
     pub(super) fn next_alarm(&self) -> Option<Instant> {
-        self.get().timers.values().filter_map(|alarm| alarm.due).min()
+        let world = self.get();
+        let heard = world.timers.values().filter(|alarm| alarm.waker.is_some());
+        heard.filter_map(|alarm| alarm.due).min()
     }
 
     /// Sets the clock, and rings what is due by then.
