@@ -15,6 +15,9 @@ pub(crate) const WINDOW: usize = 4;
 /// Silent ticks until the network counts as offline.
 const SILENT_MAX: u8 = 2;
 
+/// Ticks between two times that it is forgotten, at least: 5 minutes.
+const FORGET_EVERY: u8 = 60;
+
 /// Outcomes in a tick below which it says nothing.
 const OUTCOMES_MIN: u64 = 4;
 
@@ -31,7 +34,7 @@ pub(crate) enum Status {
 }
 
 /// Judges the network; `update` once per tick.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Health {
     /// What was made of the last ticks, the newest last.
     window: [Verdict; WINDOW],
@@ -42,6 +45,25 @@ pub(crate) struct Health {
     /// Silent ticks since the last one with a response, up to [`SILENT_MAX`].
     silent: u8,
     status: Status,
+    /// Since it was forgotten last: whether anybody has answered, and how many ticks have passed, up to
+    /// [`FORGET_EVERY`].
+    heard: bool,
+    since: u8,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            window: [Verdict::None; WINDOW],
+            previous: Totals::default(),
+            newest: Totals::default(),
+            ticks: 0,
+            silent: 0,
+            status: Status::Online,
+            heard: true,
+            since: FORGET_EVERY,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -71,6 +93,8 @@ impl Health {
     pub(crate) fn update(&mut self, responses: u64, timeouts: u64) -> Option<Status> {
         self.window.rotate_left(1);
         self.ticks = (self.ticks + 1).min(WINDOW);
+        self.since = (self.since + 1).min(FORGET_EVERY);
+        self.heard |= responses > self.newest.responses;
         let [.., newest] = &mut self.window;
         *newest = Verdict::None;
         self.previous = core::mem::replace(&mut self.newest, Totals { responses, timeouts });
@@ -101,12 +125,17 @@ impl Health {
         self.set(status)
     }
 
-    /// Forgets everything, as after sleep: online until shown otherwise.
+    /// After a sleep it forgets what it knows: online until shown otherwise. It does so only if anybody
+    /// has answered since the last time, and that is a while ago: else who is woken ever again would never
+    /// see that nobody answers.
     ///
     /// Returns the status if it changed.
-    pub(crate) fn reset(&mut self) -> Option<Status> {
-        let status = self.status;
-        *self = Self { status, ..Self::default() };
+    pub(crate) fn wake_up(&mut self) -> Option<Status> {
+        if !self.heard || self.since < FORGET_EVERY {
+            return None;
+        }
+        let Self { status, newest, .. } = *self;
+        *self = Self { status, newest, heard: false, since: 0, ..Self::default() };
         self.set(Status::Online)
     }
 
@@ -249,16 +278,29 @@ mod tests {
     }
 
     #[test]
-    fn reset_is_told_only_when_it_changes_something() {
+    fn waking_up_is_told_only_when_it_changes_something() {
         let mut health = Health::new();
-        assert_eq!(health.reset(), None);
+        assert_eq!(health.wake_up(), None);
+        let mut health = Health::new();
         (1..=4).for_each(|i| assert_eq!(health.update(0, i * 4), None));
         assert_eq!(health.update(0, 20), Some(Status::Offline));
-        assert_eq!(health.reset(), Some(Status::Online));
+        assert_eq!(health.wake_up(), Some(Status::Online));
         assert!(health.cold() && health.timeouts() == 0);
         // The silent ticks from before no longer count.
         (6..=9).for_each(|i| assert_eq!(health.update(0, i * 4), None));
         assert_eq!(health.update(0, 40), Some(Status::Offline));
+    }
+
+    #[test]
+    fn it_is_forgotten_again_after_five_minutes_in_which_somebody_answered() {
+        for (ticks, answered, forgotten) in [(60, 1, true), (59, 1, false), (600, 0, false)] {
+            let mut health = Health::new();
+            health.update(7, 0);
+            health.wake_up();
+            (0..ticks).for_each(|_| _ = health.update(7 + answered, 0));
+            health.wake_up();
+            assert_eq!(health.cold(), forgotten, "{answered} in {ticks} ticks");
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub(crate) const SLEEP: Duration = Duration::from_secs(10);
 /// Ticks that lie behind the first one, so that imported nodes can be older than the node itself:
 /// a multiple of all periods.
 const PAST: u32 = 768;
+/// Ticks between keep-alives: 40 s.
+const KEEP_ALIVE: u32 = 8;
 /// Ticks after which a node that saw nothing bad happen may become persistent: 20 minutes.
 const STABLE: u32 = 240;
 /// The same after that failed, or after a sleep: an hour.
@@ -84,6 +86,8 @@ pub(crate) struct Upkeep {
     /// Ticks between refreshes, and whether the table has changed since the last.
     refresh_every: u32,
     changed: bool,
+    /// No tick has passed since the machine woke up.
+    woken: bool,
 }
 
 impl Upkeep {
@@ -109,6 +113,7 @@ impl Upkeep {
             failed: false,
             refresh_every: REFRESH,
             changed: true,
+            woken: false,
         }
     }
 
@@ -155,15 +160,17 @@ impl Upkeep {
         self.next
     }
 
-    /// The next tick comes five seconds after `now`.
+    /// The sockets are bound: the first tick comes in five seconds. After a suspension the next one comes when
+    /// it was due, or now.
     pub(crate) fn start(&mut self, now: Instant) {
-        self.next = now + TICK;
+        self.next = if self.next == Instant::MAX { now + TICK } else { self.next.max(now) };
     }
 
     /// A tick passes; its moment is the one that was planned.
     pub(crate) fn pass(&mut self) {
         self.tick += 1;
         self.next += TICK;
+        self.woken = false;
     }
 
     /// A tick passes out of turn.
@@ -175,7 +182,7 @@ impl Upkeep {
     pub(crate) fn due(&mut self) -> Due {
         self.refresh = self.refresh.saturating_sub(1);
         Due {
-            keep_alive: self.tick & 7 == 0,
+            keep_alive: self.tick.is_multiple_of(KEEP_ALIVE),
             refresh: self.refresh == 0,
             refresh_if_small: self.tick & 63 == 0,
         }
@@ -187,11 +194,14 @@ impl Upkeep {
         self.hinters = Vec::new();
     }
 
-    /// The machine has slept: everything looks old, two ticks later the oldest are pinged,
-    /// and the next tick refreshes.
-    pub(crate) fn wake_up(&mut self, now: Instant) {
-        let tick = self.tick + 2 * OLD;
-        self.tick = (tick | 7) - 1;
+    /// The machine has slept, or is said to have: everything looks old, within two ticks the oldest are pinged,
+    /// and the next tick refreshes. Nothing comes later for it, however often it happens.
+    pub(crate) fn wake_up(&mut self) {
+        if !core::mem::replace(&mut self.woken, true) {
+            let phase = (self.tick % KEEP_ALIVE).max(KEEP_ALIVE - 2);
+            let tick = self.tick + 2 * OLD;
+            self.tick = tick - tick % KEEP_ALIVE + phase;
+        }
         self.stable = MORE_STABLE;
         self.refresh = 1;
         self.checks = CHECKS;
@@ -200,7 +210,14 @@ impl Upkeep {
         // Others will have come and gone meanwhile.
         self.changed = true;
         self.checked_host = None;
-        self.start(now);
+    }
+
+    /// Has a tick that was slept through come in five seconds, when the network is there again; but not
+    /// twice in a row.
+    pub(crate) fn put_off(&mut self, now: Instant) {
+        if self.next <= now {
+            self.next = if self.woken { now } else { now + TICK };
+        }
     }
 
     /// Whether the node can be reached is to be found out anew, once it has seen nothing bad for a while.
@@ -265,5 +282,26 @@ impl Upkeep {
             self.hinters.push((from, 1));
         }
         room
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wake_ups_without_a_tick_between_them_are_one() {
+        let mut rng = Rng::new([1; 32]);
+        let mut upkeep = Upkeep::new(&mut rng, true);
+        upkeep.start(Instant::ZERO);
+        for _ in 0..KEEP_ALIVE {
+            upkeep.pass();
+            let before = (upkeep.tick(), upkeep.next_tick());
+            upkeep.wake_up();
+            let woken = upkeep.tick();
+            assert!((before.0 + 2 * OLD..before.0 + 2 * OLD + KEEP_ALIVE).contains(&woken));
+            upkeep.wake_up();
+            assert_eq!((upkeep.tick(), upkeep.next_tick()), (woken, before.1));
+        }
     }
 }

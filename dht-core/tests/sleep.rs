@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use dht_core::{Config, Event, Node, Request};
@@ -17,6 +18,89 @@ fn oversleep(lab: &mut Lab, late: Duration) {
     let deadline = lab.node.poll_timeout().unwrap();
     let until = deadline.saturating_since(lab.now);
     lab.sleep(until + late);
+}
+
+/// How long it is until the next tick, in a lab that was bound when it was made.
+fn until_tick(lab: &Lab) -> Duration {
+    let begin = dht_core::Instant::from_millis(1_000_000);
+    let micros = lab.now.saturating_since(begin).as_micros() % TICK.as_micros();
+    TICK - Duration::from_micros(micros as u64)
+}
+
+/// What happens every 4 s, for longer than a tick takes.
+type Nudge = (&'static str, fn(&mut Lab));
+const NUDGES: [Nudge; 3] = [
+    ("woken", |lab| lab.call(Node::handle_wakeup)),
+    ("suspended and resumed", |lab| {
+        lab.call(Node::suspend);
+        lab.call(Node::resume);
+        lab.bind();
+    }),
+    ("suspended for half of the time", |lab| {
+        lab.call(Node::suspend);
+        lab.run_for(TICK);
+        lab.call(Node::resume);
+        lab.bind();
+    }),
+];
+
+/// Nudged, then 4 s of an application that asks one who is down and, perhaps, one who is not.
+fn nudged(lab: &mut Lab, nudge: fn(&mut Lab), up: Option<SocketAddrV4>) {
+    nudge(lab);
+    for n in 0..4 {
+        let to = up.unwrap_or(peer(900 + n));
+        let request = Request::ping(to).retries(0);
+        let id = lab.call(|node, now| node.request(now, request)).unwrap();
+        lab.run_for(Duration::from_secs(1));
+        let _ = lab.node.take_response(id);
+    }
+}
+
+#[test]
+fn however_often_it_is_woken_or_suspended_the_dead_leave_and_nobody_says_that_all_is_well() {
+    for (name, nudge) in NUDGES {
+        let mut lab = Lab::among(20);
+        lab.ticks(30);
+        (0..20).for_each(|n| lab.peer(peer(n)).up = false);
+        let online = (0..300).filter(|_| {
+            nudged(&mut lab, nudge, None);
+            lab.node.online()
+        });
+        let online = online.count();
+        assert!(online < 20, "{name}: online {online} times of 300");
+        assert!(!lab.node.online(), "{name}");
+        lab.add_peer(peer(30));
+        lab.call(|node, now| node.add_node(now, peer(30)));
+        (0..300).for_each(|_| nudged(&mut lab, nudge, Some(peer(30))));
+        assert!(lab.node.online(), "{name}");
+        assert_eq!(lab.node.nodes().collect::<Vec<_>>(), [peer(30)], "{name}");
+    }
+}
+
+#[test]
+fn keep_alives_come_as_often_as_without_wake_ups() {
+    for (name, nudge) in NUDGES {
+        let mut lab = Lab::among(50);
+        for _ in 0..100 {
+            nudge(&mut lab);
+            lab.run_for(Duration::from_secs(4));
+        }
+        let mut at: Vec<_> = lab.sent.iter().filter(|sent| sent.is(PING)).map(|s| s.at).collect();
+        at.dedup();
+        assert!(at.len() >= 10, "{name}: {} keep-alives in 400 s", at.len());
+    }
+}
+
+#[test]
+fn a_tick_that_was_slept_through_is_put_off_once() {
+    let mut lab = Lab::among(20);
+    oversleep(&mut lab, SLEEP + INSTANT);
+    lab.call(Node::handle_timeout);
+    assert_eq!(lab.asked(FIND_NODE), [], "the network may not be there yet");
+    lab.sleep(Duration::from_secs(60));
+    lab.call(Node::handle_timeout);
+    assert!(!lab.asked(FIND_NODE).is_empty());
+    assert_eq!(lab.times(Event::WakeUp), 2);
 }
 
 #[test]
@@ -113,8 +197,9 @@ fn after_a_sleep_the_next_tick_refreshes_and_the_second_pings_the_oldest() {
         lab.hear_with_id(peer(n), PING);
     }
     lab.sent.clear();
+    let tick = until_tick(&lab);
     lab.call(Node::handle_wakeup);
-    lab.run_for(TICK - INSTANT);
+    lab.run_for(tick - INSTANT);
     assert_eq!(lab.asked(FIND_NODE), []);
     lab.run_for(INSTANT);
     assert!(!lab.asked(FIND_NODE).is_empty());

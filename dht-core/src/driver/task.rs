@@ -129,11 +129,15 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
+    /// After a suspension it is compared at once what interfaces there are.
     fn bind(&mut self) {
         self.shared.drive(|state, now| state.retry.tried(now));
         let bound = self.binding.bind(&*self.runtime);
-        self.interfaces = self.list_interfaces();
-        self.interfaces_due = self.runtime.now() + INTERFACES;
+        self.interfaces_due = self.runtime.now();
+        if self.interfaces.is_none() {
+            self.interfaces = self.list_interfaces();
+            self.interfaces_due += INTERFACES;
+        }
         match bound {
             Ok(([client, server], bound)) => {
                 self.ports = Some([Port::new(client, Via::Client), Port::new(server, Via::Server)]);

@@ -237,9 +237,13 @@ impl Node {
     }
 
     pub(super) fn wake_up(&mut self) {
-        self.upkeep.wake_up(self.now);
+        if self.stage == Stage::Running {
+            self.upkeep.put_off(self.now);
+        }
+        self.upkeep.wake_up();
         self.pace = Pace::default();
-        if self.health.reset().is_some() {
+        self.anonymous_samples.clear();
+        if self.health.wake_up().is_some() {
             self.emit(Event::NetworkUpdate);
         }
         if self.upkeep.adaptive && !self.ephemeral {
@@ -284,9 +288,10 @@ impl Node {
         self.retry_silent_bootstrap();
     }
 
-    /// What met only silence may be answered now.
+    /// What met only silence may be answered now. It does not make the node wait longer afterwards.
     fn retry_silent_bootstrap(&mut self) {
         if self.bootstrap.is_silent() && !self.bootstrap.active {
+            self.bootstrap.patience = RETRY_MIN / 2;
             self.start_bootstrap();
         }
     }
@@ -313,6 +318,7 @@ impl Node {
         if matches!(self.stage, Stage::Suspended | Stage::Closed) {
             return;
         }
+        self.count_interrupted_checks();
         self.stage = Stage::Suspended;
         self.end_everything(RequestError::Suspended);
         self.emit(Event::Suspended);

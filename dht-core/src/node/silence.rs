@@ -10,12 +10,14 @@ use super::Node;
 use crate::command::{DOWN_HINT, PING};
 use crate::congestion::Class;
 use crate::id::Id;
-use crate::inflight::Purpose;
+use crate::inflight::{Call, Purpose};
 use crate::table::{NodeInfo, Slot};
 use crate::wire;
 
 /// A node that answers without an id this often in a row is no longer one to keep.
 const SILENT_ANSWERS_MAX: u8 = 2;
+/// So many tries of four without an answer count as one without an id, if there was no time for all.
+const INTERRUPTED_TRIES: u16 = 3;
 
 impl Node {
     /// Pings a node of the table.
@@ -50,6 +52,20 @@ impl Node {
         self.upkeep.hint_checks -= u8::from(hinted);
         if timed_out && self.evict_unless_seen(addr, seen) && !hinted {
             self.upkeep.check_failed();
+        }
+    }
+
+    /// Nodes that left most tries unanswered when the node is suspended count as without a proof: else those
+    /// who are suspended often would keep the dead.
+    pub(super) fn count_interrupted_checks(&mut self) {
+        let mut slot = 0;
+        let checks = |call: &Call| matches!(call.purpose, Purpose::Check { .. });
+        while let Some((next, id)) = self.inflight.next_from(slot, checks) {
+            slot = next;
+            let flight = self.inflight.get(id).filter(|flight| flight.sent >= INTERRUPTED_TRIES);
+            if let Some(addr) = flight.map(|flight| flight.call.to) {
+                self.answered_without_id(addr);
+            }
         }
     }
 

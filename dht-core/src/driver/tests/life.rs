@@ -358,6 +358,22 @@ fn a_change_of_interfaces_is_noticed() {
 }
 
 #[test]
+fn a_change_of_interfaces_while_suspended_is_noticed_afterwards() {
+    let sim = Sim::default();
+    let node = sim.node(|builder| builder);
+    sim.block_on(node.fully_bootstrapped()).unwrap();
+    let mut events = node.events();
+    for n in 0..3 {
+        sim.block_on(node.suspend()).unwrap();
+        sim.world.get().interfaces = [[10, 0, 0, n].into()].to_vec();
+        sim.block_on(node.resume()).unwrap();
+        let taken = take(&sim, &mut events);
+        let changes = taken.iter().filter(|event| **event == Event::NetworkChange);
+        assert_eq!(changes.count(), 1, "{taken:?}");
+    }
+}
+
+#[test]
 fn an_idle_node_is_rarely_woken() {
     let sim = Sim::default();
     let node = sim.up();
