@@ -109,6 +109,8 @@ pub(crate) struct Walk {
     answered: u32,
     /// Whether one of these would have been given up by then.
     hasty: bool,
+    /// Whether one that was not suspected has answered.
+    trusts: bool,
     successes: u32,
     errors: u32,
     timed_out: u32,
@@ -132,6 +134,7 @@ impl Walk {
             asked: 0,
             answered: 0,
             hasty: false,
+            trusts: false,
             successes: 0,
             errors: 0,
             timed_out: 0,
@@ -317,7 +320,8 @@ impl Walk {
                 self.seen.set(node, State::Done);
                 continue;
             }
-            let doubted = !self.plan.thorough && suspected(addr);
+            let asks_all = self.plan.thorough || self.plan.only_given;
+            let doubted = !asks_all && suspected(addr);
             if doubted && trusted.is_some() && self.deferred.len() < DEFERRED_MAX {
                 self.deferred.make_room(DEFERRED_MAX);
                 self.deferred.push(node);
@@ -401,9 +405,10 @@ impl Walk {
 
     /// A node has answered.
     pub(crate) fn answered(&mut self, node: u16, reply: &Reply) {
-        self.end_visit(node);
+        let doubted = self.end_visit(node).is_some_and(|visit| visit.doubted);
         self.seen.set(node, State::Done);
         self.answered += 1;
+        self.trusts |= !doubted;
         if reply.error == 0 {
             self.successes += 1;
             self.closest.insert(reply);
@@ -505,7 +510,7 @@ impl Walk {
             if self.plan.thorough {
                 return full && visit.missed > 0;
             }
-            let late = visit.missed >= patience || (visit.doubted && self.successes > 0);
+            let late = visit.missed >= patience || (visit.doubted && self.trusts);
             late || !self.seen.distance(visit.node).is_some_and(|d| self.closest.would_take(d))
         })
     }
