@@ -63,6 +63,7 @@ pub const MEASURES: &[Measure] = &[
     Measure { ids: &["M7", "M8", "M14"], run: calm_lookups },
     Measure { ids: &["M8"], run: among_dead },
     Measure { ids: &["M9"], run: mild_churn },
+    Measure { ids: &["M9b"], run: times_under_faults },
     Measure { ids: &["M10"], run: wild_churn },
     Measure { ids: &["M11"], run: heavy_loss },
     Measure { ids: &["M12"], run: latency },
@@ -216,6 +217,48 @@ fn mild_churn(size: Size) -> Result<Vec<Figure>, Violation> {
     let recall = run.tally().recall();
     let (what, goal, network) = ("recall, sessions of 60 min, 5 % loss", "0.99", "2 h");
     Ok(vec![Of { run: &run, id: "M9", what, goal, network }.is(part(recall), recall >= 0.99)])
+}
+
+/// Each fault alone, and both: `cargo sim --nodes 2000 --churn 60m --loss 5% --lookups 500 --time 10m --seed 7`.
+fn times_under_faults(size: Size) -> Result<Vec<Figure>, Violation> {
+    let churn = Churn {
+        session: Length::Exponential { mean_us: 60 * MINUTE },
+        downtime: Length::Exponential { mean_us: 6 * MINUTE },
+        permanent: 0.0,
+        return_with_table: 0.0,
+    };
+    let loss = Loss::Independent(0.05);
+    // The last ones: milliseconds for half of the lookups and for 99 of a hundred, and the recall.
+    let kinds = [
+        ("no faults", None, Loss::None, "p50 350 ms, p99 450 ms", (350, 450), 0.9999),
+        (
+            "sessions of 60 min",
+            Some(churn),
+            Loss::None,
+            "p50 450 ms, p99 650 ms",
+            (450, 650),
+            0.9987,
+        ),
+        ("5 % loss", None, loss, "p50 550 ms, p99 1.2 s", (550, 1_200), 0.9987),
+        ("both", Some(churn), loss, "p50 800 ms, p99 1.6 s", (800, 1_600), 0.9978),
+    ];
+    let mut figures = Vec::new();
+    for (network, churn, loss, goal, most, least) in kinds {
+        let (nodes, lookups) = (size.nodes(2_000), size.lookups(500));
+        let link = Link { loss, ..Link::default() };
+        let scenario = Scenario { seed: SEED, nodes, lookups, churn, link, ..Scenario::default() };
+        let run = run(scenario)?;
+        let tally = run.tally();
+        let time = |q| quantile(&tally.latency, q) / 1_000;
+        let (p50, p99, recall) = (time(0.5), time(0.99), tally.recall());
+        let asked = tally.asked.mean().unwrap_or(0.0);
+        let recalls = part(recall);
+        let result = format!("p50 {p50} ms, p99 {p99} ms; recall {recalls}; {asked:.1} asked");
+        let met = p50 <= most.0 && p99 <= most.1 && recall >= least;
+        let what = "time of a lookup, RTT 80 ms";
+        figures.push(Of { run: &run, id: "M9b", what, goal, network }.is(result, met));
+    }
+    Ok(figures)
 }
 
 fn wild_churn(size: Size) -> Result<Vec<Figure>, Violation> {
