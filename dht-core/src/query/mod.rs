@@ -109,7 +109,9 @@ pub(crate) struct Walk {
     teller: (u16, u16),
     asked: u32,
     answered: u32,
-    /// Of these, how many had missed a try; and whether one would have been given up by then.
+    /// How many of these have no id.
+    without_id: u32,
+    /// How many of them had missed a try; and whether one would have been given up by then.
     recovered: u32,
     hasty: bool,
     successes: u32,
@@ -134,6 +136,7 @@ impl Walk {
             teller: (u16::MAX, 0),
             asked: 0,
             answered: 0,
+            without_id: 0,
             recovered: 0,
             hasty: false,
             successes: 0,
@@ -413,6 +416,7 @@ impl Walk {
         let missed = self.end_visit(node).map_or(0, |visit| visit.missed);
         self.seen.set(node, State::Done);
         self.answered += 1;
+        self.without_id += u32::from(reply.from.id.is_none());
         self.recovered += u32::from(missed > 0);
         if reply.error == 0 {
             self.successes += 1;
@@ -548,6 +552,7 @@ impl Walk {
             errors: self.errors,
             asked: self.asked,
             answered: self.answered,
+            without_id: self.without_id,
             timed_out: self.timed_out,
             commit: None,
         }
