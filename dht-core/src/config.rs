@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use crate::addr::is_sendable;
 use crate::error::{ConfigError, InvalidNode};
+use crate::given::GIVEN_MAX;
 use crate::ids::IdCache;
 use crate::table::{K, PLACES_MAX};
 
@@ -46,7 +47,9 @@ pub struct Config {
     /// Nodes to join the network by, at most 256. None: nothing is contacted. An address with the port 0 or
     /// the host 0.0.0.0 is refused, here and in [`nodes`](Self::nodes).
     pub bootstrap: Vec<BootstrapNode>,
-    /// Nodes known from before, put into the routing table, the first one as the most recent.
+    /// Nodes known from before, put into the routing table, the first one as the most recent. The first 64
+    /// (fewer if [`max_nodes`](Self::max_nodes) is below 768: a twelfth of that) are never forgotten: while
+    /// silent they are asked ever less often, down to once an hour.
     pub nodes: Vec<SocketAddrV4>,
     /// `Some(true)`: never in others' tables. `Some(false)`: become persistent while
     /// bootstrapping, if reachable. `None`: as [`adaptive`](Self::adaptive) says.
@@ -276,6 +279,11 @@ impl Config {
     /// Visits of queries that go on after these are over, at once.
     pub(crate) fn late_visits(&self) -> usize {
         LATE_VISITS_MAX.min(self.max_background_requests / 8)
+    }
+
+    /// Nodes that the user gave and that are not forgotten: few where tables are small.
+    pub(crate) fn given(&self) -> usize {
+        GIVEN_MAX.min(self.max_nodes / 12)
     }
 
     /// Namers of silent nodes that are remembered: all of a few.

@@ -161,7 +161,9 @@ pub enum QueryError {
         asked: u32,
         /// How many of them answered, with or without an error code.
         answered: u32,
-        /// How many of them did not.
+        /// How many of these have no id: ephemeral nodes, which keep nothing.
+        without_id: u32,
+        /// How many of those asked did not answer.
         timed_out: u32,
     },
     /// There were nodes to commit to, and none took it.
@@ -175,10 +177,13 @@ pub enum QueryError {
 impl fmt::Display for QueryError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooFewNodes { asked, answered, timed_out } => write!(
-                f,
-                "Too few nodes responded (asked {asked}, answered {answered}, timed out {timed_out})"
-            ),
+            Self::TooFewNodes { asked, answered, without_id, timed_out } => {
+                write!(f, "Too few nodes responded (asked {asked}, answered {answered}, ")?;
+                if *without_id > 0 {
+                    write!(f, "{without_id} of these without an id, ")?;
+                }
+                write!(f, "timed out {timed_out})")
+            }
             Self::Commit(commit) => write!(f, "no node took the commit ({commit})"),
             Self::NodeDestroyed => f.write_str("Node was destroyed"),
             Self::Cancelled(error) => error.fmt(f),

@@ -106,6 +106,7 @@ mod error;
 mod event;
 mod events;
 mod firewall;
+mod given;
 mod health;
 mod id;
 mod ids;

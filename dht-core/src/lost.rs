@@ -44,6 +44,10 @@ impl Lost {
         at.is_some_and(|at| self.nodes.remove(at).is_some())
     }
 
+    pub(crate) fn contains(&self, addr: SocketAddrV4) -> bool {
+        self.nodes.iter().any(|(lost, _)| *lost == addr)
+    }
+
     /// One to ask; it is another one each time.
     pub(crate) fn next(&mut self, tick: u32) -> Option<SocketAddrV4> {
         self.nodes.retain(|(_, since)| tick.saturating_sub(*since) < MEMORY);

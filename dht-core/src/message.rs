@@ -206,7 +206,10 @@ pub struct Outcome {
     pub asked: u32,
     /// How many of them answered, with or without an error code.
     pub answered: u32,
-    /// How many of them did not, after their last try or when the query ended without waiting
+    /// How many of these have no id, or none that is theirs: others can't find them, so nothing is
+    /// committed to them.
+    pub without_id: u32,
+    /// How many of those asked did not answer, after their last try or when the query ended without waiting
     /// for them any longer.
     pub timed_out: u32,
     /// How the commit went, if there was one.
@@ -216,8 +219,8 @@ pub struct Outcome {
 impl Outcome {
     /// Why nothing could be committed: none of those who answered has an id and gave no error.
     pub(crate) fn too_few(&self) -> QueryError {
-        let Self { asked, answered, timed_out, .. } = *self;
-        QueryError::TooFewNodes { asked, answered, timed_out }
+        let Self { asked, answered, without_id, timed_out, .. } = *self;
+        QueryError::TooFewNodes { asked, answered, without_id, timed_out }
     }
 }
 

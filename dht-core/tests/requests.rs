@@ -203,7 +203,8 @@ fn a_session_ends_what_belongs_to_it() {
     solo.node.end_session(solo.now, ours);
     assert_eq!(solo.node.take_response(sent), Some(Err(RequestError::Destroyed)));
     assert_eq!(solo.node.take_outcome(query).unwrap().unwrap().asked, 1);
-    let nobody = dht_core::QueryError::TooFewNodes { asked: 1, answered: 0, timed_out: 0 };
+    let nobody =
+        dht_core::QueryError::TooFewNodes { asked: 1, answered: 0, without_id: 0, timed_out: 0 };
     assert_eq!(solo.node.take_outcome(commits), Some(Err(nobody)));
     solo.run_until(|solo| solo.node.take_outcome(others).is_some());
     assert_eq!(solo.response(other), Err(RequestError::Timeout));

@@ -9,6 +9,7 @@ use crate::config::{BootstrapNode, Config};
 use crate::delayed::Delayed;
 use crate::events::Events;
 use crate::firewall::Probe;
+use crate::given::Given;
 use crate::inflight::Inflight;
 use crate::lookup::Lookups;
 use crate::lost::Lost;
@@ -80,6 +81,7 @@ impl Node {
         Suspects::add_to(&mut heap);
         Namers::add_to(&mut heap, config.namers());
         Lost::add_to(&mut heap);
+        Given::add_to(&mut heap, config.given());
         Strays::add_to(&mut heap);
         Upkeep::add_to(&mut heap);
         heap.exact::<Probe>(1);

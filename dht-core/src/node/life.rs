@@ -69,7 +69,7 @@ impl Bootstrap {
     }
 
     /// Whether nobody has answered so far, so that it goes on in the background.
-    fn is_silent(&self) -> bool {
+    pub(super) fn is_silent(&self) -> bool {
         self.patience > 0
     }
 
@@ -178,11 +178,9 @@ impl Node {
     /// A walk towards the own id is over.
     pub(super) fn on_bootstrap_walked(&mut self, outcome: &Outcome) {
         let forced = self.config.ephemeral == Some(false);
-        let silent = outcome.successes == 0 && !self.config.bootstrap.is_empty();
-        if silent && !self.bootstrap.second {
-            let failures = self.lookups.failures();
-            // Ours may be the only bootstrap node, asked for itself; then nobody was silent.
-            if outcome.asked > 0 || failures != Failures::default() {
+        if outcome.successes == 0 && self.has_sources() && !self.bootstrap.second {
+            if self.is_met_by_silence(outcome) {
+                let failures = self.lookups.failures();
                 self.plan_retry();
                 self.emit(Event::BootstrapSilent {
                     asked: outcome.asked,
@@ -203,7 +201,38 @@ impl Node {
     fn plan_retry(&mut self) {
         let patience = (self.bootstrap.patience * 2).clamp(RETRY_MIN, RETRY_MAX);
         self.bootstrap.patience = patience;
-        self.bootstrap.retry = Some(self.now + Duration::from_secs(patience.into()));
+        // Nodes that the user gave without any bootstrap node are asked one by one.
+        let any = !self.config.bootstrap.is_empty();
+        self.bootstrap.retry = any.then(|| self.now + Duration::from_secs(patience.into()));
+    }
+
+    /// Whether the user has told of any node.
+    fn has_sources(&self) -> bool {
+        !self.config.bootstrap.is_empty() || !self.given.is_empty()
+    }
+
+    /// Whether somebody should have answered a walk. Not if ours is the only bootstrap node.
+    fn is_met_by_silence(&self, outcome: &Outcome) -> bool {
+        let asks_names = self.lookups.failures() != Failures::default();
+        outcome.successes == 0 && self.has_sources() && (outcome.asked > 0 || asks_names)
+    }
+
+    /// A refresh is over. If it was the last that anybody could tell us, the bootstrap begins anew, and goes
+    /// on with ever more patience.
+    pub(super) fn on_refreshed(&mut self, outcome: &Outcome) {
+        let silent = self.is_met_by_silence(outcome) || !self.given.is_empty();
+        let alone = self.table.is_empty() && outcome.successes == 0 && silent;
+        if alone && !self.bootstrap.active && !self.bootstrap.is_silent() {
+            self.plan_retry();
+        }
+    }
+
+    /// Somebody is in the table, after nobody was; one that was silent for a while, if it `came_back`.
+    pub(super) fn no_longer_alone(&mut self, came_back: bool) {
+        self.retry_silent_bootstrap();
+        if came_back && !self.bootstrap.active && self.bootstrap.done {
+            self.start_search(self.table.own());
+        }
     }
 
     /// The network state was looked at; if that was for the bootstrap, it goes on.

@@ -62,7 +62,10 @@ impl Node {
         if due.keep_alive {
             self.ping_some();
         }
-        if due.refresh || (due.refresh_if_small && self.table.len() < K) {
+        let small = self.table.len() < K;
+        // Nobody but the silent would be asked, who are asked already.
+        let in_vain = self.table.is_empty() && self.bootstrap.is_silent();
+        if (due.refresh || (due.refresh_if_small && small)) && !in_vain {
             // One that is still under way is not counted twice.
             if !self.queries.is_running(Kind::Refresh) && self.has_place_for_search() {
                 self.upkeep.refreshing();
@@ -92,8 +95,11 @@ impl Node {
         self.seek_lost();
         let mut next = self.table.oldest();
         let Some(oldest) = next.and_then(|slot| self.table.node(slot)) else {
-            // All alone: try the bootstrap nodes again.
-            return self.start_refresh();
+            // All alone: try the bootstrap nodes again. Where they are silent, that has its own time.
+            if !self.bootstrap.is_silent() {
+                self.start_refresh();
+            }
+            return;
         };
         let mut count = self.upkeep.take_checks();
         if busy {

@@ -170,6 +170,10 @@ impl Node {
             Insert::Added(slot) => {
                 self.added(from.addr);
                 self.sample_of(slot, to, external);
+                let came_back = self.given.came_back(tick, from.addr) || was_lost;
+                if self.table.len() == 1 {
+                    self.no_longer_alone(came_back);
+                }
             }
             Insert::Full => self.challenge(id, from.addr, true),
             Insert::Own => return,
@@ -384,7 +388,8 @@ impl Node {
     }
 
     /// Puts a node into the table, for instance one known from an earlier run. It is asked
-    /// in time, like any other; the node filter does not apply. Whether it is in the table now: not if that
+    /// in time, like any other; the node filter does not apply. It is not forgotten, as those of
+    /// [`Config::nodes`]; if there are too many of these, the first ones count. Whether it is in the table now: not if that
     /// has no place for it, if it is the node itself, or if the node is closed.
     ///
     /// # Errors
@@ -394,7 +399,11 @@ impl Node {
         if !is_sendable(addr) {
             return Err(InvalidNode(addr));
         }
-        Ok(self.stage != Stage::Closed && self.admit(addr))
+        if self.stage == Stage::Closed {
+            return Ok(false);
+        }
+        self.given.add(self.config.given(), self.upkeep.tick(), addr);
+        Ok(self.admit(addr))
     }
 
     /// All nodes of the table, the one heard of most recently first.
@@ -422,8 +431,14 @@ impl Node {
         if self.stage == Stage::Closed {
             return 0;
         }
-        let mut used = 0;
         let tick = self.upkeep.tick();
+        // Where there are bootstrap nodes, there is always a way back.
+        if self.config.bootstrap.is_empty() {
+            let given = nodes.iter().map(|node| node.addr).filter(|addr| is_sendable(*addr));
+            let max = self.config.given() / 2;
+            given.take(max).for_each(|addr| self.given.add(max, tick, addr));
+        }
+        let mut used = 0;
         let ago = |age: Duration| {
             let ticks = (age.saturating_add(away)).as_secs() / TICK.as_secs();
             tick.saturating_sub(u32::try_from(ticks).unwrap_or(u32::MAX))

@@ -41,6 +41,7 @@ use crate::error::ConfigError;
 use crate::event::Event;
 use crate::events::Events;
 use crate::firewall::Probe;
+use crate::given::Given;
 use crate::health::Health;
 use crate::id::Id;
 use crate::ids::Ids;
@@ -110,6 +111,7 @@ pub struct Node {
     suspects: Suspects,
     namers: Namers,
     lost: Lost,
+    given: Given,
     strays: Strays,
     tokens: Tokens,
     inflight: Inflight,
@@ -180,6 +182,7 @@ impl Node {
             suspects: Suspects::default(),
             namers: Namers::new(config.namers()),
             lost: Lost::default(),
+            given: Given::default(),
             strays: Strays::default(),
             tokens,
             inflight: Inflight::new(config.max_requests + config.max_background_requests),
@@ -214,6 +217,9 @@ impl Node {
             if let Some(addr) = node.config.nodes.get(at).copied() {
                 node.admit(addr);
             }
+        }
+        for addr in node.config.nodes.iter().take(node.config.given()) {
+            node.given.add(node.config.given(), node.upkeep.tick(), *addr);
         }
         if !node.config.nodes.is_empty() {
             Arc::make_mut(&mut node.config).nodes = Vec::new();

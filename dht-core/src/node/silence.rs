@@ -188,11 +188,17 @@ impl Node {
         self.check(slot, true);
     }
 
-    /// Asks one of those that were lost whether it is back.
+    /// Asks one of those that were lost whether it is back, and one of those that the user gave.
     pub(super) fn seek_lost(&mut self) {
-        let Some(addr) = self.lost.next(self.upkeep.tick()) else { return };
-        if self.candidates.take_place_for_lost(addr) {
-            self.verify(addr);
+        let tick = self.upkeep.tick();
+        let lost = self.lost.next(tick);
+        let (table, others) = (&self.table, &self.lost);
+        let in_table = |addr| table.get(addr).is_some();
+        let given = self.given.next(tick, in_table, |addr| others.contains(addr));
+        for addr in lost.into_iter().chain(given) {
+            if self.candidates.take_place_for_lost(addr) {
+                self.verify(addr);
+            }
         }
     }
 

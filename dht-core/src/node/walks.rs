@@ -90,6 +90,12 @@ impl Node {
                 walk.offer(self.table.ids(), addr);
             }
         }
+        // Nobody else is known. The node itself has another way to ask them, and less often.
+        if walk.pending() == 0 && running.kind != Kind::Refresh {
+            for addr in self.given.iter().filter(|addr| Some(*addr) != self.own_addr) {
+                walk.offer(self.table.ids(), addr);
+            }
+        }
     }
 
     /// Names were looked up, or given up.
@@ -325,7 +331,10 @@ impl Node {
         running.walk.abandon(true);
         let outcome = running.take_outcome_so_far();
         match running.kind {
-            Kind::Refresh => self.conclude(running, Ok(outcome)),
+            Kind::Refresh => {
+                self.conclude(running, Ok(Outcome::default()));
+                self.on_refreshed(&outcome);
+            }
             Kind::Bootstrap => {
                 self.conclude(running, Ok(Outcome::default()));
                 self.on_bootstrap_walked(&outcome);

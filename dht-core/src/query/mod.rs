@@ -107,7 +107,8 @@ pub(crate) struct Walk {
     teller: (u16, u16),
     asked: u32,
     answered: u32,
-    /// Whether one of these would have been given up by then.
+    /// How many of these have no id, and whether one would have been given up by then.
+    without_id: u32,
     hasty: bool,
     /// Whether one that was not suspected has answered.
     trusts: bool,
@@ -133,6 +134,7 @@ impl Walk {
             teller: (u16::MAX, 0),
             asked: 0,
             answered: 0,
+            without_id: 0,
             hasty: false,
             trusts: false,
             successes: 0,
@@ -409,6 +411,7 @@ impl Walk {
         self.seen.set(node, State::Done);
         self.answered += 1;
         self.trusts |= !doubted;
+        self.without_id += u32::from(reply.from.id.is_none());
         if reply.error == 0 {
             self.successes += 1;
             self.closest.insert(reply);
@@ -549,6 +552,7 @@ impl Walk {
             errors: self.errors,
             asked: self.asked,
             answered: self.answered,
+            without_id: self.without_id,
             timed_out: self.timed_out,
             commit: None,
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use dht_core::wire::{self, CloserNodes};
 use dht_core::{
     Answer, Config, DATAGRAM_MAX, Event, Handled, Id, Instant, Lookup, Node, RequestError,
-    RequestId, Via, error_code,
+    RequestId, SavedNode, Via, error_code,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -140,9 +140,10 @@ impl Lab {
         lab.bind();
         lab.run_until(|lab| lab.node.bootstrapped());
         lab.run_for(Duration::from_millis(100));
-        for n in 0..count {
-            lab.call(|node, now| node.add_node(now, peer(n)).unwrap());
-        }
+        // Not by hand: what is given that way is never forgotten.
+        let saved = |n| SavedNode { addr: peer(n), pinged: Duration::ZERO, added: Duration::ZERO };
+        let saved: Vec<_> = (0..count).rev().map(saved).collect();
+        lab.call(|node, now| node.import(now, &saved, Duration::ZERO));
         lab.sent.clear();
         lab.events.clear();
         lab

@@ -177,7 +177,12 @@ fn nobody_to_commit_to() {
     assert!(
         matches!(
             error,
-            Error::Query(QueryError::TooFewNodes { asked: 1, answered: 0, timed_out: 1 })
+            Error::Query(QueryError::TooFewNodes {
+                asked: 1,
+                answered: 0,
+                without_id: 0,
+                timed_out: 1
+            })
         ),
         "{error}"
     );
