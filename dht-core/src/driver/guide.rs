@@ -130,6 +130,8 @@
 //! | `interfaces` fails | nothing changed |
 //! | the first `bind` fails | the end: whoever waits for the node gets the error, and whoever comes later |
 //! | a later one fails | [`Event::BindFailed`]; suspended until one succeeds, tried again after 1 s, then ever later, up to 60 s |
+//! | name lookup, `interfaces`, `bind` or the node filter panic | they have failed; a filter has said no |
+//! | a lookup never ends | it is given up after 30 s, for at most 8 are under way |
 //! | the [`Driver`] is dropped | the node is closed: whoever waits hears of it at once |
 //!
 //! # The end, and the time in between

@@ -12,8 +12,9 @@ use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use super::bind::Binding;
+use super::guard::{GuardedLookup, guard_io};
 use super::port::Port;
-use super::runtime::{LookupFuture, Runtime, Timer};
+use super::runtime::{Runtime, Timer};
 use super::shared::Shared;
 use super::state::{Outgoing, State};
 use crate::{DATAGRAM_MAX, Instant, Lookup, Via};
@@ -24,6 +25,8 @@ const RECEIVE_MAX: usize = 64;
 const SEND_MAX: usize = 64;
 /// Names looked up at once.
 const LOOKUPS_MAX: usize = 8;
+/// How long one may take, so that those that never end don't take up the places of others.
+const LOOKUP: Duration = Duration::from_secs(30);
 /// How often the list of network interfaces is compared.
 const INTERFACES: Duration = Duration::from_secs(5);
 /// For how long a closed node waits for a socket that takes no more.
@@ -44,7 +47,8 @@ pub struct Driver<R: Runtime> {
     timer: R::Timer,
     /// When the timer rings.
     armed: Option<Instant>,
-    lookups: Vec<(Lookup, LookupFuture)>,
+    /// With when they are given up.
+    lookups: Vec<(Lookup, GuardedLookup, Instant)>,
     /// As listed last; `None` if the system did not say.
     interfaces: Option<Vec<Ipv4Addr>>,
     interfaces_due: Instant,
@@ -254,20 +258,24 @@ impl<R: Runtime> Driver<R> {
     }
 
     fn list_interfaces(&self) -> Option<Vec<Ipv4Addr>> {
-        let mut interfaces = self.runtime.interfaces().ok()?;
+        let mut interfaces = guard_io(|| self.runtime.interfaces()).ok()?;
         interfaces.sort_unstable();
         interfaces.dedup();
         Some(interfaces)
     }
 
     fn poll_lookups(&mut self, cx: &mut Context<'_>) {
-        let shared = &self.shared;
-        self.lookups.retain_mut(|(lookup, future)| match future.as_mut().poll(cx) {
-            Poll::Ready(ip) => {
+        if self.lookups.is_empty() {
+            return;
+        }
+        let (shared, now) = (&self.shared, self.runtime.now());
+        self.lookups.retain_mut(|(lookup, future, until)| match future.poll(cx) {
+            Poll::Pending if now < *until => true,
+            ended => {
+                let ip = if let Poll::Ready(ip) = ended { ip } else { None };
                 shared.drive(|state, now| state.node.handle_resolved(now, *lookup, ip));
                 false
             }
-            Poll::Pending => true,
         });
     }
 
@@ -282,7 +290,8 @@ impl<R: Runtime> Driver<R> {
                 Park::NeedsWaker => fresh = Some(cx.waker().clone()),
                 Park::Poked => return true,
                 Park::LookUp(lookup, name) => {
-                    self.lookups.push((lookup, self.runtime.lookup(&name)));
+                    let future = GuardedLookup::new(|| self.runtime.lookup(&name));
+                    self.lookups.push((lookup, future, self.runtime.now() + LOOKUP));
                     return true;
                 }
             }

@@ -99,6 +99,7 @@ macro_rules! conforms {
             interfaces_that_vanish,
             sockets_that_can_not_be_bound,
             sockets_that_can_not_be_bound_again,
+            helpers_that_panic,
             a_driver_that_is_dropped
         );
     };

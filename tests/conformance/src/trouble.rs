@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dht_core::driver::prelude::*;
 
-use crate::faulty::{Alarm, Faults, Faulty, until};
+use crate::faulty::{Alarm, Faults, Faulty, Helper, until};
 use crate::{Adapter, LOCALHOST, builder, local, port, server, up, wait};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -214,6 +214,7 @@ pub fn interfaces_that_vanish<A: Adapter>() {
         runtime.faults().interfaces = Some(Vec::new());
         hear(&mut events, is_change).await;
         assert_well(&node, &other).await;
+        // Told of within half a minute.
         runtime.faults().interfaces = None;
         hear(&mut events, is_change).await;
         assert_well(&node, &other).await;
@@ -257,6 +258,29 @@ pub fn sockets_that_can_not_be_bound_again<A: Adapter>() {
         runtime.faults().bind = None;
         hear(&mut events, |event| *event == Event::Resumed).await;
         assert_well(&node, &other).await;
+    });
+}
+
+/// As when no thread can be started for a look-up: it costs what it was for, no more.
+pub fn helpers_that_panic<A: Adapter>() {
+    A::block_on(async {
+        let first = up::<A>().await;
+        for helper in [Helper::Lookup, Helper::LookupLater, Helper::Interfaces, Helper::Bind] {
+            let runtime = Faulty::new(A::runtime());
+            let names = ["localhost:9".to_owned(), server(&first).to_string()];
+            let builder = Builder::new(runtime.clone()).host(LOCALHOST).bootstrap(names);
+            let (node, driver) = builder.build().unwrap();
+            runtime.faults().panics = Some(helper);
+            A::spawn(driver);
+            if helper == Helper::Bind {
+                assert!(matches!(node.listening().await, Err(Error::Io(_))));
+                continue;
+            }
+            node.fully_bootstrapped().await.unwrap();
+            let answered = node.stats().requests.responses;
+            assert!(answered > 0, "{helper:?}: nobody was asked");
+            assert_well(&node, &first).await;
+        }
     });
 }
 

@@ -336,7 +336,7 @@ fn a_change_of_interfaces_is_noticed() {
     let node = sim.up();
     let mut events = node.events();
     let changes = |events: &mut Events| {
-        sim.advance(6 * SECOND);
+        sim.advance(36 * SECOND);
         take(&sim, events).into_iter().filter(|event| *event == Event::NetworkChange).count()
     };
     assert_eq!(changes(&mut events), 0);

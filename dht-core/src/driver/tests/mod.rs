@@ -1,5 +1,6 @@
 //! The front-end over sockets that are none, in time that stands still.
 
+mod helpers;
 mod incoming;
 mod items;
 mod life;

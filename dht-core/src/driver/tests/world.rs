@@ -3,8 +3,10 @@
 use std::boxed::Box;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::pin::Pin;
 use std::string::String;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -36,6 +38,20 @@ pub(super) enum Fault {
     ReadyErrors,
 }
 
+/// What a runtime brings beside sockets and time, and how it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Helper {
+    Lookup,
+    /// The future.
+    LookupLater,
+    /// And when it is dropped.
+    LookupLast,
+    /// It does not panic, and never ends.
+    LookupNever,
+    Interfaces,
+    Bind,
+}
+
 #[derive(Default)]
 pub(super) struct Inner {
     pub(super) now: Instant,
@@ -45,6 +61,8 @@ pub(super) struct Inner {
     pub(super) interfaces: Vec<Ipv4Addr>,
     /// They can't be listed.
     pub(super) no_interfaces: bool,
+    /// What panics.
+    pub(super) panics: Option<Helper>,
     pub(super) names: BTreeMap<String, Ipv4Addr>,
     /// Ports of somebody else's.
     pub(super) taken: BTreeSet<u16>,
@@ -138,12 +156,38 @@ impl World {
     }
 }
 
+impl World {
+    /// Nobody holds the world meanwhile.
+    fn try_to(&self, helper: Helper) {
+        let panics = self.get().panics;
+        assert!(panics != Some(helper), "{helper:?} is broken");
+    }
+}
+
+/// Panics when polled, and maybe when dropped.
+struct Bomb(bool);
+
+impl Future for Bomb {
+    type Output = Option<Ipv4Addr>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        panic!("no thread can be started")
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(!self.0, "nor ended");
+    }
+}
+
 impl Host for World {
     fn now(&self) -> Instant {
         self.get().now
     }
 
     fn interfaces(&self) -> io::Result<Vec<Ipv4Addr>> {
+        self.try_to(Helper::Interfaces);
         let world = self.get();
         match world.no_interfaces {
             true => Err(io::ErrorKind::PermissionDenied.into()),
@@ -164,6 +208,7 @@ impl Runtime for World {
     type Timer = FakeTimer;
 
     fn bind(&self, addr: SocketAddrV4) -> io::Result<FakeSocket> {
+        self.try_to(Helper::Bind);
         let mut world = self.get();
         world.tried.push(addr.port());
         let is_free = |port: &u16| !world.taken.contains(port) && !world.sockets.contains_key(port);
@@ -185,6 +230,13 @@ impl Runtime for World {
     }
 
     fn lookup(&self, host: &str) -> LookupFuture {
+        self.try_to(Helper::Lookup);
+        match self.get().panics {
+            Some(Helper::LookupLater) => return Box::pin(Bomb(false)),
+            Some(Helper::LookupLast) => return Box::pin(Bomb(true)),
+            Some(Helper::LookupNever) => return Box::pin(std::future::pending()),
+            _ => {}
+        }
         let found = self.get().names.get(host).copied();
         Box::pin(async move { found })
     }
