@@ -109,7 +109,8 @@ impl Binding {
     }
 }
 
-fn local_addr(socket: &impl Socket) -> io::Result<SocketAddrV4> {
+/// Where it is bound now.
+pub(crate) fn local_addr(socket: &impl Socket) -> io::Result<SocketAddrV4> {
     match socket.local_addr()? {
         SocketAddr::V4(addr) => Ok(addr),
         SocketAddr::V6(_) => Err(io::ErrorKind::AddrNotAvailable.into()),

@@ -26,6 +26,7 @@ pub mod guide;
 mod handle;
 mod incoming;
 mod items;
+mod look;
 mod mailbox;
 mod milestone;
 mod observe;

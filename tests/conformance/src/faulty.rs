@@ -123,6 +123,11 @@ impl<R: Runtime> Host for Faulty<R> {
         }
     }
 
+    fn way_out(&self) -> io::Result<Option<Ipv4Addr>> {
+        self.try_to(Helper::Interfaces);
+        self.inner.way_out()
+    }
+
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()> {
         self.inner.fill_random(bytes)
     }

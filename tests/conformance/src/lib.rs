@@ -97,6 +97,7 @@ macro_rules! conforms {
             a_timer_that_never_rings,
             a_timer_that_was_not_set_once,
             interfaces_that_vanish,
+            sockets_that_the_system_takes,
             sockets_that_can_not_be_bound,
             sockets_that_can_not_be_bound_again,
             helpers_that_panic,

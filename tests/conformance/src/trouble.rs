@@ -1,7 +1,8 @@
 //! A runtime that does badly: the node lives on, does not spin, and is as before when it is over.
 
 use std::io::ErrorKind;
-use std::net::UdpSocket;
+use std::net::{SocketAddrV4, UdpSocket};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -205,7 +206,7 @@ pub fn a_timer_that_was_not_set_once<A: Adapter>() {
     });
 }
 
-/// No interface at all is a change like any other.
+/// The address that is bound comes and goes: each is a change, but the second waits for half a minute.
 pub fn interfaces_that_vanish<A: Adapter>() {
     A::block_on(async {
         let ((node, runtime), other) = (shaky::<A>().await, up::<A>().await);
@@ -214,11 +215,45 @@ pub fn interfaces_that_vanish<A: Adapter>() {
         runtime.faults().interfaces = Some(Vec::new());
         hear(&mut events, is_change).await;
         assert_well(&node, &other).await;
-        // Told of within half a minute.
         runtime.faults().interfaces = None;
         hear(&mut events, is_change).await;
         assert_well(&node, &other).await;
     });
+}
+
+/// As mobile systems do with those of an app that sleeps: `ss -K` can, for the superuser. It takes the port of
+/// those that were bound to any.
+pub fn sockets_that_the_system_takes<A: Adapter>() {
+    A::block_on(async {
+        let other = up::<A>().await;
+        for via in [Via::Server, Via::Client] {
+            let node = up::<A>().await;
+            let at = || (node.client_address().unwrap(), server(&node));
+            // What is gone at once waits for a second.
+            wait::<A>(SECOND * 3 / 2).await;
+            let (mut events, before) = (node.events(), at());
+            if !destroys(if via == Via::Server { before.1 } else { before.0 }) {
+                eprintln!(
+                    "SKIPPED: `ss -K` destroyed no socket; it needs its rights and a kernel for it"
+                );
+                return;
+            }
+            let start = std::time::Instant::now();
+            let lost = hear(&mut events, |event| matches!(event, Event::SocketLost(_))).await;
+            assert_eq!(lost, Event::SocketLost(via));
+            assert_well(&node, &other).await;
+            println!("{via:?}: well again after {:?}", start.elapsed());
+            assert_eq!(at(), before);
+        }
+    });
+}
+
+/// Whether the system has destroyed our socket at this address.
+fn destroys(addr: SocketAddrV4) -> bool {
+    let at = [addr.ip().to_string(), format!(":{}", addr.port())];
+    let what = ["-K", "-u", "-a", "-n", "-H", "src", &at[0], "and", "sport", "=", &at[1]];
+    let output = Command::new("ss").args(what).output();
+    output.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains(&at[1]))
 }
 
 /// As when the runtime is gone: who waits hears why, and so does who comes later.

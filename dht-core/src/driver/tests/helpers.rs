@@ -61,10 +61,16 @@ fn look_ups_that_never_end_leave_their_places_to_others() {
 fn interfaces_that_can_not_be_listed_for_a_panic_are_as_before() {
     let sim = Sim::default();
     let node = sim.up();
-    sim.world.get().panics = Some(Helper::Interfaces);
-    sim.advance(60 * SECOND);
-    assert!(!node.closed());
-    assert_eq!(*node.local_address().unwrap().ip(), Ipv4Addr::LOCALHOST);
+    let mut events = node.events();
+    for helper in [Helper::Interfaces, Helper::WayOut] {
+        sim.world.get().panics = Some(helper);
+        sim.advance(60 * SECOND);
+        assert!(!node.closed());
+        assert_eq!(*node.local_address().unwrap().ip(), Ipv4Addr::LOCALHOST);
+    }
+    while let Some(Some(event)) = sim.now(&mut std::pin::pin!(events.next())) {
+        assert_ne!(event, crate::Event::NetworkChange);
+    }
     let other = sim.up();
     sim.block_on(other.ping(node.server_address().unwrap())).unwrap();
 }

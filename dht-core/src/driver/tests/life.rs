@@ -330,30 +330,6 @@ fn sleep_is_noticed_and_a_busy_hour_is_not_taken_for_it() {
 }
 
 #[test]
-fn a_change_of_interfaces_is_noticed() {
-    let sim = Sim::default();
-    sim.world.get().interfaces = [[127, 0, 0, 1], [10, 0, 0, 1]].map(Ipv4Addr::from).to_vec();
-    let node = sim.up();
-    let mut events = node.events();
-    let changes = |events: &mut Events| {
-        sim.advance(36 * SECOND);
-        take(&sim, events).into_iter().filter(|event| *event == Event::NetworkChange).count()
-    };
-    assert_eq!(changes(&mut events), 0);
-    sim.world.get().interfaces.reverse();
-    assert_eq!(changes(&mut events), 0, "their order means nothing");
-    sim.world.get().interfaces.pop();
-    assert_eq!(changes(&mut events), 1);
-    assert_eq!(changes(&mut events), 0);
-    sim.world.get().no_interfaces = true;
-    assert_eq!(changes(&mut events), 0, "who can't say has not said that it changed");
-    sim.world.get().no_interfaces = false;
-    assert_eq!(changes(&mut events), 0);
-    sim.world.get().interfaces.clear();
-    assert_eq!(changes(&mut events), 1);
-}
-
-#[test]
 fn an_idle_node_is_rarely_woken() {
     let sim = Sim::default();
     let node = sim.up();

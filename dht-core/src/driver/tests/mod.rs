@@ -5,6 +5,7 @@ mod incoming;
 mod items;
 mod life;
 mod lock;
+mod lost;
 mod queries;
 mod requests;
 mod sim;

@@ -49,6 +49,7 @@ pub(super) enum Helper {
     /// It does not panic, and never ends.
     LookupNever,
     Interfaces,
+    WayOut,
     Bind,
 }
 
@@ -63,6 +64,11 @@ pub(super) struct Inner {
     pub(super) no_interfaces: bool,
     /// What panics.
     pub(super) panics: Option<Helper>,
+    pub(super) way_out: Option<Ipv4Addr>,
+    /// Ports whose sockets the system has taken: they bring an error, and then nothing.
+    pub(super) gone: BTreeMap<u16, bool>,
+    /// Ports where nothing arrives any more.
+    pub(super) deaf: BTreeSet<u16>,
     pub(super) names: BTreeMap<String, Ipv4Addr>,
     /// Ports of somebody else's.
     pub(super) taken: BTreeSet<u16>,
@@ -133,6 +139,9 @@ impl World {
     /// Puts a datagram into the inbox at `port`; whether there is one.
     pub(super) fn deliver(&self, from: SocketAddr, port: u16, data: &[u8]) -> bool {
         let mut world = self.get();
+        if world.gone.contains_key(&port) || world.deaf.contains(&port) {
+            return false;
+        }
         let Some(inbox) = world.sockets.get_mut(&port) else {
             return false;
         };
@@ -148,6 +157,15 @@ impl World {
     /// A socket without a node.
     pub(super) fn socket(&self, port: u16) -> FakeSocket {
         self.bind(local(port)).unwrap()
+    }
+
+    /// The system takes the socket at `port`, and tells it, or does not.
+    pub(super) fn destroy(&self, port: u16, tells: bool) {
+        let mut world = self.get();
+        world.gone.insert(port, tells);
+        let waker = world.sockets.get_mut(&port).unwrap().reader.take();
+        drop(world);
+        waker.into_iter().filter(|_| tells).for_each(Waker::wake);
     }
 
     /// The ports of all open sockets.
@@ -195,6 +213,15 @@ impl Host for World {
         }
     }
 
+    fn way_out(&self) -> io::Result<Option<Ipv4Addr>> {
+        self.try_to(Helper::WayOut);
+        let world = self.get();
+        match world.no_interfaces {
+            true => Err(io::ErrorKind::PermissionDenied.into()),
+            false => Ok(world.way_out),
+        }
+    }
+
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()> {
         let mut world = self.get();
         world.serial += 1;
@@ -217,6 +244,8 @@ impl Runtime for World {
             port => Some(port).filter(is_free),
         };
         let port = port.ok_or(io::ErrorKind::AddrInUse)?;
+        world.gone.remove(&port);
+        world.deaf.remove(&port);
         world.sockets.insert(port, Inbox::default());
         Ok(FakeSocket { world: self.clone(), port, ttl: Cell::new(TTL) })
     }
@@ -261,7 +290,10 @@ impl FakeSocket {
 
 impl Socket for FakeSocket {
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(local(self.port).into())
+        match self.world.get().gone.contains_key(&self.port) {
+            true => Ok(local(0).into()),
+            false => Ok(local(self.port).into()),
+        }
     }
 
     fn poll_recv_from(
@@ -283,6 +315,9 @@ impl Socket for FakeSocket {
         if world.resets > 0 {
             world.resets -= 1;
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        if world.gone.get_mut(&self.port).is_some_and(core::mem::take) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let inbox = world.sockets.get_mut(&self.port).unwrap();
         let Some((from, data)) = inbox.queue.pop_front() else {
