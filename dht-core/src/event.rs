@@ -45,7 +45,8 @@ pub enum Event {
     Ephemeral,
     /// The machine has slept, or the node was resumed, or the embedder said so (`wakeup`).
     WakeUp,
-    /// The network interfaces have changed.
+    /// The machine is in another network: the address that is bound has come or gone, or datagrams leave by
+    /// another one. Not more often than every 30 s.
     NetworkChange,
     /// Connectivity has changed: online, degraded or offline, or the interfaces.
     NetworkUpdate,
@@ -66,8 +67,11 @@ pub enum Event {
     /// tried again by itself, after 1 s at first and after 60 s at most. Told once per time that it is asked
     /// for, and by the `driver` only.
     BindFailed,
+    /// One of the sockets was gone, taken by the system, or was deaf: both are bound anew at once, at the same
+    /// ports if possible. Told by the `driver` only.
+    SocketLost(Via),
     /// One of the sockets brings nothing but errors, 16 in a row of receiving or of sending. Receiving
-    /// and waiting to send are tried ever less often, and what the system refuses to send is lost; a suspension and a resumption bind it anew. Told once,
+    /// and waiting to send are tried ever less often, and what the system refuses to send is lost. Told once,
     /// until it works again, and by the `driver` only: the core has no sockets.
     SocketTrouble(Via),
     /// A node entered the routing table (`add-node`); only if asked for.

@@ -5,6 +5,7 @@ use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::ops::{Range, RangeInclusive};
 use std::io;
 
+use super::guard::guard_io;
 use super::runtime::{Runtime, Socket};
 
 /// How many ports a single one stands for.
@@ -84,7 +85,7 @@ impl Binding {
     /// the server's from its range and then any. Without `any_port` only the first
     /// candidate counts for the server socket.
     pub(crate) fn bind<R: Runtime>(&mut self, runtime: &R) -> io::Result<([R::Socket; 2], Bound)> {
-        let bind = |port| runtime.bind(SocketAddrV4::new(self.host, port));
+        let bind = |port| guard_io(|| runtime.bind(SocketAddrV4::new(self.host, port)));
         let server = self.bind_server(bind)?;
         let client = match self.previous {
             Some(previous) => bind(previous.client.port()).or_else(|_| bind(0))?,
@@ -108,7 +109,8 @@ impl Binding {
     }
 }
 
-fn local_addr(socket: &impl Socket) -> io::Result<SocketAddrV4> {
+/// Where it is bound now.
+pub(crate) fn local_addr(socket: &impl Socket) -> io::Result<SocketAddrV4> {
     match socket.local_addr()? {
         SocketAddr::V4(addr) => Ok(addr),
         SocketAddr::V6(_) => Err(io::ErrorKind::AddrNotAvailable.into()),

@@ -13,6 +13,7 @@ use rand_core::{TryCryptoRng, TryRng};
 
 use super::bind::{Binding, Ports};
 use super::error::Error;
+use super::guard::guard_filter;
 use super::handle::Dht;
 use super::runtime::{Host, Runtime, Spawn};
 use super::shared::Shared;
@@ -154,7 +155,8 @@ impl<R: Runtime> Builder<R> {
     }
 
     /// Keeps nodes out of table and queries for which this says `false`. Asked on the
-    /// datagram path, under the node's lock: it must answer at once, and call no handle.
+    /// datagram path, under the node's lock: it must answer at once, and call no handle. If it panics
+    /// it has said `false`.
     pub fn filter_node(
         mut self,
         allow: impl Fn(SocketAddrV4) -> bool + Send + Sync + 'static,
@@ -179,10 +181,11 @@ impl<R: Runtime> Builder<R> {
     ///
     /// # Errors
     /// If the options are no good, or the system has no randomness to give.
-    pub fn build(self) -> Result<(Dht, Driver<R>), Error> {
+    pub fn build(mut self) -> Result<(Dht, Driver<R>), Error> {
         if let Some(error) = self.error {
             return Err(error.into());
         }
+        guard_filter(&mut self.config);
         let runtime = Arc::new(self.runtime);
         let now = runtime.now();
         let mut rng = Entropy { host: &*runtime, result: Ok(()) };

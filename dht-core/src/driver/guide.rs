@@ -16,7 +16,8 @@
 //! | a clock | `now`, with every call | [`Host::now`] |
 //! | randomness, once | for [`Node::new`] | [`Host::fill_random`] |
 //! | names to addresses | [`poll_lookup`], [`handle_resolved`] | [`Runtime::lookup`] |
-//! | the addresses of this machine | [`handle_network_change`] if they change | [`Host::interfaces`], compared every 5 s |
+//! | where this machine is | [`handle_network_change`] if its network is another | [`Host::interfaces`], [`Host::way_out`], looked at every 5 s |
+//! | sockets that stay | [`handle_rebound`] if others took their place | [`Socket::local_addr`], looked at every 5 s |
 //!
 //! *Two sockets*: requests leave by the client's, at any port, until the node knows that strangers reach the
 //! server's. Were they one, the node's own requests would open the firewall that it wants to know of. For
@@ -127,9 +128,12 @@
 //! | [`poll_recv_from`](Socket::poll_recv_from) is ready with an error, also `WouldBlock` | counted ([`Drops`]), and asked again; after 16 in a row, a pause of 10 ms to 5 s. Resets: after 1,024 |
 //! | [`poll_send_ready`](Socket::poll_send_ready) is wrong | the datagram is kept and tried again, so it is sent once; after 16 in a row, a pause as above |
 //! | nothing but errors, of either kind | [`Event::SocketTrouble`] once; all is as before when it is over |
-//! | `interfaces` fails | nothing changed |
+//! | `interfaces` or `way_out` fails | nothing changed |
+//! | a socket is not bound any more to where it was, or hears nothing | [`Event::SocketLost`]; both are bound again, to the same ports if possible |
 //! | the first `bind` fails | the end: whoever waits for the node gets the error, and whoever comes later |
 //! | a later one fails | [`Event::BindFailed`]; suspended until one succeeds, tried again after 1 s, then ever later, up to 60 s |
+//! | name lookup, `interfaces`, `way_out`, `bind` or the node filter panic | they have failed; a filter has said no |
+//! | a lookup never ends | it is given up after 30 s, for at most 8 are under way |
 //! | the [`Driver`] is dropped | the node is closed: whoever waits hears of it at once |
 //!
 //! # The end, and the time in between
@@ -271,8 +275,10 @@
 //! [`Config::max_datagram`]: crate::Config::max_datagram
 //! [`Config::max_datagram_received`]: crate::Config::max_datagram_received
 //! [`Config::max_unread_replies`]: crate::Config::max_unread_replies
+//! [`Event::BindFailed`]: crate::Event::BindFailed
 //! [`Event::Finished`]: crate::Event::Finished
 //! [`Event::Response`]: crate::Event::Response
+//! [`Event::SocketLost`]: crate::Event::SocketLost
 //! [`Event::SocketTrouble`]: crate::Event::SocketTrouble
 //! [`Event::WakeUp`]: crate::Event::WakeUp
 //! [`Node::next_reply`]: crate::Node::next_reply
@@ -291,6 +297,7 @@
 //! [`Transmit::via`]: crate::Transmit::via
 //! [`Via::Extra`]: crate::Via::Extra
 //! [`handle_bound`]: crate::Node::handle_bound
+//! [`handle_rebound`]: crate::Node::handle_rebound
 //! [`handle_datagram`]: crate::Node::handle_datagram
 //! [`handle_network_change`]: crate::Node::handle_network_change
 //! [`handle_resolved`]: crate::Node::handle_resolved

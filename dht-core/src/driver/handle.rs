@@ -281,6 +281,16 @@ impl Dht {
         self.shared().act(|state, now| state.node.handle_wakeup(now));
     }
 
+    /// The machine is in another network, says its system: mobile ones tell apps, and take their sockets, maybe.
+    /// Sockets that are gone, or that turn out to be deaf within 15 s, are replaced; what peers said of the
+    /// own address is forgotten, and the table refreshed, at most every 30 s ([`Node::handle_network_change`]).
+    /// Nothing goes wrong without: the driver looks by itself every 5 s.
+    ///
+    /// [`Node::handle_network_change`]: crate::Node::handle_network_change
+    pub fn network_changed(&self) {
+        self.shared().act(State::network_changed);
+    }
+
     /// Puts nodes back into the routing table that [`export`](Self::export) gave, `away` ago. How many of
     /// them are there now: others found no place, or have no node's address.
     pub fn import(&self, nodes: &[SavedNode], away: Duration) -> usize {

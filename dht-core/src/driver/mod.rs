@@ -13,17 +13,20 @@
 //! Handles call the core at once and wake the driver; there are no channels and no tasks
 //! in between. What waits anywhere is bounded, and what is let go for that is counted.
 //!
-//! The node filter ([`Config::filter`](crate::Config::filter)) runs under the node's lock, and so may the drop of
+//! What of a runtime the node can do without for a while (names, interfaces, new sockets) may panic, and so may
+//! the node filter: it has failed then, no more. The filter ([`Config::filter`](crate::Config::filter)) runs under the node's lock, and so may the drop of
 //! a `Bytes` with an owner of the user's (`Bytes::from_owner`): neither may call a handle.
 
 mod bind;
 mod builder;
 mod error;
 mod events;
+mod guard;
 pub mod guide;
 mod handle;
 mod incoming;
 mod items;
+mod look;
 mod mailbox;
 mod milestone;
 mod observe;

@@ -5,6 +5,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::bind::Ports;
 use super::error::Error;
+use super::guard::guard_io;
 use super::handle::Dht;
 use super::state::Drops;
 use crate::{Config, HealthInfo, Id, SavedNode, Stats, Via};
@@ -117,7 +118,7 @@ impl Dht {
     #[must_use]
     pub fn local_address(&self) -> Option<SocketAddrV4> {
         let server = self.server_address()?;
-        let interfaces = self.shared().host().interfaces().unwrap_or_default();
+        let interfaces = guard_io(|| self.shared().host().interfaces()).unwrap_or_default();
         let ip = interfaces.into_iter().find(|ip| !ip.is_loopback());
         Some(SocketAddrV4::new(ip.unwrap_or(Ipv4Addr::LOCALHOST), server.port()))
     }

@@ -1,10 +1,12 @@
 //! One socket with the datagram that it could not take, and its share of bad luck.
 
 use alloc::vec::Vec;
-use core::net::{SocketAddr, SocketAddrV4};
+use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::task::{Context, Poll};
 use std::io;
 
+use super::bind::local_addr;
+use super::look::{HAIL, Hearing};
 use super::pause::{Pause, STREAK_MAX};
 use super::runtime::{Host, Socket};
 use super::shared::Shared;
@@ -13,6 +15,8 @@ use crate::{Event, Instant, Via};
 /// A socket of the node's.
 pub(crate) struct Port<S> {
     pub(crate) via: Via,
+    /// Where it was bound.
+    pub(crate) bound: SocketAddrV4,
     socket: S,
     /// It has taken all since it was found writable.
     writable: bool,
@@ -22,6 +26,9 @@ pub(crate) struct Port<S> {
     sending: Pause,
     /// So many datagrams in a row that the system refused.
     refused: u32,
+    pub(crate) hearing: Hearing,
+    /// It has brought an error since it was looked at.
+    suspect: bool,
 }
 
 struct Held {
@@ -31,15 +38,18 @@ struct Held {
 }
 
 impl<S: Socket> Port<S> {
-    pub(crate) fn new(socket: S, via: Via) -> Self {
+    pub(crate) fn new(socket: S, via: Via, bound: SocketAddrV4) -> Self {
         Self {
             via,
+            bound,
             socket,
             writable: false,
             held: None,
             receiving: Pause::default(),
             sending: Pause::default(),
             refused: 0,
+            hearing: Hearing::default(),
+            suspect: false,
         }
     }
 
@@ -57,13 +67,19 @@ impl<S: Socket> Port<S> {
         }
         let received = self.socket.poll_recv_from(cx, buf);
         match &received {
-            Poll::Ready(Ok(_)) => self.receiving.succeeded(),
+            Poll::Ready(Ok((len, _))) => {
+                self.receiving.succeeded();
+                self.hearing.heard(buf.get(..*len) == Some(HAIL));
+            }
             Poll::Ready(Err(error)) => {
                 let now = host.now();
                 let trouble = match error.kind() {
                     // News of one peer (a datagram of ours was refused), as some systems tell it.
                     io::ErrorKind::ConnectionReset => self.receiving.heard_news(now),
-                    _ => self.receiving.failed(now),
+                    _ => {
+                        self.suspect = true;
+                        self.receiving.failed(now)
+                    }
                 };
                 shared.drive(|state, _| state.drops.receives += 1);
                 self.tell(trouble, shared);
@@ -88,6 +104,7 @@ impl<S: Socket> Port<S> {
             match self.socket.poll_send_ready(cx) {
                 Poll::Pending => return false,
                 Poll::Ready(Err(_)) => {
+                    self.suspect = true;
                     let trouble = self.sending.failed(host.now());
                     self.tell(trouble, shared);
                 }
@@ -127,6 +144,7 @@ impl<S: Socket> Port<S> {
             // News about one peer, at most, so that the others don't wait.
             Err(_) => {
                 shared.drive(|state, _| state.drops.sends += 1);
+                self.suspect = true;
                 self.refused = self.refused.saturating_add(1);
                 self.tell(self.refused == STREAK_MAX, shared);
             }
@@ -146,6 +164,23 @@ impl<S: Socket> Port<S> {
         let sent = self.socket.try_send_to(data, to.into());
         let restored = self.socket.set_ttl(usual);
         sent.and(restored)
+    }
+
+    /// Sends what shows whether the node's other socket, which is bound to `to`, hears anything.
+    pub(crate) fn hail(&mut self, to: SocketAddrV4) -> bool {
+        let ip = if to.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *to.ip() };
+        self.socket.try_send_to(HAIL, SocketAddr::from((ip, to.port()))).is_ok()
+    }
+
+    /// Whether there was a reason to see if it [is gone](Self::is_gone).
+    pub(crate) fn take_suspicion(&mut self) -> bool {
+        core::mem::take(&mut self.suspect)
+    }
+
+    /// Whether it is not bound any more to what it was: systems that take the sockets of a sleeping app, or of
+    /// a network that is gone, leave one at no port, or at another.
+    pub(crate) fn is_gone(&self) -> bool {
+        !matches!(local_addr(&self.socket), Ok(addr) if addr == self.bound)
     }
 
     pub(crate) const fn is_holding(&self) -> bool {

@@ -26,6 +26,13 @@ pub trait Host: Send + Sync + 'static {
     /// As the system says; the list then counts as unchanged.
     fn interfaces(&self) -> io::Result<Vec<Ipv4Addr>>;
 
+    /// The local address by which datagrams leave for the rest of the world now; `None` if there is no
+    /// way. What a UDP socket is given that is connected to some far address, which sends nothing.
+    ///
+    /// # Errors
+    /// As the system says, if it does not know; it then counts as unchanged.
+    fn way_out(&self) -> io::Result<Option<Ipv4Addr>>;
+
     /// Fills `bytes` from the system's source of randomness.
     ///
     /// # Errors
@@ -73,10 +80,10 @@ pub trait Spawn: Runtime + Sized {
 /// life: the driver passes over them, and leaves a socket alone for a moment that
 /// brings nothing but errors, which [`Event::SocketTrouble`](crate::Event::SocketTrouble) tells.
 pub trait Socket: Send + Unpin + 'static {
-    /// Where it is bound.
+    /// Where it is bound. It is asked again now and then: if the answer is another one, the socket is gone.
     ///
     /// # Errors
-    /// As the system says; fatal for the node.
+    /// As the system says; the socket then counts as gone, and is replaced.
     fn local_addr(&self) -> io::Result<SocketAddr>;
 
     /// Receives one datagram; what doesn't fit into `buf` may be cut off.

@@ -92,7 +92,8 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A node filter that panics does so in the caller; what it left is still sound.
+        // The driver keeps what may panic from doing it under the lock; what is left, the drop of a
+        // value of the user's, does so in the caller.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

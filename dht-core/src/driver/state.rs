@@ -72,6 +72,8 @@ pub(crate) struct State {
     /// There are none though there should be: the core is suspended until there are.
     pub(crate) seeking: bool,
     pub(crate) retry: Retry,
+    /// The network is said to have changed: the driver looks at everything.
+    pub(crate) look: bool,
     /// The sockets were bound once; a suspension asked for before that waits for it.
     pub(crate) was_bound: bool,
     pub(crate) suspend_when_bound: bool,
@@ -112,6 +114,7 @@ impl State {
             failure: None,
             seeking: false,
             retry: Retry::default(),
+            look: false,
             was_bound: false,
             suspend_when_bound: false,
             bound: false,
@@ -174,6 +177,9 @@ impl State {
         self.failure = None;
         if core::mem::take(&mut self.seeking) {
             self.node.resume(now);
+        }
+        if self.bound {
+            return self.node.handle_rebound(now, client, server);
         }
         // It may have been suspended again in the meantime; then these sockets are not for long.
         self.bound = !self.node.suspended();
@@ -264,6 +270,13 @@ impl State {
         self.unbind = true;
         self.failure = None;
         self.lose_sockets();
+    }
+
+    /// The network is another; the driver looks at its sockets, or for new ones.
+    pub(crate) fn network_changed(&mut self, now: Instant) {
+        self.node.handle_network_change(now);
+        self.look = true;
+        self.retry = Retry::default();
     }
 
     /// Takes the node back; the driver binds.

@@ -23,6 +23,15 @@ impl<T: System> Host for T {
         Ok(interfaces.into_iter().filter_map(|interface| v4(interface.ip())).collect())
     }
 
+    fn way_out(&self) -> io::Result<Option<Ipv4Addr>> {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        match socket.connect(FAR) {
+            Ok(()) => Ok(v4(socket.local_addr()?.ip())),
+            Err(error) if is_no_way(error.kind()) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()> {
         getrandom::fill(bytes).map_err(io::Error::other)
     }
@@ -41,6 +50,14 @@ pub fn bind_udp(addr: SocketAddrV4) -> io::Result<UdpSocket> {
 /// What a [lookup](super::Runtime::lookup) takes of what the system has found, if it has found anything.
 pub fn all_v4(found: io::Result<impl IntoIterator<Item = SocketAddr>>) -> Vec<Ipv4Addr> {
     found.into_iter().flatten().filter_map(|addr| v4(addr.ip())).collect()
+}
+
+/// An address that nobody has, so that it is as far away as any: nothing is sent there.
+const FAR: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 1), 9);
+
+const fn is_no_way(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable};
+    matches!(kind, AddrNotAvailable | HostUnreachable | NetworkDown | NetworkUnreachable)
 }
 
 fn v4(ip: IpAddr) -> Option<Ipv4Addr> {

@@ -6,18 +6,20 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::future::Future;
-use core::net::{Ipv4Addr, SocketAddr};
+use core::net::SocketAddr;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 
 use super::bind::Binding;
+use super::guard::GuardedLookup;
+use super::look::{HAIL, Lookout, deaf_one};
 use super::port::Port;
-use super::runtime::{LookupFuture, Runtime, Timer};
+use super::runtime::{Runtime, Timer};
 use super::shared::Shared;
 use super::state::{Outgoing, State};
 use crate::lookup::LOOKUP_TIMEOUT;
-use crate::{DATAGRAM_MAX, Instant, Lookup, Via};
+use crate::{DATAGRAM_MAX, Event, Instant, Lookup, Via};
 
 /// Datagrams taken from each socket per wake-up.
 const RECEIVE_MAX: usize = 64;
@@ -27,8 +29,6 @@ const SEND_MAX: usize = 64;
 const LOOKUPS_MAX: usize = 8;
 /// After how long a look-up is begun anew, should its name be asked for again.
 const LOOKUP_MAX: Duration = Duration::from_secs(30);
-/// How often the list of network interfaces is compared.
-const INTERFACES: Duration = Duration::from_secs(5);
 /// For how long a closed node waits for a socket that takes no more.
 const FLUSH: Duration = Duration::from_millis(250);
 
@@ -48,10 +48,8 @@ pub struct Driver<R: Runtime> {
     /// When the timer rings.
     armed: Option<Instant>,
     /// In the order in which they began.
-    lookups: Vec<(Lookup, Instant, LookupFuture)>,
-    /// As listed last; `None` if the system did not say.
-    interfaces: Option<Vec<Ipv4Addr>>,
-    interfaces_due: Instant,
+    lookups: Vec<(Lookup, Instant, GuardedLookup)>,
+    lookout: Lookout,
     flush_until: Option<Instant>,
     /// One byte more than is ever taken, so that the core sees what is too long.
     input: Box<[u8; DATAGRAM_MAX + 1]>,
@@ -63,7 +61,10 @@ pub struct Driver<R: Runtime> {
 enum Duty {
     Bind,
     Unbind,
-    Run,
+    /// `look`: the network is said to have changed.
+    Run {
+        look: bool,
+    },
     /// Suspended, or too early to bind again.
     Rest,
     WindUp,
@@ -102,8 +103,7 @@ impl<R: Runtime> Driver<R> {
             ports: None,
             armed: None,
             lookups: Vec::new(),
-            interfaces: None,
-            interfaces_due: Instant::ZERO,
+            lookout: Lookout::default(),
             flush_until: None,
             input: Box::new([0; DATAGRAM_MAX + 1]),
             output: Box::new([0; DATAGRAM_MAX]),
@@ -122,7 +122,7 @@ impl<R: Runtime> Driver<R> {
                         state.wake_milestones();
                     });
                 }
-                Duty::Run => return self.run(cx),
+                Duty::Run { look } => return self.run(cx, look),
                 Duty::Rest => return Turn::Wait,
                 Duty::WindUp => return self.wind_up(cx),
             }
@@ -133,25 +133,27 @@ impl<R: Runtime> Driver<R> {
     fn bind(&mut self) {
         self.shared.drive(|state, now| state.retry.tried(now));
         let bound = self.binding.bind(&*self.runtime);
-        self.interfaces_due = self.runtime.now();
-        if self.interfaces.is_none() {
-            self.interfaces = self.list_interfaces();
-            self.interfaces_due += INTERFACES;
-        }
         match bound {
             Ok(([client, server], bound)) => {
-                self.ports = Some([Port::new(client, Via::Client), Port::new(server, Via::Server)]);
+                self.ports = Some([
+                    Port::new(client, Via::Client, bound.client),
+                    Port::new(server, Via::Server, bound.server),
+                ]);
                 self.shared.drive(|state, now| state.bound_to(now, bound.client, bound.server));
+                // It may have been carried away while it had none.
+                self.look_at_network(self.runtime.now());
             }
             Err(error) => self.shared.drive(|state, now| state.not_bound(now, error.into())),
         }
     }
 
-    fn run(&mut self, cx: &mut Context<'_>) -> Turn {
+    fn run(&mut self, cx: &mut Context<'_>, look: bool) -> Turn {
         // Before a flood of datagrams can use up what a runtime allows a task per turn.
         self.poll_lookups(cx);
         let more = self.receive(cx);
-        self.look_at_interfaces();
+        if self.look_around(look) {
+            return Turn::More;
+        }
         match self.send(cx) {
             Turn::Wait | Turn::Over if !more => Turn::Wait,
             _ => Turn::More,
@@ -191,6 +193,9 @@ impl<R: Runtime> Driver<R> {
                     Ok((_, SocketAddr::V6(_))) | Err(_) => continue,
                 };
                 let data = self.input.get(..len).unwrap_or_default();
+                if data == HAIL {
+                    continue;
+                }
                 let writable = port.is_writable(cx, &*self.runtime, &self.shared);
                 let output = &mut *self.output;
                 let transmit = self.shared.drive(|state, now| {
@@ -246,36 +251,46 @@ impl<R: Runtime> Driver<R> {
         Turn::More
     }
 
-    fn look_at_interfaces(&mut self) {
+    /// Looks at network and sockets if it is time to, or asked for, or a socket has brought an error. One that
+    /// is no use any more makes way: whether that happened.
+    fn look_around(&mut self, asked: bool) -> bool {
         let now = self.runtime.now();
-        if now < self.interfaces_due {
-            return;
+        let Some(ports) = &mut self.ports else { return false };
+        let suspect = ports.iter_mut().fold(false, |any, port| port.take_suspicion() | any);
+        let due = asked || now >= self.lookout.due();
+        if !due && !suspect {
+            return false;
         }
-        self.interfaces_due = now + INTERFACES;
-        let Some(interfaces) = self.list_interfaces() else {
-            return;
+        let mut lost = ports.iter().find(|port| port.is_gone()).map(|port| port.via);
+        if asked {
+            ports.iter_mut().for_each(|port| port.hearing.doubt());
+        }
+        if due {
+            lost = lost.or(deaf_one(ports));
+            self.look_at_network(now);
+        }
+        let Some(via) = lost.filter(|_| self.shared.look(|state| state.retry.due() <= now)) else {
+            return false;
         };
-        let before = self.interfaces.replace(interfaces);
-        if before.is_some() && before != self.interfaces {
+        self.ports = None;
+        self.shared.drive(|state, _| state.tell(Event::SocketLost(via)));
+        true
+    }
+
+    fn look_at_network(&mut self, now: Instant) {
+        if self.lookout.has_moved(now, &*self.runtime, self.binding.host) {
             self.shared.drive(|state, now| state.node.handle_network_change(now));
         }
     }
 
-    fn list_interfaces(&self) -> Option<Vec<Ipv4Addr>> {
-        let mut interfaces = self.runtime.interfaces().ok()?;
-        interfaces.sort_unstable();
-        interfaces.dedup();
-        Some(interfaces)
-    }
-
     fn poll_lookups(&mut self, cx: &mut Context<'_>) {
         let shared = &self.shared;
-        self.lookups.retain_mut(|(lookup, _, future)| match future.as_mut().poll(cx) {
+        self.lookups.retain_mut(|(lookup, _, future)| match future.poll(cx) {
+            Poll::Pending => true,
             Poll::Ready(ips) => {
                 shared.drive(|state, now| state.node.handle_resolved(now, *lookup, &ips));
                 false
             }
-            Poll::Pending => true,
         });
     }
 
@@ -287,7 +302,8 @@ impl<R: Runtime> Driver<R> {
         if self.lookups.len() >= LOOKUPS_MAX {
             drop(self.lookups.remove(0));
         }
-        self.lookups.push((lookup, now, self.runtime.lookup(name)));
+        let future = GuardedLookup::new(|| self.runtime.lookup(name));
+        self.lookups.push((lookup, now, future));
     }
 
     /// Sees to it that the driver is woken when there is something to do. Whether there
@@ -313,7 +329,7 @@ impl<R: Runtime> Driver<R> {
         let pauses = self.ports.iter_mut().flatten().filter_map(|port| port.paused_until(now));
         let deadline = pauses
             .chain(core)
-            .chain(running.then_some(self.interfaces_due))
+            .chain(running.then_some(self.lookout.due()))
             .chain(self.flush_until)
             .min();
         self.wait_until(cx, now, deadline)
@@ -402,7 +418,7 @@ impl State {
         } else if self.node.suspended() && !(self.seeking && self.retry.due() <= now) {
             Duty::Rest
         } else if has_ports {
-            Duty::Run
+            Duty::Run { look: core::mem::take(&mut self.look) }
         } else {
             Duty::Bind
         }

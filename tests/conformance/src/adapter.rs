@@ -132,6 +132,8 @@ pub fn the_system_is_there<A: Adapter>() {
     let passed = runtime.now().saturating_since(before);
     assert!(passed >= Duration::from_millis(5), "{passed:?}");
     assert!(runtime.interfaces().unwrap().contains(&LOCALHOST));
+    let way_out = runtime.way_out().unwrap();
+    assert!(way_out.is_none_or(|ip| runtime.interfaces().unwrap().contains(&ip)), "{way_out:?}");
     let mut bytes = [0; 32];
     runtime.fill_random(&mut bytes).unwrap();
     assert_ne!(bytes, [0; 32]);

@@ -26,12 +26,25 @@ pub(crate) struct Faults {
     pub(crate) bind: Option<ErrorKind>,
     /// Names of which the resolver says nothing, ever.
     pub(crate) silent: fn(&str) -> bool,
+    /// What panics.
+    pub(crate) panics: Option<Helper>,
     /// How often a socket was asked to receive, to send, or whether it can.
     pub(crate) calls: u64,
     /// How often the timer was set.
     pub(crate) alarms: u64,
     pub(crate) received: u64,
     pub(crate) sent: u64,
+}
+
+/// What a runtime brings beside sockets and time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Helper {
+    /// Name lookup, when it is asked for.
+    Lookup,
+    /// Name lookup, when it is waited for.
+    LookupLater,
+    Interfaces,
+    Bind,
 }
 
 /// What a timer does.
@@ -60,6 +73,7 @@ impl Default for Faults {
             interfaces: None,
             bind: None,
             silent: |_| false,
+            panics: None,
             calls: 0,
             alarms: 0,
             received: 0,
@@ -91,6 +105,12 @@ impl<R> Faulty<R> {
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap()
     }
+
+    /// Panics if it is to, with nothing locked.
+    fn try_to(&self, helper: Helper) {
+        let panics = self.faults().panics;
+        assert!(panics != Some(helper), "{helper:?} is broken");
+    }
 }
 
 impl<R: Runtime> Host for Faulty<R> {
@@ -99,10 +119,16 @@ impl<R: Runtime> Host for Faulty<R> {
     }
 
     fn interfaces(&self) -> io::Result<Vec<Ipv4Addr>> {
+        self.try_to(Helper::Interfaces);
         match &self.faults().interfaces {
             None => self.inner.interfaces(),
             Some(interfaces) => Ok(interfaces.clone()),
         }
+    }
+
+    fn way_out(&self) -> io::Result<Option<Ipv4Addr>> {
+        self.try_to(Helper::Interfaces);
+        self.inner.way_out()
     }
 
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()> {
@@ -110,11 +136,12 @@ impl<R: Runtime> Host for Faulty<R> {
     }
 }
 
-impl<R: Runtime> Runtime for Faulty<R> {
+impl<R: Runtime + Clone> Runtime for Faulty<R> {
     type Socket = FaultySocket<R::Socket>;
     type Timer = FaultyTimer<R::Timer>;
 
     fn bind(&self, addr: SocketAddrV4) -> io::Result<Self::Socket> {
+        self.try_to(Helper::Bind);
         if let Some(kind) = self.faults().bind {
             return Err(kind.into());
         }
@@ -126,10 +153,15 @@ impl<R: Runtime> Runtime for Faulty<R> {
     }
 
     fn lookup(&self, host: &str) -> LookupFuture {
-        match (self.faults().silent)(host) {
-            true => Box::pin(std::future::pending()),
-            false => self.inner.lookup(host),
+        self.try_to(Helper::Lookup);
+        if (self.faults().silent)(host) {
+            return Box::pin(std::future::pending());
         }
+        let (runtime, inner) = (self.clone(), self.inner.lookup(host));
+        Box::pin(async move {
+            runtime.try_to(Helper::LookupLater);
+            inner.await
+        })
     }
 }
 

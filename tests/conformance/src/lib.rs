@@ -97,9 +97,11 @@ macro_rules! conforms {
             a_timer_that_never_rings,
             a_timer_that_was_not_set_once,
             interfaces_that_vanish,
+            sockets_that_the_system_takes,
             sockets_that_can_not_be_bound,
             a_resolver_that_is_silent,
             sockets_that_can_not_be_bound_again,
+            helpers_that_panic,
             a_driver_that_is_dropped
         );
     };

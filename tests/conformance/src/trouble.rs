@@ -1,14 +1,15 @@
 //! A runtime that does badly: the node lives on, does not spin, and is as before when it is over.
 
 use std::io::ErrorKind;
-use std::net::UdpSocket;
+use std::net::{SocketAddrV4, UdpSocket};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use dht_core::driver::prelude::*;
 
-use crate::faulty::{Alarm, Faults, Faulty, until};
+use crate::faulty::{Alarm, Faults, Faulty, Helper, until};
 use crate::{Adapter, LOCALHOST, builder, free_port, local, port, server, up, wait};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -205,7 +206,7 @@ pub fn a_timer_that_was_not_set_once<A: Adapter>() {
     });
 }
 
-/// No interface at all is a change like any other.
+/// The address that is bound comes and goes: each is a change, but the second waits for half a minute.
 pub fn interfaces_that_vanish<A: Adapter>() {
     A::block_on(async {
         let ((node, runtime), other) = (shaky::<A>().await, up::<A>().await);
@@ -218,6 +219,41 @@ pub fn interfaces_that_vanish<A: Adapter>() {
         hear(&mut events, is_change).await;
         assert_well(&node, &other).await;
     });
+}
+
+/// As mobile systems do with those of an app that sleeps: `ss -K` can, for the superuser. It takes the port of
+/// those that were bound to any.
+pub fn sockets_that_the_system_takes<A: Adapter>() {
+    A::block_on(async {
+        let other = up::<A>().await;
+        for via in [Via::Server, Via::Client] {
+            let node = up::<A>().await;
+            let at = || (node.client_address().unwrap(), server(&node));
+            // What is gone at once waits for a second.
+            wait::<A>(SECOND * 3 / 2).await;
+            let (mut events, before) = (node.events(), at());
+            if !destroys(if via == Via::Server { before.1 } else { before.0 }) {
+                eprintln!(
+                    "SKIPPED: `ss -K` destroyed no socket; it needs its rights and a kernel for it"
+                );
+                return;
+            }
+            let start = std::time::Instant::now();
+            let lost = hear(&mut events, |event| matches!(event, Event::SocketLost(_))).await;
+            assert_eq!(lost, Event::SocketLost(via));
+            assert_well(&node, &other).await;
+            println!("{via:?}: well again after {:?}", start.elapsed());
+            assert_eq!(at(), before);
+        }
+    });
+}
+
+/// Whether the system has destroyed our socket at this address.
+fn destroys(addr: SocketAddrV4) -> bool {
+    let at = [addr.ip().to_string(), format!(":{}", addr.port())];
+    let what = ["-K", "-u", "-a", "-n", "-H", "src", &at[0], "and", "sport", "=", &at[1]];
+    let output = Command::new("ss").args(what).output();
+    output.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains(&at[1]))
 }
 
 /// As when the runtime is gone: who waits hears why, and so does who comes later.
@@ -281,6 +317,29 @@ pub fn sockets_that_can_not_be_bound_again<A: Adapter>() {
         runtime.faults().bind = None;
         hear(&mut events, |event| *event == Event::Resumed).await;
         assert_well(&node, &other).await;
+    });
+}
+
+/// As when no thread can be started for a look-up: it costs what it was for, no more.
+pub fn helpers_that_panic<A: Adapter>() {
+    A::block_on(async {
+        let first = up::<A>().await;
+        for helper in [Helper::Lookup, Helper::LookupLater, Helper::Interfaces, Helper::Bind] {
+            let runtime = Faulty::new(A::runtime());
+            let names = ["localhost:9".to_owned(), server(&first).to_string()];
+            let builder = Builder::new(runtime.clone()).host(LOCALHOST).bootstrap(names);
+            let (node, driver) = builder.build().unwrap();
+            runtime.faults().panics = Some(helper);
+            A::spawn(driver);
+            if helper == Helper::Bind {
+                assert!(matches!(node.listening().await, Err(Error::Io(_))));
+                continue;
+            }
+            node.fully_bootstrapped().await.unwrap();
+            let answered = node.stats().requests.responses;
+            assert!(answered > 0, "{helper:?}: nobody was asked");
+            assert_well(&node, &first).await;
+        }
     });
 }
 

@@ -334,46 +334,6 @@ fn sleep_is_noticed_and_a_busy_hour_is_not_taken_for_it() {
 }
 
 #[test]
-fn a_change_of_interfaces_is_noticed() {
-    let sim = Sim::default();
-    sim.world.get().interfaces = [[127, 0, 0, 1], [10, 0, 0, 1]].map(Ipv4Addr::from).to_vec();
-    let node = sim.up();
-    let mut events = node.events();
-    let changes = |events: &mut Events| {
-        sim.advance(6 * SECOND);
-        take(&sim, events).into_iter().filter(|event| *event == Event::NetworkChange).count()
-    };
-    assert_eq!(changes(&mut events), 0);
-    sim.world.get().interfaces.reverse();
-    assert_eq!(changes(&mut events), 0, "their order means nothing");
-    sim.world.get().interfaces.pop();
-    assert_eq!(changes(&mut events), 1);
-    assert_eq!(changes(&mut events), 0);
-    sim.world.get().no_interfaces = true;
-    assert_eq!(changes(&mut events), 0, "who can't say has not said that it changed");
-    sim.world.get().no_interfaces = false;
-    assert_eq!(changes(&mut events), 0);
-    sim.world.get().interfaces.clear();
-    assert_eq!(changes(&mut events), 1);
-}
-
-#[test]
-fn a_change_of_interfaces_while_suspended_is_noticed_afterwards() {
-    let sim = Sim::default();
-    let node = sim.node(|builder| builder);
-    sim.block_on(node.fully_bootstrapped()).unwrap();
-    let mut events = node.events();
-    for n in 0..3 {
-        sim.block_on(node.suspend()).unwrap();
-        sim.world.get().interfaces = [[10, 0, 0, n].into()].to_vec();
-        sim.block_on(node.resume()).unwrap();
-        let taken = take(&sim, &mut events);
-        let changes = taken.iter().filter(|event| **event == Event::NetworkChange);
-        assert_eq!(changes.count(), 1, "{taken:?}");
-    }
-}
-
-#[test]
 fn an_idle_node_is_rarely_woken() {
     let sim = Sim::default();
     let node = sim.up();

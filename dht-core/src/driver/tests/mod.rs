@@ -1,9 +1,11 @@
 //! The front-end over sockets that are none, in time that stands still.
 
+mod helpers;
 mod incoming;
 mod items;
 mod life;
 mod lock;
+mod lost;
 mod queries;
 mod requests;
 mod sim;

@@ -3,8 +3,10 @@
 use std::boxed::Box;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::pin::Pin;
 use std::string::String;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -36,6 +38,21 @@ pub(super) enum Fault {
     ReadyErrors,
 }
 
+/// What a runtime brings beside sockets and time, and how it fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Helper {
+    Lookup,
+    /// The future.
+    LookupLater,
+    /// And when it is dropped.
+    LookupLast,
+    /// It does not panic, and never ends.
+    LookupNever,
+    Interfaces,
+    WayOut,
+    Bind,
+}
+
 #[derive(Default)]
 pub(super) struct Inner {
     pub(super) now: Instant,
@@ -45,6 +62,13 @@ pub(super) struct Inner {
     pub(super) interfaces: Vec<Ipv4Addr>,
     /// They can't be listed.
     pub(super) no_interfaces: bool,
+    /// What panics.
+    pub(super) panics: Option<Helper>,
+    pub(super) way_out: Option<Ipv4Addr>,
+    /// Ports whose sockets the system has taken: they bring an error, and then nothing.
+    pub(super) gone: BTreeMap<u16, bool>,
+    /// Ports where nothing arrives any more.
+    pub(super) deaf: BTreeSet<u16>,
     pub(super) names: BTreeMap<String, Ipv4Addr>,
     /// Ports of somebody else's.
     pub(super) taken: BTreeSet<u16>,
@@ -115,6 +139,9 @@ impl World {
     /// Puts a datagram into the inbox at `port`; whether there is one.
     pub(super) fn deliver(&self, from: SocketAddr, port: u16, data: &[u8]) -> bool {
         let mut world = self.get();
+        if world.gone.contains_key(&port) || world.deaf.contains(&port) {
+            return false;
+        }
         let Some(inbox) = world.sockets.get_mut(&port) else {
             return false;
         };
@@ -132,9 +159,43 @@ impl World {
         self.bind(local(port)).unwrap()
     }
 
+    /// The system takes the socket at `port`, and tells it, or does not.
+    pub(super) fn destroy(&self, port: u16, tells: bool) {
+        let mut world = self.get();
+        world.gone.insert(port, tells);
+        let waker = world.sockets.get_mut(&port).unwrap().reader.take();
+        drop(world);
+        waker.into_iter().filter(|_| tells).for_each(Waker::wake);
+    }
+
     /// The ports of all open sockets.
     pub(super) fn open(&self) -> Vec<u16> {
         self.get().sockets.keys().copied().collect()
+    }
+}
+
+impl World {
+    /// Nobody holds the world meanwhile.
+    fn try_to(&self, helper: Helper) {
+        let panics = self.get().panics;
+        assert!(panics != Some(helper), "{helper:?} is broken");
+    }
+}
+
+/// Panics when polled, and maybe when dropped.
+struct Bomb(bool);
+
+impl Future for Bomb {
+    type Output = Vec<Ipv4Addr>;
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+        panic!("no thread can be started")
+    }
+}
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        assert!(!self.0, "nor ended");
     }
 }
 
@@ -144,10 +205,20 @@ impl Host for World {
     }
 
     fn interfaces(&self) -> io::Result<Vec<Ipv4Addr>> {
+        self.try_to(Helper::Interfaces);
         let world = self.get();
         match world.no_interfaces {
             true => Err(io::ErrorKind::PermissionDenied.into()),
             false => Ok(world.interfaces.clone()),
+        }
+    }
+
+    fn way_out(&self) -> io::Result<Vec<Ipv4Addr>> {
+        self.try_to(Helper::WayOut);
+        let world = self.get();
+        match world.no_interfaces {
+            true => Err(io::ErrorKind::PermissionDenied.into()),
+            false => Ok(world.way_out),
         }
     }
 
@@ -164,6 +235,7 @@ impl Runtime for World {
     type Timer = FakeTimer;
 
     fn bind(&self, addr: SocketAddrV4) -> io::Result<FakeSocket> {
+        self.try_to(Helper::Bind);
         let mut world = self.get();
         world.tried.push(addr.port());
         let is_free = |port: &u16| !world.taken.contains(port) && !world.sockets.contains_key(port);
@@ -172,6 +244,8 @@ impl Runtime for World {
             port => Some(port).filter(is_free),
         };
         let port = port.ok_or(io::ErrorKind::AddrInUse)?;
+        world.gone.remove(&port);
+        world.deaf.remove(&port);
         world.sockets.insert(port, Inbox::default());
         Ok(FakeSocket { world: self.clone(), port, ttl: Cell::new(TTL) })
     }
@@ -185,8 +259,13 @@ impl Runtime for World {
     }
 
     fn lookup(&self, host: &str) -> LookupFuture {
-        if host.starts_with("silent") {
-            return Box::pin(core::future::pending());
+        self.try_to(Helper::Lookup);
+        match self.get().panics {
+            _ if host.starts_with("silent") => return Box::pin(core::future::pending()),
+            Some(Helper::LookupLater) => return Box::pin(Bomb(false)),
+            Some(Helper::LookupLast) => return Box::pin(Bomb(true)),
+            Some(Helper::LookupNever) => return Box::pin(std::future::pending()),
+            _ => {}
         }
         let found = self.get().names.get(host).copied();
         Box::pin(async move { found.into_iter().collect() })
@@ -212,7 +291,10 @@ impl FakeSocket {
 
 impl Socket for FakeSocket {
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(local(self.port).into())
+        match self.world.get().gone.contains_key(&self.port) {
+            true => Ok(local(0).into()),
+            false => Ok(local(self.port).into()),
+        }
     }
 
     fn poll_recv_from(
@@ -234,6 +316,9 @@ impl Socket for FakeSocket {
         if world.resets > 0 {
             world.resets -= 1;
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        if world.gone.get_mut(&self.port).is_some_and(core::mem::take) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         let inbox = world.sockets.get_mut(&self.port).unwrap();
         let Some((from, data)) = inbox.queue.pop_front() else {

@@ -120,6 +120,7 @@ fn tell(event: Event, dht: &Dht, output: &Output) {
         Event::NetworkUpdate if dht.degraded() => output.log("degraded: many don't answer"),
         Event::NetworkUpdate => output.log(format_args!("online; knows {}", knows(dht))),
         Event::BindFailed => output.log("no sockets: trying to bind them again"),
+        Event::SocketLost(via) => output.log(format_args!("{via:?} socket: lost, and bound again")),
         Event::SocketTrouble(via) => output.log(format_args!("{via:?} socket: nothing but errors")),
         Event::WakeUp => output.log("the machine has slept"),
         _ => {}

@@ -1,0 +1,50 @@
+//! Code of others that the driver needs only for some of what it does: if it panics, that fails, and the
+//! node lives on.
+
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+use core::panic::AssertUnwindSafe;
+use core::task::{Context, Poll};
+use std::io;
+use std::panic::catch_unwind;
+
+use super::runtime::LookupFuture;
+use crate::{Config, NodeFilter};
+
+/// Runs it; `None` if it panics. What it was about to change it must not leave half done for others.
+pub(crate) fn guard<T>(run: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
+}
+
+/// As [`guard`], of what may fail anyway.
+pub(crate) fn guard_io<T>(run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    guard(run).unwrap_or_else(|| Err(io::Error::other("the runtime panicked")))
+}
+
+/// A look-up that fails instead of panicking. One that has panicked is not polled again.
+pub(crate) struct GuardedLookup(Option<LookupFuture>);
+
+impl GuardedLookup {
+    pub(crate) fn new(begin: impl FnOnce() -> LookupFuture) -> Self {
+        Self(guard(begin))
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Ipv4Addr>> {
+        let Some(future) = &mut self.0 else { return Poll::Ready(Vec::new()) };
+        guard(|| future.as_mut().poll(cx)).unwrap_or_else(|| Poll::Ready(Vec::new()))
+    }
+}
+
+impl Drop for GuardedLookup {
+    fn drop(&mut self) {
+        let future = self.0.take();
+        let _ = guard(|| drop(future));
+    }
+}
+
+/// A node filter that panics has not allowed the node that it was asked for.
+pub(crate) fn guard_filter(config: &mut Config) {
+    let filter = config.filter.take();
+    config.filter = filter
+        .map(|filter| NodeFilter::new(move |addr| guard(|| filter.allows(addr)).unwrap_or(false)));
+}
