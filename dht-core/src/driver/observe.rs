@@ -7,7 +7,7 @@ use super::bind::Ports;
 use super::error::Error;
 use super::handle::Dht;
 use super::state::Drops;
-use crate::{Config, HealthInfo, Id, SavedNode, Stats, Via};
+use crate::{Config, HealthInfo, Id, Persistence, SavedNode, Stats, Via};
 
 impl Dht {
     /// The node's own id; `None` while it is ephemeral.
@@ -44,6 +44,12 @@ impl Dht {
     #[must_use]
     pub fn ephemeral(&self) -> bool {
         self.shared().look(|state| state.node.ephemeral())
+    }
+
+    /// Why the node is persistent, or is not; [`Event::Persistence`](crate::Event::Persistence) tells of changes.
+    #[must_use]
+    pub fn persistence(&self) -> Persistence {
+        self.shared().look(|state| state.node.persistence())
     }
 
     /// Whether nobody seems to be able to reach the node unasked.

@@ -39,7 +39,6 @@ impl Bootstrap {
     }
 
     /// Whether it has begun and is not over.
-    #[cfg(any(test, feature = "_invariants"))]
     pub(super) fn is_active(&self) -> bool {
         self.active
     }
@@ -72,9 +71,13 @@ impl Node {
         if !resumed && self.stage != Stage::Unbound {
             return;
         }
-        let first = self.binding.is_none();
-        self.binding = Some(Binding { client, server });
+        let bound = Binding { client, server };
+        let before = self.binding.replace(bound);
+        let first = before.is_none();
         self.stage = Stage::Running;
+        if let Some(before) = before.filter(|before| *before != bound) {
+            self.rebound(before);
+        }
         self.upkeep.start(now);
         self.queries.start_clocks(now);
         if first {
@@ -174,6 +177,7 @@ impl Node {
         self.upkeep.wake_up();
         self.pace = Pace::default();
         self.anonymous_samples.clear();
+        self.looks.doubt();
         if self.health.wake_up().is_some() {
             self.emit(Event::NetworkUpdate);
         }
@@ -198,6 +202,7 @@ impl Node {
         self.emit(Event::NetworkUpdate);
         self.pace = Pace::default();
         self.anonymous_samples.clear();
+        self.looks.doubt();
         self.table.forget_samples();
         if self.bootstrap.done {
             self.start_refresh();
