@@ -64,7 +64,8 @@ impl Bootstrap {
 
 impl Node {
     /// The sockets are bound, to these local addresses. The first time, the node begins to
-    /// bootstrap; after [`resume`](Self::resume), it is back. Requests that were held can leave.
+    /// bootstrap; after [`resume`](Self::resume), it is back, and at another port its id is no more what it
+    /// was. Requests that were held can leave.
     pub fn handle_bound(&mut self, now: Instant, client: SocketAddrV4, server: SocketAddrV4) {
         let now = self.enter(now);
         let resumed = self.stage == Stage::Resuming;
@@ -161,7 +162,8 @@ impl Node {
     }
 
     /// The machine has slept: call it when you know; the node also notices by itself when it is
-    /// entered more than 10 s after the deadline that it had asked for.
+    /// entered more than 10 s after the deadline that it had asked for. However often it is called,
+    /// periodic work is not put off by it.
     pub fn handle_wakeup(&mut self, now: Instant) {
         self.enter(now);
         if self.stage == Stage::Running {

@@ -1,5 +1,5 @@
-//! Finding out about the own address: what peers see, and whether they can reach it.
-//! Mirrors `_natAdd`, `_updateNetworkState` and `_checkIfFirewalled` of `index.js`.
+//! Finding out about the own address: what peers see, and whether they can reach it, for as long as the node
+//! lives. Mirrors `_natAdd`, `_updateNetworkState` and `_checkIfFirewalled` of `index.js`, which look once.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -37,8 +37,8 @@ impl Node {
 
     /// The first few may be wrong about our address, by accident or on purpose, and an id made of it then counts
     /// as none with everybody else. So as soon as enough have been heard, the id is made of what these agree
-    /// on. (The reference keeps the wrong one.) From then on it stays: whoever could
-    /// outvote the others later must not take it away.
+    /// on. (The reference keeps the wrong one.) From then on it stays until a look shows another
+    /// one: whoever could outvote the others later must not take it away.
     fn confirm_own_addr(&mut self) {
         let own = self.own_addr.filter(|_| self.id_is_unsure && self.nat.size() >= VIEWS_MIN);
         let (Some(own), Some(host)) = (own, self.nat.host()) else { return };
