@@ -20,6 +20,9 @@ pub use super::{
 
 pub const TICK: Duration = Duration::from_secs(5);
 
+/// When a lab is made.
+const BEGIN: Instant = Instant::from_millis(1_000_000);
+
 /// How long a datagram travels.
 pub const LATENCY: Duration = Duration::from_millis(10);
 
@@ -105,7 +108,7 @@ impl Lab {
     }
 
     pub fn with_seed(config: Config, seed: u64) -> Self {
-        let now = Instant::from_millis(1_000_000);
+        let now = BEGIN;
         let node = Node::new(config, &mut ChaCha20Rng::seed_from_u64(seed), now).unwrap();
         Self {
             node,
@@ -177,6 +180,12 @@ impl Lab {
     pub fn bind(&mut self) {
         let (client, server) = (self.client, self.server);
         self.call(|node, now| node.handle_bound(now, client, server));
+    }
+
+    /// How long it is until the next tick, if the node was bound when the lab was made.
+    pub fn until_tick(&self) -> Duration {
+        let micros = self.now.saturating_since(BEGIN).as_micros() % TICK.as_micros();
+        TICK - Duration::from_micros(micros as u64)
     }
 
     /// Calls the node, then lets it send.
