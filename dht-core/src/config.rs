@@ -52,12 +52,16 @@ pub struct Config {
     /// silent they are asked ever less often, down to once an hour.
     pub nodes: Vec<SocketAddrV4>,
     /// `Some(true)`: never in others' tables. `Some(false)`: become persistent while
-    /// bootstrapping, if reachable. `None`: as [`adaptive`](Self::adaptive) says.
+    /// bootstrapping, if reachable, or as soon as it is: it is looked at again after a minute, and then ever less
+    /// often down to every half an hour. `None`: as [`adaptive`](Self::adaptive) says.
+    /// [`Node::persistence`](crate::Node::persistence) tells why a node is persistent, or is not.
     pub ephemeral: Option<bool>,
-    /// Whether an ephemeral node becomes persistent after about 20 stable minutes, if reachable.
-    /// Counts only while [`ephemeral`](Self::ephemeral) is `None`.
+    /// Whether an ephemeral node becomes persistent after about 20 stable minutes, if reachable, and is looked at
+    /// again every hour if not. Counts only while [`ephemeral`](Self::ephemeral) is `None`.
     pub adaptive: bool,
-    /// Whether to assume that nobody can reach the node until the firewall check says otherwise.
+    /// Whether to assume that nobody can reach the node until the firewall check says otherwise. A node that
+    /// passed the check is looked at every half an hour, and is ephemeral again when nobody gets through.
+    /// With `false` it is never checked, and persistent when peers agree on its address.
     pub firewalled: bool,
     /// Whether one quick probe while bootstrapping may start the firewall check early.
     pub quick_firewall: bool,

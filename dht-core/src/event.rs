@@ -7,6 +7,7 @@
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::message::{QueryId, RequestId, Via};
+use crate::persistence::Persistence;
 
 /// What [`Node::poll_event`](crate::Node::poll_event) tells.
 ///
@@ -38,11 +39,13 @@ pub enum Event {
         /// How many bootstrap names resolve to addresses that nothing can be sent to, and to no other.
         unusable: u16,
     },
-    /// The node has an id of its own now, and others put it into their tables. Once more if the first to
-    /// tell its address turn out to be wrong, and so the id.
+    /// The node has an id of its own now, and others put it into their tables. Once more whenever its address
+    /// changes, and so the id.
     Persistent,
     /// The node has no id any more.
     Ephemeral,
+    /// Why the node is persistent, or is not, has changed: what is so when the events are polled.
+    Persistence(Persistence),
     /// The machine has slept, or the node was resumed, or the embedder said so (`wakeup`).
     WakeUp,
     /// The machine is in another network: the address that is bound has come or gone, or datagrams leave by

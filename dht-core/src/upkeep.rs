@@ -72,8 +72,6 @@ pub(crate) struct Upkeep {
     stable: u32,
     /// Whether the node decides by itself to become persistent.
     pub(crate) adaptive: bool,
-    /// The host for which that was tried last.
-    checked_host: Option<Ipv4Addr>,
     /// Down hints sent in this tick.
     pub(crate) hints_sent: u32,
     hinters: Vec<(Ipv4Addr, u8)>,
@@ -103,7 +101,6 @@ impl Upkeep {
             refresh: 31 + rng.below(30),
             stable: if adaptive { STABLE } else { 0 },
             adaptive,
-            checked_host: None,
             hints_sent: 0,
             hinters: Vec::new(),
             hint_checks: 0,
@@ -209,7 +206,6 @@ impl Upkeep {
         self.refresh_every = REFRESH;
         // Others will have come and gone meanwhile.
         self.changed = true;
-        self.checked_host = None;
     }
 
     /// Has a tick that was slept through come in five seconds, when the network is there again; but not
@@ -218,12 +214,6 @@ impl Upkeep {
         if self.next <= now {
             self.next = if self.woken { now } else { now + TICK };
         }
-    }
-
-    /// Whether the node can be reached is to be found out anew, once it has seen nothing bad for a while.
-    pub(crate) fn unsettle(&mut self) {
-        self.stable = self.stable.max(STABLE);
-        self.checked_host = None;
     }
 
     /// A query has begun: a refresh can wait.
@@ -244,24 +234,20 @@ impl Upkeep {
         self.refresh + RECENT <= self.refresh_every
     }
 
-    /// Whether it is time to see if the node can become persistent.
-    pub(crate) fn is_stable(&mut self, host: Option<Ipv4Addr>) -> bool {
+    /// A tick has passed in which nothing bad happened. Whether the node [is settled](Self::is_settled).
+    pub(crate) fn settle(&mut self) -> bool {
         self.stable = self.stable.saturating_sub(1);
-        if self.stable > 0 {
-            return false;
-        }
-        if self.checked_host == host {
-            // The same network as before: it would give the same answer.
-            self.stable = MORE_STABLE;
-            return false;
-        }
-        true
+        self.is_settled()
     }
 
-    /// That is being tried now, with this host.
-    pub(crate) fn checking(&mut self, host: Option<Ipv4Addr>) {
+    /// Whether it has run for long enough to become persistent.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.stable == 0
+    }
+
+    /// That is being tried now, or was in vain.
+    pub(crate) fn unsettle(&mut self) {
         self.stable = MORE_STABLE;
-        self.checked_host = host;
     }
 
     /// Whether a hint from `from` may cause a check.

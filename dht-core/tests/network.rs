@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use dht_core::{Answer, Event, Query};
+use dht_core::{Answer, Event, Persistence, Query};
 use support::net::{Net, target};
 
 /// Command 0 of dht-rpc's README: with a token a value is stored, without one it is looked up.
@@ -34,8 +34,13 @@ fn a_node_joins_becomes_persistent_and_is_ready() {
     net.run_until(|net| net.members[at].node.bootstrapped());
     let events: Vec<_> = net.members[at].events.drain(..).collect();
     let (host, port) = (Some(*net.server(at).ip()), net.server(at).port());
-    let expected =
-        [Event::Listening, Event::NatUpdate { host, port }, Event::Persistent, Event::Ready];
+    let expected = [
+        Event::Listening,
+        Event::NatUpdate { host, port },
+        Event::Persistent,
+        Event::Persistence(Persistence::Told),
+        Event::Ready,
+    ];
     assert_eq!(events, expected);
     let (id, table_id) = (net.members[at].node.id(), net.members[at].node.table_id());
     assert_eq!((id, table_id), (Some(table_id), dht_core::Id::of(net.server(at))));

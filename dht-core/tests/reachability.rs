@@ -5,10 +5,11 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Config, Event, Id, Request, Via, wire};
+use dht_core::{Config, Event, Id, Persistence, Request, Via, wire};
 use support::lab::{CLIENT, HOST, Lab, PING, PING_NAT, SERVER, asks, joining, neighbour, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -190,14 +191,15 @@ fn probed(lab: &mut Lab) -> Vec<SocketAddrV4> {
 }
 
 #[test]
-fn after_twenty_minutes_the_five_latest_are_asked_to_reach_the_server_socket() {
+fn after_twenty_minutes_five_are_asked_to_reach_the_server_socket() {
     let mut lab = firewalled(30);
     lab.ticks(239);
     assert_eq!(lab.asked(PING_NAT), [], "not before");
     assert!(lab.node.ephemeral());
-    let latest: Vec<_> = lab.node.nodes().take(5).collect();
     lab.ticks(1);
-    assert_eq!(lab.asked(PING_NAT), latest);
+    let asked: BTreeSet<_> = lab.asked(PING_NAT).into_iter().collect();
+    assert_eq!((asked.len(), lab.asked(PING_NAT).len()), (5, 5));
+    assert!(asked.iter().all(|addr| lab.knows(*addr)));
     for sent in lab.sent.iter().filter(|sent| sent.is(PING_NAT)) {
         assert_eq!(sent.request().value, Some(&SERVER.port().to_le_bytes()[..]));
         assert_eq!(sent.via, Via::Client);
@@ -215,6 +217,25 @@ fn after_twenty_minutes_the_five_latest_are_asked_to_reach_the_server_socket() {
     let own = Id::of(SERVER).0;
     assert_eq!(lab.sent[0].via, Via::Server);
     assert_eq!(lab.sent[0].request().id, Some(&own));
+}
+
+#[test]
+fn they_are_drawn_from_all_that_have_answered() {
+    let mut asked = BTreeSet::new();
+    for seed in 0..40 {
+        let mut config = joining(&[peer(0)]);
+        config.quick_firewall = false;
+        let mut lab = Lab::with_seed(config, seed);
+        (0..20).for_each(|n| lab.add_peer(peer(n)).closer = (0..20).map(peer).collect());
+        lab.bind();
+        lab.ticks(239);
+        // Others call all the time, to be the latest; and there are some who have never answered.
+        (0..10).for_each(|n| drop(lab.hear_with_id(peer(n), PING)));
+        (500..520).for_each(|n| _ = lab.call(|node, now| node.add_node(now, peer(n))));
+        lab.ticks(2);
+        asked.extend(lab.asked(PING_NAT));
+    }
+    assert_eq!(asked, (0..20).map(peer).collect());
 }
 
 #[test]
@@ -298,29 +319,30 @@ fn without_a_known_address_nobody_is_asked() {
 }
 
 #[test]
-fn an_hour_later_it_is_tried_again_unless_the_host_is_the_same() {
+fn an_hour_later_it_is_tried_again_and_every_hour_after_that() {
     for moved in [false, true] {
         let mut lab = firewalled(30);
         (0..30).for_each(|n| lab.peer(peer(n)).reaches = false);
         assert_eq!(probed(&mut lab).len(), 5);
         lab.ticks(2);
-        lab.sent.clear();
         if moved {
-            // The network is another one, and it is a better one.
             for n in 0..30 {
-                lab.peer(peer(n)).reaches = true;
                 lab.peer(peer(n)).sees = Some(SocketAddrV4::new(*ELSEWHERE.ip(), 2000));
             }
         }
-        lab.ticks(720 - 3);
-        assert_eq!(lab.asked(PING_NAT), []);
-        lab.ticks(1);
-        assert_eq!(lab.asked(PING_NAT).len(), if moved { 5 } else { 0 });
-        lab.ticks(1);
-        assert_eq!(lab.node.ephemeral(), !moved);
-        // And if it was the same, not in the hour after that either.
-        lab.ticks(730);
-        assert_eq!(lab.asked(PING_NAT).len(), if moved { 5 } else { 0 });
+        for hour in 0..3 {
+            lab.sent.clear();
+            lab.ticks(720 - 3);
+            assert_eq!(lab.asked(PING_NAT), []);
+            if hour == 2 {
+                (0..30).for_each(|n| lab.peer(peer(n)).reaches = true);
+            }
+            lab.ticks(1);
+            assert_eq!(lab.asked(PING_NAT).len(), 5);
+            lab.ticks(2);
+            assert_eq!(lab.node.ephemeral(), hour < 2);
+        }
+        assert_eq!(lab.reasons.last(), Some(&Persistence::Reachable));
     }
 }
 
@@ -373,8 +395,10 @@ fn nobody_is_asked_twice_in_one_check() {
 fn a_check_does_not_wait_for_the_dead_when_enough_have_agreed() {
     let mut lab = firewalled(30);
     lab.ticks(239);
-    let latest: Vec<_> = lab.node.nodes().take(5).collect();
-    latest[..2].iter().for_each(|addr| lab.peer(*addr).reaches = false);
+    // Who is drawn?
+    let mut fork = lab.clone();
+    fork.ticks(1);
+    fork.asked(PING_NAT)[..2].iter().for_each(|addr| lab.peer(*addr).reaches = false);
     lab.ticks(1);
     lab.run_for(SECOND / 10);
     assert!(!lab.node.firewalled() && !lab.node.ephemeral());
@@ -432,25 +456,25 @@ fn a_check_ends_when_too_few_are_left() {
 #[test]
 fn those_of_one_24_are_one_witness_in_a_check() {
     for liars_first in [true, false] {
-        let mut lab = firewalled(30);
-        lab.ticks(239);
-        // The five latest: one that sees a mapped port, and four liars.
+        let mut lab = firewalled(3);
+        // Three that see a mapped port, and many liars, who are the latest as well.
         let truth = Some(SocketAddrV4::new(HOST, 2001));
-        let liars = [0, 1, 2, 3].map(|n| neighbour([80, 0, 0], n));
-        let honest = [peer(29)];
-        for addr in liars.into_iter().chain(honest) {
+        let liars: Vec<_> = (0..40).map(|n| neighbour([80, 0, 0], n)).collect();
+        let honest = [0, 1, 2].map(peer);
+        lab.ticks(239);
+        for addr in liars.iter().copied() {
             lab.add_peer(addr).sees = Some(CLIENT);
             ping(&mut lab, addr);
-        }
-        for addr in liars {
             lab.peer(addr).sees = Some(SERVER);
         }
         for addr in honest {
             lab.peer(addr).sees = truth;
             lab.peer(addr).delay = Duration::from_millis(if liars_first { 100 } else { 0 });
         }
-        lab.run_until(|lab| lab.asked(PING_NAT).len() == 5);
+        lab.run_until(|lab| !lab.asked(PING_NAT).is_empty());
         lab.run_for(SECOND);
+        let asked = lab.asked(PING_NAT);
+        assert_eq!(asked.iter().filter(|addr| liars.contains(addr)).count(), 1, "{asked:?}");
         assert!(lab.node.firewalled() && lab.node.ephemeral(), "liars first: {liars_first}");
     }
 }

@@ -20,13 +20,6 @@ fn oversleep(lab: &mut Lab, late: Duration) {
     lab.sleep(until + late);
 }
 
-/// How long it is until the next tick, in a lab that was bound when it was made.
-fn until_tick(lab: &Lab) -> Duration {
-    let begin = dht_core::Instant::from_millis(1_000_000);
-    let micros = lab.now.saturating_since(begin).as_micros() % TICK.as_micros();
-    TICK - Duration::from_micros(micros as u64)
-}
-
 /// What happens every 4 s, for longer than a tick takes.
 type Nudge = (&'static str, fn(&mut Lab));
 const NUDGES: [Nudge; 3] = [
@@ -70,7 +63,7 @@ fn however_often_it_is_woken_or_suspended_the_dead_leave_and_nobody_says_that_al
         assert!(online < 20, "{name}: online {online} times of 300");
         assert!(!lab.node.online(), "{name}");
         lab.add_peer(peer(30));
-        lab.call(|node, now| node.add_node(now, peer(30)));
+        lab.call(|node, now| node.add_node(now, peer(30))).unwrap();
         (0..300).for_each(|_| nudged(&mut lab, nudge, Some(peer(30))));
         assert!(lab.node.online(), "{name}");
         assert_eq!(lab.node.nodes().collect::<Vec<_>>(), [peer(30)], "{name}");
@@ -197,7 +190,7 @@ fn after_a_sleep_the_next_tick_refreshes_and_the_second_pings_the_oldest() {
         lab.hear_with_id(peer(n), PING);
     }
     lab.sent.clear();
-    let tick = until_tick(&lab);
+    let tick = lab.until_tick();
     lab.call(Node::handle_wakeup);
     lab.run_for(tick - INSTANT);
     assert_eq!(lab.asked(FIND_NODE), []);

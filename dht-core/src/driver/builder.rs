@@ -99,7 +99,8 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
-    /// `true`: never in others' tables. `false`: persistent from the bootstrap on, if reachable.
+    /// `true`: never in others' tables. `false`: persistent from the bootstrap on, if reachable, or as soon as
+    /// it is.
     /// Adaptive if not given.
     pub const fn ephemeral(mut self, ephemeral: bool) -> Self {
         self.config.ephemeral = Some(ephemeral);

@@ -67,8 +67,9 @@ pub mod prelude {
     pub use super::*;
     pub use crate::{
         Answer, BootstrapNode, Commit, Config, ConfigError, Event, HealthInfo, Id, Instant,
-        InvalidNode, NodeFilter, Outcome, Peer, Query, QueryError, QueryId, Reply, ReplyTo,
-        Request, RequestError, RequestId, SavedNode, SendError, SessionId, Stats, Via, error_code,
+        InvalidNode, NodeFilter, Outcome, Peer, Persistence, Query, QueryError, QueryId, Reply,
+        ReplyTo, Request, RequestError, RequestId, SavedNode, SendError, SessionId, Stats, Via,
+        error_code,
     };
 }
 

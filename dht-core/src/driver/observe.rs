@@ -8,7 +8,7 @@ use super::error::Error;
 use super::guard::guard_io;
 use super::handle::Dht;
 use super::state::Drops;
-use crate::{Config, HealthInfo, Id, SavedNode, Stats, Via};
+use crate::{Config, HealthInfo, Id, Persistence, SavedNode, Stats, Via};
 
 impl Dht {
     /// The node's own id; `None` while it is ephemeral.
@@ -45,6 +45,12 @@ impl Dht {
     #[must_use]
     pub fn ephemeral(&self) -> bool {
         self.shared().look(|state| state.node.ephemeral())
+    }
+
+    /// Why the node is persistent, or is not; [`Event::Persistence`](crate::Event::Persistence) tells of changes.
+    #[must_use]
+    pub fn persistence(&self) -> Persistence {
+        self.shared().look(|state| state.node.persistence())
     }
 
     /// Whether nobody seems to be able to reach the node unasked.

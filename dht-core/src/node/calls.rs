@@ -11,7 +11,7 @@ use crate::ask::{Answer, Request};
 use crate::congestion::Class;
 use crate::error::{RequestError, SendError};
 use crate::inflight::{Call, Purpose};
-use crate::message::{Reply, ReplyTo, RequestId, SessionId};
+use crate::message::{Reply, ReplyTo, RequestId, SessionId, Via};
 use crate::outbox::Out;
 use crate::time::Instant;
 use crate::wire::{self, VARINT_MAX};
@@ -207,7 +207,7 @@ impl Node {
         }
         self.begin(Call {
             to,
-            via: self.request_via(),
+            via: if purpose == Purpose::Probe { Via::Client } else { self.request_via() },
             internal: true,
             command,
             target: None,

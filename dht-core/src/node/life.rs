@@ -59,7 +59,6 @@ impl Bootstrap {
     }
 
     /// Whether it has begun and is not over.
-    #[cfg(any(test, feature = "_invariants"))]
     pub(super) fn is_active(&self) -> bool {
         self.active
     }
@@ -85,7 +84,8 @@ impl Bootstrap {
 
 impl Node {
     /// The sockets are bound, to these local addresses. The first time, the node begins to
-    /// bootstrap; after [`resume`](Self::resume), it is back. Requests that were held can leave.
+    /// bootstrap; after [`resume`](Self::resume), it is back, and at another port its id is no more what it
+    /// was. Requests that were held can leave.
     pub fn handle_bound(&mut self, now: Instant, client: SocketAddrV4, server: SocketAddrV4) {
         let now = self.enter(now);
         let resumed = self.stage == Stage::Resuming;
@@ -93,8 +93,8 @@ impl Node {
             return;
         }
         let first = self.binding.is_none();
-        let moved = self.move_to(Binding { client, server });
         self.stage = Stage::Running;
+        self.move_to(Binding { client, server });
         self.upkeep.start(now);
         self.queries.start_clocks(now);
         if first {
@@ -104,7 +104,7 @@ impl Node {
             self.start_bootstrap();
         } else {
             self.start_refresh();
-            if moved || !self.bootstrap.done || self.bootstrap.is_silent() {
+            if !self.bootstrap.done || self.bootstrap.is_silent() {
                 self.start_bootstrap();
             }
         }
@@ -119,9 +119,9 @@ impl Node {
     /// refreshed. On any other node it is [`handle_bound`](Self::handle_bound).
     ///
     /// At the same ports nothing else changes. At others, now or after a [`resume`](Self::resume), what
-    /// peers said of the own address counts no more; and if it is the server socket's port, the
-    /// node is as ephemeral and firewalled as at first, and finds out again, unless its
-    /// [`public_address`](crate::Config::public_address) is given.
+    /// peers said of the own address counts no more; and if it is the server socket's port, a node that is told to
+    /// be reachable has another id at once, and one that has found it out is ephemeral and firewalled until it
+    /// has found it out again.
     pub fn handle_rebound(&mut self, now: Instant, client: SocketAddrV4, server: SocketAddrV4) {
         let now = self.enter(now);
         if self.stage != Stage::Running {
@@ -130,35 +130,16 @@ impl Node {
         if self.bootstrap.done {
             self.start_refresh();
         }
-        if self.move_to(Binding { client, server }) {
-            self.start_bootstrap();
-        }
+        self.move_to(Binding { client, server });
         self.retry_silent_bootstrap();
         self.pump_stalled();
     }
 
-    /// Whether the node was to be persistent from the bootstrap on, and has to begin that again.
-    fn move_to(&mut self, binding: Binding) -> bool {
-        let Some(before) = self.binding.replace(binding) else { return false };
-        let client_moved = before.client.port() != binding.client.port();
-        let server_moved = before.server.port() != binding.server.port();
-        let asks_elsewhere = if self.firewalled { client_moved } else { server_moved };
-        if self.config.public_address.is_some() || !(asks_elsewhere || server_moved) {
-            return false;
+    fn move_to(&mut self, binding: Binding) {
+        let before = self.binding.replace(binding);
+        if let Some(before) = before.filter(|before| *before != binding) {
+            self.rebound(before);
         }
-        self.forget_own_address();
-        if !server_moved {
-            return false;
-        }
-        self.firewalled = self.config.firewalled;
-        self.own_addr = None;
-        self.upkeep.unsettle();
-        let was_persistent = !self.ephemeral;
-        if was_persistent {
-            self.ephemeral = true;
-            self.emit(Event::Ephemeral);
-        }
-        was_persistent && self.config.ephemeral == Some(false)
     }
 
     fn start_bootstrap(&mut self) {
@@ -256,7 +237,8 @@ impl Node {
     }
 
     /// The machine has slept: call it when you know; the node also notices by itself when it is
-    /// entered more than 10 s after the deadline that it had asked for.
+    /// entered more than 10 s after the deadline that it had asked for. However often it is called,
+    /// periodic work is not put off by it.
     pub fn handle_wakeup(&mut self, now: Instant) {
         self.enter(now);
         if self.stage == Stage::Running {
@@ -272,6 +254,7 @@ impl Node {
         self.upkeep.wake_up();
         self.pace = Pace::default();
         self.anonymous_samples.clear();
+        self.looks.doubt();
         if self.health.wake_up().is_some() {
             self.emit(Event::NetworkUpdate);
         }
@@ -310,6 +293,7 @@ impl Node {
         self.emit(Event::NetworkUpdate);
         self.pace = Pace::default();
         self.anonymous_samples.clear();
+        self.looks.doubt();
         self.table.forget_samples();
         if self.bootstrap.done {
             self.start_refresh();

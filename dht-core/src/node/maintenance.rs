@@ -54,10 +54,7 @@ impl Node {
         if !self.bootstrap.is_done() {
             return;
         }
-        let adapts = self.upkeep.adaptive && self.ephemeral;
-        if adapts && self.upkeep.is_stable(self.nat.host()) {
-            self.update_network_state(false);
-        }
+        self.look_again();
         let due = self.upkeep.due();
         if due.keep_alive {
             self.ping_some();

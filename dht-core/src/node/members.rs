@@ -186,6 +186,9 @@ impl Node {
     /// Takes what a node of the table says of our address, unless it was listened to lately.
     fn sample_of(&mut self, slot: Slot, to: SocketAddrV4, external: bool) {
         let tick = self.upkeep.tick();
+        if !external && self.own_addr.is_some_and(|own| own.ip() != to.ip()) {
+            self.looks.doubt();
+        }
         let sampled = self.table.node(slot).and_then(|node| node.sampled_ago(tick));
         if !external && sampled.is_none_or(|ago| ago >= OLD) {
             self.table.set_sampled(slot, tick);

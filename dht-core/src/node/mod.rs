@@ -40,7 +40,7 @@ use crate::delayed::Delayed;
 use crate::error::ConfigError;
 use crate::event::Event;
 use crate::events::Events;
-use crate::firewall::Probe;
+use crate::firewall::{Looks, Probe};
 use crate::given::Given;
 use crate::health::Health;
 use crate::id::Id;
@@ -53,6 +53,7 @@ use crate::namers::Namers;
 use crate::nat::Sampler;
 use crate::outbox::Outbox;
 use crate::pace::Pace;
+use crate::persistence::Persistence;
 use crate::rng::Rng;
 use crate::shares::Shares;
 use crate::stats::Stats;
@@ -81,7 +82,7 @@ enum Stage {
 }
 
 /// Where the two sockets are bound.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Binding {
     client: SocketAddrV4,
     server: SocketAddrV4,
@@ -136,6 +137,8 @@ pub struct Node {
     id_is_unsure: bool,
     /// Boxed: it is seldom there, and large.
     probe: Option<Box<Probe>>,
+    looks: Looks,
+    persistence_told: Persistence,
     bootstrap: Bootstrap,
     changes: Changes,
     upkeep: Upkeep,
@@ -200,6 +203,8 @@ impl Node {
             own_addr: config.public_address,
             id_is_unsure: false,
             probe: None,
+            looks: Looks::new(),
+            persistence_told: Persistence::Bootstrapping,
             bootstrap: Bootstrap::default(),
             changes: Changes::default(),
             upkeep: Upkeep::new(&mut rng, adaptive),
@@ -213,6 +218,7 @@ impl Node {
         if let Some(addr) = node.config.public_address {
             node.nat.add(addr);
         }
+        node.persistence_told = node.persistence();
         for at in (0..node.config.nodes.len()).rev() {
             if let Some(addr) = node.config.nodes.get(at).copied() {
                 node.admit(addr);
@@ -279,7 +285,7 @@ impl Node {
     /// The next event, in the order in which things happened. Poll until `None` after any call.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop()
+        self.events.pop().or_else(|| self.persistence_news())
     }
 
     /// The next name of a bootstrap node to look up. Tell the result by

@@ -1,25 +1,30 @@
-//! Finding out about the own address: what peers see, and whether they can reach it.
-//! Mirrors `_natAdd`, `_updateNetworkState` and `_checkIfFirewalled` of `index.js`.
+//! Finding out about the own address: what peers see, and whether they can reach it, for as long as the node
+//! lives. Mirrors `_natAdd`, `_updateNetworkState` and `_checkIfFirewalled` of `index.js`, which look once.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 
 use bytes::Bytes;
 
-use super::{Node, Stage};
-use crate::addr::is_sendable;
+use super::{Binding, Node, Stage};
+use crate::addr::{is_local, is_sendable, prefix24};
 use crate::command::PING_NAT;
 use crate::congestion::Class;
 use crate::event::Event;
-use crate::firewall::{PROBES, Probe};
+use crate::firewall::{Aim, Found, PROBES, Probe};
 use crate::id::Id;
 use crate::inflight::Purpose;
 use crate::message::Via;
 use crate::nat::Sampler;
+use crate::persistence::Persistence;
 
 /// With fewer views of our address than this, an id that is made of it is unsure.
 const VIEWS_MIN: usize = 4;
+/// How often nodes to ask are drawn, at most: those that come from one /24 are drawn in vain.
+const DRAWS: usize = 48;
+/// Ticks after which a way into the server socket that our own datagrams have opened is closed: 3 minutes.
+const CLOSED: u32 = 36;
 
 impl Node {
     /// `from` has seen us as `to`.
@@ -32,8 +37,8 @@ impl Node {
 
     /// The first few may be wrong about our address, by accident or on purpose, and an id made of it then counts
     /// as none with everybody else. So as soon as enough have been heard, the id is made of what these agree
-    /// on. (The reference keeps the wrong one.) From then on it stays: whoever could
-    /// outvote the others later must not take it away.
+    /// on. (The reference keeps the wrong one.) From then on it stays until a look shows another
+    /// one: whoever could outvote the others later must not take it away.
     fn confirm_own_addr(&mut self) {
         let own = self.own_addr.filter(|_| self.id_is_unsure && self.nat.size() >= VIEWS_MIN);
         let (Some(own), Some(host)) = (own, self.nat.host()) else { return };
@@ -49,14 +54,6 @@ impl Node {
         }
     }
 
-    /// What others saw was another socket of ours.
-    pub(super) fn forget_own_address(&mut self) {
-        self.nat = Sampler::default();
-        self.anonymous_samples.clear();
-        self.table.forget_samples();
-        self.emit_nat();
-    }
-
     fn emit_nat(&mut self) {
         self.emit(Event::NatUpdate { host: self.nat.host(), port: self.nat.port() });
     }
@@ -70,6 +67,34 @@ impl Node {
         }
     }
 
+    /// Whether the configuration says that the node can be reached.
+    fn is_told(&self) -> bool {
+        !self.config.firewalled
+    }
+
+    /// In every tick: sees whether it is time to look again if the node can be persistent, or still is.
+    pub(super) fn look_again(&mut self) {
+        self.looks.pass();
+        let settled = self.upkeep.settle();
+        if self.probe.is_some() || self.bootstrap.is_active() {
+            return;
+        }
+        if !self.ephemeral {
+            let room = self.config.max_background_requests - self.inflight.others() >= PROBES;
+            if room && self.looks.is_due_again(self.is_told()) {
+                self.look_at_own_addr();
+            }
+            return;
+        }
+        let due = match self.config.ephemeral {
+            Some(false) => self.is_told() || self.looks.is_due(),
+            _ => self.upkeep.adaptive && settled,
+        };
+        if due && self.nat.host().is_some() && self.nat.port() != 0 {
+            self.update_network_state(false);
+        }
+    }
+
     /// Sees whether the node can shed its firewalled state and, unless `only_firewall`, become
     /// persistent. The answer may come at once or after a check: [`network_state_known`] gets it.
     ///
@@ -79,20 +104,41 @@ impl Node {
             return self.network_state_known(false);
         }
         let (host, port) = (self.nat.host(), self.nat.port());
-        if !only_firewall {
-            self.upkeep.checking(host);
-        }
         let Some(host) = host.filter(|_| port != 0) else {
             return self.network_state_known(false);
         };
+        if !only_firewall {
+            self.upkeep.unsettle();
+        }
         if !self.firewalled {
+            // What was found before may be so no more.
+            self.looks.changed(self.is_told());
             self.become_reachable(SocketAddrV4::new(host, port), only_firewall);
             return self.network_state_known(true);
         }
+        let aim = if only_firewall { Aim::Firewall } else { Aim::Persistence };
+        self.probe((host, port), aim, self.server_port());
+    }
+
+    /// Looks whether a persistent node is where it was. What the configuration says of the address stands.
+    fn look_at_own_addr(&mut self) {
+        match self.own_addr.filter(|own| self.config.public_address != Some(*own)) {
+            Some(own) => {
+                // A forwarded port may be another one than the bound one.
+                let port = if self.is_told() { own.port() } else { self.server_port() };
+                self.probe((*own.ip(), own.port()), Aim::Again, port);
+            }
+            None => self.looks.changed(true),
+        }
+    }
+
+    /// Asks some nodes to answer to `port`. By the client socket, always: the way into the server's must not
+    /// have been opened by asking.
+    fn probe(&mut self, believed: (Ipv4Addr, u16), aim: Aim, port: u16) {
+        self.looks.begin();
         let nodes = self.probe_nodes();
-        let probe = Probe::new((host, port), only_firewall, nodes.len());
-        let value = self.server_port_value();
-        self.probe = Some(Box::new(probe));
+        self.probe = Some(Box::new(Probe::new(believed, aim, nodes.len())));
+        let value = Bytes::copy_from_slice(&port.to_le_bytes());
         for addr in nodes {
             let value = Some(value.clone());
             let class = Class::KeepAlive;
@@ -103,17 +149,32 @@ impl Node {
         self.conclude_probe();
     }
 
-    /// Those heard of last, and bootstrap nodes if these are few.
-    fn probe_nodes(&self) -> heapless::Vec<SocketAddrV4, { 2 * PROBES }> {
-        let mut nodes: heapless::Vec<_, { 2 * PROBES }> = self.nodes().take(PROBES).collect();
-        if nodes.len() < PROBES {
-            for addr in self.bootstrap_addrs() {
-                if !nodes.contains(&addr) {
-                    // There are enough if it is full.
-                    let _ = nodes.push(addr);
-                }
+    /// Nodes that have told us our address, drawn from all of the table, each of another /24: who comes often
+    /// must not decide. At first those that were not asked or heard of lately, since these may have a way
+    /// in that others don't have. If these are few, others, and then bootstrap nodes.
+    fn probe_nodes(&mut self) -> heapless::Vec<SocketAddrV4, PROBES> {
+        let mut nodes = heapless::Vec::new();
+        let mut add = |addr: SocketAddrV4| {
+            let near = |other: &SocketAddrV4| {
+                *other == addr
+                    || (!is_local(*addr.ip()) && prefix24(*other.ip()) == prefix24(*addr.ip()))
+            };
+            if !nodes.iter().any(near) {
+                // There is a place, or it is over.
+                let _ = nodes.push(addr);
+            }
+            nodes.is_full()
+        };
+        let tick = self.upkeep.tick();
+        for draw in 0..DRAWS {
+            let slot = self.table.random(self.rng.next_u64());
+            let Some(node) = slot.and_then(|slot| self.table.node(slot)) else { break };
+            let fit = draw >= DRAWS / 2 || node.pinged_ago(tick) >= CLOSED;
+            if node.sampled.is_some() && fit && add(node.addr) {
+                return nodes;
             }
         }
+        self.nodes().chain(self.bootstrap_addrs()).any(add);
         nodes
     }
 
@@ -145,41 +206,130 @@ impl Node {
             return;
         };
         self.forget_flights(|purpose| purpose == Purpose::Probe);
+        if probe.aim == Aim::Again {
+            return self.seen_again(*probe);
+        }
         let reached = probe.is_reachable(self.nat.host(), self.server_port()) && {
             let (host, port) = probe.believed;
             self.firewalled = false;
             // What was believed may have changed while the check was on.
             let unchanged = (self.nat.host(), self.nat.port()) == (Some(host), port);
-            let (found, only_firewall) = (probe.sampler.port(), probe.only_firewall);
+            let (found, only_firewall) = (probe.sampler.port(), probe.aim == Aim::Firewall);
             unchanged && self.ephemeral && {
                 // From now on requests leave by the server socket, so its port is ours.
-                self.anonymous_samples.clear();
-                let before = (self.nat.host(), self.nat.port());
-                self.nat = probe.sampler;
-                if before != (self.nat.host(), self.nat.port()) {
-                    self.emit_nat();
-                }
+                self.take_views(probe.sampler);
                 if found != 0 {
                     self.become_reachable(SocketAddrV4::new(host, found), only_firewall);
                 }
                 found != 0
             }
         };
+        if reached {
+            self.looks.changed(true);
+        } else {
+            self.looks.failed();
+        }
         self.network_state_known(reached);
+    }
+
+    /// A look at a persistent node is over.
+    fn seen_again(&mut self, probe: Probe) {
+        match probe.found() {
+            _ if self.ephemeral => {}
+            Found::Same | Found::Unclear => self.looks.unchanged(),
+            Found::Moved(addr) => {
+                self.looks.changed(true);
+                self.take_views(probe.sampler);
+                self.table.forget_samples();
+                if is_sendable(addr) {
+                    self.become_reachable(addr, false);
+                }
+            }
+            Found::Nobody if self.is_told() => self.looks.unchanged(),
+            Found::Nobody => {
+                if self.looks.missed(self.stats.requests.responses as u32) {
+                    self.lose_reachability();
+                    self.looks.failed();
+                }
+            }
+        }
+    }
+
+    /// Has these views of the own address instead of others.
+    fn take_views(&mut self, views: Sampler) {
+        self.anonymous_samples.clear();
+        let before = (self.nat.host(), self.nat.port());
+        self.nat = views;
+        if before != (self.nat.host(), self.nat.port()) {
+            self.emit_nat();
+        }
+    }
+
+    /// Whoever has told the own address is asked anew.
+    fn forget_views(&mut self) {
+        self.take_views(Sampler::default());
+        self.table.forget_samples();
+    }
+
+    /// Others do not reach the node, as far as is known.
+    fn lose_reachability(&mut self) {
+        self.looks.anew();
+        self.upkeep.unsettle();
+        if !self.firewalled {
+            // From now on requests leave by the client socket.
+            self.firewalled = true;
+            self.forget_views();
+        }
+        if !self.ephemeral {
+            self.ephemeral = true;
+            self.emit(Event::Ephemeral);
+        }
+    }
+
+    /// The sockets are bound elsewhere than before, which nobody else has to tell us. A node that is told
+    /// to be reachable has another id at once; for another one nothing is known of the new port.
+    pub(super) fn rebound(&mut self, before: Binding) {
+        let Some(bound) = self.binding else { return };
+        if bound.client != before.client && self.firewalled {
+            self.forget_views();
+        }
+        if bound.server == before.server {
+            return;
+        }
+        if !self.is_told() {
+            return self.lose_reachability();
+        }
+        self.forget_views();
+        let Some(own) = self.own_addr else { return };
+        let same_host = own.ip() == before.server.ip();
+        let host = if same_host { *bound.server.ip() } else { *own.ip() };
+        let same_port = own.port() == before.server.port();
+        let port = if same_port { bound.server.port() } else { own.port() };
+        let addr = SocketAddrV4::new(host, port);
+        if self.config.public_address.is_some() {
+            self.nat.add(addr);
+        }
+        if self.ephemeral || !is_sendable(addr) {
+            self.own_addr = Some(addr);
+        } else if addr != own {
+            self.become_reachable(addr, false);
+        }
     }
 
     /// The node is reachable at `addr`: its id follows, and its table is rebuilt around it.
     fn become_reachable(&mut self, addr: SocketAddrV4, only_firewall: bool) {
         let id = self.table.ids().of(addr);
         self.own_addr = Some(addr);
-        self.id_is_unsure = self.nat.size() < VIEWS_MIN && self.config.public_address.is_none();
+        let given = self.config.public_address == Some(addr);
+        self.id_is_unsure = self.nat.size() < VIEWS_MIN && !given;
         if !only_firewall {
             self.ephemeral = false;
         }
         if self.table.own() != id {
             self.rebuild_table(id);
             if self.bootstrap.is_done() {
-                self.start_refresh();
+                // Its new neighbours get to know of it.
+                self.start_search(id);
             }
         }
         if !self.ephemeral {
@@ -200,5 +350,34 @@ impl Node {
         if self.stage == Stage::Running {
             self.bootstrap_checked(reached);
         }
+    }
+
+    /// Why the node is persistent, or is not: a snapshot. [`Event::Persistence`] tells of changes.
+    #[must_use]
+    pub fn persistence(&self) -> Persistence {
+        let wanted = self.config.ephemeral == Some(false);
+        match (self.nat.host(), self.nat.port()) {
+            _ if !self.ephemeral && self.is_told() => Persistence::Told,
+            _ if !self.ephemeral => Persistence::Reachable,
+            _ if !wanted && !self.upkeep.adaptive => Persistence::Declined,
+            _ if !self.bootstrap.is_done() => Persistence::Bootstrapping,
+            _ if !wanted && !self.upkeep.is_settled() && !self.looks.has_failed() => {
+                Persistence::Settling
+            }
+            (None, _) => Persistence::AddressUnknown,
+            (Some(_), 0) => Persistence::PortVaries,
+            _ if self.looks.has_failed() => Persistence::Unreachable,
+            _ => Persistence::Unchecked,
+        }
+    }
+
+    /// What is to be told of it, if that has not been told yet.
+    pub(super) fn persistence_news(&mut self) -> Option<Event> {
+        let now = self.persistence();
+        let news = self.stage == Stage::Running && self.persistence_told != now;
+        news.then(|| {
+            self.persistence_told = now;
+            Event::Persistence(now)
+        })
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use dht_core::wire::{self, CloserNodes};
 use dht_core::{
-    Answer, Config, DATAGRAM_MAX, Event, Handled, Id, Instant, Lookup, Node, RequestError,
-    RequestId, SavedNode, Via, error_code,
+    Answer, Config, DATAGRAM_MAX, Event, Handled, Id, Instant, Lookup, Node, Persistence,
+    RequestError, RequestId, SavedNode, Via, error_code,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -19,6 +19,9 @@ pub use super::{
 };
 
 pub const TICK: Duration = Duration::from_secs(5);
+
+/// When a lab is made.
+const BEGIN: Instant = Instant::from_millis(1_000_000);
 
 /// How long a datagram travels.
 pub const LATENCY: Duration = Duration::from_millis(10);
@@ -44,16 +47,22 @@ pub struct Peer {
 /// A datagram under way to the node; the number tells those of one moment apart.
 type Arrival = (Instant, usize, Via, SocketAddrV4, Vec<u8>);
 
+#[derive(Clone)]
 pub struct Lab {
     pub node: Node,
     pub now: Instant,
     pub peers: BTreeMap<SocketAddrV4, Peer>,
     pub sent: Vec<Sent>,
     pub events: Vec<Event>,
+    /// Why the node is persistent, or is not, whenever that was told.
+    pub reasons: Vec<Persistence>,
     /// Names that the node wants to know.
     pub lookups: Vec<(Lookup, String)>,
     /// What the application answers; nothing: error 1.
     pub answer: Option<Answer>,
+    /// Where the sockets are, in their host's public addresses.
+    pub client: SocketAddrV4,
+    pub server: SocketAddrV4,
     incoming: BinaryHeap<Reverse<Arrival>>,
     count: usize,
 }
@@ -99,7 +108,7 @@ impl Lab {
     }
 
     pub fn with_seed(config: Config, seed: u64) -> Self {
-        let now = Instant::from_millis(1_000_000);
+        let now = BEGIN;
         let node = Node::new(config, &mut ChaCha20Rng::seed_from_u64(seed), now).unwrap();
         Self {
             node,
@@ -107,8 +116,11 @@ impl Lab {
             peers: BTreeMap::new(),
             sent: Vec::new(),
             events: Vec::new(),
+            reasons: Vec::new(),
             lookups: Vec::new(),
             answer: None,
+            client: CLIENT,
+            server: SERVER,
             incoming: BinaryHeap::new(),
             count: 0,
         }
@@ -167,7 +179,14 @@ impl Lab {
     }
 
     pub fn bind(&mut self) {
-        self.call(|node, now| node.handle_bound(now, CLIENT, SERVER));
+        let (client, server) = (self.client, self.server);
+        self.call(|node, now| node.handle_bound(now, client, server));
+    }
+
+    /// How long it is until the next tick, if the node was bound when the lab was made.
+    pub fn until_tick(&self) -> Duration {
+        let micros = self.now.saturating_since(BEGIN).as_micros() % TICK.as_micros();
+        TICK - Duration::from_micros(micros as u64)
     }
 
     /// Calls the node, then lets it send.
@@ -294,7 +313,10 @@ impl Lab {
             self.sent.push(sent);
         }
         while let Some(event) = self.node.poll_event() {
-            self.events.push(event);
+            match event {
+                Event::Persistence(reason) => self.reasons.push(reason),
+                event => self.events.push(event),
+            }
         }
     }
 
@@ -308,9 +330,9 @@ impl Lab {
             return;
         }
         let (via, port) = match (is(PING_NAT), sent.via) {
-            (true, _) => (Via::Server, SERVER.port()),
-            (_, Via::Client) => (Via::Client, CLIENT.port()),
-            (_, Via::Server) => (Via::Server, SERVER.port()),
+            (true, _) => (Via::Server, self.server.port()),
+            (_, Via::Client) => (Via::Client, self.client.port()),
+            (_, Via::Server) => (Via::Server, self.server.port()),
             (_, Via::Extra(port)) => (Via::Extra(port), port),
         };
         let id = Id::of(sent.to).0;
@@ -318,7 +340,7 @@ impl Lab {
         let walks = is(FIND_NODE) || !request.internal;
         let response = wire::Response {
             tid: request.tid,
-            to: peer.sees.unwrap_or(SocketAddrV4::new(HOST, port)),
+            to: peer.sees.unwrap_or(SocketAddrV4::new(*self.server.ip(), port)),
             id: peer.has_id.then_some(&id),
             token: (!request.internal).then_some(&[9; 32]),
             closer_nodes: (walks && !closer.is_empty()).then(|| CloserNodes::new(&closer)),

@@ -172,6 +172,10 @@ fn a_bootstrap_node_and_a_node_are_a_network() {
         assert_eq!(get.text(), "both", "{}", get.stderr);
     }
 
+    let json = Running::start(&["node", "--json", "--bootstrap", &first.address]).address;
+    let line: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&line["event"], &line["persistence"]), (&"ready".into(), &"reachable".into()));
+
     // Alone again, the first one still has it.
     assert_eq!(second.stop(), Some(0));
     let get = dht(&["get", &key("both"), "--bootstrap", &first.address]);

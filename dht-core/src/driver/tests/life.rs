@@ -8,7 +8,7 @@ use std::vec::Vec;
 use super::sim::Sim;
 use super::world::{Fault, local};
 use crate::driver::{Builder, Dht, Error, Events};
-use crate::{ConfigError, Event, InvalidNode, Query, Request, RequestError};
+use crate::{ConfigError, Event, InvalidNode, Persistence, Query, Request, RequestError};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -60,8 +60,9 @@ fn bound_then_ready() {
     let mut events = node.events();
     sim.block_on(node.listening()).unwrap();
     sim.block_on(node.fully_bootstrapped()).unwrap();
-    assert_eq!(take(&sim, &mut events), [Event::Listening, Event::Ready]);
-    assert!(node.bootstrapped());
+    let reason = Event::Persistence(Persistence::Settling);
+    assert_eq!(take(&sim, &mut events), [Event::Listening, Event::Ready, reason]);
+    assert!(node.bootstrapped() && node.persistence() == Persistence::Settling);
     // Firewalled as far as it knows, it asks by its client socket.
     assert_eq!(node.address(), node.client_address());
     sim.world.get().interfaces = [[127, 0, 0, 1], [10, 1, 2, 3]].map(Ipv4Addr::from).to_vec();

@@ -213,7 +213,7 @@ impl Host for World {
         }
     }
 
-    fn way_out(&self) -> io::Result<Vec<Ipv4Addr>> {
+    fn way_out(&self) -> io::Result<Option<Ipv4Addr>> {
         self.try_to(Helper::WayOut);
         let world = self.get();
         match world.no_interfaces {

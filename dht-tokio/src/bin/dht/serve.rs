@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use dht_tokio::{Dht, Event};
+use dht_tokio::{Dht, Event, Persistence};
 use serde_json::json;
 
 use crate::args::Join;
@@ -83,11 +83,14 @@ pub(crate) async fn node(
     let seen = address.or(local).map(|addr| addr.to_string()).unwrap_or_default();
     output.result(
         seen,
-        &json!({ "event": "ready", "address": address, "local": local, "id": dht.id().map(|id| id.to_string()) }),
+        &json!({
+            "event": "ready", "address": address, "local": local,
+            "id": dht.id().map(|id| id.to_string()), "persistence": dht.persistence().name(),
+        }),
     )?;
     match dht.id() {
         Some(id) => output.log(format_args!("joined as {id}; knows {}", knows(&dht))),
-        None => output.log("joined, but others can't reach this node: it is not in their tables"),
+        None => output.log(format_args!("joined; {}", why(dht.persistence()))),
     }
     loop {
         tokio::select! {
@@ -115,7 +118,11 @@ fn to_give(bound: SocketAddrV4) -> SocketAddrV4 {
 /// What an operator may want to know of.
 fn tell(event: Event, dht: &Dht, output: &Output) {
     match event {
-        Event::Persistent => output.log("others can reach this node now"),
+        Event::Persistent => {
+            let id = dht.id().map(|id| id.to_string()).unwrap_or_default();
+            output.log(format_args!("others can reach this node now, as {id}"));
+        }
+        Event::Persistence(reason) if !reason.is_persistent() => output.log(why(reason)),
         Event::NetworkUpdate if !dht.online() => output.log("offline: nobody answers"),
         Event::NetworkUpdate if dht.degraded() => output.log("degraded: many don't answer"),
         Event::NetworkUpdate => output.log(format_args!("online; knows {}", knows(dht))),
@@ -125,6 +132,11 @@ fn tell(event: Event, dht: &Dht, output: &Output) {
         Event::WakeUp => output.log("the machine has slept"),
         _ => {}
     }
+}
+
+/// Why others don't have this node in their tables.
+fn why(reason: Persistence) -> String {
+    format!("not in others' tables: {reason}")
 }
 
 fn knows(dht: &Dht) -> String {
