@@ -75,12 +75,20 @@ fn at_another_client_port_only_what_was_said_of_it_is_forgotten() {
 }
 
 #[test]
-fn a_public_address_that_is_given_stays() {
+fn a_public_address_that_is_given_follows_the_port_that_it_names() {
     let mut config = dht_core::Config::bootstrapper(SERVER.port(), "1.2.3.4").unwrap();
     config.bootstrap = Vec::new();
     let mut lab = Lab::started(config);
     let id = lab.node.id();
     assert!(id.is_some());
+    lab.call(|node, now| node.handle_rebound(now, CLIENT, elsewhere(SERVER)));
+    let addr = SocketAddrV4::new([1, 2, 3, 4].into(), elsewhere(SERVER).port());
+    assert_eq!((lab.node.id(), lab.node.firewalled()), (Some(Id::of(addr)), false));
+    // A forwarded port is another one, and stays.
+    let mut config = dht_core::Config::bootstrapper(SERVER.port() + 5, "1.2.3.4").unwrap();
+    config.bootstrap = Vec::new();
+    let mut lab = Lab::started(config);
+    let id = lab.node.id();
     lab.call(|node, now| node.handle_rebound(now, CLIENT, elsewhere(SERVER)));
     assert_eq!((lab.node.id(), lab.node.firewalled()), (id, false));
 }
