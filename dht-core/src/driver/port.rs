@@ -6,7 +6,7 @@ use core::task::{Context, Poll};
 use std::io;
 
 use super::pause::{Pause, STREAK_MAX};
-use super::runtime::{Host, Socket};
+use super::runtime::Socket;
 use super::shared::Shared;
 use crate::{Event, Instant, Via};
 
@@ -48,18 +48,17 @@ impl<S: Socket> Port<S> {
     pub(crate) fn receive(
         &mut self,
         cx: &mut Context<'_>,
-        host: &dyn Host,
         shared: &Shared,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        if self.receiving.is_on(|| host.now()) {
+        if self.receiving.is_on(|| shared.now()) {
             return Poll::Pending;
         }
         let received = self.socket.poll_recv_from(cx, buf);
         match &received {
             Poll::Ready(Ok(_)) => self.receiving.succeeded(),
             Poll::Ready(Err(error)) => {
-                let now = host.now();
+                let now = shared.now();
                 let trouble = match error.kind() {
                     // News of one peer (a datagram of ours was refused), as some systems tell it.
                     io::ErrorKind::ConnectionReset => self.receiving.heard_news(now),
@@ -75,20 +74,15 @@ impl<S: Socket> Port<S> {
 
     /// Whether a datagram can be sent now: what was held goes first. If not, the task is
     /// woken, or the pause ends, when that changes.
-    pub(crate) fn is_writable(
-        &mut self,
-        cx: &mut Context<'_>,
-        host: &dyn Host,
-        shared: &Shared,
-    ) -> bool {
+    pub(crate) fn is_writable(&mut self, cx: &mut Context<'_>, shared: &Shared) -> bool {
         if self.writable {
             return true;
         }
-        while !self.sending.is_on(|| host.now()) {
+        while !self.sending.is_on(|| shared.now()) {
             match self.socket.poll_send_ready(cx) {
                 Poll::Pending => return false,
                 Poll::Ready(Err(_)) => {
-                    let trouble = self.sending.failed(host.now());
+                    let trouble = self.sending.failed(shared.now());
                     self.tell(trouble, shared);
                 }
                 Poll::Ready(Ok(())) => match self.held.take() {
@@ -96,7 +90,7 @@ impl<S: Socket> Port<S> {
                         self.writable = true;
                         return true;
                     }
-                    Some(held) => self.send(host, shared, &held.data, held.to, held.ttl),
+                    Some(held) => self.send(shared, &held.data, held.to, held.ttl),
                 },
             }
         }
@@ -104,14 +98,7 @@ impl<S: Socket> Port<S> {
     }
 
     /// Sends a datagram, or holds it if the socket takes none now.
-    pub(crate) fn send(
-        &mut self,
-        host: &dyn Host,
-        shared: &Shared,
-        data: &[u8],
-        to: SocketAddrV4,
-        ttl: Option<u8>,
-    ) {
+    pub(crate) fn send(&mut self, shared: &Shared, data: &[u8], to: SocketAddrV4, ttl: Option<u8>) {
         match self.try_send(data, to, ttl) {
             Ok(()) => {
                 self.sending.succeeded();
@@ -121,7 +108,7 @@ impl<S: Socket> Port<S> {
                 self.writable = false;
                 let data = data.to_vec();
                 self.held = Some(Held { data, to, ttl });
-                let trouble = self.sending.failed(host.now());
+                let trouble = self.sending.failed(shared.now());
                 self.tell(trouble, shared);
             }
             // News about one peer, at most, so that the others don't wait.

@@ -122,4 +122,11 @@ pub trait Timer: Send + Unpin + 'static {
     /// Ready once it has rung. Late is fine; early costs a spurious wake-up. While one does not ring at
     /// all, the node goes by datagrams and calls alone.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// How far the clock that it goes by has run ahead of [`Host::now`] since it was first set. More
+    /// than nothing only where that clock can be set, as in tests: the node's clock is moved with it,
+    /// or what has rung would never be due. It is asked for whenever the timer has rung.
+    fn ahead(&self) -> Duration {
+        Duration::ZERO
+    }
 }

@@ -128,7 +128,7 @@ impl<R: Runtime> Driver<R> {
     fn bind(&mut self) {
         let bound = self.binding.bind(&*self.runtime);
         self.interfaces = self.list_interfaces();
-        self.interfaces_due = self.runtime.now() + INTERFACES;
+        self.interfaces_due = self.shared.now() + INTERFACES;
         match bound {
             Ok(([client, server], bound)) => {
                 self.ports = Some([Port::new(client, Via::Client), Port::new(server, Via::Server)]);
@@ -157,7 +157,7 @@ impl<R: Runtime> Driver<R> {
         if self.ports.is_none() {
             return Turn::Over;
         }
-        let now = self.runtime.now();
+        let now = self.shared.now();
         let until = *self.flush_until.get_or_insert(now + FLUSH);
         match self.send(cx) {
             Turn::Wait if until <= now => Turn::Over,
@@ -173,11 +173,10 @@ impl<R: Runtime> Driver<R> {
         let mut more = false;
         for port in ports {
             for left in (0..RECEIVE_MAX).rev() {
-                let received =
-                    match port.receive(cx, &*self.runtime, &self.shared, &mut self.input[..]) {
-                        Poll::Pending => break,
-                        Poll::Ready(received) => received,
-                    };
+                let received = match port.receive(cx, &self.shared, &mut self.input[..]) {
+                    Poll::Pending => break,
+                    Poll::Ready(received) => received,
+                };
                 more |= left == 0;
                 let (len, from) = match received {
                     Ok((len, SocketAddr::V4(from))) => (len, from),
@@ -185,7 +184,7 @@ impl<R: Runtime> Driver<R> {
                     Ok((_, SocketAddr::V6(_))) | Err(_) => continue,
                 };
                 let data = self.input.get(..len).unwrap_or_default();
-                let writable = port.is_writable(cx, &*self.runtime, &self.shared);
+                let writable = port.is_writable(cx, &self.shared);
                 let output = &mut *self.output;
                 let transmit = self.shared.drive(|state, now| {
                     if !state.receive(now, port.via, from, data) {
@@ -198,7 +197,7 @@ impl<R: Runtime> Driver<R> {
                 });
                 if let Some(transmit) = transmit {
                     let data = output.get(..transmit.len).unwrap_or_default();
-                    port.send(&*self.runtime, &self.shared, data, transmit.to, transmit.ttl);
+                    port.send(&self.shared, data, transmit.to, transmit.ttl);
                 }
             }
         }
@@ -210,8 +209,7 @@ impl<R: Runtime> Driver<R> {
         let Some(ports) = &mut self.ports else {
             return Turn::Over;
         };
-        let mut writable =
-            ports.each_mut().map(|port| port.is_writable(cx, &*self.runtime, &self.shared));
+        let mut writable = ports.each_mut().map(|port| port.is_writable(cx, &self.shared));
         for _ in 0..SEND_MAX {
             let output = &mut *self.output;
             let outgoing =
@@ -226,22 +224,22 @@ impl<R: Runtime> Driver<R> {
             match outgoing {
                 Some(Outgoing::Own(transmit)) => {
                     let data = output.get(..transmit.len).unwrap_or_default();
-                    port.send(&*self.runtime, &self.shared, data, transmit.to, transmit.ttl);
+                    port.send(&self.shared, data, transmit.to, transmit.ttl);
                 }
                 Some(Outgoing::Raw(_, raw)) => {
-                    port.send(&*self.runtime, &self.shared, &raw.data, raw.to, raw.ttl);
+                    port.send(&self.shared, &raw.data, raw.to, raw.ttl);
                 }
                 None => {}
             }
             if let Some(writable) = writable.get_mut(slot).filter(|_| port.is_holding()) {
-                *writable = port.is_writable(cx, &*self.runtime, &self.shared);
+                *writable = port.is_writable(cx, &self.shared);
             }
         }
         Turn::More
     }
 
     fn look_at_interfaces(&mut self) {
-        let now = self.runtime.now();
+        let now = self.shared.now();
         if now < self.interfaces_due {
             return;
         }
@@ -289,7 +287,7 @@ impl<R: Runtime> Driver<R> {
                 }
             }
         };
-        let now = self.runtime.now();
+        let now = self.shared.now();
         let running = self.ports.is_some() && self.flush_until.is_none();
         let pauses = self.ports.iter_mut().flatten().filter_map(|port| port.paused_until(now));
         let deadline = pauses
@@ -317,6 +315,7 @@ impl<R: Runtime> Driver<R> {
         let rang = self.timer.poll(cx).is_ready();
         if rang {
             self.armed = None;
+            self.shared.keep_up(self.timer.ahead());
         }
         rang
     }
