@@ -6,6 +6,7 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
+use crate::error::Unsent;
 use crate::message::{QueryId, RequestId, Via};
 
 /// What [`Node::poll_event`](crate::Node::poll_event) tells.
@@ -35,6 +36,8 @@ pub enum Event {
         timed_out: u32,
         /// How many bootstrap names could not be resolved.
         unresolved: u32,
+        /// Why the system did not send, if so: then it is not they who were silent.
+        unsent: Option<Unsent>,
     },
     /// The node has an id of its own now, and others put it into their tables. Once more if the first to
     /// tell its address turn out to be wrong, and so the id.
@@ -45,8 +48,13 @@ pub enum Event {
     WakeUp,
     /// The network interfaces have changed.
     NetworkChange,
-    /// Connectivity has changed: online, degraded or offline, or the interfaces.
+    /// Connectivity has changed: [`HealthInfo::online`](crate::HealthInfo::online), degraded or offline, or the interfaces.
     NetworkUpdate,
+    /// Somebody answers, for the first time or again: [`Node::online`](crate::Node::online) (none in JavaScript).
+    Online,
+    /// Nobody answers any more (none in JavaScript). That nobody answers after [`Event::WakeUp`],
+    /// [`Event::Suspended`] and [`Event::Closed`], until there is an [`Event::Online`], goes without saying.
+    Offline,
     /// What is known of the own public address has changed.
     NatUpdate {
         /// The public host, if enough peers agree on one.

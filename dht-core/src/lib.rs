@@ -137,7 +137,7 @@ pub mod wire;
 pub use ask::{Answer, Query, Request};
 pub use bytes;
 pub use config::{BootstrapNode, Config, DATAGRAM_MAX, NodeFilter};
-pub use error::{ConfigError, QueryError, RequestError, SendError};
+pub use error::{ConfigError, QueryError, RequestError, SendError, Unsent};
 pub use event::Event;
 pub use id::{Distance, Id, ParseIdError};
 pub use ids::IdCache;

@@ -181,6 +181,7 @@ pub enum Handled<'d> {
 
 /// A datagram to send; its bytes are in the buffer that was handed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Transmit {
     /// The socket to send it by.
     pub via: Via,
@@ -190,6 +191,8 @@ pub struct Transmit {
     pub ttl: Option<u8>,
     /// How many bytes of the buffer.
     pub len: usize,
+    /// Which request it is a try of.
+    pub(crate) request: Option<RequestId>,
 }
 
 /// How a query ended.

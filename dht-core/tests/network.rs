@@ -34,8 +34,8 @@ fn a_node_joins_becomes_persistent_and_is_ready() {
     net.run_until(|net| net.members[at].node.bootstrapped());
     let events: Vec<_> = net.members[at].events.drain(..).collect();
     let (host, port) = (Some(*net.server(at).ip()), net.server(at).port());
-    let expected =
-        [Event::Listening, Event::NatUpdate { host, port }, Event::Persistent, Event::Ready];
+    let nat = Event::NatUpdate { host, port };
+    let expected = [Event::Listening, Event::Online, nat, Event::Persistent, Event::Ready];
     assert_eq!(events, expected);
     let (id, table_id) = (net.members[at].node.id(), net.members[at].node.table_id());
     assert_eq!((id, table_id), (Some(table_id), dht_core::Id::of(net.server(at))));

@@ -32,7 +32,7 @@ impl Runtime for Smol {
 
     fn lookup(&self, host: &str) -> LookupFuture {
         let host = host.to_owned();
-        let lookup = smol::unblock(move || (host, 0).to_socket_addrs().ok());
+        let lookup = smol::unblock(move || (host, 0).to_socket_addrs());
         Box::pin(async move { first_v4(lookup.await?) })
     }
 }

@@ -34,7 +34,7 @@ impl Runtime for Tokio {
 
     fn lookup(&self, host: &str) -> LookupFuture {
         let host = host.to_owned();
-        Box::pin(async move { first_v4(tokio::net::lookup_host((host, 0)).await.ok()?) })
+        Box::pin(async move { first_v4(tokio::net::lookup_host((host, 0)).await?) })
     }
 }
 

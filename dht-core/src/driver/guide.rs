@@ -102,6 +102,7 @@
 //! [`Node::request`] and [`Node::query`] give a number at once; [`Event::Response`] and [`Event::Finished`] tell that it
 //! has ended, and [`Node::take_response`] and [`Node::take_outcome`] how, and free its place. Whoever wants only the
 //! outcome of a query says so by [`Query::discard_replies`]. Else each reply has to be taken by
+//! [`Node::handle_unsent`]: crate::Node::handle_unsent
 //! [`Node::next_reply`]: while [`Config::max_unread_replies`] wait, the query does, without end.
 //!
 //! # What may go wrong
@@ -109,7 +110,7 @@
 //! | | what follows |
 //! |---|---|
 //! | a datagram is late, lost, doubled, out of order | what follows on a network: nothing special: it is asked again after about a second |
-//! | sending fails, with any error but `WouldBlock` | the same; no reason to stop |
+//! | sending fails, with any error but `WouldBlock` | the same; no reason to stop; tell by [`Node::handle_unsent`], or whoever asked hears that nobody answers |
 //! | connection refused, or reset | news of one peer, whichever call tells it; go on |
 //! | [`Node::reply`] fails: too long, too many wait | whoever asked hears nothing; go on |
 //! | `now` is earlier than before | it counts as no time |
@@ -172,7 +173,7 @@
 //!
 //!     fn lookup(&self, host: &str) -> LookupFuture {
 //!         // It blocks: another thread would be better.
-//!         Box::pin(ready((host, 0).to_socket_addrs().ok().and_then(first_v4)))
+//!         Box::pin(ready((host, 0).to_socket_addrs().and_then(first_v4)))
 //!     }
 //! }
 //!

@@ -64,7 +64,7 @@ pub mod prelude {
     pub use crate::{
         Answer, BootstrapNode, Commit, Config, ConfigError, Event, HealthInfo, Id, Instant,
         NodeFilter, Outcome, Peer, Query, QueryError, QueryId, Reply, ReplyTo, Request,
-        RequestError, RequestId, SavedNode, SendError, SessionId, Stats, Via, error_code,
+        RequestError, RequestId, SavedNode, SendError, SessionId, Stats, Unsent, Via, error_code,
     };
 }
 

@@ -1,14 +1,14 @@
 //! One socket with the datagram that it could not take, and its share of bad luck.
 
 use alloc::vec::Vec;
-use core::net::{SocketAddr, SocketAddrV4};
+use core::net::SocketAddr;
 use core::task::{Context, Poll};
 use std::io;
 
 use super::pause::{Pause, STREAK_MAX};
 use super::runtime::Socket;
 use super::shared::Shared;
-use crate::{Event, Instant, Via};
+use crate::{Event, Instant, Transmit, Via};
 
 /// A socket of the node's.
 pub(crate) struct Port<S> {
@@ -26,8 +26,7 @@ pub(crate) struct Port<S> {
 
 struct Held {
     data: Vec<u8>,
-    to: SocketAddrV4,
-    ttl: Option<u8>,
+    transmit: Transmit,
 }
 
 impl<S: Socket> Port<S> {
@@ -90,7 +89,7 @@ impl<S: Socket> Port<S> {
                         self.writable = true;
                         return true;
                     }
-                    Some(held) => self.send(shared, &held.data, held.to, held.ttl),
+                    Some(held) => self.send(shared, &held.data, held.transmit),
                 },
             }
         }
@@ -98,8 +97,8 @@ impl<S: Socket> Port<S> {
     }
 
     /// Sends a datagram, or holds it if the socket takes none now.
-    pub(crate) fn send(&mut self, shared: &Shared, data: &[u8], to: SocketAddrV4, ttl: Option<u8>) {
-        match self.try_send(data, to, ttl) {
+    pub(crate) fn send(&mut self, shared: &Shared, data: &[u8], transmit: Transmit) {
+        match self.try_send(data, &transmit) {
             Ok(()) => {
                 self.sending.succeeded();
                 self.refused = 0;
@@ -107,13 +106,13 @@ impl<S: Socket> Port<S> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.writable = false;
                 let data = data.to_vec();
-                self.held = Some(Held { data, to, ttl });
+                self.held = Some(Held { data, transmit });
                 let trouble = self.sending.failed(shared.now());
                 self.tell(trouble, shared);
             }
             // News about one peer, at most, so that the others don't wait.
-            Err(_) => {
-                shared.drive(|state, _| state.drops.sends += 1);
+            Err(error) => {
+                let _previous = shared.drive(|state, now| state.not_sent(now, &transmit, error));
                 self.refused = self.refused.saturating_add(1);
                 self.tell(self.refused == STREAK_MAX, shared);
             }
@@ -126,11 +125,12 @@ impl<S: Socket> Port<S> {
         }
     }
 
-    fn try_send(&mut self, data: &[u8], to: SocketAddrV4, ttl: Option<u8>) -> io::Result<()> {
-        let Some(ttl) = ttl else { return self.socket.try_send_to(data, to.into()) };
+    fn try_send(&mut self, data: &[u8], transmit: &Transmit) -> io::Result<()> {
+        let to = transmit.to.into();
+        let Some(ttl) = transmit.ttl else { return self.socket.try_send_to(data, to) };
         let usual = self.socket.ttl()?;
         self.socket.set_ttl(ttl.into())?;
-        let sent = self.socket.try_send_to(data, to.into());
+        let sent = self.socket.try_send_to(data, to);
         let restored = self.socket.set_ttl(usual);
         sent.and(restored)
     }

@@ -33,8 +33,8 @@ pub trait Host: Send + Sync + 'static {
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()>;
 }
 
-/// A name lookup under way: the first IPv4 address of the host, or `None`.
-pub type LookupFuture = Pin<Box<dyn Future<Output = Option<Ipv4Addr>> + Send>>;
+/// A name lookup under way: the first IPv4 address of the host, or why there is none.
+pub type LookupFuture = Pin<Box<dyn Future<Output = io::Result<Ipv4Addr>> + Send>>;
 
 /// What the driver needs.
 pub trait Runtime: Host {
@@ -98,7 +98,8 @@ pub trait Socket: Send + Unpin + 'static {
     /// Sends one datagram.
     ///
     /// # Errors
-    /// `WouldBlock`: the datagram is kept and tried again. Anything else: it counts as lost.
+    /// `WouldBlock`: the datagram is kept and tried again. Anything else: it counts as lost, and if it was a
+    /// request that nobody answers in the end, that is told as the reason.
     fn try_send_to(&mut self, data: &[u8], to: SocketAddr) -> io::Result<()>;
 
     /// The time to live of what is sent.

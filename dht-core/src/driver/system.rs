@@ -39,8 +39,12 @@ pub fn bind_udp(addr: SocketAddrV4) -> io::Result<UdpSocket> {
 }
 
 /// What a [lookup](super::Runtime::lookup) takes of what the system has found.
-pub fn first_v4(addrs: impl IntoIterator<Item = SocketAddr>) -> Option<Ipv4Addr> {
-    addrs.into_iter().find_map(|addr| v4(addr.ip()))
+///
+/// # Errors
+/// If there is no IPv4 address among that.
+pub fn first_v4(addrs: impl IntoIterator<Item = SocketAddr>) -> io::Result<Ipv4Addr> {
+    let first = addrs.into_iter().find_map(|addr| v4(addr.ip()));
+    first.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no IPv4 address"))
 }
 
 fn v4(ip: IpAddr) -> Option<Ipv4Addr> {

@@ -197,7 +197,7 @@ impl<R: Runtime> Driver<R> {
                 });
                 if let Some(transmit) = transmit {
                     let data = output.get(..transmit.len).unwrap_or_default();
-                    port.send(&self.shared, data, transmit.to, transmit.ttl);
+                    port.send(&self.shared, data, transmit);
                 }
             }
         }
@@ -224,10 +224,10 @@ impl<R: Runtime> Driver<R> {
             match outgoing {
                 Some(Outgoing::Own(transmit)) => {
                     let data = output.get(..transmit.len).unwrap_or_default();
-                    port.send(&self.shared, data, transmit.to, transmit.ttl);
+                    port.send(&self.shared, data, transmit);
                 }
-                Some(Outgoing::Raw(_, raw)) => {
-                    port.send(&self.shared, &raw.data, raw.to, raw.ttl);
+                Some(Outgoing::Raw(via, raw)) => {
+                    port.send(&self.shared, &raw.data, raw.transmit(via));
                 }
                 None => {}
             }
@@ -263,8 +263,11 @@ impl<R: Runtime> Driver<R> {
     fn poll_lookups(&mut self, cx: &mut Context<'_>) {
         let shared = &self.shared;
         self.lookups.retain_mut(|(lookup, future)| match future.as_mut().poll(cx) {
-            Poll::Ready(ip) => {
-                shared.drive(|state, now| state.node.handle_resolved(now, *lookup, ip));
+            Poll::Ready(found) => {
+                let _previous = shared.drive(|state, now| {
+                    state.node.handle_resolved(now, *lookup, found.as_ref().ok().copied());
+                    found.err().and_then(|error| state.lookup_error.replace(Arc::new(error)))
+                });
                 false
             }
             Poll::Pending => true,

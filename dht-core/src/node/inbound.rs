@@ -193,6 +193,8 @@ impl Node {
             if let Some(rtts) = self.rtts.as_mut().filter(|_| measures) {
                 rtts.record(self.now, from, rtt);
             }
+            self.unsent = None;
+            self.on_contact();
             self.learn(via, reply.from, reply.to);
         }
         if let Purpose::Visit { query, .. } = purpose {

@@ -120,6 +120,7 @@ impl Node {
                     asked: outcome.asked,
                     timed_out: outcome.timed_out,
                     unresolved: u32::try_from(unresolved).unwrap_or(u32::MAX),
+                    unsent: self.unsent,
                 });
             }
         } else {
@@ -177,6 +178,7 @@ impl Node {
             self.ephemeral = true;
             self.emit(Event::Ephemeral);
         }
+        self.forget_contact();
         self.emit(Event::WakeUp);
         if self.stage == Stage::Running {
             self.retry_silent_bootstrap();
@@ -248,6 +250,7 @@ impl Node {
 
     fn end_everything(&mut self, error: RequestError) {
         self.probe = None;
+        self.forget_contact();
         self.bootstrap.active = false;
         self.bootstrap.retry = None;
         self.end_all_queries(error);

@@ -12,7 +12,7 @@ use crate::stats::Stats;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HealthInfo {
-    /// Somebody answers.
+    /// Somebody answers, or it is not known: so the reference has it. [`Node::online`] is true only if somebody does.
     pub online: bool,
     /// More than half of the requests time out.
     pub degraded: bool,
@@ -93,12 +93,6 @@ impl Node {
     #[must_use]
     pub fn closed(&self) -> bool {
         self.stage == Stage::Closed
-    }
-
-    /// Whether anybody answers, as far as is known.
-    #[must_use]
-    pub fn online(&self) -> bool {
-        self.health.online()
     }
 
     /// Whether more than half of the requests time out.

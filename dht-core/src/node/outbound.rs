@@ -150,7 +150,7 @@ impl Node {
                 (via, to, request.encode(buf).ok()?)
             }
         };
-        Some(Transmit { via, to, ttl: None, len })
+        Some(Transmit { via, to, ttl: None, len, request: None })
     }
 
     /// Adds as many closer nodes as there is room for.
@@ -194,7 +194,8 @@ impl Node {
             value: call.value.as_deref(),
         };
         let len = request.encode(buf).ok()?;
-        let transmit = Transmit { via, to: call.to, ttl: call.ttl, len };
+        let (to, ttl) = (call.to, call.ttl);
+        let transmit = Transmit { via, to, ttl, len, request: Some(id) };
         let (attempt, delay, verifies) =
             (u32::from(flight.sent) + 1, call.delay, call.purpose == Purpose::Verify);
         let timeout = match &mut self.rtts {
@@ -233,16 +234,16 @@ impl Node {
             return;
         };
         let (sent, retries) = (flight.sent, flight.call.retries);
-        let (to, purpose) = (flight.call.to, flight.call.purpose);
+        let (to, purpose, unsent) = (flight.call.to, flight.call.purpose, flight.unsent);
         if purpose != Purpose::Verify {
             self.unshare(to);
         }
         if sent > u16::from(retries) {
-            self.fail(id, RequestError::Timeout);
+            self.fail(id, unsent.map_or(RequestError::Timeout, RequestError::Unsent));
         } else {
             self.stats.requests.retries += 1;
             self.enqueue(id, false);
-            if sent >= DOUBT && purpose.judges() {
+            if sent >= DOUBT && purpose.judges() && unsent.is_none() {
                 self.suspect(to, false);
             }
             if let Purpose::Visit { query, node, .. } = purpose {
@@ -277,13 +278,18 @@ impl Node {
         if purpose != Purpose::Verify {
             let requests = &mut self.stats.requests;
             requests.active -= 1;
-            match error {
-                RequestError::Timeout => {
-                    requests.timeouts += 1;
-                    let nat = matches!(purpose, Purpose::QuickNat | Purpose::Probe);
-                    self.unanswered_nat += u64::from(nat);
+            let (count, silent) = match error {
+                RequestError::Timeout => (&mut requests.timeouts, true),
+                RequestError::Unsent(_) => (&mut requests.unsent, true),
+                RequestError::Destroyed | RequestError::Suspended => {
+                    (&mut requests.cancelled, false)
                 }
-                RequestError::Destroyed | RequestError::Suspended => requests.cancelled += 1,
+            };
+            *count += 1;
+            let nat = matches!(purpose, Purpose::QuickNat | Purpose::Probe);
+            self.unanswered_nat += u64::from(silent && nat);
+            if silent && !nat {
+                self.contact.missed();
             }
             if flight.sent > 0 {
                 self.window.freed();

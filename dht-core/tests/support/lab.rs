@@ -9,7 +9,7 @@ use std::time::Duration;
 use dht_core::wire::{self, CloserNodes};
 use dht_core::{
     Answer, Config, DATAGRAM_MAX, Event, Handled, Id, Instant, Lookup, Node, RequestError,
-    RequestId, Via, error_code,
+    RequestId, Unsent, Via, error_code,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -54,6 +54,8 @@ pub struct Lab {
     pub lookups: Vec<(Lookup, String)>,
     /// What the application answers; nothing: error 1.
     pub answer: Option<Answer>,
+    /// The system sends nothing, and says why.
+    pub refusal: Option<Unsent>,
     incoming: BinaryHeap<Reverse<Arrival>>,
     count: usize,
 }
@@ -109,6 +111,7 @@ impl Lab {
             events: Vec::new(),
             lookups: Vec::new(),
             answer: None,
+            refusal: None,
             incoming: BinaryHeap::new(),
             count: 0,
         }
@@ -286,6 +289,10 @@ impl Lab {
         }
         let mut buf = [0; DATAGRAM_MAX];
         while let Some(transmit) = self.node.poll_transmit(self.now, &mut buf) {
+            if let Some(why) = self.refusal {
+                self.node.handle_unsent(self.now, &transmit, why);
+                continue;
+            }
             let bytes = buf[..transmit.len].to_vec();
             let (via, to, ttl) = (transmit.via, transmit.to, transmit.ttl);
             let sent = Sent { at: self.now, via, to, ttl, bytes };

@@ -184,7 +184,7 @@ impl Runtime for World {
 
     fn lookup(&self, host: &str) -> LookupFuture {
         let found = self.get().names.get(host).copied();
-        Box::pin(async move { found })
+        Box::pin(async move { found.ok_or_else(|| io::Error::other("no such name")) })
     }
 }
 

@@ -19,6 +19,11 @@ pub(crate) async fn client(join: Join) -> Result<Dht, Failure> {
     enter(join, |builder| builder.ephemeral(true).quick_firewall(false)).await
 }
 
+/// What the system said when it did not send.
+pub(crate) fn said(dht: &Dht) -> String {
+    dht.send_error().map(|error| error.to_string()).unwrap_or_default()
+}
+
 /// A node in the network, with these options.
 pub(crate) async fn enter(
     join: Join,
