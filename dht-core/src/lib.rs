@@ -132,6 +132,7 @@ mod time;
 mod timeouts;
 mod token;
 mod upkeep;
+mod way;
 pub mod wire;
 
 pub use ask::{Answer, Query, Request};

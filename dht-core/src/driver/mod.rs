@@ -27,6 +27,8 @@ mod items;
 mod mailbox;
 mod milestone;
 mod observe;
+#[cfg(feature = "system")]
+mod packet_info;
 mod pause;
 mod port;
 mod query;
@@ -48,6 +50,8 @@ pub use handle::{Dht, ReplyStats, RttStats};
 pub use incoming::{IncomingRequest, Requests};
 pub use items::{Item, Items};
 pub use milestone::Milestone;
+#[cfg(feature = "system")]
+pub use packet_info::PacketInfo;
 pub use query::QueryStream;
 pub use raw::{Datagram, Datagrams, ExtraSocket, RAW_MAX, RawTransmit};
 pub use request::{RequestFuture, Session};

@@ -1,7 +1,7 @@
 //! One socket with the datagram that it could not take, and its share of bad luck.
 
 use alloc::vec::Vec;
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, SocketAddr};
 use core::task::{Context, Poll};
 use std::io;
 
@@ -71,6 +71,11 @@ impl<S: Socket> Port<S> {
         received
     }
 
+    /// Which address of this machine the last datagram came to, if the socket knows.
+    pub(crate) fn received_at(&self) -> Option<Ipv4Addr> {
+        self.socket.received_at()
+    }
+
     /// Whether a datagram can be sent now: what was held goes first. If not, the task is
     /// woken, or the pause ends, when that changes.
     pub(crate) fn is_writable(&mut self, cx: &mut Context<'_>, shared: &Shared) -> bool {
@@ -127,10 +132,14 @@ impl<S: Socket> Port<S> {
 
     fn try_send(&mut self, data: &[u8], transmit: &Transmit) -> io::Result<()> {
         let to = transmit.to.into();
-        let Some(ttl) = transmit.ttl else { return self.socket.try_send_to(data, to) };
+        let send = |socket: &mut S| match transmit.source {
+            Some(source) => socket.try_send_from(data, to, source),
+            None => socket.try_send_to(data, to),
+        };
+        let Some(ttl) = transmit.ttl else { return send(&mut self.socket) };
         let usual = self.socket.ttl()?;
         self.socket.set_ttl(ttl.into())?;
-        let sent = self.socket.try_send_to(data, to);
+        let sent = send(&mut self.socket);
         let restored = self.socket.set_ttl(usual);
         sent.and(restored)
     }

@@ -44,7 +44,14 @@ pub struct RawTransmit {
 
 impl RawTransmit {
     pub(crate) fn transmit(&self, via: Via) -> Transmit {
-        Transmit { via, to: self.to, ttl: self.ttl, len: self.data.len(), request: None }
+        Transmit {
+            via,
+            to: self.to,
+            source: None,
+            ttl: self.ttl,
+            len: self.data.len(),
+            request: None,
+        }
     }
 }
 
@@ -164,7 +171,7 @@ impl ExtraSocket {
 
     /// Hands in a datagram that arrived there; `false` if it is not dht-rpc's.
     pub fn receive(&self, from: SocketAddrV4, data: &[u8]) -> bool {
-        self.shared.act(|state, now| state.receive(now, self.via(), from, data))
+        self.shared.act(|state, now| state.receive(now, self.via(), None, from, data))
     }
 
     /// The next datagram to send; `None` when the node is closed.

@@ -102,6 +102,22 @@ pub trait Socket: Send + Unpin + 'static {
     /// request that nobody answers in the end, that is told as the reason.
     fn try_send_to(&mut self, data: &[u8], to: SocketAddr) -> io::Result<()>;
 
+    /// Which of this machine's addresses the datagram came to that was received last. `None`: it is not known, or
+    /// there is but one.
+    fn received_at(&self) -> Option<Ipv4Addr> {
+        None
+    }
+
+    /// As [`try_send_to`](Self::try_send_to), but from this address, which [`received_at`](Self::received_at) has
+    /// told: who asked it takes no answer from another.
+    ///
+    /// # Errors
+    /// As [`try_send_to`](Self::try_send_to).
+    fn try_send_from(&mut self, data: &[u8], to: SocketAddr, source: Ipv4Addr) -> io::Result<()> {
+        let _ = source;
+        self.try_send_to(data, to)
+    }
+
     /// The time to live of what is sent.
     ///
     /// # Errors

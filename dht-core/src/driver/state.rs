@@ -3,7 +3,7 @@
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use core::task::Waker;
 use std::io;
 
@@ -269,10 +269,11 @@ impl State {
         &mut self,
         now: Instant,
         via: Via,
+        at: Option<Ipv4Addr>,
         from: SocketAddrV4,
         data: &[u8],
     ) -> bool {
-        match self.node.handle_datagram(now, via, from, data) {
+        match self.node.handle_datagram_at(now, via, at, from, data) {
             Handled::Consumed => true,
             Handled::Request(incoming) => {
                 self.take_request(now, &incoming);

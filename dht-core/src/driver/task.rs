@@ -184,10 +184,11 @@ impl<R: Runtime> Driver<R> {
                     Ok((_, SocketAddr::V6(_))) | Err(_) => continue,
                 };
                 let data = self.input.get(..len).unwrap_or_default();
+                let at = port.received_at();
                 let writable = port.is_writable(cx, &self.shared);
                 let output = &mut *self.output;
                 let transmit = self.shared.drive(|state, now| {
-                    if !state.receive(now, port.via, from, data) {
+                    if !state.receive(now, port.via, at, from, data) {
                         state.keep_foreign(port.via, from, data);
                     }
                     match writable {

@@ -119,11 +119,11 @@ impl Node {
     }
 
     fn encode_out(&mut self, out: Out, buf: &mut [u8; DATAGRAM_MAX]) -> Option<Transmit> {
-        let (via, to, len) = match out {
+        let (via, source, to, len) = match out {
             Out::Verify(_, id) => return self.send_request(id, buf),
-            Out::Reply { to, via, tid, closer_to, token, error, value } => {
+            Out::Reply { to, way, tid, closer_to, token, error, value } => {
                 let token = token.then(|| self.tokens.make(self.now, *to.ip()));
-                let own = self.own_id(via);
+                let own = self.own_id(way.via());
                 let head = wire::Response {
                     tid,
                     to,
@@ -133,7 +133,7 @@ impl Node {
                     error,
                     value: value.as_deref(),
                 };
-                (via, to, self.encode_reply(head, closer_to, buf)?)
+                (way.via(), way.source(), to, self.encode_reply(head, closer_to, buf)?)
             }
             Out::Relay { to, via, tid, internal, command, target, value } => {
                 let own = self.own_id(via);
@@ -147,10 +147,10 @@ impl Node {
                     target: target.as_ref().map(Id::as_bytes),
                     value: value.as_deref(),
                 };
-                (via, to, request.encode(buf).ok()?)
+                (via, None, to, request.encode(buf).ok()?)
             }
         };
-        Some(Transmit { via, to, ttl: None, len, request: None })
+        Some(Transmit { via, to, source, ttl: None, len, request: None })
     }
 
     /// Adds as many closer nodes as there is room for.
@@ -195,7 +195,7 @@ impl Node {
         };
         let len = request.encode(buf).ok()?;
         let (to, ttl) = (call.to, call.ttl);
-        let transmit = Transmit { via, to, ttl, len, request: Some(id) };
+        let transmit = Transmit { via, to, source: None, ttl, len, request: Some(id) };
         let (attempt, delay, verifies) =
             (u32::from(flight.sent) + 1, call.delay, call.purpose == Purpose::Verify);
         let timeout = match &mut self.rtts {
