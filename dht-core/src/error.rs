@@ -2,6 +2,7 @@
 //! ever an error here: it is dropped and counted ([`crate::Stats`]).
 
 use core::fmt;
+use core::net::SocketAddrV4;
 use core::time::Duration;
 
 use crate::message::Commit;
@@ -98,6 +99,9 @@ pub enum RequestError {
     /// No answer, and the system did not send at least one of the tries, the last time for this reason. Says
     /// nothing of the one who was asked.
     Unsent(Unsent),
+    /// No answer to any try from the one who was asked, but one from this address, maybe another of the same machine's:
+    /// see [`Node::answered_instead`](crate::Node::answered_instead). Don't rely on it.
+    Elsewhere(SocketAddrV4),
 }
 
 impl RequestError {
@@ -105,8 +109,8 @@ impl RequestError {
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
-            // The reference does not look at what the system says.
-            Self::Timeout | Self::Unsent(_) => "REQUEST_TIMEOUT",
+            // The reference does not look at what else there is to know.
+            Self::Timeout | Self::Unsent(_) | Self::Elsewhere(_) => "REQUEST_TIMEOUT",
             Self::Destroyed => "REQUEST_DESTROYED",
             Self::Suspended => "IO_SUSPENDED",
         }
@@ -120,6 +124,9 @@ impl fmt::Display for RequestError {
             Self::Destroyed => "Request destroyed",
             Self::Suspended => "I/O suspended",
             Self::Unsent(why) => return write!(f, "Request not sent: {why}"),
+            Self::Elsewhere(from) => {
+                return write!(f, "Request timed out; an answer came from {from} instead");
+            }
         })
     }
 }

@@ -102,6 +102,7 @@ mod congestion;
 mod delayed;
 #[cfg(feature = "driver")]
 pub mod driver;
+mod elsewhere;
 mod error;
 mod event;
 mod events;

@@ -81,10 +81,12 @@ fn nobody_loses_a_place_because_the_network_is_gone() {
     assert!(stats.unsent > 1000 && stats.timeouts == 0, "{stats:?}");
     // That it is offline shows all the same, by both measures.
     assert!(!lab.node.health().online && !lab.node.online());
+    assert_eq!(lab.node.health().unsent, Some(Unsent::NetworkUnreachable));
     assert_eq!((lab.times(Event::Offline), lab.times(Event::NetworkUpdate)), (1, 1));
 
     lab.refusal = None;
     assert_eq!(find(&mut lab), before, "nobody is suspected");
+    assert_eq!(lab.node.health().unsent, None);
     assert!(lab.node.online());
 }
 

@@ -105,6 +105,12 @@ impl Dht {
         self.shared().look(|state| state.lookup_error.clone())
     }
 
+    /// Who has answered in the last 15 s when `asked` was asked, as [`Node::answered_instead`](crate::Node::answered_instead) has it.
+    #[must_use]
+    pub fn answered_instead(&self, asked: SocketAddrV4) -> Option<SocketAddrV4> {
+        self.shared().look(|state| state.node.answered_instead(asked))
+    }
+
     /// Where the socket is bound that requests leave by now; `None` before the first bind.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddrV4> {

@@ -101,8 +101,8 @@ pub(crate) enum Match {
     Exact(RequestId),
     /// A request that takes an answer from anywhere, and got one from elsewhere.
     Stray(RequestId),
-    /// Someone that was not asked answers under a live transaction id.
-    WrongSource,
+    /// Someone that was not asked answers under a live transaction id, and who was, if anybody yet.
+    WrongSource(Option<SocketAddrV4>),
     /// Nothing that is in flight.
     Unknown,
 }
@@ -266,13 +266,16 @@ impl Inflight {
         let id = RequestId(*id);
         if flight.sent == 0 {
             // Not even sent yet: whoever answers has guessed.
-            return Match::WrongSource;
+            return Match::WrongSource(None);
         }
         if flight.call.to == from {
             return Match::Exact(id);
         }
         flight.strays = flight.strays.saturating_add(1);
-        if flight.call.any_replier { Match::Stray(id) } else { Match::WrongSource }
+        match flight.call.any_replier {
+            true => Match::Stray(id),
+            false => Match::WrongSource(Some(flight.call.to)),
+        }
     }
 
     /// Whether an answer under `tid` from `from` is to a request that was given up.

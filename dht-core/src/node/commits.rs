@@ -121,7 +121,7 @@ impl Node {
         };
         if let Phase::Committing(committing) = &mut running.phase {
             committing.open -= 1;
-            let silent = matches!(error, RequestError::Timeout | RequestError::Unsent(_));
+            let silent = !matches!(error, RequestError::Destroyed | RequestError::Suspended);
             committing.commit.timed_out += u32::from(silent);
             self.pump(id);
         }

@@ -165,8 +165,11 @@ impl Node {
         let (id, exact) = match self.inflight.find(response.tid, from) {
             Match::Exact(id) => (id, true),
             Match::Stray(id) => (id, false),
-            Match::WrongSource => {
+            Match::WrongSource(asked) => {
                 self.stats.drops.wrong_source += 1;
+                if let Some(asked) = asked {
+                    self.elsewhere.note(self.upkeep.tick(), asked, from);
+                }
                 return self.on_stray(from);
             }
             Match::Unknown => {
@@ -211,6 +214,7 @@ impl Node {
             }
             self.unsent = None;
             self.on_contact();
+            self.elsewhere.clear_of(from);
             self.learn(via, reply.from, reply.to);
         }
         if let Purpose::Visit { query, .. } = purpose {

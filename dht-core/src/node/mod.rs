@@ -40,6 +40,7 @@ use rand_core::CryptoRng;
 use crate::config::Config;
 use crate::congestion::Window;
 use crate::delayed::Delayed;
+use crate::elsewhere::Elsewhere;
 use crate::error::{ConfigError, Unsent};
 use crate::event::Event;
 use crate::events::Events;
@@ -115,6 +116,7 @@ pub struct Node {
     namers: Namers,
     lost: Lost,
     strays: Strays,
+    elsewhere: Elsewhere,
     tokens: Tokens,
     inflight: Inflight,
     window: Window,
@@ -187,6 +189,7 @@ impl Node {
             namers: Namers::new(config.namers()),
             lost: Lost::default(),
             strays: Strays::default(),
+            elsewhere: Elsewhere::default(),
             tokens,
             inflight: Inflight::new(config.max_requests + config.max_background_requests),
             window: Window::new(config.max_window, now),

@@ -5,6 +5,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::{Node, Stage};
 use crate::config::Config;
+use crate::error::Unsent;
 use crate::id::Id;
 use crate::stats::Stats;
 
@@ -22,10 +23,12 @@ pub struct HealthInfo {
     pub idle: bool,
     /// Responses in the last tick.
     pub responses: u64,
-    /// Timeouts in the last tick.
+    /// Timeouts in the last tick, and requests that were not sent.
     pub timeouts: u64,
     /// Their part in both: 0 to 1.
     pub timeouts_rate: f64,
+    /// Why the system did not send, if so since the last answer.
+    pub unsent: Option<Unsent>,
 }
 
 impl Node {
@@ -112,6 +115,7 @@ impl Node {
             responses: self.health.responses(),
             timeouts: self.health.timeouts(),
             timeouts_rate: self.health.timeouts_rate(),
+            unsent: self.unsent,
         }
     }
 

@@ -279,7 +279,9 @@ impl Node {
             let requests = &mut self.stats.requests;
             requests.active -= 1;
             let (count, silent) = match error {
-                RequestError::Timeout => (&mut requests.timeouts, true),
+                RequestError::Timeout | RequestError::Elsewhere(_) => {
+                    (&mut requests.timeouts, true)
+                }
                 RequestError::Unsent(_) => (&mut requests.unsent, true),
                 RequestError::Destroyed | RequestError::Suspended => {
                     (&mut requests.cancelled, false)
@@ -297,6 +299,11 @@ impl Node {
         }
         let flight = match purpose {
             Purpose::User => {
+                let instead = self.answered_instead(flight.call.to);
+                let error = match (error, instead) {
+                    (RequestError::Timeout, Some(from)) => RequestError::Elsewhere(from),
+                    (error, _) => error,
+                };
                 let flight = self.inflight.complete(self.now, id, Err(error));
                 self.emit(Event::Response(id));
                 flight

@@ -1,4 +1,7 @@
-//! What the system did not send: the caller hears of that, and nobody is blamed for not having answered it.
+//! Why there is no answer, if it is known: the system did not send, and then nobody is blamed for it; or somebody
+//! answered who was not asked.
+
+use core::net::SocketAddrV4;
 
 use super::Node;
 use crate::error::Unsent;
@@ -15,5 +18,13 @@ impl Node {
         if transmit.request.is_some_and(|id| self.inflight.not_sent(id, why)) {
             self.unsent = Some(why);
         }
+    }
+
+    /// Who has answered in the last 15 s when `asked` was asked, from another address of the same host, or the same port of
+    /// another: a machine with several addresses that answers from the wrong one, most likely. Such an answer does not
+    /// count, since anybody who guesses 16 bits can send one; this is for people to read. Of the last two such.
+    #[must_use]
+    pub fn answered_instead(&self, asked: SocketAddrV4) -> Option<SocketAddrV4> {
+        self.elsewhere.instead_of(self.upkeep.tick(), asked)
     }
 }

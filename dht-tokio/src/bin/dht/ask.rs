@@ -14,6 +14,9 @@ pub(crate) async fn ping(to: &BootstrapNode, output: &Output) -> Result<(), Fail
     let dht = dht_tokio::builder().ephemeral(true).spawn()?;
     let reply = dht.ping(addr).await.map_err(|error| match error {
         Error::Request(RequestError::Timeout) => because(format!("no answer from {addr}")),
+        Error::Request(RequestError::Elsewhere(from)) => {
+            because(format!("no answer from {addr}, but one from {from}: ask there"))
+        }
         Error::Request(RequestError::Unsent(_)) => {
             because(format!("could not ask {addr}: {}", join::said(&dht)))
         }

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use dht_tokio::{Dht, Event};
+use dht_tokio::{Builder, Dht, Event, Tokio};
 use serde_json::json;
 
 use crate::args::Join;
@@ -70,13 +70,11 @@ pub(crate) async fn node(
     output: &Output,
     stop: &mut Stop,
 ) -> Result<(), Failure> {
-    let progress = output.progress("joining", 1);
-    let dht =
-        join::enter(join, |builder| builder.port(port).any_port(!exact_port).ephemeral(false));
-    let dht = stop.or(dht).await?;
-    drop(progress);
+    let options =
+        |builder: Builder<Tokio>| builder.port(port).any_port(!exact_port).ephemeral(false);
+    let (dht, mut events, nodes) = stop.or(join::start(join, options)).await?;
     let serving = tokio::spawn(store::serve(dht.requests(), store::VALUES_MAX));
-    let mut events = dht.events();
+    stop.or(join::enter_sometime(&dht, &mut events, &nodes, output)).await?;
 
     let address = dht.remote_address();
     let local = dht.server_address();
@@ -107,9 +105,12 @@ pub(crate) async fn node(
 fn tell(event: Event, dht: &Dht, output: &Output) {
     match event {
         Event::Persistent => output.log("others can reach this node now"),
-        Event::NetworkUpdate if !dht.online() => output.log("offline: nobody answers"),
+        Event::Offline => {
+            let unsent = dht.health().unsent.map(|_| format!(": {}", join::said(dht)));
+            output.log(format_args!("offline: nobody answers{}", unsent.unwrap_or_default()));
+        }
+        Event::Online => output.log(format_args!("online; knows {}", knows(dht))),
         Event::NetworkUpdate if dht.degraded() => output.log("degraded: many don't answer"),
-        Event::NetworkUpdate => output.log(format_args!("online; knows {}", knows(dht))),
         Event::SocketTrouble(via) => output.log(format_args!("{via:?} socket: nothing but errors")),
         Event::WakeUp => output.log("the machine has slept"),
         _ => {}
