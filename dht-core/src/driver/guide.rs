@@ -104,7 +104,6 @@
 //! [`Node::request`] and [`Node::query`] give a number at once; [`Event::Response`] and [`Event::Finished`] tell that it
 //! has ended, and [`Node::take_response`] and [`Node::take_outcome`] how, and free its place. Whoever wants only the
 //! outcome of a query says so by [`Query::discard_replies`]. Else each reply has to be taken by
-//! [`Node::handle_unsent`]: crate::Node::handle_unsent
 //! [`Node::next_reply`]: while [`Config::max_unread_replies`] wait, the query does, without end.
 //!
 //! # What may go wrong
@@ -277,6 +276,7 @@
 //! [`Event::Response`]: crate::Event::Response
 //! [`Event::SocketTrouble`]: crate::Event::SocketTrouble
 //! [`Event::WakeUp`]: crate::Event::WakeUp
+//! [`Node::handle_unsent`]: crate::Node::handle_unsent
 //! [`Node::next_reply`]: crate::Node::next_reply
 //! [`Node::query`]: crate::Node::query
 //! [`Node::reply`]: crate::Node::reply
