@@ -10,7 +10,7 @@ use std::io::ErrorKind::{ConnectionRefused, ConnectionReset, TimedOut, WouldBloc
 use std::net::{SocketAddr, SocketAddrV4, ToSocketAddrs, UdpSocket};
 use std::time::{Duration, Instant as Clock};
 
-use dht_core::{Answer, Config, DATAGRAM_MAX, Handled, Instant, Node, Via, error_code};
+use dht_core::{Answer, Config, DATAGRAM_MAX, Handled, Instant, Node, Unsent, Via, error_code};
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
@@ -63,8 +63,10 @@ pub(crate) fn run(
         let mut out = [0; DATAGRAM_MAX];
         while let Some(transmit) = node.poll_transmit(now(), &mut out) {
             let socket = if transmit.via == Via::Server { &server } else { &client };
-            // A datagram that can't be sent is like one that was lost.
-            let _ = socket.send_to(&out[..transmit.len], transmit.to);
+            // A datagram that can't be sent is like one that was lost; the system knows why.
+            if socket.send_to(&out[..transmit.len], transmit.to).is_err() {
+                node.handle_unsent(now(), &transmit, Unsent::Other);
+            }
         }
         while let Some(lookup) = node.poll_lookup() {
             let found = (node.lookup_host(lookup), 0).to_socket_addrs();

@@ -9,8 +9,8 @@ use core::net::SocketAddrV4;
 
 use crate::addr::is_local;
 use crate::memory::{Capped, Heap};
-use crate::message::Via;
 use crate::time::Instant;
+use crate::way::Way;
 
 /// How many answers wait at most, whatever else may.
 const PENDING_MAX: usize = 1_024;
@@ -27,8 +27,8 @@ pub(crate) struct Pong {
     pub(crate) to: SocketAddrV4,
     /// The request's.
     pub(crate) tid: u16,
-    /// Through which socket.
-    pub(crate) via: Via,
+    /// How it leaves.
+    pub(crate) way: Way,
 }
 
 const _: () = assert!(size_of::<Pong>() <= 32);
@@ -118,7 +118,7 @@ mod tests {
             due: Instant::from_millis(due),
             to: SocketAddrV4::new(Ipv4Addr::from_bits(host), 1 + tid),
             tid,
-            via: Via::Client,
+            way: Way::new(crate::message::Via::Client, None),
         }
     }
 

@@ -125,6 +125,12 @@ pub enum RequestError {
     Destroyed,
     /// The node was suspended.
     Suspended,
+    /// No answer, and the system did not send at least one of the tries, the last time for this reason. Says
+    /// nothing of the one who was asked.
+    Unsent(Unsent),
+    /// No answer to any try from the one who was asked, but one from this address, maybe another of the same machine's:
+    /// see [`Node::answered_instead`](crate::Node::answered_instead). Don't rely on it.
+    Elsewhere(SocketAddrV4),
 }
 
 impl RequestError {
@@ -132,7 +138,8 @@ impl RequestError {
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
-            Self::Timeout => "REQUEST_TIMEOUT",
+            // The reference does not look at what else there is to know.
+            Self::Timeout | Self::Unsent(_) | Self::Elsewhere(_) => "REQUEST_TIMEOUT",
             Self::Destroyed => "REQUEST_DESTROYED",
             Self::Suspended => "IO_SUSPENDED",
         }
@@ -145,11 +152,41 @@ impl fmt::Display for RequestError {
             Self::Timeout => "Request timed out",
             Self::Destroyed => "Request destroyed",
             Self::Suspended => "I/O suspended",
+            Self::Unsent(why) => return write!(f, "Request not sent: {why}"),
+            Self::Elsewhere(from) => {
+                return write!(f, "Request timed out; an answer came from {from} instead");
+            }
         })
     }
 }
 
 impl core::error::Error for RequestError {}
+
+/// Why the system did not send a datagram: what an embedder tells by
+/// [`Node::handle_unsent`](crate::Node::handle_unsent).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unsent {
+    /// There is no network, or no way into it.
+    NetworkUnreachable,
+    /// There is no way to this host.
+    HostUnreachable,
+    /// It is forbidden, by a firewall for instance.
+    Denied,
+    /// Anything else.
+    Other,
+}
+
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NetworkUnreachable => "the network is unreachable",
+            Self::HostUnreachable => "the host is unreachable",
+            Self::Denied => "the system does not permit it",
+            Self::Other => "the system refused",
+        })
+    }
+}
 
 /// How a query failed. A query without a commit fails only with [`QueryError::NodeDestroyed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
+use crate::error::Unsent;
 use crate::message::{QueryId, RequestId, Via};
 use crate::persistence::Persistence;
 
@@ -38,6 +39,8 @@ pub enum Event {
         unresolved: u16,
         /// How many bootstrap names resolve to addresses that nothing can be sent to, and to no other.
         unusable: u16,
+        /// Why the system did not send, if so: then it is not they who were silent.
+        unsent: Option<Unsent>,
     },
     /// The node has an id of its own now, and others put it into their tables. Once more whenever its address
     /// changes, and so the id.
@@ -51,8 +54,13 @@ pub enum Event {
     /// The machine is in another network: the address that is bound has come or gone, or datagrams leave by
     /// another one. Not more often than every 30 s.
     NetworkChange,
-    /// Connectivity has changed: online, degraded or offline, or the interfaces.
+    /// Connectivity has changed: [`HealthInfo::online`](crate::HealthInfo::online), degraded or offline, or the interfaces.
     NetworkUpdate,
+    /// Somebody answers, for the first time or again: [`Node::online`](crate::Node::online) (none in JavaScript).
+    Online,
+    /// Nobody answers any more (none in JavaScript). That nobody answers after [`Event::WakeUp`],
+    /// [`Event::Suspended`] and [`Event::Closed`], until there is an [`Event::Online`], goes without saying.
+    Offline,
     /// What is known of the own public address has changed.
     NatUpdate {
         /// The public host, if enough peers agree on one.

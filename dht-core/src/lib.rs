@@ -102,6 +102,7 @@ mod congestion;
 mod delayed;
 #[cfg(feature = "driver")]
 pub mod driver;
+mod elsewhere;
 mod error;
 mod event;
 mod events;
@@ -134,12 +135,13 @@ mod time;
 mod timeouts;
 mod token;
 mod upkeep;
+mod way;
 pub mod wire;
 
 pub use ask::{Answer, Query, Request};
 pub use bytes;
 pub use config::{BootstrapNode, Config, DATAGRAM_MAX, NodeFilter};
-pub use error::{ConfigError, InvalidNode, QueryError, RequestError, SendError};
+pub use error::{ConfigError, InvalidNode, QueryError, RequestError, SendError, Unsent};
 pub use event::Event;
 pub use id::{Distance, Id, ParseIdError};
 pub use ids::IdCache;

@@ -3,13 +3,14 @@
 
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
 use bytes::Bytes;
 
 use crate::error::QueryError;
 use crate::id::Id;
+use crate::way::Way;
 use crate::wire::{CLOSER_NODES_MAX, Token};
 
 /// Which local socket a datagram came in by, or leaves by.
@@ -100,7 +101,7 @@ impl fmt::Debug for Reply {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ReplyTo {
     pub(crate) from: SocketAddrV4,
-    pub(crate) via: Via,
+    pub(crate) way: Way,
     pub(crate) tid: u16,
     pub(crate) command: u64,
     pub(crate) internal: bool,
@@ -119,7 +120,14 @@ impl ReplyTo {
     /// The socket that the request came in by, and that the answer leaves by.
     #[must_use]
     pub const fn via(&self) -> Via {
-        self.via
+        self.way.via()
+    }
+
+    /// Which of this machine's addresses was asked, and answers, if that is known
+    /// ([`Node::handle_datagram_at`](crate::Node::handle_datagram_at)).
+    #[must_use]
+    pub fn at(&self) -> Option<Ipv4Addr> {
+        self.way.source()
     }
 }
 
@@ -127,7 +135,7 @@ impl fmt::Debug for ReplyTo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReplyTo")
             .field("from", &self.from)
-            .field("via", &self.via)
+            .field("via", &self.via())
             .field("command", &self.command)
             .finish_non_exhaustive()
     }
@@ -181,15 +189,21 @@ pub enum Handled<'d> {
 
 /// A datagram to send; its bytes are in the buffer that was handed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Transmit {
     /// The socket to send it by.
     pub via: Via,
     /// Where to.
     pub to: SocketAddrV4,
+    /// Which of this machine's addresses to send it from, on a socket that is bound to all of them, where the
+    /// system can: who was asked at one takes no answer from another. `None`: as the system likes.
+    pub source: Option<Ipv4Addr>,
     /// The time to live for this datagram; `None` for the system's default.
     pub ttl: Option<u8>,
     /// How many bytes of the buffer.
     pub len: usize,
+    /// Which request it is a try of.
+    pub(crate) request: Option<RequestId>,
 }
 
 /// How a query ended.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use crate::id::Id;
 use crate::memory::{Heap, more_for};
 use crate::message::{RequestId, Via};
+use crate::way::Way;
 
 /// A datagram that is no request of ours.
 #[derive(Clone, Debug)]
@@ -20,7 +21,7 @@ pub(crate) enum Out {
     /// An answer.
     Reply {
         to: SocketAddrV4,
-        via: Via,
+        way: Way,
         tid: u16,
         /// Closer nodes to this go along.
         closer_to: Option<Id>,
@@ -46,7 +47,8 @@ pub(crate) enum Out {
 impl Out {
     fn via(&self) -> Via {
         match self {
-            Self::Reply { via, .. } | Self::Relay { via, .. } | Self::Verify(via, _) => *via,
+            Self::Reply { way, .. } => way.via(),
+            Self::Relay { via, .. } | Self::Verify(via, _) => *via,
         }
     }
 }

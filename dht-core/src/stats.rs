@@ -31,7 +31,7 @@ pub struct QueryStats {
     pub total: u64,
 }
 
-/// Counts of requests. `total == active + responses + timeouts + cancelled`.
+/// Counts of requests. `total == active + responses + timeouts + unsent + cancelled`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestStats {
@@ -43,6 +43,8 @@ pub struct RequestStats {
     pub responses: u64,
     /// Given up after the last try.
     pub timeouts: u64,
+    /// Given up as well, but the system did not even send all tries.
+    pub unsent: u64,
     /// Sent again.
     pub retries: u64,
     /// Cancelled by the caller, by a session's end, by suspending or closing.

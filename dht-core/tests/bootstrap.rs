@@ -16,7 +16,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(200);
 
 fn silent(asked: u32, timed_out: u32, unresolved: u16) -> Event {
-    Event::BootstrapSilent { asked, timed_out, unresolved, unusable: 0 }
+    Event::BootstrapSilent { asked, timed_out, unresolved, unusable: 0, unsent: None }
 }
 
 fn named(names: &[&str]) -> Config {
@@ -124,7 +124,8 @@ fn a_node_told_to_be_persistent_checks_its_firewall_and_looks_again_under_its_id
     lab.run_until(|lab| lab.node.bootstrapped());
     let nat = |port| Event::NatUpdate { host: Some(HOST), port };
     // The client socket's port, while requests leave by it; then the server's.
-    let events = [Event::Listening, nat(1000), nat(2000), Event::Persistent, Event::Ready];
+    let (up, own) = ([Event::Listening, Event::Online], [nat(1000), nat(2000)]);
+    let events = [&up[..], &own, &[Event::Persistent, Event::Ready]].concat();
     assert_eq!(lab.events, events);
     assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
     assert_eq!(lab.asked(PING_NAT).len(), 5);

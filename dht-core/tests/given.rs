@@ -99,7 +99,8 @@ fn they_are_asked_ever_less_often() {
 fn that_nobody_of_them_answers_is_told() {
     let mut lab = with_peers(knowing(3), 0);
     lab.run_for(10 * SECOND);
-    let silent = Event::BootstrapSilent { asked: 3, timed_out: 3, unresolved: 0, unusable: 0 };
+    let silent =
+        Event::BootstrapSilent { asked: 3, timed_out: 3, unresolved: 0, unusable: 0, unsent: None };
     assert_eq!(lab.events, [Event::Listening, silent, Event::Ready]);
 }
 

@@ -34,7 +34,7 @@ fn tick(lab: &mut Lab, answered: u32, silent: u32) {
 }
 
 fn state(lab: &Lab) -> (bool, bool, usize) {
-    (lab.node.online(), lab.node.degraded(), lab.times(Event::NetworkUpdate))
+    (lab.node.health().online, lab.node.degraded(), lab.times(Event::NetworkUpdate))
 }
 
 #[test]

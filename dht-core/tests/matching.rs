@@ -60,6 +60,43 @@ fn no_wrong_source_is_ever_believed() {
 }
 
 #[test]
+fn who_waits_in_vain_hears_of_an_answer_that_came_from_elsewhere() {
+    let right = addr(1);
+    let host = SocketAddrV4::new((u32::from(*right.ip()) + 1).into(), right.port());
+    let port = SocketAddrV4::new(*right.ip(), right.port() + 1);
+    let other = SocketAddrV4::new(*host.ip(), port.port());
+    for (from, told) in [(host, true), (port, true), (other, false)] {
+        let mut solo = Solo::new();
+        let id = solo.request(Request::ping(right));
+        let tid = solo.sent[0].request().tid;
+        let _ = solo.hand_in(Via::Client, from, &Forged::by(from).bytes(tid));
+        assert_eq!(solo.node.answered_instead(right), told.then_some(from));
+        let error = solo.response(id).unwrap_err();
+        let expected = if told { RequestError::Elsewhere(from) } else { RequestError::Timeout };
+        assert_eq!((error, error.code()), (expected, "REQUEST_TIMEOUT"));
+        assert_eq!(error.to_string().contains(&from.to_string()), told);
+        // It counts for nothing else.
+        assert_eq!((solo.node.table_len(), solo.node.online(), solo.node.host()), (0, false, None));
+        let requests = solo.stats().requests;
+        assert_eq!((requests.timeouts, requests.responses, requests.retries), (1, 0, 3));
+        assert_eq!(solo.stats().drops.wrong_source, 1);
+
+        // A while later it is forgotten.
+        solo.advance_ms(20_000);
+        assert_eq!(solo.node.answered_instead(right), None);
+        let id = solo.request(Request::ping(right));
+        assert_eq!(solo.response(id), Err(RequestError::Timeout));
+        // Nor is it told of one who has answered since.
+        let again = solo.request(Request::ping(right));
+        let tid = solo.sent.last().unwrap().request().tid;
+        let _ = solo.hand_in(Via::Client, from, &Forged::by(from).bytes(tid));
+        let _ = solo.hand_in(Via::Client, right, &Forged::by(right).bytes(tid));
+        assert!(solo.response(again).is_ok());
+        assert_eq!(solo.node.answered_instead(right), None);
+    }
+}
+
+#[test]
 fn a_request_that_waits_can_not_be_answered_yet() {
     let mut config = Config::default();
     config.max_window = 1;

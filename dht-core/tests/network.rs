@@ -36,6 +36,7 @@ fn a_node_joins_becomes_persistent_and_is_ready() {
     let (host, port) = (Some(*net.server(at).ip()), net.server(at).port());
     let expected = [
         Event::Listening,
+        Event::Online,
         Event::NatUpdate { host, port },
         Event::Persistent,
         Event::Persistence(Persistence::Told),

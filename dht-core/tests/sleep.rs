@@ -268,13 +268,13 @@ fn connectivity_is_told_before_ephemeral_before_wakeup() {
             lab.call(|node, now| node.request(now, ping)).unwrap();
         }
         lab.ticks(1);
-        !lab.node.online()
+        !lab.node.health().online
     });
     lab.events.retain(|event| !matches!(event, Event::Response(_)));
     lab.events.clear();
     lab.call(Node::handle_wakeup);
     assert_eq!(lab.events, [Event::NetworkUpdate, Event::Ephemeral, Event::WakeUp]);
-    assert!(lab.node.online() && lab.node.health().cold);
+    assert!(lab.node.health().online && lab.node.health().cold);
     // Nothing to tell when nothing changes.
     lab.events.clear();
     lab.call(Node::handle_wakeup);

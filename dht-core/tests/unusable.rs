@@ -102,6 +102,7 @@ fn a_name_with_nothing_but_unusable_addresses_is_told() {
         timed_out: 0,
         unresolved,
         unusable,
+        unsent: None,
     };
     let mut config = Config::default();
     config.bootstrap =

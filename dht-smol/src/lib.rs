@@ -23,6 +23,10 @@
 //! give a [`Dht`], the handle to a node that runs as a task of smol's own executor. For another one, take
 //! [`build`](Builder::build), and run the [`Driver`] that it gives: it is a future like any other.
 //!
+//! *The clock* of a node is the system's, which counts on while the machine sleeps. *Names* are looked up by the system's
+//! resolver on a thread that nobody waits for at the end; while it takes its time, one of the threads of
+//! [`smol::unblock`] is taken.
+//!
 //! Everything but this runtime's sockets and timer is [`dht_core::driver`]'s; what a
 //! node is made of is [`dht_core`]'s. Both are here again, so that this crate is enough.
 #![forbid(unsafe_code)]

@@ -1,10 +1,10 @@
 //! A UDP socket.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::task::{Context, Poll, ready};
 
-use dht_core::driver::{Socket, bind_udp};
+use dht_core::driver::{PacketInfo, Socket, bind_udp};
 use smol::Async;
 
 /// A UDP socket as the driver uses it.
@@ -13,11 +13,31 @@ pub struct UdpSocket {
     socket: Async<std::net::UdpSocket>,
     /// The last datagram was not taken, so it is to be waited for.
     blocked: bool,
+    /// If it is bound to all addresses of the machine.
+    info: Option<PacketInfo>,
+    received_at: Option<Ipv4Addr>,
 }
 
 impl UdpSocket {
     pub(crate) fn bind(addr: SocketAddrV4) -> io::Result<Self> {
-        Ok(Self { socket: Async::new(bind_udp(addr)?)?, blocked: false })
+        let socket = bind_udp(addr)?;
+        let info = PacketInfo::of(&socket);
+        Ok(Self { socket: Async::new(socket)?, blocked: false, info, received_at: None })
+    }
+
+    fn receive(&mut self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        let socket = self.socket.get_ref();
+        let Some(info) = &mut self.info else { return socket.recv_from(buf) };
+        let (len, from, at) = info.receive(socket, buf)?;
+        self.received_at = at;
+        Ok((len, from))
+    }
+
+    /// What was not taken is to be waited for.
+    fn note(&mut self, sent: io::Result<()>) -> io::Result<()> {
+        let blocks = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        self.blocked = sent.as_ref().is_err_and(blocks);
+        sent
     }
 }
 
@@ -32,7 +52,7 @@ impl Socket for UdpSocket {
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
         loop {
-            match self.socket.get_ref().recv_from(buf) {
+            match self.receive(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 received => return Poll::Ready(received),
             }
@@ -50,9 +70,20 @@ impl Socket for UdpSocket {
 
     fn try_send_to(&mut self, data: &[u8], to: SocketAddr) -> io::Result<()> {
         let sent = self.socket.get_ref().send_to(data, to).map(drop);
-        let blocks = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        self.blocked = sent.as_ref().is_err_and(blocks);
-        sent
+        self.note(sent)
+    }
+
+    fn received_at(&self) -> Option<Ipv4Addr> {
+        self.received_at
+    }
+
+    fn try_send_from(&mut self, data: &[u8], to: SocketAddr, source: Ipv4Addr) -> io::Result<()> {
+        let socket = self.socket.get_ref();
+        let sent = match &self.info {
+            None => socket.send_to(data, to).map(drop),
+            Some(info) => info.send(socket, data, to, source),
+        };
+        self.note(sent)
     }
 
     fn ttl(&self) -> io::Result<u32> {

@@ -24,6 +24,16 @@
 //! give a [`Dht`], the handle to a node that runs as a task of the current runtime. If the
 //! runtime is shut down, the node is closed: what waits for it ends with an error.
 //!
+//! *The clock* of a node is the system's, which counts on while the machine sleeps, not tokio's. Where tokio's is paused
+//! (`#[tokio::test(start_paused = true)]`), timers ring early by the system's: then the node's clock
+//! is moved on with tokio's, so that tests of hours take moments. What is not in this process, or in another runtime,
+//! goes by a clock of its own, and has no time to answer.
+//!
+//! *Names* are looked up by the system's resolver on tokio's threads for what blocks, and nothing can
+//! interrupt it: a runtime that is dropped waits for it, for as long as that takes (30 s, if no server answers).
+//! [`Runtime::shutdown_timeout`](tokio::runtime::Runtime::shutdown_timeout) does not. Bootstrap nodes that are
+//! given by address need no lookup.
+//!
 //! Everything but this runtime's sockets and timer is [`dht_core::driver`]'s; what a
 //! node is made of is [`dht_core`]'s. Both are here again, so that this crate is enough.
 #![forbid(unsafe_code)]

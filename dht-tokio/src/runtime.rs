@@ -7,7 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dht_core::driver::{Driver, LookupFuture, Runtime, Spawn, System, Timer, all_v4};
+use dht_core::Instant;
+use dht_core::driver::{Driver, Host, LookupFuture, Runtime, Spawn, System, Timer, all_v4};
 use tokio::runtime::Handle;
 use tokio::time;
 
@@ -28,7 +29,7 @@ impl Runtime for Tokio {
     }
 
     fn timer(&self) -> Sleep {
-        Sleep(None)
+        Sleep::default()
     }
 
     fn lookup(&self, host: &str) -> LookupFuture {
@@ -45,25 +46,40 @@ impl Spawn for Tokio {
 }
 
 /// A timer; tokio's own is made when it is first set.
-#[derive(Debug)]
-pub struct Sleep(Option<Pin<Box<time::Sleep>>>);
+#[derive(Debug, Default)]
+pub struct Sleep {
+    sleep: Option<Pin<Box<time::Sleep>>>,
+    /// By both clocks, when it was first set: tokio's, and the node's.
+    start: Option<(time::Instant, Instant)>,
+}
 
 impl Timer for Sleep {
     fn set(&mut self, after: Duration) {
-        let deadline = time::Instant::now() + after.min(FAR);
-        match &mut self.0 {
+        let now = time::Instant::now();
+        self.start.get_or_insert((now, Tokio.now()));
+        let deadline = now + after.min(FAR);
+        match &mut self.sleep {
             Some(sleep) => sleep.as_mut().reset(deadline),
-            None => self.0 = Some(Box::pin(time::sleep_until(deadline))),
+            None => self.sleep = Some(Box::pin(time::sleep_until(deadline))),
         }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
+        match &mut self.sleep {
             Some(sleep) => sleep.as_mut().poll(cx),
             None => Poll::Pending,
         }
     }
+
+    /// Only tokio's paused clock runs ahead of the system's, since that counts sleep as well.
+    fn ahead(&self) -> Duration {
+        let Some((tokio, node)) = self.start else { return Duration::ZERO };
+        let ahead = tokio.elapsed().saturating_sub(Tokio.now().saturating_since(node));
+        if ahead < NOISE { Duration::ZERO } else { ahead }
+    }
 }
 
+/// What two clocks that go alike may differ by when they are read one after the other.
+const NOISE: Duration = Duration::from_millis(1);
 /// No timer needs to be set for longer: it may ring early.
 const FAR: Duration = Duration::from_secs(24 * 60 * 60);

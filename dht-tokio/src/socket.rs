@@ -1,28 +1,35 @@
 //! A UDP socket.
 
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
-use std::task::{Context, Poll};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::task::{Context, Poll, ready};
 
-use dht_core::driver::{Socket, bind_udp};
-use tokio::io::ReadBuf;
+use dht_core::driver::{PacketInfo, Socket, bind_udp};
+use tokio::io::{Interest, ReadBuf};
 use tokio::runtime::Handle;
 
 /// A UDP socket as the driver uses it.
 #[derive(Debug)]
-pub struct UdpSocket(tokio::net::UdpSocket);
+pub struct UdpSocket {
+    socket: tokio::net::UdpSocket,
+    /// If it is bound to all addresses of the machine.
+    info: Option<PacketInfo>,
+    received_at: Option<Ipv4Addr>,
+}
 
 impl UdpSocket {
     pub(crate) fn bind(addr: SocketAddrV4) -> io::Result<Self> {
         // Without a runtime tokio would panic.
         Handle::try_current().map_err(io::Error::other)?;
-        tokio::net::UdpSocket::from_std(bind_udp(addr)?).map(Self)
+        let socket = bind_udp(addr)?;
+        let info = PacketInfo::of(&socket);
+        Ok(Self { socket: tokio::net::UdpSocket::from_std(socket)?, info, received_at: None })
     }
 }
 
 impl Socket for UdpSocket {
     fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.0.local_addr()
+        self.socket.local_addr()
     }
 
     fn poll_recv_from(
@@ -30,24 +37,50 @@ impl Socket for UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        let mut buf = ReadBuf::new(buf);
-        let received = self.0.poll_recv_from(cx, &mut buf);
-        received.map_ok(|from| (buf.filled().len(), from))
+        let Self { socket, info, received_at } = self;
+        let Some(info) = info else {
+            let mut buf = ReadBuf::new(buf);
+            let received = socket.poll_recv_from(cx, &mut buf);
+            return received.map_ok(|from| (buf.filled().len(), from));
+        };
+        loop {
+            ready!(socket.poll_recv_ready(cx))?;
+            match socket.try_io(Interest::READABLE, || info.receive(socket, buf)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => {
+                    let (len, from, at) = received?;
+                    *received_at = at;
+                    return Poll::Ready(Ok((len, from)));
+                }
+            }
+        }
     }
 
     fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_send_ready(cx)
+        self.socket.poll_send_ready(cx)
     }
 
     fn try_send_to(&mut self, data: &[u8], to: SocketAddr) -> io::Result<()> {
-        self.0.try_send_to(data, to).map(drop)
+        self.socket.try_send_to(data, to).map(drop)
+    }
+
+    fn received_at(&self) -> Option<Ipv4Addr> {
+        self.received_at
+    }
+
+    fn try_send_from(&mut self, data: &[u8], to: SocketAddr, source: Ipv4Addr) -> io::Result<()> {
+        let socket = &self.socket;
+        match &self.info {
+            None => self.try_send_to(data, to),
+            Some(info) => socket.try_io(Interest::WRITABLE, || info.send(socket, data, to, source)),
+        }
     }
 
     fn ttl(&self) -> io::Result<u32> {
-        self.0.ttl()
+        self.socket.ttl()
     }
 
     fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.0.set_ttl(ttl)
+        self.socket.set_ttl(ttl)
     }
 }

@@ -78,8 +78,8 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
-    /// The local address to bind; all at first. On a machine with several, replies leave
-    /// from the address that was asked only if the node is bound to one.
+    /// The local address to bind; all at first. On a machine with several, replies leave from the address that was
+    /// asked, on Linux, Android, the BSDs and Apple's systems; on others only if the node is bound to one.
     pub const fn host(mut self, host: Ipv4Addr) -> Self {
         self.binding.host = host;
         self

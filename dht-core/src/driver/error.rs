@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use core::fmt;
 use std::io;
 
-use crate::{ConfigError, QueryError, RequestError, SendError};
+use crate::{ConfigError, QueryError, RequestError, SendError, Unsent};
 
 /// Why something that was asked of a [`Dht`](super::Dht) did not happen.
 #[derive(Clone, Debug)]
@@ -99,5 +99,19 @@ impl From<QueryError> for Error {
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Self::Io(Arc::new(error))
+    }
+}
+
+/// What the core hears when the system does not send. For its own words there is [`Dht::send_error`](super::Dht::send_error).
+pub(crate) fn unsent(error: &io::Error) -> Unsent {
+    use io::ErrorKind::{
+        AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable, PermissionDenied,
+    };
+    match error.kind() {
+        // Without an address of its own the machine is in no network either.
+        NetworkUnreachable | NetworkDown | AddrNotAvailable => Unsent::NetworkUnreachable,
+        HostUnreachable => Unsent::HostUnreachable,
+        PermissionDenied => Unsent::Denied,
+        _ => Unsent::Other,
     }
 }

@@ -18,7 +18,11 @@ pub(crate) fn guard<T>(run: impl FnOnce() -> T) -> Option<T> {
 
 /// As [`guard`], of what may fail anyway.
 pub(crate) fn guard_io<T>(run: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    guard(run).unwrap_or_else(|| Err(io::Error::other("the runtime panicked")))
+    guard(run).unwrap_or_else(|| Err(panicked()))
+}
+
+fn panicked() -> io::Error {
+    io::Error::other("the runtime panicked")
 }
 
 /// A look-up that fails instead of panicking. One that has panicked is not polled again.
@@ -29,9 +33,9 @@ impl GuardedLookup {
         Self(guard(begin))
     }
 
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Ipv4Addr>> {
-        let Some(future) = &mut self.0 else { return Poll::Ready(Vec::new()) };
-        guard(|| future.as_mut().poll(cx)).unwrap_or_else(|| Poll::Ready(Vec::new()))
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<Ipv4Addr>>> {
+        let Some(future) = &mut self.0 else { return Poll::Ready(Err(panicked())) };
+        guard(|| future.as_mut().poll(cx)).unwrap_or_else(|| Poll::Ready(Err(panicked())))
     }
 }
 

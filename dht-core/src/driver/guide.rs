@@ -24,7 +24,9 @@
 //! a node that can be reached for certain, one does for both: `handle_bound(now, addr, addr)`.
 //!
 //! *An answer leaves from where it was asked*, the same socket ([`Transmit::via`] says which) and the same
-//! address: peers like this one take it from no other. On a machine with several addresses, bind to one of them.
+//! address: peers like this one take it from no other. On a machine with several addresses, bind to one of them;
+//! or learn with each datagram which of them it came to, and say so ([`handle_datagram_at`], [`Socket::received_at`]):
+//! [`Transmit::source`] is where the answer is to leave from. With the feature `system`, `driver::PacketInfo` does it.
 //!
 //! *The clock* counts microseconds from any moment on, and goes on while the machine sleeps: that is how the node
 //! notices (on Linux the boot-time clock, never the time of day). With the feature `system`, `driver::System` brings
@@ -110,7 +112,7 @@
 //! | | what follows |
 //! |---|---|
 //! | a datagram is late, lost, doubled, out of order | what follows on a network: nothing special: it is asked again after about a second |
-//! | sending fails, with any error but `WouldBlock` | the same; no reason to stop |
+//! | sending fails, with any error but `WouldBlock` | the same; no reason to stop; tell by [`Node::handle_unsent`], or whoever asked hears that nobody answers |
 //! | connection refused, or reset | news of one peer, whichever call tells it; go on |
 //! | [`Node::reply`] fails: too long, too many wait | whoever asked hears nothing; go on |
 //! | `now` is earlier than before | it counts as no time |
@@ -257,7 +259,7 @@
 //!
 //! # The list
 //!
-//! - Two sockets, not blocking, bound to one address; taken ports are an error.
+//! - Two sockets, not blocking, bound to one address, or with `source`; taken ports are an error.
 //! - Receive buffers of one byte more than the longest, and datagrams of IPv6 passed over.
 //! - No error of a single datagram ends the loop.
 //! - A clock that counts through sleep, and seeds from the system.
@@ -281,6 +283,7 @@
 //! [`Event::SocketLost`]: crate::Event::SocketLost
 //! [`Event::SocketTrouble`]: crate::Event::SocketTrouble
 //! [`Event::WakeUp`]: crate::Event::WakeUp
+//! [`Node::handle_unsent`]: crate::Node::handle_unsent
 //! [`Node::next_reply`]: crate::Node::next_reply
 //! [`Node::query`]: crate::Node::query
 //! [`Node::reply`]: crate::Node::reply
@@ -293,11 +296,13 @@
 //! [`Node::new`]: crate::Node::new
 //! [`Node::resume`]: crate::Node::resume
 //! [`Node::suspend`]: crate::Node::suspend
+//! [`Transmit::source`]: crate::Transmit::source
 //! [`Transmit::ttl`]: crate::Transmit::ttl
 //! [`Transmit::via`]: crate::Transmit::via
 //! [`Via::Extra`]: crate::Via::Extra
 //! [`handle_bound`]: crate::Node::handle_bound
 //! [`handle_rebound`]: crate::Node::handle_rebound
+//! [`handle_datagram_at`]: crate::Node::handle_datagram_at
 //! [`handle_datagram`]: crate::Node::handle_datagram
 //! [`handle_network_change`]: crate::Node::handle_network_change
 //! [`handle_resolved`]: crate::Node::handle_resolved

@@ -30,6 +30,8 @@ mod look;
 mod mailbox;
 mod milestone;
 mod observe;
+#[cfg(feature = "system")]
+mod packet_info;
 mod pause;
 mod port;
 mod query;
@@ -52,6 +54,8 @@ pub use handle::{Dht, ReplyStats, RttStats};
 pub use incoming::{IncomingRequest, Requests};
 pub use items::{Item, Items};
 pub use milestone::Milestone;
+#[cfg(feature = "system")]
+pub use packet_info::PacketInfo;
 pub use query::QueryStream;
 pub use raw::{Datagram, Datagrams, ExtraSocket, RAW_MAX, RawTransmit};
 pub use request::{RequestFuture, Session};
@@ -68,8 +72,8 @@ pub mod prelude {
     pub use crate::{
         Answer, BootstrapNode, Commit, Config, ConfigError, Event, HealthInfo, Id, Instant,
         InvalidNode, NodeFilter, Outcome, Peer, Persistence, Query, QueryError, QueryId, Reply,
-        ReplyTo, Request, RequestError, RequestId, SavedNode, SendError, SessionId, Stats, Via,
-        error_code,
+        ReplyTo, Request, RequestError, RequestId, SavedNode, SendError, SessionId, Stats, Unsent,
+        Via, error_code,
     };
 }
 

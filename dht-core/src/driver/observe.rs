@@ -1,7 +1,9 @@
 //! What a handle tells about its node. All of it is a snapshot.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
+use std::io;
 
 use super::bind::Ports;
 use super::error::Error;
@@ -79,7 +81,8 @@ impl Dht {
         self.shared().look(|state| state.node.closed())
     }
 
-    /// Whether anybody answers.
+    /// Whether anybody answers: somebody has, and has not fallen silent again. As JavaScript has it, a node is
+    /// also online until that is known: [`HealthInfo::online`](crate::HealthInfo::online).
     #[must_use]
     pub fn online(&self) -> bool {
         self.shared().look(|state| state.node.online())
@@ -96,6 +99,25 @@ impl Dht {
     #[must_use]
     pub fn failure(&self) -> Option<Error> {
         self.shared().look(|state| state.failure.clone())
+    }
+
+    /// What the system said the last time that it did not send a datagram: why requests fail with
+    /// [`RequestError::Unsent`](crate::RequestError::Unsent), in its own words. It may be over by now.
+    #[must_use]
+    pub fn send_error(&self) -> Option<Arc<io::Error>> {
+        self.shared().look(|state| state.send_error.clone())
+    }
+
+    /// What the system said the last time that it did not find the address of a bootstrap node's name.
+    #[must_use]
+    pub fn lookup_error(&self) -> Option<Arc<io::Error>> {
+        self.shared().look(|state| state.lookup_error.clone())
+    }
+
+    /// Who has answered in the last 15 s when `asked` was asked, as [`Node::answered_instead`](crate::Node::answered_instead) has it.
+    #[must_use]
+    pub fn answered_instead(&self, asked: SocketAddrV4) -> Option<SocketAddrV4> {
+        self.shared().look(|state| state.node.answered_instead(asked))
     }
 
     /// Where the socket is bound that requests leave by now; `None` before the first bind.

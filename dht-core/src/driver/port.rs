@@ -8,9 +8,9 @@ use std::io;
 use super::bind::local_addr;
 use super::look::{HAIL, Hearing};
 use super::pause::{Pause, STREAK_MAX};
-use super::runtime::{Host, Socket};
+use super::runtime::Socket;
 use super::shared::Shared;
-use crate::{Event, Instant, Via};
+use crate::{Event, Instant, Transmit, Via};
 
 /// A socket of the node's.
 pub(crate) struct Port<S> {
@@ -33,8 +33,7 @@ pub(crate) struct Port<S> {
 
 struct Held {
     data: Vec<u8>,
-    to: SocketAddrV4,
-    ttl: Option<u8>,
+    transmit: Transmit,
 }
 
 impl<S: Socket> Port<S> {
@@ -58,11 +57,10 @@ impl<S: Socket> Port<S> {
     pub(crate) fn receive(
         &mut self,
         cx: &mut Context<'_>,
-        host: &dyn Host,
         shared: &Shared,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        if self.receiving.is_on(|| host.now()) {
+        if self.receiving.is_on(|| shared.now()) {
             return Poll::Pending;
         }
         let received = self.socket.poll_recv_from(cx, buf);
@@ -72,7 +70,7 @@ impl<S: Socket> Port<S> {
                 self.hearing.heard(buf.get(..*len) == Some(HAIL));
             }
             Poll::Ready(Err(error)) => {
-                let now = host.now();
+                let now = shared.now();
                 let trouble = match error.kind() {
                     // News of one peer (a datagram of ours was refused), as some systems tell it.
                     io::ErrorKind::ConnectionReset => self.receiving.heard_news(now),
@@ -89,23 +87,23 @@ impl<S: Socket> Port<S> {
         received
     }
 
+    /// Which address of this machine the last datagram came to, if the socket knows.
+    pub(crate) fn received_at(&self) -> Option<Ipv4Addr> {
+        self.socket.received_at()
+    }
+
     /// Whether a datagram can be sent now: what was held goes first. If not, the task is
     /// woken, or the pause ends, when that changes.
-    pub(crate) fn is_writable(
-        &mut self,
-        cx: &mut Context<'_>,
-        host: &dyn Host,
-        shared: &Shared,
-    ) -> bool {
+    pub(crate) fn is_writable(&mut self, cx: &mut Context<'_>, shared: &Shared) -> bool {
         if self.writable {
             return true;
         }
-        while !self.sending.is_on(|| host.now()) {
+        while !self.sending.is_on(|| shared.now()) {
             match self.socket.poll_send_ready(cx) {
                 Poll::Pending => return false,
                 Poll::Ready(Err(_)) => {
                     self.suspect = true;
-                    let trouble = self.sending.failed(host.now());
+                    let trouble = self.sending.failed(shared.now());
                     self.tell(trouble, shared);
                 }
                 Poll::Ready(Ok(())) => match self.held.take() {
@@ -113,7 +111,7 @@ impl<S: Socket> Port<S> {
                         self.writable = true;
                         return true;
                     }
-                    Some(held) => self.send(host, shared, &held.data, held.to, held.ttl),
+                    Some(held) => self.send(shared, &held.data, held.transmit),
                 },
             }
         }
@@ -121,15 +119,8 @@ impl<S: Socket> Port<S> {
     }
 
     /// Sends a datagram, or holds it if the socket takes none now.
-    pub(crate) fn send(
-        &mut self,
-        host: &dyn Host,
-        shared: &Shared,
-        data: &[u8],
-        to: SocketAddrV4,
-        ttl: Option<u8>,
-    ) {
-        match self.try_send(data, to, ttl) {
+    pub(crate) fn send(&mut self, shared: &Shared, data: &[u8], transmit: Transmit) {
+        match self.try_send(data, &transmit) {
             Ok(()) => {
                 self.sending.succeeded();
                 self.refused = 0;
@@ -137,13 +128,13 @@ impl<S: Socket> Port<S> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.writable = false;
                 let data = data.to_vec();
-                self.held = Some(Held { data, to, ttl });
-                let trouble = self.sending.failed(host.now());
+                self.held = Some(Held { data, transmit });
+                let trouble = self.sending.failed(shared.now());
                 self.tell(trouble, shared);
             }
             // News about one peer, at most, so that the others don't wait.
-            Err(_) => {
-                shared.drive(|state, _| state.drops.sends += 1);
+            Err(error) => {
+                let _previous = shared.drive(|state, now| state.not_sent(now, &transmit, error));
                 self.suspect = true;
                 self.refused = self.refused.saturating_add(1);
                 self.tell(self.refused == STREAK_MAX, shared);
@@ -157,11 +148,16 @@ impl<S: Socket> Port<S> {
         }
     }
 
-    fn try_send(&mut self, data: &[u8], to: SocketAddrV4, ttl: Option<u8>) -> io::Result<()> {
-        let Some(ttl) = ttl else { return self.socket.try_send_to(data, to.into()) };
+    fn try_send(&mut self, data: &[u8], transmit: &Transmit) -> io::Result<()> {
+        let to = transmit.to.into();
+        let send = |socket: &mut S| match transmit.source {
+            Some(source) => socket.try_send_from(data, to, source),
+            None => socket.try_send_to(data, to),
+        };
+        let Some(ttl) = transmit.ttl else { return send(&mut self.socket) };
         let usual = self.socket.ttl()?;
         self.socket.set_ttl(ttl.into())?;
-        let sent = self.socket.try_send_to(data, to.into());
+        let sent = send(&mut self.socket);
         let restored = self.socket.set_ttl(usual);
         sent.and(restored)
     }

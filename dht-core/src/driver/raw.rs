@@ -14,7 +14,7 @@ use super::mailbox::Mailbox;
 use super::shared::{Look, Shared};
 use super::state::State;
 use crate::addr::is_sendable;
-use crate::{SendError, Via};
+use crate::{SendError, Transmit, Via};
 
 /// Datagrams that wait to be sent by a socket of the node's or taken for a socket of the
 /// embedder's, at most.
@@ -40,6 +40,19 @@ pub struct RawTransmit {
     pub ttl: Option<u8>,
     /// What it says.
     pub data: Bytes,
+}
+
+impl RawTransmit {
+    pub(crate) fn transmit(&self, via: Via) -> Transmit {
+        Transmit {
+            via,
+            to: self.to,
+            source: None,
+            ttl: self.ttl,
+            len: self.data.len(),
+            request: None,
+        }
+    }
 }
 
 impl State {
@@ -158,7 +171,7 @@ impl ExtraSocket {
 
     /// Hands in a datagram that arrived there; `false` if it is not dht-rpc's.
     pub fn receive(&self, from: SocketAddrV4, data: &[u8]) -> bool {
-        self.shared.act(|state, now| state.receive(now, self.via(), from, data))
+        self.shared.act(|state, now| state.receive(now, self.via(), None, from, data))
     }
 
     /// The next datagram to send; `None` when the node is closed.

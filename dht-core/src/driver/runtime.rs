@@ -40,9 +40,9 @@ pub trait Host: Send + Sync + 'static {
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()>;
 }
 
-/// A name lookup under way: all IPv4 addresses of the host, none if it failed. It may take as long as it
+/// A name lookup under way: all IPv4 addresses of the host, or why there are none. It may take as long as it
 /// likes: nobody waits for it who can do without.
-pub type LookupFuture = Pin<Box<dyn Future<Output = Vec<Ipv4Addr>> + Send>>;
+pub type LookupFuture = Pin<Box<dyn Future<Output = io::Result<Vec<Ipv4Addr>>> + Send>>;
 
 /// What the driver needs.
 pub trait Runtime: Host {
@@ -106,8 +106,25 @@ pub trait Socket: Send + Unpin + 'static {
     /// Sends one datagram.
     ///
     /// # Errors
-    /// `WouldBlock`: the datagram is kept and tried again. Anything else: it counts as lost.
+    /// `WouldBlock`: the datagram is kept and tried again. Anything else: it counts as lost, and if it was a
+    /// request that nobody answers in the end, that is told as the reason.
     fn try_send_to(&mut self, data: &[u8], to: SocketAddr) -> io::Result<()>;
+
+    /// Which of this machine's addresses the datagram came to that was received last. `None`: it is not known, or
+    /// there is but one.
+    fn received_at(&self) -> Option<Ipv4Addr> {
+        None
+    }
+
+    /// As [`try_send_to`](Self::try_send_to), but from this address, which [`received_at`](Self::received_at) has
+    /// told: who asked it takes no answer from another.
+    ///
+    /// # Errors
+    /// As [`try_send_to`](Self::try_send_to).
+    fn try_send_from(&mut self, data: &[u8], to: SocketAddr, source: Ipv4Addr) -> io::Result<()> {
+        let _ = source;
+        self.try_send_to(data, to)
+    }
 
     /// The time to live of what is sent.
     ///
@@ -130,4 +147,11 @@ pub trait Timer: Send + Unpin + 'static {
     /// Ready once it has rung. Late is fine; early costs a spurious wake-up. While one does not ring at
     /// all, the node goes by datagrams and calls alone.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// How far the clock that it goes by has run ahead of [`Host::now`] since it was first set. More
+    /// than nothing only where that clock can be set, as in tests: the node's clock is moved with it,
+    /// or what has rung would never be due. It is asked for whenever the timer has rung.
+    fn ahead(&self) -> Duration {
+        Duration::ZERO
+    }
 }

@@ -7,7 +7,9 @@
 //! matters only for `Bytes` made from an owner of the user's. Neither may call a handle.
 
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
+use core::time::Duration;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::bind::Ports;
@@ -18,13 +20,26 @@ use crate::{Instant, Node};
 /// The lock, and what can be had without it.
 pub(crate) struct Shared {
     host: Arc<dyn Host>,
+    /// By how many microseconds the timer's clock is ahead of the host's.
+    ahead: AtomicU64,
     state: Mutex<State>,
 }
 
 impl Shared {
     pub(crate) fn new(host: Arc<dyn Host>, node: Node, ports: Ports) -> Self {
         let state = State::new(node, ports);
-        Self { host, state: Mutex::new(state) }
+        Self { host, ahead: AtomicU64::new(0), state: Mutex::new(state) }
+    }
+
+    /// The time, for everything that concerns this node.
+    pub(crate) fn now(&self) -> Instant {
+        self.host.now() + Duration::from_micros(self.ahead.load(Ordering::Relaxed))
+    }
+
+    /// The timer's clock is so far ahead of the host's; it does not fall back.
+    pub(crate) fn keep_up(&self, ahead: Duration) {
+        let micros = u64::try_from(ahead.as_micros()).unwrap_or(u64::MAX);
+        self.ahead.fetch_max(micros, Ordering::Relaxed);
     }
 
     pub(crate) fn host(&self) -> &dyn Host {
@@ -38,7 +53,7 @@ impl Shared {
 
     /// A call by the driver: acts, hands out what happened.
     pub(crate) fn drive<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
-        let now = self.host.now();
+        let now = self.now();
         let mut state = self.lock();
         let result = act(&mut state, now);
         state.route(now);
@@ -66,7 +81,7 @@ impl Shared {
     ) -> Poll<T> {
         let mut fresh = None;
         loop {
-            let now = self.host.now();
+            let now = self.now();
             let mut state = self.lock();
             let result = match look(&mut state, now) {
                 Look::Ready(result) => Poll::Ready(result),

@@ -2,13 +2,15 @@
 //! that events take from the one to the others. Only touched under the lock of `shared`.
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use core::net::SocketAddrV4;
+use alloc::sync::Arc;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use core::task::Waker;
+use std::io;
 
 use bytes::Bytes;
 
 use super::bind::Ports;
-use super::error::Error;
+use super::error::{Error, unsent};
 use super::events::Subscriber;
 use super::incoming::Received;
 use super::items::Notes;
@@ -67,6 +69,9 @@ pub(crate) struct State {
     /// Those who wait for the life of the node to go on.
     pub(crate) milestones: BTreeMap<u64, Option<Waker>>,
     pub(crate) drops: Drops,
+    /// What the system said when it did not send, or find a name, the last time.
+    pub(crate) send_error: Option<Arc<io::Error>>,
+    pub(crate) lookup_error: Option<Arc<io::Error>>,
     /// Why there are no sockets. If there never were any, the node is closed.
     pub(crate) failure: Option<Error>,
     /// There are none though there should be: the core is suspended until there are.
@@ -111,6 +116,8 @@ impl State {
             raw: [VecDeque::new(), VecDeque::new()],
             milestones: BTreeMap::new(),
             drops: Drops::default(),
+            send_error: None,
+            lookup_error: None,
             failure: None,
             seeking: false,
             retry: Retry::default(),
@@ -256,6 +263,19 @@ impl State {
         }
     }
 
+    /// The system did not send a datagram. What comes back is dropped without the lock.
+    pub(crate) fn not_sent(
+        &mut self,
+        now: Instant,
+        transmit: &Transmit,
+        error: io::Error,
+    ) -> Option<Arc<io::Error>> {
+        self.drops.sends += 1;
+        let why = unsent(&error);
+        self.node.handle_unsent(now, transmit, why);
+        self.send_error.replace(Arc::new(error))
+    }
+
     /// Suspends the node; the driver closes the sockets.
     pub(crate) fn suspend(&mut self, now: Instant) {
         let seeking = core::mem::take(&mut self.seeking);
@@ -301,10 +321,11 @@ impl State {
         &mut self,
         now: Instant,
         via: Via,
+        at: Option<Ipv4Addr>,
         from: SocketAddrV4,
         data: &[u8],
     ) -> bool {
-        match self.node.handle_datagram(now, via, from, data) {
+        match self.node.handle_datagram_at(now, via, at, from, data) {
             Handled::Consumed => true,
             Handled::Request(incoming) => {
                 self.take_request(now, &incoming);
@@ -450,6 +471,7 @@ impl State {
 }
 
 /// A datagram for one of the node's sockets.
+#[derive(Debug)]
 pub(crate) enum Outgoing {
     /// The core's; its bytes are in the buffer.
     Own(Transmit),

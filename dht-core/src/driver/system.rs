@@ -47,9 +47,16 @@ pub fn bind_udp(addr: SocketAddrV4) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// What a [lookup](super::Runtime::lookup) takes of what the system has found, if it has found anything.
-pub fn all_v4(found: io::Result<impl IntoIterator<Item = SocketAddr>>) -> Vec<Ipv4Addr> {
-    found.into_iter().flatten().filter_map(|addr| v4(addr.ip())).collect()
+/// What a [lookup](super::Runtime::lookup) takes of what the system has found.
+///
+/// # Errors
+/// The system's, or if there is no IPv4 address among that.
+pub fn all_v4(
+    found: io::Result<impl IntoIterator<Item = SocketAddr>>,
+) -> io::Result<Vec<Ipv4Addr>> {
+    let all: Vec<_> = found?.into_iter().filter_map(|addr| v4(addr.ip())).collect();
+    let none = || io::Error::new(io::ErrorKind::NotFound, "no IPv4 address");
+    if all.is_empty() { Err(none()) } else { Ok(all) }
 }
 
 /// An address that nobody has, so that it is as far away as any: nothing is sent there.

@@ -165,7 +165,7 @@ impl<R: Runtime> Driver<R> {
         if self.ports.is_none() {
             return Turn::Over;
         }
-        let now = self.runtime.now();
+        let now = self.shared.now();
         let until = *self.flush_until.get_or_insert(now + FLUSH);
         match self.send(cx) {
             Turn::Wait if until <= now => Turn::Over,
@@ -181,11 +181,10 @@ impl<R: Runtime> Driver<R> {
         let mut more = false;
         for port in ports {
             for left in (0..RECEIVE_MAX).rev() {
-                let received =
-                    match port.receive(cx, &*self.runtime, &self.shared, &mut self.input[..]) {
-                        Poll::Pending => break,
-                        Poll::Ready(received) => received,
-                    };
+                let received = match port.receive(cx, &self.shared, &mut self.input[..]) {
+                    Poll::Pending => break,
+                    Poll::Ready(received) => received,
+                };
                 more |= left == 0;
                 let (len, from) = match received {
                     Ok((len, SocketAddr::V4(from))) => (len, from),
@@ -196,10 +195,11 @@ impl<R: Runtime> Driver<R> {
                 if data == HAIL {
                     continue;
                 }
-                let writable = port.is_writable(cx, &*self.runtime, &self.shared);
+                let at = port.received_at();
+                let writable = port.is_writable(cx, &self.shared);
                 let output = &mut *self.output;
                 let transmit = self.shared.drive(|state, now| {
-                    if !state.receive(now, port.via, from, data) {
+                    if !state.receive(now, port.via, at, from, data) {
                         state.keep_foreign(port.via, from, data);
                     }
                     match writable {
@@ -209,7 +209,7 @@ impl<R: Runtime> Driver<R> {
                 });
                 if let Some(transmit) = transmit {
                     let data = output.get(..transmit.len).unwrap_or_default();
-                    port.send(&*self.runtime, &self.shared, data, transmit.to, transmit.ttl);
+                    port.send(&self.shared, data, transmit);
                 }
             }
         }
@@ -221,8 +221,7 @@ impl<R: Runtime> Driver<R> {
         let Some(ports) = &mut self.ports else {
             return Turn::Over;
         };
-        let mut writable =
-            ports.each_mut().map(|port| port.is_writable(cx, &*self.runtime, &self.shared));
+        let mut writable = ports.each_mut().map(|port| port.is_writable(cx, &self.shared));
         for _ in 0..SEND_MAX {
             let output = &mut *self.output;
             let outgoing =
@@ -237,15 +236,15 @@ impl<R: Runtime> Driver<R> {
             match outgoing {
                 Some(Outgoing::Own(transmit)) => {
                     let data = output.get(..transmit.len).unwrap_or_default();
-                    port.send(&*self.runtime, &self.shared, data, transmit.to, transmit.ttl);
+                    port.send(&self.shared, data, transmit);
                 }
-                Some(Outgoing::Raw(_, raw)) => {
-                    port.send(&*self.runtime, &self.shared, &raw.data, raw.to, raw.ttl);
+                Some(Outgoing::Raw(via, raw)) => {
+                    port.send(&self.shared, &raw.data, raw.transmit(via));
                 }
                 None => {}
             }
             if let Some(writable) = writable.get_mut(slot).filter(|_| port.is_holding()) {
-                *writable = port.is_writable(cx, &*self.runtime, &self.shared);
+                *writable = port.is_writable(cx, &self.shared);
             }
         }
         Turn::More
@@ -254,7 +253,7 @@ impl<R: Runtime> Driver<R> {
     /// Looks at network and sockets if it is time to, or asked for, or a socket has brought an error. One that
     /// is no use any more makes way: whether that happened.
     fn look_around(&mut self, asked: bool) -> bool {
-        let now = self.runtime.now();
+        let now = self.shared.now();
         let Some(ports) = &mut self.ports else { return false };
         let suspect = ports.iter_mut().fold(false, |any, port| port.take_suspicion() | any);
         let due = asked || now >= self.lookout.due();
@@ -287,8 +286,12 @@ impl<R: Runtime> Driver<R> {
         let shared = &self.shared;
         self.lookups.retain_mut(|(lookup, _, future)| match future.poll(cx) {
             Poll::Pending => true,
-            Poll::Ready(ips) => {
-                shared.drive(|state, now| state.node.handle_resolved(now, *lookup, &ips));
+            Poll::Ready(found) => {
+                let _previous = shared.drive(|state, now| {
+                    let ips = found.as_deref().unwrap_or_default();
+                    state.node.handle_resolved(now, *lookup, ips);
+                    found.err().and_then(|error| state.lookup_error.replace(Arc::new(error)))
+                });
                 false
             }
         });
@@ -352,6 +355,7 @@ impl<R: Runtime> Driver<R> {
         let rang = self.timer.poll(cx).is_ready();
         if rang {
             self.armed = None;
+            self.shared.keep_up(self.timer.ahead());
         }
         rang
     }

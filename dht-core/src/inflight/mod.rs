@@ -15,7 +15,7 @@ use core::net::SocketAddrV4;
 use core::time::Duration;
 
 pub(crate) use crate::call::{Call, Purpose};
-use crate::error::RequestError;
+use crate::error::{RequestError, Unsent};
 use crate::index::Index;
 use crate::memory::{Capped, Heap};
 use crate::message::{Reply, RequestId};
@@ -40,6 +40,8 @@ pub(crate) struct Flight {
     pub(crate) deadline: Option<Instant>,
     /// Whether it goes with our id: decided once, so that a retry has the same bytes.
     pub(crate) with_id: Option<bool>,
+    /// Why the system did not send a try, the last time that it did not.
+    pub(crate) unsent: Option<Unsent>,
     /// Answers with its transaction id from elsewhere.
     strays: u8,
     /// Its place in a list of those that wait.
@@ -99,8 +101,8 @@ pub(crate) enum Match {
     Exact(RequestId),
     /// A request that takes an answer from anywhere, and got one from elsewhere.
     Stray(RequestId),
-    /// Someone that was not asked answers under a live transaction id.
-    WrongSource,
+    /// Someone that was not asked answers under a live transaction id, and who was, if anybody yet.
+    WrongSource(Option<SocketAddrV4>),
     /// Nothing that is in flight.
     Unknown,
 }
@@ -206,6 +208,7 @@ impl Inflight {
             sent_at: now,
             deadline: None,
             with_id: None,
+            unsent: None,
             strays: 0,
             link: None,
         };
@@ -263,13 +266,16 @@ impl Inflight {
         let id = RequestId(*id);
         if flight.sent == 0 {
             // Not even sent yet: whoever answers has guessed.
-            return Match::WrongSource;
+            return Match::WrongSource(None);
         }
         if flight.call.to == from {
             return Match::Exact(id);
         }
         flight.strays = flight.strays.saturating_add(1);
-        if flight.call.any_replier { Match::Stray(id) } else { Match::WrongSource }
+        match flight.call.any_replier {
+            true => Match::Stray(id),
+            false => Match::WrongSource(Some(flight.call.to)),
+        }
     }
 
     /// Whether an answer under `tid` from `from` is to a request that was given up.
@@ -293,6 +299,12 @@ impl Inflight {
         if self.deadlines.len() > deadlines_max(self.max, self.live) {
             self.drop_stale_deadlines();
         }
+    }
+
+    /// The system did not send the try that is under way. Whether there is one.
+    pub(crate) fn not_sent(&mut self, id: RequestId, why: Unsent) -> bool {
+        let flight = self.get_mut(id).filter(|flight| flight.deadline.is_some());
+        flight.map(|flight| flight.unsent = Some(why)).is_some()
     }
 
     /// Ended requests leave their deadlines behind; these must not pile up.

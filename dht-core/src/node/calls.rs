@@ -14,6 +14,7 @@ use crate::inflight::{Call, Purpose};
 use crate::message::{Reply, ReplyTo, RequestId, SessionId, Via};
 use crate::outbox::Out;
 use crate::time::Instant;
+use crate::way::Way;
 use crate::wire::{self, VARINT_MAX};
 
 impl Node {
@@ -93,7 +94,7 @@ impl Node {
         self.enter(now);
         self.check_open()?;
         let dest = answer.to.unwrap_or(to.from);
-        let via = answer.via.unwrap_or(to.via);
+        let way = answer.via.map_or(to.way, |via| Way::new(via, None));
         if !is_sendable(dest) {
             return Err(SendError::InvalidAddress);
         }
@@ -112,7 +113,7 @@ impl Node {
         self.check_size(size.encoded_len(), answer.value.as_ref())?;
         let reply = Out::Reply {
             to: dest,
-            via,
+            way,
             tid: to.tid,
             closer_to: to.target.filter(|_| answer.closer_nodes),
             token: answer.token,
@@ -140,7 +141,7 @@ impl Node {
         if !is_sendable(to) {
             return Err(SendError::InvalidAddress);
         }
-        let ReplyTo { via, tid, command, internal, target, .. } = request;
+        let ReplyTo { tid, command, internal, target, .. } = request;
         let size = wire::Request {
             tid,
             to,
@@ -152,7 +153,7 @@ impl Node {
             value: value.as_deref(),
         };
         self.check_size(size.encoded_len(), value.as_ref())?;
-        let relay = Out::Relay { to, via, tid, internal, command, target, value };
+        let relay = Out::Relay { to, via: request.via(), tid, internal, command, target, value };
         if self.push_out(relay) { Ok(()) } else { Err(SendError::Busy) }
     }
 

@@ -121,7 +121,8 @@ impl Node {
         };
         if let Phase::Committing(committing) = &mut running.phase {
             committing.open -= 1;
-            committing.commit.timed_out += u32::from(error == RequestError::Timeout);
+            let silent = !matches!(error, RequestError::Destroyed | RequestError::Suspended);
+            committing.commit.timed_out += u32::from(silent);
             self.pump(id);
         }
     }

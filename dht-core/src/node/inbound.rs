@@ -1,6 +1,6 @@
 //! Datagrams that come in: requests are answered or handed on, responses find their request.
 
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use crate::message::{Handled, Incoming, Nodes, Peer, Reply, ReplyTo, RequestId, 
 use crate::outbox::Out;
 use crate::pace::Timing;
 use crate::time::Instant;
+use crate::way::Way;
 use crate::wire::{self, DecodeError, Message};
 
 impl Node {
@@ -31,6 +32,19 @@ impl Node {
         from: SocketAddrV4,
         data: &'d [u8],
     ) -> Handled<'d> {
+        self.handle_datagram_at(now, via, None, from, data)
+    }
+
+    /// As [`handle_datagram`](Self::handle_datagram), of one that came to `at`, an address of this machine, by a
+    /// socket that is bound to several: what answers it says so in [`Transmit::source`](crate::Transmit::source).
+    pub fn handle_datagram_at<'d>(
+        &mut self,
+        now: Instant,
+        via: Via,
+        at: Option<Ipv4Addr>,
+        from: SocketAddrV4,
+        data: &'d [u8],
+    ) -> Handled<'d> {
         self.enter(now);
         let drops = &mut self.stats.drops;
         let counter = match wire::decode(data) {
@@ -41,7 +55,9 @@ impl Node {
             _ if self.stage != Stage::Running => &mut drops.suspended,
             _ if data.len() > self.config.max_datagram_received => &mut drops.oversize,
             _ if !is_host(from) => &mut drops.port_zero,
-            Ok(Message::Request(request)) => return self.on_request(via, from, &request),
+            Ok(Message::Request(request)) => {
+                return self.on_request(Way::new(via, at), from, &request);
+            }
             Ok(Message::Response(response)) => {
                 self.on_response(via, from, &response);
                 return Handled::Consumed;
@@ -54,13 +70,13 @@ impl Node {
 
     fn on_request<'d>(
         &mut self,
-        via: Via,
+        way: Way,
         from: SocketAddrV4,
         request: &wire::Request<'d>,
     ) -> Handled<'d> {
         let target = request.target.copied().map(Id);
         let &wire::Request { tid, command, internal, .. } = request;
-        let reply_to = ReplyTo { from, via, tid, command, internal, target };
+        let reply_to = ReplyTo { from, way, tid, command, internal, target };
         if request.token.is_some_and(|token| !self.tokens.check(self.now, *from.ip(), token)) {
             self.stats.drops.bad_token += 1;
             self.respond(reply_to, from, INVALID_TOKEN, true, true);
@@ -106,7 +122,7 @@ impl Node {
                 let millis = u32::from_le_bytes(*value?.first_chunk()?);
                 let delay = Duration::from_millis(u64::from(millis));
                 (delay <= self.config.max_ping_delay).then_some(())?;
-                let pong = Pong { due: self.now + delay, to: to.from, tid: to.tid, via: to.via };
+                let pong = Pong { due: self.now + delay, to: to.from, tid: to.tid, way: to.way };
                 self.stats.drops.delayed_pings += u64::from(!self.delayed.push(pong));
             }
             _ => self.respond(to, to.from, UNKNOWN_COMMAND, false, true),
@@ -123,9 +139,9 @@ impl Node {
         token: bool,
         closer_nodes: bool,
     ) {
-        let ReplyTo { via, tid, target, .. } = request;
+        let ReplyTo { way, tid, target, .. } = request;
         let closer_to = target.filter(|_| closer_nodes);
-        self.push_out(Out::Reply { to, via, tid, closer_to, token, error, value: None });
+        self.push_out(Out::Reply { to, way, tid, closer_to, token, error, value: None });
     }
 
     /// Queues an answer, unless too many wait: nobody polls, so they are of no use any more.
@@ -140,9 +156,9 @@ impl Node {
     }
 
     pub(super) fn on_delayed(&mut self, pong: Pong) {
-        let Pong { to, tid, via, .. } = pong;
+        let Pong { to, tid, way, .. } = pong;
         let reply =
-            Out::Reply { to, via, tid, closer_to: None, token: false, error: 0, value: None };
+            Out::Reply { to, way, tid, closer_to: None, token: false, error: 0, value: None };
         self.push_out(reply);
     }
 
@@ -150,8 +166,11 @@ impl Node {
         let (id, exact) = match self.inflight.find(response.tid, from) {
             Match::Exact(id) => (id, true),
             Match::Stray(id) => (id, false),
-            Match::WrongSource => {
+            Match::WrongSource(asked) => {
                 self.stats.drops.wrong_source += 1;
+                if let Some(asked) = asked {
+                    self.elsewhere.note(self.upkeep.tick(), asked, from);
+                }
                 return self.on_stray(from);
             }
             Match::Unknown => {
@@ -198,6 +217,9 @@ impl Node {
             if let Some(rtts) = self.rtts.as_mut().filter(|_| measures) {
                 rtts.record(self.now, from, rtt);
             }
+            self.unsent = None;
+            self.on_contact();
+            self.elsewhere.clear_of(from);
             self.learn(via, reply.from, reply.to);
         }
         let query = match purpose {

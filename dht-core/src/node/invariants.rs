@@ -17,7 +17,7 @@ impl Node {
         self.inflight.check_counters();
         let (verifying, requests) =
             (self.candidates.check_invariants().len(), &self.stats.requests);
-        let ended = requests.responses + requests.timeouts + requests.cancelled;
+        let ended = requests.responses + requests.timeouts + requests.unsent + requests.cancelled;
         assert_eq!(requests.total, requests.active + ended, "counters don't close");
         assert_eq!(self.inflight.live(), requests.active as usize + verifying);
         assert!(self.inflight.users() <= self.config.max_requests);
@@ -63,7 +63,7 @@ impl Node {
         assert!(self.inflight.others() <= self.config.max_background_requests);
 
         let requests = &self.stats.requests;
-        let ended = requests.responses + requests.timeouts + requests.cancelled;
+        let ended = requests.responses + requests.timeouts + requests.unsent + requests.cancelled;
         assert_eq!(requests.total, requests.active + ended, "counters don't close");
         assert_eq!(requests.active as usize, count(|purpose| purpose != Purpose::Verify));
 

@@ -168,6 +168,7 @@ impl Node {
                     timed_out: outcome.timed_out,
                     unresolved: failures.unresolved,
                     unusable: failures.unusable,
+                    unsent: self.unsent,
                 });
             }
         } else {
@@ -262,6 +263,7 @@ impl Node {
             self.ephemeral = true;
             self.emit(Event::Ephemeral);
         }
+        self.forget_contact();
         self.emit(Event::WakeUp);
         if self.stage == Stage::Running {
             self.retry_silent_bootstrap();
@@ -362,6 +364,7 @@ impl Node {
 
     fn end_everything(&mut self, error: RequestError) {
         self.probe = None;
+        self.forget_contact();
         self.bootstrap.active = false;
         self.bootstrap.retry = None;
         self.changes.pending = false;

@@ -79,10 +79,12 @@ impl Node {
         self.upkeep.reset_budgets();
         self.send_hints();
         let requests = &self.stats.requests;
-        let timeouts = requests.timeouts - self.unanswered_nat;
-        if self.health.update(requests.responses, timeouts).is_some() {
+        let timeouts = requests.timeouts + requests.unsent - self.unanswered_nat;
+        let changed = self.health.update(requests.responses, timeouts).is_some();
+        if changed {
             self.emit(Event::NetworkUpdate);
         }
+        self.review_contact(changed && !self.health.online());
     }
 
     /// Pings those that were not heard of for longest, and one that was lost.

@@ -4,12 +4,14 @@
 //! This file holds the state and the passing of time. What belongs together stands in
 //! a file of its own: datagrams in (`inbound`) and out (`outbound`), what callers ask for
 //! (`calls`, `query_calls`), queries (`queries`, `walks`, `commits`), who is in the table (`members`), finding out about the own
-//! address (`reachability`), periodic work (`maintenance`) and the stages of life (`life`).
+//! address (`reachability`), whether anybody answers (`contact`), periodic work (`maintenance`) the stages of life (`life`)
+//! and what the system did not send (`unsent`).
 //! Mirrors `index.js` and `lib/io.js`.
 
 mod bound;
 mod calls;
 mod commits;
+mod contact;
 mod gaps;
 mod inbound;
 #[cfg(any(test, feature = "_invariants"))]
@@ -24,6 +26,7 @@ mod queries;
 mod query_calls;
 mod reachability;
 mod silence;
+mod unsent;
 mod walks;
 
 use alloc::boxed::Box;
@@ -37,7 +40,8 @@ use rand_core::CryptoRng;
 use crate::config::Config;
 use crate::congestion::Window;
 use crate::delayed::Delayed;
-use crate::error::ConfigError;
+use crate::elsewhere::Elsewhere;
+use crate::error::{ConfigError, Unsent};
 use crate::event::Event;
 use crate::events::Events;
 use crate::firewall::{Looks, Probe};
@@ -64,6 +68,7 @@ use crate::time::Instant;
 use crate::timeouts::{DESTINATIONS, Rtts};
 use crate::token::Tokens;
 use crate::upkeep::{SLEEP, Upkeep};
+use contact::Contact;
 use life::{Bootstrap, Changes};
 use members::Candidates;
 pub use observe::HealthInfo;
@@ -114,6 +119,7 @@ pub struct Node {
     lost: Lost,
     given: Given,
     strays: Strays,
+    elsewhere: Elsewhere,
     tokens: Tokens,
     inflight: Inflight,
     window: Window,
@@ -145,6 +151,9 @@ pub struct Node {
     health: Health,
     /// PING_NATs that nobody answered: a firewall's doing, so the health does not count them.
     unanswered_nat: u64,
+    /// Why the system did not send, if so since the last answer.
+    unsent: Option<Unsent>,
+    contact: Contact,
 
     events: Events,
     stats: Stats,
@@ -187,6 +196,7 @@ impl Node {
             lost: Lost::default(),
             given: Given::default(),
             strays: Strays::default(),
+            elsewhere: Elsewhere::default(),
             tokens,
             inflight: Inflight::new(config.max_requests + config.max_background_requests),
             window: Window::new(config.max_window, now),
@@ -210,6 +220,8 @@ impl Node {
             upkeep: Upkeep::new(&mut rng, adaptive),
             health: Health::new(),
             unanswered_nat: 0,
+            unsent: None,
+            contact: Contact::default(),
             events: Events::new(config.max_events, events_max(&config)),
             stats: Stats::default(),
             config,

@@ -5,6 +5,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::{Node, Stage};
 use crate::config::Config;
+use crate::error::Unsent;
 use crate::id::Id;
 use crate::stats::Stats;
 
@@ -12,7 +13,7 @@ use crate::stats::Stats;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HealthInfo {
-    /// Somebody answers.
+    /// Somebody answers, or it is not known: so the reference has it. [`Node::online`] is true only if somebody does.
     pub online: bool,
     /// More than half of the requests time out.
     pub degraded: bool,
@@ -22,10 +23,12 @@ pub struct HealthInfo {
     pub idle: bool,
     /// Responses in the last tick.
     pub responses: u64,
-    /// Timeouts in the last tick.
+    /// Timeouts in the last tick, and requests that were not sent.
     pub timeouts: u64,
     /// Their part in both: 0 to 1.
     pub timeouts_rate: f64,
+    /// Why the system did not send, if so since the last answer.
+    pub unsent: Option<Unsent>,
 }
 
 impl Node {
@@ -95,12 +98,6 @@ impl Node {
         self.stage == Stage::Closed
     }
 
-    /// Whether anybody answers, as far as is known.
-    #[must_use]
-    pub fn online(&self) -> bool {
-        self.health.online()
-    }
-
     /// Whether more than half of the requests time out.
     #[must_use]
     pub fn degraded(&self) -> bool {
@@ -118,6 +115,7 @@ impl Node {
             responses: self.health.responses(),
             timeouts: self.health.timeouts(),
             timeouts_rate: self.health.timeouts_rate(),
+            unsent: self.unsent,
         }
     }
 

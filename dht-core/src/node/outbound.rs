@@ -118,11 +118,11 @@ impl Node {
     }
 
     fn encode_out(&mut self, out: Out, buf: &mut [u8; DATAGRAM_MAX]) -> Option<Transmit> {
-        let (via, to, len) = match out {
+        let (via, source, to, len) = match out {
             Out::Verify(_, id) => return self.send_request(id, buf),
-            Out::Reply { to, via, tid, closer_to, token, error, value } => {
+            Out::Reply { to, way, tid, closer_to, token, error, value } => {
                 let token = token.then(|| self.tokens.make(self.now, *to.ip()));
-                let own = self.own_id(via);
+                let own = self.own_id(way.via());
                 let head = wire::Response {
                     tid,
                     to,
@@ -132,7 +132,7 @@ impl Node {
                     error,
                     value: value.as_deref(),
                 };
-                (via, to, self.encode_reply(head, closer_to, buf)?)
+                (way.via(), way.source(), to, self.encode_reply(head, closer_to, buf)?)
             }
             Out::Relay { to, via, tid, internal, command, target, value } => {
                 let own = self.own_id(via);
@@ -146,10 +146,10 @@ impl Node {
                     target: target.as_ref().map(Id::as_bytes),
                     value: value.as_deref(),
                 };
-                (via, to, request.encode(buf).ok()?)
+                (via, None, to, request.encode(buf).ok()?)
             }
         };
-        Some(Transmit { via, to, ttl: None, len })
+        Some(Transmit { via, to, source, ttl: None, len, request: None })
     }
 
     /// Adds as many closer nodes as there is room for.
@@ -193,7 +193,8 @@ impl Node {
             value: call.value.as_deref(),
         };
         let len = request.encode(buf).ok()?;
-        let transmit = Transmit { via, to: call.to, ttl: call.ttl, len };
+        let (to, ttl) = (call.to, call.ttl);
+        let transmit = Transmit { via, to, source: None, ttl, len, request: Some(id) };
         let (attempt, delay, verifies) =
             (u32::from(flight.sent) + 1, call.delay, call.purpose == Purpose::Verify);
         let timeout = match &mut self.rtts {
@@ -231,7 +232,8 @@ impl Node {
         let Some(flight) = self.inflight.get(id) else {
             return;
         };
-        let (to, purpose, sent) = (flight.call.to, flight.call.purpose, flight.sent);
+        let (to, purpose, sent, unsent) =
+            (flight.call.to, flight.call.purpose, flight.sent, flight.unsent);
         let mut tries = u16::from(flight.call.retries) + 1;
         if purpose.asks_to_judge() {
             tries = tries.max(self.pace.tries_to_be_sure());
@@ -240,11 +242,11 @@ impl Node {
             self.unshare(to);
         }
         if sent >= tries {
-            self.fail(id, RequestError::Timeout);
+            self.fail(id, unsent.map_or(RequestError::Timeout, RequestError::Unsent));
         } else {
             self.stats.requests.retries += 1;
             self.enqueue(id, false);
-            if sent >= DOUBT && purpose.judges() {
+            if sent >= DOUBT && purpose.judges() && unsent.is_none() {
                 self.suspect(to, false);
             }
             if let Purpose::Visit { query, node, .. } = purpose {
@@ -279,13 +281,20 @@ impl Node {
         if purpose != Purpose::Verify {
             let requests = &mut self.stats.requests;
             requests.active -= 1;
-            match error {
-                RequestError::Timeout => {
-                    requests.timeouts += 1;
-                    let nat = matches!(purpose, Purpose::QuickNat | Purpose::Probe);
-                    self.unanswered_nat += u64::from(nat);
+            let (count, silent) = match error {
+                RequestError::Timeout | RequestError::Elsewhere(_) => {
+                    (&mut requests.timeouts, true)
                 }
-                RequestError::Destroyed | RequestError::Suspended => requests.cancelled += 1,
+                RequestError::Unsent(_) => (&mut requests.unsent, true),
+                RequestError::Destroyed | RequestError::Suspended => {
+                    (&mut requests.cancelled, false)
+                }
+            };
+            *count += 1;
+            let nat = matches!(purpose, Purpose::QuickNat | Purpose::Probe);
+            self.unanswered_nat += u64::from(silent && nat);
+            if silent && !nat {
+                self.contact.missed();
             }
             if flight.sent > 0 {
                 self.window.freed();
@@ -293,6 +302,11 @@ impl Node {
         }
         let flight = match purpose {
             Purpose::User => {
+                let instead = self.answered_instead(flight.call.to);
+                let error = match (error, instead) {
+                    (RequestError::Timeout, Some(from)) => RequestError::Elsewhere(from),
+                    (error, _) => error,
+                };
                 let flight = self.inflight.complete(self.now, id, Err(error));
                 self.emit(Event::Response(id));
                 flight

@@ -9,7 +9,7 @@ use std::time::Duration;
 use dht_core::wire::{self, CloserNodes};
 use dht_core::{
     Answer, Config, DATAGRAM_MAX, Event, Handled, Id, Instant, Lookup, Node, Persistence,
-    RequestError, RequestId, SavedNode, Via, error_code,
+    RequestError, RequestId, SavedNode, Unsent, Via, error_code,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -63,6 +63,8 @@ pub struct Lab {
     /// Where the sockets are, in their host's public addresses.
     pub client: SocketAddrV4,
     pub server: SocketAddrV4,
+    /// The system sends nothing, and says why.
+    pub refusal: Option<Unsent>,
     incoming: BinaryHeap<Reverse<Arrival>>,
     count: usize,
 }
@@ -121,6 +123,7 @@ impl Lab {
             answer: None,
             client: CLIENT,
             server: SERVER,
+            refusal: None,
             incoming: BinaryHeap::new(),
             count: 0,
         }
@@ -306,6 +309,10 @@ impl Lab {
         }
         let mut buf = [0; DATAGRAM_MAX];
         while let Some(transmit) = self.node.poll_transmit(self.now, &mut buf) {
+            if let Some(why) = self.refusal {
+                self.node.handle_unsent(self.now, &transmit, why);
+                continue;
+            }
             let bytes = buf[..transmit.len].to_vec();
             let (via, to, ttl) = (transmit.via, transmit.to, transmit.ttl);
             let sent = Sent { at: self.now, via, to, ttl, bytes };

@@ -183,6 +183,20 @@ fn a_bootstrap_node_and_a_node_are_a_network() {
 }
 
 #[test]
+fn a_node_waits_for_a_network_that_comes_late() {
+    let port = support::free_port().to_string();
+    let address = format!("127.0.0.1:{port}");
+    let mut node = support::Process::start(&["node", "--bootstrap", &address]);
+    node.says(&format!("nobody answers at {address}; trying again"));
+    let first = Running::start(&["bootstrap", "--port", &port]);
+    assert_eq!(first.address, address);
+    node.says("joined as ");
+    // Both know each other.
+    let put = dht(&["put", "late", "--json", "--bootstrap", &first.address]).json();
+    assert_eq!(put[0]["nodes"], 2);
+}
+
+#[test]
 fn one_bootstrap_node_of_several_is_enough() {
     let net = testnet(3);
     let dead = format!("127.0.0.1:{}", support::free_port());

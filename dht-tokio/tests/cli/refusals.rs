@@ -85,8 +85,7 @@ fn a_network_that_is_not_there_is_told_soon() {
     let dead = format!("127.0.0.1:{}", free_port());
     let mut asking = Vec::new();
     for bootstrap in [&*silent, &*dead] {
-        let commands: [&[&str]; 4] =
-            [&["put", "x"], &["get", ABSENT], &["find-node", ABSENT], &["node"]];
+        let commands: [&[&str]; 3] = [&["put", "x"], &["get", ABSENT], &["find-node", ABSENT]];
         for command in commands {
             let args = [&["-q"], command, &["--bootstrap", bootstrap]].concat();
             asking.push((Process::start(&args), format!("nobody answers at {bootstrap}")));
@@ -97,6 +96,42 @@ fn a_network_that_is_not_there_is_told_soon() {
     for (process, words) in asking {
         refused(&process.end(), 1, &words);
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_from_another_address_of_the_machine_is_told() {
+    // It answers each datagram, as a response, from an address that nobody has asked.
+    let asked = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = asked.local_addr().unwrap().port();
+    let other = UdpSocket::bind(("127.0.0.2", port)).unwrap();
+    std::thread::spawn(move || {
+        let mut buf = [0; 2048];
+        while let Ok((len, from)) = asked.recv_from(&mut buf) {
+            // Version and type, no flags, the same transaction id, and where it came from.
+            let [b'\x03', _, low, high, ..] = buf[..len] else { continue };
+            let std::net::SocketAddr::V4(to) = from else { continue };
+            let (ip, port) = (to.ip().octets(), to.port().to_le_bytes());
+            let answer = [&[0x13, 0, low, high][..], &ip, &port].concat();
+            other.send_to(&answer, from).unwrap();
+        }
+    });
+    let asked = format!("127.0.0.1:{port}");
+    let words = format!("no answer from {asked}, but one from 127.0.0.2:{port}: ask there");
+    let put = Process::start(&["put", "x", "--bootstrap", &asked]);
+    refused(&dht(&["ping", &asked]), 1, &words);
+    let words = format!("nobody answers at {asked}, but 127.0.0.2:{port} does: join there");
+    refused(&put.end(), 1, &words);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_network_that_is_unreachable_is_told_in_the_systems_words() {
+    // Nobody may send to all at once without asking for it first.
+    let all = "255.255.255.255:1";
+    refused(&dht(&["ping", all]), 1, &format!("could not ask {all}: Permission denied"));
+    let put = dht(&["put", "x", "--bootstrap", all]);
+    refused(&put, 1, &format!("nobody could be asked at {all}: Permission denied"));
 }
 
 #[test]

@@ -68,6 +68,21 @@ impl Process {
         Self { child }
     }
 
+    /// Waits until it says this, among other things, on standard error.
+    pub(crate) fn says(&mut self, words: &str) {
+        // Byte by byte, so that what follows is left to the next one.
+        let mut said = String::new();
+        let stderr = self.child.stderr.as_mut().unwrap();
+        let mut byte = [0];
+        while stderr.read(&mut byte).unwrap() > 0 {
+            said.push(char::from(byte[0]));
+            if said.ends_with(words) {
+                return;
+            }
+        }
+        panic!("it never says {words}: {said}");
+    }
+
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Run {
         drop(self.child.stdin.take());

@@ -1,7 +1,7 @@
 //! What every adapter shows: the few things that the driver's own tests can't, which run in a world in memory.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
 use dht_core::driver::prelude::*;
@@ -26,6 +26,37 @@ pub fn values_of_all_sizes_travel<A: Adapter>() {
         }
         assert!(a.ping_with(server(&b), 0, 1).await.is_ok(), "a time to live of one hop");
         assert!(a.ping(server(&b)).await.is_ok());
+    });
+}
+
+/// A node that is bound to all addresses of its machine, asked at several: who asks takes an answer from no other.
+/// Where a machine has but one at hand, there is nothing to show.
+pub fn answers_leave_from_the_address_that_was_asked<A: Adapter>() {
+    if !cfg!(any(target_os = "linux", target_os = "android")) {
+        return;
+    }
+    A::block_on(async {
+        let node = Builder::new(A::runtime()).spawn().unwrap();
+        node.listening().await.unwrap();
+        let mut requests = node.requests();
+        A::spawn(async move {
+            while let Some(request) = requests.next().await {
+                request.reply_value(&b"here"[..]).unwrap();
+            }
+        });
+        let other = up::<A>().await;
+        for bound in [node.server_address(), node.client_address()] {
+            assert_eq!(bound.map(|addr| *addr.ip()), Some(Ipv4Addr::UNSPECIFIED));
+            for last in 1..4 {
+                let addr = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, last), bound.unwrap().port());
+                assert_eq!(other.ping(addr).await.unwrap().from.addr, addr);
+                let asked = other.request(Request::new(addr, 16)).await.unwrap();
+                assert_eq!((asked.from.addr, asked.value.as_deref()), (addr, Some(&b"here"[..])));
+                other.delayed_ping(addr, Duration::from_millis(1)).await.unwrap();
+                // With a time to live of its own, the other way.
+                other.ping_with(addr, 0, 3).await.unwrap();
+            }
+        }
     });
 }
 

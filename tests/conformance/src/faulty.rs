@@ -172,6 +172,16 @@ pub(crate) struct FaultySocket<S> {
     faults: Shared,
 }
 
+impl<S> FaultySocket<S> {
+    fn may_send(&self) -> io::Result<()> {
+        let mut faults = self.faults.lock().unwrap();
+        faults.calls += 1;
+        faults.sent += 1;
+        let (kind, fails) = faults.send;
+        if fails(faults.sent - 1) { Err(kind.into()) } else { Ok(()) }
+    }
+}
+
 impl<S: Socket> Socket for FaultySocket<S> {
     fn local_addr(&self) -> io::Result<SocketAddr> {
         self.inner.local_addr()
@@ -202,14 +212,17 @@ impl<S: Socket> Socket for FaultySocket<S> {
     }
 
     fn try_send_to(&mut self, data: &[u8], to: SocketAddr) -> io::Result<()> {
-        let mut faults = self.faults.lock().unwrap();
-        faults.calls += 1;
-        faults.sent += 1;
-        let (kind, fails) = faults.send;
-        if fails(faults.sent - 1) {
-            return Err(kind.into());
-        }
+        self.may_send()?;
         self.inner.try_send_to(data, to)
+    }
+
+    fn received_at(&self) -> Option<Ipv4Addr> {
+        self.inner.received_at()
+    }
+
+    fn try_send_from(&mut self, data: &[u8], to: SocketAddr, source: Ipv4Addr) -> io::Result<()> {
+        self.may_send()?;
+        self.inner.try_send_from(data, to, source)
     }
 
     fn ttl(&self) -> io::Result<u32> {

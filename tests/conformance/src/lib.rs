@@ -79,6 +79,7 @@ macro_rules! conforms {
             adapter,
             $adapter,
             values_of_all_sizes_travel,
+            answers_leave_from_the_address_that_was_asked,
             nodes_find_each_other_by_name,
             a_taken_port_is_an_error_that_says_so,
             suspended_it_holds_no_socket_and_resumed_the_same,

@@ -65,7 +65,7 @@ fn replies_that_nobody_takes_make_a_query_pause() {
         match sim.block_on(items.next()).unwrap() {
             Item::Reply(..) => replies += 1,
             Item::Finished(_, outcome) => break outcome.unwrap(),
-            Item::Event(Event::NatUpdate { .. }) => {}
+            Item::Event(Event::NatUpdate { .. } | Event::Online) => {}
             item => panic!("{item:?}"),
         }
     };

@@ -2,6 +2,7 @@
 
 use std::format;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::string::ToString;
 use std::time::Duration;
 use std::vec::Vec;
 
@@ -374,4 +375,6 @@ fn bootstrap_names_are_looked_up() {
     sim.block_on(node.fully_bootstrapped()).unwrap();
     assert_eq!(node.nodes(usize::MAX), [local(1000)]);
     assert_eq!((node.nodes(0).len(), node.table_len()), (0, 1));
+    // What the system said of the others is kept.
+    assert_eq!(node.lookup_error().unwrap().to_string(), "no such name");
 }

@@ -1,5 +1,6 @@
 //! Sockets that misbehave, datagrams that are not ours, sockets that are not the node's.
 
+use std::io::ErrorKind;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
@@ -9,8 +10,9 @@ use bytes::Bytes;
 
 use super::sim::Sim;
 use super::world::{Fault, local};
+use crate::driver::error::{Error, unsent};
 use crate::driver::{DATAGRAMS_MAX, Events, RAW_MAX};
-use crate::{Answer, Event, Request, SendError, Via};
+use crate::{Answer, Event, Request, RequestError, SendError, Unsent, Via};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -68,6 +70,46 @@ fn troubles(sim: &Sim, events: &mut Events) -> Vec<Via> {
         }
     }
     told
+}
+
+#[test]
+fn who_asks_hears_what_the_system_said() {
+    let sim = Sim::default();
+    let (a, b) = (sim.up(), sim.up());
+    let to = b.server_address().unwrap();
+    assert!(a.send_error().is_none());
+    sim.world.set_fault(Fault::SendErrors);
+    let error = sim.block_on(a.ping(to)).unwrap_err();
+    let why = RequestError::Unsent(Unsent::HostUnreachable);
+    assert!(matches!(error, Error::Request(error) if error == why), "{error}");
+    assert_eq!(a.send_error().unwrap().kind(), ErrorKind::HostUnreachable);
+    assert_eq!(a.stats().requests.timeouts, 0);
+
+    // Also if it was kept until the socket takes it, and then was refused.
+    sim.world.set_fault(Fault::WouldBlock);
+    let ping = a.request(Request::ping(to).retries(0));
+    sim.run();
+    sim.world.set_fault(Fault::SendErrors);
+    let error = sim.block_on(ping).unwrap_err();
+    assert!(matches!(error, Error::Request(error) if error == why), "{error}");
+
+    sim.world.set_fault(Fault::None);
+    sim.block_on(a.ping(to)).unwrap();
+    assert!(a.online());
+}
+
+#[test]
+fn reasons_why_nothing_is_sent() {
+    for (kind, why) in [
+        (ErrorKind::NetworkUnreachable, Unsent::NetworkUnreachable),
+        (ErrorKind::NetworkDown, Unsent::NetworkUnreachable),
+        (ErrorKind::AddrNotAvailable, Unsent::NetworkUnreachable),
+        (ErrorKind::HostUnreachable, Unsent::HostUnreachable),
+        (ErrorKind::PermissionDenied, Unsent::Denied),
+        (ErrorKind::OutOfMemory, Unsent::Other),
+    ] {
+        assert_eq!(unsent(&kind.into()), why);
+    }
 }
 
 #[test]

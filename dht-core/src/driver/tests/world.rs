@@ -186,7 +186,7 @@ impl World {
 struct Bomb(bool);
 
 impl Future for Bomb {
-    type Output = Vec<Ipv4Addr>;
+    type Output = io::Result<Vec<Ipv4Addr>>;
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
         panic!("no thread can be started")
@@ -268,7 +268,8 @@ impl Runtime for World {
             _ => {}
         }
         let found = self.get().names.get(host).copied();
-        Box::pin(async move { found.into_iter().collect() })
+        let found = found.map(|ip| [ip].to_vec());
+        Box::pin(async move { found.ok_or_else(|| io::Error::other("no such name")) })
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
         host: Ipv4Addr,
     },
-    /// Join a network and store values for it, if others can reach this node.
+    /// Join a network and store values for it, if others can reach this node; waits for one that is not there yet.
     Node {
         #[command(flatten)]
         join: Join,

@@ -23,6 +23,12 @@ pub(crate) async fn ping(to: &BootstrapNode, output: &Output) -> Result<(), Fail
     while let (Err(_), Some(Ok((addr, result)))) = (&answer, pings.join_next().await) {
         answer = result.map(|reply| (addr, reply)).map_err(|error| match error {
             Error::Request(RequestError::Timeout) => because(format!("no answer from {addr}")),
+            Error::Request(RequestError::Elsewhere(from)) => {
+                because(format!("no answer from {addr}, but one from {from}: ask there"))
+            }
+            Error::Request(RequestError::Unsent(_)) => {
+                because(format!("could not ask {addr}: {}", join::said(&dht)))
+            }
             error => because(format!("{addr}: {error}")),
         });
     }

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::args::Join;
 use crate::failure::{Failure, because};
+use crate::output::Output;
 
 /// For how long anything may take that is waited for before the node is of use.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -19,47 +20,117 @@ const ADDRESSES_MAX: usize = 8;
 /// A node that asks, and that others need not know.
 pub(crate) async fn client(join: Join) -> Result<Dht, Failure> {
     // Nobody will ask it, so whether it can be reached is not worth a probe.
-    enter(join, |builder| builder.ephemeral(true).quick_firewall(false)).await
-}
-
-/// A node in the network, with these options.
-pub(crate) async fn enter(
-    join: Join,
-    options: impl FnOnce(Builder<Tokio>) -> Builder<Tokio>,
-) -> Result<Dht, Failure> {
-    let Join { bootstrap, host } = join;
-    let builder = dht_tokio::builder().bootstrap(&bootstrap).host(host);
-    let (dht, driver) = options(builder).build()?;
-    let mut events = dht.events();
-    Tokio::spawn(driver)?;
-    dht.listening().await.map_err(|error| unbound(&error, host, dht.port_range().bounds().0))?;
-    match timeout(PATIENCE, bootstrapped(&mut events, &bootstrap)).await {
-        Ok(joined) => joined?,
-        // Somebody answered, if not all did.
-        Err(_) if dht.table_len() > 0 => {}
-        Err(_) => return Err(because(format!("no answer from {} yet", list(&bootstrap)))),
-    }
+    let (dht, events, nodes) =
+        start(join, |builder| builder.ephemeral(true).quick_firewall(false)).await?;
+    enter(&dht, events, &nodes).await?;
     Ok(dht)
 }
 
-async fn bootstrapped(events: &mut Events, nodes: &[BootstrapNode]) -> Result<(), Failure> {
+/// A node with these options, bound; what happens to it; and how it joins.
+pub(crate) async fn start(
+    join: Join,
+    options: impl FnOnce(Builder<Tokio>) -> Builder<Tokio>,
+) -> Result<(Dht, Events, Vec<BootstrapNode>), Failure> {
+    let Join { bootstrap, host } = join;
+    let builder = dht_tokio::builder().bootstrap(&bootstrap).host(host);
+    let (dht, driver) = options(builder).build()?;
+    let events = dht.events();
+    Tokio::spawn(driver)?;
+    dht.listening().await.map_err(|error| unbound(&error, host, dht.port_range().bounds().0))?;
+    Ok((dht, events, bootstrap))
+}
+
+/// Waits until it is in the network, or it is clear soon that it does not get there.
+async fn enter(dht: &Dht, mut events: Events, nodes: &[BootstrapNode]) -> Result<(), Failure> {
+    match timeout(PATIENCE, bootstrapped(dht, &mut events, nodes)).await {
+        Ok(joined) => joined,
+        // Somebody answered, if not all did.
+        Err(_) if dht.table_len() > 0 => Ok(()),
+        Err(_) => Err(because(format!("no answer from {} yet", list(nodes)))),
+    }
+}
+
+async fn bootstrapped(
+    dht: &Dht,
+    events: &mut Events,
+    nodes: &[BootstrapNode],
+) -> Result<(), Failure> {
     while let Some(event) = events.next().await {
-        match event {
-            Event::Ready => return Ok(()),
-            Event::BootstrapSilent { asked: 0, unusable, .. } => {
-                let nodes: Vec<_> = nodes.iter().filter(|node| node.name().is_some()).collect();
-                let use_ = if unusable > 0 { " that can be sent to" } else { "" };
-                return Err(because(format!("there is no address{use_} for {}", list(nodes))));
-            }
-            Event::BootstrapSilent { unresolved, unusable, .. } => {
-                let all = unresolved + unusable == 0;
-                let rest = if all { "" } else { ", and not all names have an address" };
-                return Err(because(format!("nobody answers at {}{rest}", list(nodes))));
-            }
-            _ => {}
+        match silence(&event, dht, nodes) {
+            Some(why) => return Err(because(why)),
+            None if event == Event::Ready => return Ok(()),
+            None => {}
         }
     }
     Err(because("the node was closed"))
+}
+
+/// Waits for the network for as long as it takes, and says why it does.
+pub(crate) async fn enter_sometime(
+    dht: &Dht,
+    events: &mut Events,
+    nodes: &[BootstrapNode],
+    output: &Output,
+) -> Result<(), Failure> {
+    let (mut ready, mut told) = (false, None);
+    // It may be its own bootstrap node; then there is nobody to wait for.
+    while !ready || (told.is_some() && !dht.online()) {
+        let event = match timeout(PATIENCE, events.next()).await {
+            Ok(Some(event)) => event,
+            Ok(None) => return Err(because("the node was closed")),
+            // Somebody answered, if not all did.
+            Err(_) if dht.table_len() > 0 => break,
+            Err(_) => continue,
+        };
+        ready |= event == Event::Ready;
+        let why = silence(&event, dht, nodes);
+        if let Some(why) = why.filter(|why| told.as_ref() != Some(why)) {
+            output.log(format_args!("{why}; trying again"));
+            told = Some(why);
+        }
+    }
+    if told.is_some() {
+        // It has been ready since before, and may find its place only now.
+        let settled =
+            async { while !matches!(events.next().await, Some(Event::Persistent) | None) {} };
+        let _ = timeout(PATIENCE, settled).await;
+    }
+    Ok(())
+}
+
+/// Why nobody was found to join by, if that is what the event tells.
+fn silence(event: &Event, dht: &Dht, nodes: &[BootstrapNode]) -> Option<String> {
+    match *event {
+        Event::BootstrapSilent { asked: 0, unusable, .. } => {
+            let nodes: Vec<_> = nodes.iter().filter(|node| node.name().is_some()).collect();
+            let why = dht.lookup_error().map(|error| format!(": {error}")).unwrap_or_default();
+            let use_ = if unusable > 0 { " that can be sent to" } else { "" };
+            Some(format!("there is no address{use_} for {}{why}", list(nodes)))
+        }
+        Event::BootstrapSilent { unsent: Some(_), .. } => {
+            Some(format!("nobody could be asked at {}: {}", list(nodes), said(dht)))
+        }
+        Event::BootstrapSilent { unresolved, unusable, .. } => {
+            let instead = |node: &BootstrapNode| {
+                let asked = SocketAddrV4::new(node.host().parse().ok()?, node.port());
+                dht.answered_instead(asked)
+            };
+            let mut rest = match nodes.iter().find_map(instead) {
+                Some(from) => format!(", but {from} does: join there"),
+                None => String::new(),
+            };
+            if unresolved + unusable > 0 {
+                rest += ", and not all names have an address";
+            }
+            Some(format!("nobody answers at {}{rest}", list(nodes)))
+        }
+        _ => None,
+    }
+}
+
+/// What the system said when it did not send.
+pub(crate) fn said(dht: &Dht) -> String {
+    dht.send_error().map(|error| error.to_string()).unwrap_or_default()
 }
 
 fn list<'n>(nodes: impl IntoIterator<Item = &'n BootstrapNode>) -> String {

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use dht_tokio::{Dht, Event, Persistence};
+use dht_tokio::{Builder, Dht, Event, Persistence, Tokio};
 use serde_json::json;
 
 use crate::args::Join;
@@ -70,13 +70,11 @@ pub(crate) async fn node(
     output: &Output,
     stop: &mut Stop,
 ) -> Result<(), Failure> {
-    let progress = output.progress("joining", 1);
-    let dht =
-        join::enter(join, |builder| builder.port(port).any_port(!exact_port).ephemeral(false));
-    let dht = stop.or(dht).await?;
-    drop(progress);
+    let options =
+        |builder: Builder<Tokio>| builder.port(port).any_port(!exact_port).ephemeral(false);
+    let (dht, mut events, nodes) = stop.or(join::start(join, options)).await?;
     let serving = tokio::spawn(store::serve(dht.requests(), store::VALUES_MAX));
-    let mut events = dht.events();
+    stop.or(join::enter_sometime(&dht, &mut events, &nodes, output)).await?;
 
     let address = dht.remote_address();
     let local = dht.server_address().map(to_give);
@@ -123,9 +121,12 @@ fn tell(event: Event, dht: &Dht, output: &Output) {
             output.log(format_args!("others can reach this node now, as {id}"));
         }
         Event::Persistence(reason) if !reason.is_persistent() => output.log(why(reason)),
-        Event::NetworkUpdate if !dht.online() => output.log("offline: nobody answers"),
+        Event::Offline => {
+            let unsent = dht.health().unsent.map(|_| format!(": {}", join::said(dht)));
+            output.log(format_args!("offline: nobody answers{}", unsent.unwrap_or_default()));
+        }
+        Event::Online => output.log(format_args!("online; knows {}", knows(dht))),
         Event::NetworkUpdate if dht.degraded() => output.log("degraded: many don't answer"),
-        Event::NetworkUpdate => output.log(format_args!("online; knows {}", knows(dht))),
         Event::BindFailed => output.log("no sockets: trying to bind them again"),
         Event::SocketLost(via) => output.log(format_args!("{via:?} socket: lost, and bound again")),
         Event::SocketTrouble(via) => output.log(format_args!("{via:?} socket: nothing but errors")),

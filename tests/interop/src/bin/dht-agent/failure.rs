@@ -38,6 +38,10 @@ impl From<Error> for Failure {
                 Failure::says(&"Too few nodes responded")
             }
             Error::Query(QueryError::Commit(commit)) => of_commit(commit),
+            // What else is known of it is not dht-rpc's.
+            Error::Request(RequestError::Unsent(_) | RequestError::Elsewhere(_)) => {
+                Failure { code, ..Failure::says(&RequestError::Timeout) }
+            }
             Error::Io(error) => Failure { code: code_of(&error), ..Failure::says(&error) },
             error => Failure { code, ..Failure::says(&error) },
         }

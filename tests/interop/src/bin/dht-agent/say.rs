@@ -131,7 +131,7 @@ pub(crate) fn info(dht: &Dht, started: bool, destroyed: bool) -> Value {
         "bootstrapped": dht.bootstrapped(),
         "suspended": dht.suspended(),
         "destroyed": destroyed,
-        "online": dht.online(),
+        "online": health.online,
         "degraded": dht.degraded(),
         "address": known(dht.address()).map(address),
         "localAddress": known(dht.local_address()).map(address),
@@ -176,7 +176,7 @@ fn stats(stats: &Stats) -> Value {
             "active": requests.active,
             "total": requests.total,
             "responses": requests.responses,
-            "timeouts": requests.timeouts,
+            "timeouts": requests.timeouts + requests.unsent,
             "retries": requests.retries,
         },
         "commands": {
