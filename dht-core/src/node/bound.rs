@@ -37,7 +37,7 @@ impl Node {
     /// [`NodeFilter`](crate::NodeFilter) and an [`IdCache`](crate::IdCache), what an allocator takes for itself, and
     /// the stack (a few kilobytes).
     ///
-    /// In practice a node takes a small part of it: one at rest has about 9 KB.
+    /// In practice a node takes a small part of it: one at rest has about 10 KB.
     ///
     /// ```
     /// use dht_core::{Config, Node};
