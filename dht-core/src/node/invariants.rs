@@ -1,6 +1,7 @@
 //! What must hold after every call, whatever was called: for tests and fuzzing only.
 
 use alloc::collections::BTreeMap;
+use core::net::SocketAddrV4;
 
 use super::queries::Kind;
 use super::{Node, Stage};
@@ -37,7 +38,26 @@ impl Node {
         self.check_requests();
         self.check_waiting();
         self.check_reachability();
+        self.check_suspects();
         self.check_stage();
+    }
+
+    /// Whether a node is named to nobody for now.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn suspects(&self, addr: SocketAddrV4) -> bool {
+        self.suspects.iter().any(|suspect| suspect == addr)
+    }
+
+    fn check_suspects(&self) {
+        for addr in self.table.iter().map(|(_, addr)| addr) {
+            let doubted = self.table.is_doubted(addr);
+            assert_eq!(
+                doubted,
+                self.suspects(addr),
+                "{addr} is suspected, or doubted, but not both"
+            );
+        }
     }
 
     fn check_stage(&self) {

@@ -225,6 +225,9 @@ impl Node {
 
     fn added(&mut self, addr: SocketAddrV4) {
         self.upkeep.table_grew();
+        if self.suspects.iter().any(|suspect| suspect == addr) {
+            self.table.set_doubted(addr, true);
+        }
         if self.config.node_events {
             self.emit(Event::NodeAdded(addr));
         }

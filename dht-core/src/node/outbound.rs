@@ -234,10 +234,10 @@ impl Node {
         };
         let (to, purpose, sent, unsent) =
             (flight.call.to, flight.call.purpose, flight.sent, flight.unsent);
-        let mut tries = u16::from(flight.call.retries) + 1;
-        if purpose.asks_to_judge() {
-            tries = tries.max(self.pace.tries_to_be_sure());
-        }
+        let tries = match purpose.asks_to_judge() {
+            true => self.pace.tries_to_be_sure(),
+            false => u16::from(flight.call.retries) + 1,
+        };
         if purpose != Purpose::Verify {
             self.unshare(to);
         }

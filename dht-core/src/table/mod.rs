@@ -264,6 +264,12 @@ impl Table {
         }
     }
 
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn is_doubted(&self, addr: SocketAddrV4) -> bool {
+        let entry = |slot: Slot| self.entry(slot);
+        self.get(addr).and_then(entry).is_some_and(|entry| entry.doubted())
+    }
+
     /// Notes how many answers without an id came from a node; saturates at 63.
     pub(crate) fn set_silent_answers(&mut self, slot: Slot, count: u8) {
         self.change(slot, |entry| entry.set_silent_answers(count));

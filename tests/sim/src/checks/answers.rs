@@ -58,12 +58,15 @@ impl Answers {
         })
     }
 
-    /// Closer nodes are those of the table, the closest of all, in order.
+    /// Closer nodes are those of the table that are not suspected, the closest of all, in order.
     fn check_closer(sim: &Sim, host: HostId, target: Id, response: &Response<'_>) -> Verdict {
         let Some(node) = sim.node(host) else { return Ok(()) };
         let named: Vec<_> = response.closer_nodes.iter().flat_map(|nodes| nodes.iter()).collect();
-        let mut known: Vec<_> =
-            node.nodes().map(|addr| (sim.id_of(addr).distance(&target), addr)).collect();
+        let mut known: Vec<_> = node
+            .nodes()
+            .filter(|addr| !node.suspects(*addr))
+            .map(|addr| (sim.id_of(addr).distance(&target), addr))
+            .collect();
         known.sort_unstable();
         let closest = known.iter().map(|(_, addr)| *addr).take(named.len());
         must(named.iter().copied().eq(closest), || {

@@ -17,9 +17,10 @@ use crate::{HostId, Micros};
 /// So long after its last try, the same transaction id at the same address is another request: the
 /// first one is answered or given up.
 const SETTLED: Micros = 5_900_000;
-/// Tries of one request: those of a query.
-const TRIES_MAX: u32 = 6;
-/// A try is not given up, and so not repeated, before this: the least that a walk waits.
+/// Tries of one request: those that find out whether a node is down, where nearly all is lost.
+const TRIES_MAX: u32 = 16;
+/// The first try is not given up, and so not repeated, before this: the least that a walk waits. Others
+/// are not before half of it.
 const PATIENCE: Micros = 100_000;
 /// Requests in a row whose transaction ids count up.
 const COUNTING_MAX: u32 = 6;
@@ -82,7 +83,8 @@ impl Requests {
         open.tries += 1;
         open.sent = now;
         must(open.tries <= TRIES_MAX, || format!("try {} of one request to {}", open.tries, to))?;
-        must(quiet >= PATIENCE - PATIENCE / 50, || {
+        let least = if open.tries > 2 { PATIENCE / 2 } else { PATIENCE };
+        must(quiet >= least - least / 50, || {
             format!("a request to {to} is sent again after {quiet} µs")
         })?;
         Ok(false)
