@@ -286,7 +286,7 @@ impl Query {
         self
     }
 
-    /// How many more times to try a node that does not answer; 5 unless told. Of the first two tries each
+    /// How many more times to try a node that does not answer; 5 unless told. Each of the first four tries
     /// but the last one may be shorter than a second, if others answer quickly.
     #[must_use]
     pub fn retries(mut self, retries: u8) -> Self {
@@ -296,10 +296,10 @@ impl Query {
 
     /// Ends as dht-rpc does: with 20 answers as soon as all others are late once, with fewer only
     /// after everybody's last try, about six seconds for a dead node. Without this a query ends when
-    /// everybody who could still be among the closest has missed two tries, does not wait for those
-    /// that were silent lately, and takes 20 s at most. The two tries take two seconds as long as nobody
-    /// has answered, else as long as the pace of other answers suggests, down to 200 ms; but a second if
-    /// anybody was slower lately.
+    /// everybody who could still be among the closest has missed two tries, or where datagrams are lost up to
+    /// four, does not wait for those that were silent lately, and takes 20 s at most. Two tries take two seconds as long as
+    /// nobody has answered, else as long as the pace of other answers suggests, down to 200 ms, and half as long for each
+    /// more; but a second if anybody was slower lately.
     #[must_use]
     pub fn thorough(mut self) -> Self {
         self.thorough = true;

@@ -51,7 +51,7 @@ fn five_of_sixteen_are_gone_and_all_know_within_fifteen_seconds() {
 fn nobody_who_is_there_goes_however_much_is_lost() {
     // What is lost of a hundred datagrams, and how many may leave a table of 40 nodes that do 60 queries in ten
     // minutes. When four tries said that a node is down it were 3 and 200.
-    for (loss, most) in [(5, 0), (10, 3), (30, 60)] {
+    for (loss, most) in [(5, 0), (10, 3), (30, 100)] {
         let mut net = Net::network(1, 40);
         net.run_for(60 * SECOND);
         net.rule(
@@ -174,7 +174,7 @@ fn one_node_is_asked_on_once_however_many_queries_leave_it() {
 }
 
 #[test]
-fn strangers_that_others_name_take_half_of_the_places() {
+fn strangers_that_others_name_take_a_quarter_of_the_places() {
     let mut lab = Lab::among(30);
     warm(&mut lab);
     // Each of the others names some who do not exist, near the target; who knows whether they were there.
@@ -191,5 +191,5 @@ fn strangers_that_others_name_take_half_of_the_places() {
     lab.run_for(SECOND * 3);
     let asked_on: BTreeSet<_> = lab.sent[over..].iter().map(|sent| sent.to).collect();
     let strangers = asked_on.iter().filter(|addr| liars.contains(addr)).count();
-    assert_eq!(strangers, 16, "of 32");
+    assert_eq!(strangers, 8, "of 32");
 }

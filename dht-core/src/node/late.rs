@@ -6,9 +6,14 @@ use core::net::SocketAddrV4;
 use super::Node;
 use super::Stage;
 use super::queries::Running;
+use crate::addr::{is_local, prefix24};
 use crate::ask::Query;
 use crate::inflight::{Call, Purpose};
 use crate::message::RequestId;
+
+/// How many strangers of one host, and of one /24, are asked on at once.
+const LATE_PER_HOST_MAX: usize = 2;
+const LATE_PER_PREFIX_MAX: usize = 4;
 
 impl Node {
     /// A query ends, and does not wait for its late visits.
@@ -33,7 +38,8 @@ impl Node {
         // Where it was silent before it need not be asked once more that often. What an application leaves
         // unanswered says little of its node; FIND_NODE is answered by every one.
         if self.is_in_question(running, node, to) {
-            match running.query.internal {
+            // Of what goes on nothing is counted but an address.
+            match running.query.internal && running.query.value.is_none() {
                 true => self.inflight.go_on(id, Purpose::Late { seen }),
                 false => self.ask_late(&running.query, to, seen),
             }
@@ -63,18 +69,24 @@ impl Node {
         }
     }
 
-    /// Whether one more visit may go on: not two to one node, and half of the places are for nodes of the table,
-    /// since anybody can name others.
+    /// Whether one more visit may go on: not two to one node. A quarter of the places is for those who are not in the
+    /// table, and of these for a few of one host or /24: anybody can name them, and they may be third parties.
     fn has_place_for_late(&self, to: SocketAddrV4) -> bool {
-        let late =
-            |flight: &&crate::inflight::Flight| matches!(flight.call.purpose, Purpose::Late { .. });
-        let (mut count, mut twice) = (0, false);
-        for flight in self.inflight.iter().map(|(_, flight)| flight).filter(late) {
+        let is_stranger = |addr| self.table.get(addr).is_none();
+        let (mut count, mut strangers, mut host, mut prefix) = (0, 0, 0, 0);
+        let flights = self.inflight.iter().map(|(_, flight)| &flight.call);
+        for call in flights.filter(|call| matches!(call.purpose, Purpose::Late { .. })) {
+            if call.to == to {
+                return false;
+            }
             count += 1;
-            twice |= flight.call.to == to;
+            strangers += usize::from(is_stranger(call.to));
+            host += usize::from(call.to.ip() == to.ip());
+            prefix += usize::from(prefix24(*call.to.ip()) == prefix24(*to.ip()));
         }
         let max = self.config.late_visits();
-        let max = if self.table.get(to).is_some() { max } else { max / 2 };
-        !twice && count < max
+        let spread = host < LATE_PER_HOST_MAX && prefix < LATE_PER_PREFIX_MAX;
+        let may_stranger = strangers < max.div_ceil(4) && (spread || is_local(*to.ip()));
+        count < max && (!is_stranger(to) || may_stranger)
     }
 }

@@ -151,7 +151,7 @@ impl Node {
 
     /// Tries again what met only silence.
     pub(super) fn bootstrap_on_time(&mut self) {
-        if self.bootstrap.retry.is_some_and(|at| at <= self.now) {
+        if self.bootstrap.retry.is_some_and(|at| at <= self.now) && !self.bootstrap.active {
             self.start_bootstrap();
         }
     }
@@ -171,7 +171,7 @@ impl Node {
                     unsent: self.unsent,
                 });
             }
-        } else {
+        } else if outcome.successes > 0 || !self.has_sources() {
             self.bootstrap.patience = 0;
         }
         if self.bootstrap.second || (!self.bootstrap.reached && !forced) {
@@ -211,7 +211,12 @@ impl Node {
 
     /// Somebody is in the table, after nobody was; one that was silent for a while, if it `came_back`.
     pub(super) fn no_longer_alone(&mut self, came_back: bool) {
-        self.retry_silent_bootstrap();
+        // Not at once: the answer that tells so is not dealt with yet.
+        if self.bootstrap.is_silent() && !self.bootstrap.active {
+            self.bootstrap.patience = RETRY_MIN / 2;
+            self.bootstrap.retry = Some(self.now);
+            return;
+        }
         if came_back && !self.bootstrap.active && self.bootstrap.done {
             self.start_search(self.table.own());
         }

@@ -13,12 +13,13 @@ use crate::id::Id;
 use crate::inflight::{Flight, Purpose, URGENCIES, Urgency};
 use crate::message::{Nodes, RequestId, Transmit, Via};
 use crate::outbox::Out;
+use crate::pace::SURE_MIN;
 use crate::time::Instant;
 use crate::wire::{self, CloserNodes};
 
 /// How long a try may take, unless time-outs are adaptive.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// Tries that a node leaves unanswered until it is in doubt, and until there is none.
+/// A node that leaves so many tries unanswered is in doubt.
 const DOUBT: u16 = 2;
 /// So many answers leave before a request gets its turn.
 const ANSWERS_IN_A_ROW_MAX: u8 = 4;
@@ -234,9 +235,11 @@ impl Node {
         };
         let (to, purpose, sent, unsent) =
             (flight.call.to, flight.call.purpose, flight.sent, flight.unsent);
-        let tries = match purpose.asks_to_judge() {
-            true => self.pace.tries_to_be_sure(),
-            false => u16::from(flight.call.retries) + 1,
+        let tries = match purpose {
+            // A stranger's door is not knocked at more often than that.
+            Purpose::Late { .. } if self.table.get(to).is_none() => SURE_MIN,
+            _ if purpose.asks_to_judge() => self.pace.tries_to_be_sure(),
+            _ => u16::from(flight.call.retries) + 1,
         };
         if purpose != Purpose::Verify {
             self.unshare(to);
@@ -358,7 +361,7 @@ impl Node {
             }
             Purpose::Verify => self.on_verify_ended(to, false),
             Purpose::Late { seen } => {
-                if timed_out && self.evict_unless_seen(to, seen) {
+                if sure && self.evict_unless_seen(to, seen) {
                     self.report(to);
                 }
             }

@@ -58,6 +58,10 @@ impl Node {
     /// Nodes that left most tries unanswered when the node is suspended count as without a proof: else those
     /// who are suspended often would keep the dead.
     pub(super) fn count_interrupted_checks(&mut self) {
+        // Where nobody answers, that is not why.
+        if !self.online() {
+            return;
+        }
         let mut slot = 0;
         let checks = |call: &Call| matches!(call.purpose, Purpose::Check { .. });
         while let Some((next, id)) = self.inflight.next_from(slot, checks) {
@@ -99,6 +103,7 @@ impl Node {
         self.table.set_doubted(addr, true);
         if let Some(displaced) = displaced {
             self.table.set_doubted(displaced, false);
+            self.namers.clear_of(displaced);
         }
     }
 
@@ -128,8 +133,8 @@ impl Node {
     pub(super) fn trust(&mut self, addr: SocketAddrV4) {
         if self.suspects.clear_of(addr) {
             self.table.set_doubted(addr, false);
-            self.namers.clear_of(addr);
         }
+        self.namers.clear_of(addr);
     }
 
     /// Suspicions that are too old are forgotten.

@@ -100,7 +100,6 @@ impl Node {
 
     /// Names were looked up, or given up.
     pub(super) fn after_lookup(&mut self) {
-        let pending = self.lookups.pending();
         for id in self.queries.ids() {
             let Some(mut running) = self.queries.take(id) else {
                 continue;
@@ -110,7 +109,7 @@ impl Node {
                 for addr in self.bootstrap_addrs() {
                     walk.offer(self.table.ids(), addr);
                 }
-                running.wants_lookup = pending;
+                running.wants_lookup = true;
             }
             self.queries.put(running);
             if wanted {
@@ -219,9 +218,13 @@ impl Node {
         };
         let purpose = |call: &Call| matches!(call.purpose, Purpose::Visit { query: q, node: n, .. } if (q, n) == (query, node));
         let Some((_, id)) = self.inflight.next_from(0, purpose) else { return false };
+        // Where the system sent nothing, nobody was silent.
+        let silent = self.inflight.get(id).is_some_and(|flight| flight.unsent.is_none());
         self.forget(id);
-        self.suspect(addr, false);
-        walk.failed(node, true);
+        if silent {
+            self.suspect(addr, false);
+        }
+        walk.failed(node, silent);
         !self.is_busy()
     }
 
