@@ -27,9 +27,9 @@ const DEVIATIONS: u32 = 3;
 const CAREFUL: u8 = 100;
 /// The same at first: what a bootstrap brings.
 const CAREFUL_AT_FIRST: u8 = 30;
-/// How many tries are waited for: so many that of nodes that are there one in 2,000 is missed, for what is lost
+/// How many tries are waited for: so many that of nodes that are there one in 5,000 is missed, for what is lost
 /// (as [`Pace::loss`] has it).
-const TRIES: [(u16, u8); 2] = [(1_433, 2), (4_816, 3)];
+const TRIES: [(u16, u8); 2] = [(914, 2), (3_622, 3)];
 pub(crate) const TRIES_MAX: u8 = 4;
 /// So many tries in vain say that a node is down, at least and at most; and what part of nodes that are there may
 /// leave them all unanswered, in 65,536ths.
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn the_more_tries_are_lost_the_more_are_waited_for() {
         // Of a hundred tries so many; and how many are waited for in the end.
-        for (lost, tries) in [(0, 2), (1, 2), (4, 3), (6, 3), (10, 4), (19, 4), (50, 4)] {
+        for (lost, tries) in [(0, 2), (1, 2), (3, 3), (5, 3), (10, 4), (19, 4), (50, 4)] {
             let mut pace = Pace::default();
             let mut all = 0;
             for n in 0..2_000 {

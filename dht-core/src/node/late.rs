@@ -69,13 +69,22 @@ impl Node {
         }
     }
 
+    fn late(&self) -> impl Iterator<Item = &Call> {
+        let flights = self.inflight.iter().map(|(_, flight)| &flight.call);
+        flights.filter(|call| matches!(call.purpose, Purpose::Late { .. }))
+    }
+
+    /// How many visits go on after their walk.
+    pub(super) fn late_visits(&self) -> usize {
+        self.late().count()
+    }
+
     /// Whether one more visit may go on: not two to one node. A quarter of the places is for those who are not in the
     /// table, and of these for a few of one host or /24: anybody can name them, and they may be third parties.
     fn has_place_for_late(&self, to: SocketAddrV4) -> bool {
         let is_stranger = |addr| self.table.get(addr).is_none();
         let (mut count, mut strangers, mut host, mut prefix) = (0, 0, 0, 0);
-        let flights = self.inflight.iter().map(|(_, flight)| &flight.call);
-        for call in flights.filter(|call| matches!(call.purpose, Purpose::Late { .. })) {
+        for call in self.late() {
             if call.to == to {
                 return false;
             }

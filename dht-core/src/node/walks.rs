@@ -282,9 +282,10 @@ impl Node {
             }
         }
         if background {
-            // Background work yields to other traffic. Its own is none: else a walk that meets the
-            // dead would slow down to two at a time.
-            let quiet = self.inflight.live().saturating_sub(walk.in_flight()) < QUIET;
+            // Background work yields to other traffic. Its own is none, nor what it left late: else a walk that
+            // meets the dead would slow down to two at a time.
+            let others = self.inflight.live().saturating_sub(walk.in_flight());
+            let quiet = others < QUIET || others.saturating_sub(self.late_visits()) < QUIET;
             walk.set_concurrency(match quiet {
                 true => self.config.concurrency,
                 false => self.background_concurrency(),
