@@ -101,13 +101,14 @@ impl Replies {
         let request = parse(&packet.bytes).filter(|raw| raw.is_request);
         let takes = !asleep && packet.bytes.len() <= DATAGRAM_MAX && from.port() != 0;
         let Some(request) = request.filter(|_| takes) else { return Expected::Silence };
+        let names_any = node.nodes().any(|addr| !node.suspects(addr));
         let due = |error: u64, token: bool, closer_nodes: bool| Due {
             from: packet.to,
             to: from,
             tid: request.tid,
             error,
             token,
-            closer_nodes: closer_nodes && request.target.is_some() && node.table_len() > 0,
+            closer_nodes: closer_nodes && request.target.is_some() && names_any,
             value: None,
         };
         let refused = due(INVALID_TOKEN, true, true);
