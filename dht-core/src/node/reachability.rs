@@ -296,18 +296,28 @@ impl Node {
         if bound.server == before.server {
             return;
         }
+        // Those asked were told the old port, and their answers would count for the new one.
+        let check = self.probe.take();
+        self.forget_flights(|purpose| purpose == Purpose::Probe);
+        self.move_server(before.server, bound.server);
+        if check.is_some_and(|check| check.aim != Aim::Again) {
+            self.network_state_known(false);
+        }
+    }
+
+    fn move_server(&mut self, before: SocketAddrV4, bound: SocketAddrV4) {
         if !self.is_told() {
             return self.lose_reachability();
         }
         self.forget_views();
         let Some(own) = self.own_addr else { return };
-        let same_host = own.ip() == before.server.ip();
-        let host = if same_host { *bound.server.ip() } else { *own.ip() };
-        let same_port = own.port() == before.server.port();
-        let port = if same_port { bound.server.port() } else { own.port() };
+        let same_host = own.ip() == before.ip();
+        let host = if same_host { *bound.ip() } else { *own.ip() };
+        let same_port = own.port() == before.port();
+        let port = if same_port { bound.port() } else { own.port() };
         let addr = SocketAddrV4::new(host, port);
-        if self.config.public_address.is_some() {
-            self.nat.add(addr);
+        if self.config.public_address.is_some() && self.nat.add(addr) {
+            self.emit_nat();
         }
         if self.ephemeral || !is_sendable(addr) {
             self.own_addr = Some(addr);
