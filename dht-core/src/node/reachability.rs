@@ -79,8 +79,8 @@ impl Node {
         if self.probe.is_some() || self.bootstrap.is_active() {
             return;
         }
+        let room = self.config.max_background_requests - self.inflight.others() >= PROBES;
         if !self.ephemeral {
-            let room = self.config.max_background_requests - self.inflight.others() >= PROBES;
             if room && self.looks.is_due_again(self.is_told()) {
                 self.look_at_own_addr();
             }
@@ -90,6 +90,8 @@ impl Node {
             Some(false) => self.is_told() || self.looks.is_due(),
             _ => self.upkeep.adaptive && settled,
         };
+        // Nobody has to be asked by a node that knows that it is reached.
+        let due = due && (room || !self.firewalled);
         if due && self.nat.host().is_some() && self.nat.port() != 0 {
             self.update_network_state(false);
         }
@@ -144,6 +146,10 @@ impl Node {
             let class = Class::KeepAlive;
             if self.begin_internal(addr, PING_NAT, value, class, Purpose::Probe).is_none() {
                 self.on_probe_failed();
+            }
+            // If too few can be asked, it may be over.
+            if self.probe.is_none() {
+                return;
             }
         }
         self.conclude_probe();
@@ -227,6 +233,10 @@ impl Node {
         if reached {
             self.looks.changed(true);
         } else {
+            if !self.firewalled {
+                // What is believed was said of the client socket's port.
+                self.forget_views();
+            }
             self.looks.failed();
         }
         self.network_state_known(reached);
