@@ -239,6 +239,35 @@ fn they_are_drawn_from_all_that_have_answered() {
 }
 
 #[test]
+fn requests_that_are_forged_do_not_decide_who_is_asked() {
+    // All but a few liars seem to have said something lately.
+    let liars: Vec<_> = (0..30).map(|n| neighbour([81, n, 0], 0)).collect();
+    let (mut checks, mut asked_liars) = (0, 0);
+    for seed in 0..20 {
+        let mut config = joining(&[peer(0)]);
+        config.quick_firewall = false;
+        let mut lab = Lab::with_seed(config, seed);
+        (0..30).for_each(|n| lab.add_peer(peer(n)).closer = (0..30).map(peer).collect());
+        lab.bind();
+        lab.run_until(|lab| lab.node.bootstrapped());
+        for addr in liars.iter().copied().chain((0..120).map(peer)) {
+            lab.add_peer(addr);
+            ping(&mut lab, addr);
+        }
+        lab.ticks(237);
+        (0..120).for_each(|n| drop(lab.hear_with_id(peer(n), PING)));
+        lab.sent.clear();
+        lab.ticks(3);
+        let asked = lab.asked(PING_NAT);
+        assert_eq!(asked.len(), 5);
+        let lie = asked.iter().filter(|addr| liars.contains(addr)).count();
+        checks += 1;
+        asked_liars += lie;
+    }
+    assert!(asked_liars <= 3 * checks, "{asked_liars} of {}", 5 * checks);
+}
+
+#[test]
 fn bootstrap_nodes_fill_up_where_fewer_than_five_are_known() {
     let mut config = joining(&[peer(0), peer(100), peer(101)]);
     config.quick_firewall = false;

@@ -21,8 +21,11 @@ use crate::persistence::Persistence;
 
 /// With fewer views of our address than this, an id that is made of it is unsure.
 const VIEWS_MIN: usize = 4;
-/// How often nodes to ask are drawn, at most: those that come from one /24 are drawn in vain.
-const DRAWS: usize = 48;
+/// How often nodes to ask are drawn, at most, first some that are favoured and then any: those that come from one
+/// /24 are drawn in vain.
+const DRAWS: usize = 24;
+/// How many are favoured: too few to decide anything.
+const FAVOURED: usize = 2;
 /// Ticks after which a way into the server socket that our own datagrams have opened is closed: 3 minutes.
 const CLOSED: u32 = 36;
 
@@ -156,8 +159,9 @@ impl Node {
     }
 
     /// Nodes that have told us our address, drawn from all of the table, each of another /24: who comes often
-    /// must not decide. At first those that were not asked or heard of lately, since these may have a way
-    /// in that others don't have. If these are few, others, and then bootstrap nodes.
+    /// must not decide. At first a few that were not asked or heard of lately, since the others may have a way in
+    /// that not everybody has; but requests that are forged make any node look as if it was heard of, so most are
+    /// drawn from all. If these are few, others, and then bootstrap nodes.
     fn probe_nodes(&mut self) -> heapless::Vec<SocketAddrV4, PROBES> {
         let mut nodes = heapless::Vec::new();
         let mut add = |addr: SocketAddrV4| {
@@ -169,18 +173,24 @@ impl Node {
                 // There is a place, or it is over.
                 let _ = nodes.push(addr);
             }
-            nodes.is_full()
+            nodes.len()
         };
-        let tick = self.upkeep.tick();
-        for draw in 0..DRAWS {
-            let slot = self.table.random(self.rng.next_u64());
-            let Some(node) = slot.and_then(|slot| self.table.node(slot)) else { break };
-            let fit = draw >= DRAWS / 2 || node.pinged_ago(tick) >= CLOSED;
-            if node.sampled.is_some() && fit && add(node.addr) {
-                return nodes;
+        let (tick, mut count) = (self.upkeep.tick(), 0);
+        for (most, silent) in [(FAVOURED, CLOSED), (PROBES, 0)] {
+            for _ in 0..DRAWS {
+                let slot = self.table.random(self.rng.next_u64());
+                let Some(node) = slot.and_then(|slot| self.table.node(slot)) else { break };
+                if node.sampled.is_some() && node.pinged_ago(tick) >= silent {
+                    count = add(node.addr);
+                }
+                if count >= most {
+                    break;
+                }
             }
         }
-        self.nodes().chain(self.bootstrap_addrs()).any(add);
+        if count < PROBES {
+            self.nodes().chain(self.bootstrap_addrs()).any(|addr| add(addr) >= PROBES);
+        }
         nodes
     }
 
