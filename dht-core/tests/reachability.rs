@@ -485,8 +485,8 @@ fn a_check_ends_when_too_few_are_left() {
 fn those_of_one_24_are_one_witness_in_a_check() {
     for liars_first in [true, false] {
         let mut lab = firewalled(3);
-        // Three that see a mapped port, and many liars, who are the latest as well.
-        let truth = Some(SocketAddrV4::new(HOST, 2001));
+        // Three that see another host, and many liars, who are the latest as well.
+        let truth = Some(SocketAddrV4::new(*ELSEWHERE.ip(), SERVER.port()));
         let liars: Vec<_> = (0..40).map(|n| neighbour([80, 0, 0], n)).collect();
         let honest = [0, 1, 2].map(peer);
         lab.ticks(239);

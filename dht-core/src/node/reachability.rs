@@ -8,7 +8,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use bytes::Bytes;
 
 use super::{Binding, Node, Stage};
-use crate::addr::{is_local, is_sendable, prefix24};
+use crate::addr::{is_host, is_local, is_sendable, prefix24};
 use crate::command::PING_NAT;
 use crate::congestion::Class;
 use crate::event::Event;
@@ -142,7 +142,7 @@ impl Node {
     fn probe(&mut self, believed: (Ipv4Addr, u16), aim: Aim, port: u16) {
         self.looks.begin();
         let nodes = self.probe_nodes();
-        self.probe = Some(Box::new(Probe::new(believed, aim, nodes.len())));
+        self.probe = Some(Box::new(Probe::new(believed, aim, port, nodes.len())));
         let value = Bytes::copy_from_slice(&port.to_le_bytes());
         for addr in nodes {
             let value = Some(value.clone());
@@ -257,11 +257,15 @@ impl Node {
         match probe.found() {
             _ if self.ephemeral => {}
             Found::Same | Found::Unclear => self.looks.unchanged(),
+            Found::Moved(addr) | Found::Disputed(addr) if !self.may_be_at(addr) => {
+                self.looks.unchanged();
+            }
+            Found::Disputed(addr) => _ = self.looks.is_moved(addr, false),
             Found::Moved(addr) => {
-                self.looks.changed(true);
-                self.take_views(probe.sampler);
-                self.table.forget_samples();
-                if is_sendable(addr) {
+                if self.looks.is_moved(addr, true) {
+                    self.looks.changed(true);
+                    self.take_views(probe.sampler);
+                    self.table.forget_samples();
                     self.become_reachable(addr, false);
                 }
             }
@@ -273,6 +277,15 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// Whether a persistent node may have moved to `addr`: not where another one is, nor out of the internet.
+    fn may_be_at(&self, addr: SocketAddrV4) -> bool {
+        let was_local = self.own_addr.is_some_and(|own| is_local(*own.ip()));
+        is_host(addr)
+            && (was_local || !is_local(*addr.ip()))
+            && self.table.get(addr).is_none()
+            && self.bootstrap_addrs().all(|other| other != addr)
     }
 
     /// Has these views of the own address instead of others.
@@ -316,7 +329,7 @@ impl Node {
         if bound.server == before.server {
             return;
         }
-        // Those asked were told the old port, and their answers would count for the new one.
+        // It is about the old port, and its outcome would count for the new one.
         let check = self.probe.take();
         self.forget_flights(|purpose| purpose == Purpose::Probe);
         self.move_server(before.server, bound.server);
