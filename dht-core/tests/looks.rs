@@ -334,13 +334,76 @@ fn news_every_few_seconds_do_not_make_it_look_all_the_time() {
 }
 
 #[test]
-fn other_interfaces_make_it_look_within_a_minute() {
+fn other_interfaces_make_it_look_at_once_and_again_a_minute_later() {
     let mut lab = persistent(wanting());
     lab.run_for(3 * MINUTE);
     let addr = move_host(&mut lab);
     lab.call(Node::handle_network_change);
+    lab.sent.clear();
     lab.run_for(2 * TICK);
-    assert_eq!(lab.node.id(), Some(Id::of(addr)));
+    assert_eq!((lab.asked(PING_NAT).len(), lab.node.id()), (5, Some(Id::of(SERVER))));
+    lab.run_for(MINUTE);
+    assert_eq!((lab.asked(PING_NAT).len(), lab.node.id()), (10, Some(Id::of(addr))));
+}
+
+#[test]
+fn where_all_are_of_one_24_one_liar_does_not_move_it() {
+    for config in [wanting(), told()] {
+        let at = |n| neighbour([80, 1, 1], n);
+        let mut lab = Lab::unbound(alone(config));
+        (0..20).for_each(|n| lab.add_peer(at(n)).closer = (0..20).map(at).collect());
+        lab.bind();
+        (0..20).for_each(|n| ping(&mut lab, at(n)));
+        lab.run_for(10 * MINUTE);
+        assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
+        lab.peer(at(3)).sees = Some(SocketAddrV4::new(ELSEWHERE, SERVER.port()));
+        lab.events.clear();
+        lab.run_for(24 * 60 * MINUTE);
+        assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
+        assert_eq!(lab.times(Event::Persistent), 0);
+    }
+}
+
+#[test]
+fn a_few_who_still_see_the_old_address_do_not_keep_it() {
+    for config in [wanting(), told()] {
+        let mut lab = persistent(config);
+        lab.run_for(10 * MINUTE);
+        // They may have been in doubt for long.
+        for n in 0..5 {
+            lab.peer(peer(n)).sees = Some(SERVER);
+            let liar = neighbour([81, n as u8, 0], 0);
+            lab.add_peer(liar).sees = Some(SocketAddrV4::new(ELSEWHERE, SERVER.port()));
+            ping(&mut lab, liar);
+        }
+        lab.run_for(120 * MINUTE);
+        assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
+        let addr = move_host(&mut lab);
+        let begun = lab.now;
+        lab.run_until(|lab| lab.node.id() == Some(Id::of(addr)));
+        // Five of forty: now and then they are drawn.
+        assert!(lab.now.saturating_since(begun) < 20 * MINUTE);
+        lab.run_for(100 * MINUTE);
+        assert_eq!(lab.node.id(), Some(Id::of(addr)));
+    }
+}
+
+#[test]
+fn it_does_not_move_to_where_it_cannot_be_or_another_one_is() {
+    let at = |ip: [u8; 4]| SocketAddrV4::new(ip.into(), SERVER.port());
+    let (known, given) = (at([82, 0, 0, 1]), at([83, 0, 0, 1]));
+    for addr in [at([240, 0, 0, 1]), at([10, 0, 0, 1]), at([127, 0, 0, 1]), known, given] {
+        let mut config = told();
+        config.bootstrap.push(given.into());
+        let mut lab = persistent(config);
+        lab.add_peer(known);
+        ping(&mut lab, known);
+        assert!(lab.knows(known));
+        lab.peers.values_mut().for_each(|peer| peer.sees = Some(addr));
+        lab.run_for(100 * MINUTE);
+        assert!(!lab.asked(PING_NAT).is_empty());
+        assert_eq!(lab.node.id(), Some(Id::of(SERVER)), "{addr}");
+    }
 }
 
 #[test]

@@ -239,6 +239,35 @@ fn they_are_drawn_from_all_that_have_answered() {
 }
 
 #[test]
+fn requests_that_are_forged_do_not_decide_who_is_asked() {
+    // All but a few liars seem to have said something lately.
+    let liars: Vec<_> = (0..30).map(|n| neighbour([81, n, 0], 0)).collect();
+    let (mut checks, mut asked_liars) = (0, 0);
+    for seed in 0..20 {
+        let mut config = joining(&[peer(0)]);
+        config.quick_firewall = false;
+        let mut lab = Lab::with_seed(config, seed);
+        (0..30).for_each(|n| lab.add_peer(peer(n)).closer = (0..30).map(peer).collect());
+        lab.bind();
+        lab.run_until(|lab| lab.node.bootstrapped());
+        for addr in liars.iter().copied().chain((0..120).map(peer)) {
+            lab.add_peer(addr);
+            ping(&mut lab, addr);
+        }
+        lab.ticks(237);
+        (0..120).for_each(|n| drop(lab.hear_with_id(peer(n), PING)));
+        lab.sent.clear();
+        lab.ticks(3);
+        let asked = lab.asked(PING_NAT);
+        assert_eq!(asked.len(), 5);
+        let lie = asked.iter().filter(|addr| liars.contains(addr)).count();
+        checks += 1;
+        asked_liars += lie;
+    }
+    assert!(asked_liars <= 3 * checks, "{asked_liars} of {}", 5 * checks);
+}
+
+#[test]
 fn bootstrap_nodes_fill_up_where_fewer_than_five_are_known() {
     let mut config = joining(&[peer(0), peer(100), peer(101)]);
     config.quick_firewall = false;
@@ -456,8 +485,8 @@ fn a_check_ends_when_too_few_are_left() {
 fn those_of_one_24_are_one_witness_in_a_check() {
     for liars_first in [true, false] {
         let mut lab = firewalled(3);
-        // Three that see a mapped port, and many liars, who are the latest as well.
-        let truth = Some(SocketAddrV4::new(HOST, 2001));
+        // Three that see another host, and many liars, who are the latest as well.
+        let truth = Some(SocketAddrV4::new(*ELSEWHERE.ip(), SERVER.port()));
         let liars: Vec<_> = (0..40).map(|n| neighbour([80, 0, 0], n)).collect();
         let honest = [0, 1, 2].map(peer);
         lab.ticks(239);
@@ -547,4 +576,69 @@ fn no_id_is_made_of_what_cannot_be_an_address_or_was_not_found_to_be_reachable()
         }
         assert_eq!(lab.node.id() != Some(Id::of(SERVER)), taken, "{firewalled} {lie}");
     }
+}
+
+#[test]
+fn what_was_said_of_the_client_port_does_not_count_for_the_server_socket() {
+    let mut lab = firewalled(30);
+    lab.ticks(239);
+    (0..30).for_each(|n| lab.peer(peer(n)).delay = SECOND / 2);
+    lab.run_until(|lab| !lab.asked(PING_NAT).is_empty());
+    // Until the check is over, others come that see other ports of the client socket.
+    for n in 100..116 {
+        lab.add_peer(peer(n)).sees = Some(SocketAddrV4::new(HOST, 5000 + n as u16));
+        ping(&mut lab, peer(n));
+        lab.peer(peer(n)).sees = None;
+    }
+    assert_eq!(believed(&lab), (Some(HOST), 0));
+    lab.run_for(SECOND);
+    assert!(lab.node.ephemeral() && !lab.node.firewalled());
+    lab.run_for(10 * SECOND);
+    // All that count have been said of the server socket.
+    for n in 200..202 {
+        lab.add_peer(peer(n));
+        ping(&mut lab, peer(n));
+    }
+    assert_eq!(believed(&lab), (Some(HOST), SERVER.port()));
+}
+
+/// Some peers are checked, as somebody says that they are down, and they are.
+fn keep_busy(lab: &mut Lab, busy: std::ops::Range<u32>) {
+    for n in busy {
+        lab.peer(peer(n)).up = false;
+        lab.hint(peer(500 + n), peer(n));
+    }
+}
+
+#[test]
+fn a_check_waits_until_there_is_room_for_all_that_it_asks() {
+    let mut config = joining(&[peer(0)]);
+    (config.quick_firewall, config.max_background_requests) = (false, 8);
+    let mut lab = Lab::joined(config, 30);
+    lab.ticks(239);
+    lab.run_for(lab.until_tick() - SECOND / 10);
+    keep_busy(&mut lab, 20..24);
+    assert!(lab.node.stats().requests.active >= 4);
+    lab.run_for(SECOND);
+    assert_eq!(lab.asked(PING_NAT), []);
+    lab.ticks(4);
+    assert_eq!(lab.asked(PING_NAT).len(), 5);
+    assert!(!lab.node.ephemeral());
+}
+
+#[test]
+fn nobody_is_asked_for_a_check_that_is_over_before_it_has_begun() {
+    let mut config = joining(&[peer(0)]);
+    (config.ephemeral, config.quick_firewall) = (Some(false), false);
+    config.max_background_requests = 8;
+    let mut lab = Lab::unbound(config);
+    (0..20).for_each(|n| lab.add_peer(peer(n)).closer = (0..20).map(peer).collect());
+    // The last of the walk, for which all others have made room.
+    lab.peer(peer(19)).delay = 4 * SECOND / 5;
+    lab.bind();
+    lab.run_for(3 * SECOND / 5);
+    keep_busy(&mut lab, 5..12);
+    assert_eq!((lab.node.stats().requests.active, lab.node.bootstrapped()), (8, false));
+    lab.run_until(|lab| lab.node.bootstrapped());
+    assert_eq!((lab.node.stats().requests.active, lab.asked(PING_NAT)), (7, vec![]));
 }

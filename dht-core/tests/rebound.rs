@@ -7,8 +7,8 @@ mod support;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::{Event, Id, Node, Request};
-use support::lab::{CLIENT, FIND_NODE, Lab, SERVER, joining, peer};
+use dht_core::{Event, Id, Node, Persistence, Request, Via};
+use support::lab::{CLIENT, FIND_NODE, HOST, Lab, PING_NAT, SERVER, joining, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -61,6 +61,69 @@ fn at_another_server_port_it_finds_out_again_what_its_address_is() {
 }
 
 #[test]
+fn the_refresh_leaves_by_the_socket_that_is_asked_by_from_then_on() {
+    let mut lab = persistent();
+    lab.call(|node, now| node.handle_rebound(now, CLIENT, elsewhere(SERVER)));
+    let visits: Vec<_> = lab.sent.iter().filter(|sent| sent.is(FIND_NODE)).collect();
+    assert!(!visits.is_empty());
+    assert!(visits.iter().all(|sent| sent.via == Via::Client && sent.request().id.is_none()));
+}
+
+/// A check is under way, of a node that bootstraps, and nobody has answered it yet.
+fn checking() -> Lab {
+    let mut config = joining(&[peer(0)]);
+    config.ephemeral = Some(false);
+    let mut lab = Lab::unbound(config);
+    for n in 0..30 {
+        lab.add_peer(peer(n)).closer = (0..30).map(peer).collect();
+    }
+    lab.bind();
+    lab.run_until(|lab| !lab.asked(PING_NAT).is_empty());
+    assert_eq!((lab.node.bootstrapped(), lab.node.host()), (false, Some(HOST)));
+    lab
+}
+
+#[test]
+fn a_check_of_the_old_server_port_says_nothing_of_the_new_one() {
+    let mut lab = checking();
+    lab.call(|node, now| node.handle_rebound(now, CLIENT, elsewhere(SERVER)));
+    assert!(lab.node.bootstrapped(), "it is over without it");
+    let checks = |lab: &Lab| lab.asked(PING_NAT).len();
+    let before = checks(&lab);
+    // What was asked for is still under way, to the old port.
+    lab.run_for(SECOND);
+    assert_eq!((lab.node.id(), lab.node.firewalled()), (None, true));
+    assert_eq!(checks(&lab), before);
+    lab.server = elsewhere(SERVER);
+    lab.run_for(20 * SECOND);
+    assert_eq!(lab.node.id(), Some(Id::of(elsewhere(SERVER))), "it is looked at anew, and soon");
+    assert_eq!(lab.reasons.last(), Some(&Persistence::Reachable));
+    // At the old port it goes on.
+    let mut lab = checking();
+    lab.call(|node, now| node.handle_rebound(now, CLIENT, SERVER));
+    assert!(!lab.node.bootstrapped());
+    lab.run_for(SECOND);
+    assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
+}
+
+#[test]
+fn nobody_is_asked_on_for_the_old_port_of_a_persistent_node() {
+    let mut lab = persistent();
+    lab.peers.values_mut().for_each(|peer| peer.reaches = false);
+    lab.run_until(|lab| !lab.asked(PING_NAT).is_empty());
+    lab.call(|node, now| node.handle_rebound(now, CLIENT, elsewhere(SERVER)));
+    lab.node.check_invariants();
+    lab.server = elsewhere(SERVER);
+    lab.peers.values_mut().for_each(|peer| peer.reaches = true);
+    lab.sent.clear();
+    lab.run_for(20 * SECOND);
+    let port = elsewhere(SERVER).port().to_le_bytes();
+    let mut checks = lab.sent.iter().filter(|sent| sent.is(PING_NAT));
+    assert!(checks.all(|sent| sent.request().value == Some(&port[..])));
+    assert_eq!(lab.node.id(), Some(Id::of(elsewhere(SERVER))));
+}
+
+#[test]
 fn at_another_client_port_only_what_was_said_of_it_is_forgotten() {
     let mut config = joining(&[peer(0)]);
     config.quick_firewall = false;
@@ -84,6 +147,9 @@ fn a_public_address_that_is_given_follows_the_port_that_it_names() {
     lab.call(|node, now| node.handle_rebound(now, CLIENT, elsewhere(SERVER)));
     let addr = SocketAddrV4::new([1, 2, 3, 4].into(), elsewhere(SERVER).port());
     assert_eq!((lab.node.id(), lab.node.firewalled()), (Some(Id::of(addr)), false));
+    assert_eq!((lab.node.host(), lab.node.port()), (Some(*addr.ip()), addr.port()));
+    let told = lab.events.iter().rfind(|event| matches!(event, Event::NatUpdate { .. }));
+    assert_eq!(told, Some(&Event::NatUpdate { host: Some(*addr.ip()), port: addr.port() }));
     // A forwarded port is another one, and stays.
     let mut config = dht_core::Config::bootstrapper(SERVER.port() + 5, "1.2.3.4").unwrap();
     config.bootstrap = Vec::new();

@@ -127,10 +127,11 @@ impl Node {
         if self.stage != Stage::Running {
             return self.handle_bound(now, client, server);
         }
+        // First of all: it may change the socket that requests leave by.
+        self.move_to(Binding { client, server });
         if self.bootstrap.done {
             self.start_refresh();
         }
-        self.move_to(Binding { client, server });
         self.retry_silent_bootstrap();
         self.pump_stalled();
     }

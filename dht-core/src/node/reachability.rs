@@ -8,7 +8,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use bytes::Bytes;
 
 use super::{Binding, Node, Stage};
-use crate::addr::{is_local, is_sendable, prefix24};
+use crate::addr::{is_host, is_local, is_sendable, prefix24};
 use crate::command::PING_NAT;
 use crate::congestion::Class;
 use crate::event::Event;
@@ -21,8 +21,11 @@ use crate::persistence::Persistence;
 
 /// With fewer views of our address than this, an id that is made of it is unsure.
 const VIEWS_MIN: usize = 4;
-/// How often nodes to ask are drawn, at most: those that come from one /24 are drawn in vain.
-const DRAWS: usize = 48;
+/// How often nodes to ask are drawn, at most, first some that are favoured and then any: those that come from one
+/// /24 are drawn in vain.
+const DRAWS: usize = 24;
+/// How many are favoured: too few to decide anything.
+const FAVOURED: usize = 2;
 /// Ticks after which a way into the server socket that our own datagrams have opened is closed: 3 minutes.
 const CLOSED: u32 = 36;
 
@@ -79,8 +82,8 @@ impl Node {
         if self.probe.is_some() || self.bootstrap.is_active() {
             return;
         }
+        let room = self.config.max_background_requests - self.inflight.others() >= PROBES;
         if !self.ephemeral {
-            let room = self.config.max_background_requests - self.inflight.others() >= PROBES;
             if room && self.looks.is_due_again(self.is_told()) {
                 self.look_at_own_addr();
             }
@@ -90,6 +93,8 @@ impl Node {
             Some(false) => self.is_told() || self.looks.is_due(),
             _ => self.upkeep.adaptive && settled,
         };
+        // Nobody has to be asked by a node that knows that it is reached.
+        let due = due && (room || !self.firewalled);
         if due && self.nat.host().is_some() && self.nat.port() != 0 {
             self.update_network_state(false);
         }
@@ -137,7 +142,7 @@ impl Node {
     fn probe(&mut self, believed: (Ipv4Addr, u16), aim: Aim, port: u16) {
         self.looks.begin();
         let nodes = self.probe_nodes();
-        self.probe = Some(Box::new(Probe::new(believed, aim, nodes.len())));
+        self.probe = Some(Box::new(Probe::new(believed, aim, port, nodes.len())));
         let value = Bytes::copy_from_slice(&port.to_le_bytes());
         for addr in nodes {
             let value = Some(value.clone());
@@ -145,13 +150,18 @@ impl Node {
             if self.begin_internal(addr, PING_NAT, value, class, Purpose::Probe).is_none() {
                 self.on_probe_failed();
             }
+            // If too few can be asked, it may be over.
+            if self.probe.is_none() {
+                return;
+            }
         }
         self.conclude_probe();
     }
 
     /// Nodes that have told us our address, drawn from all of the table, each of another /24: who comes often
-    /// must not decide. At first those that were not asked or heard of lately, since these may have a way
-    /// in that others don't have. If these are few, others, and then bootstrap nodes.
+    /// must not decide. At first a few that were not asked or heard of lately, since the others may have a way in
+    /// that not everybody has; but requests that are forged make any node look as if it was heard of, so most are
+    /// drawn from all. If these are few, others, and then bootstrap nodes.
     fn probe_nodes(&mut self) -> heapless::Vec<SocketAddrV4, PROBES> {
         let mut nodes = heapless::Vec::new();
         let mut add = |addr: SocketAddrV4| {
@@ -163,18 +173,24 @@ impl Node {
                 // There is a place, or it is over.
                 let _ = nodes.push(addr);
             }
-            nodes.is_full()
+            nodes.len()
         };
-        let tick = self.upkeep.tick();
-        for draw in 0..DRAWS {
-            let slot = self.table.random(self.rng.next_u64());
-            let Some(node) = slot.and_then(|slot| self.table.node(slot)) else { break };
-            let fit = draw >= DRAWS / 2 || node.pinged_ago(tick) >= CLOSED;
-            if node.sampled.is_some() && fit && add(node.addr) {
-                return nodes;
+        let (tick, mut count) = (self.upkeep.tick(), 0);
+        for (most, silent) in [(FAVOURED, CLOSED), (PROBES, 0)] {
+            for _ in 0..DRAWS {
+                let slot = self.table.random(self.rng.next_u64());
+                let Some(node) = slot.and_then(|slot| self.table.node(slot)) else { break };
+                if node.sampled.is_some() && node.pinged_ago(tick) >= silent {
+                    count = add(node.addr);
+                }
+                if count >= most {
+                    break;
+                }
             }
         }
-        self.nodes().chain(self.bootstrap_addrs()).any(add);
+        if count < PROBES {
+            self.nodes().chain(self.bootstrap_addrs()).any(|addr| add(addr) >= PROBES);
+        }
         nodes
     }
 
@@ -227,6 +243,10 @@ impl Node {
         if reached {
             self.looks.changed(true);
         } else {
+            if !self.firewalled {
+                // What is believed was said of the client socket's port.
+                self.forget_views();
+            }
             self.looks.failed();
         }
         self.network_state_known(reached);
@@ -237,11 +257,15 @@ impl Node {
         match probe.found() {
             _ if self.ephemeral => {}
             Found::Same | Found::Unclear => self.looks.unchanged(),
+            Found::Moved(addr) | Found::Disputed(addr) if !self.may_be_at(addr) => {
+                self.looks.unchanged();
+            }
+            Found::Disputed(addr) => _ = self.looks.is_moved(addr, false),
             Found::Moved(addr) => {
-                self.looks.changed(true);
-                self.take_views(probe.sampler);
-                self.table.forget_samples();
-                if is_sendable(addr) {
+                if self.looks.is_moved(addr, true) {
+                    self.looks.changed(true);
+                    self.take_views(probe.sampler);
+                    self.table.forget_samples();
                     self.become_reachable(addr, false);
                 }
             }
@@ -253,6 +277,15 @@ impl Node {
                 }
             }
         }
+    }
+
+    /// Whether a persistent node may have moved to `addr`: not where another one is, nor out of the internet.
+    fn may_be_at(&self, addr: SocketAddrV4) -> bool {
+        let was_local = self.own_addr.is_some_and(|own| is_local(*own.ip()));
+        is_host(addr)
+            && (was_local || !is_local(*addr.ip()))
+            && self.table.get(addr).is_none()
+            && self.bootstrap_addrs().all(|other| other != addr)
     }
 
     /// Has these views of the own address instead of others.
@@ -296,18 +329,28 @@ impl Node {
         if bound.server == before.server {
             return;
         }
+        // It is about the old port, and its outcome would count for the new one.
+        let check = self.probe.take();
+        self.forget_flights(|purpose| purpose == Purpose::Probe);
+        self.move_server(before.server, bound.server);
+        if check.is_some_and(|check| check.aim != Aim::Again) {
+            self.network_state_known(false);
+        }
+    }
+
+    fn move_server(&mut self, before: SocketAddrV4, bound: SocketAddrV4) {
         if !self.is_told() {
             return self.lose_reachability();
         }
         self.forget_views();
         let Some(own) = self.own_addr else { return };
-        let same_host = own.ip() == before.server.ip();
-        let host = if same_host { *bound.server.ip() } else { *own.ip() };
-        let same_port = own.port() == before.server.port();
-        let port = if same_port { bound.server.port() } else { own.port() };
+        let same_host = own.ip() == before.ip();
+        let host = if same_host { *bound.ip() } else { *own.ip() };
+        let same_port = own.port() == before.port();
+        let port = if same_port { bound.port() } else { own.port() };
         let addr = SocketAddrV4::new(host, port);
-        if self.config.public_address.is_some() {
-            self.nat.add(addr);
+        if self.config.public_address.is_some() && self.nat.add(addr) {
+            self.emit_nat();
         }
         if self.ephemeral || !is_sendable(addr) {
             self.own_addr = Some(addr);
