@@ -141,7 +141,7 @@ impl<R: Runtime> Driver<R> {
                 ]);
                 self.shared.drive(|state, now| state.bound_to(now, bound.client, bound.server));
                 // It may have been carried away while it had none.
-                self.look_at_network(self.runtime.now());
+                self.look_at_network(self.shared.now());
             }
             Err(error) => self.shared.drive(|state, now| state.not_bound(now, error.into())),
         }
@@ -312,7 +312,7 @@ impl<R: Runtime> Driver<R> {
     /// Sees to it that the driver is woken when there is something to do. Whether there
     /// is already.
     fn park(&mut self, cx: &mut Context<'_>) -> bool {
-        let now = self.runtime.now();
+        let now = self.shared.now();
         let oldest = self.lookups.first().map(|(_, since, _)| *since);
         let free = self.lookups.len() < LOOKUPS_MAX
             || oldest.is_some_and(|since| since + LOOKUP_TIMEOUT <= now);
