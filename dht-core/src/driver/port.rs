@@ -6,7 +6,7 @@ use core::task::{Context, Poll};
 use std::io;
 
 use super::bind::local_addr;
-use super::look::{HAIL, Hearing};
+use super::look::{Hail, Hearing};
 use super::pause::{Pause, STREAK_MAX};
 use super::runtime::Socket;
 use super::shared::Shared;
@@ -65,10 +65,7 @@ impl<S: Socket> Port<S> {
         }
         let received = self.socket.poll_recv_from(cx, buf);
         match &received {
-            Poll::Ready(Ok((len, _))) => {
-                self.receiving.succeeded();
-                self.hearing.heard(buf.get(..*len) == Some(HAIL));
-            }
+            Poll::Ready(Ok(_)) => self.receiving.succeeded(),
             Poll::Ready(Err(error)) => {
                 let now = shared.now();
                 let trouble = match error.kind() {
@@ -163,9 +160,9 @@ impl<S: Socket> Port<S> {
     }
 
     /// Sends what shows whether the node's other socket, which is bound to `to`, hears anything.
-    pub(crate) fn hail(&mut self, to: SocketAddrV4) -> bool {
+    pub(crate) fn hail(&mut self, to: SocketAddrV4, hail: &Hail) -> bool {
         let ip = if to.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *to.ip() };
-        self.socket.try_send_to(HAIL, SocketAddr::from((ip, to.port()))).is_ok()
+        self.socket.try_send_to(hail.bytes(), SocketAddr::from((ip, to.port()))).is_ok()
     }
 
     /// Whether there was a reason to see if it [is gone](Self::is_gone).

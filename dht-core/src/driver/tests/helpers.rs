@@ -60,7 +60,8 @@ fn look_ups_that_never_end_leave_their_places_to_others() {
 #[test]
 fn interfaces_that_can_not_be_listed_for_a_panic_are_as_before() {
     let sim = Sim::default();
-    let node = sim.up();
+    let node = sim.node(|builder| builder.host(Ipv4Addr::UNSPECIFIED));
+    sim.block_on(node.listening()).unwrap();
     let mut events = node.events();
     for helper in [Helper::Interfaces, Helper::WayOut] {
         sim.world.get().panics = Some(helper);

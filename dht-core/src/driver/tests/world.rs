@@ -69,6 +69,8 @@ pub(super) struct Inner {
     pub(super) gone: BTreeMap<u16, bool>,
     /// Ports where nothing arrives any more.
     pub(super) deaf: BTreeSet<u16>,
+    /// What arrived at these ports.
+    pub(super) heard: BTreeMap<u16, Vec<Vec<u8>>>,
     pub(super) names: BTreeMap<String, Ipv4Addr>,
     /// Ports of somebody else's.
     pub(super) taken: BTreeSet<u16>,
@@ -141,6 +143,9 @@ impl World {
         let mut world = self.get();
         if world.gone.contains_key(&port) || world.deaf.contains(&port) {
             return false;
+        }
+        if let Some(heard) = world.heard.get_mut(&port) {
+            heard.push(data.to_vec());
         }
         let Some(inbox) = world.sockets.get_mut(&port) else {
             return false;
