@@ -141,14 +141,17 @@ impl<R: Runtime> Driver<R> {
                     Port::new(client, Via::Client, bound.client),
                     Port::new(server, Via::Server, bound.server),
                 ]);
-                self.shared.drive(|state, now| state.bound_to(now, bound.client, bound.server));
+                let _previous =
+                    self.shared.drive(|state, now| state.bound_to(now, bound.client, bound.server));
                 // It may have been carried away while it had none.
                 let now = self.shared.now();
                 if self.lookout.has_moved(now, &*self.runtime, self.binding.host) {
                     self.network_changed();
                 }
             }
-            Err(error) => self.shared.drive(|state, now| state.not_bound(now, error.into())),
+            Err(error) => {
+                let _previous = self.shared.drive(|state, now| state.not_bound(now, error.into()));
+            }
         }
     }
 
@@ -439,6 +442,8 @@ impl State {
 
     /// Leaves the driver's waker, unless there is something to do at once.
     fn park(&mut self, waker: &Waker, fresh: &mut Option<Waker>, more_names: bool) -> Park {
+        // Nobody waits for what is found while there are no sockets.
+        let more_names = more_names && !self.node.suspended();
         if let Some(lookup) = more_names.then(|| self.node.poll_lookup()).flatten() {
             return Park::LookUp(lookup, self.node.lookup_host(lookup).into());
         }

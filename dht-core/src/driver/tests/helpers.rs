@@ -58,6 +58,23 @@ fn look_ups_that_never_end_leave_their_places_to_others() {
 }
 
 #[test]
+fn names_are_not_looked_up_while_there_are_no_sockets() {
+    let sim = Sim::default();
+    let node = sim.node(|builder| builder.bootstrap(["first.example:1000"]));
+    sim.block_on(node.fully_bootstrapped()).unwrap();
+    // It looks again, since nobody is there.
+    sim.advance(60 * SECOND);
+    sim.block_on(node.suspend()).unwrap();
+    sim.world.get().looked_up.clear();
+    node.refresh();
+    sim.advance(600 * SECOND);
+    assert!(sim.world.get().looked_up.is_empty());
+    sim.block_on(node.resume()).unwrap();
+    sim.advance(60 * SECOND);
+    assert!(!sim.world.get().looked_up.is_empty());
+}
+
+#[test]
 fn interfaces_that_can_not_be_listed_for_a_panic_are_as_before() {
     let sim = Sim::default();
     let node = sim.node(|builder| builder.host(Ipv4Addr::UNSPECIFIED));
