@@ -257,6 +257,11 @@ fn sockets_of_the_embedders_do_not_wait_for_the_nodes() {
     let faults = own.map(Fault::BlockedAt).into_iter().chain([Fault::Blocked]);
     for fault in faults {
         sim.world.set_fault(fault);
+        // That they are blocked shows when they are used.
+        for via in [Via::Client, Via::Server] {
+            node.send_datagram(via, local(9), "hi", None).unwrap();
+        }
+        sim.run();
         let asked = node.request(Request::new(local(9), 16).via(extra.via()));
         sim.run();
         let transmit = sim.now(&mut pin!(extra.next())).flatten();
