@@ -3,7 +3,6 @@
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::task::Waker;
 use std::io;
@@ -254,13 +253,8 @@ impl State {
             }
         }
         if writable != [true, true] {
-            // The others don't wait for the one that is not.
-            let numbers: Vec<u16> = self.extras.keys().copied().collect();
-            for via in numbers.into_iter().map(Via::Extra) {
-                while let Some(transmit) = self.node.poll_transmit_via(now, via, buf) {
-                    self.hand_over(&transmit, buf);
-                }
-            }
+            // Others don't wait for the one that is not.
+            self.hand_over_extras(now, buf);
         }
         loop {
             let transmit = match writable {
@@ -273,14 +267,6 @@ impl State {
                 return Some(Outgoing::Own(transmit));
             }
         }
-    }
-
-    /// Whether it was for a socket of the embedder's.
-    fn hand_over(&mut self, transmit: &Transmit, buf: &[u8]) -> bool {
-        let Via::Extra(number) = transmit.via else { return false };
-        let data = Bytes::copy_from_slice(buf.get(..transmit.len).unwrap_or_default());
-        self.send_extra(number, RawTransmit { to: transmit.to, ttl: transmit.ttl, data });
-        true
     }
 
     /// The system did not send a datagram. What comes back is dropped without the lock.
