@@ -78,8 +78,8 @@ pub enum Event {
     /// tried again by itself, after 1 s at first and after 60 s at most. Told once per time that it is asked
     /// for, and by the `driver` only.
     BindFailed,
-    /// One of the sockets was gone, taken by the system, or was deaf: both are bound anew at once, at the same
-    /// ports if possible. Told by the `driver` only.
+    /// One of the sockets was gone, taken by the system, or was deaf: both are closed, and bound anew next, at the
+    /// same ports if possible; [`Event::BindFailed`] if that fails. Told by the `driver` only.
     SocketLost(Via),
     /// One of the sockets brings nothing but errors, 16 in a row of receiving or of sending. Receiving
     /// and waiting to send are tried ever less often, and what the system refuses to send is lost. Told once,

@@ -15,6 +15,7 @@ use super::bind::{Binding, Ports};
 use super::error::Error;
 use super::guard::guard_filter;
 use super::handle::Dht;
+use super::look::Hail;
 use super::runtime::{Host, Runtime, Spawn};
 use super::shared::Shared;
 use super::task::Driver;
@@ -192,8 +193,9 @@ impl<R: Runtime> Builder<R> {
         let mut rng = Entropy { host: &*runtime, result: Ok(()) };
         let node = Node::new(self.config, &mut rng, now)?;
         rng.result?;
+        let hail = Hail::new(&*runtime)?;
         let shared = Arc::new(Shared::new(runtime.clone(), node, self.binding.ports));
-        let driver = Driver::new(Arc::clone(&shared), runtime, self.binding);
+        let driver = Driver::new(Arc::clone(&shared), runtime, self.binding, hail);
         Ok((Dht::new(shared), driver))
     }
 

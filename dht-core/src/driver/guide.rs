@@ -135,7 +135,7 @@
 //! | the first `bind` fails | the end: whoever waits for the node gets the error, and whoever comes later |
 //! | a later one fails | [`Event::BindFailed`]; suspended until one succeeds, tried again after 1 s, then ever later, up to 60 s |
 //! | name lookup, `interfaces`, `way_out`, `bind` or the node filter panic | they have failed; a filter has said no |
-//! | a lookup never ends | it is given up after 30 s, for at most 8 are under way |
+//! | a lookup never ends | at most 8 are under way: the oldest is given up after 5 s if another name is to be looked up; else after 30 s, if the same one is asked for again |
 //! | the [`Driver`] is dropped | the node is closed: whoever waits hears of it at once |
 //!
 //! # The end, and the time in between

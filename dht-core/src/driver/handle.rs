@@ -326,7 +326,7 @@ impl Dht {
     /// # Errors
     /// If the sockets could not be bound in the first place.
     pub fn suspend(&self) -> Milestone {
-        self.shared().act(State::suspend);
+        let _previous = self.shared().act(State::suspend);
         Milestone::new(self.clone(), Goal::Suspended)
     }
 
@@ -338,7 +338,7 @@ impl Dht {
     /// is asked for fails as while it is suspended. It tries again by itself, after 1 s at first and after 60 s
     /// at most, and at once when this is called again; [`Event::Resumed`](crate::Event::Resumed) tells of success.
     pub fn resume(&self) -> Milestone {
-        self.shared().act(State::resume);
+        let _previous = self.shared().act(State::resume);
         Milestone::new(self.clone(), Goal::Resumed)
     }
 

@@ -3,6 +3,7 @@
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
+use std::io;
 
 use super::guard::guard_io;
 use super::port::Port;
@@ -15,8 +16,26 @@ const EVERY: Duration = Duration::from_secs(5);
 const QUIET: u8 = 12;
 /// If it brings nothing until this look, it is deaf. Longer than a socket is left alone that brings errors.
 const DEAF: u8 = QUIET + 2;
-/// What one socket sends to the other. It is no datagram of dht-rpc's.
-pub(crate) const HAIL: &[u8] = b"\xffdht-rpc: one socket of a node to the other";
+
+/// What one socket of a node sends to the other. It is no datagram of dht-rpc's, and nobody else knows it.
+#[derive(Clone, Copy)]
+pub(crate) struct Hail([u8; 1 + NONCE]);
+
+/// Bytes that can't be guessed.
+const NONCE: usize = 32;
+
+impl Hail {
+    pub(crate) fn new(host: &dyn Host) -> io::Result<Self> {
+        let mut bytes = [0xff; 1 + NONCE];
+        let [_, nonce @ ..] = &mut bytes;
+        host.fill_random(nonce)?;
+        Ok(Self(bytes))
+    }
+
+    pub(crate) const fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// When to look, and what was seen.
 #[derive(Clone, Copy, Debug, Default)]
@@ -41,7 +60,11 @@ impl Lookout {
             true => Some(true),
             false => guard_io(|| runtime.interfaces()).ok().map(|all| all.contains(&host)),
         };
-        let way_out = guard_io(|| runtime.way_out()).ok();
+        // What stays on the machine goes by none.
+        let way_out = match host.is_loopback() {
+            true => None,
+            false => guard_io(|| runtime.way_out()).ok(),
+        };
         differs(&mut self.is_here, is_here) | differs(&mut self.way_out, way_out)
     }
 }
@@ -57,6 +80,9 @@ fn differs<T: PartialEq>(before: &mut Option<T>, now: Option<T>) -> bool {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Hearing {
     looks: u8,
+    /// It was sent something by the other one: at its first look, since one that is busy until it goes deaf
+    /// would have no other occasion to prove that it could hear.
+    tried: bool,
     /// It has heard the other one: what they send each other does arrive.
     proved: bool,
 }
@@ -74,22 +100,27 @@ impl Hearing {
 }
 
 /// Looks after both sockets, and tests those that are quiet: the first that is deaf.
-pub(crate) fn deaf_one<S: Socket>(ports: &mut [Port<S>; 2]) -> Option<Via> {
+pub(crate) fn deaf_one<S: Socket>(ports: &mut [Port<S>; 2], hail: &Hail) -> Option<Via> {
     let [client, server] = ports;
-    let client_is_deaf = is_deaf(client, server);
-    let server_is_deaf = is_deaf(server, client);
+    let client_is_deaf = is_deaf(client, server, hail);
+    let server_is_deaf = is_deaf(server, client, hail);
     client_is_deaf.or(server_is_deaf)
 }
 
 /// Where a datagram to oneself never arrives, nothing follows from that.
-fn is_deaf<S: Socket>(port: &mut Port<S>, other: &mut Port<S>) -> Option<Via> {
-    port.hearing.looks += 1;
-    if port.hearing.looks == QUIET && !other.hail(port.bound) {
-        port.hearing.looks -= 1;
+fn is_deaf<S: Socket>(port: &mut Port<S>, other: &mut Port<S>, hail: &Hail) -> Option<Via> {
+    let hearing = &mut port.hearing;
+    hearing.looks += 1;
+    if !hearing.tried || hearing.looks == QUIET {
+        match other.hail(port.bound, hail) {
+            true => hearing.tried = true,
+            // It can't be held against it.
+            false => hearing.looks = hearing.looks.min(QUIET - 1),
+        }
     }
-    if port.hearing.looks < DEAF {
+    if hearing.looks < DEAF {
         return None;
     }
-    port.hearing.looks = 0;
-    port.hearing.proved.then_some(port.via)
+    hearing.looks = 0;
+    hearing.proved.then_some(port.via)
 }

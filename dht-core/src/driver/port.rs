@@ -6,7 +6,7 @@ use core::task::{Context, Poll};
 use std::io;
 
 use super::bind::local_addr;
-use super::look::{HAIL, Hearing};
+use super::look::{Hail, Hearing};
 use super::pause::{Pause, STREAK_MAX};
 use super::runtime::Socket;
 use super::shared::Shared;
@@ -29,6 +29,8 @@ pub(crate) struct Port<S> {
     pub(crate) hearing: Hearing,
     /// It has brought an error since it was looked at.
     suspect: bool,
+    /// The time to live that it should have and has not: the system did not set it back.
+    usual_ttl: Option<u32>,
 }
 
 struct Held {
@@ -49,6 +51,7 @@ impl<S: Socket> Port<S> {
             refused: 0,
             hearing: Hearing::default(),
             suspect: false,
+            usual_ttl: None,
         }
     }
 
@@ -65,16 +68,12 @@ impl<S: Socket> Port<S> {
         }
         let received = self.socket.poll_recv_from(cx, buf);
         match &received {
-            Poll::Ready(Ok((len, _))) => {
-                self.receiving.succeeded();
-                self.hearing.heard(buf.get(..*len) == Some(HAIL));
-            }
+            Poll::Ready(Ok(_)) => self.receiving.succeeded(),
             Poll::Ready(Err(error)) => {
                 let now = shared.now();
-                let trouble = match error.kind() {
-                    // News of one peer (a datagram of ours was refused), as some systems tell it.
-                    io::ErrorKind::ConnectionReset => self.receiving.heard_news(now),
-                    _ => {
+                let trouble = match is_news(error) {
+                    true => self.receiving.heard_news(now),
+                    false => {
                         self.suspect = true;
                         self.receiving.failed(now)
                     }
@@ -150,22 +149,37 @@ impl<S: Socket> Port<S> {
 
     fn try_send(&mut self, data: &[u8], transmit: &Transmit) -> io::Result<()> {
         let to = transmit.to.into();
+        self.restore_ttl();
         let send = |socket: &mut S| match transmit.source {
             Some(source) => socket.try_send_from(data, to, source),
             None => socket.try_send_to(data, to),
         };
         let Some(ttl) = transmit.ttl else { return send(&mut self.socket) };
-        let usual = self.socket.ttl()?;
+        let usual = match self.usual_ttl {
+            Some(usual) => usual,
+            None => self.socket.ttl()?,
+        };
         self.socket.set_ttl(ttl.into())?;
         let sent = send(&mut self.socket);
-        let restored = self.socket.set_ttl(usual);
-        sent.and(restored)
+        // What is sent is sent, even if this fails: then it is tried again with the next one.
+        self.usual_ttl = Some(usual);
+        self.restore_ttl();
+        sent
+    }
+
+    fn restore_ttl(&mut self) {
+        if let Some(usual) = self.usual_ttl {
+            match self.socket.set_ttl(usual) {
+                Ok(()) => self.usual_ttl = None,
+                Err(_) => self.suspect = true,
+            }
+        }
     }
 
     /// Sends what shows whether the node's other socket, which is bound to `to`, hears anything.
-    pub(crate) fn hail(&mut self, to: SocketAddrV4) -> bool {
+    pub(crate) fn hail(&mut self, to: SocketAddrV4, hail: &Hail) -> bool {
         let ip = if to.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *to.ip() };
-        self.socket.try_send_to(HAIL, SocketAddr::from((ip, to.port()))).is_ok()
+        self.socket.try_send_to(hail.bytes(), SocketAddr::from((ip, to.port()))).is_ok()
     }
 
     /// Whether there was a reason to see if it [is gone](Self::is_gone).
@@ -186,5 +200,30 @@ impl<S: Socket> Port<S> {
     pub(crate) fn paused_until(&mut self, now: Instant) -> Option<Instant> {
         let pauses = [self.receiving.until(now), self.sending.until(now)];
         pauses.into_iter().flatten().min()
+    }
+}
+
+/// Whether it is about one datagram, not about the socket: one of ours was refused somewhere, as some systems tell
+/// it; and on Windows, one of ours went out of time on its way, or one that came was too long.
+fn is_news(error: &io::Error) -> bool {
+    const TOO_LONG: i32 = 10_040;
+    const OUT_OF_TIME: i32 = 10_052;
+    let code = error.raw_os_error();
+    error.kind() == io::ErrorKind::ConnectionReset
+        || cfg!(windows) && matches!(code, Some(TOO_LONG | OUT_OF_TIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_windows_tells_of_single_datagrams_is_news_there() {
+        for (code, is) in [(10_040, true), (10_052, true), (10_050, false), (10_054, true)] {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(is_news(&error), is && cfg!(windows), "{code}");
+        }
+        assert!(is_news(&io::ErrorKind::ConnectionReset.into()));
+        assert!(!is_news(&io::ErrorKind::ConnectionRefused.into()));
     }
 }

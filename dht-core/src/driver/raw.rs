@@ -1,6 +1,7 @@
 //! Datagrams that are not dht-rpc's, and sockets that are not the node's.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 use core::future::poll_fn;
 use core::net::SocketAddrV4;
@@ -14,7 +15,7 @@ use super::mailbox::Mailbox;
 use super::shared::{Look, Shared};
 use super::state::State;
 use crate::addr::is_sendable;
-use crate::{SendError, Transmit, Via};
+use crate::{DATAGRAM_MAX, Instant, SendError, Transmit, Via};
 
 /// Datagrams that wait to be sent by a socket of the node's or taken for a socket of the
 /// embedder's, at most.
@@ -78,8 +79,26 @@ impl State {
         }
     }
 
+    /// Hands over all that is for sockets of the embedder's.
+    pub(crate) fn hand_over_extras(&mut self, now: Instant, buf: &mut [u8; DATAGRAM_MAX]) {
+        let numbers: Vec<u16> = self.extras.keys().copied().collect();
+        for via in numbers.into_iter().map(Via::Extra) {
+            while let Some(transmit) = self.node.poll_transmit_via(now, via, buf) {
+                self.hand_over(&transmit, buf);
+            }
+        }
+    }
+
+    /// Hands over what is for a socket of the embedder's; whether it was.
+    pub(crate) fn hand_over(&mut self, transmit: &Transmit, buf: &[u8]) -> bool {
+        let Via::Extra(number) = transmit.via else { return false };
+        let data = Bytes::copy_from_slice(buf.get(..transmit.len).unwrap_or_default());
+        self.send_extra(number, RawTransmit { to: transmit.to, ttl: transmit.ttl, data });
+        true
+    }
+
     /// Hands a datagram to whoever has socket `number`.
-    pub(crate) fn send_extra(&mut self, number: u16, transmit: RawTransmit) {
+    fn send_extra(&mut self, number: u16, transmit: RawTransmit) {
         let mailbox = self.extras.get_mut(&number);
         let taken = mailbox.is_some_and(|mailbox| mailbox.push(transmit, &mut self.wakes).is_ok());
         if !taken {

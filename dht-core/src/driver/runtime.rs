@@ -79,6 +79,9 @@ pub trait Spawn: Runtime + Sized {
 /// Errors of single datagrams (connection refused, no route) are the network's everyday
 /// life: the driver passes over them, and leaves a socket alone for a moment that
 /// brings nothing but errors, which [`Event::SocketTrouble`](crate::Event::SocketTrouble) tells.
+///
+/// [`received_at`](Self::received_at) and [`try_send_from`](Self::try_send_from) go together: implement both or
+/// neither. A socket around another one passes both on.
 pub trait Socket: Send + Unpin + 'static {
     /// Where it is bound. It is asked again now and then: if the answer is another one, the socket is gone.
     ///
@@ -139,7 +142,7 @@ pub trait Socket: Send + Unpin + 'static {
     fn set_ttl(&self, ttl: u32) -> io::Result<()>;
 }
 
-/// A timer for one deadline at a time.
+/// A timer for one deadline at a time. One around another passes [`ahead`](Self::ahead) on, too.
 pub trait Timer: Send + Unpin + 'static {
     /// Sets it to ring once, `after` from now; what was set before is forgotten.
     fn set(&mut self, after: Duration);

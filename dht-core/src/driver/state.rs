@@ -178,42 +178,53 @@ impl State {
         self.room = true;
     }
 
-    /// The driver has bound the sockets.
-    pub(crate) fn bound_to(&mut self, now: Instant, client: SocketAddrV4, server: SocketAddrV4) {
+    /// The driver has bound the sockets. Why there were none is given out, to be dropped without the lock, as by
+    /// everything that replaces it: the system's errors may hold what is the runtime's.
+    pub(crate) fn bound_to(
+        &mut self,
+        now: Instant,
+        client: SocketAddrV4,
+        server: SocketAddrV4,
+    ) -> Option<Error> {
         self.was_bound = true;
-        self.failure = None;
+        let failure = self.failure.take();
         if core::mem::take(&mut self.seeking) {
             self.node.resume(now);
         }
         if self.bound {
-            return self.node.handle_rebound(now, client, server);
+            self.node.handle_rebound(now, client, server);
+            return failure;
         }
         // It may have been suspended again in the meantime; then these sockets are not for long.
         self.bound = !self.node.suspended();
         self.node.handle_bound(now, client, server);
         if core::mem::take(&mut self.suspend_when_bound) {
-            self.suspend(now);
+            // It takes no other.
+            let _none = self.suspend(now);
         }
+        failure
     }
 
     /// The driver could not bind the sockets. The first time that is the end; later they are sought
     /// again, and the node is as good as suspended until then.
-    pub(crate) fn not_bound(&mut self, now: Instant, error: Error) {
+    pub(crate) fn not_bound(&mut self, now: Instant, error: Error) -> Option<Error> {
         if !self.was_bound {
-            self.failure = Some(error);
-            return self.close(now);
+            let previous = self.failure.replace(error);
+            self.close(now);
+            return previous;
         }
         if self.node.closed() || (self.node.suspended() && !self.seeking) {
             // Nobody wants them any more.
-            return;
+            return Some(error);
         }
-        self.failure = Some(error);
+        let previous = self.failure.replace(error);
         if !core::mem::replace(&mut self.seeking, true) {
             self.tell(Event::BindFailed);
         }
         self.node.suspend(now);
         self.lose_sockets();
         self.wake_milestones();
+        previous
     }
 
     fn lose_sockets(&mut self) {
@@ -241,6 +252,10 @@ impl State {
                 return Some(Outgoing::Raw(via, raw));
             }
         }
+        if writable != [true, true] {
+            // Others don't wait for the one that is not.
+            self.hand_over_extras(now, buf);
+        }
         loop {
             let transmit = match writable {
                 [true, true] => self.node.poll_transmit(now, buf),
@@ -248,18 +263,9 @@ impl State {
                 [false, true] => self.node.poll_transmit_via(now, Via::Server, buf),
                 [false, false] => None,
             }?;
-            let Via::Extra(number) = transmit.via else {
+            if !self.hand_over(&transmit, buf) {
                 return Some(Outgoing::Own(transmit));
-            };
-            let data = buf.get(..transmit.len).unwrap_or_default();
-            self.send_extra(
-                number,
-                RawTransmit {
-                    to: transmit.to,
-                    ttl: transmit.ttl,
-                    data: Bytes::copy_from_slice(data),
-                },
-            );
+            }
         }
     }
 
@@ -277,19 +283,19 @@ impl State {
     }
 
     /// Suspends the node; the driver closes the sockets.
-    pub(crate) fn suspend(&mut self, now: Instant) {
+    pub(crate) fn suspend(&mut self, now: Instant) -> Option<Error> {
         let seeking = core::mem::take(&mut self.seeking);
         if self.node.closed() || (self.node.suspended() && !seeking) {
-            return;
+            return None;
         }
         if !self.was_bound {
             self.suspend_when_bound = true;
-            return;
+            return None;
         }
         self.node.suspend(now);
         self.unbind = true;
-        self.failure = None;
         self.lose_sockets();
+        self.failure.take()
     }
 
     /// The network is another; the driver looks at its sockets, or for new ones.
@@ -300,14 +306,15 @@ impl State {
     }
 
     /// Takes the node back; the driver binds.
-    pub(crate) fn resume(&mut self, now: Instant) {
+    pub(crate) fn resume(&mut self, now: Instant) -> Option<Error> {
         self.suspend_when_bound = false;
-        if !self.node.closed() && self.node.suspended() {
-            self.node.resume(now);
-            self.seeking = false;
-            self.failure = None;
-            self.retry = Retry::default();
+        if self.node.closed() || !self.node.suspended() {
+            return None;
         }
+        self.node.resume(now);
+        self.seeking = false;
+        self.retry = Retry::default();
+        self.failure.take()
     }
 
     /// Closes the node; the driver ends.

@@ -13,7 +13,7 @@ use core::time::Duration;
 
 use super::bind::Binding;
 use super::guard::GuardedLookup;
-use super::look::{HAIL, Lookout, deaf_one};
+use super::look::{Hail, Lookout, deaf_one};
 use super::port::Port;
 use super::runtime::{Runtime, Timer};
 use super::shared::Shared;
@@ -50,6 +50,7 @@ pub struct Driver<R: Runtime> {
     /// In the order in which they began.
     lookups: Vec<(Lookup, Instant, GuardedLookup)>,
     lookout: Lookout,
+    hail: Hail,
     flush_until: Option<Instant>,
     /// One byte more than is ever taken, so that the core sees what is too long.
     input: Box<[u8; DATAGRAM_MAX + 1]>,
@@ -94,7 +95,7 @@ enum Turn {
 }
 
 impl<R: Runtime> Driver<R> {
-    pub(crate) fn new(shared: Arc<Shared>, runtime: Arc<R>, binding: Binding) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, runtime: Arc<R>, binding: Binding, hail: Hail) -> Self {
         Self {
             shared,
             timer: runtime.timer(),
@@ -104,6 +105,7 @@ impl<R: Runtime> Driver<R> {
             armed: None,
             lookups: Vec::new(),
             lookout: Lookout::default(),
+            hail,
             flush_until: None,
             input: Box::new([0; DATAGRAM_MAX + 1]),
             output: Box::new([0; DATAGRAM_MAX]),
@@ -139,11 +141,17 @@ impl<R: Runtime> Driver<R> {
                     Port::new(client, Via::Client, bound.client),
                     Port::new(server, Via::Server, bound.server),
                 ]);
-                self.shared.drive(|state, now| state.bound_to(now, bound.client, bound.server));
+                let _previous =
+                    self.shared.drive(|state, now| state.bound_to(now, bound.client, bound.server));
                 // It may have been carried away while it had none.
-                self.look_at_network(self.runtime.now());
+                let now = self.shared.now();
+                if self.lookout.has_moved(now, &*self.runtime, self.binding.host) {
+                    self.network_changed();
+                }
             }
-            Err(error) => self.shared.drive(|state, now| state.not_bound(now, error.into())),
+            Err(error) => {
+                let _previous = self.shared.drive(|state, now| state.not_bound(now, error.into()));
+            }
         }
     }
 
@@ -192,7 +200,9 @@ impl<R: Runtime> Driver<R> {
                     Ok((_, SocketAddr::V6(_))) | Err(_) => continue,
                 };
                 let data = self.input.get(..len).unwrap_or_default();
-                if data == HAIL {
+                let is_hail = data == self.hail.bytes();
+                port.hearing.heard(is_hail);
+                if is_hail {
                     continue;
                 }
                 let at = port.received_at();
@@ -265,8 +275,12 @@ impl<R: Runtime> Driver<R> {
             ports.iter_mut().for_each(|port| port.hearing.doubt());
         }
         if due {
-            lost = lost.or(deaf_one(ports));
-            self.look_at_network(now);
+            lost = lost.or(deaf_one(ports, &self.hail));
+            let moved = self.lookout.has_moved(now, &*self.runtime, self.binding.host);
+            // Who asked for it has told the core.
+            if moved && !asked {
+                self.network_changed();
+            }
         }
         let Some(via) = lost.filter(|_| self.shared.look(|state| state.retry.due() <= now)) else {
             return false;
@@ -276,10 +290,8 @@ impl<R: Runtime> Driver<R> {
         true
     }
 
-    fn look_at_network(&mut self, now: Instant) {
-        if self.lookout.has_moved(now, &*self.runtime, self.binding.host) {
-            self.shared.drive(|state, now| state.node.handle_network_change(now));
-        }
+    fn network_changed(&self) {
+        self.shared.drive(|state, now| state.node.handle_network_change(now));
     }
 
     fn poll_lookups(&mut self, cx: &mut Context<'_>) {
@@ -312,7 +324,7 @@ impl<R: Runtime> Driver<R> {
     /// Sees to it that the driver is woken when there is something to do. Whether there
     /// is already.
     fn park(&mut self, cx: &mut Context<'_>) -> bool {
-        let now = self.runtime.now();
+        let now = self.shared.now();
         let oldest = self.lookups.first().map(|(_, since, _)| *since);
         let free = self.lookups.len() < LOOKUPS_MAX
             || oldest.is_some_and(|since| since + LOOKUP_TIMEOUT <= now);
@@ -430,6 +442,8 @@ impl State {
 
     /// Leaves the driver's waker, unless there is something to do at once.
     fn park(&mut self, waker: &Waker, fresh: &mut Option<Waker>, more_names: bool) -> Park {
+        // Nobody waits for what is found while there are no sockets.
+        let more_names = more_names && !self.node.suspended();
         if let Some(lookup) = more_names.then(|| self.node.poll_lookup()).flatten() {
             return Park::LookUp(lookup, self.node.lookup_host(lookup).into());
         }

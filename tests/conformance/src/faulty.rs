@@ -260,6 +260,10 @@ impl<T: Timer> Timer for FaultyTimer<T> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.inner.poll(cx)
     }
+
+    fn ahead(&self) -> Duration {
+        self.inner.ahead()
+    }
 }
 
 /// Longer than any test.

@@ -58,9 +58,28 @@ fn look_ups_that_never_end_leave_their_places_to_others() {
 }
 
 #[test]
+fn names_are_not_looked_up_while_there_are_no_sockets() {
+    let sim = Sim::default();
+    sim.world.get().panics = Some(Helper::LookupNever);
+    let node = sim.node(|builder| builder.bootstrap((0..9).map(|n| format!("no{n}.example:1000"))));
+    sim.block_on(node.listening()).unwrap();
+    let looked_up = || sim.world.get().looked_up.clone();
+    assert_eq!(looked_up().len(), 8, "the last one waits for its turn");
+    sim.block_on(node.suspend()).unwrap();
+    sim.advance(60 * SECOND);
+    node.refresh();
+    sim.run();
+    assert_eq!(looked_up().len(), 8);
+    sim.block_on(node.resume()).unwrap();
+    sim.advance(60 * SECOND);
+    assert!(looked_up().contains(&"no8.example".into()));
+}
+
+#[test]
 fn interfaces_that_can_not_be_listed_for_a_panic_are_as_before() {
     let sim = Sim::default();
-    let node = sim.up();
+    let node = sim.node(|builder| builder.host(Ipv4Addr::UNSPECIFIED));
+    sim.block_on(node.listening()).unwrap();
     let mut events = node.events();
     for helper in [Helper::Interfaces, Helper::WayOut] {
         sim.world.get().panics = Some(helper);

@@ -1,6 +1,9 @@
 //! Nobody else's code runs under the lock: wakers that call the handle don't get stuck.
 
+use std::boxed::Box;
+use std::fmt;
 use std::future::Future;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -9,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::sim::Sim;
-use super::world::local;
+use super::world::{World, local};
 use crate::driver::{Builder, Dht};
 use crate::{Id, Query};
 
@@ -27,6 +30,20 @@ impl Drop for Nosy {
         self.0.refresh();
     }
 }
+
+impl fmt::Debug for Nosy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the system says no")
+    }
+}
+
+impl fmt::Display for Nosy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl std::error::Error for Nosy {}
 
 /// Polls with a waker, and with another one, which displaces the first.
 fn poll_twice(dht: &Dht, mut future: Pin<&mut impl Future>) {
@@ -79,11 +96,54 @@ fn query(dht: &Dht) -> crate::driver::QueryStream {
 
 #[test]
 fn wakers_may_call_the_handle() {
-    let (done, is_done) = mpsc::channel();
-    thread::spawn(move || {
+    unless_stuck(|| {
         story(|_| {});
         story(|dht| drop(dht.suspend()));
         story(|dht| drop(dht.close()));
+    });
+}
+
+/// Binding fails, and `after` something else the reason is replaced.
+fn refused(after: impl FnOnce(&Sim, &Dht)) {
+    let sim = Sim::default();
+    let dht = sim.up();
+    sim.advance(Duration::from_secs(2));
+    let handle = dht.clone();
+    sim.world.get().refusal = Some(Box::new(move || io::Error::other(Nosy(handle.clone()))));
+    sim.world.destroy(dht.server_address().unwrap().port(), true);
+    sim.run();
+    assert!(dht.failure().is_some());
+    after(&sim, &dht);
+    forgive(&sim.world);
+}
+
+fn forgive(world: &World) {
+    // It holds a handle.
+    let refusal = world.get().refusal.take();
+    drop(refusal);
+}
+
+#[test]
+fn errors_of_the_systems_may_call_the_handle() {
+    unless_stuck(|| {
+        refused(|sim, dht| {
+            sim.advance(Duration::from_secs(10));
+            assert!(dht.failure().is_some());
+        });
+        refused(|sim, dht| {
+            forgive(&sim.world);
+            sim.advance(Duration::from_secs(2));
+            assert!(dht.failure().is_none() && !dht.suspended());
+        });
+        refused(|sim, dht| sim.block_on(dht.suspend()).unwrap());
+        refused(|sim, dht| sim.block_on(dht.resume()).map_or((), |()| unreachable!()));
+    });
+}
+
+fn unless_stuck(act: impl FnOnce() + Send + 'static) {
+    let (done, is_done) = mpsc::channel();
+    thread::spawn(move || {
+        act();
         done.send(())
     });
     is_done.recv_timeout(Duration::from_secs(20)).expect("stuck, or it panicked");

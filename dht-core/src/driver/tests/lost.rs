@@ -137,6 +137,49 @@ fn a_socket_that_is_deaf_is_replaced() {
 }
 
 #[test]
+fn a_socket_that_was_never_quiet_is_replaced_when_it_goes_deaf() {
+    let sim = Sim::default();
+    let (node, other) = (sim.up(), sim.up());
+    let (before, to) = (ports(&node), other.server_address().unwrap());
+    for _ in 0..60 {
+        sim.block_on(node.ping(to)).unwrap();
+        sim.advance(20 * SECOND);
+    }
+    let mut events = node.events();
+    sim.world.get().deaf.insert(before[0]);
+    sim.advance(75 * SECOND);
+    assert_eq!(told(&sim, &mut events, is_loss), [Event::SocketLost(Via::Client)]);
+    sim.block_on(node.ping(to)).unwrap();
+}
+
+#[test]
+fn what_strangers_send_proves_nothing() {
+    let sim = Sim::default();
+    let node = sim.up();
+    let before = ports(&node);
+    // The node's own never arrive, so that nothing is known of its sockets.
+    sim.world.get().deaf.extend(before);
+    sim.advance(SECOND);
+    let (peer, mut foreign) = (sim.world.socket(9), node.datagrams());
+    // Whatever the sockets of another node say to each other.
+    let other = sim.up();
+    sim.world.get().heard.insert(ports(&other)[0], Vec::new());
+    sim.advance(70 * SECOND);
+    let heard = sim.world.get().heard.remove(&ports(&other)[0]);
+    let copy = heard.and_then(|mut heard| heard.pop()).unwrap();
+    sim.world.get().deaf.clear();
+    before.into_iter().for_each(|port| peer.send(port, &copy));
+    for _ in VIAS {
+        let datagram = sim.block_on(foreign.next()).unwrap();
+        assert_eq!((datagram.from, &datagram.data[..]), (local(9), &copy[..]));
+    }
+    sim.world.get().deaf.extend(before);
+    let mut events = node.events();
+    sim.advance(3600 * SECOND);
+    assert_eq!(told(&sim, &mut events, is_loss), []);
+}
+
+#[test]
 fn sockets_that_can_not_hear_each_other_are_left_alone() {
     // As where nothing may be sent to oneself; and as of a node that is only lonely.
     for deaf in [true, false] {
@@ -194,16 +237,38 @@ fn a_network_is_another_if_the_bound_address_or_the_way_out_is() {
     }
     assert_eq!(changes(own, &bound), [1, 1]);
     assert_eq!(changes(Ipv4Addr::UNSPECIFIED, &bound), [0, 0]);
+    assert_eq!(changes(Ipv4Addr::LOCALHOST, &way), [0; 5], "nothing leaves the machine");
 }
 
 #[test]
 fn who_wakes_up_in_another_network_notices() {
     let sim = Sim::default();
-    let node = sim.up();
+    let node = sim.node(|builder| builder.host(Ipv4Addr::UNSPECIFIED));
+    sim.block_on(node.listening()).unwrap();
     sim.block_on(node.suspend()).unwrap();
     let mut events = node.events();
     sim.world.get().way_out = Some([192, 168, 0, 7].into());
     sim.block_on(node.resume()).unwrap();
     let heard = told(&sim, &mut events, |event| *event == Event::NetworkChange);
     assert_eq!(heard.len(), 1);
+}
+
+#[test]
+fn a_change_that_is_told_is_not_found_once_more() {
+    let sim = Sim::default();
+    let node = sim.node(|builder| builder.host(Ipv4Addr::UNSPECIFIED));
+    sim.block_on(node.listening()).unwrap();
+    sim.world.get().way_out = Some([10, 0, 0, 1].into());
+    sim.advance(100 * SECOND);
+    let mut events = node.events();
+    let is_change = |event: &Event| *event == Event::NetworkChange;
+    for last in 2..4 {
+        sim.world.get().way_out = Some([10, 0, 0, last].into());
+        node.network_changed();
+        sim.advance(100 * SECOND);
+        assert_eq!(told(&sim, &mut events, is_change).len(), 1);
+    }
+    sim.world.get().way_out = Some([10, 0, 0, 1].into());
+    sim.advance(100 * SECOND);
+    assert_eq!(told(&sim, &mut events, is_change).len(), 1, "the next one is");
 }

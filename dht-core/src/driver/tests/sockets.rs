@@ -247,3 +247,48 @@ fn sockets_of_the_embedders_own() {
     assert_eq!(sim.block_on(asked).unwrap_err().code(), Some("REQUEST_TIMEOUT"));
     assert_eq!(node.drops().extra, 4);
 }
+
+#[test]
+fn sockets_of_the_embedders_do_not_wait_for_the_nodes() {
+    let sim = Sim::default();
+    let node = sim.up();
+    let mut extra = node.extra(5);
+    let own = [node.client_address().unwrap().port(), node.server_address().unwrap().port()];
+    let faults = own.map(Fault::BlockedAt).into_iter().chain([Fault::Blocked]);
+    for fault in faults {
+        sim.world.set_fault(fault);
+        // That they are blocked shows when they are used.
+        for via in [Via::Client, Via::Server] {
+            node.send_datagram(via, local(9), "hi", None).unwrap();
+        }
+        sim.run();
+        let asked = node.request(Request::new(local(9), 16).via(extra.via()));
+        sim.run();
+        let transmit = sim.now(&mut pin!(extra.next())).flatten();
+        assert_eq!(transmit.map(|transmit| transmit.to), Some(local(9)), "{fault:?}");
+        drop(asked);
+        sim.world.set_fault(Fault::None);
+        sim.run();
+    }
+}
+
+#[test]
+fn a_time_to_live_that_sticks_costs_no_datagram() {
+    let sim = Sim::default();
+    let node = sim.up();
+    let peer = sim.world.socket(9);
+    let send = |ttl| {
+        node.send_datagram(Via::Server, local(9), "hi", ttl).unwrap();
+        sim.run();
+        assert_eq!(peer.take().unwrap().1, b"hi");
+    };
+    sim.world.get().ttl_sticks = true;
+    send(Some(3));
+    assert_eq!(node.drops().sends, 0);
+    send(Some(4));
+    sim.world.get().ttl_sticks = false;
+    send(None);
+    send(Some(5));
+    send(None);
+    assert_eq!(sim.world.get().ttls, [3, 4, 5]);
+}

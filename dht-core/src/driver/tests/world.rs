@@ -32,6 +32,8 @@ pub(super) enum Fault {
     WouldBlock,
     /// Not writable.
     Blocked,
+    /// As above, at this port alone.
+    BlockedAt(u16),
     /// Sending brings an error each time.
     SendErrors,
     /// It is not writable, and waiting for that brings an error each time.
@@ -69,9 +71,17 @@ pub(super) struct Inner {
     pub(super) gone: BTreeMap<u16, bool>,
     /// Ports where nothing arrives any more.
     pub(super) deaf: BTreeSet<u16>,
+    /// What arrived at these ports.
+    pub(super) heard: BTreeMap<u16, Vec<Vec<u8>>>,
     pub(super) names: BTreeMap<String, Ipv4Addr>,
     /// Ports of somebody else's.
     pub(super) taken: BTreeSet<u16>,
+    /// Binding fails with this.
+    pub(super) refusal: Option<Box<dyn Fn() -> io::Error + Send>>,
+    /// Names that were looked up.
+    pub(super) looked_up: Vec<String>,
+    /// The usual time to live can't be set.
+    pub(super) ttl_sticks: bool,
     /// All ports that were tried.
     pub(super) tried: Vec<u16>,
     /// How often a socket was asked to receive or to send.
@@ -141,6 +151,9 @@ impl World {
         let mut world = self.get();
         if world.gone.contains_key(&port) || world.deaf.contains(&port) {
             return false;
+        }
+        if let Some(heard) = world.heard.get_mut(&port) {
+            heard.push(data.to_vec());
         }
         let Some(inbox) = world.sockets.get_mut(&port) else {
             return false;
@@ -238,6 +251,9 @@ impl Runtime for World {
         self.try_to(Helper::Bind);
         let mut world = self.get();
         world.tried.push(addr.port());
+        if let Some(refusal) = &world.refusal {
+            return Err(refusal());
+        }
         let is_free = |port: &u16| !world.taken.contains(port) && !world.sockets.contains_key(port);
         let port = match addr.port() {
             0 => (40_000..).find(is_free),
@@ -260,6 +276,7 @@ impl Runtime for World {
 
     fn lookup(&self, host: &str) -> LookupFuture {
         self.try_to(Helper::Lookup);
+        self.get().looked_up.push(host.into());
         match self.get().panics {
             _ if host.starts_with("silent") => return Box::pin(core::future::pending()),
             Some(Helper::LookupLater) => return Box::pin(Bomb(false)),
@@ -336,7 +353,7 @@ impl Socket for FakeSocket {
     fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut world = self.world.get();
         world.calls += 1;
-        if world.fault == Fault::Blocked {
+        if [Fault::Blocked, Fault::BlockedAt(self.port)].contains(&world.fault) {
             let writer = &mut world.sockets.get_mut(&self.port).unwrap().writer;
             let old = writer.replace(cx.waker().clone());
             drop(world);
@@ -357,7 +374,10 @@ impl Socket for FakeSocket {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             Fault::SendErrors => return Err(io::ErrorKind::HostUnreachable.into()),
-            Fault::None | Fault::ReceiveErrors | Fault::ReceiveResets => {}
+            Fault::BlockedAt(port) if port == self.port => {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Fault::None | Fault::BlockedAt(_) | Fault::ReceiveErrors | Fault::ReceiveResets => {}
         }
         world.ttls.extend(Some(self.ttl.get()).filter(|ttl| *ttl != TTL));
         drop(world);
@@ -370,6 +390,9 @@ impl Socket for FakeSocket {
     }
 
     fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        if ttl == TTL && self.world.get().ttl_sticks {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         self.ttl.set(ttl);
         Ok(())
     }

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use crate::args::Join;
 use crate::failure::{Failure, because};
 use crate::output::Output;
+use crate::serve;
 
 /// For how long anything may take that is waited for before the node is of use.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -83,6 +84,10 @@ pub(crate) async fn enter_sometime(
             Err(_) => continue,
         };
         ready |= event == Event::Ready;
+        // It may be why nobody answers.
+        if is_trouble(&event) {
+            serve::tell(event, dht, output);
+        }
         let why = silence(&event, dht, nodes);
         if let Some(why) = why.filter(|why| told.as_ref() != Some(why)) {
             output.log(format_args!("{why}; trying again"));
@@ -96,6 +101,12 @@ pub(crate) async fn enter_sometime(
         let _ = timeout(PATIENCE, settled).await;
     }
     Ok(())
+}
+
+/// Whether it tells of what the machine or its sockets do badly, or again well.
+const fn is_trouble(event: &Event) -> bool {
+    use Event::{BindFailed, Offline, Resumed, SocketLost, SocketTrouble};
+    matches!(event, BindFailed | Offline | Resumed | SocketLost(_) | SocketTrouble(_))
 }
 
 /// Why nobody was found to join by, if that is what the event tells.

@@ -114,7 +114,7 @@ fn to_give(bound: SocketAddrV4) -> SocketAddrV4 {
 }
 
 /// What an operator may want to know of.
-fn tell(event: Event, dht: &Dht, output: &Output) {
+pub(crate) fn tell(event: Event, dht: &Dht, output: &Output) {
     match event {
         Event::Persistent => {
             let id = dht.id().map(|id| id.to_string()).unwrap_or_default();
@@ -128,7 +128,8 @@ fn tell(event: Event, dht: &Dht, output: &Output) {
         Event::Online => output.log(format_args!("online; knows {}", knows(dht))),
         Event::NetworkUpdate if dht.degraded() => output.log("degraded: many don't answer"),
         Event::BindFailed => output.log("no sockets: trying to bind them again"),
-        Event::SocketLost(via) => output.log(format_args!("{via:?} socket: lost, and bound again")),
+        Event::Resumed => output.log("sockets are bound again"),
+        Event::SocketLost(via) => output.log(format_args!("{via:?} socket: lost; binding again")),
         Event::SocketTrouble(via) => output.log(format_args!("{via:?} socket: nothing but errors")),
         Event::WakeUp => output.log("the machine has slept"),
         _ => {}
