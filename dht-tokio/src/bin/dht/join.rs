@@ -15,6 +15,9 @@ use crate::serve;
 /// For how long anything may take that is waited for before the node is of use.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Who waits for a network to come has the node ask for it every so many times [`PATIENCE`].
+const ASK_AGAIN: u32 = 3;
+
 /// How many addresses of a name are tried.
 const ADDRESSES_MAX: usize = 8;
 
@@ -73,7 +76,7 @@ pub(crate) async fn enter_sometime(
     nodes: &[BootstrapNode],
     output: &Output,
 ) -> Result<(), Failure> {
-    let (mut ready, mut told) = (false, None);
+    let (mut ready, mut told, mut waits) = (false, None, 0);
     // It may be its own bootstrap node; then there is nobody to wait for.
     while !ready || (told.is_some() && !dht.online()) {
         let event = match timeout(PATIENCE, events.next()).await {
@@ -81,7 +84,14 @@ pub(crate) async fn enter_sometime(
             Ok(None) => return Err(because("the node was closed")),
             // Somebody answered, if not all did.
             Err(_) if dht.table_len() > 0 => break,
-            Err(_) => continue,
+            Err(_) => {
+                // The node asks ever less often by itself; somebody waits here.
+                waits += 1;
+                if waits % ASK_AGAIN == 0 {
+                    dht.refresh();
+                }
+                continue;
+            }
         };
         ready |= event == Event::Ready;
         // It may be why nobody answers.

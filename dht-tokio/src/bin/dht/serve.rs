@@ -33,13 +33,19 @@ pub(crate) async fn testnet(
     output
         .result(bootstrap, &json!({ "event": "ready", "bootstrap": bootstrap, "nodes": size }))?;
     output.log(format_args!(
-        "{} are running; try: dht put \"hello\" --bootstrap {bootstrap}",
-        format::count(size, "node")
+        "{} are running; try: {} put \"hello\" --bootstrap {bootstrap}",
+        format::count(size, "node"),
+        command()
     ));
     stop.wait().await;
     output.log("closing");
     network.close().await;
     Ok(())
+}
+
+/// What to type to run this again: in a checkout it is cargo's alias.
+fn command() -> &'static str {
+    if std::env::var_os("CARGO").is_some() { "cargo dht" } else { "dht" }
 }
 
 pub(crate) async fn bootstrap(
@@ -56,7 +62,8 @@ pub(crate) async fn bootstrap(
 
     let address = SocketAddrV4::new(host, port);
     output.result(address, &json!({ "event": "ready", "bootstrap": address }))?;
-    output.log(format_args!("running; others join by: dht node --bootstrap {address}"));
+    let command = command();
+    output.log(format_args!("running; others join by: {command} node --bootstrap {address}"));
     stop.wait().await;
     end(&dht, output).await;
     serving.abort();
