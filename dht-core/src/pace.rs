@@ -112,7 +112,7 @@ impl Pace {
     }
 
     /// One was answered, of so many tries.
-    fn count_tries(&mut self, tries: u16) {
+    pub(crate) fn count_tries(&mut self, tries: u16) {
         let lost = (tries > 1).then_some(u16::MAX);
         for lost in lost.into_iter().chain([0]) {
             self.tried = TRIED_MAX.min(self.tried + 1);

@@ -225,7 +225,12 @@ impl Node {
         let query = match purpose {
             Purpose::Visit { query, .. } => Some(query),
             Purpose::Late { .. } => None,
-            _ => return self.on_answer(id, via, reply),
+            _ => {
+                if purpose.asks_to_judge() {
+                    self.pace.count_tries(timing.tries);
+                }
+                return self.on_answer(id, via, reply);
+            }
         };
         let late = query.is_none();
         if internal && self.pace.record(timing) && late {
