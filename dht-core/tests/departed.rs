@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
@@ -192,4 +192,71 @@ fn strangers_that_others_name_take_a_quarter_of_the_places() {
     let asked_on: BTreeSet<_> = lab.sent[over..].iter().map(|sent| sent.to).collect();
     let strangers = asked_on.iter().filter(|addr| liars.contains(addr)).count();
     assert_eq!(strangers, 8, "of 32");
+}
+
+/// How long so many lookups take, in milliseconds, while a few of 60 nodes answer so late: half a minute after they
+/// have begun to.
+fn beside_slow_ones(slow: u32, delay: Duration) -> Vec<u128> {
+    let mut lab = Lab::among(60);
+    (0..slow).for_each(|n| lab.peer(peer(n + 10)).delay = delay);
+    let times = (0..40).map(|n| {
+        let start = lab.now;
+        find(&mut lab, Query::find_node(target(n)));
+        let took = lab.now.saturating_since(start).as_millis();
+        lab.run_for(5 * SECOND);
+        took
+    });
+    times.skip(6).collect()
+}
+
+#[test]
+fn who_answers_late_on_purpose_costs_a_second_or_two() {
+    for (slow, delay_ms) in [(4, 1_500), (4, 2_900), (10, 2_900), (10, 4_500), (10, 9_000)] {
+        let times = beside_slow_ones(slow, Duration::from_millis(delay_ms));
+        let mean = times.iter().sum::<u128>() / times.len() as u128;
+        let most = *times.iter().max().unwrap();
+        println!("{slow} of 60, {delay_ms} ms late: {mean} ms, {most} ms at most");
+        assert!(mean <= 1_200 && most <= 1_500, "{slow}, {delay_ms} ms: {mean} ms, {most} ms");
+    }
+}
+
+#[test]
+fn doors_of_third_parties_are_knocked_at_a_few_times() {
+    let mut lab = Lab::among(60);
+    let is_victim = |addr: &SocketAddrV4| addr.ip().octets()[..3] == [203, 0, 113];
+    let mut tries = BTreeMap::<_, usize>::new();
+    for n in 0..20 {
+        let key = target(n);
+        let port = |p: u32| {
+            SocketAddrV4::new([203, 0, 113, (p % 4) as u8 + 1].into(), (2_000 + n * 500 + p) as u16)
+        };
+        let mut named: Vec<_> = (0..400).map(port).collect();
+        named.sort_by_cached_key(|addr| Id::of(*addr).distance(&key));
+        named.truncate(20);
+        (20..50).for_each(|k| lab.peer(peer(k)).closer = named.clone());
+        lab.sent.clear();
+        find(&mut lab, Query::find_node(key));
+        lab.run_for(SECOND);
+        let knocks = lab.sent.iter().map(|sent| sent.to).filter(is_victim);
+        let knocks = knocks.map(|to| *tries.entry(to).or_default() += 1).count();
+        assert!(knocks <= 60, "{knocks} by one query");
+    }
+    assert!(tries.values().all(|tries| *tries <= 4), "{tries:?}");
+}
+
+#[test]
+fn a_value_and_a_way_past_the_window_end_with_the_query() {
+    let queries: [fn(Query) -> Query; 2] = [|query| query.value(vec![7; 500]), Query::force];
+    for with in queries {
+        let mut lab = Lab::among(15);
+        warm(&mut lab);
+        lab.peer(peer(0)).up = false;
+        lab.sent.clear();
+        find(&mut lab, with(Query::find_node(Id::of(peer(0)))));
+        let over = lab.sent.len();
+        lab.run_for(6 * SECOND);
+        let asked_on: Vec<_> = lab.sent[over..].iter().filter(|sent| sent.to == peer(0)).collect();
+        assert!(!asked_on.is_empty() && !lab.knows(peer(0)));
+        assert!(asked_on.iter().all(|sent| sent.request().value.is_none()));
+    }
 }

@@ -6,7 +6,9 @@ mod support;
 
 use std::time::Duration;
 
-use dht_core::{Config, DATAGRAM_MAX, Event, Id, Query, Request, RequestError, Unsent};
+use dht_core::{
+    Config, DATAGRAM_MAX, Event, Id, Node, Query, Request, RequestError, SavedNode, Unsent,
+};
 use support::lab::{CLIENT, Lab, SERVER, joining, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -164,4 +166,39 @@ fn find(lab: &mut Lab) -> (usize, u32, u32, Duration) {
     lab.run_until(|lab| lab.events.contains(&Event::Finished(id)));
     let outcome = lab.node.take_outcome(id).unwrap().unwrap();
     (outcome.closest.len(), outcome.asked, outcome.timed_out, lab.now.saturating_since(start))
+}
+
+#[test]
+fn the_first_answer_after_silence_is_counted_once() {
+    // With one place for queries in the background, which the bootstrap takes that the answer sets off.
+    let mut config = Config::embedded();
+    config.bootstrap = vec![peer(0).into()];
+    let mut lab = Lab::unbound(config);
+    lab.add_peer(peer(0));
+    lab.refusal = Some(Unsent::NetworkUnreachable);
+    lab.bind();
+    lab.run_until(|lab| lab.node.bootstrapped());
+    lab.run_for(Duration::from_millis(100));
+    lab.refusal = None;
+    lab.call(Node::refresh);
+    lab.run_for(Duration::from_secs(1));
+    let requests = lab.node.stats().requests;
+    let ended = requests.responses + requests.timeouts + requests.unsent + requests.cancelled;
+    assert_eq!(requests.total, requests.active + ended);
+    assert!(lab.knows(peer(0)));
+}
+
+#[test]
+fn where_places_are_scarce_nobody_is_suspected_for_what_was_not_sent() {
+    let mut config = Config::embedded();
+    (config.max_nodes, config.max_queries) = (64, 2);
+    let mut lab = Lab::started(config);
+    let saved = |n| SavedNode { addr: peer(n), pinged: Duration::ZERO, added: Duration::ZERO };
+    let saved: Vec<_> = (0..40).map(saved).collect();
+    lab.call(|node, now| node.import(now, &saved, Duration::ZERO));
+    let query = || Query::find_node(Id([7; 32])).discard_replies();
+    lab.refusal = Some(Unsent::NetworkUnreachable);
+    lab.call(|node, now| node.query(now, query())).unwrap();
+    lab.run_for(Duration::from_secs(12));
+    assert!((0..40).all(|n| !lab.node.suspects(peer(n))));
 }
