@@ -322,6 +322,16 @@ mod tests {
     }
 
     #[test]
+    fn one_of_each_answer_counts_as_lost_however_late_it_is() {
+        let (mut once, mut often) = (Pace::default(), Pace::default());
+        for _ in 0..10 {
+            once.count_tries(2);
+            often.count_tries(16);
+        }
+        assert_eq!(once.loss, often.loss);
+    }
+
+    #[test]
     fn another_kind_of_request_has_its_own_measure_but_the_same_care() {
         let mut pace = after(30, ms(20));
         let mut other = pace.unmeasured();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use dht_core::{Event, Id, Query, wire};
 use rand_core::Rng as _;
-use support::lab::{DOWN_HINT, FIND_NODE, LATENCY, Lab, asks, peer};
+use support::lab::{DOWN_HINT, FIND_NODE, LATENCY, Lab, PING, asks, peer};
 use support::net::{Fate, Net, target};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -51,7 +51,7 @@ fn five_of_sixteen_are_gone_and_all_know_within_fifteen_seconds() {
 fn nobody_who_is_there_goes_however_much_is_lost() {
     // What is lost of a hundred datagrams, and how many may leave a table of 40 nodes that do 60 queries in ten
     // minutes. When four tries said that a node is down they were 0 to 2, 1 to 2 and 174 to 209.
-    for (loss, most) in [(5, 2), (10, 6), (30, 100)] {
+    for (loss, most) in [(5, 2), (10, 6), (30, 70)] {
         let mut net = Net::network(1, 40);
         net.run_for(60 * SECOND);
         net.rule(
@@ -155,6 +155,25 @@ fn where_nobody_else_is_known_suspects_will_do() {
 }
 
 #[test]
+fn where_there_is_no_bootstrap_node_suspects_will_do_as_well() {
+    let mut lab = Lab::alone();
+    for n in 0..3 {
+        lab.add_peer(peer(n));
+        lab.hear_with_id(peer(n), PING);
+    }
+    lab.run_for(SECOND);
+    assert!((0..3).all(|n| lab.knows(peer(n))));
+    warm(&mut lab);
+    (0..3).for_each(|n| lab.peer(peer(n)).up = false);
+    find(&mut lab, Query::find_node(Id::of(peer(0))));
+    (0..3).for_each(|n| lab.peer(peer(n)).up = true);
+    let query = Query::find_node(Id::of(peer(0)));
+    let id = lab.call(|node, now| node.query(now, query.discard_replies())).unwrap();
+    lab.run_for(SECOND);
+    assert_eq!(lab.node.take_outcome(id).unwrap().unwrap().closest.len(), 3);
+}
+
+#[test]
 fn one_node_is_asked_on_once_however_many_queries_leave_it() {
     let mut lab = Lab::among(30);
     warm(&mut lab);
@@ -224,6 +243,8 @@ fn who_answers_late_on_purpose_costs_a_second_or_two() {
 fn doors_of_third_parties_are_knocked_at_a_few_times() {
     let mut lab = Lab::among(60);
     let is_victim = |addr: &SocketAddrV4| addr.ip().octets()[..3] == [203, 0, 113];
+    // So much seems to be lost that others are asked more than four times.
+    (40..60).for_each(|n| lab.peer(peer(n)).delay = Duration::from_millis(140));
     let mut tries = BTreeMap::<_, usize>::new();
     for n in 0..20 {
         let key = target(n);
@@ -236,12 +257,17 @@ fn doors_of_third_parties_are_knocked_at_a_few_times() {
         (20..50).for_each(|k| lab.peer(peer(k)).closer = named.clone());
         lab.sent.clear();
         find(&mut lab, Query::find_node(key));
-        lab.run_for(SECOND);
+        let over = lab.sent.len();
+        lab.run_for(5 * SECOND);
+        let asked_on = lab.sent[over..].iter().map(|sent| sent.to).filter(is_victim);
+        let asked_on: BTreeSet<_> = asked_on.collect();
+        let most = |host: u8| asked_on.iter().filter(|to| to.ip().octets()[3] == host).count();
+        assert!(asked_on.len() <= 4 && (1..5).all(|host| most(host) <= 2), "{asked_on:?}");
         let knocks = lab.sent.iter().map(|sent| sent.to).filter(is_victim);
         let knocks = knocks.map(|to| *tries.entry(to).or_default() += 1).count();
         assert!(knocks <= 60, "{knocks} by one query");
     }
-    assert!(tries.values().all(|tries| *tries <= 4), "{tries:?}");
+    assert!(tries.values().all(|tries| *tries <= 5), "{tries:?}");
 }
 
 #[test]
@@ -253,6 +279,7 @@ fn a_value_and_a_way_past_the_window_end_with_the_query() {
         lab.peer(peer(0)).up = false;
         lab.sent.clear();
         find(&mut lab, with(Query::find_node(Id::of(peer(0)))));
+        lab.node.check_invariants();
         let over = lab.sent.len();
         lab.run_for(6 * SECOND);
         let asked_on: Vec<_> = lab.sent[over..].iter().filter(|sent| sent.to == peer(0)).collect();

@@ -360,7 +360,6 @@ impl Inflight {
         if let Some(flight) = self.get_mut(id) {
             debug_assert!(flight.call.purpose != Purpose::User && purpose != Purpose::User);
             (flight.call.purpose, flight.call.session) = (purpose, None);
-            flight.call.force = false;
         }
     }
 

@@ -39,6 +39,7 @@ impl Node {
         self.check_waiting();
         self.check_reachability();
         self.check_suspects();
+        self.check_late();
         self.check_stage();
     }
 
@@ -133,6 +134,13 @@ impl Node {
         for (id, flight) in self.inflight.iter() {
             let waits = waiting.contains_key(&id);
             assert_eq!(waits, flight.deadline.is_none(), "waits nowhere: {flight:?}");
+        }
+    }
+
+    fn check_late(&self) {
+        let late = self.inflight.iter().map(|(_, flight)| &flight.call);
+        for call in late.filter(|call| matches!(call.purpose, Purpose::Late { .. })) {
+            assert!(!call.force && call.value.is_none() && call.session.is_none(), "{call:?}");
         }
     }
 

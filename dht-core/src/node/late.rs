@@ -38,10 +38,11 @@ impl Node {
         // Where it was silent before it need not be asked once more that often. What an application leaves
         // unanswered says little of its node; FIND_NODE is answered by every one.
         if self.is_in_question(running, node, to) {
-            // Of what goes on nothing is counted but an address.
-            match running.query.internal && running.query.value.is_none() {
+            // Of what goes on nothing is counted but an address, and nothing goes past the window.
+            let query = &running.query;
+            match query.internal && query.value.is_none() && !query.force {
                 true => self.inflight.go_on(id, Purpose::Late { seen }),
-                false => self.ask_late(&running.query, to, seen),
+                false => self.ask_late(query, to, seen),
             }
         }
     }
