@@ -2,7 +2,7 @@
 //! namers get a down hint each, as soon as the budget of hints allows; the query that found it out may be over
 //! by then. How it is found out is the node's affair.
 
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
 use crate::memory::{Capped, Heap};
@@ -18,13 +18,13 @@ struct Naming {
 /// At most so many; the first of them give way.
 #[derive(Clone, Debug)]
 pub(crate) struct Namers {
-    namings: VecDeque<Naming>,
+    namings: Vec<Naming>,
     max: usize,
 }
 
 impl Namers {
     pub(crate) fn new(max: usize) -> Self {
-        Self { namings: VecDeque::new(), max }
+        Self { namings: Vec::new(), max }
     }
 
     pub(crate) fn add_to(heap: &mut Heap, max: usize) {
@@ -38,10 +38,10 @@ impl Namers {
             return;
         }
         if self.namings.len() >= self.max {
-            self.namings.pop_front();
+            self.namings.remove(0);
         }
         self.namings.make_room(self.max);
-        self.namings.push_back(Naming { silent, by, due: false });
+        self.namings.push(Naming { silent, by, due: false });
     }
 
     /// The node has answered.
@@ -59,13 +59,13 @@ impl Namers {
     /// The next one to tell: the node that is down, and who has named it.
     pub(crate) fn pop_due(&mut self) -> Option<(SocketAddrV4, SocketAddrV4)> {
         let at = self.namings.iter().position(|naming| naming.due)?;
-        let naming = self.namings.remove(at)?;
+        let naming = self.namings.remove(at);
         self.trim();
         Some((naming.silent, naming.by))
     }
 
     pub(crate) fn clear(&mut self) {
-        self.namings = VecDeque::new();
+        self.namings = Vec::new();
     }
 
     /// Gives memory back when none is left.

@@ -2,7 +2,7 @@
 //! named to nobody, asked after all others and not waited for, so that one dead node does not cost every
 //! query seconds until the whole network has forgotten it. An answer clears it.
 
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
@@ -24,7 +24,7 @@ struct Suspect {
 
 /// The oldest first.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Suspects(VecDeque<Suspect>);
+pub(crate) struct Suspects(Vec<Suspect>);
 
 impl Suspects {
     pub(crate) fn add_to(heap: &mut Heap) {
@@ -41,10 +41,10 @@ impl Suspects {
     ) -> Option<SocketAddrV4> {
         let before = self.take(addr);
         let full = self.0.len() >= SUSPECTS_MAX;
-        let displaced = full.then(|| self.0.pop_front()).flatten();
+        let displaced = full.then(|| self.0.remove(0));
         let down = down || before.is_some_and(|before| before.down && now < before.until);
         self.0.make_room(SUSPECTS_MAX);
-        self.0.push_back(Suspect { until: now + MEMORY, addr, down });
+        self.0.push(Suspect { until: now + MEMORY, addr, down });
         displaced.map(|displaced| displaced.addr)
     }
 
@@ -69,10 +69,10 @@ impl Suspects {
 
     /// Forgets one that is too old. Gives memory back when none is left.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<SocketAddrV4> {
-        let expired = self.0.front().is_some_and(|suspect| suspect.until <= now);
-        let expired = expired.then(|| self.0.pop_front()).flatten();
+        let expired = self.0.first().is_some_and(|suspect| suspect.until <= now);
+        let expired = expired.then(|| self.0.remove(0));
         if self.0.is_empty() {
-            self.0 = VecDeque::new();
+            self.0 = Vec::new();
         }
         expired.map(|suspect| suspect.addr)
     }
@@ -83,7 +83,7 @@ impl Suspects {
 
     fn take(&mut self, addr: SocketAddrV4) -> Option<Suspect> {
         let at = self.0.iter().position(|suspect| suspect.addr == addr)?;
-        self.0.remove(at)
+        Some(self.0.remove(at))
     }
 }
 
