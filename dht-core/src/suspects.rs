@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn beyond_64_the_oldest_gives_way() {
         let mut suspects = Suspects::default();
-        let displaced: std::vec::Vec<_> =
+        let displaced: Vec<_> =
             (0..66).filter_map(|port| suspects.add(Instant::ZERO, addr(port), false)).collect();
         assert_eq!(displaced, [addr(0), addr(1)]);
         assert!(suspects.iter().eq((2..66).map(addr)));
