@@ -136,7 +136,9 @@ impl World {
             assert!(incoming.from.id.is_none_or(|id| id == Id::of(from)));
             keep(&mut self.incoming, incoming.reply_to);
         }
-        if ignored(&self.node) > ignored(&before) {
+        // Who answers what was given up is suspected no more, and named to others again.
+        let trusted = before.suspects(from) && !self.node.suspects(from);
+        if ignored(&self.node) > ignored(&before) && !trusted {
             // No answer to it, and nothing else that would not have been sent anyway. The
             // comparison begins where time has been noticed in both.
             let mut before = before;
