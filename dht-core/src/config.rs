@@ -252,12 +252,7 @@ impl Config {
             return Err(ConfigError::OutOfRange(field));
         }
         self.bootstrap.iter().try_for_each(BootstrapNode::check)?;
-        match self.nodes.iter().find(|addr| !is_sendable(**addr)) {
-            Some(addr) => {
-                Err(ConfigError::InvalidNode { field: "nodes", node: InvalidNode(*addr) })
-            }
-            None => Ok(()),
-        }
+        check_nodes("nodes", self.nodes.iter().copied())
     }
 
     /// The longest value that can be taken.
@@ -360,12 +355,7 @@ impl BootstrapNode {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        match self.addrs().find(|addr| !is_sendable(*addr)) {
-            Some(addr) => {
-                Err(ConfigError::InvalidNode { field: "bootstrap", node: InvalidNode(addr) })
-            }
-            None => Ok(()),
-        }
+        check_nodes("bootstrap", self.addrs())
     }
 
     /// The addresses that need no look-up: the host, if it is one, and the suggested one.
@@ -381,6 +371,15 @@ impl From<SocketAddrV4> for BootstrapNode {
         let colon = text.rfind(':').unwrap_or(text.len());
         Self { text, colon, ip: Some(*addr.ip()), port: addr.port() }
     }
+}
+
+/// Whether all of these can be sent to.
+fn check_nodes(
+    field: &'static str,
+    mut nodes: impl Iterator<Item = SocketAddrV4>,
+) -> Result<(), ConfigError> {
+    let unusable = nodes.find(|addr| !is_sendable(*addr));
+    unusable.map_or(Ok(()), |addr| Err(ConfigError::InvalidNode { field, node: InvalidNode(addr) }))
 }
 
 impl FromStr for BootstrapNode {

@@ -139,19 +139,22 @@ fn who_is_suspected_is_asked_last_and_not_waited_for() {
     }
 }
 
-#[test]
-fn where_nobody_else_is_known_suspects_will_do() {
-    let mut lab = Lab::among(3);
-    warm(&mut lab);
+/// The three nodes that are known fall silent, and are back. The network was away, for instance.
+fn suspects_will_do(lab: &mut Lab) {
+    warm(lab);
     (0..3).for_each(|n| lab.peer(peer(n)).up = false);
-    find(&mut lab, Query::find_node(Id::of(peer(0))));
+    find(lab, Query::find_node(Id::of(peer(0))));
     assert!((0..3).all(|n| lab.knows(peer(n))));
-    // The network is back, for instance.
     (0..3).for_each(|n| lab.peer(peer(n)).up = true);
     let query = Query::find_node(Id::of(peer(0)));
     let id = lab.call(|node, now| node.query(now, query.discard_replies())).unwrap();
     lab.run_for(SECOND);
     assert_eq!(lab.node.take_outcome(id).unwrap().unwrap().closest.len(), 3);
+}
+
+#[test]
+fn where_nobody_else_is_known_suspects_will_do() {
+    suspects_will_do(&mut Lab::among(3));
 }
 
 #[test]
@@ -163,14 +166,7 @@ fn where_there_is_no_bootstrap_node_suspects_will_do_as_well() {
     }
     lab.run_for(SECOND);
     assert!((0..3).all(|n| lab.knows(peer(n))));
-    warm(&mut lab);
-    (0..3).for_each(|n| lab.peer(peer(n)).up = false);
-    find(&mut lab, Query::find_node(Id::of(peer(0))));
-    (0..3).for_each(|n| lab.peer(peer(n)).up = true);
-    let query = Query::find_node(Id::of(peer(0)));
-    let id = lab.call(|node, now| node.query(now, query.discard_replies())).unwrap();
-    lab.run_for(SECOND);
-    assert_eq!(lab.node.take_outcome(id).unwrap().unwrap().closest.len(), 3);
+    suspects_will_do(&mut lab);
 }
 
 #[test]

@@ -104,12 +104,11 @@ impl Node {
             let Some(mut running) = self.queries.take(id) else {
                 continue;
             };
-            let wanted = core::mem::replace(&mut running.wants_lookup, false);
+            let wanted = running.wants_lookup;
             if let Some(walk) = running.walking().filter(|_| wanted) {
                 for addr in self.bootstrap_addrs() {
                     walk.offer(self.table.ids(), addr);
                 }
-                running.wants_lookup = true;
             }
             self.queries.put(running);
             if wanted {
