@@ -282,8 +282,7 @@ impl Node {
         let flight = self.inflight.end(self.now, id, true);
         self.after_end(flight);
         match purpose {
-            Purpose::User | Purpose::Hint { .. } => {}
-            Purpose::Late { .. } => self.namers.clear_of(asked),
+            Purpose::User | Purpose::Hint { .. } | Purpose::Late { .. } => {}
             Purpose::Visit { query, node, .. } => self.on_visit_answered(query, node, reply),
             Purpose::Gap { query, node } => self.on_gap_answered(query, node, &reply),
             Purpose::Commit { query, to, again } => {
