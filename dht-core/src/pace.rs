@@ -10,8 +10,9 @@
 //! comes too late, and for a while all walks wait for a second.
 //!
 //! An answer after a repetition is to a try that was slow, or to the last one because the others were lost.
-//! All tries have the same bytes, so it does not say. A datagram that is lost now and then must neither slow
-//! the pace down nor make anybody careful; it is counted, and where many are lost more tries are waited for.
+//! All tries have the same bytes, so it does not say; but sooner after the second one than others answer at all, it
+//! is to the first. A datagram that is lost now and then must neither slow the pace down nor make anybody
+//! careful; it is counted, and where many are lost more tries are waited for.
 
 use core::time::Duration;
 
@@ -36,7 +37,7 @@ pub(crate) const TRIES_MAX: u8 = 4;
 pub(crate) const SURE_MIN: u16 = 4;
 const SURE_MAX: u16 = 16;
 const SURE_OF: u64 = 13;
-/// Where more than a quarter of all tries seem to be lost they are slow, more likely.
+/// Where more than a quarter of all tries seem to be lost or late they are slow, more likely.
 const SLOW: u16 = 1 << 14;
 /// Loss is averaged over so many tries; as if before the first one so many had been answered.
 const TRIED_MAX: u8 = 128;
@@ -63,6 +64,8 @@ pub(crate) struct Pace {
     /// Of tries in 65,536ths, how many were not answered by those who answered another; and over how many. One of
     /// each answer counts, however many were in vain: else a few who answer late on purpose would slow us down.
     loss: u16,
+    /// The same with the first tries that were only slow.
+    late: u16,
     tried: u8,
 }
 
@@ -74,6 +77,7 @@ impl Default for Pace {
             samples: 0,
             careful: CAREFUL_AT_FIRST,
             loss: 0,
+            late: 0,
             tried: TRIED_AT_FIRST,
         }
     }
@@ -82,7 +86,9 @@ impl Default for Pace {
 impl Pace {
     /// An answer has come. Whether it would have been given up if nobody were careful.
     pub(crate) fn record(&mut self, answer: Timing) -> bool {
-        self.count_tries(answer.tries);
+        // Later tries follow sooner, so that an answer to the second may come as soon after them.
+        let to_the_first = answer.tries == 2 && answer.since_last < self.soonest();
+        self.count(answer.tries > 1, answer.tries > 1 && !to_the_first);
         // What took longer than a second would have been given up all the same.
         let second = Duration::from_micros(CEILING_US.into());
         // If it is to the last try, that took so long at least.
@@ -92,7 +98,7 @@ impl Pace {
         });
         self.careful = if hasty { CAREFUL } else { self.careful.saturating_sub(1) };
         // What takes longer than anybody is waited for is none that others could be measured by.
-        let sure = answer.tries == 1 || self.loss > SLOW;
+        let sure = answer.tries == 1 || self.late > SLOW;
         if sure && answer.since_first <= second {
             self.measure(answer.since_first);
         }
@@ -111,13 +117,26 @@ impl Pace {
         self.samples = self.samples.saturating_add(1);
     }
 
+    /// Few answer sooner than in three quarters of the average.
+    fn soonest(&self) -> Duration {
+        Duration::from_micros((self.average_us - self.average_us / 4).into())
+    }
+
     /// One was answered, of so many tries.
     pub(crate) fn count_tries(&mut self, tries: u16) {
-        let lost = (tries > 1).then_some(u16::MAX);
-        for lost in lost.into_iter().chain([0]) {
+        self.count(tries > 1, tries > 1);
+    }
+
+    /// An answer has come, and one before it had not when it was due, for it was lost or only late.
+    fn count(&mut self, late: bool, lost: bool) {
+        for (late, lost) in late.then_some((late, lost)).into_iter().chain([(false, false)]) {
             self.tried = TRIED_MAX.min(self.tried + 1);
-            let (gain, loss) = (i32::from(self.tried), i32::from(self.loss));
-            self.loss = u16::try_from(loss + (i32::from(lost) - loss) / gain).unwrap_or(self.loss);
+            let towards = |average: u16, one: bool| {
+                let (average, one) =
+                    (i32::from(average), if one { i32::from(u16::MAX) } else { 0 });
+                u16::try_from(average + (one - average) / i32::from(self.tried)).unwrap_or(u16::MAX)
+            };
+            (self.late, self.loss) = (towards(self.late, late), towards(self.loss, lost));
         }
     }
 
@@ -164,7 +183,8 @@ impl Pace {
 
     /// For requests that are answered at another pace, over the same ways.
     pub(crate) fn unmeasured(&self) -> Self {
-        Self { careful: self.careful, loss: self.loss, tried: self.tried, ..Self::default() }
+        let Self { careful, loss, late, tried, .. } = *self;
+        Self { careful, loss, late, tried, ..Self::default() }
     }
 
     /// How long to wait for an answer before asking again.
@@ -277,13 +297,40 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_answer_to_the_first_try_is_no_loss() {
+        let tries_after = |answer: Timing| {
+            let mut pace = after(40, ms(80));
+            (0..10).for_each(|_| _ = pace.record(answer));
+            pace.tries()
+        };
+        assert_eq!(
+            tries_after(again(2, ms(59))),
+            2,
+            "159 ms after the first and 59 after the second"
+        );
+        assert_eq!(
+            tries_after(again(2, ms(60))),
+            TRIES_MAX,
+            "to the second, which is as quick as others"
+        );
+        assert_eq!(
+            tries_after(again(3, ms(10))),
+            TRIES_MAX,
+            "to the second, 10 ms after the third"
+        );
+    }
+
+    #[test]
     fn where_most_must_be_asked_again_they_are_slow() {
-        let mut pace = after(40, ms(20));
-        let asked_again = (1..200).find(|_| {
-            pace.record(again(2, ms(50)));
-            pace.patience() > Some(ms(150))
-        });
-        assert!(asked_again.is_some_and(|count| (20..60).contains(&count)), "{asked_again:?}");
+        // After what time since the second try the answers come; and the patience with them in the end.
+        for (since_last, patience) in [(ms(10), ms(110)), (ms(50), ms(150))] {
+            let mut pace = after(40, ms(20));
+            let asked_again = (1..200).find(|_| {
+                pace.record(again(2, since_last));
+                pace.patience() > Some(patience)
+            });
+            assert!(asked_again.is_some_and(|n| (10..60).contains(&n)), "{asked_again:?}");
+        }
     }
 
     #[test]
