@@ -33,6 +33,8 @@ pub(crate) struct Probe {
     port: u16,
     asked: u8,
     open: u8,
+    /// One may have reached us, or somebody has guessed.
+    guessed: bool,
     /// The host that each one has seen that got through.
     seen: heapless::Vec<Ipv4Addr, PROBES>,
     /// What the answers that came in on the server socket say of the own address.
@@ -58,7 +60,7 @@ impl Probe {
     pub(crate) fn new(believed: (Ipv4Addr, u16), aim: Aim, port: u16, asked: usize) -> Self {
         let asked = asked.min(PROBES) as u8;
         let (seen, sampler) = (heapless::Vec::new(), Sampler::default());
-        Self { believed, aim, port, asked, open: asked, seen, sampler }
+        Self { believed, aim, port, asked, open: asked, guessed: false, seen, sampler }
     }
 
     /// One of those asked has answered, to `to`, as seen there. That is the port it was asked to answer to, or it
@@ -73,6 +75,12 @@ impl Probe {
     /// One of those asked has not.
     pub(crate) fn failed(&mut self) {
         self.open = self.open.saturating_sub(1);
+    }
+
+    /// Somebody may be guessing what one of those asked answers.
+    pub(crate) fn guessed(&mut self) {
+        self.guessed = true;
+        self.failed();
     }
 
     fn asks_many(&self) -> bool {
@@ -131,7 +139,7 @@ impl Probe {
     pub(crate) fn found(&self) -> Found {
         // A way that was opened from inside may still be open for one of many.
         if self.asked > 0 && self.pongs() <= usize::from(self.asks_many()) {
-            return Found::Nobody;
+            return if self.guessed { Found::Unclear } else { Found::Nobody };
         }
         let agreed = self.agreed();
         let most = self.seen.iter().copied().max_by_key(|host| self.votes(*host));

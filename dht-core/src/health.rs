@@ -1,4 +1,5 @@
-//! Whether the network works, judged by how requests end.
+//! Whether the network works, judged by how requests end: those that strangers can't have us send
+//! ([`lessons`](crate::lessons)).
 //!
 //! Every tick takes a sample of two running totals. Ticks with fewer than four
 //! outcomes say nothing; two in a row (idle ones aside) without any response mean

@@ -1,11 +1,13 @@
 //! Addresses that lately left several tries unanswered. While it is not clear whether a node is there, it is
 //! named to nobody, asked after all others and not waited for, so that one dead node does not cost every
-//! query seconds until the whole network has forgotten it. An answer clears it.
+//! query seconds until the whole network has forgotten it. An answer clears it; a late one as well, unless others
+//! that belong to nothing have come before it, for somebody may be guessing.
 
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
+use crate::inflight::MISSES_MAX;
 use crate::memory::{Capped, Heap};
 use crate::time::Instant;
 
@@ -20,6 +22,8 @@ struct Suspect {
     addr: SocketAddrV4,
     /// All tries have failed.
     down: bool,
+    /// How many answers may miss until a late one counts for nothing.
+    misses_left: u8,
 }
 
 /// The oldest first.
@@ -31,26 +35,40 @@ impl Suspects {
         heap.capped::<Suspect>(SUSPECTS_MAX);
     }
 
-    /// An address has left several tries unanswered or, if `down`, all of them. Returns the address that
-    /// gives way to it.
+    /// An address has left several tries unanswered or, if `down`, all of them. `late`: an answer that comes too late
+    /// counts. Returns the address that gives way to it.
     pub(crate) fn add(
         &mut self,
         now: Instant,
         addr: SocketAddrV4,
         down: bool,
+        late: bool,
     ) -> Option<SocketAddrV4> {
         let before = self.take(addr);
         let full = self.0.len() >= SUSPECTS_MAX;
         let displaced = full.then(|| self.0.remove(0));
         let down = down || before.is_some_and(|before| before.down && now < before.until);
         self.0.make_room(SUSPECTS_MAX);
-        self.0.push(Suspect { until: now + MEMORY, addr, down });
+        let before_left = before.map_or(0, |before| before.misses_left);
+        let misses_left = if late { MISSES_MAX } else { before_left };
+        self.0.push(Suspect { until: now + MEMORY, addr, down, misses_left });
         displaced.map(|displaced| displaced.addr)
     }
 
     /// An address has answered after all. Whether it was suspected.
     pub(crate) fn clear_of(&mut self, addr: SocketAddrV4) -> bool {
         self.take(addr).is_some()
+    }
+
+    /// An answer from there belongs to nothing.
+    pub(crate) fn missed(&mut self, from: SocketAddrV4) {
+        let suspect = self.0.iter_mut().find(|suspect| suspect.addr == from);
+        suspect.into_iter().for_each(|s| s.misses_left = s.misses_left.saturating_sub(1));
+    }
+
+    /// Whether a late answer from there counts; `None` if it is not suspected.
+    pub(crate) fn believe(&self, now: Instant, addr: SocketAddrV4) -> Option<bool> {
+        self.get(now, addr).map(|suspect| suspect.misses_left > 0)
     }
 
     pub(crate) fn contain(&self, now: Instant, addr: SocketAddrV4) -> bool {
@@ -100,8 +118,8 @@ mod tests {
     #[test]
     fn remembered_for_five_minutes_or_until_it_answers() {
         let (mut suspects, start) = (Suspects::default(), Instant::ZERO);
-        suspects.add(start, addr(1), false);
-        suspects.add(start, addr(2), false);
+        suspects.add(start, addr(1), false, true);
+        suspects.add(start, addr(2), false, true);
         let end = start + MEMORY;
         assert!(suspects.contain(end - Duration::from_micros(1), addr(1)));
         assert!(!suspects.contain(end, addr(1)));
@@ -115,22 +133,23 @@ mod tests {
     fn sure_until_it_answers_or_is_forgotten() {
         let (mut suspects, start) = (Suspects::default(), Instant::ZERO);
         for (down, sure) in [(false, false), (true, true), (false, true)] {
-            suspects.add(start, addr(1), down);
+            suspects.add(start, addr(1), down, true);
             assert_eq!(suspects.are_sure_of(start, addr(1)), sure);
         }
-        suspects.add(start + MEMORY, addr(1), false);
+        suspects.add(start + MEMORY, addr(1), false, true);
         assert!(!suspects.are_sure_of(start + MEMORY, addr(1)), "that was long ago");
-        suspects.add(start, addr(2), true);
+        suspects.add(start, addr(2), true, true);
         suspects.clear_of(addr(2));
-        suspects.add(start, addr(2), false);
+        suspects.add(start, addr(2), false, true);
         assert!(!suspects.are_sure_of(start, addr(2)));
     }
 
     #[test]
     fn beyond_64_the_oldest_gives_way() {
         let mut suspects = Suspects::default();
-        let displaced: Vec<_> =
-            (0..66).filter_map(|port| suspects.add(Instant::ZERO, addr(port), false)).collect();
+        let displaced: Vec<_> = (0..66)
+            .filter_map(|port| suspects.add(Instant::ZERO, addr(port), false, true))
+            .collect();
         assert_eq!(displaced, [addr(0), addr(1)]);
         assert!(suspects.iter().eq((2..66).map(addr)));
     }

@@ -1,5 +1,5 @@
-//! Answers that belong to nothing: who sees many of them from one address does not trust the next one
-//! from there that fits, for somebody may be trying all transaction ids.
+//! Answers that belong to nothing: a request that has seen many of them from the address that was asked does not
+//! trust the next one from there that fits, for somebody may be trying all transaction ids.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -8,7 +8,7 @@ mod support;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::{DATAGRAM_MAX, Id, Via, wire};
+use dht_core::{DATAGRAM_MAX, Id, Query, Request, Via, wire};
 use support::lab::{CLIENT, Lab, PING, asks, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -121,34 +121,105 @@ fn answers_without_an_id_do_not_evict_after_four_guesses() {
 }
 
 #[test]
-fn guesses_are_forgotten_after_five_seconds() {
-    // The four tries of a check take four seconds: guesses of before it count if they are that young.
-    for (pause, evicted) in [(4_999, false), (5_000, true)] {
+fn guesses_of_before_it_is_asked_do_not_count() {
+    for (early, evicted) in [(true, true), (false, false)] {
         let mut lab = Lab::among(5);
+        lab.peer(peer(2)).up = false;
         for _ in 0..2 {
-            lab.run_for(10 * SECOND);
-            (0..4).for_each(|tid| answer(&mut lab, peer(2), tid, false));
-            lab.run_for(MOMENT * pause);
-            checked_after(&mut lab, 0, Duration::ZERO);
+            lab.run_for(6 * SECOND);
+            if early {
+                (0..4).for_each(|tid| answer(&mut lab, peer(2), tid, false));
+            }
+            lab.hint(peer(1), peer(2));
+            if !early {
+                guess(&mut lab, peer(2), 4, false);
+            }
+            let right = tid(&lab, peer(2));
+            answer(&mut lab, peer(2), right, false);
         }
-        assert_eq!(!lab.knows(peer(2)), evicted, "{pause} ms");
+        assert_eq!(!lab.knows(peer(2)), evicted, "before it was asked: {early}");
     }
 }
 
 #[test]
-fn with_its_id_an_answer_counts_however_much_is_guessed() {
-    let mut lab = Lab::among(5);
+fn nobody_can_have_guesses_forgotten() {
+    let mut lab = Lab::among(40);
     lab.peer(peer(2)).up = false;
-    lab.hint(peer(1), peer(2));
-    guess(&mut lab, peer(2), 20, true);
-    let right = tid(&lab, peer(2));
-    answer(&mut lab, peer(2), right, true);
-    lab.run_for(6 * SECOND);
-    assert!(lab.knows(peer(2)), "it has answered");
-    assert_eq!(lab.node.nodes().next(), Some(peer(2)));
-    // A request that seems to come from it is none of these.
-    lab.hear(peer(2), &asks(PING));
-    assert_eq!(lab.node.stats().drops.unsolicited, 20);
+    for _ in 0..2 {
+        lab.run_for(6 * SECOND);
+        lab.hint(peer(1), peer(2));
+        let right = tid(&lab, peer(2));
+        for n in 1..=5 {
+            answer(&mut lab, peer(2), right.wrapping_add(n), false);
+            // In the names of others, asked or not.
+            (3..40).for_each(|other| (0..9).for_each(|n| answer(&mut lab, peer(other), n, true)));
+        }
+        answer(&mut lab, peer(2), right, false);
+    }
+    assert!(lab.knows(peer(2)));
+}
+
+#[test]
+fn nor_does_an_answer_with_an_id_count_after_four_guesses() {
+    for (guesses, counts) in [(3, true), (4, false), (20, false)] {
+        let mut lab = Lab::among(5);
+        lab.peer(peer(2)).up = false;
+        lab.hint(peer(1), peer(2));
+        guess(&mut lab, peer(2), guesses, true);
+        let right = tid(&lab, peer(2));
+        answer(&mut lab, peer(2), right, true);
+        lab.run_for(6 * SECOND);
+        assert!(lab.knows(peer(2)), "it has answered");
+        assert_eq!(lab.node.nodes().next() == Some(peer(2)), counts);
+        // A request that seems to come from it is none of these.
+        lab.hear(peer(2), &asks(PING));
+        assert_eq!(lab.node.stats().drops.unsolicited, guesses.into());
+    }
+}
+
+#[test]
+fn late_answers_and_those_to_earlier_tries_are_no_guesses() {
+    for (retries, late) in [(0, true), (4, false)] {
+        let mut lab = Lab::among(5);
+        lab.add_peer(peer(70)).up = false;
+        let tids: Vec<_> = (0..5)
+            .map(|_| {
+                let request = Request::ping(peer(70)).retries(retries);
+                lab.call(|node, now| node.request(now, request)).unwrap();
+                tid(&lab, peer(70))
+            })
+            .collect();
+        // Given up; or sent five times and answered as often.
+        lab.run_for(if late { SECOND } else { 4 * SECOND });
+        lab.hear_with_id(peer(70), PING);
+        if !late {
+            tids.iter().for_each(|tid| answer(&mut lab, peer(70), *tid, false));
+        }
+        let request = Request::ping(peer(70));
+        lab.call(|node, now| node.request(now, request)).unwrap();
+        tids.iter().for_each(|tid| answer(&mut lab, peer(70), *tid, false));
+        assert_eq!(lab.node.stats().drops.unsolicited, 5);
+        let right = tid(&lab, peer(70));
+        answer(&mut lab, peer(70), right, true);
+        assert!(lab.knows(peer(70)), "late: {late}");
+    }
+}
+
+#[test]
+fn a_late_answer_clears_nobody_after_four_guesses() {
+    for (guesses, cleared) in [(3, true), (4, false)] {
+        let mut lab = Lab::among(5);
+        lab.peer(peer(2)).up = false;
+        let query = Query::find_node(Id::of(peer(2))).nodes([peer(2)]).only_closest_nodes();
+        let id = lab.call(|node, now| node.query(now, query.retries(1))).unwrap();
+        lab.run_for(2 * SECOND);
+        lab.call(|node, now| node.cancel_query(now, id));
+        let late = lab.sent.iter().find(|sent| sent.to == peer(2)).unwrap().request().tid;
+        assert!(lab.node.suspects(peer(2)));
+        (1..=guesses).for_each(|n| answer(&mut lab, peer(2), late.wrapping_add(n), true));
+        answer(&mut lab, peer(2), late, true);
+        assert_eq!(lab.node.suspects(peer(2)), !cleared, "{guesses}");
+    }
 }
 
 #[test]

@@ -191,7 +191,7 @@ fn who_wants_it_and_bootstrapped_alone_is_looked_at_when_others_come() {
     lab.run_for(30 * MINUTE);
     lab.add_peer(peer(7));
     lab.hear_with_id(peer(7), PING);
-    lab.run_for(2 * TICK);
+    lab.run_for(3 * TICK);
     assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
 }
 

@@ -6,6 +6,7 @@
 //! live, and rest for a while at the address where one ended without an answer, so that
 //! a late answer can't be taken for one to a later request. Mirrors parts of `lib/io.js`.
 
+mod asked;
 mod waiting;
 
 use alloc::collections::{BinaryHeap, VecDeque};
@@ -21,6 +22,8 @@ use crate::memory::{Capped, Heap};
 use crate::message::{Reply, RequestId};
 use crate::rng::Rng;
 use crate::time::Instant;
+use asked::Asked;
+pub(crate) use asked::MISSES_MAX;
 use waiting::{Link, Lists};
 pub(crate) use waiting::{URGENCIES, Urgency};
 
@@ -44,6 +47,8 @@ pub(crate) struct Flight {
     pub(crate) unsent: Option<Unsent>,
     /// Answers with its transaction id from elsewhere.
     strays: u8,
+    /// How many answers from its address had missed when it was sent.
+    missed: u16,
     /// Its place in a list of those that wait.
     link: Option<Link>,
 }
@@ -89,6 +94,7 @@ pub(crate) struct Inflight {
     users: usize,
     others: usize,
     lists: Lists,
+    asked: Asked,
     tids: Index,
     resting: VecDeque<(Instant, SocketAddrV4, u16)>,
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
@@ -97,12 +103,10 @@ pub(crate) struct Inflight {
 /// What an answer is to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Match {
-    /// This request.
-    Exact(RequestId),
-    /// A request that takes an answer from anywhere, and got one from elsewhere.
-    Stray(RequestId),
-    /// Someone that was not asked answers under a live transaction id, and who was, if anybody yet.
-    WrongSource(Option<SocketAddrV4>),
+    /// This request, as it takes answers: from the address that was asked, or from anywhere.
+    Fits(RequestId),
+    /// Someone that was not asked answers under a live transaction id: of this request, if it was sent yet.
+    WrongSource(Option<RequestId>),
     /// Nothing that is in flight.
     Unknown,
 }
@@ -119,6 +123,7 @@ impl Inflight {
             users: 0,
             others: 0,
             lists: Lists::default(),
+            asked: Asked::default(),
             tids: Index::default(),
             resting: VecDeque::new(),
             deadlines: BinaryHeap::new(),
@@ -133,6 +138,7 @@ impl Inflight {
         }
         heap.capped::<u16>(max);
         heap.index_each(1, 2 * max);
+        Asked::add_to(heap, max);
         heap.capped::<(Instant, SocketAddrV4, u16)>(resting_max(max));
         heap.capped::<Reverse<(Instant, u64)>>(deadlines_max(max, max) + 1);
     }
@@ -168,11 +174,6 @@ impl Inflight {
         self.tids.len() >= TIDS_MAX || (self.free.is_empty() && self.slots.len() >= self.max)
     }
 
-    /// How many places requests have had at once: what it costs to go through all of them.
-    pub(crate) fn places(&self) -> usize {
-        self.slots.len()
-    }
-
     /// Begins a request; `None` if all slots or transaction ids are taken.
     pub(crate) fn begin(&mut self, now: Instant, call: Call, rng: &mut Rng) -> Option<RequestId> {
         if self.is_full() {
@@ -192,6 +193,7 @@ impl Inflight {
         };
         let tid = self.draw_tid(now, call.to, rng);
         self.index(tid, slot);
+        self.asked.begin(self.max, call.to);
         self.serial += 1;
         let id = self.serial << 16 | u64::from(slot);
         match call.purpose {
@@ -210,6 +212,7 @@ impl Inflight {
             with_id: None,
             unsent: None,
             strays: 0,
+            missed: 0,
             link: None,
         };
         self.set(slot, Slot::Live(id, flight));
@@ -269,27 +272,44 @@ impl Inflight {
             return Match::WrongSource(None);
         }
         if flight.call.to == from {
-            return Match::Exact(id);
+            return Match::Fits(id);
         }
         flight.strays = flight.strays.saturating_add(1);
         match flight.call.any_replier {
-            true => Match::Stray(id),
-            false => Match::WrongSource(Some(flight.call.to)),
+            true => Match::Fits(id),
+            false => Match::WrongSource(Some(id)),
         }
     }
 
-    /// Whether an answer under `tid` from `from` is to a request that was given up.
+    /// Whether anything is being asked there.
+    pub(crate) fn asks(&self, addr: SocketAddrV4) -> bool {
+        self.asked.misses(addr).is_some()
+    }
+
+    /// An answer from there belongs to nothing: it counts against all that is asked there.
+    pub(crate) fn missed(&mut self, from: SocketAddrV4) {
+        self.asked.missed(from);
+    }
+
+    /// Whether somebody may be guessing the answer to this request.
+    pub(crate) fn is_guessed_at(&self, flight: &Flight) -> bool {
+        let misses = self.asked.misses(flight.call.to).unwrap_or_default();
+        misses.wrapping_sub(flight.missed) >= MISSES_MAX.into()
+    }
+
+    /// Whether an answer under `tid` from `from` is to a request that was given up, or once more to one that was
+    /// sent several times.
     pub(crate) fn rests(&self, now: Instant, tid: u16, from: SocketAddrV4) -> bool {
         self.resting.iter().any(|rest| (rest.1, rest.2) == (from, tid) && now < rest.0)
     }
 
     /// A try leaves now and is given up at `deadline`.
     pub(crate) fn sent(&mut self, now: Instant, id: RequestId, deadline: Instant) {
-        let Some(flight) = self.get_mut(id) else {
-            return;
-        };
+        let Some(to) = self.get(id).map(|flight| flight.call.to) else { return };
+        let missed = self.asked.misses(to).unwrap_or_default();
+        let Some(flight) = self.get_mut(id) else { return };
         if flight.sent == 0 {
-            flight.first_sent_at = now;
+            (flight.first_sent_at, flight.missed) = (now, missed);
         }
         flight.sent = flight.sent.saturating_add(1);
         flight.sent_at = now;
@@ -363,7 +383,7 @@ impl Inflight {
         }
     }
 
-    /// Ends a request and frees its slot. If it was sent and not answered, its transaction id rests.
+    /// Ends a request and frees its slot. If an answer may still come, its transaction id rests.
     pub(crate) fn end(&mut self, now: Instant, id: RequestId, answered: bool) -> Option<Flight> {
         let slot = slot_of(id);
         let flight = self.take(now, id, answered)?;
@@ -418,6 +438,7 @@ impl Inflight {
         self.free.shrink_to_fit();
         self.drop_stale_deadlines();
         self.deadlines.shrink_to_fit();
+        self.asked.trim();
         self.tids.trim(|entry| entry >> 16);
     }
 
@@ -472,6 +493,10 @@ impl Inflight {
                 }
             }
         }
+        let mut asked: Vec<_> = self.iter().map(|(_, flight)| flight.call.to).collect();
+        asked.sort_unstable();
+        let each = |(addr, requests)| core::iter::repeat_n(addr, usize::from(requests));
+        assert!(asked.into_iter().eq(self.asked.iter().flat_map(each)));
         assert_eq!(self.free.len() + users + others + ended, self.slots.len());
         assert_eq!(self.live, users + others);
         assert_eq!((self.users, self.others), (users + ended, others));
@@ -487,10 +512,11 @@ impl Inflight {
             return None;
         };
         self.live -= 1;
+        self.asked.end(flight.call.to);
         for tid in [Some(flight.tid), flight.old_tid].into_iter().flatten() {
             let hash = |entry: u32| entry >> 16;
             self.tids.remove(u32::from(tid), |entry| entry >> 16 == u32::from(tid), hash);
-            if !answered && flight.sent > 0 {
+            if flight.sent > u16::from(answered) {
                 if self.resting.len() >= resting_max(self.max) {
                     self.resting.pop_front();
                 }

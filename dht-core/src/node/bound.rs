@@ -17,7 +17,6 @@ use crate::memory::Heap;
 use crate::namers::Namers;
 use crate::outbox::Outbox;
 use crate::shares::Shares;
-use crate::strays::Strays;
 use crate::suspects::Suspects;
 use crate::table::Table;
 use crate::timeouts::Rtts;
@@ -82,7 +81,6 @@ impl Node {
         Namers::add_to(&mut heap, config.namers());
         Lost::add_to(&mut heap);
         Given::add_to(&mut heap, config.given());
-        Strays::add_to(&mut heap);
         Upkeep::add_to(&mut heap);
         heap.exact::<Probe>(1);
         if config.adaptive_timeout {

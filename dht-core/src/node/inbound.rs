@@ -12,6 +12,7 @@ use crate::delayed::Pong;
 use crate::error_code::{INVALID_TOKEN, UNKNOWN_COMMAND};
 use crate::id::Id;
 use crate::inflight::{Match, Purpose};
+use crate::lessons::Lessons;
 use crate::message::{Handled, Incoming, Nodes, Peer, Reply, ReplyTo, RequestId, Via};
 use crate::outbox::Out;
 use crate::pace::Timing;
@@ -163,25 +164,19 @@ impl Node {
     }
 
     fn on_response(&mut self, via: Via, from: SocketAddrV4, response: &wire::Response<'_>) {
-        let (id, exact) = match self.inflight.find(response.tid, from) {
-            Match::Exact(id) => (id, true),
-            Match::Stray(id) => (id, false),
+        let id = match self.inflight.find(response.tid, from) {
+            Match::Fits(id) => id,
             Match::WrongSource(asked) => {
                 self.stats.drops.wrong_source += 1;
-                if let Some(asked) = asked {
-                    self.elsewhere.note(self.upkeep.tick(), asked, from);
+                let asked = asked.and_then(|id| Some(&self.inflight.get(id)?.call));
+                if let Some(call) = asked.filter(|call| Lessons::of(call).tell(Lessons::HEALTH)) {
+                    self.elsewhere.note(self.upkeep.tick(), call.to, from);
                 }
-                return self.on_stray(from);
+                return self.on_miss(from);
             }
             Match::Unknown => {
                 self.stats.drops.unsolicited += 1;
-                if self.suspects.contain(self.now, from)
-                    && self.inflight.rests(self.now, response.tid, from)
-                {
-                    self.trust(from);
-                    self.pace.was_wrong();
-                }
-                return self.on_stray(from);
+                return self.on_stray(response.tid, from);
             }
         };
         let Some(flight) = self.inflight.get(id) else {
@@ -196,9 +191,8 @@ impl Node {
             since_first: self.now.saturating_since(flight.first_sent_at),
             since_last: rtt,
         };
-        // Whoever may be answered by anyone may be answered by a liar.
-        let guessed = purpose == Purpose::Verify && self.candidates.is_guessed_at(from);
-        let teaches = exact && !flight.call.any_replier && !guessed;
+        let guessed = self.inflight.is_guessed_at(flight);
+        let lessons = Lessons::of(&flight.call).unless(guessed);
         let reply = self.read_reply(from, response, rtt, purpose);
 
         if purpose != Purpose::Verify {
@@ -207,30 +201,36 @@ impl Node {
             if let Some(count) = self.stats.commands.of(internal, command) {
                 count.rx += 1;
             }
-            if teaches {
-                self.window.freed();
-            }
         }
-        if teaches {
-            // An answer after a retry may be to any of the tries (Karn's rule), and a delayed one says
-            // nothing of the way.
-            if let Some(rtts) = self.rtts.as_mut().filter(|_| measures) {
-                rtts.record(self.now, from, rtt);
-            }
+        if lessons.tell(Lessons::WINDOW) {
+            self.window.freed();
+        }
+        self.answers += u64::from(lessons.tell(Lessons::HEALTH));
+        // An answer after a retry may be to any of the tries (Karn's rule), and a delayed one says
+        // nothing of the way.
+        let measures = measures && lessons.tell(Lessons::RTT);
+        if let Some(rtts) = self.rtts.as_mut().filter(|_| measures) {
+            rtts.record(self.now, from, rtt);
+        }
+        if lessons.tell(Lessons::THERE) {
             self.unsent = None;
             self.on_contact();
             self.elsewhere.clear_of(from);
-            self.learn(via, reply.from, reply.to);
+            self.learn(via, reply.from, reply.to, lessons.tell(Lessons::VOTE));
         }
+        if lessons.tell(Lessons::PACE) {
+            self.keep_pace(purpose, internal, timing);
+        } else if lessons.tell(Lessons::TRIES) {
+            self.pace.count_tries(timing.tries);
+        }
+        self.on_answer(id, via, reply, lessons.tell(Lessons::THERE));
+    }
+
+    /// A visit was answered, or what was one: how soon?
+    fn keep_pace(&mut self, purpose: Purpose, internal: bool, timing: Timing) {
         let query = match purpose {
             Purpose::Visit { query, .. } => Some(query),
-            Purpose::Late { .. } => None,
-            _ => {
-                if purpose.asks_to_judge() {
-                    self.pace.count_tries(timing.tries);
-                }
-                return self.on_answer(id, via, reply);
-            }
+            _ => None,
         };
         let late = query.is_none();
         if internal && self.pace.record(timing) && late {
@@ -243,7 +243,28 @@ impl Node {
         } else if !internal {
             self.pace.was_in_time(timing.tries);
         }
-        self.on_answer(id, via, reply);
+    }
+
+    /// An answer to nothing that is in flight. To what was given up, or once more to what was sent more than once, it
+    /// is not a guess; and a node that was taken for silent is there, unless others have missed before.
+    fn on_stray(&mut self, tid: u16, from: SocketAddrV4) {
+        let believed = self.suspects.believe(self.now, from);
+        if believed.is_none() && !self.inflight.asks(from) {
+            return;
+        }
+        if !self.inflight.rests(self.now, tid, from) {
+            return self.on_miss(from);
+        }
+        if believed == Some(true) {
+            self.trust(from);
+            self.pace.was_wrong();
+        }
+    }
+
+    /// Perhaps somebody is trying all transaction ids in this name.
+    fn on_miss(&mut self, from: SocketAddrV4) {
+        self.inflight.missed(from);
+        self.suspects.missed(from);
     }
 
     fn read_reply(
@@ -266,8 +287,10 @@ impl Node {
         }
     }
 
-    /// A request is answered: it ends, and what it was for goes on.
-    fn on_answer(&mut self, id: RequestId, via: Via, reply: Reply) {
+    /// A request is answered: it ends, and what it was for goes on. Unless it `counts`, somebody may have guessed the answer.
+    /// Users and walks get it all the same, since the true one is more likely by far: with four datagrams anybody could
+    /// silence any node for them. It says no more than any node may say of others.
+    fn on_answer(&mut self, id: RequestId, via: Via, reply: Reply, counts: bool) {
         let Some(flight) = self.inflight.get(id) else {
             return;
         };
@@ -281,6 +304,7 @@ impl Node {
         }
         let flight = self.inflight.end(self.now, id, true);
         self.after_end(flight);
+        let no_id = counts && reply.from.id.is_none();
         match purpose {
             Purpose::User | Purpose::Hint { .. } | Purpose::Late { .. } => {}
             Purpose::Visit { query, node, .. } => self.on_visit_answered(query, node, reply),
@@ -288,16 +312,15 @@ impl Node {
             Purpose::Commit { query, to, again } => {
                 self.on_commit_answered(query, to, again, &reply);
             }
-            Purpose::Check { hinted, .. } => self.on_check_answered(asked, hinted, reply.from.id),
+            Purpose::Check { hinted, .. } => self.on_check_answered(asked, hinted, no_id),
             Purpose::Swap { newcomer, verified, .. } => {
-                self.on_swap_answered(asked, (newcomer, verified), reply.from.id);
+                self.on_swap_answered(asked, (newcomer, verified), no_id);
             }
-            Purpose::Verify => {
-                let guessed = self.candidates.is_guessed_at(asked);
-                self.on_verify_ended(asked, reply.from.id.is_some() && !guessed);
-            }
-            Purpose::QuickNat => self.bootstrap.on_quick_nat(),
-            Purpose::Probe => self.on_probe_answered(via, asked, reply.to),
+            Purpose::Verify => self.on_verify_ended(asked, counts && !no_id),
+            Purpose::QuickNat if counts => self.bootstrap.on_quick_nat(),
+            Purpose::QuickNat => {}
+            Purpose::Probe if counts => self.on_probe_answered(via, asked, reply.to),
+            Purpose::Probe => self.on_probe_guessed(),
         }
         self.pump_stalled();
     }

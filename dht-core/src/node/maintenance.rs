@@ -45,7 +45,6 @@ impl Node {
             self.inflight.trim(self.now);
             self.outbox.trim();
             self.queries.trim();
-            self.strays.trim(self.now);
         }
         self.upkeep_of_tick();
     }
@@ -56,7 +55,10 @@ impl Node {
         }
         self.look_again();
         let due = self.upkeep.due();
-        if due.keep_alive {
+        // Who comes by itself is verified, which tells nothing of our address. Who is to be persistent asks for it.
+        let untold =
+            self.config.ephemeral == Some(false) && self.nat.size() == 0 && !self.table.is_empty();
+        if due.keep_alive || untold {
             self.ping_some();
         }
         let small = self.table.len() < K;
@@ -78,9 +80,7 @@ impl Node {
         }
         self.upkeep.reset_budgets();
         self.send_hints();
-        let requests = &self.stats.requests;
-        let timeouts = requests.timeouts + requests.unsent - self.unanswered_nat;
-        let changed = self.health.update(requests.responses, timeouts).is_some();
+        let changed = self.health.update(self.answers, self.silences).is_some();
         if changed {
             self.emit(Event::NetworkUpdate);
         }

@@ -18,7 +18,6 @@ use crate::inflight::Purpose;
 use crate::memory::{Capped, Heap};
 use crate::message::{Peer, SavedNode, Via};
 use crate::outbox::Out;
-use crate::strays::STRAYS_MAX;
 use crate::table::{Insert, Slot};
 use crate::time::Instant;
 use crate::upkeep::{OLD, RECENT, SWAPS_MAX, TICK};
@@ -27,8 +26,6 @@ use crate::upkeep::{OLD, RECENT, SWAPS_MAX, TICK};
 const CANDIDATES_MAX: usize = 64;
 /// Verifications under way per /24 (no limit for local addresses).
 const VERIFICATIONS_PER_PREFIX_MAX: usize = 3;
-/// If more were in flight lately than this, it is not looked up whether a candidate is being asked anyway.
-const IN_FLIGHT_SCAN_MAX: usize = 256;
 
 /// Those who say that they have an id, and have not answered us yet.
 #[derive(Clone, Debug)]
@@ -38,39 +35,17 @@ pub(super) struct Candidates {
     max: usize,
     waiting: Vec<SocketAddrV4>,
     verifying: Vec<SocketAddrV4>,
-    /// Of these, from where answers came that belong to nothing, and how many.
-    strays: Vec<(SocketAddrV4, u8)>,
 }
 
 impl Candidates {
     pub(super) fn new(config: &Config) -> Self {
         let (strangers, max) = (config.strangers(), config.verifications());
-        Self { strangers, max, waiting: Vec::new(), verifying: Vec::new(), strays: Vec::new() }
+        Self { strangers, max, waiting: Vec::new(), verifying: Vec::new() }
     }
 
     pub(super) fn add_to(heap: &mut Heap, verifications: usize) {
         heap.capped::<SocketAddrV4>(CANDIDATES_MAX);
         heap.capped::<SocketAddrV4>(verifications);
-        heap.capped::<(SocketAddrV4, u8)>(verifications);
-    }
-
-    /// Notes an answer that belongs to nothing, if its source is being verified.
-    fn note_stray(&mut self, from: SocketAddrV4) -> bool {
-        let verifies = self.verifying.contains(&from);
-        match self.strays.iter_mut().find(|(addr, _)| *addr == from) {
-            Some((_, count)) => *count = count.saturating_add(1),
-            None if verifies => {
-                self.strays.make_room(self.max);
-                self.strays.push((from, 1));
-            }
-            None => {}
-        }
-        verifies
-    }
-
-    /// Whether somebody may be guessing what a verification has asked.
-    pub(super) fn is_guessed_at(&self, addr: SocketAddrV4) -> bool {
-        self.strays.iter().any(|(from, count)| *from == addr && *count >= STRAYS_MAX)
     }
 
     fn knows(&self, addr: SocketAddrV4) -> bool {
@@ -126,7 +101,7 @@ impl Candidates {
     }
 
     pub(super) fn clear(&mut self) {
-        (self.waiting, self.verifying, self.strays) = (Vec::new(), Vec::new(), Vec::new());
+        (self.waiting, self.verifying) = (Vec::new(), Vec::new());
     }
 }
 
@@ -142,19 +117,20 @@ impl Node {
         }
     }
 
-    /// An answer from exactly where it was asked for: as good as the protocol's proofs get.
-    pub(super) fn learn(&mut self, via: Via, from: Peer, to: SocketAddrV4) {
+    /// An answer from exactly where it was asked for: as good as the protocol's proofs get. `votes`: where it sees us
+    /// counts.
+    pub(super) fn learn(&mut self, via: Via, from: Peer, to: SocketAddrV4, votes: bool) {
         self.trust(from.addr);
         let was_lost = self.lost.remove(from.addr);
         if !self.admits(from.addr) {
             return;
         }
         // What arrives at the other socket tells of another port than the one in use.
-        let external = via != self.request_via();
+        let votes = votes && via == self.request_via();
         let Some(id) = from.id else {
             let most = self.config.bootstrap.len().max(1);
             let known = self.anonymous_samples.contains(&from.addr);
-            if !external && !known && self.anonymous_samples.len() < most {
+            if votes && !known && self.anonymous_samples.len() < most {
                 self.anonymous_samples.push(from.addr);
                 self.sample(to, from.addr);
             }
@@ -165,11 +141,11 @@ impl Node {
             Insert::Present(slot) => {
                 self.table.touch(slot, tick);
                 self.table.set_silent_answers(slot, 0);
-                self.sample_of(slot, to, external);
+                self.sample_of(slot, to, votes);
             }
             Insert::Added(slot) => {
                 self.added(from.addr);
-                self.sample_of(slot, to, external);
+                self.sample_of(slot, to, votes);
                 let came_back = self.given.came_back(tick, from.addr) || was_lost;
                 if self.table.len() == 1 {
                     self.no_longer_alone(came_back);
@@ -184,13 +160,13 @@ impl Node {
     }
 
     /// Takes what a node of the table says of our address, unless it was listened to lately.
-    fn sample_of(&mut self, slot: Slot, to: SocketAddrV4, external: bool) {
+    fn sample_of(&mut self, slot: Slot, to: SocketAddrV4, votes: bool) {
         let tick = self.upkeep.tick();
-        if !external && self.own_addr.is_some_and(|own| own.ip() != to.ip()) {
+        if votes && self.own_addr.is_some_and(|own| own.ip() != to.ip()) {
             self.looks.doubt();
         }
         let sampled = self.table.node(slot).and_then(|node| node.sampled_ago(tick));
-        if !external && sampled.is_none_or(|ago| ago >= OLD) {
+        if votes && sampled.is_none_or(|ago| ago >= OLD) {
             self.table.set_sampled(slot, tick);
             self.sample(to, slot.addr());
         }
@@ -262,7 +238,7 @@ impl Node {
         if !self.table.has_place_for(&id) {
             return self.challenge(id, addr, false);
         }
-        if self.is_being_asked(addr) {
+        if self.inflight.asks(addr) {
             return;
         }
         if self.candidates.has_place_for(addr) && self.verify(addr) {
@@ -277,11 +253,6 @@ impl Node {
             }
             self.stats.verifications.displaced += 1;
         }
-    }
-
-    fn is_being_asked(&self, addr: SocketAddrV4) -> bool {
-        self.inflight.places() <= IN_FLIGHT_SCAN_MAX
-            && self.inflight.iter().any(|(_, flight)| flight.call.to == addr)
     }
 
     /// Asks a candidate. This leaves before the answer to the request that made it one, so that
@@ -314,15 +285,7 @@ impl Node {
             false => self.stats.verifications.failed += 1,
         }
         self.candidates.verifying.retain(|other| *other != addr);
-        self.candidates.strays.retain(|(from, _)| *from != addr);
         self.verify_next();
-    }
-
-    /// An answer that belongs to nothing. It counts if one that fits would teach us something.
-    pub(super) fn on_stray(&mut self, from: SocketAddrV4) {
-        if !self.candidates.note_stray(from) && self.table.get(from).is_some() {
-            self.strays.note(self.now, from);
-        }
     }
 
     /// A newcomer finds its bucket full: the one not heard of for longest has to answer. If it does not,
@@ -371,10 +334,10 @@ impl Node {
         &mut self,
         rival: SocketAddrV4,
         newcomer: (SocketAddrV4, bool),
-        id: Option<Id>,
+        no_id: bool,
     ) {
         self.upkeep.swaps = self.upkeep.swaps.saturating_sub(1);
-        if id.is_none() && self.answered_without_id(rival) {
+        if no_id && self.answered_without_id(rival) {
             self.succeed(newcomer);
         }
     }

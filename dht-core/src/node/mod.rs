@@ -61,7 +61,6 @@ use crate::persistence::Persistence;
 use crate::rng::Rng;
 use crate::shares::Shares;
 use crate::stats::Stats;
-use crate::strays::Strays;
 use crate::suspects::Suspects;
 use crate::table::Table;
 use crate::time::Instant;
@@ -118,7 +117,6 @@ pub struct Node {
     namers: Namers,
     lost: Lost,
     given: Given,
-    strays: Strays,
     elsewhere: Elsewhere,
     tokens: Tokens,
     inflight: Inflight,
@@ -149,8 +147,9 @@ pub struct Node {
     changes: Changes,
     upkeep: Upkeep,
     health: Health,
-    /// PING_NATs that nobody answered: a firewall's doing, so the health does not count them.
-    unanswered_nat: u64,
+    /// What the health is judged by.
+    answers: u64,
+    silences: u64,
     /// Why the system did not send, if so since the last answer.
     unsent: Option<Unsent>,
     contact: Contact,
@@ -195,7 +194,6 @@ impl Node {
             namers: Namers::new(config.namers()),
             lost: Lost::default(),
             given: Given::default(),
-            strays: Strays::default(),
             elsewhere: Elsewhere::default(),
             tokens,
             inflight: Inflight::new(config.max_requests + config.max_background_requests),
@@ -219,7 +217,8 @@ impl Node {
             changes: Changes::default(),
             upkeep: Upkeep::new(&mut rng, adaptive),
             health: Health::new(),
-            unanswered_nat: 0,
+            answers: 0,
+            silences: 0,
             unsent: None,
             contact: Contact::default(),
             events: Events::new(config.max_events, events_max(&config)),

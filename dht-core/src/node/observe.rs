@@ -21,9 +21,10 @@ pub struct HealthInfo {
     pub cold: bool,
     /// Fewer than four requests ended in the last tick: too few to tell.
     pub idle: bool,
-    /// Responses in the last tick.
+    /// Responses in the last tick, to what the node asks on its own account: not what strangers have it ask.
     pub responses: u64,
-    /// Timeouts in the last tick, and requests that were not sent.
+    /// Timeouts in the last tick, and requests that were not sent, of the same; of requests that are not the user's, only
+    /// those to nodes of the table count, as long as there is any.
     pub timeouts: u64,
     /// Their part in both: 0 to 1.
     pub timeouts_rate: f64,

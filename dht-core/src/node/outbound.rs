@@ -11,6 +11,7 @@ use crate::error::RequestError;
 use crate::event::Event;
 use crate::id::Id;
 use crate::inflight::{Flight, Purpose, URGENCIES, Urgency};
+use crate::lessons::Lessons;
 use crate::message::{Nodes, RequestId, Transmit, Via};
 use crate::outbox::Out;
 use crate::pace::SURE_MIN;
@@ -241,6 +242,7 @@ impl Node {
             _ if purpose.asks_to_judge() => self.pace.tries_to_be_sure(),
             _ => u16::from(flight.call.retries) + 1,
         };
+        let late = Lessons::of(&flight.call).tell(Lessons::HEALTH);
         if purpose != Purpose::Verify {
             self.unshare(to);
         }
@@ -250,7 +252,7 @@ impl Node {
             self.stats.requests.retries += 1;
             self.enqueue(id, false);
             if sent >= DOUBT && purpose.judges() && unsent.is_none() {
-                self.suspect(to, false);
+                self.suspect(to, false, late);
             }
             if let Purpose::Visit { query, node, .. } = purpose {
                 self.on_visit_missed(query, node);
@@ -280,8 +282,12 @@ impl Node {
         let Some(flight) = self.inflight.get(id) else {
             return;
         };
-        let purpose = flight.call.purpose;
+        let (purpose, to) = (flight.call.purpose, flight.call.to);
+        let own = Lessons::of(&flight.call).tell(Lessons::HEALTH);
         if purpose != Purpose::Verify {
+            // Of whom the user asks he knows more than we do; of whom others have named nobody does.
+            let known =
+                purpose == Purpose::User || self.table.is_empty() || self.table.get(to).is_some();
             let requests = &mut self.stats.requests;
             requests.active -= 1;
             let (count, silent) = match error {
@@ -294,9 +300,8 @@ impl Node {
                 }
             };
             *count += 1;
-            let nat = matches!(purpose, Purpose::QuickNat | Purpose::Probe);
-            self.unanswered_nat += u64::from(silent && nat);
-            if silent && !nat {
+            if silent && own && known {
+                self.silences += 1;
                 self.contact.missed();
             }
             if flight.sent > 0 {
@@ -319,7 +324,7 @@ impl Node {
         let ended = flight.as_ref().map(|flight| (flight.call.to, flight.sent));
         self.after_end(flight);
         if let Some((to, tries)) = ended {
-            self.on_failed(to, tries, purpose, error);
+            self.on_failed(to, tries, purpose, error, own);
         }
         self.pump_stalled();
     }
@@ -339,11 +344,18 @@ impl Node {
         self.after_end(Some(flight));
     }
 
-    fn on_failed(&mut self, to: SocketAddrV4, tries: u16, purpose: Purpose, error: RequestError) {
+    fn on_failed(
+        &mut self,
+        to: SocketAddrV4,
+        tries: u16,
+        purpose: Purpose,
+        error: RequestError,
+        own: bool,
+    ) {
         let timed_out = error == RequestError::Timeout;
         let sure = timed_out && tries >= self.pace.tries_to_be_sure();
         if timed_out && tries >= DOUBT && purpose.judges() {
-            self.suspect(to, sure);
+            self.suspect(to, sure, own);
         }
         match purpose {
             Purpose::User => {}

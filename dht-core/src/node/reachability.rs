@@ -209,6 +209,14 @@ impl Node {
         self.conclude_probe();
     }
 
+    /// Somebody may be guessing an answer, so that the true one does not count either.
+    pub(super) fn on_probe_guessed(&mut self) {
+        if let Some(probe) = &mut self.probe {
+            probe.guessed();
+        }
+        self.conclude_probe();
+    }
+
     pub(super) fn on_probe_failed(&mut self) {
         if let Some(probe) = &mut self.probe {
             probe.failed();

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use super::Node;
 use crate::command::{DOWN_HINT, PING};
 use crate::congestion::Class;
-use crate::id::Id;
 use crate::inflight::{Call, Purpose};
 use crate::table::{NodeInfo, Slot};
 use crate::wire;
@@ -35,9 +34,9 @@ impl Node {
         begun
     }
 
-    pub(super) fn on_check_answered(&mut self, addr: SocketAddrV4, hinted: bool, id: Option<Id>) {
+    pub(super) fn on_check_answered(&mut self, addr: SocketAddrV4, hinted: bool, no_id: bool) {
         self.upkeep.hint_checks -= u8::from(hinted);
-        if id.is_none() {
+        if no_id {
             self.answered_without_id(addr);
         }
     }
@@ -84,10 +83,6 @@ impl Node {
         let Some((slot, node)) = self.known(addr) else {
             return false;
         };
-        // Or is somebody guessing what we have asked it?
-        if self.strays.too_many(self.now, addr) {
-            return false;
-        }
         let count = node.silent_answers + 1;
         self.table.set_silent_answers(slot, count);
         let gone = count >= SILENT_ANSWERS_MAX;
@@ -98,8 +93,9 @@ impl Node {
     }
 
     /// An address has left several tries unanswered or, if it is `down`, all of them.
-    pub(super) fn suspect(&mut self, addr: SocketAddrV4, down: bool) {
-        let displaced = self.suspects.add(self.now, addr, down);
+    /// `late`: an answer after that still counts.
+    pub(super) fn suspect(&mut self, addr: SocketAddrV4, down: bool, late: bool) {
+        let displaced = self.suspects.add(self.now, addr, down, late);
         self.table.set_doubted(addr, true);
         if let Some(displaced) = displaced {
             self.table.set_doubted(displaced, false);

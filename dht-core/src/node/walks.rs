@@ -221,7 +221,7 @@ impl Node {
         let silent = self.inflight.get(id).is_some_and(|flight| flight.unsent.is_none());
         self.forget(id);
         if silent {
-            self.suspect(addr, false);
+            self.suspect(addr, false, true);
         }
         walk.failed(node, silent);
         !self.is_busy()
