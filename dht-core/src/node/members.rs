@@ -168,6 +168,7 @@ impl Node {
                 self.sample_of(slot, to, external);
             }
             Insert::Added(slot) => {
+                self.table.touch(slot, tick);
                 self.added(from.addr);
                 self.sample_of(slot, to, external);
                 let came_back = self.given.came_back(tick, from.addr) || was_lost;
