@@ -103,33 +103,31 @@ impl Probe {
         if port == self.port { self.votes(host) } else { 0 }
     }
 
-    fn pongs_min(&self) -> usize {
-        if self.asks_many() { PONGS_MIN } else { 1 }
+    /// How many make a majority: of few that are asked, most of them, or one could say what it likes.
+    fn most(&self) -> usize {
+        PONGS_MIN.min(usize::from(self.asked) / 2 + 1)
     }
 
     /// Whether the last one has ended, or the others can't change much: one that is dead would take
-    /// seconds. That is so once most have agreed, each from another /24, or too few are left.
+    /// seconds. That is so once most have agreed, or too few are left.
     pub(crate) fn is_over(&self, host: Option<Ipv4Addr>, server_port: u16) -> bool {
-        let most = match self.aim {
-            Aim::Again => PONGS_MIN,
-            _ => PONGS_MIN.min(usize::from(self.asked) / 2 + 1),
-        };
-        let settled = match self.aim {
+        let over = match self.aim {
             Aim::Again => self.asks_many() && self.agreed() >= PONGS_MIN,
-            _ => self.is_reachable(host, server_port),
+            _ => {
+                let agreed = host.map_or(0, |host| self.votes(host));
+                self.is_reachable(host, server_port)
+                    || agreed + usize::from(self.open) < self.most()
+            }
         };
-        let in_vain =
-            self.aim != Aim::Again && self.pongs() + usize::from(self.open) < self.pongs_min();
-        self.open == 0 || in_vain || (self.sampler.size() >= most && settled)
+        self.open == 0 || over
     }
 
-    /// Whether the server socket is reachable: enough answers, the same host as known, and
+    /// Whether the server socket is reachable: most of those asked have got through, and see the host that is known, and
     /// a public port that is the local one.
     pub(crate) fn is_reachable(&self, host: Option<Ipv4Addr>, server_port: u16) -> bool {
-        self.pongs() >= self.pongs_min()
-            && self.sampler.host().is_some()
-            && self.sampler.host() == host
-            && self.sampler.port() == server_port
+        self.asked > 0
+            && host.is_some_and(|host| self.votes(host) >= self.most())
+            && self.port == server_port
             && server_port != 0
     }
 

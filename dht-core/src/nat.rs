@@ -74,6 +74,12 @@ impl Sampler {
         self.decide()
     }
 
+    /// Forgets who has seen us at another host.
+    pub(crate) fn keep_only(&mut self, host: Ipv4Addr) {
+        self.samples.retain(|sample| *sample.addr.ip() == host);
+        self.decide();
+    }
+
     /// Our host as most others see it, if enough of them agree.
     pub(crate) fn host(&self) -> Option<Ipv4Addr> {
         self.host

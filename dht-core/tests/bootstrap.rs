@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use dht_core::{Config, Event, Id, Node, Query, Request};
-use support::lab::{FIND_NODE, HOST, Lab, PING_NAT, SERVER, joining, peer};
+use support::lab::{FIND_NODE, HOST, Lab, PING_NAT, SERVER, joining, neighbour, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// A datagram there and one back, and nothing else to wait for.
@@ -151,7 +151,7 @@ fn without_a_firewall_no_check_is_made() {
 }
 
 #[test]
-fn the_first_to_answer_is_asked_to_reach_the_server_socket() {
+fn the_first_three_to_answer_are_asked_to_reach_the_server_socket() {
     let mut lab = Lab::unbound(joining(&[peer(0)]));
     for n in 0..30 {
         lab.add_peer(peer(n)).closer = (0..30).map(peer).collect();
@@ -163,10 +163,36 @@ fn the_first_to_answer_is_asked_to_reach_the_server_socket() {
     assert_eq!(quick[0].request().value, Some(&2000_u16.to_le_bytes()[..]));
     // That worked, so the firewall is checked, and the table built around the derived id;
     // but the node stays ephemeral.
-    assert_eq!(quick.len(), 1 + 5);
+    assert_eq!(quick.len(), 3 + 5);
     assert!(!lab.node.firewalled() && lab.node.ephemeral());
     assert_eq!((lab.node.table_id(), lab.node.id()), (Id::of(SERVER), None));
     assert_eq!(lab.times(Event::Persistent), 0);
+}
+
+#[test]
+fn the_very_first_to_answer_does_not_keep_it_from_looking() {
+    let mut lab = Lab::unbound(joining(&[peer(0)]));
+    for n in 0..30 {
+        lab.add_peer(peer(n)).closer = (0..30).map(peer).collect();
+    }
+    lab.peer(peer(0)).reaches = false;
+    lab.bind();
+    lab.run_until(|lab| lab.node.bootstrapped());
+    assert!(!lab.node.firewalled());
+}
+
+#[test]
+fn three_nodes_of_one_24_are_one_that_is_asked_early() {
+    let mut lab = Lab::unbound(joining(&[neighbour([81, 0, 0], 0)]));
+    let all: Vec<_> = (0..3).map(|n| neighbour([81, 0, 0], n)).chain((0..2).map(peer)).collect();
+    for addr in &all {
+        let peer = lab.add_peer(*addr);
+        (peer.closer, peer.reaches) = (all.clone(), false);
+    }
+    lab.bind();
+    lab.run_until(|lab| lab.node.bootstrapped());
+    let asked = lab.asked(PING_NAT);
+    assert_eq!(asked, [all[0], peer(0), peer(1)]);
 }
 
 #[test]
@@ -182,7 +208,7 @@ fn with_a_single_peer_the_quick_look_comes_too_late() {
 
 #[test]
 fn no_quick_look_if_it_failed_or_is_not_wanted() {
-    for (wanted, reaches, probes) in [(true, false, 1), (false, true, 0)] {
+    for (wanted, reaches, probes) in [(true, false, 3), (false, true, 0)] {
         let mut config = joining(&[peer(0)]);
         config.quick_firewall = wanted;
         let mut lab = Lab::unbound(config);
@@ -356,6 +382,8 @@ fn once_it_knows_its_address_it_does_not_ask_itself() {
     lab.bind();
     lab.run_until(|lab| lab.node.bootstrapped());
     assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
+    // It asks on until then.
+    lab.run_for(6 * SECOND);
     lab.sent.clear();
     lab.call(Node::refresh);
     lab.run_for(SECOND);

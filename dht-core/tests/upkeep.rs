@@ -260,7 +260,9 @@ fn a_refresh_can_be_asked_for() {
 fn a_background_walk_yields_to_others_but_not_to_itself() {
     // (requests of the user's that are in flight, how many it has asked after each round trip)
     for (others, expected) in [(0, [2, 12, 22]), (2, [2, 12, 22]), (3, [2, 4, 6])] {
-        let mut lab = Lab::among(40);
+        let mut config = joining(&[peer(0)]);
+        config.quick_firewall = false;
+        let mut lab = Lab::joined(config, 40);
         for n in 0..others {
             lab.call(|node, now| node.request(now, Request::new(peer(900 + n), 100))).unwrap();
         }

@@ -11,12 +11,15 @@ use crate::inflight::Purpose;
 use crate::lookup::Failures;
 use crate::message::Outcome;
 use crate::pace::Pace;
-use crate::table::K;
+use crate::table::{K, place_of};
 use crate::time::Instant;
 
 /// A bootstrap that met only silence is tried again after so many seconds, and then ever less often.
 const RETRY_MIN: u16 = 5;
 const RETRY_MAX: u16 = 320;
+
+/// Nodes that are asked early whether they can reach the server socket.
+const QUICK: u8 = 3;
 
 /// Changes of the network are dealt with at most this often.
 const CHANGE_EVERY: Duration = Duration::from_secs(30);
@@ -44,9 +47,10 @@ pub(super) struct Bootstrap {
     active: bool,
     /// The second walk, under the id just gained.
     second: bool,
-    /// The one early probe of the firewall is still to be made.
-    quick: bool,
-    /// That probe was answered.
+    /// How many early probes of the firewall are still to be made, and where those have gone that were.
+    quick: u8,
+    quick_asked: [u32; QUICK as usize],
+    /// One of them was answered.
     reached: bool,
     retry: Option<Instant>,
     /// In seconds; 0 if somebody has answered.
@@ -72,9 +76,18 @@ impl Bootstrap {
         self.patience > 0
     }
 
-    /// Whether the early probe is due; it is only once.
-    pub(super) fn take_quick_nat(&mut self) -> bool {
-        core::mem::take(&mut self.quick)
+    /// Whether `to` gets an early probe: the first three who answer do, of different /24s, unless one of them has got
+    /// through already. (In the reference the very first decides alone.)
+    pub(super) fn take_quick_nat(&mut self, to: SocketAddrV4) -> bool {
+        let place = place_of(to, 0);
+        if self.quick == 0 || self.reached || self.quick_asked.contains(&place) {
+            return false;
+        }
+        self.quick -= 1;
+        if let Some(asked) = self.quick_asked.get_mut(usize::from(self.quick)) {
+            *asked = place;
+        }
+        true
     }
 
     pub(super) fn on_quick_nat(&mut self) {
@@ -100,7 +113,8 @@ impl Node {
         if first {
             self.emit(Event::Listening);
             let persistent = self.config.ephemeral == Some(false);
-            self.bootstrap.quick = self.firewalled && self.config.quick_firewall && !persistent;
+            let quick = self.firewalled && self.config.quick_firewall && !persistent;
+            self.bootstrap.quick = if quick { QUICK } else { 0 };
             self.start_bootstrap();
         } else {
             self.start_refresh();
@@ -190,7 +204,7 @@ impl Node {
     }
 
     /// Whether the user has told of any node.
-    fn has_sources(&self) -> bool {
+    pub(super) fn has_sources(&self) -> bool {
         !self.config.bootstrap.is_empty() || !self.given.is_empty()
     }
 

@@ -144,6 +144,7 @@ impl Node {
                 self.sample_of(slot, to, votes);
             }
             Insert::Added(slot) => {
+                self.table.touch(slot, tick);
                 self.added(from.addr);
                 self.sample_of(slot, to, votes);
                 let came_back = self.given.came_back(tick, from.addr) || was_lost;

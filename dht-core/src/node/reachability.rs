@@ -8,7 +8,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use bytes::Bytes;
 
 use super::{Binding, Node, Stage};
-use crate::addr::{is_host, is_local, is_sendable, prefix24};
+use crate::addr::{is_host, is_local, is_sendable};
 use crate::command::PING_NAT;
 use crate::congestion::Class;
 use crate::event::Event;
@@ -18,13 +18,11 @@ use crate::inflight::Purpose;
 use crate::message::Via;
 use crate::nat::Sampler;
 use crate::persistence::Persistence;
+use crate::table::place_of;
 
 /// With fewer views of our address than this, an id that is made of it is unsure.
 const VIEWS_MIN: usize = 4;
-/// How often nodes to ask are drawn, at most, first some that are favoured and then any: those that come from one
-/// /24 are drawn in vain.
-const DRAWS: usize = 24;
-/// How many are favoured: too few to decide anything.
+/// How many nodes that were not heard of lately are asked first: too few to decide anything.
 const FAVOURED: usize = 2;
 /// Ticks after which a way into the server socket that our own datagrams have opened is closed: 3 minutes.
 const CLOSED: u32 = 36;
@@ -61,10 +59,10 @@ impl Node {
         self.emit(Event::NatUpdate { host: self.nat.host(), port: self.nat.port() });
     }
 
-    /// Asks one node to answer to the server socket, early: if that works, the node may well
+    /// Asks a node to answer to the server socket, early: if that works, the node may well
     /// be reachable, and checks it while it bootstraps.
     pub(super) fn quick_nat(&mut self, to: SocketAddrV4) {
-        if self.bootstrap.take_quick_nat() {
+        if self.bootstrap.take_quick_nat(to) {
             let value = self.server_port_value();
             self.begin_internal(to, PING_NAT, Some(value), Class::KeepAlive, Purpose::QuickNat);
         }
@@ -158,40 +156,37 @@ impl Node {
         self.conclude_probe();
     }
 
-    /// Nodes that have told us our address, drawn from all of the table, each of another /24: who comes often
-    /// must not decide. At first a few that were not asked or heard of lately, since the others may have a way in
-    /// that not everybody has; but requests that are forged make any node look as if it was heard of, so most are
-    /// drawn from all. If these are few, others, and then bootstrap nodes.
+    /// Nodes that have answered us, each of another /24, and each /24 of the table as likely as any other: neither who
+    /// comes often nor who has many nodes must decide. At first a few that were not asked or heard of lately, since the
+    /// others may have a way in that not everybody has; but requests that are forged make any node look as if it was
+    /// heard of, so most are drawn from all. If these are few, bootstrap nodes that have none to be in the table by. A stranger
+    /// who is the only one known does not decide, unless the user has told of nobody.
     fn probe_nodes(&mut self) -> heapless::Vec<SocketAddrV4, PROBES> {
-        let mut nodes = heapless::Vec::new();
-        let mut add = |addr: SocketAddrV4| {
-            let near = |other: &SocketAddrV4| {
-                *other == addr
-                    || (!is_local(*addr.ip()) && prefix24(*other.ip()) == prefix24(*addr.ip()))
-            };
-            if !nodes.iter().any(near) {
-                // There is a place, or it is over.
-                let _ = nodes.push(addr);
-            }
-            nodes.len()
-        };
-        let (tick, mut count) = (self.upkeep.tick(), 0);
+        let mut nodes = heapless::Vec::<(u32, SocketAddrV4), PROBES>::new();
+        let (tick, key) = (self.upkeep.tick(), self.rng.next_u32());
         for (most, silent) in [(FAVOURED, CLOSED), (PROBES, 0)] {
-            for _ in 0..DRAWS {
-                let slot = self.table.random(self.rng.next_u64());
-                let Some(node) = slot.and_then(|slot| self.table.node(slot)) else { break };
-                if node.sampled.is_some() && node.pinged_ago(tick) >= silent {
-                    count = add(node.addr);
-                }
-                if count >= most {
-                    break;
+            for (place, addr) in self.table.spread(key, None, silent, tick) {
+                if nodes.len() < most && nodes.iter().all(|(other, _)| *other != place) {
+                    // There is a place.
+                    let _ = nodes.push((place, addr));
                 }
             }
         }
-        if count < PROBES {
-            self.nodes().chain(self.bootstrap_addrs()).any(|addr| add(addr) >= PROBES);
+        // Those with an id are in the table.
+        for addr in self.bootstrap_addrs().filter(|addr| self.anonymous_samples.contains(addr)) {
+            let place = place_of(addr, key);
+            if nodes.iter().all(|(other, _)| *other != place) {
+                // There is a place, or it is over.
+                let _ = nodes.push((place, addr));
+            }
         }
-        nodes
+        if let [(_, only)] = nodes[..] {
+            let mut users = self.bootstrap_addrs().chain(self.given.iter());
+            if self.has_sources() && !is_local(*only.ip()) && users.all(|addr| addr != only) {
+                nodes.clear();
+            }
+        }
+        nodes.into_iter().map(|(_, addr)| addr).collect()
     }
 
     fn server_port(&self) -> u16 {
@@ -226,7 +221,7 @@ impl Node {
 
     fn conclude_probe(&mut self) {
         let (host, port) = (self.nat.host(), self.server_port());
-        let Some(probe) = self.probe.take_if(|probe| probe.is_over(host, port)) else {
+        let Some(mut probe) = self.probe.take_if(|probe| probe.is_over(host, port)) else {
             return;
         };
         self.forget_flights(|purpose| purpose == Purpose::Probe);
@@ -238,14 +233,13 @@ impl Node {
             self.firewalled = false;
             // What was believed may have changed while the check was on.
             let unchanged = (self.nat.host(), self.nat.port()) == (Some(host), port);
-            let (found, only_firewall) = (probe.sampler.port(), probe.aim == Aim::Firewall);
             unchanged && self.ephemeral && {
                 // From now on requests leave by the server socket, so its port is ours.
+                probe.sampler.keep_only(host);
                 self.take_views(probe.sampler);
-                if found != 0 {
-                    self.become_reachable(SocketAddrV4::new(host, found), only_firewall);
-                }
-                found != 0
+                let own = SocketAddrV4::new(host, self.server_port());
+                self.become_reachable(own, probe.aim == Aim::Firewall);
+                true
             }
         };
         if reached {

@@ -33,7 +33,8 @@ const _: () = assert!(size_of::<Entry>() == 20);
 
 const HINTED: u8 = 0x80;
 const DOUBTED: u8 = 0x40;
-const SILENT_ANSWERS: u8 = 0x3f;
+const ANSWERED: u8 = 0x20;
+const SILENT_ANSWERS: u8 = 0x1f;
 
 impl Entry {
     pub(super) const VACANT: Self = Self {
@@ -74,11 +75,20 @@ impl Entry {
         self.flags = self.flags & !DOUBTED | if doubted { DOUBTED } else { 0 };
     }
 
+    /// Whether it has ever answered us, rather than been put in unasked.
+    pub(super) fn answered(&self) -> bool {
+        self.flags & ANSWERED != 0
+    }
+
+    pub(super) fn set_answered(&mut self) {
+        self.flags |= ANSWERED;
+    }
+
     pub(super) fn silent_answers(&self) -> u8 {
         self.flags & SILENT_ANSWERS
     }
 
-    /// Saturates at 63.
+    /// Saturates at 31.
     pub(super) fn set_silent_answers(&mut self, count: u8) {
         self.flags = self.flags & !SILENT_ANSWERS | count.min(SILENT_ANSWERS);
     }

@@ -19,6 +19,7 @@ mod arena;
 mod bucket;
 mod slot;
 mod sort;
+mod spread;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use self::ages::{Epochs, Shift};
 use self::arena::Arena;
 use self::bucket::{Bucket, Entry, rest};
 pub(crate) use self::slot::{Insert, NodeInfo, Slot};
+pub(crate) use self::spread::place_of;
 use crate::id::Id;
 use crate::ids::Ids;
 use crate::memory::Heap;
@@ -217,9 +219,12 @@ impl Table {
     }
 
     /// Notes that a node has answered at `tick`: as [`touch_unproven`](Self::touch_unproven),
-    /// and `seen` counts one more, past 0.
+    /// and `seen` counts one more, past 0. From then on it may be [drawn](Self::spread).
     pub(crate) fn touch(&mut self, slot: Slot, tick: u32) {
-        self.change(slot, |entry| entry.seen = entry.seen.wrapping_add(1).max(1));
+        self.change(slot, |entry| {
+            entry.seen = entry.seen.wrapping_add(1).max(1);
+            entry.set_answered();
+        });
         self.touch_unproven(slot, tick);
     }
 
@@ -270,7 +275,7 @@ impl Table {
         self.get(addr).and_then(entry).is_some_and(|entry| entry.doubted())
     }
 
-    /// Notes how many answers without an id came from a node; saturates at 63.
+    /// Notes how many answers without an id came from a node; saturates at 31.
     pub(crate) fn set_silent_answers(&mut self, slot: Slot, count: u8) {
         self.change(slot, |entry| entry.set_silent_answers(count));
     }

@@ -55,7 +55,7 @@ pub(crate) struct NodeInfo {
     pub(crate) seen: u8,
     /// Whether someone said that it is down.
     pub(crate) hinted: bool,
-    /// How many answers without an id came from it in a row; at most 63.
+    /// How many answers without an id came from it in a row; at most 31.
     pub(crate) silent_answers: u8,
 }
 
