@@ -457,6 +457,19 @@ impl State {
         self.wake_milestones();
     }
 
+    /// A call was left in the middle: another core takes the place of what is left, one that is closed. Nobody
+    /// waits for anything of the old one any more, which is given out.
+    pub(crate) fn break_down(&mut self, now: Instant) -> Node {
+        let closed = self.node.stand_in();
+        let broken = core::mem::replace(&mut self.node, closed);
+        let slots = self.requests.values_mut().chain(self.queries.values_mut());
+        slots.for_each(|slot| self.wakes.push(slot.take()));
+        self.poke();
+        self.room = true;
+        self.route(now);
+        broken
+    }
+
     /// What a query comes to. Nobody was asked by a node that could never be bound: that is
     /// no success, even though there was nobody left to ask.
     pub(crate) fn conclude(&self, outcome: Result<Outcome, QueryError>) -> Result<Outcome, Error> {
