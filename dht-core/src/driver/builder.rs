@@ -179,6 +179,10 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
+    pub(crate) const fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The node's handle, and the driver that has to be run. Nothing touches the network before that.
     ///
     /// # Errors

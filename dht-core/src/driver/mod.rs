@@ -19,6 +19,7 @@
 //! must not call a handle. Values that are handed in are copied.
 
 mod bind;
+mod bound;
 mod builder;
 mod error;
 mod events;

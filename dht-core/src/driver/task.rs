@@ -28,7 +28,7 @@ const RECEIVE_MAX: usize = 64;
 /// Datagrams sent per wake-up.
 const SEND_MAX: usize = 64;
 /// Names looked up at once. One that takes longer than anybody waits for it leaves its place to the next.
-const LOOKUPS_MAX: usize = 8;
+pub(crate) const LOOKUPS_MAX: usize = 8;
 /// After how long a look-up is begun anew, should its name be asked for again.
 const LOOKUP_MAX: Duration = Duration::from_secs(30);
 /// For how long a closed node waits for a socket that takes no more.
