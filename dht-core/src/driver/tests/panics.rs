@@ -28,6 +28,20 @@ fn panics(act: impl FnOnce()) -> bool {
 /// A driver as executors have it: if it panics it is dropped, while it unwinds.
 struct Task(Option<Driver<World>>);
 
+/// One that is kept, and never polled again.
+struct Kept(Driver<World>, bool);
+
+impl Future for Kept {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.1 {
+            self.1 = panics(|| _ = Pin::new(&mut self.0).poll(cx));
+        }
+        Poll::Pending
+    }
+}
+
 impl Future for Task {
     type Output = ();
 
@@ -204,10 +218,14 @@ fn so_it_is_if_a_handle_has_left_it() {
 #[test]
 fn a_runtime_that_panics_is_the_end_for_everybody() {
     use Helper::{Drops, Ready, Receive, Send, TimerPoll, TimerSet};
-    for helper in [Receive, Ready, Send, TimerSet, TimerPoll, Drops] {
+    let helpers = [Receive, Ready, Send, TimerSet, TimerPoll, Drops];
+    for (helper, kept) in helpers.into_iter().flat_map(|helper| [(helper, false), (helper, true)]) {
         let sim = Sim::default();
         let (dht, driver) = node(&sim);
-        sim.spawn(Task(Some(driver)));
+        match kept {
+            true => sim.spawn(Kept(driver, false)),
+            false => sim.spawn(Task(Some(driver))),
+        }
         let mut waits = Waits::new(&dht);
         let wakes = Arc::default();
         waits.poll(&wakes);
@@ -250,6 +268,31 @@ fn a_driver_that_is_dropped_while_something_unwinds_does_not_panic() {
         sim.world.get().panics = None;
         waits.end(&sim);
     }
+}
+
+#[test]
+fn a_core_that_can_not_even_be_closed_is_no_hindrance() {
+    struct Mine;
+    impl AsRef<[u8]> for Mine {
+        fn as_ref(&self) -> &[u8] {
+            b"none of the user's gets here"
+        }
+    }
+    impl Drop for Mine {
+        fn drop(&mut self) {
+            panic!("a bug");
+        }
+    }
+    let sim = Sim::default();
+    let (dht, driver) = node(&sim);
+    let ping = Request::ping(local(9)).value(Bytes::from_owner(Mine));
+    dht.shared().drive(|state, now| state.node.request(now, ping)).unwrap();
+    let mut waits = Waits::new(&dht);
+    let wakes = Arc::default();
+    waits.poll(&wakes);
+    assert!(!panics(|| drop(driver)));
+    assert!(wakes.0.load(Ordering::Relaxed) >= WAITS, "somebody was not woken");
+    waits.end(&sim);
 }
 
 #[test]
