@@ -17,7 +17,7 @@ use crate::wire::Token;
 ///
 /// By default a value goes with a fresh token and, if the request had a target, up to
 /// 20 closer nodes; an error goes without a token but with closer nodes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     pub(crate) value: Option<Bytes>,
     pub(crate) error: u64,
@@ -72,6 +72,20 @@ impl Answer {
     pub fn via(mut self, via: Via) -> Self {
         self.via = Some(via);
         self
+    }
+}
+
+/// Prints no content.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("value_len", &self.value.as_ref().map(Bytes::len))
+            .field("error", &self.error)
+            .field("token", &self.token)
+            .field("closer_nodes", &self.closer_nodes)
+            .field("to", &self.to)
+            .field("via", &self.via)
+            .finish()
     }
 }
 
@@ -205,7 +219,7 @@ impl fmt::Debug for Request {
 }
 
 /// A walk towards a target: asks ever closer nodes until the 20 closest have answered.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Query {
     pub(crate) target: Id,
     pub(crate) internal: bool,
@@ -297,7 +311,8 @@ impl Query {
     /// Ends as dht-rpc does: with 20 answers as soon as all others are late once, with fewer only
     /// after everybody's last try, about six seconds for a dead node. Without this a query ends when
     /// everybody who could still be among the closest has missed two tries, or where datagrams are lost up to
-    /// four, does not wait for those that were silent lately, and takes 20 s at most. Two tries take two seconds as long as
+    /// four, and does not wait for those that were silent lately. Either way its walk has 20 s while requests are
+    /// under way, then it ends with what it has. Two tries take two seconds as long as
     /// nobody has answered, else as long as the pace of other answers suggests, down to 200 ms, and half as long for each
     /// more; but a second if anybody was slower lately.
     #[must_use]
@@ -327,5 +342,20 @@ impl Query {
     pub fn session(mut self, session: SessionId) -> Self {
         self.session = Some(session);
         self
+    }
+}
+
+/// Prints no content.
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query")
+            .field("target", &self.target)
+            .field("internal", &self.internal)
+            .field("command", &self.command)
+            .field("value_len", &self.value.as_ref().map(Bytes::len))
+            .field("commit", &self.commit)
+            .field("nodes", &self.nodes.len())
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }

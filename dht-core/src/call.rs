@@ -51,7 +51,7 @@ impl Purpose {
 }
 
 /// What to send, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Call {
     pub(crate) to: SocketAddrV4,
     pub(crate) via: Via,

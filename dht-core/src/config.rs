@@ -301,7 +301,8 @@ impl Config {
 pub struct NodeFilter(Arc<dyn Fn(SocketAddrV4) -> bool + Send + Sync>);
 
 impl NodeFilter {
-    /// Wraps a function. It must answer fast and always the same: it is asked on the datagram path.
+    /// Wraps a function. It must answer fast and always the same: it is asked on the datagram path. If it
+    /// panics, so does the call that asked, and the node is of no use any more; a driver takes it for a `false`.
     pub fn new(allow: impl Fn(SocketAddrV4) -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(allow))
     }

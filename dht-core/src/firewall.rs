@@ -262,7 +262,7 @@ impl Looks {
     /// too often; it counts only while others do answer.
     pub(crate) fn missed(&mut self, answers: u32) -> bool {
         let heard = core::mem::replace(&mut self.answers, answers) != answers;
-        self.misses += u8::from(heard);
+        self.misses = self.misses.saturating_add(heard.into());
         (self.doubted, self.every, self.moved) = (true, LOOK_MIN, None);
         self.misses >= MISSES_MAX
     }

@@ -62,7 +62,7 @@ impl Lost {
     pub(crate) fn search(&mut self, tick: u32) -> impl Iterator<Item = SocketAddrV4> + '_ {
         let due = tick >= self.next_search && !self.nodes.is_empty();
         if due {
-            self.next_search = tick + PAUSE;
+            self.next_search = tick.saturating_add(PAUSE);
         }
         self.nodes.iter().filter(move |_| due).map(|(addr, _)| *addr)
     }

@@ -16,7 +16,7 @@ use crate::message::{RequestId, Via};
 use crate::way::Way;
 
 /// A datagram that is no request of ours.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Out {
     /// An answer.
     Reply {
@@ -54,7 +54,7 @@ impl Out {
 }
 
 /// A queue for each socket, and one for all of the embedder's own.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Outbox {
     lanes: [VecDeque<Out>; 3],
     len: usize,

@@ -50,6 +50,9 @@ const CHECKS_PER_FAILURE: u8 = 3;
 /// A refresh that has nothing to do with a change is put off: twice as long each time, up to this many
 /// ticks. 20 minutes.
 const REFRESH_MAX: u32 = 4 * REFRESH;
+/// Beyond this no ticks are skipped any more, so that those that pass never come to an end: it takes half a year of
+/// sleeps, one per tick, to get here, and 340 years from here to the end.
+const SKIPPED_MAX: u32 = u32::MAX / 2;
 /// Nodes of full buckets that are pinged at once because a newcomer wants their place.
 pub(crate) const SWAPS_MAX: u8 = 3;
 
@@ -165,14 +168,14 @@ impl Upkeep {
 
     /// A tick passes; its moment is the one that was planned.
     pub(crate) fn pass(&mut self) {
-        self.tick += 1;
+        self.tick = self.tick.saturating_add(1);
         self.next += TICK;
         self.woken = false;
     }
 
     /// A tick passes out of turn.
     pub(crate) fn skip(&mut self) {
-        self.tick += 1;
+        self.tick += u32::from(self.tick < SKIPPED_MAX);
     }
 
     /// What the current tick brings, once the node has bootstrapped.
@@ -194,7 +197,7 @@ impl Upkeep {
     /// The machine has slept, or is said to have: everything looks old, within two ticks the oldest are pinged,
     /// and the next tick refreshes. Nothing comes later for it, however often it happens.
     pub(crate) fn wake_up(&mut self) {
-        if !core::mem::replace(&mut self.woken, true) {
+        if !core::mem::replace(&mut self.woken, true) && self.tick < SKIPPED_MAX {
             let phase = (self.tick % KEEP_ALIVE).max(KEEP_ALIVE - 2);
             let tick = self.tick + 2 * OLD;
             self.tick = tick - tick % KEEP_ALIVE + phase;
@@ -289,5 +292,23 @@ mod tests {
             upkeep.wake_up();
             assert_eq!((upkeep.tick(), upkeep.next_tick()), (woken, before.1));
         }
+    }
+
+    #[test]
+    fn ticks_do_not_come_to_an_end() {
+        let mut upkeep = Upkeep::new(&mut Rng::new([1; 32]), true);
+        upkeep.start(Instant::ZERO);
+        for _ in 0..6_000_000 {
+            let before = upkeep.tick();
+            upkeep.pass();
+            upkeep.wake_up();
+            assert!(before < upkeep.tick());
+        }
+        upkeep.tick = SKIPPED_MAX - 1;
+        (0..9).for_each(|_| upkeep.skip());
+        assert_eq!(upkeep.tick(), SKIPPED_MAX);
+        upkeep.tick = u32::MAX;
+        upkeep.pass();
+        assert_eq!(upkeep.tick(), u32::MAX);
     }
 }

@@ -13,7 +13,7 @@ use rand_core::{TryCryptoRng, TryRng};
 
 use super::bind::{Binding, Ports};
 use super::error::Error;
-use super::guard::guard_filter;
+use super::guard::guard_config;
 use super::handle::Dht;
 use super::look::Hail;
 use super::runtime::{Host, Runtime, Spawn};
@@ -179,6 +179,10 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
+    pub(crate) const fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The node's handle, and the driver that has to be run. Nothing touches the network before that.
     ///
     /// # Errors
@@ -187,7 +191,7 @@ impl<R: Runtime> Builder<R> {
         if let Some(error) = self.error {
             return Err(error.into());
         }
-        guard_filter(&mut self.config);
+        guard_config(&mut self.config);
         let runtime = Arc::new(self.runtime);
         let now = runtime.now();
         let mut rng = Entropy { host: &*runtime, result: Ok(()) };

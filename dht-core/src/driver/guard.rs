@@ -1,5 +1,5 @@
 //! Code of others that the driver needs only for some of what it does: if it panics, that fails, and the
-//! node lives on.
+//! node lives on. And values of others: what their last reference does when it goes is no affair of the core's.
 
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
@@ -8,8 +8,10 @@ use core::task::{Context, Poll};
 use std::io;
 use std::panic::catch_unwind;
 
+use bytes::Bytes;
+
 use super::runtime::LookupFuture;
-use crate::{Config, NodeFilter};
+use crate::{Answer, Config, IdCache, NodeFilter, Query, Request};
 
 /// Runs it; `None` if it panics. What it was about to change it must not leave half done for others.
 pub(crate) fn guard<T>(run: impl FnOnce() -> T) -> Option<T> {
@@ -46,9 +48,51 @@ impl Drop for GuardedLookup {
     }
 }
 
-/// A node filter that panics has not allowed the node that it was asked for.
-pub(crate) fn guard_filter(config: &mut Config) {
-    let filter = config.filter.take();
+/// A node filter that panics has not allowed the node that it was asked for, and a cache of ids that does has
+/// not known it.
+pub(crate) fn guard_config(config: &mut Config) {
+    let (filter, ids) = (config.filter.take(), config.ids.take());
     config.filter = filter
         .map(|filter| NodeFilter::new(move |addr| guard(|| filter.allows(addr)).unwrap_or(false)));
+    config.ids = ids.map(|ids| IdCache::new(move |addr| guard(|| ids.get(addr)).flatten()));
+}
+
+/// What holds a value of the user's.
+pub(crate) trait Valued {
+    fn value(&mut self) -> &mut Option<Bytes>;
+
+    /// Replaces the value by a copy. A `Bytes` may have an owner of the user's, whose drop may do anything:
+    /// it goes here, in the user's call and without the lock, rather than wherever the core is done with it.
+    fn own(mut self) -> Self
+    where
+        Self: Sized,
+    {
+        let value = self.value();
+        *value = value.as_deref().map(Bytes::copy_from_slice);
+        self
+    }
+}
+
+impl Valued for Request {
+    fn value(&mut self) -> &mut Option<Bytes> {
+        &mut self.value
+    }
+}
+
+impl Valued for Query {
+    fn value(&mut self) -> &mut Option<Bytes> {
+        &mut self.value
+    }
+}
+
+impl Valued for Answer {
+    fn value(&mut self) -> &mut Option<Bytes> {
+        &mut self.value
+    }
+}
+
+impl Valued for Option<Bytes> {
+    fn value(&mut self) -> &mut Self {
+        self
+    }
 }

@@ -134,7 +134,8 @@
 //! | a socket is not bound any more to where it was, or hears nothing | [`Event::SocketLost`]; both are bound again, to the same ports if possible |
 //! | the first `bind` fails | the end: whoever waits for the node gets the error, and whoever comes later |
 //! | a later one fails | [`Event::BindFailed`]; suspended until one succeeds, tried again after 1 s, then ever later, up to 60 s |
-//! | name lookup, `interfaces`, `way_out`, `bind` or the node filter panic | they have failed; a filter has said no |
+//! | name lookup, `interfaces`, `way_out`, `bind`, the clock, a waker, the node filter or the cache of ids panic | they have failed; a filter has said no, a clock stands still |
+//! | a socket or the timer panics | the node is closed, everybody who waits gets to know, and the panic goes on to whoever polls the driver |
 //! | a lookup never ends | at most 8 are under way: the oldest is given up after 5 s if another name is to be looked up; else after 30 s, if the same one is asked for again |
 //! | the [`Driver`] is dropped | the node is closed: whoever waits hears of it at once |
 //!

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::error::Error;
 use super::events::Events;
+use super::guard::Valued;
 use super::incoming::Requests;
 use super::items::Items;
 use super::milestone::{Goal, Milestone};
@@ -131,6 +132,7 @@ impl Dht {
     /// # Errors
     /// If the answer can't be sent; nothing is sent then.
     pub fn reply(&self, to: ReplyTo, answer: Answer) -> Result<(), SendError> {
+        let answer = answer.own();
         self.shared().act(|state, now| state.node.reply(now, to, answer))
     }
 
@@ -145,6 +147,7 @@ impl Dht {
         to: SocketAddrV4,
         value: Option<Bytes>,
     ) -> Result<(), SendError> {
+        let value = value.own();
         self.shared().act(|state, now| state.node.relay(now, request, to, value))
     }
 
@@ -171,6 +174,7 @@ impl Dht {
     /// # Errors
     /// If it can't begin. It does not wait for a place.
     pub fn start_request(&self, request: Request) -> Result<RequestId, SendError> {
+        let request = request.own();
         self.shared().act(|state, now| {
             let id = state.node.request(now, request)?;
             if state.items.is_read() {
@@ -197,6 +201,7 @@ impl Dht {
     /// # Errors
     /// If it can't begin. It does not wait for a place.
     pub fn start_query(&self, query: Query) -> Result<QueryId, SendError> {
+        let query = query.own();
         self.shared().act(|state, now| {
             let id = state.node.query(now, query)?;
             match state.items.is_read() {
@@ -245,7 +250,7 @@ impl Dht {
         data: impl Into<Bytes>,
         ttl: Option<u8>,
     ) -> Result<(), SendError> {
-        let data = data.into();
+        let data = Bytes::copy_from_slice(&data.into());
         let transmit = RawTransmit { to, ttl, data };
         self.shared().act(|state, _| state.send_raw(via, transmit))
     }

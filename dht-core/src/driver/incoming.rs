@@ -10,6 +10,7 @@ use core::task::{Context, Poll};
 use bytes::Bytes;
 use futures_core::Stream;
 
+use super::guard::Valued;
 use super::shared::{Look, Shared};
 use crate::wire::Token;
 use crate::{Answer, Id, Incoming, Peer, ReplyTo, SendError};
@@ -98,7 +99,7 @@ impl IncomingRequest {
     /// If the answer can't be sent; nothing is sent then.
     pub fn reply(self, answer: Answer) -> Result<(), SendError> {
         let shared = Arc::clone(&self.shared);
-        let to = self.ignore();
+        let (to, answer) = (self.ignore(), answer.own());
         shared.act(|state, now| state.node.reply(now, to, answer))
     }
 
@@ -125,7 +126,7 @@ impl IncomingRequest {
     /// As [`reply`](Self::reply).
     pub fn relay(self, to: SocketAddrV4, value: Option<Bytes>) -> Result<(), SendError> {
         let shared = Arc::clone(&self.shared);
-        let request = self.ignore();
+        let (request, value) = (self.ignore(), value.own());
         shared.act(|state, now| state.node.relay(now, request, to, value))
     }
 

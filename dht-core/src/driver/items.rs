@@ -1,5 +1,6 @@
 //! Everything in one order.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::fmt;
 use core::future::poll_fn;
@@ -15,6 +16,7 @@ use super::incoming::{IncomingRequest, Received};
 use super::mailbox::{Mailbox, Wakes};
 use super::shared::{Look, Shared};
 use super::state::{REQUESTS_MAX, State};
+use crate::memory::Heap;
 use crate::{Event, Outcome, QueryId, Reply, RequestId};
 
 /// Something that happened.
@@ -48,7 +50,8 @@ pub(crate) struct Notes {
 
 enum Note {
     Event(Event),
-    Request(Received),
+    /// Boxed: it is large, and most notes are events.
+    Request(Box<Received>),
 }
 
 impl Notes {
@@ -63,6 +66,12 @@ impl Notes {
         }
     }
 
+    /// What they take of the heap at most, if the core keeps so much for those who ask by items.
+    pub(crate) fn add_to(heap: &mut Heap, results: usize) {
+        heap.lists::<Note>(1, EVENTS_MAX + REQUESTS_MAX + results);
+        heap.fixed(REQUESTS_MAX, size_of::<Received>());
+    }
+
     pub(crate) fn is_read(&self) -> bool {
         self.mailbox.is_read()
     }
@@ -71,13 +80,14 @@ impl Notes {
         self.takes_requests && self.is_read()
     }
 
-    pub(crate) const fn is_full_of_requests(&self) -> bool {
-        self.requests >= REQUESTS_MAX
+    /// How many incoming requests wait.
+    pub(crate) const fn requests(&self) -> usize {
+        self.requests
     }
 
     pub(crate) fn push_request(&mut self, request: Received, wakes: &mut Wakes) {
         self.requests += 1;
-        self.push(Note::Request(request), wakes);
+        self.push(Note::Request(Box::new(request)), wakes);
     }
 
     pub(crate) fn push_event(&mut self, event: Event, wakes: &mut Wakes) {
@@ -135,7 +145,7 @@ impl State {
             let item = match note {
                 Note::Request(received) => {
                     self.items.requests -= 1;
-                    return Some(Content::Request(received));
+                    return Some(Content::Request(*received));
                 }
                 Note::Event(Event::Response(id)) => {
                     let Some(result) = self.node.take_response(id) else {

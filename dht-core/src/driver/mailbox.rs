@@ -7,6 +7,8 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::task::Waker;
 
+use super::guard::guard;
+
 /// Wakers to be woken once the lock is released. A few fit in without an allocation.
 #[derive(Default)]
 pub(crate) struct Wakes {
@@ -31,9 +33,12 @@ impl Wakes {
         }
     }
 
-    /// Call this without the lock.
+    /// Call this without the lock. Whether one of them panics is no affair of the others.
     pub(crate) fn wake(self) {
-        self.few.into_iter().chain(self.rest).for_each(Waker::wake);
+        for waker in self.few.into_iter().chain(self.rest) {
+            guard(|| waker.wake());
+        }
+        guard(|| drop(self.dead));
     }
 }
 

@@ -13,11 +13,13 @@
 //! Handles call the core at once and wake the driver; there are no channels and no tasks
 //! in between. What waits anywhere is bounded, and what is let go for that is counted.
 //!
-//! What of a runtime the node can do without for a while (names, interfaces, new sockets) may panic, and so may
-//! the node filter: it has failed then, no more. The filter ([`Config::filter`](crate::Config::filter)) runs under the node's lock, and so may the drop of
-//! a `Bytes` with an owner of the user's (`Bytes::from_owner`): neither may call a handle.
+//! What of a runtime the node can do without for a while (names, interfaces, new sockets, the time) may panic, and
+//! so may wakers, the node filter and the cache of ids: it has failed then, no more. The filter
+//! ([`Config::filter`](crate::Config::filter)) and the cache ([`Config::ids`](crate::Config::ids)) run under the node's lock: they
+//! must not call a handle. Values that are handed in are copied.
 
 mod bind;
+mod bound;
 mod builder;
 mod error;
 mod events;

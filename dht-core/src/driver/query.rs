@@ -187,6 +187,8 @@ impl QueryStream {
                     state.make_room();
                     Look::Ready(state.conclude(outcome).map(Found::Outcome))
                 }
+                // Only a core that broke down leaves anything open.
+                None if state.node.closed() => Look::Ready(Err(Error::CLOSED)),
                 None => Look::Wait(state.queries.entry(id).or_default()),
             }
         }));

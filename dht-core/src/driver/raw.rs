@@ -22,7 +22,7 @@ use crate::{DATAGRAM_MAX, Instant, SendError, Transmit, Via};
 pub const RAW_MAX: usize = 256;
 
 /// A datagram of another protocol that came in by one of the node's sockets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Datagram {
     /// The socket.
     pub via: Via,
@@ -33,7 +33,7 @@ pub struct Datagram {
 }
 
 /// A datagram to be sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RawTransmit {
     /// Where to.
     pub to: SocketAddrV4,
@@ -41,6 +41,28 @@ pub struct RawTransmit {
     pub ttl: Option<u8>,
     /// What it says.
     pub data: Bytes,
+}
+
+/// Prints no content.
+impl fmt::Debug for Datagram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Datagram")
+            .field("via", &self.via)
+            .field("from", &self.from)
+            .field("len", &self.data.len())
+            .finish()
+    }
+}
+
+/// Prints no content.
+impl fmt::Debug for RawTransmit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawTransmit")
+            .field("to", &self.to)
+            .field("ttl", &self.ttl)
+            .field("len", &self.data.len())
+            .finish()
+    }
 }
 
 impl RawTransmit {

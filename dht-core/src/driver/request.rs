@@ -56,6 +56,8 @@ impl Future for RequestFuture {
                     state.poke();
                     Look::Ready(result.map_err(|error| state.explain(error)))
                 }
+                // Only a core that broke down leaves anything open.
+                None if state.node.closed() => Look::Ready(Err(Error::CLOSED)),
                 None => Look::Wait(state.requests.entry(id).or_default()),
             }
         }));

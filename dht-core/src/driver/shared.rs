@@ -2,17 +2,22 @@
 //!
 //! The discipline: under the lock there is only plain data, the core, and wakers that
 //! are moved, never woken, cloned or dropped. What handles give out (futures, guards)
-//! is built without the lock. The two kinds of code of others that do run under it
-//! belong to the core: the node filter, and the drop of a value's last reference, which
-//! matters only for `Bytes` made from an owner of the user's. Neither may call a handle.
+//! is built without the lock. The only code of others that runs under it belongs to the core: the node
+//! filter and the cache of ids. Neither may call a handle; if it panics, it has said no.
+//!
+//! Whatever else panics under the lock is a fault of our own. It leaves the core in the middle of something, so
+//! that is the end of it, and everybody who waits gets to know.
 
 use alloc::sync::Arc;
+use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
+use std::panic::{catch_unwind, resume_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::bind::Ports;
+use super::guard::guard;
 use super::runtime::Host;
 use super::state::State;
 use crate::{Instant, Node};
@@ -31,9 +36,10 @@ impl Shared {
         Self { host, ahead: AtomicU64::new(0), state: Mutex::new(state) }
     }
 
-    /// The time, for everything that concerns this node.
+    /// The time, for everything that concerns this node. A clock that panics does not go on.
     pub(crate) fn now(&self) -> Instant {
-        self.host.now() + Duration::from_micros(self.ahead.load(Ordering::Relaxed))
+        let host = guard(|| self.host.now()).unwrap_or(Instant::ZERO);
+        host + Duration::from_micros(self.ahead.load(Ordering::Relaxed))
     }
 
     /// The timer's clock is so far ahead of the host's; it does not fall back.
@@ -55,12 +61,22 @@ impl Shared {
     pub(crate) fn drive<T>(&self, act: impl FnOnce(&mut State, Instant) -> T) -> T {
         let now = self.now();
         let mut state = self.lock();
-        let result = act(&mut state, now);
-        state.route(now);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let result = act(&mut state, now);
+            state.route(now);
+            result
+        }));
+        let broken = result.is_err().then(|| state.break_down(now));
         let wakes = core::mem::take(&mut state.wakes);
         drop(state);
         wakes.wake();
-        result
+        guard(|| drop(broken));
+        result.unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// The driver stops. Should the core break down over it, it is another one that is told again.
+    pub(crate) fn end(&self) {
+        let _ = guard(|| self.drive(State::end)).or_else(|| guard(|| self.drive(State::end)));
     }
 
     /// A call by a handle: as [`drive`](Self::drive), and the driver gets to know.
@@ -81,34 +97,24 @@ impl Shared {
     ) -> Poll<T> {
         let mut fresh = None;
         loop {
-            let now = self.now();
-            let mut state = self.lock();
-            let result = match look(&mut state, now) {
-                Look::Ready(result) => Poll::Ready(result),
-                Look::Never => Poll::Pending,
-                Look::Wait(Some(waker)) if waker.will_wake(cx.waker()) => Poll::Pending,
+            let found = self.drive(|state, now| match look(state, now) {
+                Look::Ready(result) => Some(Poll::Ready(result)),
+                Look::Never => Some(Poll::Pending),
+                Look::Wait(Some(waker)) if waker.will_wake(cx.waker()) => Some(Poll::Pending),
                 Look::Wait(slot) => {
-                    let Some(waker) = fresh.take() else {
-                        drop(state);
-                        fresh = Some(cx.waker().clone());
-                        continue;
-                    };
+                    let waker = fresh.take()?;
                     fresh = slot.replace(waker);
-                    Poll::Pending
+                    Some(Poll::Pending)
                 }
-            };
-            state.route(now);
-            let wakes = core::mem::take(&mut state.wakes);
-            drop(state);
-            drop(fresh);
-            wakes.wake();
-            return result;
+            });
+            match found {
+                Some(poll) => return poll,
+                None => fresh = Some(cx.waker().clone()),
+            }
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The driver keeps what may panic from doing it under the lock; what is left, the drop of a
-        // value of the user's, does so in the caller.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

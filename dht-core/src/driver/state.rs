@@ -355,22 +355,17 @@ impl State {
     }
 
     fn take_request(&mut self, now: Instant, incoming: &Incoming<'_>) {
-        // The value is copied only once there is a place for it.
-        if self.items.takes_requests() {
-            if self.items.is_full_of_requests() {
-                self.drops.requests += 1;
-                return;
-            }
+        let to_items = self.items.takes_requests();
+        if !to_items && !self.incoming.is_read() {
+            self.refuse(now, &incoming.reply_to);
+        } else if self.items.requests() + self.incoming.queue().len() >= REQUESTS_MAX {
+            // The value is copied only once there is a place for it.
+            self.drops.requests += 1;
+        } else if to_items {
             self.items.push_request(incoming.into(), &mut self.wakes);
-        } else if self.incoming.is_read() {
-            if self.incoming.is_full() {
-                self.drops.requests += 1;
-                return;
-            }
+        } else {
             // There is a reader and a place.
             let _ = self.incoming.push(incoming.into(), &mut self.wakes);
-        } else {
-            self.refuse(now, &incoming.reply_to);
         }
     }
 
@@ -455,6 +450,19 @@ impl State {
             subscriber.wake(&mut self.wakes);
         }
         self.wake_milestones();
+    }
+
+    /// A call was left in the middle: another core takes the place of what is left, one that is closed. Nobody
+    /// waits for anything of the old one any more, which is given out.
+    pub(crate) fn break_down(&mut self, now: Instant) -> Node {
+        let closed = self.node.stand_in();
+        let broken = core::mem::replace(&mut self.node, closed);
+        let slots = self.requests.values_mut().chain(self.queries.values_mut());
+        slots.for_each(|slot| self.wakes.push(slot.take()));
+        self.poke();
+        self.room = true;
+        self.route(now);
+        broken
     }
 
     /// What a query comes to. Nobody was asked by a node that could never be bound: that is

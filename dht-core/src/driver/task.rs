@@ -7,12 +7,14 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::future::Future;
 use core::net::SocketAddr;
+use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
+use std::panic::{catch_unwind, resume_unwind};
 
 use super::bind::Binding;
-use super::guard::GuardedLookup;
+use super::guard::{GuardedLookup, guard};
 use super::look::{Hail, Lookout, deaf_one};
 use super::port::Port;
 use super::runtime::{Runtime, Timer};
@@ -26,7 +28,7 @@ const RECEIVE_MAX: usize = 64;
 /// Datagrams sent per wake-up.
 const SEND_MAX: usize = 64;
 /// Names looked up at once. One that takes longer than anybody waits for it leaves its place to the next.
-const LOOKUPS_MAX: usize = 8;
+pub(crate) const LOOKUPS_MAX: usize = 8;
 /// After how long a look-up is begun anew, should its name be asked for again.
 const LOOKUP_MAX: Duration = Duration::from_secs(30);
 /// For how long a closed node waits for a socket that takes no more.
@@ -36,7 +38,8 @@ const FLUSH: Duration = Duration::from_millis(250);
 ///
 /// It binds the sockets when it is first polled, and ends when the node is closed, by a
 /// call, by the loss of its last handle, or because its sockets can't be bound the first time. It does a
-/// bounded amount of work at a time. Dropping it closes the node; everybody who waits gets to know.
+/// bounded amount of work at a time. Dropping it closes the node; everybody who waits gets to know. So does a
+/// panic of the runtime's sockets or timer, which goes on to whoever polls.
 #[must_use = "a node does nothing until its driver is run"]
 pub struct Driver<R: Runtime> {
     shared: Arc<Shared>,
@@ -44,7 +47,8 @@ pub struct Driver<R: Runtime> {
     binding: Binding,
     /// The client's and the server's.
     ports: Option<[Port<R::Socket>; 2]>,
-    timer: R::Timer,
+    /// Until the end.
+    timer: Option<R::Timer>,
     /// When the timer rings.
     armed: Option<Instant>,
     /// In the order in which they began.
@@ -98,7 +102,7 @@ impl<R: Runtime> Driver<R> {
     pub(crate) fn new(shared: Arc<Shared>, runtime: Arc<R>, binding: Binding, hail: Hail) -> Self {
         Self {
             shared,
-            timer: runtime.timer(),
+            timer: Some(runtime.timer()),
             runtime,
             binding,
             ports: None,
@@ -118,7 +122,7 @@ impl<R: Runtime> Driver<R> {
             match self.shared.drive(|state, now| state.duty(now, self.ports.is_some())) {
                 Duty::Bind => self.bind(),
                 Duty::Unbind => {
-                    self.ports = None;
+                    self.close_ports();
                     self.shared.drive(|state, _| {
                         state.unbind = false;
                         state.wake_milestones();
@@ -285,7 +289,7 @@ impl<R: Runtime> Driver<R> {
         let Some(via) = lost.filter(|_| self.shared.look(|state| state.retry.due() <= now)) else {
             return false;
         };
-        self.ports = None;
+        self.close_ports();
         self.shared.drive(|state, _| state.tell(Event::SocketLost(via)));
         true
     }
@@ -357,26 +361,51 @@ impl<R: Runtime> Driver<R> {
         now: Instant,
         deadline: Option<Instant>,
     ) -> bool {
-        let Some(deadline) = deadline else {
+        let (Some(deadline), Some(timer)) = (deadline, &mut self.timer) else {
             return false;
         };
         if self.armed.is_none_or(|armed| deadline < armed || armed <= now) {
-            self.timer.set(deadline.saturating_since(now));
+            timer.set(deadline.saturating_since(now));
             self.armed = Some(deadline);
         }
-        let rang = self.timer.poll(cx).is_ready();
+        let rang = timer.poll(cx).is_ready();
         if rang {
             self.armed = None;
-            self.shared.keep_up(self.timer.ahead());
+            self.shared.keep_up(timer.ahead());
         }
         rang
     }
 
+    /// Does not panic, whatever is broken: it may be called while something unwinds.
     fn end(&mut self) {
         self.ended = true;
-        self.ports = None;
+        self.close_ports();
+        let timer = self.timer.take();
+        guard(|| drop(timer));
         self.lookups.clear();
-        self.shared.drive(State::end);
+        self.shared.end();
+    }
+
+    /// One by one: two that panic in one go are the end of the process.
+    fn close_ports(&mut self) {
+        for port in self.ports.take().into_iter().flatten() {
+            guard(|| drop(port));
+        }
+    }
+
+    fn go_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let more = match self.turn(cx) {
+            Turn::More => true,
+            Turn::Wait => self.park(cx),
+            Turn::Over => {
+                self.end();
+                return Poll::Ready(());
+            }
+        };
+        if more {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
     }
 }
 
@@ -388,18 +417,12 @@ impl<R: Runtime> Future for Driver<R> {
         if this.ended {
             return Poll::Ready(());
         }
-        let more = match this.turn(cx) {
-            Turn::More => true,
-            Turn::Wait => this.park(cx),
-            Turn::Over => {
-                this.end();
-                return Poll::Ready(());
-            }
-        };
-        if more {
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
+        // Sockets and timers are the runtime's, and may panic.
+        let polled = catch_unwind(AssertUnwindSafe(|| this.go_on(cx)));
+        polled.unwrap_or_else(|panic| {
+            this.end();
+            resume_unwind(panic)
+        })
     }
 }
 

@@ -5,6 +5,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use core::task::Waker;
 
 use super::error::Error;
+use super::guard::Valued;
 use super::mailbox::Wakes;
 use super::shared::{Look, Shared};
 use super::state::State;
@@ -17,7 +18,7 @@ use crate::{
 pub const WAITING_MAX: usize = 65_536;
 
 /// Requests or queries: what the core may have to be asked for more than once.
-pub(crate) trait Want: Clone + 'static {
+pub(crate) trait Want: Clone + Valued + 'static {
     type Id: Copy + Ord + 'static;
 
     fn begin(self, now: Instant, node: &mut Node) -> Result<Self::Id, SendError>;
@@ -50,6 +51,7 @@ pub(crate) enum Stage<W: Want> {
 impl<W: Want> Stage<W> {
     /// Begins at once, or joins the line.
     pub(crate) fn new(shared: &Shared, want: W) -> Self {
+        let want = want.own();
         shared.act(|state, now| {
             let parts = W::parts(state);
             let begun = match parts.line.order.is_empty() {

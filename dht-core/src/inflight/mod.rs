@@ -28,7 +28,7 @@ use waiting::{Link, Lists};
 pub(crate) use waiting::{URGENCIES, Urgency};
 
 /// A request under way.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Flight {
     pub(crate) call: Call,
     pub(crate) tid: u16,
@@ -53,7 +53,7 @@ pub(crate) struct Flight {
     link: Option<Link>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Slot {
     Free,
     Live(u64, Flight),
@@ -82,7 +82,7 @@ const STALE_MIN: usize = 64;
 const _: () = assert!(TIDS_MAX + RESTING_MAX < 1 << 16);
 
 /// All requests under way.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Inflight {
     /// How many there may be.
     max: usize,

@@ -105,7 +105,7 @@ impl Node {
         let verifications = self.outbox.check_invariants().map(|id| (id, false));
         for (id, parked) in self.inflight.waiting().into_iter().chain(verifications) {
             if let Some(flight) = self.inflight.get(id) {
-                assert_eq!(waiting.insert(id, parked), None, "waits in two places: {flight:?}");
+                assert_eq!(waiting.insert(id, parked), None, "waits in two places: {id:?}");
                 assert_eq!(flight.deadline, None, "would be sent twice at once");
             }
         }
@@ -133,14 +133,18 @@ impl Node {
         self.check_bounds();
         for (id, flight) in self.inflight.iter() {
             let waits = waiting.contains_key(&id);
-            assert_eq!(waits, flight.deadline.is_none(), "waits nowhere: {flight:?}");
+            assert_eq!(waits, flight.deadline.is_none(), "waits nowhere: {id:?}");
         }
     }
 
     fn check_late(&self) {
         let late = self.inflight.iter().map(|(_, flight)| &flight.call);
         for call in late.filter(|call| matches!(call.purpose, Purpose::Late { .. })) {
-            assert!(!call.force && call.value.is_none() && call.session.is_none(), "{call:?}");
+            assert!(
+                !call.force && call.value.is_none() && call.session.is_none(),
+                "{:?}",
+                call.purpose
+            );
         }
     }
 

@@ -177,7 +177,18 @@ impl Node {
         config.check()?;
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
-        let mut rng = Rng::new(seed);
+        Ok(Self::with_rng(config, Rng::new(seed), now))
+    }
+
+    /// A closed one of the same configuration, to stand in for one that was left in the middle of a call.
+    #[cfg(feature = "driver")]
+    pub(crate) fn stand_in(&self) -> Self {
+        let mut node = Self::with_rng(self.config.clone(), Rng::new([0; 32]), self.now);
+        node.close(self.now);
+        node
+    }
+
+    fn with_rng(config: Arc<Config>, mut rng: Rng, now: Instant) -> Self {
         let mut own = [0; 32];
         rng.fill(&mut own);
         let tokens = Tokens::new(&mut rng, now);
@@ -241,7 +252,7 @@ impl Node {
         if !node.config.nodes.is_empty() {
             Arc::make_mut(&mut node.config).nodes = Vec::new();
         }
-        Ok(node)
+        node
     }
 
     /// Call it when the time that [`poll_timeout`](Self::poll_timeout) told has come; at any

@@ -60,13 +60,12 @@ pub(super) struct Running {
 /// waits for its reader, for a place, or for a name.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
-    /// `None`: all the time there is.
-    left: Option<Duration>,
+    left: Duration,
     since: Option<Instant>,
 }
 
 impl Clock {
-    pub(super) fn new(left: Option<Duration>) -> Self {
+    pub(super) fn new(left: Duration) -> Self {
         Self { left, since: None }
     }
 
@@ -75,14 +74,13 @@ impl Clock {
         if runs {
             self.since.get_or_insert(now);
         } else if let Some(since) = self.since.take() {
-            let passed = now.saturating_since(since);
-            self.left = self.left.map(|left| left.saturating_sub(passed));
+            self.left = self.left.saturating_sub(now.saturating_since(since));
         }
     }
 
     /// When the time is up.
     fn deadline(&self) -> Option<Instant> {
-        Some(self.since? + self.left?)
+        Some(self.since? + self.left)
     }
 
     pub(super) fn is_over(&self, now: Instant) -> bool {

@@ -21,7 +21,7 @@ use crate::query::{Offer, Plan, Walk};
 use crate::table::K;
 use crate::wire::Token;
 
-/// How long a walk may take, unless it is thorough: else nodes that answer just in time, each
+/// How long a walk may take, a thorough one as well: else nodes that answer just in time, each
 /// naming one a little closer, could keep it going for minutes. An honest one takes a few seconds
 /// even if a third of all datagrams is lost.
 const WALK_MAX: Duration = Duration::from_secs(20);
@@ -51,8 +51,7 @@ impl Node {
             // How long an application takes to answer is another matter.
             pace: if query.internal { self.pace } else { self.pace.unmeasured() },
         };
-        // Whoever waits for everybody's last try has all the time there is.
-        let clock = Clock::new((!query.thorough).then_some(WALK_MAX));
+        let clock = Clock::new(WALK_MAX);
         let mut running = self.queries.begin(kind, query, plan, clock, &self.config);
         let id = running.id;
         for addr in core::mem::take(&mut running.query.nodes) {

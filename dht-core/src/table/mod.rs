@@ -11,8 +11,7 @@
 //! (`bucket * K + position`), and a node keeps its own until it is removed.
 //!
 //! Ids are hashes of addresses, so of an id only the four bytes are kept that tell
-//! the nodes of one bucket apart, and the rest is computed again in the rare case
-//! that these are not enough.
+//! the nodes of one bucket apart. Whose are the same are equally near.
 
 mod ages;
 mod arena;
@@ -322,7 +321,8 @@ impl Table {
     }
 
     /// Replaces `out` by the addresses of the [`K`] nodes nearest to `target`,
-    /// nearest first: of all that are known and not in doubt, and in exact order.
+    /// nearest first: of all that are known and not in doubt, and in exact order, as far as ids
+    /// are kept.
     ///
     /// The JavaScript takes whole buckets in an order that is only roughly that
     /// of distance, and misses some of the nearest.
@@ -341,7 +341,7 @@ impl Table {
             if out.is_full() {
                 break;
             }
-            bucket.closest(target, &self.ids, out);
+            bucket.closest(target, out);
         }
     }
 

@@ -73,8 +73,17 @@ impl Model {
     }
 
     fn closest(&self, target: &Id) -> Vec<SocketAddrV4> {
+        // Of an id the table keeps 32 bits after those that all of a bucket have in common.
+        let known = |node: &Node| {
+            let mut id = node.id;
+            let end = (self.bucket(&id) + 33).min(256) as usize;
+            (end..256).for_each(|bit| id.0[bit / 8] &= !(0x80 >> (bit % 8)));
+            let mut target = *target;
+            (end..256).for_each(|bit| target.0[bit / 8] &= !(0x80 >> (bit % 8)));
+            (id.distance(&target), node.slot.index)
+        };
         let mut nodes = self.nodes.clone();
-        nodes.sort_by_cached_key(|node| node.id.distance(target));
+        nodes.sort_by_cached_key(known);
         nodes.iter().take(K).map(|node| node.slot.addr).collect()
     }
 
@@ -467,4 +476,25 @@ quickcheck::quickcheck! {
 fn debug_output_names_nobody() {
     let shown = std::format!("{:?}", filled(&[1]));
     assert!(shown.contains("len: 1") && !shown.contains("10.0."), "{shown}");
+}
+
+#[test]
+fn no_ids_make_an_answer_dear() {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    for id_of in SOURCES {
+        let cache = IdCache::new(move |addr| {
+            ASKED.fetch_add(1, Ordering::Relaxed);
+            Some(id_of(addr))
+        });
+        let mut table = Table::new(Id([0x55; 32]), Ids::new(Some(cache)), PLACES_MAX);
+        for n in 0..300 {
+            let _ = table.insert(&id_of(addr(n)), addr(n), 1);
+        }
+        let before = ASKED.load(Ordering::Relaxed);
+        let mut out = heapless::Vec::new();
+        (0..=255).for_each(|byte| table.closest(&Id([byte; 32]), &mut out));
+        assert_eq!(ASKED.load(Ordering::Relaxed), before, "addresses were hashed");
+        assert!(out.is_full());
+    }
 }

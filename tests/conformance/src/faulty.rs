@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub(crate) enum Helper {
     LookupLater,
     Interfaces,
     Bind,
+    /// Sockets, when they receive.
+    Receive,
 }
 
 /// What a timer does.
@@ -173,6 +176,12 @@ pub(crate) struct FaultySocket<S> {
 }
 
 impl<S> FaultySocket<S> {
+    /// Panics if it is to, with nothing locked.
+    fn try_to(&self, helper: Helper) {
+        let panics = self.faults.lock().unwrap().panics;
+        assert!(panics != Some(helper), "{helper:?} is broken");
+    }
+
     fn may_send(&self) -> io::Result<()> {
         let mut faults = self.faults.lock().unwrap();
         faults.calls += 1;
@@ -192,6 +201,7 @@ impl<S: Socket> Socket for FaultySocket<S> {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        self.try_to(Helper::Receive);
         let mut faults = self.faults.lock().unwrap();
         faults.calls += 1;
         faults.received += 1;
@@ -269,12 +279,15 @@ impl<T: Timer> Timer for FaultyTimer<T> {
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Runs a driver until it is told that its time is over, and drops it then.
+/// Runs a driver until it is told that its time is over, or panics, and drops it then.
 pub(crate) async fn until(gone: impl Fn() -> bool, driver: impl Future<Output = ()>) {
     let mut driver = std::pin::pin!(driver);
     std::future::poll_fn(|cx| match gone() {
         true => Poll::Ready(()),
-        false => driver.as_mut().poll(cx),
+        false => {
+            let polled = catch_unwind(AssertUnwindSafe(|| driver.as_mut().poll(cx)));
+            polled.unwrap_or(Poll::Ready(()))
+        }
     })
     .await;
 }

@@ -103,6 +103,8 @@ macro_rules! conforms {
             a_resolver_that_is_silent,
             sockets_that_can_not_be_bound_again,
             helpers_that_panic,
+            a_filter_that_panics,
+            a_socket_that_panics,
             a_driver_that_is_dropped
         );
     };

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{SocketAddrV4, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use dht_core::driver::prelude::*;
@@ -343,10 +343,43 @@ pub fn helpers_that_panic<A: Adapter>() {
     });
 }
 
+/// A node filter that panics, in the middle of a walk as well, has said no: nobody waits for ever.
+pub fn a_filter_that_panics<A: Adapter>() {
+    A::block_on(async {
+        let (first, second) = (up::<A>().await, up::<A>().await);
+        first.add_node(server(&second)).unwrap();
+        for nth in 0..4 {
+            let calls = AtomicU64::new(0);
+            let filter = move |_| {
+                assert!(calls.fetch_add(1, Ordering::Relaxed) != nth, "a bug");
+                true
+            };
+            let nodes = [server(&first), server(&second)];
+            let node = builder::<A>().filter_node(filter).bootstrap(nodes).spawn().unwrap();
+            let mut query = node.query(Query::find_node(Id([1; 32])));
+            node.fully_bootstrapped().await.unwrap();
+            assert!(query.finished().await.unwrap().answered > 0, "at call {nth}");
+            assert_well(&node, &first).await;
+            node.close().await.unwrap();
+        }
+    });
+}
+
 /// As when its task is aborted: nobody waits for ever.
 pub fn a_driver_that_is_dropped<A: Adapter>() {
+    ends::<A>(|gone, _| gone.store(true, Ordering::Relaxed));
+}
+
+/// Its task unwinds: nobody waits for ever, either.
+pub fn a_socket_that_panics<A: Adapter>() {
+    ends::<A>(|_, runtime| runtime.faults().panics = Some(Helper::Receive));
+}
+
+/// Whoever waits for a node whose driver is to end now gets to know.
+fn ends<A: Adapter>(end: impl Fn(&AtomicBool, &Faulty<A::Runtime>)) {
     A::block_on(async {
-        let (node, driver) = builder::<A>().build().unwrap();
+        let runtime = Faulty::new(A::runtime());
+        let (node, driver) = Builder::new(runtime.clone()).host(LOCALHOST).build().unwrap();
         let gone = Arc::new(AtomicBool::new(false));
         let is_gone = Arc::clone(&gone);
         A::spawn(until(move || is_gone.load(Ordering::Relaxed), driver));
@@ -356,7 +389,7 @@ pub fn a_driver_that_is_dropped<A: Adapter>() {
         let (mut requests, mut events) = (node.requests(), node.events());
         let mut query = node.query(Query::find_node(Id([1; 32])).nodes([to]));
         let waiting = [node.ping(to), node.ping(to)];
-        gone.store(true, Ordering::Relaxed);
+        end(&gone, &runtime);
         // Wakes the driver.
         let last = node.ping(to);
         for ping in waiting.into_iter().chain([last]) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::sim::Sim;
 use super::world::{Helper, local};
 use crate::driver::{Builder, Dht};
-use crate::{Config, NodeFilter};
+use crate::{Config, IdCache, NodeFilter};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -131,4 +131,16 @@ fn a_filter_that_panics_has_said_no() {
         assert_eq!((node.nodes(9), outcome.closest.len()), ([local(1000)].to_vec(), 1));
         sim.block_on(node.ping(local(1001))).unwrap();
     }
+}
+
+#[test]
+fn a_cache_of_ids_that_panics_knows_none() {
+    let sim = Sim::default();
+    let _first = first(&sim);
+    let cache = IdCache::new(|_| panic!("a bug of the user's"));
+    let node = sim.node(|builder| {
+        builder.configure(|config| config.ids = Some(cache)).bootstrap([local(1000)])
+    });
+    sim.block_on(node.fully_bootstrapped()).unwrap();
+    assert_eq!(node.nodes(9), [local(1000)]);
 }

@@ -1,11 +1,13 @@
 //! The front-end over sockets that are none, in time that stands still.
 
+mod debug;
 mod helpers;
 mod incoming;
 mod items;
 mod life;
 mod lock;
 mod lost;
+mod panics;
 mod queries;
 mod requests;
 mod sim;

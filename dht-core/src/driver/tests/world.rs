@@ -53,6 +53,14 @@ pub(super) enum Helper {
     Interfaces,
     WayOut,
     Bind,
+    Now,
+    Receive,
+    Ready,
+    Send,
+    TimerSet,
+    TimerPoll,
+    /// When sockets, timers and look-ups are dropped.
+    Drops,
 }
 
 #[derive(Default)]
@@ -214,6 +222,7 @@ impl Drop for Bomb {
 
 impl Host for World {
     fn now(&self) -> Instant {
+        self.try_to(Helper::Now);
         self.get().now
     }
 
@@ -320,6 +329,7 @@ impl Socket for FakeSocket {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        self.world.try_to(Helper::Receive);
         let mut world = self.world.get();
         world.calls += 1;
         match world.fault {
@@ -351,6 +361,7 @@ impl Socket for FakeSocket {
     }
 
     fn poll_send_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.world.try_to(Helper::Ready);
         let mut world = self.world.get();
         world.calls += 1;
         if [Fault::Blocked, Fault::BlockedAt(self.port)].contains(&world.fault) {
@@ -367,6 +378,7 @@ impl Socket for FakeSocket {
     }
 
     fn try_send_to(&mut self, data: &[u8], to: SocketAddr) -> io::Result<()> {
+        self.world.try_to(Helper::Send);
         let mut world = self.world.get();
         world.calls += 1;
         match world.fault {
@@ -402,6 +414,7 @@ impl Drop for FakeSocket {
     fn drop(&mut self) {
         let inbox = self.world.get().sockets.remove(&self.port);
         drop(inbox);
+        self.world.try_to(Helper::Drops);
     }
 }
 
@@ -412,12 +425,14 @@ pub(super) struct FakeTimer {
 
 impl Timer for FakeTimer {
     fn set(&mut self, after: Duration) {
+        self.world.try_to(Helper::TimerSet);
         let mut world = self.world.get();
         let due = world.now + after;
         world.timers.get_mut(&self.id).unwrap().due = Some(due);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.world.try_to(Helper::TimerPoll);
         let mut world = self.world.get();
         let now = world.now;
         let alarm = world.timers.get_mut(&self.id).unwrap();
@@ -440,5 +455,6 @@ impl Drop for FakeTimer {
     fn drop(&mut self) {
         let alarm = self.world.get().timers.remove(&self.id);
         drop(alarm);
+        self.world.try_to(Helper::Drops);
     }
 }
