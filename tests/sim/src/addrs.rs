@@ -2,11 +2,13 @@
 //!
 //! Hosts get public addresses in a row, one per /24 (11.0.0.1, 11.0.1.1, …), so that limits per
 //! network apply as they would out there, and so that the owner of an address follows from it without a
-//! look-up. Other addresses are kept in a map.
+//! look-up. Other addresses are kept in a map: those that were asked for, and those of a
+//! [model](crate::addresses) in which hosts share networks and addresses.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
+use crate::host::slot_of;
 use crate::{HostId, NatId};
 
 /// Where the row begins.
@@ -21,6 +23,8 @@ const _: () = assert!(FIRST + ((HOSTS_MAX as u32) << 8) < 0x6440_0000);
 pub(crate) enum Owner {
     Host(HostId),
     Nat(NatId),
+    /// Of several hosts: the port tells which.
+    Shared,
 }
 
 /// The address of a host in the row.
@@ -37,22 +41,40 @@ pub(crate) fn host_at(ip: Ipv4Addr) -> Option<usize> {
 
 /// Addresses outside of the row.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Addrs(BTreeMap<Ipv4Addr, Owner>);
+pub(crate) struct Addrs {
+    owners: BTreeMap<Ipv4Addr, Owner>,
+    /// Who is which node of a shared address.
+    nodes: BTreeMap<(Ipv4Addr, u16), HostId>,
+}
 
 impl Addrs {
     /// `false`: it is somebody's already.
     pub(crate) fn claim(&mut self, ip: Ipv4Addr, owner: Owner) -> bool {
-        match self.0.get(&ip) {
+        match self.owners.get(&ip) {
             Some(other) => *other == owner,
             None => {
-                self.0.insert(ip, owner);
+                self.owners.insert(ip, owner);
                 true
             }
         }
     }
 
-    pub(crate) fn get(&self, ip: Ipv4Addr) -> Option<Owner> {
-        self.0.get(&ip).copied()
+    /// The same for one of the places at an address that several share.
+    pub(crate) fn claim_slot(&mut self, ip: Ipv4Addr, slot: u16, host: HostId) -> bool {
+        self.claim(ip, Owner::Shared) && self.nodes.insert((ip, slot), host).is_none()
+    }
+
+    /// Whether an address is anybody's.
+    pub(crate) fn is_taken(&self, ip: Ipv4Addr) -> bool {
+        self.owners.contains_key(&ip)
+    }
+
+    pub(crate) fn get(&self, addr: SocketAddrV4) -> Option<Owner> {
+        let ip = *addr.ip();
+        match self.owners.get(&ip).copied()? {
+            Owner::Shared => self.nodes.get(&(ip, slot_of(addr.port())?)).copied().map(Owner::Host),
+            owner => Some(owner),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dht_core::{Config, ConfigError, Instant, Node, SavedNode};
 
+use crate::addresses::NODES_PER_ADDRESS_MAX;
 use crate::app::{Actor, App};
 use crate::clock::{Clock, NodeClock};
 use crate::link::LinkState;
@@ -19,6 +20,7 @@ pub struct Spec {
     pub(crate) nat: Option<NatId>,
     pub(crate) clock: Clock,
     pub(crate) ip: Option<Ipv4Addr>,
+    pub(crate) slot: Option<u16>,
     pub(crate) delay: Micros,
 }
 
@@ -27,7 +29,7 @@ impl Spec {
     #[must_use]
     pub fn new(config: Config) -> Self {
         let clock = Clock::default();
-        Self { config, app: None, region: 0, nat: None, clock, ip: None, delay: 0 }
+        Self { config, app: None, region: 0, nat: None, clock, ip: None, slot: None, delay: 0 }
     }
 
     /// With an application that answers requests.
@@ -58,10 +60,20 @@ impl Spec {
         self
     }
 
-    /// At this address, instead of the next one of the row.
+    /// At this address, instead of the next one of the row or of the
+    /// [model](crate::Sim::set_addresses). In one /24 there may be many hosts.
     #[must_use]
     pub fn ip(mut self, ip: Ipv4Addr) -> Self {
         self.ip = Some(ip);
+        self
+    }
+
+    /// At this address, which it shares with other nodes, each of which has a number below
+    /// [`NODES_PER_ADDRESS_MAX`](crate::addresses::NODES_PER_ADDRESS_MAX): a server with many nodes. Its
+    /// ports follow from the number.
+    #[must_use]
+    pub fn shared(mut self, ip: Ipv4Addr, number: u16) -> Self {
+        (self.ip, self.slot) = (Some(ip), Some(number));
         self
     }
 
@@ -93,6 +105,8 @@ pub(crate) struct Host {
     pub(crate) ip: Ipv4Addr,
     /// The port of the server socket; the client socket has the next one.
     pub(crate) port: u16,
+    /// Which of the nodes at its address it is, if there may be others.
+    pub(crate) slot: Option<u16>,
     pub(crate) region: u8,
     pub(crate) pause: Pause,
     /// Whether it ever was anything else.
@@ -150,9 +164,23 @@ pub(crate) const PORT: u16 = 2000;
 /// So many generations have ports of their own.
 const GENERATIONS: u32 = 30_000;
 
+/// Nodes at an address that is shared take turns with their ports: each has fewer generations.
+const SLOTS: u32 = NODES_PER_ADDRESS_MAX;
+const _: () = assert!(GENERATIONS.is_multiple_of(SLOTS));
+
 /// The server port of a host's generation: a node made anew has another port, and so another id.
-pub(crate) const fn port_of(generation: u32) -> u16 {
-    PORT + 2 * (generation % GENERATIONS) as u16
+pub(crate) const fn port_of(slot: Option<u16>, generation: u32) -> u16 {
+    let number = match slot {
+        None => generation,
+        Some(slot) => generation % (GENERATIONS / SLOTS) * SLOTS + slot as u32,
+    };
+    PORT + 2 * (number % GENERATIONS) as u16
+}
+
+/// Which of the nodes at a shared address has a port. Sockets of an embedder's own (`Via::Extra`) belong to
+/// some node by the same rule.
+pub(crate) fn slot_of(port: u16) -> Option<u16> {
+    Some(port.checked_sub(PORT)? / 2 % SLOTS as u16)
 }
 
 impl Host {

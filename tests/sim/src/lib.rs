@@ -11,7 +11,7 @@
 //! - **Nothing is simulated but the world.** Nodes are made by [`dht_core::Node::new`] from a
 //!   configuration as in production, and exchange the bytes that they would exchange out there.
 //! - **The world is unkind on request:** latency, bursts of loss, duplicates, reordering, damage ([`link`]);
-//!   partitions ([`partition`]); NATs and firewalls ([`nat`]); clocks that drift, step and sleep
+//!   partitions ([`partition`]); neighbours on one host or net ([`addresses`]); NATs and firewalls ([`nat`]); clocks that drift, step and sleep
 //!   ([`clock`]); crashes, restarts and churn ([`churn`]); rules of your own ([`Rule`]); attackers ([`attack`]).
 //! - **What must hold is checked** after every event and every second: [`Invariant`], [`checks`], and what
 //!   each node checks inside ([`Sim::check_nodes`]).
@@ -43,6 +43,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod addresses;
 mod addrs;
 mod app;
 pub mod atomic_file;

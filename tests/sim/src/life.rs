@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use dht_core::{ConfigError, Event, IdCache, Node, SavedNode};
 
-use crate::addrs::Owner;
+use crate::addresses::Place;
+use crate::addrs::{Owner, in_row};
 use crate::app::Actor;
 use crate::clock::Clock;
 use crate::host::{Host, Kept, Pause, Spec, port_of};
@@ -48,8 +49,9 @@ impl Sim {
     /// somebody else's; behind a firewall that stands before 254 hosts already.
     pub fn add(&mut self, spec: Spec) -> Result<HostId, ConfigError> {
         let at = HostId(self.hosts.len() as u32);
-        let ip = self.place(at, spec.ip, spec.nat);
+        let Place { ip, slot } = self.place(at, spec.ip, spec.slot, spec.nat);
         let mut host = self.empty_host(at, ip, spec.clock);
+        (host.slot, host.port) = (slot, port_of(slot, 0));
         host.region = spec.region;
         host.nat = spec.nat;
         host.app = spec.app;
@@ -78,7 +80,7 @@ impl Sim {
     /// As [`add_actor`](Self::add_actor).
     pub fn add_boxed_actor(&mut self, ips: &[Ipv4Addr], actor: Box<dyn Actor>) -> HostId {
         let at = HostId(self.hosts.len() as u32);
-        let ip = self.place(at, ips.first().copied(), None);
+        let ip = ips.first().copied().unwrap_or_else(|| in_row(at.index()));
         for ip in ips {
             self.claim(*ip, Owner::Host(at));
         }
@@ -104,7 +106,8 @@ impl Sim {
             app: None,
             actor: None,
             ip,
-            port: port_of(0),
+            port: port_of(None, 0),
+            slot: None,
             region: 0,
             pause: Pause::No,
             was_paused: false,
@@ -193,7 +196,8 @@ impl Sim {
                 kept.table = Vec::new();
             }
             if how == Return::Anew {
-                host.port = port_of(host.generation);
+                self.ids.forget(host.server());
+                host.port = port_of(host.slot, host.generation);
                 // A bootstrap node knows where it is.
                 let known = host.kept.as_mut().and_then(|kept| kept.config.public_address.as_mut());
                 known.into_iter().for_each(|address| address.set_port(host.port));

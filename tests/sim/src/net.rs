@@ -6,12 +6,13 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dht_core::{Answer, Handled, Transmit, Via, error_code};
 
+use crate::addresses::Who;
 use crate::addrs::{Owner, host_at};
 use crate::app::{ActorCx, Cx};
 use crate::host::{Host, Pause};
 use crate::life::Due;
 use crate::link::{Carried, Damage, Path};
-use crate::nat::{Nat, NatBox, Outbound};
+use crate::nat::{Kind, Nat, NatBox, Outbound};
 use crate::packets::Packet;
 use crate::sim::{Sim, packet_key};
 use crate::stream::{Purpose, Stream};
@@ -54,10 +55,17 @@ const BACKLOG_MAX: usize = 277;
 const EXTRA_PORTS: u16 = 62_100;
 
 impl Sim {
-    /// Adds a NAT or firewall at a public address of its own.
+    /// Adds a NAT or firewall at a public address of its own, in a /24 of its own unless a
+    /// [model](Self::set_addresses) says otherwise.
     pub fn add_nat(&mut self, config: Nat) -> NatId {
-        // Beside the row of hosts, one per /24 like these: 101.0.0.1, 101.0.1.1, …
-        let ip = Ipv4Addr::from(0x6500_0001 + ((self.nats.len() as u32) << 8));
+        let number = self.nats.len() as u32;
+        // The hosts behind a firewall have the rest of its /24.
+        let model = self.model.as_mut().filter(|_| config.kind != Kind::Firewall);
+        let ip = match model {
+            Some(model) => model.place(Who::Nat(number)).ip,
+            // Beside the row of hosts, one per /24 like these: 101.0.0.1, 101.0.1.1, …
+            None => Ipv4Addr::from(0x6500_0001 + (number << 8)),
+        };
         self.add_nat_at(ip, config)
     }
 
@@ -224,6 +232,7 @@ impl Sim {
     /// The host that a datagram goes to, as far as its address tells; behind a NAT any of those.
     fn receiver(&self, packet: &Packet) -> Option<HostId> {
         match self.owner(packet.to)? {
+            Owner::Shared => None,
             Owner::Host(host) => Some(host),
             Owner::Nat(nat) => {
                 let inner = self.nats[nat.index()].inbound(self.now, packet.from, packet.to);
@@ -240,7 +249,7 @@ impl Sim {
             let at = self.hosts.get(host)?;
             (at.ip == *to.ip() && at.nat.is_none()).then_some(Owner::Host(HostId(host as u32)))
         });
-        in_row.or_else(|| self.addrs.get(*to.ip()))
+        in_row.or_else(|| self.addrs.get(to))
     }
 
     /// A datagram has arrived.
@@ -249,7 +258,7 @@ impl Sim {
         let host = match self.owner(packet.to) {
             Some(Owner::Host(host)) => Some(host),
             Some(Owner::Nat(nat)) => self.through_nat(nat, &mut packet),
-            None => None,
+            Some(Owner::Shared) | None => None,
         };
         if let Some(host) = host {
             let keep = self.hand_over(host, &packet);

@@ -2,6 +2,9 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use crate::addresses::{
+    ADDRESSES_PER_NETWORK_MAX, Addresses, Model, NODES_PER_ADDRESS_MAX, Place, Who,
+};
 use crate::addrs::{self, HOSTS_MAX, Owner};
 use crate::host::port_of;
 use crate::sim::Sim;
@@ -11,7 +14,8 @@ impl Sim {
     /// The server address that the next host will get, if it asks for none and is behind no NAT.
     #[must_use]
     pub fn next_address(&self) -> SocketAddrV4 {
-        SocketAddrV4::new(addrs::in_row(self.hosts.len()), port_of(0))
+        let Place { ip, slot } = self.next_place(HostId(self.hosts.len() as u32)).0;
+        SocketAddrV4::new(ip, port_of(slot, 0))
     }
 
     /// The address of the server socket as the public network sees it, unless a NAT translates it.
@@ -31,13 +35,46 @@ impl Sim {
         assert!(self.addrs.claim(ip, owner), "{ip} is somebody's already");
     }
 
+    /// From now on hosts and NATs that ask for no address draw one from a model in which some share a /24
+    /// or an address. Without this each has a /24 of its own.
+    ///
+    /// # Errors
+    /// If it is impossible; the field is named.
+    pub fn set_addresses(&mut self, addresses: Addresses) -> Result<(), String> {
+        addresses.check()?;
+        self.model = Some(Box::new(Model::new(addresses, self.seed)));
+        Ok(())
+    }
+
+    /// How many hosts are to be behind the next NAT, by the model; one without.
+    pub(crate) fn behind_next_nat(&self) -> u32 {
+        self.model.as_ref().map_or(1, |model| model.behind(self.nats.len() as u32))
+    }
+
+    /// Addresses in the /24 of a host that are nobody's yet, and that no later host will be given.
+    pub(crate) fn free_beside(&self, host: HostId) -> impl Iterator<Item = Ipv4Addr> + '_ {
+        let network = self.address(host).ip().to_bits() & !0xff;
+        let last = ADDRESSES_PER_NETWORK_MAX + 1..u32::from(u8::MAX);
+        let ips = last.rev().map(move |last| Ipv4Addr::from(network + last));
+        ips.filter(|ip| !self.addrs.is_taken(*ip))
+    }
+
+    /// Where the next host is that asks for no address, and the model then.
+    fn next_place(&self, at: HostId) -> (Place, Option<Model>) {
+        match self.model.as_deref().copied() {
+            Some(mut model) => (model.place(Who::Host(at.0)), Some(model)),
+            None => (Place { ip: addrs::in_row(at.index()), slot: None }, None),
+        }
+    }
+
     /// Where a new host is.
     pub(crate) fn place(
         &mut self,
         at: HostId,
         ip: Option<Ipv4Addr>,
+        slot: Option<u16>,
         nat: Option<NatId>,
-    ) -> Ipv4Addr {
+    ) -> Place {
         assert!(at.index() < HOSTS_MAX, "there are addresses for {HOSTS_MAX} hosts");
         if let Some(nat) = nat {
             let inner = if self.nats[nat.index()].is_firewall() {
@@ -46,15 +83,25 @@ impl Sim {
                 Ipv4Addr::from(0x0a00_0002 + at.0)
             };
             self.inner_hosts.insert((nat, inner), at);
-            return inner;
+            return Place { ip: inner, slot: None };
         }
-        match ip {
-            Some(ip) => {
-                self.claim(ip, Owner::Host(at));
-                ip
+        let place = match ip {
+            Some(ip) => Place { ip, slot },
+            None => {
+                let (place, model) = self.next_place(at);
+                let Some(model) = model else { return place };
+                self.model = Some(Box::new(model));
+                place
             }
-            None => addrs::in_row(at.index()),
-        }
+        };
+        let Place { ip, slot } = place;
+        let Some(slot) = slot else {
+            self.claim(ip, Owner::Host(at));
+            return place;
+        };
+        assert!(u32::from(slot) < NODES_PER_ADDRESS_MAX, "{slot} is too large a number");
+        assert!(self.addrs.claim_slot(ip, slot, at), "{slot} of {ip} is somebody's already");
+        place
     }
 
     /// The next address behind a firewall, in a row from that of the firewall on.
@@ -116,6 +163,64 @@ mod tests {
         let request = Request::ping(sim.address(to)).retries(0);
         let answer = sim.ask_node(from, request, Duration::from_secs(5)).unwrap();
         matches!(answer, Some(Ok(_)))
+    }
+
+    #[test]
+    fn nodes_at_one_address_are_told_apart_by_their_ports() {
+        let mut sim = Sim::new(1);
+        let first = sim.next_address();
+        sim.add(Spec::bootstrapper(first).unwrap()).unwrap();
+        let mut add = |n| sim.add(Spec::joining(&[first]).shared(IP, n)).unwrap();
+        let hosts = [0, 1, 99].map(&mut add);
+        sim.run_for(Duration::from_secs(30)).unwrap();
+        let mut ports = std::collections::BTreeSet::new();
+        for _ in 0..4 {
+            for at in hosts {
+                assert_eq!(*sim.address(at).ip(), IP);
+                assert!(ports.insert(sim.address(at).port()), "a port was another node's");
+                assert!(reaches(&mut sim, HostId(0), at), "{}", sim.address(at));
+                assert!(hosts.iter().all(|other| at == *other || reaches(&mut sim, *other, at)));
+                sim.crash(at);
+                assert!(!reaches(&mut sim, HostId(0), at), "its neighbours are not it");
+                sim.restart(at, crate::Return::Anew).unwrap();
+            }
+            sim.run_for(Duration::from_secs(10)).unwrap();
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "1 of 90.0.0.250 is somebody's already")]
+    fn a_place_at_an_address_is_nobody_elses() {
+        let mut sim = Sim::new(1);
+        for n in [0, 1, 1] {
+            sim.add(Spec::new(Config::default()).shared(IP, n)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_network_with_neighbours_finds_itself() {
+        let mut sim = Sim::new(5);
+        sim.set_addresses(Addresses::default()).unwrap();
+        let first = sim.next_address();
+        let bootstrap = sim.add(Spec::bootstrapper(first).unwrap()).unwrap();
+        assert_eq!(sim.address(bootstrap), first, "as was said beforehand");
+        for n in 0..120_u64 {
+            let next = sim.next_address();
+            let at = sim.add(Spec::joining(&[first]).after(50_000 * n)).unwrap();
+            assert_eq!(sim.address(at), next);
+        }
+        let nat = sim.add_nat(Nat::default());
+        assert_eq!(sim.nats[nat.index()].public_ip().octets()[0], 0x70, "NATs are among them");
+        sim.run_for(Duration::from_secs(60)).unwrap();
+        assert_eq!(sim.persistent_count(), 121);
+        let ips: Vec<_> = (0..121).map(|n| *sim.address(HostId(n)).ip()).collect();
+        let of = |ip: &Ipv4Addr| ips.iter().filter(|other| *other == ip).count();
+        assert!(ips.iter().any(|ip| of(ip) > 5), "there is a server");
+        // An attacker has room beside anybody.
+        assert_eq!(sim.free_beside(HostId(40)).count(), 128);
+        let beside: Vec<_> = sim.free_beside(HostId(40)).take(3).collect();
+        sim.add_actor(&beside, Bystander::new());
+        assert_eq!(sim.free_beside(HostId(40)).count(), 125);
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //! they are the results that are checked in; a small size of the same is run by the checks of
 //! every change, against recorded values.
 
+pub mod hostile;
+
+use crate::addresses::Addresses;
 use crate::churn::{Churn, Length};
 use crate::histogram::Histogram;
 use crate::invariant::Violation;
@@ -10,6 +13,7 @@ use crate::partition::Side;
 use crate::run::Run;
 use crate::scenario::{Fault, FaultKind, Impossible, NodeOptions, SECOND, Scenario};
 use crate::{HostId, Micros};
+use hostile::Hosts;
 
 /// How large the networks are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +75,8 @@ pub const MEASURES: &[Measure] = &[
     Measure { ids: &["M15"], run: upkeep },
     Measure { ids: &["M18"], run: partition },
     Measure { ids: &["M19"], run: mass_leave },
+    Measure { ids: &["S6", "S7"], run: eclipses },
+    Measure { ids: &["S8"], run: one_in_five },
 ];
 
 const MINUTE: Micros = 60 * SECOND;
@@ -385,4 +391,84 @@ fn mass_leave(size: Size) -> Result<Vec<Figure>, Violation> {
 
 fn within(time: Option<Micros>) -> String {
     time.map_or("not within an hour".to_owned(), |time| format!("{} s", time / SECOND))
+}
+
+/// One key is enough to see the figure change: the small size is for that.
+fn keys(size: Size) -> u64 {
+    match size {
+        Size::Full => 12,
+        Size::Small => 2,
+    }
+}
+
+/// Of larger networks than those that every change is checked with, two.
+fn hostile_sizes(size: Size) -> Vec<u32> {
+    match size {
+        Size::Full => vec![1_000, 3_000],
+        Size::Small => vec![size.nodes(0)],
+    }
+}
+
+fn eclipses(size: Size) -> Result<Vec<Figure>, Violation> {
+    let kinds = [
+        ("S6", Hosts::Apart(1), None, "one host near the key", "2 of 20", 2.0),
+        ("S7", Hosts::Together(16), None, "16 hosts in one /24", "3 of 20", 3.0),
+        ("S7", Hosts::Apart(16), None, "16 hosts in 16 /24s", "3 of 20", 3.0),
+        ("S6", Hosts::Apart(1), Some(Addresses::default()), SHARED, "2 of 20", 2.0),
+    ];
+    let mut figures = Vec::new();
+    for nodes in hostile_sizes(size) {
+        let alone = hostile::settled(SEED, nodes, None)?;
+        for (id, hosts, addresses, network, goal, most) in kinds {
+            let shared = match addresses {
+                Some(_) => Some(hostile::settled(SEED, nodes, addresses)?),
+                None => None,
+            };
+            let eclipse = hostile::eclipse(shared.as_ref().unwrap_or(&alone), hosts, keys(size))?;
+            let (mean, worst, lookups) = (eclipse.mean(), eclipse.worst, eclipse.lookups);
+            let result = format!(
+                "{mean:.2}, at most {worst}; majority in {} of {lookups}, all in {}",
+                eclipse.majority, eclipse.all
+            );
+            let (what, met) = ("of the 20 found the attacker's", f64::from(worst) <= most);
+            let (network, trace) = (format!("{nodes} nodes, {network}"), eclipse.trace);
+            figures.push(Figure { id, what, network, result, goal, met, trace });
+        }
+    }
+    Ok(figures)
+}
+
+/// Of the nodes, some share a /24 or an address.
+const SHARED: &str = "one host near the key, nodes share addresses";
+
+fn one_in_five(size: Size) -> Result<Vec<Figure>, Violation> {
+    let mut figures = Vec::new();
+    for nodes in hostile_sizes(size) {
+        for (addresses, network) in [
+            (None, "20 % hostile, each in a /24"),
+            (Some(Addresses::default()), "20 % hostile, each in a /24; nodes share addresses"),
+        ] {
+            let (minutes, lookups) = match size {
+                Size::Full => (20, 1_000),
+                Size::Small => (5, 100),
+            };
+            let sim = hostile::settled(SEED, nodes, addresses)?;
+            let seen =
+                hostile::poisoned(sim, Hosts::Apart(nodes / 4), nodes / 4, minutes, lookups)?;
+            let result = format!(
+                "{:.4}; none in {}, fewest {}; {:.1} of 20 hostile; {:.1} % of tables",
+                seen.recall,
+                seen.none,
+                seen.fewest,
+                seen.held,
+                100.0 * seen.in_tables
+            );
+            let (id, what) = ("S8", "recall of honest nodes; lookups that find none");
+            let goal = "0.95; 0.1 %";
+            let met = seen.recall >= 0.95 && seen.none * 1_000 <= seen.lookups;
+            let (network, trace) = (format!("{nodes} nodes, {network}"), seen.trace);
+            figures.push(Figure { id, what, network, result, goal, met, trace });
+        }
+    }
+    Ok(figures)
 }

@@ -104,6 +104,9 @@ impl Run {
         scenario.check()?;
         let mut sim = Sim::new(scenario.seed);
         sim.set_link(scenario.link.clone());
+        if let Some(addresses) = scenario.addresses {
+            sim.set_addresses(addresses).map_err(Impossible)?;
+        }
         if scenario.checks {
             sim.check_nodes(true);
             checks::all().into_iter().for_each(|check| sim.add_boxed_invariant(check));
@@ -241,7 +244,10 @@ impl Run {
         let group = self.scenario.nats[at];
         let (nat, left) = match self.filling[at] {
             Some((nat, left)) if left > 0 => (nat, left),
-            _ => (self.sim.add_nat(group.nat), group.share),
+            _ => {
+                let share = if group.share == 1 { self.sim.behind_next_nat() } else { group.share };
+                (self.sim.add_nat(group.nat), share)
+            }
         };
         self.filling[at] = Some((nat, left - 1));
         Some(nat)

@@ -9,9 +9,10 @@ mod attack;
 use std::fmt;
 
 use attack::ATTACKS_MAX;
-pub use attack::{Attack, AttackKind};
+pub use attack::{Attack, AttackKind, Stands};
 use serde::{Deserialize, Serialize};
 
+use crate::addresses::{Addresses, PLACES_MAX};
 use crate::churn::{Churn, LENGTH_MAX_US};
 use crate::link::Link;
 use crate::nat::{BEHIND_FIREWALL_MAX, Kind, Nat};
@@ -40,6 +41,8 @@ pub struct Scenario {
     pub node: NodeOptions,
     /// Who is behind which kind of NAT.
     pub nats: Vec<NatGroup>,
+    /// Who shares a /24, an address, a NAT. Without it each host has a /24 of its own.
+    pub addresses: Option<Addresses>,
     /// How far the clocks of nodes are off, at most.
     pub clocks: Clocks,
     /// How nodes come and go in the third phase.
@@ -81,7 +84,8 @@ pub struct NodeOptions {
 pub struct NatGroup {
     /// What part of the nodes.
     pub part: f64,
-    /// How many of them share one NAT: more than one as behind a carrier's.
+    /// How many of them share one NAT: more than one as behind a carrier's. With one, the scenario's
+    /// [`addresses`](Scenario::addresses) may say how many.
     #[serde(default = "one")]
     pub share: u32,
     /// What it does.
@@ -261,6 +265,7 @@ impl Default for Scenario {
             link: Link::default(),
             node: NodeOptions::default(),
             nats: Vec::new(),
+            addresses: None,
             clocks: Clocks::default(),
             churn: None,
             dead: 0.0,
@@ -345,6 +350,12 @@ impl Scenario {
         }
         if behind > 1.0 {
             return Err("the parts of nats are more than 1 together".to_owned());
+        }
+        if let Some(addresses) = &self.addresses {
+            addresses.check().map_err(|error| format!("addresses.{error}"))?;
+            let most = PLACES_MAX as u64;
+            let fits = format!("be at most {most} with addresses from a model");
+            check::that(all <= most, "nodes and those of faults", &fits)?;
         }
         if let Some(churn) = &self.churn {
             churn.check().map_err(|error| format!("churn.{error}"))?;

@@ -201,10 +201,11 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutVersion<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::addresses::Addresses;
     use crate::churn::{Churn, Length};
     use crate::link::{Latency, Link};
     use crate::partition::{Flap, Side};
-    use crate::scenario::{Fault, FaultKind};
+    use crate::scenario::{Attack, AttackKind, Fault, FaultKind, Stands};
 
     fn example() -> Scenario {
         let crash = Fault { at_us: 5, what: FaultKind::Crash { host: 3 } };
@@ -228,6 +229,8 @@ mod tests {
             }),
             faults: vec![crash, Fault { at_us: 6, what }],
             heal_us: Some(3),
+            addresses: Some(Addresses::default()),
+            attacks: vec![Attack { stands: Stands::Beside, ..AttackKind::GrindDead.into() }],
             ..Scenario::default()
         }
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use dht_core::{DATAGRAM_MAX, Id, Node};
 
+use crate::addresses::Model;
 use crate::addrs::Addrs;
 use crate::calls::Awaited;
 use crate::host::Host;
@@ -61,6 +62,8 @@ pub struct Sim {
     /// How many of them are up.
     pub(crate) up: u32,
     pub(crate) addrs: Addrs,
+    /// Where new hosts are, unless each has a /24 of its own.
+    pub(crate) model: Option<Box<Model>>,
     pub(crate) ids: SharedIds,
     pub(crate) nats: Vec<NatBox>,
     /// Who is behind which NAT, by inner address.
@@ -138,6 +141,7 @@ impl Sim {
             hosts: Vec::new(),
             up: 0,
             addrs: Addrs::default(),
+            model: None,
             ids: SharedIds::default(),
             nats: Vec::new(),
             inner_hosts: BTreeMap::new(),
@@ -451,6 +455,7 @@ impl Clone for Sim {
             packets: self.packets.clone(),
             hosts: self.hosts.clone(),
             addrs: self.addrs.clone(),
+            model: self.model.clone(),
             ids: self.ids.clone(),
             nats: self.nats.clone(),
             inner_hosts: self.inner_hosts.clone(),

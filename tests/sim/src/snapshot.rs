@@ -138,9 +138,15 @@ impl Snapshot {
         if saved.nats != scenario.nats {
             return differ("has other NATs".to_owned());
         }
-        if !saved.nats.is_empty() && saved.seed != scenario.seed {
-            let seed = saved.seed;
+        if saved.addresses != scenario.addresses {
+            return differ("has addresses from another model".to_owned());
+        }
+        let seed = saved.seed;
+        if !saved.nats.is_empty() && seed != scenario.seed {
             return differ(format!("has NATs where seed {seed} puts them: use that seed"));
+        }
+        if saved.addresses.is_some() && seed != scenario.seed {
+            return differ(format!("has hosts where seed {seed} puts them: use that seed"));
         }
         Ok(())
     }
@@ -409,6 +415,14 @@ mod tests {
         let bootstraps = Scenario { bootstraps: 2, ..scenario() };
         assert_eq!(refused(&plain, bootstraps), "the snapshot has 1 bootstrap nodes, not 2");
         assert_eq!(refused(&behind, scenario()), "the snapshot has other NATs");
+        let addresses = Some(crate::addresses::Addresses::default());
+        let shared = Scenario { addresses, ..scenario() };
+        let said = "the snapshot has addresses from another model";
+        assert_eq!(refused(&plain, shared.clone()), said);
+        let saved = Snapshot::of(&settled(shared.clone()));
+        let said = "the snapshot has hosts where seed 1 puts them: use that seed";
+        assert_eq!(refused(&saved, Scenario { seed: 2, ..shared.clone() }), said);
+        Run::load(shared, saved).unwrap();
         let seed = Scenario { nats: nats.clone(), seed: 2, ..scenario() };
         let said = "the snapshot has NATs where seed 1 puts them: use that seed";
         assert_eq!(refused(&behind, seed), said);

@@ -33,6 +33,8 @@ pub enum Purpose {
     Actor = 8,
     /// The faults of a random scenario.
     Scenario = 9,
+    /// Who shares a network, an address, a NAT.
+    Addresses = 10,
 }
 
 /// A stream of random numbers: SplitMix64 (Steele, Lea and Flood, 2014).

@@ -36,27 +36,32 @@ impl Truth {
 
     /// The `count` nodes closest to `target`, the closest first.
     pub(crate) fn closest(&self, target: &Id, count: usize) -> Vec<(Id, HostId)> {
-        let mut found = Vec::new();
-        // Ids that share exactly so many leading bits with the target stand together, and are nearer
-        // than all that share fewer. Start where the nearest neighbours in order are.
-        let below = self.0.range(..=*target).next_back().map(|(id, _)| id);
-        let above = self.0.range(*target..).next().map(|(id, _)| id);
-        let shared = |id: &Id| id.distance(target).shared_bits();
-        let Some(deepest) = below.into_iter().chain(above).map(shared).max() else {
-            return found;
-        };
-        for bits in (0..=deepest).rev() {
-            if found.len() >= count {
-                break;
-            }
-            let (first, last) = sharing(target, bits);
-            let from = found.len();
-            found.extend(self.0.range(first..=last).map(|(id, host)| (*id, *host)));
-            found[from..].sort_unstable_by_key(|(id, _)| id.distance(target));
-        }
-        found.truncate(count);
-        found
+        closest(&self.0, target, count)
     }
+}
+
+/// The `count` entries closest to `target`, the closest first.
+pub(crate) fn closest<V: Copy>(all: &BTreeMap<Id, V>, target: &Id, count: usize) -> Vec<(Id, V)> {
+    let mut found = Vec::new();
+    // Ids that share exactly so many leading bits with the target stand together, and are nearer
+    // than all that share fewer. Start where the nearest neighbours in order are.
+    let below = all.range(..=*target).next_back().map(|(id, _)| id);
+    let above = all.range(*target..).next().map(|(id, _)| id);
+    let shared = |id: &Id| id.distance(target).shared_bits();
+    let Some(deepest) = below.into_iter().chain(above).map(shared).max() else {
+        return found;
+    };
+    for bits in (0..=deepest).rev() {
+        if found.len() >= count {
+            break;
+        }
+        let (first, last) = sharing(target, bits);
+        let from = found.len();
+        found.extend(all.range(first..=last).map(|(id, value)| (*id, *value)));
+        found[from..].sort_unstable_by_key(|(id, _)| id.distance(target));
+    }
+    found.truncate(count);
+    found
 }
 
 /// The first and the last id that share exactly `bits` leading bits with `id`.

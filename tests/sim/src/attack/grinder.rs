@@ -7,6 +7,7 @@ use dht_core::wire;
 use dht_core::{Id, K};
 use serde::{Deserialize, Serialize};
 
+use super::ground::Ground;
 use super::minimal::{Story, answer};
 use super::pace::{Pacer, TURN};
 use super::puppet::{addresses, closest_addresses, request_bytes};
@@ -31,8 +32,14 @@ pub struct GrinderConfig {
     pub near: Option<Id>,
     /// So many of the addresses act as nodes.
     pub nodes: u32,
+    /// So many of the names in its answers, of 20, are addresses of these hosts where none of its nodes is: those that are
+    /// nearest to what is asked for.
+    pub dead: u16,
     /// Honest nodes that it knows at the start.
     pub targets: Vec<SocketAddrV4>,
+    /// So many honest nodes it remembers, those that are nearest to the key: to each of them each of its nodes makes
+    /// itself known, and then again and again as long as the pace lasts.
+    pub known_max: u32,
     /// How fast its nodes make themselves known: each time, one of them asks an honest one.
     pub pace: Pace,
 }
@@ -45,7 +52,9 @@ impl Default for GrinderConfig {
             ports: 64_512,
             near: None,
             nodes: 20,
+            dead: 0,
             targets: Vec::new(),
+            known_max: KNOWN_MAX,
             pace: Pace::per_second(100, 60),
         }
     }
@@ -59,6 +68,11 @@ impl GrinderConfig {
         check::that(self.first_port > 0, "first_port", "not be 0")?;
         check::that(self.ports > 0, "ports", "not be 0")?;
         check::that((1..=NODES_MAX).contains(&self.nodes), "nodes", "be between 1 and 4096")?;
+        check::that(
+            (1..=KNOWN_MAX).contains(&self.known_max),
+            "known_max",
+            "be between 1 and 4096",
+        )?;
         check::that(!self.targets.is_empty(), "targets", "not be empty")
     }
 
@@ -73,16 +87,19 @@ impl GrinderConfig {
     }
 }
 
+/// Of its addresses, so many are looked at for names of the dead.
+const GROUND_MAX: usize = 1 << 16;
 /// All of these answer lookups.
 const NODES_MAX: u32 = 4_096;
 /// Honest nodes that it remembers.
-const KNOWN_MAX: usize = 4_096;
+const KNOWN_MAX: u32 = 4_096;
 
 /// A Sybil: nodes at many ports of a few hosts.
 ///
 /// An id is the hash of an address, so nobody chooses one, but whoever has 64,512 ports on a host finds
 /// some among them that are nearer to any key than all honest nodes. They make themselves known to all
-/// that they hear of, answer as nodes do, name only each other as closer, and answer the user's commands
+/// that they hear of, again and again, answer as nodes do, name only each other as closer (or ports of theirs where
+/// nobody is, ground in the same way, which whoever believes it waits for), and answer the user's commands
 /// with [`MARK`](super::MARK).
 ///
 /// Rule 3 of `HARDENING.md`: at most 2 per host and a few per /24 count, in a table as among the
@@ -90,8 +107,12 @@ const KNOWN_MAX: usize = 4_096;
 #[derive(Clone, Debug)]
 pub struct Grinder {
     nodes: BTreeMap<SocketAddrV4, Puppet>,
+    ids: Ground,
+    dead: Ground,
     near: Option<Id>,
     known: Vec<SocketAddrV4>,
+    config_dead: usize,
+    known_max: usize,
     pacer: Pacer,
     turns: usize,
     spent: Spent,
@@ -105,8 +126,17 @@ impl Grinder {
     pub fn new(config: GrinderConfig) -> Result<Self, String> {
         config.check()?;
         let nodes = config.addresses();
+        let ids = Ground::of(nodes.iter().copied());
+        let all = addresses(&config.ips, config.first_port, config.ports);
+        let count = config.ips.len() * usize::from(config.ports);
+        let all = all.step_by(count.div_ceil(GROUND_MAX)).filter(|addr| !nodes.contains(addr));
+        let dead = if config.dead > 0 { Ground::of(all) } else { Ground::default() };
         Ok(Self {
+            config_dead: usize::from(config.dead),
+            known_max: config.known_max as usize,
             nodes: nodes.into_iter().map(|addr| (addr, Puppet::at(addr))).collect(),
+            ids,
+            dead,
             near: config.near,
             known: config.targets,
             pacer: Pacer::new(config.pace),
@@ -150,18 +180,31 @@ impl Grinder {
     fn learn(&mut self, response: &wire::Response<'_>) {
         for addr in response.closer_nodes.into_iter().flatten() {
             let new = !self.nodes.contains_key(&addr) && !self.known.contains(&addr);
-            if new && self.known.len() < KNOWN_MAX {
+            if !new {
+                continue;
+            }
+            if self.known.len() < self.known_max {
                 self.known.push(addr);
+            } else if let Some(key) = self.near {
+                self.know_instead(&key, addr);
             }
         }
     }
 
     fn closest(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
         let target = Id(*target);
-        let nodes = self.nodes.values().map(|node| (node.id().distance(&target), node.addr()));
-        let mut nodes: Vec<_> = nodes.collect();
-        nodes.sort_unstable();
-        nodes.into_iter().take(K).map(|(_, addr)| addr).collect()
+        let mut names = self.dead.closest(&target, self.config_dead);
+        names.extend(self.ids.closest(&target, K.saturating_sub(names.len())));
+        names
+    }
+
+    /// A node takes the place of the one that is farthest from the key, if it is nearer.
+    fn know_instead(&mut self, key: &Id, addr: SocketAddrV4) {
+        let distance = |addr: &SocketAddrV4| Id::of(*addr).distance(key);
+        let farthest = self.known.iter_mut().max_by_key(|known| distance(known));
+        if let Some(farthest) = farthest.filter(|farthest| distance(&addr) < distance(farthest)) {
+            *farthest = addr;
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use dht_core::{Id, wire};
 use serde::{Deserialize, Serialize};
 
+use super::ground::Ground;
 use super::minimal::{Story, answer};
 use super::pace::{Pacer, TURN};
 use super::puppet::{closest_addresses, request_bytes, response_bytes};
@@ -21,6 +22,16 @@ pub enum Names {
     Nobody,
     /// So many addresses where nobody is, each time others, those nearest to the target first.
     Dead(u16),
+    /// So many addresses where nobody is, nearest to the target of very many: of ports that somebody has ground, or of all
+    /// that anybody might have. No honest node is as near.
+    Near {
+        /// Where they are.
+        sources: Sources,
+        /// How many there are to choose from; at most 65,536.
+        of: u32,
+        /// How many are named.
+        count: u16,
+    },
     /// So many addresses of one host, who does not know what it is asked for.
     Doors(Ipv4Addr, u16),
     /// Addresses that nobody can have, or that mean the asker itself or its own network.
@@ -71,10 +82,17 @@ impl LiarConfig {
     pub fn check(&self) -> Result<(), String> {
         self.pace.check()?;
         check::that(!self.addrs.is_empty(), "addrs", "not be empty")?;
+        if let Names::Near { sources, of, .. } = &self.names {
+            sources.check()?;
+            check::that((1..=GROUND_MAX).contains(of), "names.near.of", "be between 1 and 65536")?;
+        }
         let silent = self.pace.total == 0;
         check::that(silent || !self.targets.is_empty(), "targets", "not be empty")
     }
 }
+
+/// Of so many addresses the nearest are found for every answer.
+const GROUND_MAX: u32 = 1 << 16;
 
 /// Answers requests as a node does, with lies: closer nodes that are dead, impossible, or a third
 /// party's, and a false address of the asker.
@@ -86,6 +104,7 @@ impl LiarConfig {
 pub struct Liar {
     config: LiarConfig,
     puppets: Vec<Puppet>,
+    ground: Ground,
     pacer: Pacer,
     turns: u64,
     asked: u64,
@@ -102,6 +121,7 @@ impl Liar {
         config.check()?;
         Ok(Self {
             puppets: config.addrs.iter().copied().map(Puppet::at).collect(),
+            ground: Ground::default(),
             pacer: Pacer::new(config.pace),
             turns: 0,
             asked: 0,
@@ -144,6 +164,7 @@ impl Liar {
                 let dead: Vec<_> = (0..*count).map(|_| Sources::Anywhere.draw(rng)).collect();
                 nearest(dead, target)
             }
+            Names::Near { count, .. } => self.ground.closest(target, usize::from(*count)),
             Names::Doors(host, count) => {
                 let host = Sources::Host(*host);
                 nearest((0..*count).map(|_| host.draw(rng)).collect(), target)
@@ -172,6 +193,11 @@ impl Liar {
 
 impl Actor for Liar {
     fn on_start(&mut self, cx: &mut ActorCx<'_>) {
+        if let Names::Near { sources, of, .. } = &self.config.names {
+            let own = |addr: &SocketAddrV4| self.config.addrs.contains(addr);
+            let all = (0..*of).map(|_| sources.draw(cx.rng));
+            self.ground = Ground::of(all.filter(|addr| !own(addr)));
+        }
         self.pacer.start(cx);
     }
 

@@ -24,6 +24,7 @@
 mod bystander;
 mod flooder;
 mod grinder;
+mod ground;
 mod hints;
 mod liar;
 mod minimal;
@@ -97,6 +98,7 @@ mod tests {
         assert_eq!(grinder.check(), Ok(()));
         refuses(GrinderConfig { ips: Vec::new(), ..grinder.clone() }.check(), "ips");
         refuses(GrinderConfig { nodes: 5_000, ..grinder.clone() }.check(), "nodes");
+        refuses(GrinderConfig { known_max: 0, ..grinder.clone() }.check(), "known_max");
         refuses(GrinderConfig { first_port: 0, ..grinder.clone() }.check(), "first_port");
         assert!(Grinder::new(GrinderConfig { pace: ENDLESS, ..grinder }).is_err());
 
@@ -105,6 +107,7 @@ mod tests {
             Names::Dead(230),
             Names::Doors(*ADDR.ip(), 3),
             Names::Impossible,
+            Names::Near { sources: Sources::Host(*ADDR.ip()), of: 50, count: 20 },
             Names::These(some.clone()),
         ] {
             for sees in [Sees::Truth, Sees::This(ADDR), Sees::Anything] {

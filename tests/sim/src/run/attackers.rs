@@ -8,10 +8,10 @@ use super::{Run, Step};
 use crate::attack::{
     Flood, Flooder, FlooderConfig, Grinder, GrinderConfig, HintAbuser, HintAbuserConfig, Liar,
     LiarConfig, Names, Pace, Replayer, ReplayerConfig, Sees, Sources, Spoofer, SpooferConfig,
-    addresses,
+    addresses, closest_addresses,
 };
 use crate::checks::ECHO;
-use crate::scenario::{Attack, AttackKind, SECOND};
+use crate::scenario::{Attack, AttackKind, SECOND, Stands};
 use crate::stream::{Purpose, Stream};
 use crate::{Actor, HostId};
 
@@ -29,6 +29,8 @@ const SEARCHED: u32 = 64_512;
 /// Addresses named in an answer: as many as an honest one would have, and far too many.
 const DOORS: u16 = 20;
 const DEAD: u16 = 230;
+/// Some of the places in an answer are left for its own nodes.
+const GROUND_DEAD: u16 = 12;
 /// Wrong answers to each right question.
 const STRAYS: u32 = 2;
 /// What was overheard is sent again at once, while a token is good, and when it is not any more.
@@ -41,7 +43,7 @@ impl Run {
     pub(super) fn attack(&mut self, at: usize) {
         let Some(attack) = self.scenario.attacks.get(at).copied() else { return };
         let victim = HostId(attack.victim % self.sim.hosts());
-        let ips: Vec<_> = (0..attack.hosts).map(|host| address(at, host)).collect();
+        let ips = self.stand(at, &attack, victim);
         // A stream of its own, by its time, as with faults.
         let when = (attack.at_us / 1_000) as u32;
         let draws = Stream::of_pair(self.scenario.seed, Purpose::Scenario, ATTACKERS, when);
@@ -53,6 +55,21 @@ impl Run {
         }
         self.attackers.push(attacker);
         self.plan(self.sim.now().saturating_add(attack.for_us), Step::Retreat(attacker));
+    }
+
+    /// Where an attacker has its hosts.
+    fn stand(&self, at: usize, attack: &Attack, victim: HostId) -> Vec<Ipv4Addr> {
+        let hosts = 0..attack.hosts;
+        if attack.stands == Stands::Beside && self.sim.is_public(victim) {
+            let free: Vec<_> = self.sim.free_beside(victim).take(attack.hosts as usize).collect();
+            if !free.is_empty() {
+                return free;
+            }
+        }
+        match attack.stands {
+            Stands::Apart => hosts.map(|host| address(at, host)).collect(),
+            Stands::Together | Stands::Beside => hosts.map(|host| together(at, host)).collect(),
+        }
     }
 
     /// All attackers are gone.
@@ -107,17 +124,27 @@ impl Run {
                 strays: STRAYS,
                 ..SpooferConfig::default()
             })),
-            AttackKind::Grind => boxed(Grinder::new(GrinderConfig {
-                ips: ips.to_vec(),
-                ports: (SEARCHED / attack.hosts) as u16,
-                near: Some(node?.table_id()),
-                nodes: GROUND,
-                targets: self.public_nodes().collect(),
-                pace,
-                ..GrinderConfig::default()
-            })),
+            AttackKind::Grind | AttackKind::GrindDead => {
+                let key = node?.table_id();
+                boxed(Grinder::new(GrinderConfig {
+                    ips: ips.to_vec(),
+                    ports: (SEARCHED / ips.len() as u32) as u16,
+                    near: Some(key),
+                    nodes: GROUND,
+                    dead: if attack.kind == AttackKind::GrindDead { GROUND_DEAD } else { 0 },
+                    // Those whose tables matter most to who looks for the key are told again and again.
+                    targets: closest_addresses(self.public_nodes(), &key, TOLD_MAX),
+                    known_max: TOLD_MAX as u32,
+                    pace,
+                    ..GrinderConfig::default()
+                }))
+            }
             AttackKind::LieNobody => liar(Names::Nobody, Sees::Truth),
             AttackKind::LieDead => liar(Names::Dead(DEAD), Sees::Truth),
+            AttackKind::LieNear => {
+                let sources = if draws.chance(0.5) { Sources::Anywhere } else { hosts_of(ips) };
+                liar(Names::Near { sources, of: SEARCHED, count: DOORS }, Sees::Truth)
+            }
             AttackKind::LieDoors => {
                 let house = *Sources::Anywhere.draw(&mut draws).ip();
                 liar(Names::Doors(house, DOORS), Sees::Truth)
@@ -174,6 +201,16 @@ fn address(attacker: usize, host: u32) -> Ipv4Addr {
     Ipv4Addr::new(160, attacker as u8, host as u8, 1)
 }
 
+/// The same if all are in one network.
+fn together(attacker: usize, host: u32) -> Ipv4Addr {
+    Ipv4Addr::new(160, attacker as u8, 0, 1 + host as u8)
+}
+
+/// All ports of the first of these: where it has no node, nobody is.
+fn hosts_of(ips: &[Ipv4Addr]) -> Sources {
+    ips.first().map_or(Sources::Anywhere, |ip| Sources::Host(*ip))
+}
+
 /// Who finds nobody to attack is no attacker.
 fn boxed<A: Actor>(attacker: Result<A, String>) -> Option<Box<dyn Actor>> {
     Some(Box::new(attacker.ok()?))
@@ -185,6 +222,8 @@ fn nobody(draws: &mut Stream) -> SocketAddrV4 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use dht_core::{DropStats, wire};
 
     use super::*;
@@ -213,6 +252,8 @@ mod tests {
         sent: Vec<u64>,
         /// How much it was sent.
         received: usize,
+        /// And at addresses of its hosts where it has no node.
+        silent: usize,
         /// Of how many nodes it is in the table, halfway.
         known: usize,
         /// What the victim counted, and all nodes together.
@@ -253,13 +294,19 @@ mod tests {
         let (requests, astray) = (after.0 - before.0, after.1 - before.1);
         run.finish().unwrap();
         let (mut sent, mut received, mut misleading) = (Vec::new(), 0, 0);
+        let (mut speaks, mut asked) = (BTreeSet::new(), Vec::new());
         for tapped in run.sim_mut().take_tapped(ATTACKER) {
             match tapped.what {
-                What::Datagram { direction: Direction::Out, to, bytes, .. } => {
+                What::Datagram { direction: Direction::Out, from: own, to, bytes } => {
+                    speaks.insert(own);
                     misleading += usize::from(misleads(&bytes, to));
                     sent.push(tapped.at - from);
                 }
-                _ => received += 1,
+                What::Datagram { to, .. } => {
+                    asked.push(to);
+                    received += 1;
+                }
+                _ => {}
             }
         }
         let stats = (0..NODES).filter_map(|host| run.sim().node(HostId(host)));
@@ -267,7 +314,9 @@ mod tests {
         let drops = run.sim().node(VICTIM).unwrap().stats().drops;
         let strangers_named = stats.iter().map(|stats| stats.drops.closer_nodes).sum();
         let verified = stats.iter().map(|stats| stats.verifications.failed).sum();
+        let silent = asked.iter().filter(|addr| !speaks.contains(addr)).count();
         Seen {
+            silent,
             sent,
             received,
             known,
@@ -289,15 +338,18 @@ mod tests {
             assert!((FROM..FROM + 20 * SECOND).contains(&first), "{kind:?}: {first}");
             assert!((first..=FROM + FOR).contains(&last), "{kind:?}: {last}");
             let Seen { received, known, drops, strangers_named, verified, .. } = seen;
-            let Seen { requests, astray, misleading, .. } = seen;
+            let Seen { requests, astray, misleading, silent, .. } = seen;
+            let nowhere = astray + silent as u64;
             let liar = known > 10 && received > 50;
             let (shows, count) = match kind {
                 AttackKind::Guess => (drops.unsolicited > 1_000, drops.unsolicited),
                 AttackKind::Spoof => (drops.wrong_source > 0, drops.wrong_source),
                 AttackKind::Grind => (known > 5, known as u64),
+                AttackKind::GrindDead => (known > 5 && silent > 20, silent as u64),
                 // Its lies are asked after, as far as each goes.
                 AttackKind::LieNobody => (liar && astray == 0 && misleading == 0, received as u64),
                 AttackKind::LieDead => (liar && astray > 100, astray),
+                AttackKind::LieNear => (liar && nowhere > 20, nowhere),
                 AttackKind::LieDoors => (known > 10 && (10..100).contains(&astray), astray),
                 AttackKind::LieAddress => (liar && misleading > 1_000, misleading as u64),
                 AttackKind::LieImpossible => (strangers_named > 100, strangers_named),
@@ -353,9 +405,10 @@ mod tests {
                 ("victim", Attack { victim: 5, ..plain }),
                 ("rate", Attack { rate: 50, ..plain }),
                 ("hosts", Attack { hosts: 3, ..plain }),
+                ("stands", Attack { stands: Stands::Beside, ..plain }),
             ] {
                 // Whether there are hints from hosts of its own is drawn: not with this seed.
-                let unseen = kind == AttackKind::Hints && field == "hosts";
+                let unseen = kind == AttackKind::Hints && matches!(field, "hosts" | "stands");
                 let unused = kind.unused().contains(&field) || unseen;
                 assert_eq!(trace(other, false) == usual, unused, "{kind:?}: {field}");
             }

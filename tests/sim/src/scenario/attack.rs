@@ -27,9 +27,26 @@ pub struct Attack {
     /// How many datagrams it sends a second of itself, answers aside.
     #[serde(default = "hundred")]
     pub rate: u32,
-    /// How many hosts it has, each in a network of its own.
+    /// How many hosts it has.
     #[serde(default = "one")]
     pub hosts: u32,
+    /// Where these are.
+    #[serde(default)]
+    pub stands: Stands,
+}
+
+/// Where the hosts of an attacker are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stands {
+    /// Each in a /24 of its own.
+    #[default]
+    Apart,
+    /// All in one /24, in which there is nobody else.
+    Together,
+    /// In the /24 of the victim, as far as there is room; as `Together` if the victim is behind a NAT or
+    /// firewall.
+    Beside,
 }
 
 fn minute() -> Micros {
@@ -54,10 +71,15 @@ pub enum AttackKind {
     Spoof,
     /// Has nodes at those ports of its hosts that are nearest to the victim's id, which name each other.
     Grind,
+    /// The same, but beside each other they name ports of their hosts where nobody is, those that are nearest to what
+    /// is asked for.
+    GrindDead,
     /// Has nodes that name nobody.
     LieNobody,
     /// Has nodes that name others where nobody is.
     LieDead,
+    /// The same, but of very many such addresses those that are nearest to what is asked for.
+    LieNear,
     /// Has nodes that name many addresses of one host, which is nobody's.
     LieDoors,
     /// Has nodes that name addresses which nobody can have.
@@ -83,12 +105,14 @@ pub enum AttackKind {
 
 impl AttackKind {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Guess,
         Self::Spoof,
         Self::Grind,
+        Self::GrindDead,
         Self::LieNobody,
         Self::LieDead,
+        Self::LieNear,
         Self::LieDoors,
         Self::LieImpossible,
         Self::LieAddress,
@@ -101,18 +125,22 @@ impl AttackKind {
         Self::Replay,
     ];
 
-    /// The fields of an [`Attack`] that make no difference to it.
+    /// The fields of an [`Attack`] that make no difference to it. (Who [stands beside](Stands::Beside) a victim has
+    /// one, whatever the kind.)
     #[must_use]
     pub fn unused(self) -> &'static [&'static str] {
         match self {
-            Self::Spoof | Self::Replay => &["rate", "hosts"],
-            Self::Guess | Self::FloodMalformed => &["hosts"],
+            Self::Spoof => &["rate", "hosts", "stands"],
+            Self::Replay => &["rate", "hosts"],
+            Self::Guess | Self::FloodMalformed => &["hosts", "stands"],
             Self::LieNobody
             | Self::LieDead
+            | Self::LieNear
             | Self::LieDoors
             | Self::LieImpossible
             | Self::LieAddress => &["victim"],
             Self::Grind
+            | Self::GrindDead
             | Self::Hints
             | Self::FloodIds
             | Self::FloodDelayedPings
@@ -126,7 +154,7 @@ impl AttackKind {
 impl From<AttackKind> for Attack {
     fn from(kind: AttackKind) -> Self {
         let (for_us, rate, hosts) = (minute(), hundred(), one());
-        Self { kind, at_us: 0, for_us, victim: 0, rate, hosts }
+        Self { kind, at_us: 0, for_us, victim: 0, rate, hosts, stands: Stands::Apart }
     }
 }
 

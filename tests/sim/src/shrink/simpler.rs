@@ -1,16 +1,18 @@
 //! What a scenario can do without.
 
 use crate::Micros;
+use crate::addresses::{Addresses, Sharing};
 use crate::link::{Latency, Link, Loss, Reorder};
 use crate::named_hosts::hosts_of;
 use crate::partition::Side;
-use crate::scenario::{Attack, Clocks, FaultKind, NodeOptions, SECOND, Scenario};
+use crate::scenario::{Attack, Clocks, FaultKind, NodeOptions, SECOND, Scenario, Stands};
 
 /// Switches features off, one by one, the costly ones first.
-pub(super) fn features() -> [fn(&mut Scenario); 25] {
+pub(super) fn features() -> [fn(&mut Scenario); 29] {
     [
         |scenario| scenario.churn = None,
         |scenario| scenario.nats.clear(),
+        |scenario| scenario.addresses = None,
         |scenario| scenario.node = NodeOptions::default(),
         |scenario| {
             scenario.link = Link { latency: scenario.link.latency.clone(), ..Link::default() }
@@ -36,7 +38,16 @@ pub(super) fn features() -> [fn(&mut Scenario); 25] {
         |scenario| scenario.clocks.drift_ppm = 0,
         |scenario| scenario.clocks.offset_us = 0,
         |scenario| scenario.nats.iter_mut().for_each(|group| group.share = 1),
+        |scenario| shares(scenario, |addresses| addresses.networks = Sharing::NONE),
+        |scenario| shares(scenario, |addresses| addresses.servers = Sharing::NONE),
+        |scenario| shares(scenario, |addresses| addresses.nats = Sharing::NONE),
     ]
+}
+
+fn shares(scenario: &mut Scenario, change: impl FnOnce(&mut Addresses)) {
+    if let Some(addresses) = &mut scenario.addresses {
+        change(addresses);
+    }
 }
 
 /// Halves numbers.
@@ -137,6 +148,7 @@ pub(super) fn faults(what: &FaultKind) -> Vec<FaultKind> {
 pub(super) fn attacks(attack: &Attack) -> Vec<Attack> {
     let all = [
         Attack { hosts: 1, ..*attack },
+        Attack { stands: Stands::Apart, ..*attack },
         Attack { hosts: attack.hosts.div_ceil(2), ..*attack },
         Attack { rate: attack.rate.div_ceil(2), ..*attack },
         Attack { for_us: (attack.for_us / 2).max(SECOND).min(attack.for_us), ..*attack },

@@ -2,12 +2,15 @@
 //! draw shifts no other.
 
 use crate::Micros;
+use crate::addresses::{
+    ADDRESSES_PER_NETWORK_MAX, Addresses, HOSTS_PER_NAT_MAX, NODES_PER_ADDRESS_MAX, Sharing,
+};
 use crate::churn::{Churn, Length};
 use crate::link::{Latency, Link, Loss, Reorder};
 use crate::nat::{Kind, Nat, Ports};
 use crate::partition::{Flap, Side};
 use crate::scenario::{
-    Attack, AttackKind, Clocks, Fault, FaultKind, NatGroup, NodeOptions, SECOND, Scenario,
+    Attack, AttackKind, Clocks, Fault, FaultKind, NatGroup, NodeOptions, SECOND, Scenario, Stands,
 };
 use crate::stream::{Purpose, Stream};
 use crate::swarm::SwarmOptions;
@@ -35,6 +38,7 @@ impl Scenario {
         let mut all = Stream::new(seed, Purpose::Scenario, SWARM);
         let [mut link, mut nats, mut node, mut churn, mut rest, mut faults, mut attacks, mut work] =
             std::array::from_fn(|_| all.split());
+        let mut addresses = all.split();
         let (join_over_us, settle_us) = (MINUTE, MINUTE);
         let all_us = options.time_us.max(2 * SECOND);
         // What a short run has been through can't heal in what is left of it.
@@ -58,6 +62,7 @@ impl Scenario {
             link: random_link(&mut link),
             node: random_node(&mut node),
             nats: random_nats(&mut nats),
+            addresses: random_addresses(&mut addresses),
             clocks,
             churn: churn.chance(0.4).then(|| random_churn(&mut churn)),
             dead,
@@ -181,6 +186,23 @@ fn random_nats(draws: &mut Stream) -> Vec<NatGroup> {
     (0..groups).map(|_| group()).collect()
 }
 
+/// Often enough: what concerns neighbours is seen nowhere else.
+fn random_addresses(draws: &mut Stream) -> Option<Addresses> {
+    let shared = draws.chance(0.6);
+    let mut sharing = |most_part: f64, most: u32| {
+        let mut draws = draws.split();
+        if draws.chance(0.3) {
+            return Sharing::NONE;
+        }
+        let (part, most) = (part(&mut draws, most_part), scale(&mut draws, 2, most.into()));
+        Sharing { part, most: most as u32 }
+    };
+    let networks = sharing(1.0, ADDRESSES_PER_NETWORK_MAX);
+    let servers = sharing(0.5, NODES_PER_ADDRESS_MAX);
+    let nats = sharing(1.0, HOSTS_PER_NAT_MAX);
+    shared.then_some(Addresses { networks, servers, nats })
+}
+
 fn random_clocks(draws: &mut Stream) -> Clocks {
     let drift_ppm = scale(draws, 10, 5_000) as u32;
     Clocks { drift_ppm, offset_us: scale(draws, SECOND, 24 * 60 * MINUTE) }
@@ -301,6 +323,7 @@ fn random_attacks(draws: &mut Stream, scenario: &Scenario, most: u32) -> Vec<Att
             victim: draws.below(u64::from(scenario.nodes)) as u32,
             rate: scale(&mut draws, 1, 500) as u32,
             hosts: scale(&mut draws, 1, u64::from(scenario.nodes / 10).max(2)) as u32,
+            stands: [Stands::Apart, Stands::Together, Stands::Beside][draws.below(3) as usize],
         }
     };
     let mut attacks: Vec<_> = (0..count).map(|_| attack()).collect();

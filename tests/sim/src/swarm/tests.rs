@@ -18,6 +18,7 @@ fn a_seed_is_one_run() {
 fn all_that_is_drawn_can_be_run_and_written_down() {
     let (mut faults, mut kinds) = (0, std::collections::BTreeSet::new());
     let (mut attacked, mut attacks) = (0, std::collections::BTreeSet::new());
+    let (mut crowded, mut stands) = (0, std::collections::BTreeSet::new());
     for seed in 0..2_000 {
         let scenario = Scenario::random(seed, &SwarmOptions::default());
         scenario.check().unwrap();
@@ -27,12 +28,16 @@ fn all_that_is_drawn_can_be_run_and_written_down() {
         faults += scenario.faults.len();
         attacked += u32::from(!scenario.attacks.is_empty());
         attacks.extend(scenario.attacks.iter().map(|attack| attack.kind));
+        stands.extend(scenario.attacks.iter().map(|attack| attack.stands as u8));
+        crowded += u32::from(scenario.addresses.is_some());
         kinds.extend(scenario.faults.iter().map(|f| std::mem::discriminant(&f.what)).map(hash));
     }
     assert!(faults > 10_000, "{faults}");
     assert_eq!(kinds.len(), 17, "of all kinds");
     assert_eq!(attacks.len(), AttackKind::ALL.len());
     assert!((600..1_000).contains(&attacked), "{attacked}");
+    assert_eq!(stands.len(), 3);
+    assert!((1_100..1_300).contains(&crowded), "{crowded}");
 }
 
 fn hash(kind: std::mem::Discriminant<crate::scenario::FaultKind>) -> u64 {

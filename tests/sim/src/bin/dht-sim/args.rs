@@ -65,6 +65,7 @@ Examples:
   cargo sim --nodes 10000 --churn 60m --loss 5% --lookups 1000 --report out.html
   cargo sim --nodes 1000 --partition '50% at 5m for 10m' --time 30m --checks
   cargo sim --nodes 500 --nat symmetric:20% --nat port-restricted:30%x16
+  cargo sim --nodes 500 --addresses usual --attack grind:hosts=16,stands=beside
   cargo sim --nodes 100k --time 0 --save big.snap
   cargo sim --load big.snap --latency regions --dead 20% --time 5m
 
@@ -154,6 +155,12 @@ pub(crate) struct Nodes {
     /// [,timeout=30s,no-hairpin,random-ports]
     #[arg(long, value_name = "KIND:PART", value_parser = words::nat, verbatim_doc_comment)]
     pub(crate) nat: Vec<NatGroup>,
+    /// Who shares a /24, an address, a NAT: usual, or
+    /// networks=20%x40,servers=5%x50,nats=30%x20
+    /// (of /24s 20% have 2 to 40 hosts, and so on)
+    /// [default: alone, each in a /24 of its own]
+    #[arg(long, value_name = "WHO", value_parser = words::addresses, verbatim_doc_comment)]
+    pub(crate) addresses: Option<words::Sharers>,
     /// Clocks are fast or slow by at most: 100ppm
     #[arg(long, value_name = "PPM", value_parser = units::ppm)]
     pub(crate) clock_drift: Option<u32>,
@@ -218,11 +225,13 @@ pub(crate) struct Faults {
     /// '{"at_us": 1000, "fault": "crash", "host": 3}'
     #[arg(long, value_name = "JSON", value_parser = phrases::fault, verbatim_doc_comment)]
     pub(crate) fault: Vec<Fault>,
-    /// An attacker: guess, spoof, grind, hints,
-    /// lie-nobody, -dead, -doors, -impossible,
-    /// -address, flood-ids, -delayed-pings,
-    /// -find-node, -commands, -malformed, replay
-    /// [:victim=3,at=5m,for=1m,rate=100,hosts=1]
+    /// An attacker: guess, spoof, grind, grind-dead,
+    /// hints, lie-nobody, -dead, -near, -doors,
+    /// -impossible, -address, flood-ids,
+    /// -delayed-pings, -find-node, -commands,
+    /// -malformed, replay [:victim=3,at=5m,for=1m,
+    /// rate=100,hosts=1,stands=apart] (or together
+    /// in one /24, or beside the victim in its own)
     #[arg(long, value_name = "KIND", value_parser = words::attack, verbatim_doc_comment)]
     pub(crate) attack: Vec<Attack>,
     /// Check everything all the time

@@ -14,6 +14,7 @@ use crate::args::{Faults, RunArgs};
 use crate::failure::{Failure, because, say};
 use crate::units::duration_text;
 use crate::values::{Churning, Switch};
+use crate::words::Sharers;
 
 const SECOND: Micros = 1_000_000;
 
@@ -171,6 +172,7 @@ fn change(scenario: &mut Scenario, args: &RunArgs) -> Result<(), Failure> {
     if !nodes.nat.is_empty() {
         scenario.nats.clone_from(&nodes.nat);
     }
+    set(&mut scenario.addresses, nodes.addresses.map(|Sharers(addresses)| addresses));
     set(&mut scenario.clocks.drift_ppm, nodes.clock_drift);
     set(&mut scenario.clocks.offset_us, nodes.clock_offset);
     set(&mut scenario.node.ephemeral, nodes.ephemeral);

@@ -44,7 +44,7 @@ fn results(args: &Args) -> Result<(), Failure> {
     let known = |wanted: &&String| MEASURES.iter().any(|measure| names(measure, wanted));
     if let Some(unknown) = wanted.iter().find(|wanted| !known(wanted)) {
         let mut ids: Vec<_> = MEASURES.iter().flat_map(|measure| measure.ids).copied().collect();
-        ids.sort_by_key(|id| id.trim_start_matches('M').parse::<u32>().ok());
+        ids.sort_by_key(|id| (id.get(..1), id.get(1..).and_then(|n| n.parse::<u32>().ok())));
         ids.dedup();
         return Err(because(format!("no measure {unknown:?}: there are {}", ids.join(", "))));
     }

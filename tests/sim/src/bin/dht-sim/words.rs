@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use dht_sim::Micros;
+use dht_sim::addresses::{Addresses, Sharing};
 use dht_sim::churn::{Churn, Length};
 use dht_sim::link::{Latency, Link, Loss, Reorder};
 use dht_sim::nat::{Kind, Nat, Ports};
-use dht_sim::scenario::{Attack, AttackKind, NatGroup};
+use dht_sim::scenario::{Attack, AttackKind, NatGroup, Stands};
 
 use crate::units::{count, count_between, duration, number, part};
 use crate::values::{Churning, host};
@@ -133,6 +134,37 @@ pub(crate) fn nat(text: &str) -> Result<NatGroup, String> {
     checked(NatGroup { part: part(who)?, share, nat }, nat.check())
 }
 
+/// `usual`, `alone`, `networks=20%x40,servers=5%x50,nats=30%x20`.
+pub(crate) fn addresses(text: &str) -> Result<Sharers, String> {
+    match text {
+        "usual" => return Ok(Sharers(Some(Addresses::default()))),
+        "alone" => return Ok(Sharers(None)),
+        _ => {}
+    }
+    let none = Sharing::NONE;
+    let mut addresses = Addresses { networks: none, servers: none, nats: none };
+    for option in text.split(',') {
+        let (field, sharing) = match option.split_once('=') {
+            Some(("networks", sharing)) => (&mut addresses.networks, sharing),
+            Some(("servers", sharing)) => (&mut addresses.servers, sharing),
+            Some(("nats", sharing)) => (&mut addresses.nats, sharing),
+            _ => {
+                let expected = "usual, alone, networks=PARTxN, servers=PARTxN or nats=PARTxN";
+                return unknown(option, expected);
+            }
+        };
+        let Some((of, most)) = sharing.split_once('x') else {
+            return Err(format!("write {option}xN: shared by 2 up to N, such as 20%x40"));
+        };
+        *field = Sharing { part: part(of)?, most: count(most)? };
+    }
+    checked(Sharers(Some(addresses)), addresses.check())
+}
+
+/// Who shares addresses; nobody.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Sharers(pub(crate) Option<Addresses>);
+
 /// `grind`, `flood-ids:victim=3,at=1m,for=30s,rate=1000,hosts=4`.
 pub(crate) fn attack(text: &str) -> Result<Attack, String> {
     let (kind, options) = text.split_once(':').unwrap_or((text, ""));
@@ -144,7 +176,9 @@ pub(crate) fn attack(text: &str) -> Result<Attack, String> {
     let mut said = BTreeSet::new();
     for option in options.split(',').filter(|option| !option.is_empty()) {
         let name = option.split('=').next().unwrap_or_default();
-        if known.unused().contains(&name) {
+        // Who stands beside a node has to say which.
+        let placed = name == "victim" && options.contains("stands=beside");
+        if known.unused().contains(&name) && !placed {
             return Err(format!("`{name}` makes no difference to {kind}"));
         }
         if !said.insert(name) {
@@ -156,7 +190,14 @@ pub(crate) fn attack(text: &str) -> Result<Attack, String> {
             Some(("victim", node)) => attack.victim = host(node)?.0,
             Some(("rate", rate)) => attack.rate = count(rate)?,
             Some(("hosts", hosts)) => attack.hosts = count(hosts)?,
-            _ => return unknown(option, "victim=NODE, at=TIME, for=TIME, rate=N or hosts=N"),
+            Some(("stands", "apart")) => attack.stands = Stands::Apart,
+            Some(("stands", "together")) => attack.stands = Stands::Together,
+            Some(("stands", "beside")) => attack.stands = Stands::Beside,
+            Some(("stands", place)) => return unknown(place, "apart, together or beside"),
+            _ => {
+                let expected = "victim=NODE, at=TIME, for=TIME, rate=N, hosts=N or stands=WHERE";
+                return unknown(option, expected);
+            }
         }
     }
     Ok(attack)
@@ -295,12 +336,27 @@ mod tests {
     }
 
     #[test]
+    fn who_shares_addresses() {
+        assert_eq!(addresses("usual"), Ok(Sharers(Some(Addresses::default()))));
+        assert_eq!(addresses("alone"), Ok(Sharers(None)));
+        let Sharers(some) = addresses("networks=20%x40,nats=0.3x20").unwrap();
+        let usual = Addresses::default();
+        assert_eq!(some, Some(Addresses { servers: Sharing::NONE, ..usual }));
+        for bad in ["", "networks", "networks=20%", "hosts=5%x2", "servers=5%x1", "servers=5%x101"]
+        {
+            addresses(bad).unwrap_err();
+        }
+    }
+
+    #[test]
     fn attacks() {
         let plain = Attack::from(AttackKind::FloodIds);
         assert_eq!(attack("flood-ids"), Ok(plain));
         let all = attack("flood-ids:victim=11.0.17.1,at=1m,for=30s,rate=1k,hosts=4").unwrap();
         let (at_us, for_us) = (MINUTE, 30_000 * MS);
         assert_eq!(all, Attack { victim: 17, at_us, for_us, rate: 1_000, hosts: 4, ..plain });
+        let beside = attack("lie-near:stands=beside,victim=5").unwrap();
+        assert_eq!((beside.stands, beside.victim), (Stands::Beside, 5));
         for bad in ["", "lie", "lie_doors", "grind:5", "grind:port=1", "grind:at=5", "grind:rate=x"]
         {
             attack(bad).unwrap_err();
@@ -311,10 +367,11 @@ mod tests {
             ("replay:hosts=5", "`hosts` makes no difference to replay"),
             ("guess:hosts=5", "`hosts` makes no difference to guess"),
             ("lie-dead:victim=5", "`victim` makes no difference to lie-dead"),
+            ("guess:stands=beside", "`stands` makes no difference to guess"),
         ] {
             assert_eq!(attack(text), Err(said.to_owned()));
         }
-        assert!(attack("lie").unwrap_err().contains("expected guess, spoof, grind, lie-nobody,"));
+        assert!(attack("lie").unwrap_err().contains("expected guess, spoof, grind, grind-dead,"));
     }
 
     #[test]
