@@ -224,6 +224,11 @@ impl Looks {
         self.doubted = true;
     }
 
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) const fn is_doubted(&self) -> bool {
+        self.doubted
+    }
+
     /// All is open again: the next look is due at once.
     pub(crate) fn anew(&mut self) {
         *self = Self { since: LOOK_MIN, ..Self::new() };

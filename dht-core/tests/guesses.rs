@@ -9,7 +9,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use dht_core::{DATAGRAM_MAX, Id, Query, Request, Via, wire};
-use support::lab::{CLIENT, Lab, PING, asks, peer};
+use support::lab::{CLIENT, Lab, PING, PING_NAT, asks, joining, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(1);
@@ -244,4 +244,64 @@ fn guesses_about_many_at_once_are_counted_for_each() {
     }
     let known = hosts.iter().map(|host| lab.knows(*host));
     assert_eq!(known.collect::<Vec<_>>(), [&[false][..], &[true; 15]].concat());
+}
+
+#[test]
+fn what_is_asked_after_the_guesses_is_answered_as_if_there_had_been_none() {
+    let mut lab = Lab::among(5);
+    lab.add_peer(peer(70)).up = false;
+    let ask = |lab: &mut Lab| {
+        lab.call(|node, now| node.request(now, Request::ping(peer(70)))).unwrap();
+        tid(lab, peer(70))
+    };
+    let first = ask(&mut lab);
+    guess(&mut lab, peer(70), 4, true);
+    let second = ask(&mut lab);
+    answer(&mut lab, peer(70), first, true);
+    assert!(!lab.knows(peer(70)));
+    answer(&mut lab, peer(70), second, true);
+    assert!(lab.knows(peer(70)));
+}
+
+#[test]
+fn a_late_answer_to_what_a_stranger_had_us_ask_clears_nobody() {
+    let mut lab = Lab::among(5);
+    lab.peer(peer(2)).up = false;
+    lab.hint(peer(1), peer(2));
+    let late = tid(&lab, peer(2));
+    lab.run_for(5 * SECOND);
+    answer(&mut lab, peer(2), late, true);
+    assert!(!lab.knows(peer(2)) && lab.node.suspects(peer(2)));
+}
+
+#[test]
+fn an_answer_from_elsewhere_to_what_a_stranger_had_us_ask_is_not_told() {
+    let mut lab = Lab::among(5);
+    let other = SocketAddrV4::new(*peer(70).ip(), 9);
+    for (user, told) in [(false, None), (true, Some(other))] {
+        lab.hear_with_id(peer(70), PING);
+        if user {
+            lab.call(|node, now| node.request(now, Request::ping(peer(70)))).unwrap();
+        }
+        let right = tid(&lab, peer(70));
+        answer(&mut lab, other, right, true);
+        assert_eq!(lab.node.answered_instead(peer(70)), told);
+    }
+}
+
+#[test]
+fn an_answer_after_guesses_does_not_make_a_bootstrapping_node_look_whether_it_is_reached() {
+    for (guesses, looks) in [(3, true), (4, false)] {
+        let mut lab = Lab::unbound(joining(&[peer(0)]));
+        (0..30).for_each(|n| lab.add_peer(peer(n)).closer = (0..30).map(peer).collect());
+        lab.peers.values_mut().for_each(|peer| peer.reaches = false);
+        lab.bind();
+        lab.run_until(|lab| !lab.asked(PING_NAT).is_empty());
+        let asked = lab.sent.iter().find(|sent| sent.is(PING_NAT)).unwrap();
+        let (from, right) = (asked.to, asked.request().tid);
+        (1..=guesses).for_each(|n| answer(&mut lab, from, right.wrapping_add(n), true));
+        answer(&mut lab, from, right, true);
+        lab.run_until(|lab| lab.node.bootstrapped());
+        assert_eq!(lab.asked(PING_NAT).len() > 1, looks, "{guesses}");
+    }
 }

@@ -8,7 +8,7 @@ mod support;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Config, Event, Id, Node, Persistence, Request};
+use dht_core::{Config, DATAGRAM_MAX, Event, Id, Node, Persistence, Request, Via, wire};
 use support::lab::{CLIENT, HOST, Lab, PING, PING_NAT, SERVER, TICK, joining, neighbour, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -436,4 +436,46 @@ fn why_it_is_not_persistent_can_be_asked_for() {
     assert_eq!(reason(wanting(), ports, 10), Persistence::PortVaries);
     let hosts = |n| SocketAddrV4::new(Ipv4Addr::new(99, 0, 0, n as u8), 9);
     assert_eq!(reason(wanting(), hosts, 10), Persistence::AddressUnknown);
+}
+
+/// So many ticks in which somebody guesses, in the name of each node that is asked for a PING_NAT, while it answers.
+fn guessed_at(lab: &mut Lab, ticks: u32) {
+    for _ in 0..ticks {
+        lab.run_for(lab.until_tick());
+        let now = lab.now;
+        let asked: Vec<_> =
+            lab.sent.iter().filter(|sent| sent.at == now && sent.is(PING_NAT)).cloned().collect();
+        for sent in asked {
+            for n in 1..=4 {
+                let tid = sent.request().tid ^ n << 8;
+                let response = wire::Response {
+                    tid,
+                    to: SERVER,
+                    id: None,
+                    token: None,
+                    closer_nodes: None,
+                    error: 0,
+                    value: None,
+                };
+                let mut buf = [0; DATAGRAM_MAX];
+                let len = response.encode(&mut buf).unwrap();
+                lab.hear_bytes(Via::Server, sent.to, &buf[..len]);
+            }
+        }
+        lab.sent.clear();
+        lab.sent.shrink_to_fit();
+    }
+}
+
+#[test]
+fn guesses_neither_move_a_persistent_node_nor_make_it_ephemeral() {
+    for moves in [false, true] {
+        let mut lab = persistent(wanting());
+        if moves {
+            move_host(&mut lab);
+        }
+        guessed_at(&mut lab, 1440);
+        assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
+        assert_eq!(lab.times(Event::Ephemeral), 0);
+    }
 }

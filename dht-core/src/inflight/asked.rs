@@ -82,3 +82,26 @@ impl Asked {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn misses_count_while_anything_is_asked_there() {
+        let addr = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
+        let mut asked = Asked::default();
+        asked.missed(addr(1));
+        [2, 1, 3, 1].into_iter().for_each(|port| asked.begin(4, addr(port)));
+        [1, 1, 3, 4].into_iter().for_each(|port| asked.missed(addr(port)));
+        let misses = |asked: &Asked| [1, 2, 3, 4].map(|port| asked.misses(addr(port)));
+        assert_eq!(misses(&asked), [Some(2), Some(0), Some(1), None]);
+        [1, 3, 4].into_iter().for_each(|port| asked.end(addr(port)));
+        assert_eq!(misses(&asked), [Some(2), Some(0), None, None]);
+        asked.end(addr(1));
+        asked.begin(4, addr(1));
+        assert_eq!(misses(&asked), [Some(0), Some(0), None, None], "counted anew");
+    }
+}

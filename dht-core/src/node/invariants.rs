@@ -1,6 +1,8 @@
 //! What must hold after every call, whatever was called: for tests and fuzzing only.
 
 use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
 use core::net::SocketAddrV4;
 
 use super::queries::Kind;
@@ -41,6 +43,26 @@ impl Node {
         self.check_suspects();
         self.check_late();
         self.check_stage();
+    }
+
+    /// All that an answer from `addr` may change, or silence, by name.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn taught(&self, addr: SocketAddrV4) -> [(&'static str, String); 9] {
+        let node = self.table.get(addr).and_then(|slot| self.table.node(slot));
+        let known = node.map(|node| (node.seen, node.silent_answers));
+        let samples = (&self.nat, &self.anonymous_samples, self.looks.is_doubted());
+        [
+            ("table", format!("{known:?}")),
+            ("vote", format!("{samples:?}")),
+            ("trust", format!("{}", self.suspects(addr))),
+            ("pace", format!("{:?}", self.pace)),
+            ("rtt", format!("{:?}", self.rtts)),
+            ("window", format!("{:?}", self.window)),
+            ("health", format!("{} {}", self.answers, self.silences)),
+            ("contact", format!("{:?}", self.contact)),
+            ("lost", format!("{}", self.lost.contains(addr))),
+        ]
     }
 
     /// Whether a node is named to nobody for now.
