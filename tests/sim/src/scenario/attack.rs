@@ -79,11 +79,13 @@ pub enum AttackKind {
     /// Sends again, later, what the victim was sent or has sent, under the addresses that it came from; and
     /// uses tokens of its own, later too.
     Replay,
+    /// Says to the victim that all whom it knows are down.
+    Slander,
 }
 
 impl AttackKind {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Guess,
         Self::Spoof,
         Self::Grind,
@@ -99,6 +101,7 @@ impl AttackKind {
         Self::FloodCommands,
         Self::FloodMalformed,
         Self::Replay,
+        Self::Slander,
     ];
 
     /// The fields of an [`Attack`] that make no difference to it.
@@ -114,6 +117,7 @@ impl AttackKind {
             | Self::LieAddress => &["victim"],
             Self::Grind
             | Self::Hints
+            | Self::Slander
             | Self::FloodIds
             | Self::FloodDelayedPings
             | Self::FloodFindNode
