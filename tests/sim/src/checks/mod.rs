@@ -10,6 +10,7 @@ mod commits;
 mod doors;
 mod echo;
 mod ends;
+mod itself;
 mod keys;
 mod members;
 mod prober;
@@ -17,7 +18,9 @@ mod raw;
 mod reach;
 mod replies;
 mod requests;
+mod results;
 mod tables;
+mod unasked;
 
 use std::net::SocketAddrV4;
 
@@ -28,12 +31,15 @@ pub use commits::Commits;
 pub use doors::Doors;
 pub use echo::{ECHO, Echo, STORE};
 pub use ends::Ends;
+pub use itself::Itself;
 pub use members::Members;
 pub(crate) use prober::IPS as PROBER_IPS;
 pub use prober::Prober;
 pub use replies::Replies;
 pub use requests::Requests;
+pub use results::Results;
 pub use tables::Tables;
+pub use unasked::Unasked;
 
 use crate::invariant::Invariant;
 use crate::sim::Sim;
@@ -51,6 +57,9 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(Tables::default()),
         Box::new(Commits::default()),
         Box::new(Doors::default()),
+        Box::new(Unasked::default()),
+        Box::new(Itself::default()),
+        Box::new(Results::default()),
     ]
 }
 

@@ -1,6 +1,7 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use dht_core::Id;
 use dht_core::wire::{Message, Request, Response, decode};
 
 use super::*;
@@ -228,7 +229,7 @@ impl Store {
         let mut commit = dht_core::Commit::default();
         (commit.succeeded, commit.refused) = (succeeded, refused);
         let error = dht_core::QueryError::Commit(commit);
-        self.commits.clone().ended(&self.sim, HOST, &dht_core::Id(STORED), Err(&error))
+        self.commits.clone().ended(&self.sim, HOST, &Id(STORED), Err(&error))
     }
 }
 
@@ -260,7 +261,7 @@ fn a_commit_shows_the_token_and_goes_once_more_at_most() {
 fn nobody_is_knocked_at_every_door_of() {
     let (mut sim, mut doors) = (pair(), Doors::default());
     let from = sim.address(HOST);
-    sim.look_up(HOST, dht_core::Id(STORED));
+    sim.look_up(HOST, Id(STORED));
     let knock = |doors: &mut Doors, port| {
         let packet = asked(&sim, from, |request| {
             (request.command, request.target) = (command::FIND_NODE, Some(&STORED));
@@ -343,4 +344,87 @@ fn a_network_that_is_probed_is_as_it_should_be() {
         [a + drops.bad_token, b + drops.bad_command, c + drops.malformed, d + wrong]
     });
     assert!(bad_tokens > 50 && bad_commands > 10 && malformed > 10 && wrong > 20);
+}
+
+/// What is handled is told of, as if this had come of it.
+fn says_of(unasked: &mut Unasked, before: &Sim, packet: &Packet, after: &Sim) -> Verdict {
+    unasked.received(before, HOST, packet)?;
+    unasked.after(after, HOST)
+}
+
+#[test]
+fn what_nobody_asked_for_has_no_effect() {
+    let before = pair();
+    let ping = asked(&before, ASKER, |_| ());
+    let unasked = Packet { bytes: answer(before.address(HOST), |_| ()), ..ping.clone() };
+    let says = |packet, after: &Sim| says_of(&mut Unasked::default(), &before, packet, after);
+    for packet in [&ping, &unasked] {
+        assert_eq!(says(packet, &before), Ok(()));
+    }
+    // It has an id, so that it is verified.
+    let id = Id::of(ASKER);
+    let known = asked(&before, ASKER, |request| request.id = Some(id.as_bytes()));
+    let mut after = before.clone();
+    after.send_raw(HostId(0), ASKER, known.to, &known.bytes);
+    after.run_for(Duration::from_secs(1)).unwrap();
+    assert_eq!(says(&known, &after), Ok(()));
+    assert_eq!(says(&unasked, &after), Ok(()), "it was expected");
+    after.send_raw(HostId(0), ASKER, known.to, &unasked.bytes);
+    after.run_for(Duration::from_secs(1)).unwrap();
+    assert!(says(&unasked, &after).unwrap_err().contains("has somebody asked"));
+    // Somebody else's node has another address.
+    let mut other = Sim::new(1);
+    (0..2).for_each(|_| _ = other.add(Spec::joining(&[])).unwrap());
+    assert!(says(&ping, &other).unwrap_err().contains("its own address"));
+}
+
+#[test]
+fn a_few_hints_of_each_host_are_followed() {
+    let (mut sim, mut unasked) = (pair(), Unasked::default());
+    let mut follow = |sim: &Sim, from: SocketAddrV4| unasked.count_hint(sim, HOST, *from.ip());
+    assert!((0..10).all(|_| follow(&sim, ASKER).is_ok()));
+    assert!(follow(&sim, ASKER).unwrap_err().starts_with("11 hints of 90.0.0.1 "));
+    assert_eq!(follow(&sim, OTHER), Ok(()));
+    sim.run_for(Duration::from_secs(5)).unwrap();
+    assert_eq!(follow(&sim, ASKER), Ok(()));
+}
+
+#[test]
+fn a_node_knows_how_it_is() {
+    let (mut sim, mut itself) = (pair(), Itself::default());
+    let own = sim.address(HOST);
+    assert!(itself.event(&sim, HOST, &dht_core::Event::NodeAdded(own)).is_err());
+    assert_eq!(itself.event(&sim, HOST, &dht_core::Event::NodeAdded(ASKER)), Ok(()));
+    assert_eq!(itself.after(&sim, HOST), Ok(()));
+    itself.was(HOST).firewalled = true;
+    assert!(itself.clone().after(&sim, HOST).unwrap_err().contains("nobody has reached it"));
+    let reached = Packet { bytes: answer(own, |_| ()), ..asked(&sim, ASKER, |_| ()) };
+    itself.received(&sim, HOST, &reached).unwrap();
+    assert_eq!(itself.after(&sim, HOST), Ok(()));
+    sim.run_for(Duration::from_secs(20)).unwrap();
+    assert!(itself.clone().after(&sim, HOST).unwrap_err().contains("was asleep"));
+    itself.event(&sim, HOST, &dht_core::Event::WakeUp).unwrap();
+    assert_eq!(itself.after(&sim, HOST), Ok(()));
+}
+
+#[test]
+fn the_closest_are_few_and_have_answered_well() {
+    let mut sim = pair();
+    let target = Id([7; 32]);
+    let query = dht_core::Query::find_node(target);
+    let walked = sim.walk(HOST, query, Duration::from_secs(10)).unwrap().unwrap();
+    let outcome = walked.1.unwrap();
+    let mut results = Results::default();
+    let mut says = |change: &dyn Fn(&mut dht_core::Outcome)| {
+        let mut outcome = outcome.clone();
+        change(&mut outcome);
+        results.ended(&sim, HOST, &target, Ok(&outcome))
+    };
+    assert_eq!(says(&|_| ()), Ok(()));
+    assert!(says(&|it| it.closest[0].error = 16).unwrap_err().contains("error 16"));
+    assert!(says(&|it| it.closest[0].from.id = None).is_err());
+    assert!(says(&|it| it.closest[0].from.id = Some(target)).is_err());
+    assert!(says(&|it| it.closest.push(it.closest[0].clone())).unwrap_err().contains("order"));
+    let many = |it: &mut dht_core::Outcome| it.closest = vec![it.closest[0].clone(); 21];
+    assert!(says(&many).unwrap_err().contains("the 21 closest"));
 }

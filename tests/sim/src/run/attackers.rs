@@ -177,6 +177,13 @@ impl Run {
                 records: u32::try_from((attack.for_us / SECOND).max(1) * OVERHEARD)
                     .unwrap_or(u32::MAX),
             })),
+            AttackKind::Slander => boxed(HintAbuser::new(HintAbuserConfig {
+                about: node?.nodes().collect(),
+                victims: vec![server],
+                sources: these(),
+                pace,
+                answers: 0,
+            })),
         }
     }
 
@@ -362,6 +369,7 @@ mod tests {
                 }
                 AttackKind::FloodMalformed => (drops.malformed > 500, drops.malformed),
                 AttackKind::Replay => (drops.unsolicited > 10, drops.unsolicited),
+                AttackKind::Slander => (drops.down_hints > 100, drops.down_hints),
             };
             if !shows {
                 wrong.push((kind, count));

@@ -101,11 +101,13 @@ pub enum AttackKind {
     /// Sends again, later, what the victim was sent or has sent, under the addresses that it came from; and
     /// uses tokens of its own, later too.
     Replay,
+    /// Says to the victim that all whom it knows are down.
+    Slander,
 }
 
 impl AttackKind {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Guess,
         Self::Spoof,
         Self::Grind,
@@ -123,6 +125,7 @@ impl AttackKind {
         Self::FloodCommands,
         Self::FloodMalformed,
         Self::Replay,
+        Self::Slander,
     ];
 
     /// The fields of an [`Attack`] that make no difference to it. (Who [stands beside](Stands::Beside) a victim has
@@ -142,6 +145,7 @@ impl AttackKind {
             Self::Grind
             | Self::GrindDead
             | Self::Hints
+            | Self::Slander
             | Self::FloodIds
             | Self::FloodDelayedPings
             | Self::FloodFindNode

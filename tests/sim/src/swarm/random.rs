@@ -25,6 +25,11 @@ const KINDS: u64 = 16;
 const WORK_MAX: u64 = 6;
 /// A crash, and a return of the same host.
 const RETURN: u64 = 1;
+/// Kinds of attackers that are drawn together, and those that came later.
+const FIRST: (u64, u64) = (0, 16);
+const LATER: (u64, u64) = (FIRST.1, AttackKind::ALL.len() as u64);
+/// So many lookups at once that requests of a node's own find no place.
+const CROWD: u32 = 100;
 /// So much time to heal, if there is any: tables may need two or three refreshes.
 const HEAL: Micros = 15 * MINUTE;
 /// No fault lasts longer: nothing of it is left when the network was given time to heal.
@@ -39,6 +44,8 @@ impl Scenario {
         let [mut link, mut nats, mut node, mut churn, mut rest, mut faults, mut attacks, mut work] =
             std::array::from_fn(|_| all.split());
         let mut addresses = all.split();
+        // What came later is drawn last.
+        let [mut more_attacks, mut more_work] = std::array::from_fn(|_| all.split());
         let (join_over_us, settle_us) = (MINUTE, MINUTE);
         let all_us = options.time_us.max(2 * SECOND);
         // What a short run has been through can't heal in what is left of it.
@@ -74,8 +81,13 @@ impl Scenario {
         };
         scenario.faults = random_faults(&mut faults, &scenario, options.faults_max);
         scenario.faults.extend(random_work(&mut work, &scenario));
+        scenario.faults.extend(random_crowd(&mut more_work, &scenario));
         scenario.faults.sort_by_key(|fault| fault.at_us);
         scenario.attacks = random_attacks(&mut attacks, &scenario, options.attacks_max);
+        if !scenario.attacks.is_empty() && more_attacks.chance(0.5) {
+            // The last: where the hosts of an attacker are follows from its place.
+            scenario.attacks.push(random_attack(&mut more_attacks, &scenario, LATER));
+        }
         scenario
     }
 }
@@ -307,6 +319,14 @@ fn random_work(draws: &mut Stream, scenario: &Scenario) -> Vec<Fault> {
     (0..count).map(|_| work()).collect()
 }
 
+/// Once in a while, more lookups by one node than there are places for.
+fn random_crowd(draws: &mut Stream, scenario: &Scenario) -> Option<Fault> {
+    let (any, at) = (draws.chance(0.15), draws.below(scenario.run_us / MILLI));
+    let host = draws.below(u64::from(scenario.nodes)) as u32;
+    let what = FaultKind::Lookups { host, count: CROWD, cancel: 0 };
+    any.then(|| Fault { at_us: at * MILLI, what })
+}
+
 /// Few enough hosts that they are no majority anywhere, and so little that honest nodes' traffic is still
 /// most of what there is.
 fn random_attacks(draws: &mut Stream, scenario: &Scenario, most: u32) -> Vec<Attack> {
@@ -314,21 +334,23 @@ fn random_attacks(draws: &mut Stream, scenario: &Scenario, most: u32) -> Vec<Att
         return Vec::new();
     }
     let count = range(draws, 1, most.into());
-    let mut attack = || {
-        let mut draws = draws.split();
-        Attack {
-            kind: AttackKind::ALL[draws.below(AttackKind::ALL.len() as u64) as usize],
-            at_us: draws.below(scenario.run_us / MILLI) * MILLI,
-            for_us: scale(&mut draws, SECOND, FAULT_MAX) / MILLI * MILLI,
-            victim: draws.below(u64::from(scenario.nodes)) as u32,
-            rate: scale(&mut draws, 1, 500) as u32,
-            hosts: scale(&mut draws, 1, u64::from(scenario.nodes / 10).max(2)) as u32,
-            stands: [Stands::Apart, Stands::Together, Stands::Beside][draws.below(3) as usize],
-        }
-    };
+    let mut attack = || random_attack(&mut draws.split(), scenario, FIRST);
     let mut attacks: Vec<_> = (0..count).map(|_| attack()).collect();
     attacks.sort_by_key(|attack| attack.at_us);
     attacks
+}
+
+/// The kinds of attackers from this one to that.
+fn random_attack(draws: &mut Stream, scenario: &Scenario, (from, to): (u64, u64)) -> Attack {
+    Attack {
+        kind: AttackKind::ALL[range(draws, from, to - 1) as usize],
+        at_us: draws.below(scenario.run_us / MILLI) * MILLI,
+        for_us: scale(draws, SECOND, FAULT_MAX) / MILLI * MILLI,
+        victim: draws.below(u64::from(scenario.nodes)) as u32,
+        rate: scale(draws, 1, 500) as u32,
+        hosts: scale(draws, 1, u64::from(scenario.nodes / 10).max(2)) as u32,
+        stands: [Stands::Apart, Stands::Together, Stands::Beside][draws.below(3) as usize],
+    }
 }
 
 fn random_side(draws: &mut Stream, nodes: u32) -> Side {

@@ -24,7 +24,7 @@ fn all_that_is_drawn_can_be_run_and_written_down() {
         scenario.check().unwrap();
         let text = serde_json::to_string(&scenario).unwrap();
         assert_eq!(serde_json::from_str::<Scenario>(&text).unwrap(), scenario);
-        assert!(scenario.faults.len() <= 21 + 6 && scenario.checks);
+        assert!(scenario.faults.len() <= 21 + 6 + 1 && scenario.checks);
         faults += scenario.faults.len();
         attacked += u32::from(!scenario.attacks.is_empty());
         attacks.extend(scenario.attacks.iter().map(|attack| attack.kind));
