@@ -9,4 +9,5 @@ mod answers;
 mod floods;
 mod lies;
 mod network;
+mod scale;
 mod tables;
