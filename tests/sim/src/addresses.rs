@@ -49,7 +49,7 @@ pub struct Sharing {
 }
 
 /// One /24 in five has up to 40 addresses in use, one address in twenty up to 50 nodes, and of NATs one in three
-/// up to 20 hosts. Of the hosts about a third then shares its address, and three in four their /24.
+/// up to 20 hosts. Of the hosts two in five then share their address, and three in four their /24.
 impl Default for Addresses {
     fn default() -> Self {
         Self {

@@ -98,6 +98,37 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Give hosts neighbours
+//!
+//! Each host has a /24 of its own, so that no limit per host or network meets anybody honest. Out there some share one:
+//! [`set_addresses`](crate::Sim::set_addresses) draws places from a [model](crate::addresses), for those who
+//! ask for no address themselves. [`Spec::ip`](crate::Spec::ip) puts a host where you want it,
+//! [`Spec::shared`](crate::Spec::shared) several at one address, and [`add_nat`](crate::Sim::add_nat) many behind one.
+//!
+//! ```
+//! use std::net::Ipv4Addr;
+//! use std::time::Duration;
+//! use dht_sim::addresses::{Addresses, Sharing};
+//! use dht_sim::{Sim, Spec};
+//!
+//! let mut sim = Sim::new(1);
+//! // Half of the /24s have 2 to 100 hosts.
+//! let networks = Sharing { part: 0.5, most: 100 };
+//! sim.set_addresses(Addresses { networks, ..Addresses::default() })?;
+//! let first = sim.next_address();
+//! sim.add(Spec::bootstrapper(first)?)?;
+//! for _ in 0..40 {
+//!     sim.add(Spec::joining(&[first]))?;
+//! }
+//! // A server with ten nodes.
+//! for number in 0..10 {
+//!     sim.add(Spec::joining(&[first]).shared(Ipv4Addr::new(90, 0, 0, 1), number))?;
+//! }
+//! sim.run_for(Duration::from_secs(30))?;
+//! assert_eq!(sim.persistent_count(), 51);
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Say what must hold
 //!
 //! An [`Invariant`](crate::Invariant) stands outside: it sees every host at once and changes nothing. Ask after every

@@ -66,6 +66,7 @@ impl Measure {
 pub const MEASURES: &[Measure] = &[
     Measure { ids: &["M7", "M8", "M14"], run: calm_lookups },
     Measure { ids: &["M8"], run: among_dead },
+    Measure { ids: &["M8"], run: among_neighbours },
     Measure { ids: &["M9"], run: mild_churn },
     Measure { ids: &["M9b"], run: times_under_faults },
     Measure { ids: &["M10"], run: wild_churn },
@@ -216,6 +217,15 @@ fn among_dead(size: Size) -> Result<Vec<Figure>, Violation> {
     let recall = run.tally().recall();
     let (what, goal, network) = ("recall of the true 20", "0.996", "20 % of which have just left");
     Ok(vec![Of { run: &run, id: "M8", what, goal, network }.is(part(recall), recall >= 0.996)])
+}
+
+fn among_neighbours(size: Size) -> Result<Vec<Figure>, Violation> {
+    let addresses = Some(Addresses::default());
+    let run = run(Scenario { addresses, ..calm(size.nodes(16_000), size.lookups(5_000)) })?;
+    let recall = run.tally().recall();
+    let (what, goal) = ("recall of the true 20", "0.9999");
+    let network = "which share /24s and addresses";
+    Ok(vec![Of { run: &run, id: "M8", what, goal, network }.is(part(recall), recall >= 0.9999)])
 }
 
 fn mild_churn(size: Size) -> Result<Vec<Figure>, Violation> {

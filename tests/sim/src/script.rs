@@ -307,6 +307,15 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_has_the_usual_addresses() {
+        let readme = include_str!("../README.md");
+        let line = readme.lines().find(|line| line.starts_with("{\"networks\"")).unwrap();
+        assert_eq!(serde_json::from_str::<Addresses>(line).unwrap(), Addresses::default());
+        let said = parse(r#"{"version": 1, "addresses": {}}"#).unwrap();
+        assert_eq!(said.addresses, Some(Addresses::default()));
+    }
+
+    #[test]
     fn the_readme_has_all_kinds_of_faults() {
         let readme = include_str!("../README.md");
         let lines = readme.lines().filter(|line| line.starts_with("{\"at_us\""));

@@ -10,4 +10,5 @@ mod figures;
 mod floods;
 mod lies;
 mod network;
+mod scale;
 mod tables;
