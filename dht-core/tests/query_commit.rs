@@ -3,7 +3,6 @@
 mod support;
 
 use std::collections::BTreeSet;
-
 use std::time::Duration;
 
 use dht_core::{Query, QueryError, Request, RequestError, SessionId, error_code};
