@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use dht_core::{Query, QueryError, Request, RequestError, SessionId, error_code};
 use support::solo::*;
@@ -105,6 +106,24 @@ fn a_stale_token_is_renewed_once() {
             .collect();
         assert_eq!(tokens, [3, 99][..sent]);
     }
+}
+
+/// What SECURITY.md says of commits.
+#[test]
+fn nobody_can_drag_out_a_commit() {
+    let mut solo = eight();
+    let stale = vec![(error_code::INVALID_TOKEN, Some([99; 32])); 16];
+    (0..8).for_each(|n| solo.peers.get_mut(&addr(n)).unwrap().commits = stale.clone());
+    // The walk is quick, and every commit is answered just in time.
+    let mut answers = 0;
+    solo.fate = Box::new(move |latency| {
+        answers += 1;
+        vec![if answers <= 8 { latency } else { Duration::from_millis(3_990) }]
+    });
+    let start = solo.now;
+    let failed = solo.walk(query().commit()).1;
+    assert!(matches!(failed, Err(QueryError::Commit(commit)) if commit.refused == 8), "{failed:?}");
+    assert_eq!(ms_since(start, solo.now), 2 * 3_990 + 20);
 }
 
 #[test]

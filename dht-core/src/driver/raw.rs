@@ -78,6 +78,24 @@ impl RawTransmit {
     }
 }
 
+/// A datagram for one of the node's sockets.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// The core's; its bytes are in the buffer.
+    Own(Transmit),
+    /// The user's.
+    Raw(Via, RawTransmit),
+}
+
+impl Outgoing {
+    pub(crate) const fn via(&self) -> Via {
+        match self {
+            Self::Own(transmit) => transmit.via,
+            Self::Raw(via, _) => *via,
+        }
+    }
+}
+
 impl State {
     /// Queues a datagram of the user's for one of the node's sockets.
     pub(crate) fn send_raw(&mut self, via: Via, transmit: RawTransmit) -> Result<(), SendError> {

@@ -15,7 +15,7 @@ use super::events::Subscriber;
 use super::incoming::Received;
 use super::items::Notes;
 use super::mailbox::{Mailbox, Wakes};
-use super::raw::{Datagram, RawTransmit};
+use super::raw::{Datagram, Outgoing, RawTransmit};
 use super::retry::Retry;
 use super::waiting::{self, Line};
 use crate::{
@@ -481,24 +481,6 @@ impl State {
         match &self.failure {
             Some(failure) if !self.was_bound && error.is_closing() => failure.clone(),
             _ => error,
-        }
-    }
-}
-
-/// A datagram for one of the node's sockets.
-#[derive(Debug)]
-pub(crate) enum Outgoing {
-    /// The core's; its bytes are in the buffer.
-    Own(Transmit),
-    /// The user's.
-    Raw(Via, RawTransmit),
-}
-
-impl Outgoing {
-    pub(crate) const fn via(&self) -> Via {
-        match self {
-            Self::Own(transmit) => transmit.via,
-            Self::Raw(via, _) => *via,
         }
     }
 }

@@ -17,9 +17,10 @@ use super::bind::Binding;
 use super::guard::{GuardedLookup, guard};
 use super::look::{Hail, Lookout, deaf_one};
 use super::port::Port;
+use super::raw::Outgoing;
 use super::runtime::{Runtime, Timer};
 use super::shared::Shared;
-use super::state::{Outgoing, State};
+use super::state::State;
 use crate::lookup::LOOKUP_TIMEOUT;
 use crate::{DATAGRAM_MAX, Event, Instant, Lookup, Via};
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::sim::Sim;
 use super::world::local;
-use crate::driver::state::Outgoing;
+use crate::driver::raw::Outgoing;
 use crate::driver::{Datagram, Item, RawTransmit};
 use crate::wire::{self, Message};
 use crate::{Answer, Handled, Id, Incoming, Outcome, Peer, Query, Reply, Request, Via};
