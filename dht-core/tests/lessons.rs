@@ -8,7 +8,7 @@ mod support;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Config, DATAGRAM_MAX, Id, Node, Query, Request, SavedNode, Via, wire};
+use dht_core::{Config, DATAGRAM_MAX, Id, Query, Request, SavedNode, Via, wire};
 use support::Sent;
 use support::lab::{
     DOWN_HINT, FIND_NODE, Lab, PING, PING_NAT, SERVER, TICK, far_half, joining, peer,
@@ -286,12 +286,12 @@ fn changes(
 /// A row of the table: `.` where nothing shows, since what came before has taught it already, or the answer was to
 /// another try than the first.
 #[track_caller]
-fn row(staged: (Lab, Sent), expected: &str) {
+fn row(staged: &(Lab, Sent), expected: &str) {
     let columns = staged.0.node.taught(staged.1.to).map(|(name, _)| name);
     let cells: Vec<_> = expected.split_whitespace().collect();
     assert_eq!(cells.len(), columns.len());
     for (misses, counts) in [(0, true), (3, true), (4, false), (5, false)] {
-        let taught = taught(&staged, misses);
+        let taught = taught(staged, misses);
         for (name, cell) in columns.iter().zip(&cells) {
             let expected = *cell == "yes" && counts;
             assert_eq!(taught.contains(name), expected, "{name} after {misses} misses: {taught:?}");
@@ -302,21 +302,21 @@ fn row(staged: (Lab, Sent), expected: &str) {
 #[test]
 fn what_an_answer_teaches() {
     //                   table vote trust pace rtt window health contact lost
-    row(user(Request::ping(peer(X))), "yes yes yes no yes yes yes yes yes");
-    row(user(Request::new(peer(X), 9).any_replier()), "no no no no no no no no no");
-    row(visit(), "yes yes yes yes yes yes yes yes yes");
-    row(find_node(), "yes yes yes yes yes yes yes yes yes");
-    row(commit(), "yes yes . no yes yes yes yes .");
-    row(check(), "yes yes yes yes yes yes yes yes yes");
-    row(late(), "yes no yes yes yes yes yes yes yes");
-    row(gap(), "yes no . no yes yes yes yes .");
-    row(quick_nat(), "yes no . no yes yes no yes .");
-    row(probe(), "yes no . no yes yes no yes .");
-    row(hinted(), "yes no yes no no yes no yes yes");
-    row(swap(), "yes no yes no no yes no yes yes");
-    row(hint(), "yes no . no no yes no yes .");
-    row(verify(), "yes no yes no no no no yes yes");
-    row(sought(), "yes no yes no no no no yes yes");
+    row(&user(Request::ping(peer(X))), "yes yes yes no yes yes yes yes yes");
+    row(&user(Request::new(peer(X), 9).any_replier()), "no no no no no no no no no");
+    row(&visit(), "yes yes yes yes yes yes yes yes yes");
+    row(&find_node(), "yes yes yes yes yes yes yes yes yes");
+    row(&commit(), "yes yes . no yes yes yes yes .");
+    row(&check(), "yes yes yes yes yes yes yes yes yes");
+    row(&late(), "yes no yes yes yes yes yes yes yes");
+    row(&gap(), "yes no . no yes yes yes yes .");
+    row(&quick_nat(), "yes no . no yes yes no yes .");
+    row(&probe(), "yes no . no yes yes no yes .");
+    row(&hinted(), "yes no yes no no yes no yes yes");
+    row(&swap(), "yes no yes no no yes no yes yes");
+    row(&hint(), "yes no . no no yes no yes .");
+    row(&verify(), "yes no yes no no no no yes yes");
+    row(&sought(), "yes no yes no no no no yes yes");
 }
 
 /// Whether silence counts for the health: of that node alone, until the request has ended.

@@ -128,7 +128,7 @@ fn who_is_reached_looks_every_half_an_hour_by_the_client_socket() {
     assert!((8..=10).contains(&at.len()), "{at:?}");
     let nat: Vec<_> = lab.sent.iter().filter(|sent| sent.is(PING_NAT)).collect();
     assert_eq!(nat.len(), 5 * at.len());
-    assert!(nat.iter().all(|sent| sent.via == dht_core::Via::Client));
+    assert!(nat.iter().all(|sent| sent.via == Via::Client));
     assert!(nat.iter().all(|sent| sent.request().id.is_none()));
     assert!(lab.events.is_empty(), "and nothing comes of it");
 }
