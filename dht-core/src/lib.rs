@@ -129,6 +129,7 @@ mod rng;
 mod shares;
 mod stats;
 mod strays;
+mod survey;
 mod suspects;
 mod table;
 mod time;

@@ -298,6 +298,7 @@ impl Node {
             }
             Purpose::QuickNat => self.bootstrap.on_quick_nat(),
             Purpose::Probe => self.on_probe_answered(via, asked, reply.to),
+            Purpose::View { users } => self.on_view(users, Some((via, reply.to))),
         }
         self.pump_stalled();
     }

@@ -54,6 +54,7 @@ impl Node {
         if !self.bootstrap.is_done() {
             return;
         }
+        self.survey_on_tick();
         self.look_again();
         let due = self.upkeep.due();
         if due.keep_alive {
