@@ -79,8 +79,8 @@ impl Node {
     pub(super) fn look_again(&mut self) {
         self.looks.pass();
         let settled = self.upkeep.settle();
-        // What is believed is about to be known better.
-        let surveyed = self.firewalled && self.survey.order.is_some();
+        // What is believed is about to be known better, and a look in vain would cost an adaptive node an hour.
+        let surveyed = self.upkeep.adaptive && self.ephemeral && self.survey.order.is_some();
         if self.probe.is_some() || self.bootstrap.is_active() || surveyed {
             return;
         }
