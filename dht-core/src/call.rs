@@ -36,12 +36,17 @@ pub(crate) enum Purpose {
     QuickNat,
     /// A part of the firewall check.
     Probe,
+    /// What does a node see as our address? `users`: it is a bootstrap node.
+    View { users: bool },
 }
 
 impl Purpose {
     /// Whether silence says that a node is down. Not what is the user's affair, nor what a firewall keeps out.
     pub(crate) const fn judges(self) -> bool {
-        !matches!(self, Self::User | Self::Verify | Self::QuickNat | Self::Probe)
+        !matches!(
+            self,
+            Self::User | Self::Verify | Self::QuickNat | Self::Probe | Self::View { .. }
+        )
     }
 
     /// Whether it is asked just to know that: then as often as it takes.

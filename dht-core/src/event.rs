@@ -49,6 +49,11 @@ pub enum Event {
     Ephemeral,
     /// Why the node is persistent, or is not, has changed: what is so when the events are polled.
     Persistence(Persistence),
+    /// Peers contradict one another about the own address, and it is not known which of them are right: all /24s of the
+    /// table were asked twice, a minute or more between, and no address was seen by three in four of them, nor led by
+    /// twelve, nor did the bootstrap nodes decide. So the node has no id, or one that may be wrong; it goes
+    /// on asking, every half an hour in the end. Told once until it was decided (none in JavaScript).
+    AddressDisputed,
     /// The machine has slept, or the node was resumed, or the embedder said so (`wakeup`).
     WakeUp,
     /// The machine is in another network: the address that is bound has come or gone, or datagrams leave by

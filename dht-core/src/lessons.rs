@@ -14,6 +14,7 @@
 //! | `Late`                 | silence, when it is visited        | yes   | -    | yes   | yes | yes    | yes ^  |
 //! | `Gap`                  | naming nodes that are silent       | yes   | -    | -     | yes | yes    | yes ^  |
 //! | `QuickNat`, `Probe`    | (ours; but see below)              | yes   | -    | -     | yes | yes    | -      |
+//! | `View`                 | (ours; but see below)              | yes   | -    | -     | yes | yes    | -      |
 //! | `Check`, hinted        | a down hint                        | yes   | -    | -     | -   | yes    | -      |
 //! | `Swap`                 | a request with an id, or an answer | yes   | -    | -     | -   | yes    | -      |
 //! | `Hint`                 | naming a node that is silent       | yes   | -    | -     | -   | yes    | -      |
@@ -24,7 +25,7 @@
 //!   leaves it if this is the second answer without an id in a row; it is suspected no more; if it had been
 //!   lost, others that were are sought; nobody answers in its place.
 //! - *vote*: where it sees us counts, and makes us look again if that is new. Of a PING_NAT the check counts it, by its own
-//!   rules: the port that it names is the one that we told it.
+//!   rules: the port that it names is the one that we told it; and of a `View` the [`survey`](crate::survey).
 //! - *pace*: how soon answers come, or only how many tries they take.
 //! - *rtt*: the round trip to that address is remembered, where time-outs are adaptive: there are places for so many.
 //! - *window*: its place is free for another. A verification takes none: those have a bound of their own.
@@ -71,7 +72,7 @@ impl Lessons {
             Purpose::Check { hinted: false, .. } => own.and(Self::VOTE).and(Self::TRIES),
             Purpose::Late { .. } => own.and(Self::PACE),
             Purpose::Gap { .. } => own,
-            Purpose::QuickNat | Purpose::Probe => aside,
+            Purpose::QuickNat | Purpose::Probe | Purpose::View { .. } => aside,
             Purpose::Check { hinted: true, .. } | Purpose::Swap { .. } | Purpose::Hint { .. } => {
                 caused
             }

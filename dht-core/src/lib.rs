@@ -129,6 +129,7 @@ mod query;
 mod rng;
 mod shares;
 mod stats;
+mod survey;
 mod suspects;
 mod table;
 mod time;

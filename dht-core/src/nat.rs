@@ -74,6 +74,15 @@ impl Sampler {
         self.decide()
     }
 
+    /// As if all had seen us at `addr`.
+    pub(crate) fn unanimous(addr: SocketAddrV4) -> Self {
+        let mut sampler = Self::default();
+        for _ in 0..WINDOW {
+            sampler.add(addr);
+        }
+        sampler
+    }
+
     /// Forgets who has seen us at another host.
     pub(crate) fn keep_only(&mut self, host: Ipv4Addr) {
         self.samples.retain(|sample| *sample.addr.ip() == host);

@@ -248,6 +248,11 @@ impl Upkeep {
         self.stable == 0
     }
 
+    /// Whether that is so in a minute.
+    pub(crate) fn settles_soon(&self) -> bool {
+        self.stable <= RECENT
+    }
+
     /// That is being tried now, or was in vain.
     pub(crate) fn unsettle(&mut self) {
         self.stable = MORE_STABLE;

@@ -78,7 +78,8 @@ fn nobody_is_looked_for_after_two_hours() {
     let asked = asked(&mut lab, 1, 1_500);
     let last = asked.last().unwrap().0;
     assert!((1_432..1_440).contains(&last), "{last}");
-    assert_eq!(asked.len(), 180, "every eighth tick until then");
+    // Every eighth tick until then; and a bootstrap node is asked what it sees, ever less often.
+    assert!((180..=188).contains(&asked.len()), "{}", asked.len());
 }
 
 #[test]

@@ -321,6 +321,9 @@ impl Node {
             Purpose::QuickNat => {}
             Purpose::Probe if counts => self.on_probe_answered(via, asked, reply.to),
             Purpose::Probe => self.on_probe_guessed(),
+            Purpose::View { users } => {
+                self.on_view(users, counts.then_some((via, reply.to)));
+            }
         }
         self.pump_stalled();
     }

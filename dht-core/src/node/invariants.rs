@@ -171,6 +171,9 @@ impl Node {
     }
 
     fn check_reachability(&self) {
+        let view = |p: Purpose| matches!(p, Purpose::View { .. });
+        let views = self.inflight.iter().filter(|(_, f)| view(f.call.purpose)).count();
+        assert_eq!(usize::from(self.survey.open), views, "a survey waits for nothing");
         let probes = self.inflight.iter().any(|(_, f)| f.call.purpose == Purpose::Probe);
         assert!(self.probe.is_none() || probes, "a check waits for nothing");
         let active = self.bootstrap.is_active();

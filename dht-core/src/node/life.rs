@@ -384,6 +384,7 @@ impl Node {
 
     fn end_everything(&mut self, error: RequestError) {
         self.probe = None;
+        self.survey.anew();
         self.forget_contact();
         self.bootstrap.active = false;
         self.bootstrap.retry = None;

@@ -53,6 +53,7 @@ impl Node {
         if !self.bootstrap.is_done() {
             return;
         }
+        self.survey_on_tick();
         self.look_again();
         let due = self.upkeep.due();
         // Who comes by itself is verified, which tells nothing of our address. Who is to be persistent asks for it.

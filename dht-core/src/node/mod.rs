@@ -4,7 +4,7 @@
 //! This file holds the state and the passing of time. What belongs together stands in
 //! a file of its own: datagrams in (`inbound`) and out (`outbound`), what callers ask for
 //! (`calls`, `query_calls`), queries (`queries`, `walks`, `commits`), who is in the table (`members`), finding out about the own
-//! address (`reachability`), whether anybody answers (`contact`), periodic work (`maintenance`) the stages of life (`life`)
+//! address (`reachability`, `survey`), whether anybody answers (`contact`), periodic work (`maintenance`) the stages of life (`life`)
 //! and what the system did not send (`unsent`).
 //! Mirrors `index.js` and `lib/io.js`.
 
@@ -26,6 +26,7 @@ mod queries;
 mod query_calls;
 mod reachability;
 mod silence;
+mod survey;
 mod unsent;
 mod walks;
 
@@ -61,6 +62,7 @@ use crate::persistence::Persistence;
 use crate::rng::Rng;
 use crate::shares::Shares;
 use crate::stats::Stats;
+use crate::survey::Survey;
 use crate::suspects::Suspects;
 use crate::table::Table;
 use crate::time::Instant;
@@ -142,6 +144,7 @@ pub struct Node {
     /// Boxed: it is seldom there, and large.
     probe: Option<Box<Probe>>,
     looks: Looks,
+    survey: Survey,
     persistence_told: Persistence,
     bootstrap: Bootstrap,
     changes: Changes,
@@ -223,6 +226,7 @@ impl Node {
             id_is_unsure: false,
             probe: None,
             looks: Looks::new(),
+            survey: Survey::default(),
             persistence_told: Persistence::Bootstrapping,
             bootstrap: Bootstrap::default(),
             changes: Changes::default(),

@@ -384,6 +384,7 @@ impl Node {
             }
             Purpose::QuickNat => {}
             Purpose::Probe => self.on_probe_failed(),
+            Purpose::View { users } => self.on_view(users, None),
         }
     }
 

@@ -32,7 +32,9 @@ impl Node {
     pub(super) fn sample(&mut self, to: SocketAddrV4, from: SocketAddrV4) {
         if self.nat.add_from(to, *from.ip()) {
             self.emit_nat();
+            self.survey.sure &= !self.ephemeral;
         }
+        self.survey.contradicted |= self.own_addr.is_some_and(|own| own.ip() != to.ip());
         self.confirm_own_addr();
     }
 
@@ -77,7 +79,9 @@ impl Node {
     pub(super) fn look_again(&mut self) {
         self.looks.pass();
         let settled = self.upkeep.settle();
-        if self.probe.is_some() || self.bootstrap.is_active() {
+        // What is believed is about to be known better, and a look in vain would cost an adaptive node an hour.
+        let surveyed = self.upkeep.adaptive && self.ephemeral && self.survey.order.is_some();
+        if self.probe.is_some() || self.bootstrap.is_active() || surveyed {
             return;
         }
         let room = self.config.max_background_requests - self.inflight.others() >= PROBES;
@@ -164,7 +168,8 @@ impl Node {
     fn probe_nodes(&mut self) -> heapless::Vec<SocketAddrV4, PROBES> {
         let mut nodes = heapless::Vec::<(u32, SocketAddrV4), PROBES>::new();
         let (tick, key) = (self.upkeep.tick(), self.rng.next_u32());
-        for (most, silent) in [(FAVOURED, CLOSED), (PROBES, 0)] {
+        let favoured = if self.firewalled { 0 } else { FAVOURED };
+        for (most, silent) in [(favoured, CLOSED), (PROBES, 0)] {
             for (place, addr) in self.table.spread(key, None, silent, tick) {
                 if nodes.len() < most && nodes.iter().all(|(other, _)| *other != place) {
                     // There is a place.
@@ -236,6 +241,7 @@ impl Node {
             unchanged && self.ephemeral && {
                 // From now on requests leave by the server socket, so its port is ours.
                 probe.sampler.keep_only(host);
+                self.stop_survey();
                 self.take_views(probe.sampler);
                 let own = SocketAddrV4::new(host, self.server_port());
                 self.become_reachable(own, probe.aim == Aim::Firewall);
@@ -266,6 +272,7 @@ impl Node {
             Found::Moved(addr) => {
                 if self.looks.is_moved(addr, true) {
                     self.looks.changed(true);
+                    self.stop_survey();
                     self.take_views(probe.sampler);
                     self.table.forget_samples();
                     self.become_reachable(addr, false);
@@ -282,7 +289,7 @@ impl Node {
     }
 
     /// Whether a persistent node may have moved to `addr`: not where another one is, nor out of the internet.
-    fn may_be_at(&self, addr: SocketAddrV4) -> bool {
+    pub(super) fn may_be_at(&self, addr: SocketAddrV4) -> bool {
         let was_local = self.own_addr.is_some_and(|own| is_local(*own.ip()));
         is_host(addr)
             && (was_local || !is_local(*addr.ip()))
@@ -291,7 +298,7 @@ impl Node {
     }
 
     /// Has these views of the own address instead of others.
-    fn take_views(&mut self, views: Sampler) {
+    pub(super) fn take_views(&mut self, views: Sampler) {
         self.anonymous_samples.clear();
         let before = (self.nat.host(), self.nat.port());
         self.nat = views;
@@ -302,6 +309,7 @@ impl Node {
 
     /// Whoever has told the own address is asked anew.
     fn forget_views(&mut self) {
+        self.stop_survey();
         self.take_views(Sampler::default());
         self.table.forget_samples();
     }
@@ -362,11 +370,12 @@ impl Node {
     }
 
     /// The node is reachable at `addr`: its id follows, and its table is rebuilt around it.
-    fn become_reachable(&mut self, addr: SocketAddrV4, only_firewall: bool) {
+    pub(super) fn become_reachable(&mut self, addr: SocketAddrV4, only_firewall: bool) {
         let id = self.table.ids().of(addr);
         self.own_addr = Some(addr);
         let given = self.config.public_address == Some(addr);
         self.id_is_unsure = self.nat.size() < VIEWS_MIN && !given;
+        self.survey.sure = given;
         if !only_firewall {
             self.ephemeral = false;
         }

@@ -34,7 +34,7 @@ use self::ages::{Epochs, Shift};
 use self::arena::Arena;
 use self::bucket::{Bucket, Entry, rest};
 pub(crate) use self::slot::{Insert, NodeInfo, Slot};
-pub(crate) use self::spread::place_of;
+pub(crate) use self::spread::{SPREAD, place_of};
 use crate::id::Id;
 use crate::ids::Ids;
 use crate::memory::Heap;

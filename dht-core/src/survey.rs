@@ -1,0 +1,282 @@
+//! What the whole table sees as our address. The first who answer need not be honest, nor the latest, nor those who are
+//! near: so nodes are asked that are drawn from all of the table, each of another /24, until one host leads by
+//! enough or all have been asked. Whom to ask when, and what follows, is the node's concern.
+//!
+//! With a part `f` of the /24s lying alike, a lie takes the lead of [`LEAD`] with a probability of
+//! `1 / (1 + ((1 - f) / f)^LEAD)`: 1 of 4,000 if a third lies, 1 of 130 if two in five do. The bootstrap nodes, which the user
+//! has chosen, decide between hosts that each have some witnesses: then even most of the table may lie.
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+/// By how many more /24s than see another one a host has to be seen.
+const LEAD: u8 = 12;
+/// With fewer views than this, of all that there are, nothing is decided; and so many have to see what the bootstrap nodes
+/// see, for these to decide.
+const VIEWS_MIN: u8 = 4;
+/// And one of so many of all.
+const WITNESSES: u16 = 8;
+/// Ticks until all are asked again, if they contradict one another: a minute at first, then twice as long each time,
+/// up to half an hour.
+const PAUSE_MIN: u16 = 12;
+const PAUSE_MAX: u16 = 360;
+
+/// The host that most have seen, if more have than all others together, and the same of its port.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    seen: Option<SocketAddrV4>,
+    lead: u8,
+    port_lead: u8,
+    votes: u8,
+}
+
+impl Tally {
+    /// The vote of Boyer and Moore.
+    fn count(&mut self, seen: SocketAddrV4) {
+        self.votes = self.votes.saturating_add(1);
+        match &mut self.seen {
+            Some(most) if self.lead > 0 && most.ip() != seen.ip() => self.lead -= 1,
+            Some(most) if self.lead > 0 => {
+                self.lead = self.lead.saturating_add(1);
+                if most.port() == seen.port() {
+                    self.port_lead = self.port_lead.saturating_add(1);
+                } else if self.port_lead > 0 {
+                    self.port_lead -= 1;
+                } else {
+                    most.set_port(seen.port());
+                    self.port_lead = 1;
+                }
+            }
+            most => (*most, self.lead, self.port_lead) = (Some(seen), 1, 1),
+        }
+    }
+
+    fn host(&self) -> Option<Ipv4Addr> {
+        self.seen.filter(|_| self.lead > 0).map(|seen| *seen.ip())
+    }
+
+    /// The address; port 0 unless most see the same.
+    fn addr(&self) -> Option<SocketAddrV4> {
+        let mut seen = self.seen.filter(|_| self.lead > 0)?;
+        if self.port_lead < self.lead.div_ceil(2) {
+            seen.set_port(0);
+        }
+        Some(seen)
+    }
+}
+
+/// What all say together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// More have to be asked.
+    Open,
+    /// Too few are known.
+    Few,
+    /// They contradict one another.
+    Disputed,
+    /// Port 0: each sees another one.
+    At(SocketAddrV4),
+}
+
+/// The survey under way, and when the next one is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Survey {
+    /// The order in which /24s are asked, and how far it has come; `None` between surveys.
+    pub(crate) order: Option<(u32, Option<u32>)>,
+    /// How many of those asked have not answered yet.
+    pub(crate) open: u8,
+    /// What the bootstrap nodes see, all others, and of these those who see the host that the bootstrap nodes do.
+    users: Tally,
+    all: Tally,
+    backing: Tally,
+    /// Ticks until the next one may begin, and how many they were the last time.
+    pause: u16,
+    patience: u16,
+    /// The address that is believed was found that way.
+    pub(crate) sure: bool,
+    /// Somebody has seen another one since.
+    pub(crate) contradicted: bool,
+    /// Where the last survey has seen a node that is sure to be elsewhere.
+    moved: Option<SocketAddrV4>,
+    /// That all contradict one another was told.
+    pub(crate) told: bool,
+}
+
+impl Survey {
+    /// A tick has passed. Whether a survey may begin, or go on.
+    pub(crate) fn pass(&mut self) -> bool {
+        self.pause = self.pause.saturating_sub(1);
+        self.open == 0 && (self.order.is_some() || self.pause == 0)
+    }
+
+    /// Begins: those of the user's are asked first.
+    pub(crate) fn begin(&mut self, key: u32) {
+        self.order = Some((key, None));
+        self.contradicted = false;
+        (self.users, self.all, self.backing) = Default::default();
+    }
+
+    /// What was found out counts no more: those that have told it were asked about another socket, or network.
+    pub(crate) fn anew(&mut self) {
+        let told = self.told;
+        *self = Self { told, ..Self::default() };
+    }
+
+    /// One of those asked has answered; it is `users` if the user has named it.
+    pub(crate) fn count(&mut self, seen: SocketAddrV4, users: bool) {
+        if users {
+            self.users.count(seen);
+            return;
+        }
+        self.all.count(seen);
+        if self.users.host() == Some(*seen.ip()) {
+            self.backing.count(seen);
+        }
+    }
+
+    /// What those say who have answered; `end`: there is nobody else to ask.
+    pub(crate) fn verdict(&self, end: bool) -> Verdict {
+        if end && self.all.votes < VIEWS_MIN {
+            return Verdict::Few;
+        }
+        let (all, backing) = (&self.all, &self.backing);
+        let votes = u16::from(all.votes);
+        let backed = backing.votes >= VIEWS_MIN && WITNESSES * u16::from(backing.votes) >= votes;
+        let most = all.lead >= LEAD;
+        let leads = most || (end && 2 * u16::from(all.lead) >= votes);
+        let contradicted = self.users.host().is_some_and(|host| all.host() != Some(host));
+        let found = match (contradicted, backed) {
+            (false, _) if leads => all.addr(),
+            (_, true) if end || (contradicted && most) => backing.addr(),
+            // It takes more to be believed against them: all have to be asked.
+            (true, false) if end && leads => all.addr(),
+            _ => None,
+        };
+        match found {
+            Some(addr) => Verdict::At(addr),
+            None if end => Verdict::Disputed,
+            None => Verdict::Open,
+        }
+    }
+
+    /// It is over. Whether that they contradict one another is to be told: it is when it was so twice in a row.
+    pub(crate) fn end(&mut self, verdict: Verdict) -> bool {
+        self.order = None;
+        let again = self.patience > 0;
+        self.patience = match verdict {
+            Verdict::At(_) => 0,
+            _ => (2 * self.patience).clamp(PAUSE_MIN, PAUSE_MAX),
+        };
+        self.pause = self.patience.max(PAUSE_MIN);
+        match verdict {
+            Verdict::At(_) => self.told = false,
+            Verdict::Disputed if again => return !core::mem::replace(&mut self.told, true),
+            _ => {}
+        }
+        false
+    }
+
+    /// A node that is sure of its address is seen at `addr`. Whether it was so in the last survey too.
+    pub(crate) fn is_moved(&mut self, addr: Option<SocketAddrV4>) -> bool {
+        let before = core::mem::replace(&mut self.moved, addr);
+        // One that contradicts is looked into, but not all the time.
+        self.pause = if addr.is_some() { PAUSE_MIN } else { PAUSE_MAX };
+        self.contradicted = addr.is_some();
+        addr.is_some() && before == addr
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(host: u8, port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::new(45, 0, 0, host), port)
+    }
+
+    /// What the bootstrap nodes have seen, and then the others: `a` and `b` are two hosts, `A` is the first one at another
+    /// port.
+    fn survey(users: &str, others: &str) -> Survey {
+        let mut survey = Survey::default();
+        survey.begin(7);
+        for (all, users) in [(users, true), (others, false)] {
+            for (n, seen) in all.bytes().enumerate() {
+                let seen = match seen {
+                    b'A' => at(1, 1000 + n as u16),
+                    host => at(host - b'a' + 1, 7),
+                };
+                survey.count(seen, users);
+            }
+        }
+        survey
+    }
+
+    #[test]
+    fn what_the_table_says() {
+        let (a, b, varies) = (Verdict::At(at(1, 7)), Verdict::At(at(2, 7)), Verdict::At(at(1, 0)));
+        let (open, few, disputed) = (Verdict::Open, Verdict::Few, Verdict::Disputed);
+        for (users, others, soon, end) in [
+            ("", "", open, few),
+            ("", "aaa", open, few),
+            ("", "aaaa", open, a),
+            // Three of four, as ever.
+            ("", "aaab", open, a),
+            ("", "aabb", open, disputed),
+            ("", "aaaaaaaaaaaa", a, a),
+            ("", "aaaaaaaaaaab", open, a),
+            ("", "abababaaaaaaaaaaaaaa", a, a),
+            ("", "aaaaabbbbaaabb", open, disputed),
+            ("", "AAAAAAAAAAAA", varies, varies),
+            ("", "aAaaAaaaaAaa", a, a),
+            ("a", "aaaaaaaaaaaa", a, a),
+            // They decide between those who have witnesses enough.
+            ("a", "bbbbaaaabbbbbbbbbbbb", a, a),
+            ("a", "aaaabbbbbbbbbbbbbbbb", a, a),
+            ("a", "bbbbbbbbbbbbbbbbaaa", open, b),
+            ("a", "aaaabbbbbbb", open, a),
+            ("a", "aaabbbb", open, disputed),
+            ("aab", "aaaabbbbbbbbbbbbbbbb", a, a),
+            ("baa", "aaaabbbbbbbbbbbbbbbb", a, a),
+            ("ab", "aaaabbbbbbbbbbbbbbbb", b, b),
+            ("b", "aaaaaaaaaaaa", open, a),
+            // An eighth of them at least.
+            ("a", "aaaabbbbbbbbbbbbbbbbbbbbbbbbbbbb", a, a),
+            ("a", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbaaaa", open, b),
+        ] {
+            let survey = survey(users, others);
+            assert_eq!(
+                (survey.verdict(false), survey.verdict(true)),
+                (soon, end),
+                "{users} {others}"
+            );
+        }
+    }
+
+    #[test]
+    fn all_are_asked_again_ever_less_often_and_it_is_told_once() {
+        let mut survey = Survey::default();
+        let mut pauses = [0; 7];
+        let mut told = [false; 7];
+        for n in 0..7 {
+            survey.begin(7);
+            told[n] = survey.end(Verdict::Disputed);
+            while !survey.pass() {
+                pauses[n] += 1;
+            }
+        }
+        assert_eq!(pauses, [11, 23, 47, 95, 191, 359, 359]);
+        assert_eq!(told, [false, true, false, false, false, false, false]);
+        assert!(!survey.end(Verdict::At(at(1, 7))));
+        assert!(!survey.end(Verdict::Disputed) && survey.end(Verdict::Disputed));
+        survey.anew();
+        survey.end(Verdict::Disputed);
+        assert!(!survey.end(Verdict::Disputed), "not until it was decided");
+    }
+
+    #[test]
+    fn who_is_sure_has_to_be_seen_elsewhere_twice_in_a_row() {
+        let mut survey = Survey::default();
+        assert!(!survey.is_moved(Some(at(1, 7))) && survey.is_moved(Some(at(1, 7))));
+        assert!(!survey.is_moved(Some(at(2, 7))) && !survey.is_moved(None));
+        assert!(!survey.is_moved(Some(at(2, 7))));
+    }
+}
