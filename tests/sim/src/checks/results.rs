@@ -16,7 +16,7 @@ use crate::{HostId, Micros};
 /// A little less than a tick, so that it has parts of two of them at most.
 const TICK: Micros = 4_900_000;
 
-/// Down hints of a host: since when, how many, and under which transaction ids.
+/// Since when down hints of a host are counted, if they are, and how many it had begun by then.
 #[derive(Clone, Debug, Default)]
 struct Hints {
     since: Micros,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use dht_core::{Answer, Config, Id, Incoming, Query, Request, SavedNode};
 use dht_sim::attack::{HintAbuser, HintAbuserConfig, Pace, Sources};
+use dht_sim::link::{Link, Loss};
 use dht_sim::{App, Cx, HostId, Invariant, Lookup, Packet, Sim, Spec, Verdict};
 
 use super::network::*;
@@ -309,4 +310,20 @@ fn one_host_has_a_few_asked_whether_they_are_there() {
     eprintln!("2,000 hints of one host in 10 s: {asked} pings");
     // Of three ticks, beside a keep-alive.
     assert!((5..=3 * 5 + 8).contains(&asked), "{asked}");
+}
+
+#[test]
+fn what_is_lost_is_sent_again() {
+    let mut sim = settled();
+    sim.set_link(Link { loss: Loss::Independent(0.2), ..Link::default() });
+    let known = addrs(&sim).into_iter().filter(|addr| *addr != sim.address(ASKER));
+    let known: Vec<_> = known.take(50).collect();
+    let mut answered = 0;
+    for to in known.iter().chain(&known).copied() {
+        let response = sim.ask_node(ASKER, Request::ping(to), 10 * SECOND).unwrap();
+        answered += u32::from(matches!(response, Some(Ok(_))));
+    }
+    eprintln!("where a fifth is lost, {answered} of 100 pings are answered");
+    // By one try 64, by four 98.
+    assert!(answered >= 90, "{answered}");
 }
