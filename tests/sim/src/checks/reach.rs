@@ -9,7 +9,6 @@ use dht_core::{Id, K, Node};
 
 use super::calm::Calm;
 use super::must;
-use super::tables::REFRESH;
 use crate::HostId;
 use crate::invariant::Verdict;
 use crate::sim::Sim;
@@ -19,12 +18,13 @@ use crate::stream::{Purpose, Stream};
 const KEYS: u32 = u32::MAX;
 /// Draws until an asker is found.
 const TRIES: u32 = 8;
-/// Of the closest, at least so many in twenty are known to the first of them.
+/// Of the closest ten, at least so many in twenty are known to the first of them: each has looked for its own id, and come to
+/// the first one.
 const KNOWN_MIN: usize = 18;
-/// The same until its table has been refreshed, which may take 20 minutes: until then it knows those that have looked for
-/// their own ids nearby, and whom it met by chance. Where most nodes are ephemeral and few look for anything, in
-/// one network of ten somebody is found then who knows 17 of 19, or 16.
-const KNOWN_MIN_AT_FIRST: usize = 16;
+/// The same of all twenty. Those farther away have looked for their own ids elsewhere, and are met by chance: where most
+/// nodes are ephemeral and few look for anything, in one network of ten somebody knows 17 of 19 for half an hour,
+/// or 16, all hosts in networks of their own or not.
+const KNOWN_MIN_FAR: usize = 15;
 
 /// To be called when the network is calm.
 pub(super) fn check(sim: &Sim, calm: &Calm) -> Verdict {
@@ -35,9 +35,9 @@ pub(super) fn check(sim: &Sim, calm: &Calm) -> Verdict {
     let closest = sim.true_closest(&key, K);
     let sure = |host: &HostId| sim.is_public(*host) && calm.came_well(sim, *host);
     let Some(first) = closest.first().copied().filter(sure) else { return Ok(()) };
-    let refreshed = calm.settled(sim, first).is_some_and(|(_, for_us)| for_us >= REFRESH);
-    let least = if refreshed { KNOWN_MIN } else { KNOWN_MIN_AT_FIRST };
-    check_recall(sim, first, &closest, least, sure)?;
+    let near = closest.get(..K / 2).unwrap_or(&closest);
+    check_recall(sim, first, near, KNOWN_MIN, sure)?;
+    check_recall(sim, first, &closest, KNOWN_MIN_FAR, sure)?;
     let mut asker = || HostId(draws.below(sim.hosts().into()) as u32);
     let asker = (0..TRIES).map(|_| asker()).find(|host| calm.came_well(sim, *host));
     asker.map_or(Ok(()), |asker| check_reached(sim, calm, asker, &key, first))

@@ -28,7 +28,7 @@ const PER_CYCLE: usize = 2;
 const SPARE: Micros = 120 * SECOND;
 const NEWCOMERS: usize = 10;
 /// A node looks for somebody at least every 20 min (on a clock that may be slow, with time to get a place).
-pub(super) const REFRESH: Micros = 1_300 * SECOND;
+const REFRESH: Micros = 1_300 * SECOND;
 /// A table has this many at least, if there are so many.
 const LEN_MIN: usize = 10;
 
