@@ -55,12 +55,13 @@ fn servers_get_their_id_however_many_ports_few_hosts_have() {
     let mut server = Config::default();
     (server.ephemeral, server.firewalled) = (Some(false), false);
     assert_eq!(join(4, 64, server.clone(), 5), (10, 0, 0));
-    // As many as the honest ones: the bootstrap node decides.
+    // As many as the honest ones, and twice as many of a table's /24s: the bootstrap node decides, where it has witnesses.
     let (right, wrong, _) = join(64, 4, server, 10);
-    assert!(right >= 8 && wrong == 0, "{right} {wrong}");
+    assert!(right >= 8 && wrong <= 1, "{right} {wrong}");
 }
 
 #[test]
 fn nodes_by_default_get_their_id_too() {
-    assert_eq!(join(4, 64, Config::default(), 40), (10, 0, 0));
+    // The check is repeated after an hour.
+    assert_eq!(join(4, 64, Config::default(), 100), (10, 0, 0));
 }
