@@ -158,6 +158,11 @@ impl Survey {
         }
     }
 
+    /// Whether more than half of all have seen that host.
+    pub(crate) fn most_see(&self, addr: SocketAddrV4) -> bool {
+        self.all.host() == Some(*addr.ip())
+    }
+
     /// It is over. Whether that they contradict one another is to be told: it is when it was so twice in a row.
     pub(crate) fn end(&mut self, verdict: Verdict) -> bool {
         self.order = None;

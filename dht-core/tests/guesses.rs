@@ -302,6 +302,7 @@ fn an_answer_after_guesses_does_not_make_a_bootstrapping_node_look_whether_it_is
         (1..=guesses).for_each(|n| answer(&mut lab, from, right.wrapping_add(n), true));
         answer(&mut lab, from, right, true);
         lab.run_until(|lab| lab.node.bootstrapped());
-        assert_eq!(lab.asked(PING_NAT).len() > 1, looks, "{guesses}");
+        // Early ones go to three.
+        assert_eq!(lab.asked(PING_NAT).len() > 3, looks, "{guesses}");
     }
 }

@@ -241,6 +241,25 @@ fn probe() -> (Lab, Sent) {
     (lab, sent)
 }
 
+/// All are asked where they see the node, which has just become persistent.
+fn view() -> (Lab, Sent) {
+    let mut lab = persistent(8);
+    // The keep-alive asks fewer at once.
+    let views = |lab: &Lab| {
+        let pings = lab.asked(PING).len();
+        (pings >= 4).then(|| last(lab, PING, None)).flatten()
+    };
+    for _ in 0..1000 {
+        lab.sent.clear();
+        lab.call(|node, now| node.maintain(now, false));
+        if let Some(sent) = views(&lab) {
+            return (lab, sent);
+        }
+        lab.run_for(TICK / 5);
+    }
+    panic!("there was no survey");
+}
+
 /// The answer that comes to `via`, right but for where it sees the node.
 fn answer(lab: &mut Lab, via: Via, from: SocketAddrV4, tid: u16) {
     let id = Id::of(from).0;
@@ -312,6 +331,7 @@ fn what_an_answer_teaches() {
     row(&gap(), "yes no . no yes yes yes yes .");
     row(&quick_nat(), "yes no . no yes yes no yes .");
     row(&probe(), "yes no . no yes yes no yes .");
+    row(&view(), "yes no . no yes yes no yes .");
     row(&hinted(), "yes no yes no no yes no yes yes");
     row(&swap(), "yes no yes no no yes no yes yes");
     row(&hint(), "yes no . no no yes no yes .");
@@ -350,6 +370,7 @@ fn what_silence_counts_for() {
     assert!(silence_counts(late()));
     for (name, strangers) in [
         ("quick NAT", quick_nat()),
+        ("view", view()),
         ("hinted", hinted()),
         ("swap", swap()),
         ("hint", hint()),

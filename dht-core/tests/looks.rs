@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use dht_core::{Config, DATAGRAM_MAX, Event, Id, Node, Persistence, Request, Via, wire};
+use support::Sent;
 use support::lab::{CLIENT, HOST, Lab, PING, PING_NAT, SERVER, TICK, joining, neighbour, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -438,13 +439,14 @@ fn why_it_is_not_persistent_can_be_asked_for() {
     assert_eq!(reason(wanting(), hosts, 10), Persistence::AddressUnknown);
 }
 
-/// So many ticks in which somebody guesses, in the name of each node that is asked for a PING_NAT, while it answers.
+/// So many ticks in which somebody guesses, in the name of each node that is asked where it sees us, while it answers.
 fn guessed_at(lab: &mut Lab, ticks: u32) {
+    let asks = |sent: &Sent| sent.is(PING_NAT) || sent.is(PING);
     for _ in 0..ticks {
         lab.run_for(lab.until_tick());
         let now = lab.now;
         let asked: Vec<_> =
-            lab.sent.iter().filter(|sent| sent.at == now && sent.is(PING_NAT)).cloned().collect();
+            lab.sent.iter().filter(|sent| sent.at == now && asks(sent)).cloned().collect();
         for sent in asked {
             for n in 1..=4 {
                 let tid = sent.request().tid ^ n << 8;

@@ -143,6 +143,9 @@ impl Node {
         let sure = core::mem::replace(&mut self.survey.sure, true);
         if same || !possible {
             _ = self.survey.is_moved(None);
+        } else if sure && !self.survey.most_see(addr) {
+            // A few whom a bootstrap node backs are enough to get an id by, not to lose it.
+            _ = self.survey.is_moved(None);
         } else if !sure || self.survey.is_moved(Some(addr)) {
             self.take_views(Sampler::unanimous(addr));
             self.looks.changed(false);
