@@ -11,7 +11,7 @@ use crate::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
 use crate::delayed::Pong;
 use crate::error_code::{INVALID_TOKEN, UNKNOWN_COMMAND};
 use crate::id::Id;
-use crate::inflight::{Match, Purpose};
+use crate::inflight::{Match, Purpose, Question};
 use crate::message::{Handled, Incoming, Nodes, Peer, Reply, ReplyTo, RequestId, Via};
 use crate::outbox::Out;
 use crate::pace::Timing;
@@ -178,7 +178,7 @@ impl Node {
                 if self.suspects.contain(self.now, from)
                     && self.inflight.rests(self.now, response.tid, from)
                 {
-                    self.trust(from);
+                    self.trust(from, Question::FindNode);
                     self.pace.was_wrong();
                 }
                 return self.on_stray(from);
@@ -189,6 +189,7 @@ impl Node {
         };
         let purpose = flight.call.purpose;
         let (internal, command) = (flight.call.internal, flight.call.command);
+        let question = flight.call.question();
         let rtt = self.now.saturating_since(flight.sent_at);
         let measures = flight.sent == 1 && flight.call.delay.is_zero();
         let timing = Timing {
@@ -220,7 +221,7 @@ impl Node {
             self.unsent = None;
             self.on_contact();
             self.elsewhere.clear_of(from);
-            self.learn(via, reply.from, reply.to);
+            self.learn(via, reply.from, reply.to, question);
         }
         let query = match purpose {
             Purpose::Visit { query, .. } => Some(query),

@@ -8,13 +8,13 @@ use core::time::Duration;
 
 use super::{Node, Stage};
 use crate::addr::{is_local, is_sendable, learnable, prefix24};
-use crate::command::PING;
+use crate::command::{FIND_NODE, PING};
 use crate::config::Config;
 use crate::congestion::Class;
 use crate::error::InvalidNode;
 use crate::event::Event;
 use crate::id::Id;
-use crate::inflight::Purpose;
+use crate::inflight::{Purpose, Question};
 use crate::memory::{Capped, Heap};
 use crate::message::{Peer, SavedNode, Via};
 use crate::outbox::Out;
@@ -142,10 +142,11 @@ impl Node {
         }
     }
 
-    /// An answer from exactly where it was asked for: as good as the protocol's proofs get.
-    pub(super) fn learn(&mut self, via: Via, from: Peer, to: SocketAddrV4) {
-        self.trust(from.addr);
-        let was_lost = self.lost.remove(from.addr);
+    /// An answer to such a question from exactly where it was asked for: as good as the protocol's proofs get.
+    pub(super) fn learn(&mut self, via: Via, from: Peer, to: SocketAddrV4, question: Question) {
+        self.trust(from.addr, question);
+        let owes = question != Question::FindNode && self.has_to_serve(from.addr);
+        let was_lost = !owes && self.lost.remove(from.addr);
         if !self.admits(from.addr) {
             return;
         }
@@ -161,14 +162,22 @@ impl Node {
             return;
         };
         let tick = self.upkeep.tick();
+        if owes && self.table.find(&id, from.addr).is_none() {
+            if self.candidates.take_place_for_lost(from.addr) {
+                self.verify(from.addr);
+            }
+            return;
+        }
         match self.insert(&id, from.addr, tick) {
             Insert::Present(slot) => {
                 self.table.touch(slot, tick);
                 self.table.set_silent_answers(slot, 0);
+                self.serves(slot, question);
                 self.sample_of(slot, to, external);
             }
             Insert::Added(slot) => {
                 self.added(from.addr);
+                self.serves(slot, question);
                 self.sample_of(slot, to, external);
                 let came_back = self.given.came_back(tick, from.addr) || was_lost;
                 if self.table.len() == 1 {
@@ -180,6 +189,12 @@ impl Node {
         }
         if was_lost {
             self.found_again();
+        }
+    }
+
+    fn serves(&mut self, slot: Slot, question: Question) {
+        if question == Question::FindNode {
+            self.table.set_serves(slot, true);
         }
     }
 
@@ -225,6 +240,7 @@ impl Node {
 
     fn added(&mut self, addr: SocketAddrV4) {
         self.upkeep.table_grew();
+        self.lost.remove(addr);
         if self.suspects.iter().any(|suspect| suspect == addr) {
             self.table.set_doubted(addr, true);
         }
@@ -284,11 +300,12 @@ impl Node {
             && self.inflight.iter().any(|(_, flight)| flight.call.to == addr)
     }
 
-    /// Asks a candidate. This leaves before the answer to the request that made it one, so that
+    /// Asks a candidate: what it left unanswered, if it did so lately. This leaves before the answer to the request that made it one, so that
     /// who is answered is soon in the table.
     pub(super) fn verify(&mut self, addr: SocketAddrV4) -> bool {
         let purpose = Purpose::Verify;
-        let Some(id) = self.begin_internal(addr, PING, None, Class::KeepAlive, purpose) else {
+        let command = if self.has_to_serve(addr) { FIND_NODE } else { PING };
+        let Some(id) = self.begin_internal(addr, command, None, Class::KeepAlive, purpose) else {
             return false;
         };
         self.candidates.verifying.make_room(self.candidates.max);
@@ -342,8 +359,7 @@ impl Node {
             return;
         }
         let purpose = Purpose::Swap { seen: node.seen, newcomer, verified };
-        if self.begin_internal(rival.addr(), PING, None, Class::KeepAlive, purpose).is_some() {
-            self.table.set_pinged(rival, self.upkeep.tick());
+        if self.ask_whether_there(rival, &node, false, Class::KeepAlive, purpose) {
             self.upkeep.swaps += 1;
         }
     }

@@ -33,7 +33,8 @@ const _: () = assert!(size_of::<Entry>() == 20);
 
 const HINTED: u8 = 0x80;
 const DOUBTED: u8 = 0x40;
-const SILENT_ANSWERS: u8 = 0x3f;
+const SERVES: u8 = 0x20;
+const SILENT_ANSWERS: u8 = 0x1f;
 
 impl Entry {
     pub(super) const VACANT: Self = Self {
@@ -74,11 +75,19 @@ impl Entry {
         self.flags = self.flags & !DOUBTED | if doubted { DOUBTED } else { 0 };
     }
 
+    pub(super) fn serves(&self) -> bool {
+        self.flags & SERVES != 0
+    }
+
+    pub(super) fn set_serves(&mut self, serves: bool) {
+        self.flags = self.flags & !SERVES | if serves { SERVES } else { 0 };
+    }
+
     pub(super) fn silent_answers(&self) -> u8 {
         self.flags & SILENT_ANSWERS
     }
 
-    /// Saturates at 63.
+    /// Saturates at 31.
     pub(super) fn set_silent_answers(&mut self, count: u8) {
         self.flags = self.flags & !SILENT_ANSWERS | count.min(SILENT_ANSWERS);
     }

@@ -212,6 +212,7 @@ impl Table {
             sampled: self.epochs.coarse_tick(entry.sampled),
             seen: entry.seen,
             hinted: entry.hinted(),
+            serves: entry.serves(),
             silent_answers: entry.silent_answers(),
         })
     }
@@ -219,13 +220,18 @@ impl Table {
     /// Notes that a node has answered at `tick`: as [`touch_unproven`](Self::touch_unproven),
     /// and `seen` counts one more, past 0.
     pub(crate) fn touch(&mut self, slot: Slot, tick: u32) {
-        self.change(slot, |entry| entry.seen = entry.seen.wrapping_add(1).max(1));
-        self.touch_unproven(slot, tick);
+        if self.entry(slot).is_some_and(|entry| !entry.doubted()) {
+            self.change(slot, |entry| entry.seen = entry.seen.wrapping_add(1).max(1));
+            self.touch_unproven(slot, tick);
+        }
     }
 
     /// Notes that a node seems to have said something at `tick`: it becomes the latest in
-    /// contact, and `pinged` is `tick`.
+    /// contact, and `pinged` is `tick`. Not one in doubt: that has left something unanswered which matters more.
     pub(crate) fn touch_unproven(&mut self, slot: Slot, tick: u32) {
+        if self.entry(slot).is_none_or(|entry| entry.doubted()) {
+            return;
+        }
         self.set_pinged(slot, tick);
         if self.latest != slot.index && self.entry_mut(slot).is_some() {
             self.unlink(slot.index);
@@ -264,13 +270,18 @@ impl Table {
         }
     }
 
+    /// Notes whether a node has answered FIND_NODE since it was last asked whether it is there.
+    pub(crate) fn set_serves(&mut self, slot: Slot, serves: bool) {
+        self.change(slot, |entry| entry.set_serves(serves));
+    }
+
     #[cfg(any(test, feature = "_invariants"))]
     pub(crate) fn is_doubted(&self, addr: SocketAddrV4) -> bool {
         let entry = |slot: Slot| self.entry(slot);
         self.get(addr).and_then(entry).is_some_and(|entry| entry.doubted())
     }
 
-    /// Notes how many answers without an id came from a node; saturates at 63.
+    /// Notes how many answers without an id came from a node; saturates at 31.
     pub(crate) fn set_silent_answers(&mut self, slot: Slot, count: u8) {
         self.change(slot, |entry| entry.set_silent_answers(count));
     }

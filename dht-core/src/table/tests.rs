@@ -195,7 +195,7 @@ fn run(id_of: IdOf, own: u16, ops: Vec<Op>) {
             Op::SetSilentAnswers(index, count) => {
                 let Some(slot) = pick(index) else { continue };
                 table.set_silent_answers(slot, count);
-                let count = count.min(63);
+                let count = count.min(31);
                 model.change(slot, |node| node.silent_answers = count);
             }
             Op::Wait(ticks) => tick += ticks,
