@@ -21,7 +21,7 @@ use crate::outbox::Out;
 use crate::strays::STRAYS_MAX;
 use crate::table::{Insert, Slot};
 use crate::time::Instant;
-use crate::upkeep::{OLD, RECENT, SWAPS_MAX, TICK};
+use crate::upkeep::{FIRM, OLD, RECENT, SWAPS_MAX, TICK};
 
 /// Candidates that wait for their verification; a random one gives way to the next.
 const CANDIDATES_MAX: usize = 64;
@@ -221,20 +221,20 @@ impl Node {
         matches!(inserted, Insert::Added(_) | Insert::Present(_))
     }
 
-    /// Puts a node into the table. In a small one others give way, but not to many of one network.
+    /// Puts a node into the table. In a small one that is full, one of those that are new there gives way if
+    /// another bucket has more nodes, but not to many of one network. So such a table takes shape, and lets its
+    /// neighbours in; and who has been there for a while is asked first, whoever comes.
     fn insert(&mut self, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
         let inserted = self.table.insert(id, addr, tick);
         // Most often it is the bucket that is full, and nobody can give way.
-        if inserted != Insert::Full || !self.table.has_place_for(id) {
-            return inserted;
-        }
+        let full = inserted == Insert::Full;
+        let young = full.then(|| self.table.youngster(id, self.upkeep.tick(), FIRM));
+        let Some(slot) = young.flatten() else { return inserted };
         let prefix = |addr: SocketAddrV4| prefix24(*addr.ip());
         if !is_local(*addr.ip()) && self.nodes().any(|other| prefix(other) == prefix(addr)) {
             return inserted;
         }
-        while let Some(gone) = self.table.make_room(id) {
-            self.removed(gone);
-        }
+        self.evict(slot.addr());
         self.table.insert(id, addr, tick)
     }
 
@@ -275,7 +275,8 @@ impl Node {
         }
         // Most of those who ask find their bucket full, of nodes that are there: these are asked first, or
         // every request would cost a ping to no avail.
-        if !self.table.has_place_for(&id) {
+        let young = || self.table.youngster(&id, self.upkeep.tick(), FIRM);
+        if !self.table.has_place_for(&id) && young().is_none() {
             return self.challenge(id, addr, false);
         }
         if self.is_being_asked(addr) {
@@ -364,7 +365,7 @@ impl Node {
         }
     }
 
-    /// The node of a full bucket that a newcomer may challenge: the least recently pinged, and among
+    /// The node of a full bucket, or of the fullest in a full table, that a newcomer may challenge: the least recently pinged, and among
     /// those the first added, unless it was heard of in the last minute. (The reference also asks the
     /// latter if they are not old; but no newcomer displaces one that answers.)
     fn stale_rival(&self, id: &Id) -> Option<Slot> {

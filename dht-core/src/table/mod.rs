@@ -17,6 +17,7 @@
 mod ages;
 mod arena;
 mod bucket;
+mod places;
 mod slot;
 mod sort;
 
@@ -72,6 +73,8 @@ pub(crate) struct Table {
     epochs: Epochs,
     /// Where `seen` of the next one begins.
     next_seen: u8,
+    /// The tick when it was built around its own id.
+    rebased: u32,
 }
 
 impl Table {
@@ -87,6 +90,7 @@ impl Table {
             latest: NONE,
             epochs: Epochs::default(),
             next_seen: SEEN_STEP,
+            rebased: 0,
         }
     }
 
@@ -152,7 +156,8 @@ impl Table {
     /// added and pinged at `tick`, not sampled, not hinted at. `seen` begins elsewhere
     /// each time, and not at 0: so whoever remembers it of a node that was removed meanwhile,
     /// or not known yet, does not take it for one that has not been seen since. A
-    /// node that is there already is left as it is.
+    /// node that is there already is left as it is. In a small table the slots of others may have to be asked
+    /// for again.
     pub(crate) fn insert(&mut self, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
         let Some(bucket) = shared_bits(&self.own, id) else {
             return Insert::Own;
@@ -165,30 +170,16 @@ impl Table {
         entry.pinged = self.epochs.pinged(tick);
         entry.added = self.epochs.coarse(tick);
         entry.seen = self.next_seen.max(1);
-        let Some(index) = self.place(bucket, entry) else {
+        let place = self.place(bucket, entry).or_else(|| {
+            self.has_place_for(id).then(|| self.close_gaps())?;
+            self.place(bucket, entry)
+        });
+        let Some(index) = place else {
             return Insert::Full;
         };
         self.next_seen = self.next_seen.wrapping_add(SEEN_STEP);
         self.link(index, self.latest, NONE);
         Insert::Added(Slot { index, addr })
-    }
-
-    /// Whether there is a place for a node with this id, or [`make_room`](Self::make_room) makes one.
-    #[must_use]
-    pub(crate) fn has_place_for(&self, id: &Id) -> bool {
-        shared_bits(&self.own, id).is_some_and(|bucket| {
-            !self.buckets.is_full_for(bucket) || self.buckets.surplus(bucket).is_some()
-        })
-    }
-
-    /// If there is no place for a node with this id, and another bucket has more than its own, removes
-    /// one of that, which is returned. Again, until none is returned.
-    pub(crate) fn make_room(&mut self, id: &Id) -> Option<SocketAddrV4> {
-        let bucket = shared_bits(&self.own, id)?;
-        self.buckets.surplus(bucket)?;
-        self.buckets.tighten();
-        let (bucket, position) = self.buckets.surplus(bucket)?;
-        self.remove(self.slot(join(bucket, position))?)
     }
 
     /// Removes a node and returns its address.
@@ -317,16 +308,6 @@ impl Table {
         self.bucket_of(id).map_or(0, |bucket| bucket.len())
     }
 
-    /// Of the nodes in the bucket that `id` falls in, the one that was pinged the longest ago, those
-    /// aside that were at `tick`; among several, the one that was added first.
-    #[must_use]
-    pub(crate) fn least_recent(&self, id: &Id, tick: u32) -> Option<Slot> {
-        let bucket = self.bucket_of(id)?;
-        let before = bucket.iter().filter(|(_, e)| self.epochs.pinged_tick(e.pinged) != tick);
-        let (position, entry) = before.min_by_key(|(_, entry)| (entry.pinged, entry.added))?;
-        Some(Slot { index: join(bucket.number, position), addr: entry.addr() })
-    }
-
     /// Replaces `out` by the addresses of the [`K`] nodes nearest to `target`,
     /// nearest first: of all that are known and not in doubt, and in exact order.
     ///
@@ -374,18 +355,19 @@ impl Table {
         None
     }
 
-    /// Builds the table anew around another own id. What is known of the nodes
+    /// Builds the table anew around another own id, at `tick`. What is known of the nodes
     /// and the order of contact stay; slots have to be asked for again. Where too
     /// many fall into one bucket, those of the latest contact stay. The addresses
     /// of the others, and of the one with the new own id, go to `dropped`, latest
     /// first.
-    pub(crate) fn rebase(&mut self, own: Id, mut dropped: impl FnMut(SocketAddrV4)) {
+    pub(crate) fn rebase(&mut self, own: Id, tick: u32, mut dropped: impl FnMut(SocketAddrV4)) {
         let by_contact = |entry: &&Entry| self.at(entry.older);
         let mut entries: Vec<Entry> = Vec::with_capacity(self.len);
         entries.extend(iter::successors(self.at(self.latest), by_contact));
         self.buckets = Arena::new(self.buckets.max());
         self.buckets.reserve(self.len);
         (self.own, self.len, self.oldest, self.latest) = (own, 0, NONE, NONE);
+        self.rebased = tick;
         for mut entry in entries {
             let id = self.ids.of(entry.addr());
             let bucket = shared_bits(&own, &id);
