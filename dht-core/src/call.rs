@@ -5,10 +5,23 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
+use crate::command::FIND_NODE;
 use crate::congestion::Class;
 use crate::id::Id;
 use crate::message::{QueryId, SessionId, Via};
 use crate::wire::Token;
+
+/// What is asked, from the least to the most that an answer says of a node's use to a table. Who leaves one
+/// unanswered is there again once it answers the like, or more: a node that answers PINGs and nothing else is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Question {
+    /// PING and the like.
+    Ping,
+    /// A command of an application, which a node may leave unanswered for reasons of its own.
+    Command,
+    /// Whom do you know? Every node answers that.
+    FindNode,
+}
 
 /// What a request is for, and so what happens when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,4 +88,14 @@ pub(crate) struct Call {
     pub(crate) any_replier: bool,
     pub(crate) session: Option<SessionId>,
     pub(crate) purpose: Purpose,
+}
+
+impl Call {
+    pub(crate) const fn question(&self) -> Question {
+        match self.command {
+            _ if !self.internal => Question::Command,
+            FIND_NODE => Question::FindNode,
+            _ => Question::Ping,
+        }
+    }
 }

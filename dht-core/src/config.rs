@@ -92,7 +92,9 @@ pub struct Config {
     /// answers bring waits in memory; a node that keeps it short does not hear of longer values.
     pub max_datagram_received: usize,
     /// Nodes in the routing table: 20 to 5,120. With fewer than about 20 for each doubling of the network
-    /// lookups take more steps; those that are close to the own id stay.
+    /// lookups take more steps. In a full one a newcomer has the place of a node that is silent, and of one of the
+    /// fullest bucket that has been there, or has been since the id changed, for less than ten minutes. So it keeps
+    /// nodes near and far, and whoever has been there for longer stays while it answers.
     pub max_nodes: usize,
     /// The user's requests under way or waiting, at most: 1 to 60,000.
     pub max_requests: usize,

@@ -23,7 +23,8 @@
 //!
 //! - *there*: somebody answers ([`contact`](crate::node)); the node enters the table, or is the latest heard of in it, or
 //!   leaves it if this is the second answer without an id in a row; it is suspected no more; if it had been
-//!   lost, others that were are sought; nobody answers in its place.
+//!   lost, others that were are sought; nobody answers in its place. Whoever has left FIND_NODE unanswered has to
+//!   answer that, for the table and for suspicions (see [`Question`](crate::call)).
 //! - *vote*: where it sees us counts, and makes us look again if that is new. Of a PING_NAT the check counts it, by its own
 //!   rules: the port that it names is the one that we told it; and of a `View` the [`survey`](crate::survey).
 //! - *pace*: how soon answers come, or only how many tries they take.

@@ -1,12 +1,13 @@
 //! Addresses that lately left several tries unanswered. While it is not clear whether a node is there, it is
 //! named to nobody, asked after all others and not waited for, so that one dead node does not cost every
-//! query seconds until the whole network has forgotten it. An answer clears it; a late one as well, unless others
-//! that belong to nothing have come before it, for somebody may be guessing.
+//! query seconds until the whole network has forgotten it. An answer clears it, to what it left unanswered or to more; a
+//! late one as well, unless others that belong to nothing have come before it, for somebody may be guessing.
 
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
+use crate::call::Question;
 use crate::inflight::MISSES_MAX;
 use crate::memory::{Capped, Heap};
 use crate::time::Instant;
@@ -22,6 +23,8 @@ struct Suspect {
     addr: SocketAddrV4,
     /// All tries have failed.
     down: bool,
+    /// The most that it left unanswered.
+    question: Question,
     /// How many answers may miss until a late one counts for nothing.
     misses_left: u8,
 }
@@ -35,29 +38,32 @@ impl Suspects {
         heap.capped::<Suspect>(SUSPECTS_MAX);
     }
 
-    /// An address has left several tries unanswered or, if `down`, all of them. `late`: an answer that comes too late
-    /// counts. Returns the address that gives way to it.
+    /// An address has left several tries of a question unanswered or, if `down`, all of them. `late`: an answer that
+    /// comes too late counts. Returns the address that gives way to it.
     pub(crate) fn add(
         &mut self,
         now: Instant,
         addr: SocketAddrV4,
-        down: bool,
-        late: bool,
+        (down, late): (bool, bool),
+        question: Question,
     ) -> Option<SocketAddrV4> {
-        let before = self.take(addr);
+        let before = self.take(addr).filter(|before| now < before.until);
         let full = self.0.len() >= SUSPECTS_MAX;
         let displaced = full.then(|| self.0.remove(0));
-        let down = down || before.is_some_and(|before| before.down && now < before.until);
+        let down = down || before.is_some_and(|before| before.down);
+        let question = before.map_or(question, |before| before.question.max(question));
         self.0.make_room(SUSPECTS_MAX);
         let before_left = before.map_or(0, |before| before.misses_left);
         let misses_left = if late { MISSES_MAX } else { before_left };
-        self.0.push(Suspect { until: now + MEMORY, addr, down, misses_left });
+        self.0.push(Suspect { until: now + MEMORY, addr, down, misses_left, question });
         displaced.map(|displaced| displaced.addr)
     }
 
-    /// An address has answered after all. Whether it was suspected.
-    pub(crate) fn clear_of(&mut self, addr: SocketAddrV4) -> bool {
-        self.take(addr).is_some()
+    /// An address has answered such a question. Whether it was suspected for no more than that, and is no more.
+    pub(crate) fn clear_of(&mut self, addr: SocketAddrV4, question: Question) -> bool {
+        let at = self.0.iter().position(|suspect| suspect.addr == addr);
+        let at = at.filter(|at| self.0.get(*at).is_some_and(|it| it.question <= question));
+        at.map(|at| self.0.remove(at)).is_some()
     }
 
     /// An answer from there belongs to nothing.
@@ -118,12 +124,15 @@ mod tests {
     #[test]
     fn remembered_for_five_minutes_or_until_it_answers() {
         let (mut suspects, start) = (Suspects::default(), Instant::ZERO);
-        suspects.add(start, addr(1), false, true);
-        suspects.add(start, addr(2), false, true);
+        suspects.add(start, addr(1), (false, true), Question::Ping);
+        suspects.add(start, addr(2), (false, true), Question::Ping);
         let end = start + MEMORY;
         assert!(suspects.contain(end - Duration::from_micros(1), addr(1)));
         assert!(!suspects.contain(end, addr(1)));
-        assert!(suspects.clear_of(addr(2)) && !suspects.clear_of(addr(2)));
+        assert!(
+            suspects.clear_of(addr(2), Question::Ping)
+                && !suspects.clear_of(addr(2), Question::Ping)
+        );
         assert!(!suspects.contain(start, addr(2)));
         assert_eq!(suspects.pop_expired(end - Duration::from_micros(1)), None);
         assert_eq!([0; 2].map(|_| suspects.pop_expired(end)), [Some(addr(1)), None]);
@@ -133,14 +142,14 @@ mod tests {
     fn sure_until_it_answers_or_is_forgotten() {
         let (mut suspects, start) = (Suspects::default(), Instant::ZERO);
         for (down, sure) in [(false, false), (true, true), (false, true)] {
-            suspects.add(start, addr(1), down, true);
+            suspects.add(start, addr(1), (down, true), Question::Ping);
             assert_eq!(suspects.are_sure_of(start, addr(1)), sure);
         }
-        suspects.add(start + MEMORY, addr(1), false, true);
+        suspects.add(start + MEMORY, addr(1), (false, true), Question::Ping);
         assert!(!suspects.are_sure_of(start + MEMORY, addr(1)), "that was long ago");
-        suspects.add(start, addr(2), true, true);
-        suspects.clear_of(addr(2));
-        suspects.add(start, addr(2), false, true);
+        suspects.add(start, addr(2), (true, true), Question::Ping);
+        suspects.clear_of(addr(2), Question::Ping);
+        suspects.add(start, addr(2), (false, true), Question::Ping);
         assert!(!suspects.are_sure_of(start, addr(2)));
     }
 
@@ -148,7 +157,9 @@ mod tests {
     fn beyond_64_the_oldest_gives_way() {
         let mut suspects = Suspects::default();
         let displaced: Vec<_> = (0..66)
-            .filter_map(|port| suspects.add(Instant::ZERO, addr(port), false, true))
+            .filter_map(|port| {
+                suspects.add(Instant::ZERO, addr(port), (false, true), Question::Ping)
+            })
             .collect();
         assert_eq!(displaced, [addr(0), addr(1)]);
         assert!(suspects.iter().eq((2..66).map(addr)));

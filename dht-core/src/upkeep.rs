@@ -33,6 +33,8 @@ pub(crate) const RECENT: u32 = 12;
 /// What a node said of our address is taken again after this many ticks: 30 minutes. After a sleep all
 /// nodes look twice as old.
 pub(crate) const OLD: u32 = 360;
+/// In the table for so many ticks, a node is asked before it gives way, however small the table is: 10 minutes.
+pub(crate) const FIRM: u32 = 120;
 /// Nodes checked because of down hints at once; keep-alive pings have a budget of their own,
 /// else hints could starve them.
 pub(crate) const HINT_CHECKS_MAX: u8 = 10;

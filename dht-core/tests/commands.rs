@@ -72,19 +72,19 @@ fn find_node_leaves_an_empty_list_out() {
 }
 
 #[test]
-fn a_down_hint_makes_the_node_ping_whom_it_knows() {
+fn a_down_hint_makes_the_node_ask_whom_it_knows() {
     let mut solo = knowing(3);
     let hint = |addr| Ask::internal(DOWN_HINT).value(&addr_bytes(addr));
     // About a stranger: an answer, nothing else.
     let sent = solo.ask(addr(1), &hint(addr(50)));
     assert_eq!(sent.len(), 1);
     assert_bare(&sent[0], addr(1));
-    // About a node of the table: a ping, not an eviction.
+    // About a node of the table: a question, not an eviction.
     let sent = solo.ask(addr(1), &hint(addr(101)));
     assert_eq!(sent.len(), 2);
     assert_bare(&sent[0], addr(1));
-    let ping = sent[1].request();
-    assert_eq!((sent[1].to, ping.internal, ping.command), (addr(101), true, PING));
+    assert_eq!(sent[1].to, addr(101));
+    assert!(sent[1].is(FIND_NODE) && sent[1].checks());
     assert_eq!(solo.node.table_len(), 3);
     // Only the first six bytes count.
     let mut longer = hint(addr(102));

@@ -48,8 +48,8 @@ fn full(count: usize) -> (Lab, Vec<SocketAddrV4>, Vec<SocketAddrV4>) {
 /// Until somebody is pinged in the course of upkeep, who is told.
 fn keep_alive(lab: &mut Lab) -> Vec<SocketAddrV4> {
     lab.sent.clear();
-    lab.run_until(|lab| !lab.asked(PING).is_empty());
-    lab.asked(PING)
+    lab.run_until(|lab| !lab.checked().is_empty());
+    lab.checked()
 }
 
 #[test]
@@ -60,14 +60,14 @@ fn a_silent_node_makes_room_for_a_newcomer_that_is_verified_then() {
     lab.peer(known[2]).up = false;
     lab.sent.clear();
     lab.hear_with_id(new[0], PING);
-    assert_eq!(lab.asked(PING), [known[2]], "the one heard of longest ago, and only that one");
+    assert_eq!(lab.checked(), [known[2]], "the one heard of longest ago, and only that one");
     lab.run_for(4 * SECOND - MOMENT);
-    assert_eq!(lab.asked(PING), [known[2]; 4]);
+    assert_eq!(lab.checked(), [known[2]; 4]);
     assert!(lab.knows(known[2]));
     lab.run_for(MOMENT);
     assert!(!lab.knows(known[2]));
-    assert_eq!(lab.asked(PING).last(), Some(&new[0]), "now the newcomer");
-    assert_eq!((lab.asked(PING).len(), lab.node.stats().verifications.sent), (5, 1));
+    assert_eq!(lab.checked().last(), Some(&new[0]), "now the newcomer");
+    assert_eq!((lab.checked().len(), lab.node.stats().verifications.sent), (5, 1));
     assert!(!lab.knows(new[0]), "not yet");
     lab.run_for(2 * LATENCY);
     assert!(lab.knows(new[0]));
@@ -81,7 +81,7 @@ fn a_newcomer_that_has_answered_already_is_not_asked_again() {
     lab.peer(known[0]).up = false;
     assert!(lab.result(id).is_ok());
     lab.run_for(4 * SECOND);
-    assert_eq!(lab.asked(PING)[1..], [known[0]; 4]);
+    assert_eq!(lab.checked()[1..], [known[0]; 4]);
     assert!(!lab.knows(known[0]) && lab.knows(new[0]));
     assert_eq!(lab.node.stats().verifications.sent, 0);
 }
@@ -92,10 +92,10 @@ fn a_node_that_answers_keeps_its_place_and_the_newcomer_is_not_asked() {
     lab.hear_with_id(new[0], PING);
     lab.run_for(4 * LATENCY);
     // Equal in age: the first one added has to answer.
-    assert_eq!(lab.asked(PING), [known[0]]);
+    assert_eq!(lab.checked(), [known[0]]);
     lab.hear_with_id(new[1], PING);
     lab.run_for(4 * LATENCY);
-    assert_eq!(lab.asked(PING), known[..2], "another time another one");
+    assert_eq!(lab.checked(), known[..2], "another time another one");
     assert!(known.iter().all(|addr| lab.knows(*addr)));
     assert_eq!(lab.node.stats().verifications.sent, 0);
 }
@@ -107,7 +107,7 @@ fn a_newcomer_that_does_not_answer_either_does_not_enter() {
     lab.peer(known[0]).up = false;
     lab.hear_with_id(new[0], PING);
     lab.run_for(5 * SECOND);
-    assert_eq!(lab.asked(PING), [known[0], known[0], known[0], known[0], new[0]]);
+    assert_eq!(lab.checked(), [known[0], known[0], known[0], known[0], new[0]]);
     assert_eq!((lab.node.table_len(), lab.knows(known[0])), (19, false));
     assert_eq!(lab.node.stats().verifications.failed, 1);
 }
@@ -121,7 +121,7 @@ fn nodes_that_were_heard_of_in_the_last_minute_are_not_bothered() {
             lab.hear_with_id(new[0], PING);
             lab.run_for(SECOND);
             let context = format!("added {added} ticks ago, pinged {pinged} ticks ago");
-            assert_eq!(lab.asked(PING), known[..asked], "{context}");
+            assert_eq!(lab.checked(), known[..asked], "{context}");
             assert_eq!(lab.node.stats().verifications.sent, 0, "{context}");
         }
     }
@@ -136,7 +136,7 @@ fn at_most_three_are_asked_at_once() {
     for addr in &new {
         lab.hear_with_id(*addr, PING);
     }
-    assert_eq!(lab.asked(PING), known[..3]);
+    assert_eq!(lab.checked(), known[..3]);
     lab.run_for(4 * SECOND);
     lab.run_for(2 * LATENCY);
     assert_eq!(new.iter().filter(|addr| lab.knows(**addr)).count(), 3);
@@ -144,7 +144,7 @@ fn at_most_three_are_asked_at_once() {
     lab.sent.clear();
     let waiting = *new.iter().find(|addr| !lab.knows(**addr)).unwrap();
     lab.hear_with_id(waiting, PING);
-    assert_eq!(lab.asked(PING), [known[3]]);
+    assert_eq!(lab.checked(), [known[3]]);
 }
 
 #[test]
@@ -155,14 +155,14 @@ fn rivals_are_asked_out_of_the_budget_of_the_keep_alive() {
         lab.hear_with_id(*addr, PING);
         lab.run_for(4 * LATENCY);
     }
-    assert_eq!(lab.asked(PING), known[..5]);
+    assert_eq!(lab.checked(), known[..5]);
     assert_eq!(keep_alive(&mut lab), known[5..7]);
     // Four from there to the next one, which gets what is left of them.
     for addr in &new[6..] {
         lab.hear_with_id(*addr, PING);
         lab.run_for(4 * LATENCY);
     }
-    assert_eq!(lab.asked(PING), known[5..10]);
+    assert_eq!(lab.checked(), known[5..10]);
     lab.ticks(7);
     assert_eq!(keep_alive(&mut lab), known[10..12], "two although one is left");
 }
@@ -178,14 +178,14 @@ fn while_bootstrapping_nobody_is_asked_for_its_place() {
     lab.run_for(SECOND / 2);
     assert!(!lab.node.bootstrapped());
     lab.hear_with_id(all[20], PING);
-    assert_eq!(lab.asked(PING), []);
+    assert_eq!(lab.checked(), []);
     lab.run_until(|lab| lab.node.bootstrapped());
     // Those who were silent are being checked, or gone: it is all as before again, and looks old.
     import(&mut lab, &all[..20], MINUTE, MINUTE);
     lab.call(|node, now| node.handle_wakeup(now));
     lab.sent.clear();
     lab.hear_with_id(all[20], PING);
-    assert!(matches!(lab.asked(PING)[..], [rival] if rival != all[20]), "{:?}", lab.asked(PING));
+    assert!(matches!(lab.checked()[..], [rival] if rival != all[20]), "{:?}", lab.checked());
 }
 
 #[test]
@@ -200,13 +200,13 @@ fn a_node_that_answers_twice_without_an_id_makes_room() {
     lab.sent.clear();
     lab.hear_with_id(new[1], PING);
     lab.run_for(SECOND);
-    assert_eq!(lab.asked(PING)[..1], known[1..2], "others are older");
+    assert_eq!(lab.checked()[..1], known[1..2], "others are older");
     for addr in &known[1..] {
         lab.hear_with_id(*addr, PING);
     }
     lab.sent.clear();
     lab.hear_with_id(new[1], PING);
     lab.run_for(SECOND);
-    assert_eq!(lab.asked(PING), [known[0], new[1]]);
+    assert_eq!(lab.checked(), [known[0], new[1]]);
     assert!(!lab.knows(known[0]) && lab.knows(new[1]));
 }

@@ -34,7 +34,7 @@ fn answer(lab: &mut Lab, from: SocketAddrV4, tid: u16, with_id: bool) {
 /// The transaction id of the last ping to `to`.
 fn tid(lab: &Lab, to: SocketAddrV4) -> u16 {
     let pings = lab.sent.iter().rev();
-    pings.filter(|sent| sent.is(PING)).find(|sent| sent.to == to).unwrap().request().tid
+    pings.filter(|sent| sent.checks()).find(|sent| sent.to == to).unwrap().request().tid
 }
 
 /// Guesses that miss.

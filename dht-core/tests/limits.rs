@@ -249,7 +249,7 @@ fn events_about_nodes_are_bounded_and_their_loss_is_told() {
         }
         // All of them are asked in vain, and leave the table.
         let nodes: Vec<_> = solo.node.nodes().collect();
-        let query = Query::new(target(1), 16).nodes(nodes).only_closest_nodes();
+        let query = Query::find_node(target(1)).nodes(nodes).only_closest_nodes();
         let query = query.concurrency(64).retries(3).thorough();
         solo.node.query(solo.now, query).unwrap();
         let mut buf = [0; DATAGRAM_MAX];

@@ -34,7 +34,7 @@ fn asked(lab: &mut Lab, count: u32, ticks: u32) -> Vec<(u32, u32)> {
         lab.sent.clear();
         lab.ticks(1);
         let lost = |addr: &SocketAddrV4| (0..count).find(|n| peer(*n) == *addr);
-        asked.extend(lab.asked(PING).iter().filter_map(lost).map(|n| (tick, n)));
+        asked.extend(lab.checked().iter().filter_map(lost).map(|n| (tick, n)));
     }
     asked
 }
@@ -66,8 +66,8 @@ fn asking_one_does_not_count_as_other_traffic() {
         }
         lab.sent.clear();
         lab.run_for(SECOND);
-        let known = lab.asked(PING).iter().filter(|addr| lab.knows(**addr)).count();
-        assert_eq!((known, lab.asked(PING).len()), (expected, expected + 1), "{others} in flight");
+        let known = lab.checked().iter().filter(|addr| lab.knows(**addr)).count();
+        assert_eq!((known, lab.checked().len()), (expected, expected + 1), "{others} in flight");
     }
 }
 
@@ -127,7 +127,7 @@ fn forged_requests_leave_a_place_for_those_that_were_lost() {
             }
         }
         assert!(lab.node.stats().verifications.sent > before + 100);
-        assert!(lab.asked(PING).iter().filter(|addr| **addr == peer(0)).count() >= 5, "{forged}");
+        assert!(lab.checked().iter().filter(|addr| **addr == peer(0)).count() >= 5, "{forged}");
     }
 }
 
@@ -137,7 +137,8 @@ fn any_answer_of_one_that_was_lost_tells_it() {
     (0..2).for_each(|n| lab.peer(peer(n)).up = true);
     // Who seems to ask may be anybody; it is asked back.
     lab.call(|node, now| node.request(now, Request::ping(peer(0)))).unwrap();
-    lab.run_for(4 * LATENCY);
+    // A PING is not what it left unanswered: it is asked for that as well, and then the other one.
+    lab.run_for(6 * LATENCY);
     assert!(lab.knows(peer(0)) && lab.knows(peer(1)));
 }
 
@@ -150,8 +151,9 @@ fn all_are_asked_again_after_five_minutes_not_sooner() {
             lab.peer(peer(n)).up = true;
             lab.sent.clear();
             lab.call(|node, now| node.request(now, Request::ping(peer(n)))).unwrap();
-            lab.run_for(4 * LATENCY);
-            lab.asked(PING).iter().filter(|addr| (0..10).any(|n| peer(n) == **addr)).count() - 1
+            lab.run_for(6 * LATENCY);
+            let others = |addr: &&SocketAddrV4| (0..10).any(|o| o != n && peer(o) == **addr);
+            lab.checked().iter().filter(others).count()
         };
         assert_eq!(back(&mut lab, 0), 9);
         lab.ticks(ticks);
@@ -164,7 +166,7 @@ fn one_that_is_back_alone_does_not_put_off_the_search_for_others() {
     let mut lab = losing(1);
     let back = |lab: &mut Lab, n| {
         lab.call(|node, now| node.request(now, Request::ping(peer(n)))).unwrap();
-        lab.run_for(4 * LATENCY);
+        lab.run_for(6 * LATENCY);
         assert!(lab.knows(peer(n)));
     };
     lab.peer(peer(0)).up = true;
@@ -201,9 +203,9 @@ fn one_that_finds_its_bucket_full_has_found_the_network_again_all_the_same() {
     lab.sent.clear();
     lab.peer(far[0]).up = true;
     lab.call(|node, now| node.request(now, Request::ping(far[0]))).unwrap();
-    lab.run_for(4 * LATENCY);
+    lab.run_for(6 * LATENCY);
     assert!(!lab.knows(far[0]));
-    assert_eq!(lab.asked(PING)[..2], [far[0], far[1]]);
+    assert!(lab.checked().starts_with(&[far[0], far[0]]) && lab.checked().contains(&far[1]));
 }
 
 /// How many of the true 20 closest lookups find, in percent, from each member.

@@ -145,10 +145,10 @@ fn what_was_under_way_takes_no_places_afterwards() {
     );
     lab.sent.clear();
     strangers().for_each(|addr| drop(lab.hear_with_id(addr, PING)));
-    assert_eq!(lab.asked(PING), strangers().collect::<Vec<_>>());
+    assert_eq!(lab.checked(), strangers().collect::<Vec<_>>());
     lab.sent.clear();
     (10..20).for_each(|n| lab.hint(peer(200 + n), peer(n)));
-    assert_eq!(lab.asked(PING), (10..20).map(peer).collect::<Vec<_>>());
+    assert_eq!(lab.checked(), (10..20).map(peer).collect::<Vec<_>>());
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn nor_do_challenges() {
         for addr in newcomers {
             lab.hear_with_id(*addr, PING);
         }
-        assert_eq!(lab.asked(PING).len(), 3, "each has another one asked");
+        assert_eq!(lab.checked().len(), 3, "each has another one asked");
         suspend_and_resume(&mut lab);
     }
 }
@@ -185,7 +185,7 @@ fn suspension_and_cancellation_evict_nobody() {
     walk(&mut lab, Query::find_node(Id::of(peer(1))).discard_replies());
     // Keep-alive pings are in flight as well.
     lab.ticks(8);
-    lab.run_until(|lab| !lab.asked(PING).is_empty());
+    lab.run_until(|lab| !lab.checked().is_empty());
     lab.sent.clear();
     let before = lab.node.table_len();
     lab.call(Node::suspend);

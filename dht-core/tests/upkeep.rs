@@ -19,8 +19,8 @@ fn next_pings(lab: &mut Lab) -> Vec<SocketAddrV4> {
     lab.sent.clear();
     for _ in 0..100 {
         lab.ticks(1);
-        if !lab.asked(PING).is_empty() {
-            return lab.asked(PING);
+        if !lab.checked().is_empty() {
+            return lab.checked();
         }
     }
     panic!("no pings in 100 ticks");
@@ -52,16 +52,16 @@ fn hear_all(lab: &mut Lab, count: u32) {
 #[test]
 fn every_eighth_tick_the_oldest_are_pinged_five_at_first_and_ever_fewer_down_to_two() {
     let mut lab = long_after();
-    lab.run_until(|lab| !lab.asked(PING).is_empty());
-    assert_eq!(lab.asked(PING), [29, 28, 27, 26, 25].map(peer));
+    lab.run_until(|lab| !lab.checked().is_empty());
+    assert_eq!(lab.checked(), [29, 28, 27, 26, 25].map(peer));
     lab.run_for(SECOND / 5);
     for (round, count) in [4, 3, 2, 2, 2].into_iter().enumerate() {
         lab.sent.clear();
         let oldest = oldest_first(&lab);
         lab.run_for(8 * TICK - SECOND / 5 - INSTANT);
-        assert_eq!(lab.asked(PING), [], "in round {round}");
+        assert_eq!(lab.checked(), [], "in round {round}");
         lab.run_for(INSTANT);
-        assert_eq!(lab.asked(PING), oldest[..count], "in round {round}");
+        assert_eq!(lab.checked(), oldest[..count], "in round {round}");
         lab.run_for(SECOND / 5);
         assert_eq!(oldest_first(&lab)[..5], oldest[count..count + 5], "others are the oldest now");
     }
@@ -102,7 +102,7 @@ fn with_more_than_two_in_flight_it_is_three() {
             lab.call(|node, now| node.request(now, nobody)).unwrap();
         }
         lab.run_for(SECOND);
-        assert_eq!(lab.asked(PING).len(), expected);
+        assert_eq!(lab.checked().len(), expected);
     }
 }
 
@@ -309,7 +309,7 @@ fn upkeep_waits_for_the_end_of_the_bootstrap() {
     lab.bind();
     lab.ticks(3);
     assert!(!lab.node.bootstrapped());
-    assert_eq!(lab.asked(PING), []);
+    assert_eq!(lab.checked(), []);
     // And the health has no samples yet.
     assert!(lab.node.health().cold);
     // But nobody can drag out any of its two walks for longer than 20 s.
@@ -324,7 +324,7 @@ fn upkeep_can_be_done_out_of_turn() {
     for _ in 0..59 {
         lab.call(|node, now| node.maintain(now, false));
     }
-    let pings = lab.asked(PING).len();
+    let pings = lab.checked().len();
     assert!((7 * 2..=8 * 5).contains(&pings), "in one of eight: {pings}");
     assert_eq!(lab.node.stats().queries.total, begun);
     lab.call(|node, now| node.maintain(now, false));

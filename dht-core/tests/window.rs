@@ -126,7 +126,7 @@ fn the_user_goes_before_queries_upkeep_and_hints() {
     [100, 101].into_iter().for_each(|n| solo.add_node(addr(n)));
     solo.requests((0..40).map(|n| lasting(addr(n))));
     solo.sent.clear();
-    // The least urgent first: a hint to check, a keep-alive ping, a visit, a request.
+    // The least urgent first: a hint to check, a keep-alive, a visit, a request.
     let hint = Ask::internal(DOWN_HINT).value(&addr_bytes(addr(100))).bytes();
     let _ = solo.hand_in(Via::Server, addr(50), &hint);
     for _ in 0..8 {
@@ -139,8 +139,8 @@ fn the_user_goes_before_queries_upkeep_and_hints() {
     solo.advance_ms(750);
     let order: Vec<_> = solo.sent.iter().map(|sent| (sent.to, sent.request().command)).collect();
     assert_eq!(order[..2], [(addr(103), 17), (addr(102), 16)]);
-    // Both are pinged to keep them, and then the one that may be down.
-    assert_eq!(order[2..], [(addr(100), PING), (addr(101), PING), (addr(100), PING)]);
+    // Both are asked to keep them, and then the one that may be down.
+    assert_eq!(order[2..], [100, 101, 100].map(|n| (addr(n), FIND_NODE)));
 }
 
 /// The hosts of one /24.

@@ -15,7 +15,7 @@ use core::cmp::Reverse;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-pub(crate) use crate::call::{Call, Purpose};
+pub(crate) use crate::call::{Call, Purpose, Question};
 use crate::error::{RequestError, Unsent};
 use crate::index::Index;
 use crate::memory::{Capped, Heap};

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{Node, Stage};
 use crate::addr::is_sendable;
 use crate::ask::{Answer, Request};
+use crate::command::FIND_NODE;
 use crate::congestion::Class;
 use crate::error::{RequestError, SendError};
 use crate::inflight::{Call, Purpose};
@@ -193,7 +194,7 @@ impl Node {
         Some(id)
     }
 
-    /// Begins a request of the node's own, if there is a place for one.
+    /// Begins a request of the node's own, if there is a place for one. FIND_NODE asks a node for its neighbours.
     pub(super) fn begin_internal(
         &mut self,
         to: SocketAddrV4,
@@ -211,7 +212,7 @@ impl Node {
             via: if purpose == Purpose::Probe { Via::Client } else { self.request_via() },
             internal: true,
             command,
-            target: None,
+            target: (command == FIND_NODE).then(|| self.table.ids().of(to)),
             token: None,
             value,
             ttl: None,

@@ -11,7 +11,7 @@ use crate::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
 use crate::delayed::Pong;
 use crate::error_code::{INVALID_TOKEN, UNKNOWN_COMMAND};
 use crate::id::Id;
-use crate::inflight::{Match, Purpose};
+use crate::inflight::{Match, Purpose, Question};
 use crate::lessons::Lessons;
 use crate::message::{Handled, Incoming, Nodes, Peer, Reply, ReplyTo, RequestId, Via};
 use crate::outbox::Out;
@@ -184,6 +184,7 @@ impl Node {
         };
         let purpose = flight.call.purpose;
         let (internal, command) = (flight.call.internal, flight.call.command);
+        let question = flight.call.question();
         let rtt = self.now.saturating_since(flight.sent_at);
         let measures = flight.sent == 1 && flight.call.delay.is_zero();
         let timing = Timing {
@@ -216,7 +217,7 @@ impl Node {
             self.unsent = None;
             self.on_contact();
             self.elsewhere.clear_of(from);
-            self.learn(via, reply.from, reply.to, lessons.tell(Lessons::VOTE));
+            self.learn(via, reply.from, reply.to, question, lessons.tell(Lessons::VOTE));
         }
         if lessons.tell(Lessons::PACE) {
             self.keep_pace(purpose, internal, timing);
@@ -256,7 +257,7 @@ impl Node {
             return self.on_miss(from);
         }
         if believed == Some(true) {
-            self.trust(from);
+            self.trust(from, Question::FindNode);
             self.pace.was_wrong();
         }
     }

@@ -35,8 +35,7 @@ impl Node {
         if !running.walk.is_late(node) {
             return;
         }
-        // Where it was silent before it need not be asked once more that often. What an application leaves
-        // unanswered says little of its node; FIND_NODE is answered by every one.
+        // What an application leaves unanswered says little of its node; FIND_NODE is answered by every one.
         if self.is_in_question(running, node, to) {
             // Of what goes on nothing is counted but an address, and nothing goes past the window.
             let query = &running.query;
@@ -60,7 +59,10 @@ impl Node {
         for by in running.walk.named_by(node) {
             self.note_namer(to, by);
         }
-        !self.report_if_sure(to) && self.has_place_for_late(to)
+        // Where it was silent before it need not be asked once more that often, unless that is all there is against it.
+        let known = !running.query.internal && self.table.get(to).is_some();
+        let sure = self.report_if_sure(to);
+        (!sure || known) && self.has_place_for_late(to)
     }
 
     fn ask_late(&mut self, query: &Query, to: SocketAddrV4, seen: u8) {

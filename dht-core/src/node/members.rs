@@ -8,19 +8,19 @@ use core::time::Duration;
 
 use super::{Node, Stage};
 use crate::addr::{is_local, is_sendable, learnable, prefix24};
-use crate::command::PING;
+use crate::command::{FIND_NODE, PING};
 use crate::config::Config;
 use crate::congestion::Class;
 use crate::error::InvalidNode;
 use crate::event::Event;
 use crate::id::Id;
-use crate::inflight::Purpose;
+use crate::inflight::{Purpose, Question};
 use crate::memory::{Capped, Heap};
 use crate::message::{Peer, SavedNode, Via};
 use crate::outbox::Out;
 use crate::table::{Insert, Slot};
 use crate::time::Instant;
-use crate::upkeep::{OLD, RECENT, SWAPS_MAX, TICK};
+use crate::upkeep::{FIRM, OLD, RECENT, SWAPS_MAX, TICK};
 
 /// Candidates that wait for their verification; a random one gives way to the next.
 const CANDIDATES_MAX: usize = 64;
@@ -117,11 +117,19 @@ impl Node {
         }
     }
 
-    /// An answer from exactly where it was asked for: as good as the protocol's proofs get. `votes`: where it sees us
-    /// counts.
-    pub(super) fn learn(&mut self, via: Via, from: Peer, to: SocketAddrV4, votes: bool) {
-        self.trust(from.addr);
-        let was_lost = self.lost.remove(from.addr);
+    /// An answer to such a question from exactly where it was asked for: as good as the protocol's proofs get.
+    /// `votes`: where it sees us counts.
+    pub(super) fn learn(
+        &mut self,
+        via: Via,
+        from: Peer,
+        to: SocketAddrV4,
+        question: Question,
+        votes: bool,
+    ) {
+        self.trust(from.addr, question);
+        let owes = question != Question::FindNode && self.has_to_serve(from.addr);
+        let was_lost = !owes && self.lost.remove(from.addr);
         if !self.admits(from.addr) {
             return;
         }
@@ -137,15 +145,23 @@ impl Node {
             return;
         };
         let tick = self.upkeep.tick();
+        if owes && self.table.find(&id, from.addr).is_none() {
+            if self.candidates.take_place_for_lost(from.addr) {
+                self.verify(from.addr);
+            }
+            return;
+        }
         match self.insert(&id, from.addr, tick) {
             Insert::Present(slot) => {
                 self.table.touch(slot, tick);
                 self.table.set_silent_answers(slot, 0);
+                self.serves(slot, question);
                 self.sample_of(slot, to, votes);
             }
             Insert::Added(slot) => {
                 self.table.touch(slot, tick);
                 self.added(from.addr);
+                self.serves(slot, question);
                 self.sample_of(slot, to, votes);
                 let came_back = self.given.came_back(tick, from.addr) || was_lost;
                 if self.table.len() == 1 {
@@ -157,6 +173,12 @@ impl Node {
         }
         if was_lost {
             self.found_again();
+        }
+    }
+
+    fn serves(&mut self, slot: Slot, question: Question) {
+        if question == Question::FindNode {
+            self.table.set_serves(slot, true);
         }
     }
 
@@ -183,25 +205,26 @@ impl Node {
         matches!(inserted, Insert::Added(_) | Insert::Present(_))
     }
 
-    /// Puts a node into the table. In a small one others give way, but not to many of one network.
+    /// Puts a node into the table. In a small one that is full, one of those that are new there gives way if
+    /// another bucket has more nodes, but not to many of one network. So such a table takes shape, and lets its
+    /// neighbours in; and who has been there for a while is asked first, whoever comes.
     fn insert(&mut self, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
         let inserted = self.table.insert(id, addr, tick);
         // Most often it is the bucket that is full, and nobody can give way.
-        if inserted != Insert::Full || !self.table.has_place_for(id) {
-            return inserted;
-        }
+        let full = inserted == Insert::Full;
+        let young = full.then(|| self.table.youngster(id, self.upkeep.tick(), FIRM));
+        let Some(slot) = young.flatten() else { return inserted };
         let prefix = |addr: SocketAddrV4| prefix24(*addr.ip());
         if !is_local(*addr.ip()) && self.nodes().any(|other| prefix(other) == prefix(addr)) {
             return inserted;
         }
-        while let Some(gone) = self.table.make_room(id) {
-            self.removed(gone);
-        }
+        self.evict(slot.addr());
         self.table.insert(id, addr, tick)
     }
 
     fn added(&mut self, addr: SocketAddrV4) {
         self.upkeep.table_grew();
+        self.lost.remove(addr);
         if self.suspects.iter().any(|suspect| suspect == addr) {
             self.table.set_doubted(addr, true);
         }
@@ -236,7 +259,8 @@ impl Node {
         }
         // Most of those who ask find their bucket full, of nodes that are there: these are asked first, or
         // every request would cost a ping to no avail.
-        if !self.table.has_place_for(&id) {
+        let young = || self.table.youngster(&id, self.upkeep.tick(), FIRM);
+        if !self.table.has_place_for(&id) && young().is_none() {
             return self.challenge(id, addr, false);
         }
         if self.inflight.asks(addr) {
@@ -256,11 +280,13 @@ impl Node {
         }
     }
 
-    /// Asks a candidate. This leaves before the answer to the request that made it one, so that
+    /// Asks a candidate: what it left unanswered, if it did so lately. This leaves before the answer to the request
+    /// that made it one, so that
     /// who is answered is soon in the table.
     pub(super) fn verify(&mut self, addr: SocketAddrV4) -> bool {
         let purpose = Purpose::Verify;
-        let Some(id) = self.begin_internal(addr, PING, None, Class::KeepAlive, purpose) else {
+        let command = if self.has_to_serve(addr) { FIND_NODE } else { PING };
+        let Some(id) = self.begin_internal(addr, command, None, Class::KeepAlive, purpose) else {
             return false;
         };
         self.candidates.verifying.make_room(self.candidates.max);
@@ -306,13 +332,12 @@ impl Node {
             return;
         }
         let purpose = Purpose::Swap { seen: node.seen, newcomer, verified };
-        if self.begin_internal(rival.addr(), PING, None, Class::KeepAlive, purpose).is_some() {
-            self.table.set_pinged(rival, self.upkeep.tick());
+        if self.ask_whether_there(rival, &node, false, Class::KeepAlive, purpose) {
             self.upkeep.swaps += 1;
         }
     }
 
-    /// The node of a full bucket that a newcomer may challenge: the least recently pinged, and among
+    /// The node of a full bucket, or of the fullest in a full table, that a newcomer may challenge: the least recently pinged, and among
     /// those the first added, unless it was heard of in the last minute. (The reference also asks the
     /// latter if they are not old; but no newcomer displaces one that answers.)
     fn stale_rival(&self, id: &Id) -> Option<Slot> {

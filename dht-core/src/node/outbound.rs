@@ -10,7 +10,7 @@ use crate::congestion::Class;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::id::Id;
-use crate::inflight::{Flight, Purpose, URGENCIES, Urgency};
+use crate::inflight::{Flight, Purpose, Question, URGENCIES, Urgency};
 use crate::lessons::Lessons;
 use crate::message::{Nodes, RequestId, Transmit, Via};
 use crate::outbox::Out;
@@ -236,6 +236,7 @@ impl Node {
         };
         let (to, purpose, sent, unsent) =
             (flight.call.to, flight.call.purpose, flight.sent, flight.unsent);
+        let question = flight.call.question();
         let tries = match purpose {
             // A stranger's door is not knocked at more often than that.
             Purpose::Late { .. } if self.table.get(to).is_none() => SURE_MIN,
@@ -252,7 +253,7 @@ impl Node {
             self.stats.requests.retries += 1;
             self.enqueue(id, false);
             if sent >= DOUBT && purpose.judges() && unsent.is_none() {
-                self.suspect(to, false, late);
+                self.suspect(to, false, question, late);
             }
             if let Purpose::Visit { query, node, .. } = purpose {
                 self.on_visit_missed(query, node);
@@ -321,10 +322,11 @@ impl Node {
             }
             _ => self.inflight.end(self.now, id, false),
         };
-        let ended = flight.as_ref().map(|flight| (flight.call.to, flight.sent));
+        let ended =
+            flight.as_ref().map(|flight| (flight.call.to, flight.call.question(), flight.sent));
         self.after_end(flight);
-        if let Some((to, tries)) = ended {
-            self.on_failed(to, tries, purpose, error, own);
+        if let Some((to, question, tries)) = ended {
+            self.on_failed(to, (question, own), tries, purpose, error);
         }
         self.pump_stalled();
     }
@@ -347,20 +349,22 @@ impl Node {
     fn on_failed(
         &mut self,
         to: SocketAddrV4,
+        (question, own): (Question, bool),
         tries: u16,
         purpose: Purpose,
         error: RequestError,
-        own: bool,
     ) {
         let timed_out = error == RequestError::Timeout;
         let sure = timed_out && tries >= self.pace.tries_to_be_sure();
         if timed_out && tries >= DOUBT && purpose.judges() {
-            self.suspect(to, sure, own);
+            self.suspect(to, sure, question, own);
         }
         match purpose {
             Purpose::User => {}
             Purpose::Visit { query, node, seen } => {
-                if sure {
+                // What is left unanswered of an application's says little of a node: it is asked on, for what
+                // every node answers.
+                if sure && question != Question::Command {
                     self.evict_unless_seen(to, seen);
                 }
                 self.on_visit_failed(query, node, seen, timed_out);

@@ -393,7 +393,7 @@ impl Node {
 
     fn rebuild_table(&mut self, own: Id) {
         let mut dropped = Vec::new();
-        self.table.rebase(own, |addr| dropped.push(addr));
+        self.table.rebase(own, self.upkeep.tick(), |addr| dropped.push(addr));
         for addr in dropped {
             self.removed(addr);
         }

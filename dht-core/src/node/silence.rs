@@ -7,9 +7,9 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use bytes::Bytes;
 
 use super::Node;
-use crate::command::{DOWN_HINT, PING};
+use crate::command::{DOWN_HINT, FIND_NODE, PING};
 use crate::congestion::Class;
-use crate::inflight::{Call, Purpose};
+use crate::inflight::{Call, Purpose, Question};
 use crate::table::{NodeInfo, Slot};
 use crate::wire;
 
@@ -19,17 +19,38 @@ const SILENT_ANSWERS_MAX: u8 = 2;
 const INTERRUPTED_TRIES: u16 = 3;
 
 impl Node {
-    /// Pings a node of the table.
+    /// Asks a node of the table whether it is there.
     pub(super) fn check(&mut self, slot: Slot, hinted: bool) -> bool {
         let Some(node) = self.table.node(slot) else {
             return false;
         };
         let class = if hinted { Class::Hint } else { Class::KeepAlive };
         let purpose = Purpose::Check { seen: node.seen, hinted };
-        let begun = self.begin_internal(node.addr, PING, None, class, purpose).is_some();
+        let begun = self.ask_whether_there(slot, &node, hinted, class, purpose);
+        if begun {
+            self.upkeep.hint_checks += u8::from(hinted);
+        }
+        begun
+    }
+
+    /// Asks a node of the table what it has to answer to stay: FIND_NODE, which is what it is there for, unless it
+    /// has answered that since it was last asked; then a PING will do, which costs less. (The reference only pings, so
+    /// whoever answers PINGs and nothing else stays and is named for ever.)
+    pub(super) fn ask_whether_there(
+        &mut self,
+        slot: Slot,
+        node: &NodeInfo,
+        hinted: bool,
+        class: Class,
+        purpose: Purpose,
+    ) -> bool {
+        // One in doubt has to answer what it left unanswered.
+        let ping = node.serves && !hinted && !self.suspects.contain(self.now, node.addr);
+        let command = if ping { PING } else { FIND_NODE };
+        let begun = self.begin_internal(node.addr, command, None, class, purpose).is_some();
         if begun {
             self.table.set_pinged(slot, self.upkeep.tick());
-            self.upkeep.hint_checks += u8::from(hinted);
+            self.table.set_serves(slot, false);
         }
         begun
     }
@@ -92,10 +113,16 @@ impl Node {
         gone
     }
 
-    /// An address has left several tries unanswered or, if it is `down`, all of them.
+    /// An address has left several tries of a question unanswered or, if it is `down`, all of them.
     /// `late`: an answer after that still counts.
-    pub(super) fn suspect(&mut self, addr: SocketAddrV4, down: bool, late: bool) {
-        let displaced = self.suspects.add(self.now, addr, down, late);
+    pub(super) fn suspect(
+        &mut self,
+        addr: SocketAddrV4,
+        down: bool,
+        question: Question,
+        late: bool,
+    ) {
+        let displaced = self.suspects.add(self.now, addr, (down, late), question);
         self.table.set_doubted(addr, true);
         if let Some(displaced) = displaced {
             self.table.set_doubted(displaced, false);
@@ -125,12 +152,19 @@ impl Node {
         sure
     }
 
-    /// An address has answered.
-    pub(super) fn trust(&mut self, addr: SocketAddrV4) {
-        if self.suspects.clear_of(addr) {
+    /// An address has answered such a question. That clears it if it left none unanswered that matters more.
+    pub(super) fn trust(&mut self, addr: SocketAddrV4, question: Question) {
+        if self.suspects.clear_of(addr, question) {
             self.table.set_doubted(addr, false);
         }
-        self.namers.clear_of(addr);
+        if !self.suspects.contain(self.now, addr) {
+            self.namers.clear_of(addr);
+        }
+    }
+
+    /// Whether an address was silent lately, so that it has to answer FIND_NODE to be a node of the table (again).
+    pub(super) fn has_to_serve(&self, addr: SocketAddrV4) -> bool {
+        self.lost.contains(addr) || self.suspects.contain(self.now, addr)
     }
 
     /// Suspicions that are too old are forgotten.

@@ -216,11 +216,12 @@ impl Node {
         };
         let purpose = |call: &Call| matches!(call.purpose, Purpose::Visit { query: q, node: n, .. } if (q, n) == (query, node));
         let Some((_, id)) = self.inflight.next_from(0, purpose) else { return false };
+        let Some(flight) = self.inflight.get(id) else { return false };
         // Where the system sent nothing, nobody was silent.
-        let silent = self.inflight.get(id).is_some_and(|flight| flight.unsent.is_none());
+        let (silent, question) = (flight.unsent.is_none(), flight.call.question());
         self.forget(id);
         if silent {
-            self.suspect(addr, false, true);
+            self.suspect(addr, false, question, true);
         }
         walk.failed(node, silent);
         !self.is_busy()

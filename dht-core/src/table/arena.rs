@@ -9,13 +9,8 @@ use alloc::vec::Vec;
 use super::bucket::{Bucket, Entry};
 use super::{BUCKETS, K};
 
-/// By how many entries a run grows: the deepest buckets hold few.
-const STEP: usize = 2;
-const _: () = assert!(K.is_multiple_of(STEP));
-
 /// How many entries, and runs, there may be memory for beyond those that are in use.
 const SLACK: usize = 8;
-const _: () = assert!(SLACK >= STEP);
 
 /// The run of a bucket.
 #[derive(Clone, Copy)]
@@ -70,7 +65,7 @@ impl Arena {
     }
 
     /// All buckets, by number.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Bucket<'_>> {
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = Bucket<'_>> {
         (0..self.len()).filter_map(|number| self.bucket(number))
     }
 
@@ -89,31 +84,18 @@ impl Arena {
         self.entries.iter_mut()
     }
 
-    /// Whether an entry more in a bucket would be one too many.
-    pub(super) fn is_full_for(&self, number: usize) -> bool {
-        let (len, room) = self
-            .runs
-            .get(number)
-            .map_or((0, 0), |run| (run.taken.count_ones() as usize, usize::from(run.room)));
-        len >= K || (len >= room && self.entries.len() + STEP > self.max)
-    }
-
-    /// If a bucket can't grow because of the others: the last position of one that has more room. Of
-    /// those that have the most it is the one of the nodes farthest away.
-    pub(super) fn surplus(&self, number: usize) -> Option<(usize, usize)> {
-        let own = self.runs.get(number).map_or(0, |run| run.room);
-        if !self.is_full_for(number) || usize::from(own) >= K {
-            return None;
-        }
-        let (at, most) = self.runs.iter().enumerate().rev().max_by_key(|(_, run)| run.room)?;
-        (most.room > own + STEP as u16).then_some((at, most.last()?))
+    /// Where the last entry of a bucket is, and a free position before it.
+    pub(super) fn gap(&self, number: usize) -> Option<(usize, usize)> {
+        let run = self.runs.get(number)?;
+        let (last, free) = (run.last()?, run.taken.trailing_ones() as usize);
+        (free < last).then_some((last, free))
     }
 
     /// Gives up the room behind the last entry of each bucket.
     pub(super) fn tighten(&mut self) {
         for number in 0..self.runs.len() {
             let Some(run) = self.runs.get_mut(number) else { return };
-            let needed = run.last().map_or(0, |last| (last + 1).next_multiple_of(STEP)) as u16;
+            let needed = run.last().map_or(0, |last| last + 1) as u16;
             let (end, spare) = (usize::from(run.start + run.room), run.room - needed);
             if spare > 0 {
                 run.room = needed;
@@ -125,7 +107,10 @@ impl Arena {
 
     /// Puts `entry` at the first free position of a bucket, which is returned, unless there is none.
     pub(super) fn insert(&mut self, number: usize, entry: Entry) -> Option<usize> {
-        if self.is_full_for(number) {
+        let run = self.runs.get(number);
+        let (taken, room) = run.map_or((0, 0), |run| (run.taken, usize::from(run.room)));
+        let position = taken.trailing_ones() as usize;
+        if position >= K || (position >= room && self.entries.len() >= self.max) {
             return None;
         }
         if number >= self.runs.len() {
@@ -134,21 +119,18 @@ impl Arena {
             self.runs.resize(number + 1, Run { taken: 0, start, room: 0 });
         }
         let run = self.runs.get_mut(number)?;
-        let position = run.taken.trailing_ones() as usize;
         run.taken |= 1 << position;
         let at = usize::from(run.start) + position;
-        if position >= usize::from(run.room) {
-            run.room += STEP as u16;
-            if self.entries.capacity() < self.entries.len() + STEP {
+        if position >= room {
+            run.room += 1;
+            if self.entries.capacity() == self.entries.len() {
                 self.entries.reserve_exact(SLACK);
             }
-            let end = self.entries.len();
-            self.entries.resize(end + STEP, Entry::VACANT);
-            self.entries.copy_within(at..end, at + STEP);
-            self.entries.get_mut(at..at + STEP)?.fill(Entry::VACANT);
-            self.move_after(number, |start| start + STEP as u16);
+            self.entries.insert(at, entry);
+            self.move_after(number, |start| start + 1);
+        } else {
+            *self.entries.get_mut(at)? = entry;
         }
-        *self.entries.get_mut(at)? = entry;
         Some(position)
     }
 
@@ -170,9 +152,9 @@ impl Arena {
         self.trim();
     }
 
-    /// Makes room for so many, whatever buckets they fall into.
+    /// Makes room for so many.
     pub(super) fn reserve(&mut self, len: usize) {
-        self.entries.reserve_exact((len + len.min(BUCKETS) * (STEP - 1)).min(self.max));
+        self.entries.reserve_exact(len.min(self.max));
     }
 
     /// Gives memory back, but for some slack, so that a node that comes and goes costs nothing.

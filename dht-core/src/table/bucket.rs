@@ -33,7 +33,8 @@ const _: () = assert!(size_of::<Entry>() == 20);
 const HINTED: u8 = 0x80;
 const DOUBTED: u8 = 0x40;
 const ANSWERED: u8 = 0x20;
-const SILENT_ANSWERS: u8 = 0x1f;
+const SERVES: u8 = 0x10;
+const SILENT_ANSWERS: u8 = 0x0f;
 
 impl Entry {
     pub(super) const VACANT: Self = Self {
@@ -81,6 +82,14 @@ impl Entry {
 
     pub(super) fn set_answered(&mut self) {
         self.flags |= ANSWERED;
+    }
+
+    pub(super) fn serves(&self) -> bool {
+        self.flags & SERVES != 0
+    }
+
+    pub(super) fn set_serves(&mut self, serves: bool) {
+        self.flags = self.flags & !SERVES | if serves { SERVES } else { 0 };
     }
 
     pub(super) fn silent_answers(&self) -> u8 {

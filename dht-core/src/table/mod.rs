@@ -16,6 +16,7 @@
 mod ages;
 mod arena;
 mod bucket;
+mod places;
 mod slot;
 mod sort;
 mod spread;
@@ -73,6 +74,8 @@ pub(crate) struct Table {
     epochs: Epochs,
     /// Where `seen` of the next one begins.
     next_seen: u8,
+    /// The tick when it was built around its own id.
+    rebased: u32,
 }
 
 impl Table {
@@ -88,6 +91,7 @@ impl Table {
             latest: NONE,
             epochs: Epochs::default(),
             next_seen: SEEN_STEP,
+            rebased: 0,
         }
     }
 
@@ -153,7 +157,8 @@ impl Table {
     /// added and pinged at `tick`, not sampled, not hinted at. `seen` begins elsewhere
     /// each time, and not at 0: so whoever remembers it of a node that was removed meanwhile,
     /// or not known yet, does not take it for one that has not been seen since. A
-    /// node that is there already is left as it is.
+    /// node that is there already is left as it is. In a small table the slots of others may have to be asked
+    /// for again.
     pub(crate) fn insert(&mut self, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
         let Some(bucket) = shared_bits(&self.own, id) else {
             return Insert::Own;
@@ -166,30 +171,16 @@ impl Table {
         entry.pinged = self.epochs.pinged(tick);
         entry.added = self.epochs.coarse(tick);
         entry.seen = self.next_seen.max(1);
-        let Some(index) = self.place(bucket, entry) else {
+        let place = self.place(bucket, entry).or_else(|| {
+            self.has_place_for(id).then(|| self.close_gaps())?;
+            self.place(bucket, entry)
+        });
+        let Some(index) = place else {
             return Insert::Full;
         };
         self.next_seen = self.next_seen.wrapping_add(SEEN_STEP);
         self.link(index, self.latest, NONE);
         Insert::Added(Slot { index, addr })
-    }
-
-    /// Whether there is a place for a node with this id, or [`make_room`](Self::make_room) makes one.
-    #[must_use]
-    pub(crate) fn has_place_for(&self, id: &Id) -> bool {
-        shared_bits(&self.own, id).is_some_and(|bucket| {
-            !self.buckets.is_full_for(bucket) || self.buckets.surplus(bucket).is_some()
-        })
-    }
-
-    /// If there is no place for a node with this id, and another bucket has more than its own, removes
-    /// one of that, which is returned. Again, until none is returned.
-    pub(crate) fn make_room(&mut self, id: &Id) -> Option<SocketAddrV4> {
-        let bucket = shared_bits(&self.own, id)?;
-        self.buckets.surplus(bucket)?;
-        self.buckets.tighten();
-        let (bucket, position) = self.buckets.surplus(bucket)?;
-        self.remove(self.slot(join(bucket, position))?)
     }
 
     /// Removes a node and returns its address.
@@ -213,6 +204,7 @@ impl Table {
             sampled: self.epochs.coarse_tick(entry.sampled),
             seen: entry.seen,
             hinted: entry.hinted(),
+            serves: entry.serves(),
             silent_answers: entry.silent_answers(),
         })
     }
@@ -220,16 +212,21 @@ impl Table {
     /// Notes that a node has answered at `tick`: as [`touch_unproven`](Self::touch_unproven),
     /// and `seen` counts one more, past 0. From then on it may be [drawn](Self::spread).
     pub(crate) fn touch(&mut self, slot: Slot, tick: u32) {
-        self.change(slot, |entry| {
-            entry.seen = entry.seen.wrapping_add(1).max(1);
-            entry.set_answered();
-        });
-        self.touch_unproven(slot, tick);
+        if self.entry(slot).is_some_and(|entry| !entry.doubted()) {
+            self.change(slot, |entry| {
+                entry.seen = entry.seen.wrapping_add(1).max(1);
+                entry.set_answered();
+            });
+            self.touch_unproven(slot, tick);
+        }
     }
 
     /// Notes that a node seems to have said something at `tick`: it becomes the latest in
-    /// contact, and `pinged` is `tick`.
+    /// contact, and `pinged` is `tick`. Not one in doubt: that has left something unanswered which matters more.
     pub(crate) fn touch_unproven(&mut self, slot: Slot, tick: u32) {
+        if self.entry(slot).is_none_or(|entry| entry.doubted()) {
+            return;
+        }
         self.set_pinged(slot, tick);
         if self.latest != slot.index && self.entry_mut(slot).is_some() {
             self.unlink(slot.index);
@@ -266,6 +263,11 @@ impl Table {
         if let Some(slot) = self.get(addr) {
             self.change(slot, |entry| entry.set_doubted(doubted));
         }
+    }
+
+    /// Notes whether a node has answered FIND_NODE since it was last asked whether it is there.
+    pub(crate) fn set_serves(&mut self, slot: Slot, serves: bool) {
+        self.change(slot, |entry| entry.set_serves(serves));
     }
 
     #[cfg(any(test, feature = "_invariants"))]
@@ -308,16 +310,6 @@ impl Table {
     #[cfg(test)]
     pub(crate) fn bucket_len(&self, id: &Id) -> usize {
         self.bucket_of(id).map_or(0, |bucket| bucket.len())
-    }
-
-    /// Of the nodes in the bucket that `id` falls in, the one that was pinged the longest ago, those
-    /// aside that were at `tick`; among several, the one that was added first.
-    #[must_use]
-    pub(crate) fn least_recent(&self, id: &Id, tick: u32) -> Option<Slot> {
-        let bucket = self.bucket_of(id)?;
-        let before = bucket.iter().filter(|(_, e)| self.epochs.pinged_tick(e.pinged) != tick);
-        let (position, entry) = before.min_by_key(|(_, entry)| (entry.pinged, entry.added))?;
-        Some(Slot { index: join(bucket.number, position), addr: entry.addr() })
     }
 
     /// Replaces `out` by the addresses of the [`K`] nodes nearest to `target`,
@@ -368,18 +360,19 @@ impl Table {
         None
     }
 
-    /// Builds the table anew around another own id. What is known of the nodes
+    /// Builds the table anew around another own id, at `tick`. What is known of the nodes
     /// and the order of contact stay; slots have to be asked for again. Where too
     /// many fall into one bucket, those of the latest contact stay. The addresses
     /// of the others, and of the one with the new own id, go to `dropped`, latest
     /// first.
-    pub(crate) fn rebase(&mut self, own: Id, mut dropped: impl FnMut(SocketAddrV4)) {
+    pub(crate) fn rebase(&mut self, own: Id, tick: u32, mut dropped: impl FnMut(SocketAddrV4)) {
         let by_contact = |entry: &&Entry| self.at(entry.older);
         let mut entries: Vec<Entry> = Vec::with_capacity(self.len);
         entries.extend(iter::successors(self.at(self.latest), by_contact));
         self.buckets = Arena::new(self.buckets.max());
         self.buckets.reserve(self.len);
         (self.own, self.len, self.oldest, self.latest) = (own, 0, NONE, NONE);
+        self.rebased = tick;
         for mut entry in entries {
             let id = self.ids.of(entry.addr());
             let bucket = shared_bits(&own, &id);

@@ -55,7 +55,9 @@ pub(crate) struct NodeInfo {
     pub(crate) seen: u8,
     /// Whether someone said that it is down.
     pub(crate) hinted: bool,
-    /// How many answers without an id came from it in a row; at most 31.
+    /// Whether it has answered FIND_NODE since it was last asked whether it is there.
+    pub(crate) serves: bool,
+    /// How many answers without an id came from it in a row; at most 15.
     pub(crate) silent_answers: u8,
 }
 

@@ -6,6 +6,7 @@ use core::net::Ipv4Addr;
 
 use proptest::prelude::*;
 
+use super::places::SURPLUS;
 use super::*;
 use crate::ids::IdCache;
 
@@ -204,13 +205,13 @@ fn run(id_of: IdOf, own: u16, ops: Vec<Op>) {
             Op::SetSilentAnswers(index, count) => {
                 let Some(slot) = pick(index) else { continue };
                 table.set_silent_answers(slot, count);
-                let count = count.min(31);
+                let count = count.min(15);
                 model.change(slot, |node| node.silent_answers = count);
             }
             Op::Wait(ticks) => tick += ticks,
             Op::Rebase(n) => {
                 let mut dropped = Vec::new();
-                table.rebase(id_of(addr(n)), |addr| dropped.push(addr));
+                table.rebase(id_of(addr(n)), tick, |addr| dropped.push(addr));
                 assert_eq!(dropped, model.rebase(id_of(addr(n))));
                 for node in &mut model.nodes {
                     node.slot = table.find(&node.id, node.slot.addr).unwrap();
@@ -332,38 +333,46 @@ fn filled(counts: &[usize]) -> Table {
 }
 
 proptest! {
-    /// However nodes come, a small table is full, and shares its places among the buckets.
+    /// However nodes come and go, a small table that is full shares its places among the buckets while they are new, and
+    /// has no place that it does not use.
     #[test]
-    fn in_a_small_table_the_fullest_bucket_gives_way(
+    fn in_a_small_table_the_new_of_the_fullest_bucket_give_way(
         max in K..60,
-        nodes in prop::collection::vec((0usize..12, any::<u8>()), 0..400),
+        nodes in prop::collection::vec((0usize..12, any::<u8>(), any::<bool>()), 0..400),
     ) {
         let own = Id([0x5a; 32]);
         let mut table = Table::new(own, Ids::default(), max);
-        let mut far = Vec::new();
-        for (at, (bits, n)) in nodes.into_iter().enumerate() {
-            let (id, addr) = (sharing(own, bits, n), addr(at as u16));
-            let (before, may) = (table.len(), table.has_place_for(&id));
-            let gone: Vec<_> =
-                iter::from_fn(|| table.make_room(&id)).collect();
-            prop_assert!(gone.iter().all(|addr| far.contains(addr)));
-            far.retain(|addr| !gone.contains(addr));
-            prop_assert_eq!(table.len(), before - gone.len());
-            match table.insert(&id, addr, 60) {
-                Insert::Added(_) => {
-                    prop_assert!(may);
-                    far.push(addr);
-                }
-                Insert::Full => {
-                    prop_assert!(gone.is_empty() && !may);
-                    let most = (0..12).map(|bits| table.bucket_len(&sharing(own, bits, 0))).max();
-                    let len = table.bucket_len(&id);
-                    prop_assert!(len == K || most <= Some(len + 4), "{most:?} and {len}");
-                }
-                Insert::Present(_) | Insert::Own => unreachable!("each address comes once"),
+        let mut inside = Vec::new();
+        for (at, (bits, n, leaves)) in nodes.into_iter().enumerate() {
+            let (id, addr, tick) = (sharing(own, bits, n), addr(at as u16), 60 + at as u32);
+            if leaves && !inside.is_empty() {
+                let (id, addr, _) = inside.swap_remove(at % inside.len());
+                prop_assert_eq!(table.remove(table.find(&id, addr).unwrap()), Some(addr));
             }
-            prop_assert!(table.len() <= max && table.len() == far.len());
+            let len = table.bucket_len(&id);
+            let room = len < K && inside.len() < max;
+            prop_assert_eq!(table.has_place_for(&id), room);
+            let young = table.youngster(&id, tick, 100);
+            if let Some(slot) = young {
+                prop_assert!(!room && len < K);
+                let gone = inside.iter().position(|(_, addr, _)| *addr == slot.addr()).unwrap();
+                let (id, _, added) = inside.swap_remove(gone);
+                // Ages are coarse.
+                prop_assert!(tick - added < 100 + COARSE_UNIT);
+                prop_assert!(table.bucket_len(&id) > len + SURPLUS);
+                table.remove(slot);
+            }
+            let inserted = table.insert(&id, addr, tick);
+            prop_assert_eq!(matches!(inserted, Insert::Added(_)), room || young.is_some());
+            if let Insert::Added(_) = inserted {
+                inside.push((id, addr, tick));
+            }
+            prop_assert!(table.len() <= max && table.len() == inside.len());
+            for (id, addr, _) in &inside {
+                prop_assert!(table.find(id, *addr).is_some());
+            }
             table.buckets.check_invariants();
+            prop_assert_eq!(table.iter().take(max + 1).count(), inside.len());
         }
     }
 }

@@ -38,8 +38,10 @@ pub struct Peer {
     pub reaches: bool,
     /// Which nodes it names.
     pub closer: Vec<SocketAddrV4>,
-    /// Whether it leaves PINGs unanswered, and only these.
-    pub ignores_pings: bool,
+    /// Which internal commands it leaves unanswered.
+    pub ignores: &'static [u64],
+    /// Whether it leaves the commands of an application unanswered.
+    pub ignores_commands: bool,
     /// How long it thinks.
     pub delay: Duration,
 }
@@ -171,7 +173,8 @@ impl Lab {
             sees: None,
             reaches: true,
             closer: Vec::new(),
-            ignores_pings: false,
+            ignores: &[],
+            ignores_commands: false,
             delay: Duration::ZERO,
         };
         self.peers.entry(addr).or_insert(friendly)
@@ -257,6 +260,11 @@ impl Lab {
         self.sent.iter().filter(|sent| sent.is(command)).map(|sent| sent.to).collect()
     }
 
+    /// Who was asked whether it is there, retries included: by a PING, or for its neighbours.
+    pub fn checked(&self) -> Vec<SocketAddrV4> {
+        self.sent.iter().filter(|sent| sent.checks()).map(|sent| sent.to).collect()
+    }
+
     /// How many times an event happened.
     pub fn times(&self, event: Event) -> usize {
         self.events.iter().filter(|other| **other == event).count()
@@ -332,7 +340,11 @@ impl Lab {
             return;
         };
         let is = |command| request.internal && request.command == command;
-        let silent = is(PING_NAT) && !peer.reaches || is(PING) && peer.ignores_pings;
+        let ignored = match request.internal {
+            true => peer.ignores.contains(&request.command),
+            false => peer.ignores_commands,
+        };
+        let silent = is(PING_NAT) && !peer.reaches || ignored;
         if !peer.up || silent {
             return;
         }

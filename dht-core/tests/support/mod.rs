@@ -65,6 +65,13 @@ impl Sent {
         self.as_request().is_some_and(|request| request.internal && request.command == command)
     }
 
+    /// Whether it asks a node if it is there: a PING, or for its neighbours.
+    pub fn checks(&self) -> bool {
+        let own = Id::of(self.to).0;
+        let for_neighbours = |request: wire::Request<'_>| request.target == Some(&own);
+        self.is(PING) || self.is(FIND_NODE) && self.as_request().is_some_and(for_neighbours)
+    }
+
     pub fn token(&self) -> Token {
         *self.response().token.unwrap()
     }
