@@ -7,6 +7,7 @@
 
 mod answers;
 mod floods;
+mod holes;
 mod lies;
 mod network;
 mod tables;
