@@ -9,6 +9,7 @@ mod addresses;
 mod answers;
 mod figures;
 mod floods;
+mod holes;
 mod lies;
 mod network;
 mod scale;
