@@ -44,7 +44,8 @@ struct State {
     /// Answers that were ignored.
     ignored: u64,
     verifications: u64,
-    pings: u64,
+    /// Whether they are there, by PING or FIND_NODE.
+    asked: u64,
 }
 
 impl State {
@@ -54,7 +55,7 @@ impl State {
             believed: (node.host(), node.port()),
             ignored: stats.drops.unsolicited + stats.drops.wrong_source,
             verifications: stats.verifications.sent,
-            pings: stats.commands.ping.tx,
+            asked: stats.commands.ping.tx + stats.commands.find_node.tx,
         }
     }
 }
@@ -82,7 +83,7 @@ impl Unasked {
             format!("by what nobody asked for its own address {was:?} becomes {is:?}")
         })?;
         match what {
-            What::Hint(from) if after.pings > before.pings => self.count_hint(sim, host, from),
+            What::Hint(from) if after.asked > before.asked => self.count_hint(sim, host, from),
             What::Response => must(!ignored || after.verifications == before.verifications, || {
                 "an answer to nothing has somebody asked".to_owned()
             }),
