@@ -47,10 +47,10 @@ impl Suspects {
         (down, late): (bool, bool),
         question: Question,
     ) -> Option<SocketAddrV4> {
-        let before = self.take(addr).filter(|before| now < before.until);
+        let before = self.take(addr);
         let full = self.0.len() >= SUSPECTS_MAX;
         let displaced = full.then(|| self.0.remove(0));
-        let down = down || before.is_some_and(|before| before.down);
+        let down = down || before.is_some_and(|before| before.down && now < before.until);
         let question = before.map_or(question, |before| before.question.max(question));
         self.0.make_room(SUSPECTS_MAX);
         let before_left = before.map_or(0, |before| before.misses_left);

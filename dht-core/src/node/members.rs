@@ -146,22 +146,23 @@ impl Node {
         };
         let tick = self.upkeep.tick();
         if owes && self.table.find(&id, from.addr).is_none() {
-            if self.candidates.take_place_for_lost(from.addr) {
-                self.verify(from.addr);
-            }
-            return;
+            return self.verify_known(from.addr);
         }
-        match self.insert(&id, from.addr, tick) {
+        let inserted = self.insert(&id, from.addr, tick);
+        if let (Insert::Present(slot) | Insert::Added(slot), Question::FindNode) =
+            (inserted, question)
+        {
+            self.table.set_serves(slot, true);
+        }
+        match inserted {
             Insert::Present(slot) => {
                 self.table.touch(slot, tick);
                 self.table.set_silent_answers(slot, 0);
-                self.serves(slot, question);
                 self.sample_of(slot, to, votes);
             }
             Insert::Added(slot) => {
                 self.table.touch(slot, tick);
                 self.added(from.addr);
-                self.serves(slot, question);
                 self.sample_of(slot, to, votes);
                 let came_back = self.given.came_back(tick, from.addr) || was_lost;
                 if self.table.len() == 1 {
@@ -173,12 +174,6 @@ impl Node {
         }
         if was_lost {
             self.found_again();
-        }
-    }
-
-    fn serves(&mut self, slot: Slot, question: Question) {
-        if question == Question::FindNode {
-            self.table.set_serves(slot, true);
         }
     }
 

@@ -44,8 +44,8 @@ impl Node {
         class: Class,
         purpose: Purpose,
     ) -> bool {
-        // One in doubt has to answer what it left unanswered.
-        let ping = node.serves && !hinted && !self.suspects.contain(self.now, node.addr);
+        // One that is, or was, in doubt has not.
+        let ping = node.serves && !hinted;
         let command = if ping { PING } else { FIND_NODE };
         let begun = self.begin_internal(node.addr, command, None, class, purpose).is_some();
         if begun {
@@ -231,9 +231,14 @@ impl Node {
         let in_table = |addr| table.get(addr).is_some();
         let given = self.given.next(tick, in_table, |addr| others.contains(addr));
         for addr in lost.into_iter().chain(given) {
-            if self.candidates.take_place_for_lost(addr) {
-                self.verify(addr);
-            }
+            self.verify_known(addr);
+        }
+    }
+
+    /// Asks one that was a node whether it is one.
+    pub(super) fn verify_known(&mut self, addr: SocketAddrV4) {
+        if self.candidates.take_place_for_lost(addr) {
+            self.verify(addr);
         }
     }
 

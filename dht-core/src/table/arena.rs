@@ -9,6 +9,8 @@ use alloc::vec::Vec;
 use super::bucket::{Bucket, Entry};
 use super::{BUCKETS, K};
 
+/// By how many nodes more than another a bucket of a full table has clearly more.
+pub(super) const SURPLUS: usize = 2;
 /// How many entries, and runs, there may be memory for beyond those that are in use.
 const SLACK: usize = 8;
 
@@ -65,7 +67,7 @@ impl Arena {
     }
 
     /// All buckets, by number.
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = Bucket<'_>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Bucket<'_>> {
         (0..self.len()).filter_map(|number| self.bucket(number))
     }
 
@@ -84,11 +86,29 @@ impl Arena {
         self.entries.iter_mut()
     }
 
-    /// Where the last entry of a bucket is, and a free position before it.
-    pub(super) fn gap(&self, number: usize) -> Option<(usize, usize)> {
-        let run = self.runs.get(number)?;
+    /// Whether no bucket can grow.
+    pub(super) fn is_full(&self) -> bool {
+        self.entries.len() >= self.max
+    }
+
+    /// The bucket with the most room, if that is clearly more than this one has, which could have more. Of
+    /// several it is the one of the nodes farthest away. Where all room is taken, that is how many nodes there are.
+    pub(super) fn surplus(&self, number: usize) -> Option<usize> {
+        let own = usize::from(self.runs.get(number).map_or(0, |run| run.room));
+        let (at, most) = self.runs.iter().enumerate().rev().max_by_key(|(_, run)| run.room)?;
+        (own < K && usize::from(most.room) > own + SURPLUS).then_some(at)
+    }
+
+    /// Moves the last entry of a bucket to a free position before it, which is returned, if there is one.
+    pub(super) fn close_gap(&mut self, number: usize) -> Option<usize> {
+        let run = self.runs.get_mut(number)?;
         let (last, free) = (run.last()?, run.taken.trailing_ones() as usize);
-        (free < last).then_some((last, free))
+        (free < last).then_some(())?;
+        run.taken ^= 1 << last | 1 << free;
+        let start = usize::from(run.start);
+        let entry = *self.entries.get(start + last)?;
+        *self.entries.get_mut(start + free)? = entry;
+        Some(free)
     }
 
     /// Gives up the room behind the last entry of each bucket.
@@ -110,7 +130,7 @@ impl Arena {
         let run = self.runs.get(number);
         let (taken, room) = run.map_or((0, 0), |run| (run.taken, usize::from(run.room)));
         let position = taken.trailing_ones() as usize;
-        if position >= K || (position >= room && self.entries.len() >= self.max) {
+        if position >= K || (position >= room && self.is_full()) {
             return None;
         }
         if number >= self.runs.len() {

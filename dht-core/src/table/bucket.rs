@@ -72,7 +72,7 @@ impl Entry {
     }
 
     pub(super) fn set_doubted(&mut self, doubted: bool) {
-        self.flags = self.flags & !DOUBTED | if doubted { DOUBTED } else { 0 };
+        self.flags = self.flags & !(DOUBTED | SERVES) | if doubted { DOUBTED } else { 0 };
     }
 
     /// Whether it has ever answered us, rather than been put in unasked.

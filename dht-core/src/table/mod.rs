@@ -171,11 +171,10 @@ impl Table {
         entry.pinged = self.epochs.pinged(tick);
         entry.added = self.epochs.coarse(tick);
         entry.seen = self.next_seen.max(1);
-        let place = self.place(bucket, entry).or_else(|| {
-            self.has_place_for(id).then(|| self.close_gaps())?;
-            self.place(bucket, entry)
-        });
-        let Some(index) = place else {
+        if self.buckets.is_full() && self.has_place_for(id) {
+            self.close_gaps();
+        }
+        let Some(index) = self.place(bucket, entry) else {
             return Insert::Full;
         };
         self.next_seen = self.next_seen.wrapping_add(SEEN_STEP);
@@ -212,13 +211,13 @@ impl Table {
     /// Notes that a node has answered at `tick`: as [`touch_unproven`](Self::touch_unproven),
     /// and `seen` counts one more, past 0. From then on it may be [drawn](Self::spread).
     pub(crate) fn touch(&mut self, slot: Slot, tick: u32) {
-        if self.entry(slot).is_some_and(|entry| !entry.doubted()) {
-            self.change(slot, |entry| {
+        self.change(slot, |entry| {
+            if !entry.doubted() {
                 entry.seen = entry.seen.wrapping_add(1).max(1);
                 entry.set_answered();
-            });
-            self.touch_unproven(slot, tick);
-        }
+            }
+        });
+        self.touch_unproven(slot, tick);
     }
 
     /// Notes that a node seems to have said something at `tick`: it becomes the latest in

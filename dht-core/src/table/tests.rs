@@ -6,7 +6,7 @@ use core::net::Ipv4Addr;
 
 use proptest::prelude::*;
 
-use super::places::SURPLUS;
+use super::arena::SURPLUS;
 use super::*;
 use crate::ids::IdCache;
 
