@@ -6,7 +6,7 @@
 //! With a fifth of all nodes just gone, walks find 0.985 of the closest without this. The reference has
 //! nothing like it; on the wire it is a FIND_NODE like any other.
 
-use alloc::vec::Vec;
+use alloc::collections::BinaryHeap;
 use core::net::SocketAddrV4;
 
 use super::Walk;
@@ -51,14 +51,16 @@ impl Walk {
         let silent = waited.map(|visit| visit.node).chain(down.iter().copied());
         let near = |distance: &u64| self.closest.would_take(*distance);
         let silent = silent.filter_map(|node| self.seen.distance(node)).filter(near);
-        let mut named: Vec<u64> = silent.collect();
+        let mut named: BinaryHeap<u64> = silent.collect();
         // Only full replies leave anybody out.
         if named.is_empty() {
             return None;
         }
         named.extend(self.closest.nodes().map(|(distance, _)| distance));
+        let beyond = named.len().checked_sub(K)?;
+        (0..beyond).for_each(|_| _ = named.pop());
         // This one was the last to be named.
-        let (_, last, _) = (named.len() >= K).then(|| named.select_nth_unstable(K - 1))?;
+        let last = named.pop()?;
         let bit = last.leading_zeros().checked_sub((self.gaps.asked.len() % 2) as u32)?;
         let target = self.plan.target.flip(bit)?;
         let asked = &self.gaps.asked;
