@@ -20,6 +20,9 @@ const SLOTS: usize = 4;
 
 /// What part of the window only [`Class::User`] may fill: one in this many places.
 const RESERVED: u32 = 8;
+/// What part is kept free from queries that are led astray: so many times that. So there is always a place for one
+/// whose nodes answer.
+const SPARED: u32 = 3;
 
 /// What a request is for, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,7 +33,8 @@ pub(crate) enum Class {
     Query,
     /// To see whether a node is still there.
     KeepAlive,
-    /// To tell of, or check, a node that may be down.
+    /// To tell of, or check, a node that may be down, and what else is likely to stay unanswered. Only of the latter the
+    /// part is kept free that this class may not fill.
     Hint,
 }
 
@@ -73,14 +77,15 @@ impl Window {
 
     /// Whether a request of `class` has to wait.
     pub(crate) fn full_for(&self, class: Class) -> bool {
-        let share = |places: u32| match class {
-            Class::User => places,
-            // Rounded up: a window of one place is everybody's.
-            _ => places - places / RESERVED,
-        };
+        self.room_for(class) == 0
+    }
+
+    /// How many places there are for requests of `class`.
+    pub(crate) fn room_for(&self, class: Class) -> u32 {
         let total = self.slots.iter().fold(0, |sum: u32, &n| sum.saturating_add(n));
         let [current, ..] = self.slots;
-        current >= share(self.max) || total >= share(self.max.saturating_mul(2))
+        let of_slot = share_of(class, self.max).saturating_sub(current);
+        of_slot.min(share_of(class, self.max.saturating_mul(2)).saturating_sub(total))
     }
 
     /// Counts a datagram, over the limit too (some requests do not wait).
@@ -105,6 +110,16 @@ impl Window {
     fn current(&mut self) -> &mut u32 {
         let [current, ..] = &mut self.slots;
         current
+    }
+}
+
+/// How many of so many places a class may fill.
+fn share_of(class: Class, places: u32) -> u32 {
+    match class {
+        Class::User => places,
+        Class::Hint => places - places / RESERVED * SPARED,
+        // Rounded up: a window of one place is everybody's.
+        _ => places - places / RESERVED,
     }
 }
 
@@ -135,17 +150,21 @@ mod tests {
 
     #[test]
     fn holds_what_it_should() {
-        // (max, the user's (per slot, in all), the others')
-        for (max, user, others) in [
-            (0, (0, 0), (0, 0)),
-            (1, (1, 2), (1, 2)),
-            (7, (7, 14), (7, 13)),
-            (8, (8, 16), (7, 14)),
-            (9, (9, 18), (8, 16)),
-            (80, (80, 160), (70, 140)),
+        // (max, the user's (per slot, in all), the others', that of the least urgent)
+        for (max, user, others, least) in [
+            (0, (0, 0), (0, 0), (0, 0)),
+            (1, (1, 2), (1, 2), (1, 2)),
+            (7, (7, 14), (7, 13), (7, 11)),
+            (8, (8, 16), (7, 14), (5, 10)),
+            (9, (9, 18), (8, 16), (6, 12)),
+            (80, (80, 160), (70, 140), (50, 100)),
         ] {
             for class in CLASSES {
-                let expected = if class == Class::User { user } else { others };
+                let expected = match class {
+                    Class::User => user,
+                    Class::Hint => least,
+                    _ => others,
+                };
                 assert_eq!(capacity(max, class), expected, "{class:?} with {max}");
             }
         }
@@ -154,9 +173,11 @@ mod tests {
     #[test]
     fn the_user_passes_where_others_wait() {
         let mut window = Window::new(80, START);
-        (0..69).for_each(|_| window.sent());
+        (0..49).for_each(|_| window.sent());
         assert!(CLASSES.iter().all(|&class| !window.full_for(class)));
         window.sent();
+        assert_eq!(CLASSES.map(|class| window.full_for(class)), [false, false, false, true]);
+        (50..70).for_each(|_| window.sent());
         assert_eq!(CLASSES.map(|class| window.full_for(class)), [false, true, true, true]);
         (70..80).for_each(|_| window.sent());
         assert!(window.full_for(Class::User));
@@ -252,9 +273,8 @@ mod tests {
                 let current = sends.iter().filter(|&&at| slot(at) == slot(now)).count();
                 let total = sends.iter().filter(|&&at| slot(at) + 4 > slot(now)).count();
                 for class in CLASSES {
-                    let eighths = if class == Class::User { 8 } else { 7 };
-                    // n >= limit * eighths / 8, without rounding.
-                    let full = |n: usize, limit: u32| n * 8 >= limit as usize * eighths;
+                    let kept = [0, 1, 1, 3][class as usize];
+                    let full = |n: usize, limit: u32| n >= (limit - limit / 8 * kept) as usize;
                     prop_assert_eq!(
                         window.full_for(class),
                         full(current, max) || full(total, 2 * max),

@@ -4,7 +4,7 @@
 //! The lists go through the places of the requests themselves. So waiting takes no memory of its own, and
 //! a request that ends leaves nothing behind.
 
-use super::{Flight, Inflight, Slot, slot_of};
+use super::{Call, Flight, Inflight, Slot, slot_of};
 use crate::addr::prefix24;
 use crate::congestion::Class;
 use crate::message::{RequestId, Via};
@@ -92,19 +92,37 @@ impl Inflight {
         }
     }
 
-    /// Takes the first request out of the lanes, or out of that of the socket `only`.
-    pub(crate) fn dequeue(&mut self, urgency: Urgency, only: Option<Via>) -> Option<RequestId> {
+    /// Takes a request out of the lanes, or out of that of the socket `only`: of those with the least `debt` the
+    /// first. Those without one stay.
+    pub(crate) fn dequeue(
+        &mut self,
+        urgency: Urgency,
+        only: Option<Via>,
+        debt: impl Fn(&Call) -> Option<u16>,
+    ) -> Option<RequestId> {
         if self.lists.in_lanes == 0 {
             return None;
         }
         let list = |via| self.list(list_of(via, urgency));
-        let (slot, id, _) = match only {
-            None => {
-                let lanes = [Via::Client, Via::Server, Via::Extra(0)];
-                lanes.into_iter().find_map(|via| list(via).next())?
-            }
-            Some(via) => list(via).find(|(.., flight)| flight.call.via == via)?,
+        let lanes = match only {
+            None => [Via::Client, Via::Server, Via::Extra(0)],
+            Some(via) => [via; 3],
         };
+        let may_leave = |flight: &Flight| only.is_none_or(|via| flight.call.via == via);
+        let least = |via| {
+            let mut least: Option<(u16, u16, RequestId)> = None;
+            for (slot, id, flight) in list(via).filter(|(.., flight)| may_leave(flight)) {
+                let Some(debt) = debt(&flight.call) else { continue };
+                if least.is_none_or(|(least, ..)| debt < least) {
+                    least = Some((debt, slot, id));
+                }
+                if debt == 0 {
+                    break;
+                }
+            }
+            least
+        };
+        let (_, slot, id) = lanes.into_iter().find_map(least)?;
         self.unlink(slot);
         Some(id)
     }

@@ -12,6 +12,7 @@ mod bound;
 mod calls;
 mod commits;
 mod contact;
+mod fairness;
 mod gaps;
 mod inbound;
 #[cfg(any(test, feature = "_invariants"))]

@@ -10,7 +10,7 @@ use crate::congestion::Class;
 use crate::error::RequestError;
 use crate::event::Event;
 use crate::id::Id;
-use crate::inflight::{Flight, Purpose, Question, URGENCIES, Urgency};
+use crate::inflight::{Call, Flight, Purpose, Question, URGENCIES, Urgency};
 use crate::lessons::Lessons;
 use crate::message::{Nodes, RequestId, Transmit, Via};
 use crate::outbox::Out;
@@ -22,6 +22,8 @@ use crate::wire::{self, CloserNodes};
 const TIMEOUT: Duration = Duration::from_secs(1);
 /// A node that leaves so many tries unanswered is in doubt.
 const DOUBT: u16 = 2;
+/// Visits that nobody waits for leave while one in so many places of the window is free.
+const LATE_ROOM: u32 = 4;
 /// So many answers leave before a request gets its turn.
 const ANSWERS_IN_A_ROW_MAX: u8 = 4;
 /// A network that swallows everything may fill this part of the window: one in two places.
@@ -103,12 +105,29 @@ impl Node {
             let (full, share) = match urgency {
                 Urgency::Force => (false, u32::MAX),
                 Urgency::Class(class) => (
-                    self.window.full_for(class),
+                    // Those that it is kept free from are looked at one by one.
+                    self.window.full_for(class.min(Class::KeepAlive)),
                     // A quarter of it is kept for what the user asks for.
                     if class == Class::User { share } else { share - share / 4 },
                 ),
             };
-            while let Some(id) = (!full).then(|| self.inflight.dequeue(urgency, only)).flatten() {
+            if full {
+                continue;
+            }
+            let hint = urgency == Urgency::Class(Class::Hint);
+            let room = self.window.room_for(Class::Hint);
+            let scarce = room < self.config.max_window / LATE_ROOM;
+            let queries = &self.queries;
+            let debt = |call: &Call| match call.purpose {
+                // Nobody waits for it.
+                Purpose::Late { .. } => (!scarce).then_some(u16::MAX),
+                Purpose::Visit { query, .. } if hint => {
+                    let astray = queries.class_of(query) == Some(Class::Hint);
+                    (!astray || room > 0).then(|| queries.debt(query))
+                }
+                _ => Some(0),
+            };
+            while let Some(id) = self.inflight.dequeue(urgency, only, debt) {
                 let to = *self.inflight.get(id)?.call.to.ip();
                 if self.shares.admit(to, share) {
                     return Some(id);
@@ -270,8 +289,10 @@ impl Node {
         let urgency = match call.purpose {
             _ if call.force => Urgency::Force,
             // Queries that were sent to the dead must not hold up those that were not.
-            Purpose::Visit { .. } | Purpose::Late { .. } if flight.sent > 0 => {
-                Urgency::Class(Class::Hint)
+            Purpose::Late { .. } => Urgency::Class(Class::Hint),
+            Purpose::Visit { .. } if flight.sent > 0 => Urgency::Class(Class::Hint),
+            Purpose::Visit { query, .. } => {
+                Urgency::Class(self.queries.class_of(query).unwrap_or(call.class))
             }
             _ => Urgency::Class(call.class),
         };

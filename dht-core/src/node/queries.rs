@@ -11,6 +11,7 @@ use super::Node;
 use super::commits::Committing;
 use crate::ask::Query;
 use crate::config::Config;
+use crate::congestion::Class;
 use crate::error::QueryError;
 #[cfg(any(test, feature = "_invariants"))]
 use crate::inflight::Purpose;
@@ -171,6 +172,25 @@ impl Queries {
 
     pub(super) fn is_running(&self, kind: Kind) -> bool {
         self.slots.iter().flatten().any(|running| running.kind == kind)
+    }
+
+    /// How much a query has asked in vain, while it walks.
+    pub(super) fn debt(&self, id: QueryId) -> u16 {
+        let walking = self.get(id).filter(|running| running.is_walking());
+        walking.map_or(0, |running| running.walk.debt())
+    }
+
+    /// How many walk, and how many of these are led astray.
+    pub(super) fn walks(&self) -> (usize, usize) {
+        let walks = self.slots.iter().flatten().filter(|running| running.is_walking());
+        walks.fold((0, 0), |(all, astray), running| {
+            (all + 1, astray + usize::from(running.walk.is_astray()))
+        })
+    }
+
+    /// The class of its visits, unless it is being worked on.
+    pub(super) fn class_of(&self, id: QueryId) -> Option<Class> {
+        self.get(id).map(|running| running.walk.class())
     }
 
     /// Gives memory back that nobody has needed for a while.

@@ -185,9 +185,14 @@ impl Node {
     fn visit_some(&mut self, running: &mut Running) {
         let Running { id, query, walk, mailbox, .. } = &mut *running;
         let unread = mailbox.len();
+        let share = self.share_of_window();
         while query.discard || unread + walk.in_flight() < self.config.max_unread_replies {
-            if self.is_busy() && !self.give_up_the_latest(*id, walk) {
-                self.queries.stalled = true;
+            if !walk.may_ask(share) {
+                break;
+            }
+            if !self.has_place_for(walk) && !self.give_up_the_latest(*id, walk) {
+                // Else it goes on when one of its own visits has ended.
+                self.queries.stalled |= self.is_busy();
                 break;
             }
             let suspected = |addr| self.suspects.contain(self.now, addr);
@@ -197,6 +202,7 @@ impl Node {
             let call = Call {
                 retries: if query.force { 0 } else { query.retries },
                 force: query.force,
+                class: walk.class(),
                 ..self.call_of(query, to, None, purpose)
             };
             if self.begin(call).is_none() {
@@ -226,7 +232,7 @@ impl Node {
             self.suspect(addr, false, question, true);
         }
         walk.failed(node, silent);
-        !self.is_busy()
+        self.has_place_for(walk)
     }
 
     /// A request of a query: by default as a commit is sent.
@@ -265,6 +271,7 @@ impl Node {
         }
         let background = running.kind != Kind::User;
         let Some(walk) = running.walking() else { return self.queries.put(running) };
+        let before = walk.class();
         walk.answered(node, &reply);
         let from = reply.from.addr;
         let homes = self.homes();
@@ -301,6 +308,7 @@ impl Node {
         if told {
             self.emit(Event::Reply(id));
         }
+        self.sort_visits(id, before);
         self.pump(id);
     }
 
@@ -309,7 +317,9 @@ impl Node {
             return;
         };
         if let Some(walk) = running.walking() {
+            let before = walk.class();
             walk.missed(node);
+            self.sort_visits(id, before);
             self.pump(id);
         }
     }
@@ -318,6 +328,7 @@ impl Node {
         let Some(mut running) = self.queries.take(id) else {
             return;
         };
+        let before = running.walk.class();
         if let Some(walk) = running.walking() {
             walk.failed(node, timed_out);
             if timed_out {
@@ -325,6 +336,7 @@ impl Node {
             }
         }
         self.queries.put(running);
+        self.sort_visits(id, before);
         self.pump(id);
     }
 

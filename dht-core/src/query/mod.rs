@@ -15,6 +15,7 @@ use core::net::SocketAddrV4;
 use core::time::Duration;
 
 use crate::addr::{is_local, prefix24};
+use crate::congestion::Class;
 use crate::id::Id;
 use crate::ids::Ids;
 use crate::memory::{Capped, Heap};
@@ -43,6 +44,12 @@ const CAUTIOUS: u16 = 3;
 const DEFERRED_MAX: usize = 64;
 /// A visit that has missed this many tries seems to be gone, while nobody knows better.
 const PATIENCE: u8 = 2;
+/// What an answer of a node that others told of adds to a walk's credit. A try in vain takes one.
+const ANSWER_PAYS: i16 = 2;
+/// How much of it can be saved up.
+const CREDIT_MAX: i16 = 8;
+/// With less than this a walk is led astray.
+const CREDIT_MIN: i16 = -3;
 /// With fewer successes than this it falls back on the routing table.
 const SUCCESSES_MIN: u32 = 5;
 
@@ -115,6 +122,8 @@ pub(crate) struct Walk {
     successes: u32,
     errors: u32,
     timed_out: u32,
+    /// What answers of nodes that others told of have earned, and tries in vain have cost.
+    credit: i16,
     /// Whether the routing table has been used as a source.
     from_table: bool,
     cautious: bool,
@@ -140,6 +149,7 @@ impl Walk {
             successes: 0,
             errors: 0,
             timed_out: 0,
+            credit: 0,
             from_table: false,
             cautious: false,
             gaps: Gaps::default(),
@@ -410,6 +420,9 @@ impl Walk {
         let doubted = self.end_visit(node).is_some_and(|visit| visit.doubted);
         self.seen.set(node, State::Done);
         self.answered += 1;
+        if self.seen.is_hearsay(node) {
+            self.credit = (self.credit + ANSWER_PAYS).min(CREDIT_MAX);
+        }
         self.trusts |= !doubted;
         self.without_id += u32::from(reply.from.id.is_none());
         if reply.error == 0 {
@@ -451,6 +464,7 @@ impl Walk {
 
     /// A try was not answered in time; another follows.
     pub(crate) fn missed(&mut self, node: u16) {
+        self.in_vain(node);
         if let Some(visit) = self.visits.iter_mut().find(|visit| visit.node == node) {
             visit.missed = visit.missed.saturating_add(1);
         }
@@ -462,11 +476,41 @@ impl Walk {
         self.errors += 1;
         if timed_out {
             self.timed_out += 1;
+            self.in_vain(node);
             self.seen.set(node, State::Down);
         } else {
             self.seen.set(node, State::Done);
         }
         self.consider_caution();
+    }
+
+    fn in_vain(&mut self, node: u16) {
+        self.credit = self.credit.saturating_sub(self.seen.is_hearsay(node).into());
+    }
+
+    /// How much more it has asked in vain than answers have earned.
+    pub(crate) fn debt(&self) -> u16 {
+        self.credit.min(0).unsigned_abs()
+    }
+
+    /// Whether it may ask one more where so many of those that others told of may wait for their first answer, and more
+    /// if it has credit.
+    pub(crate) fn may_ask(&self, share: usize) -> bool {
+        let open = self.visits.iter().filter(|visit| visit.missed == 0);
+        let open = open.filter(|visit| self.seen.is_hearsay(visit.node)).count();
+        open < share
+            .saturating_add_signed(if self.is_astray() { 0 } else { self.credit.into() })
+            .max(1)
+    }
+
+    /// Whether most of those that it asks are silent. Other walks go first then.
+    pub(crate) fn is_astray(&self) -> bool {
+        self.credit < CREDIT_MIN
+    }
+
+    /// How urgent its visits are.
+    pub(crate) fn class(&self) -> Class {
+        if self.is_astray() { Class::Hint } else { Class::Query }
     }
 
     /// The visits under way will not be answered any more: they have failed, all of them, if

@@ -1,0 +1,43 @@
+//! What queries leave to each other of the window and of the places: those that are led to nodes which do not exist must
+//! not keep others waiting, whose nodes answer.
+
+use super::Node;
+use crate::congestion::Class;
+use crate::inflight::{Call, Purpose};
+use crate::message::QueryId;
+use crate::query::Walk;
+
+impl Node {
+    /// How much of the window a query may fill before it is clear that anybody answers: an equal part of most of it or,
+    /// if that is more, of what is left for those that are not led astray.
+    pub(super) fn share_of_window(&self) -> usize {
+        let (walks, astray) = self.queries.walks();
+        let room = self.window.room_for(Class::Query) as usize;
+        let most = self.config.max_window as usize / 8 * 7;
+        (most / (walks + 1)).max(room / (walks - astray + 1))
+    }
+
+    /// Whether there is a place for one more visit. A walk that is astray leaves others, if there are
+    /// any, as many as it has.
+    pub(super) fn has_place_for(&self, walk: &Walk) -> bool {
+        let leaves_some = walk.is_astray() && self.queries.walks().0 > 0;
+        let free = self.config.max_background_requests.saturating_sub(self.inflight.others());
+        !(self.is_busy() || leaves_some && walk.in_flight() >= free)
+    }
+
+    /// A walk has gone astray, or is not astray any more: its requests that wait go to where they belong now.
+    pub(super) fn sort_visits(&mut self, id: QueryId, before: Class) {
+        if self.queries.class_of(id).is_none_or(|class| class == before) {
+            return;
+        }
+        let of_query =
+            |call: &Call| matches!(call.purpose, Purpose::Visit { query, .. } if query == id);
+        let mut slot = 0;
+        while let Some((next, visit)) = self.inflight.next_from(slot, of_query) {
+            slot = next;
+            if self.inflight.get(visit).is_some_and(|flight| flight.deadline.is_none()) {
+                self.enqueue(visit, false);
+            }
+        }
+    }
+}

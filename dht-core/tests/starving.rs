@@ -1,0 +1,105 @@
+//! Queries that are led to nodes that do not exist, beside those that are not: each has its part of the window and of
+//! the places.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use dht_core::{Config, Id, Query, Request};
+use support::solo::*;
+
+const RTT: Duration = Duration::from_millis(40);
+
+/// A host with a /24 of its own.
+fn host(net: u32, n: u32) -> SocketAddrV4 {
+    SocketAddrV4::new(Ipv4Addr::from((net << 24) + (n << 8) + 1), 4_000)
+}
+
+fn target_of(n: u8) -> Id {
+    Id::of(SocketAddrV4::new(Ipv4Addr::new(1, 2, 3, n), 5))
+}
+
+fn lookup(n: u8) -> Query {
+    Query::find_node(target_of(n)).discard_replies()
+}
+
+/// A node that knows an honest network, and so many queries of it that twenty liars lead to the dead.
+fn beside(poisoned: u8, config: Config) -> Solo {
+    let mut solo = Solo::seeded(3, config);
+    solo.bind();
+    let all: Vec<_> = (0..300).map(|n| host(46, n)).collect();
+    for addr in &all {
+        let fake = Fake { latency: RTT, ..Fake::knowing(all.iter().copied()) };
+        solo.peers.insert(*addr, fake);
+    }
+    all.iter().take(60).for_each(|addr| solo.add_node(*addr));
+    let bad = Id([0x5a; 32]);
+    let mut ghosts: Vec<_> = (0..20_000).map(|n| host(80, n)).collect();
+    ghosts.sort_by_cached_key(|addr| Id::of(*addr).distance(&bad));
+    let liars: Vec<_> = (0..20).map(|n| host(64, n)).collect();
+    for (liar, named) in liars.iter().zip(ghosts.chunks(20)) {
+        // Without an id no liar enters the table, or lookups would be led astray themselves.
+        let fake = Fake { latency: RTT, id: false, ..Fake::naming(named.iter().copied()) };
+        solo.peers.insert(*liar, fake);
+    }
+    for n in 0..poisoned {
+        let mut target = bad;
+        target.0[31] = n;
+        solo.query(Query::find_node(target).nodes(liars.iter().copied()).discard_replies());
+    }
+    solo
+}
+
+/// How long lookups take, one after the other, and pings of the user's.
+fn times(solo: &mut Solo) -> (Vec<u128>, Vec<u128>) {
+    let one = |n: u8| {
+        let began = solo.now;
+        solo.walk(lookup(n)).1.unwrap();
+        let lookup = ms_since(began, solo.now);
+        let began = solo.now;
+        let ping = solo.request(Request::ping(host(46, 7)));
+        solo.response(ping).unwrap();
+        (lookup, ms_since(began, solo.now))
+    };
+    (0..20).map(one).unzip()
+}
+
+#[test]
+fn a_lookup_beside_poisoned_ones_takes_hardly_longer() {
+    let (alone, _) = times(&mut beside(0, Config::default()));
+    let worst_alone = *alone.iter().max().unwrap();
+    for poisoned in [1, 5, 20] {
+        let mut solo = beside(poisoned, Config::default());
+        solo.advance_ms(300);
+        let (lookups, pings) = times(&mut solo);
+        let worst = *lookups.iter().max().unwrap();
+        // Twenty that begin at once fill their equal parts before it is clear where they are led.
+        let bound = if poisoned == 20 { 1_200 } else { worst_alone * 3 / 2 };
+        assert!(worst <= bound, "{lookups:?} ms beside {poisoned}");
+        assert!(pings.iter().all(|ms| *ms <= 98), "{pings:?} ms");
+    }
+}
+
+/// Once it is clear that they are led astray, for as long as they last.
+#[test]
+fn nor_after_seconds_of_it() {
+    let mut solo = beside(20, Config::default());
+    solo.advance_ms(5_000);
+    let (lookups, _) = times(&mut solo);
+    assert!(lookups.iter().all(|ms| *ms <= 180), "{lookups:?} ms");
+}
+
+#[test]
+fn places_are_left_for_others() {
+    let mut config = Config::default();
+    config.max_background_requests = 64;
+    let mut solo = beside(4, config);
+    solo.advance_ms(2_000);
+    let active = solo.stats().requests.active;
+    assert!(active <= 64 * 4 / 5 + 4, "{active} places of 64 are taken");
+    let (lookups, _) = times(&mut solo);
+    assert!(lookups.iter().all(|ms| *ms <= 180), "{lookups:?} ms");
+}
