@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
+use crate::addr::{is_local, prefix24};
 use crate::call::Question;
 use crate::inflight::MISSES_MAX;
 use crate::memory::{Capped, Heap};
@@ -14,6 +15,8 @@ use crate::time::Instant;
 
 /// How many are remembered; the oldest gives way.
 const SUSPECTS_MAX: usize = 64;
+/// So many of a /24 are a crowd.
+const CROWD: usize = 4;
 /// For how long.
 const MEMORY: Duration = Duration::from_secs(300);
 
@@ -79,6 +82,15 @@ impl Suspects {
 
     pub(crate) fn contain(&self, now: Instant, addr: SocketAddrV4) -> bool {
         self.get(now, addr).is_some()
+    }
+
+    /// Whether so many are suspected in the /24 of an address that others there are asked last as well: who names one
+    /// that does not exist may name more, and to other queries.
+    pub(crate) fn crowd(&self, now: Instant, addr: SocketAddrV4) -> bool {
+        let prefix = prefix24(*addr.ip());
+        let near =
+            |suspect: &&Suspect| prefix24(*suspect.addr.ip()) == prefix && now < suspect.until;
+        !is_local(*addr.ip()) && self.0.iter().filter(near).count() >= CROWD
     }
 
     /// Whether an address has left all tries of a request unanswered, and was silent since.

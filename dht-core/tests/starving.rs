@@ -103,3 +103,40 @@ fn places_are_left_for_others() {
     let (lookups, _) = times(&mut solo);
     assert!(lookups.iter().all(|ms| *ms <= 180), "{lookups:?} ms");
 }
+
+#[test]
+fn whose_neighbours_were_silent_to_another_query_is_asked_last_and_found_all_the_same() {
+    let ghost = |n: u32| SocketAddrV4::new(Ipv4Addr::from(0x5000_0000 + n), 4_000);
+    let later = Duration::from_secs(310);
+    for (pause, last) in [(Duration::from_secs(1), true), (later, false)] {
+        let mut solo = Solo::seeded(3, Config::default());
+        solo.bind();
+        let name = |solo: &mut Solo, by: SocketAddrV4, named: Vec<SocketAddrV4>| {
+            // Without an id it is in no table, and nobody but this query asks it.
+            let fake = Fake { latency: RTT, id: false, ..Fake::naming(named) };
+            solo.peers.insert(by, fake);
+        };
+        name(&mut solo, host(64, 0), (1..9).map(ghost).collect());
+        let _ = solo.walk(lookup(1).nodes([host(64, 0)]));
+        solo.advance(pause);
+        solo.take_sent();
+        // Others of that /24, and nodes elsewhere: farther away, all of them.
+        let mut all: Vec<_> = (100..110).map(ghost).chain((0..200).map(|n| host(46, n))).collect();
+        all.sort_by_key(|addr| Id::of(*addr).distance(&target_of(2)));
+        let there = |addr: &SocketAddrV4| addr.ip().octets()[0] == 46;
+        let nearest = all.iter().copied().find(|addr| !there(addr)).unwrap();
+        let named: Vec<_> = all.iter().copied().filter(|addr| !there(addr)).take(6).collect();
+        let honest: Vec<_> = all.iter().copied().filter(there).rev().take(8).collect();
+        for addr in honest.iter().chain([&nearest]) {
+            solo.peers.insert(*addr, Fake { latency: RTT, ..Fake::naming([]) });
+        }
+        name(&mut solo, host(64, 1), named.iter().chain(&honest).copied().collect());
+        let (_, outcome) = solo.walk(lookup(2).nodes([host(64, 1)]));
+        let asked: Vec<_> = solo.asked(2);
+        let first = |wanted: &dyn Fn(&SocketAddrV4) -> bool| asked.iter().position(wanted).unwrap();
+        let ghost_at = first(&|addr| named.contains(addr));
+        assert_eq!(honest.iter().all(|h| first(&|addr| addr == h) < ghost_at), last, "{pause:?}");
+        let closest = outcome.unwrap().closest;
+        assert!(closest.iter().any(|reply| reply.from.addr == nearest), "{pause:?}");
+    }
+}

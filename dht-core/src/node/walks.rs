@@ -196,7 +196,8 @@ impl Node {
                 break;
             }
             let suspected = |addr| self.suspects.contain(self.now, addr);
-            let Some((node, to)) = walk.next(suspected) else { break };
+            let dead_door = |addr| self.suspects.crowd(self.now, addr);
+            let Some((node, to)) = walk.next(suspected, dead_door) else { break };
             let seen = self.times_seen(walk.id_prefix(node), to);
             let purpose = Purpose::Visit { query: *id, node, seen };
             let call = Call {

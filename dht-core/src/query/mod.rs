@@ -310,6 +310,7 @@ impl Walk {
     pub(crate) fn next(
         &mut self,
         suspected: impl Fn(SocketAddrV4) -> bool,
+        behind_dead_door: impl Fn(SocketAddrV4) -> bool,
     ) -> Option<(u16, SocketAddrV4)> {
         let late = self.late();
         let concurrency = match self.plan.concurrency {
@@ -334,7 +335,9 @@ impl Walk {
             }
             let asks_all = self.plan.thorough || self.plan.only_given;
             let doubted = !asks_all && suspected(addr);
-            if doubted && trusted.is_some() && self.deferred.len() < DEFERRED_MAX {
+            // Its neighbours were silent; it may be there all the same, so it is waited for.
+            let last = doubted || !asks_all && self.seen.is_hearsay(node) && behind_dead_door(addr);
+            if last && trusted.is_some() && self.deferred.len() < DEFERRED_MAX {
                 self.deferred.make_room(DEFERRED_MAX);
                 self.deferred.push(node);
                 continue;
