@@ -19,7 +19,7 @@
 //! | `Swap`                 | a request with an id, or an answer | yes   | -    | -     | -   | yes    | -      |
 //! | `Hint`                 | naming a node that is silent       | yes   | -    | -     | -   | yes    | -      |
 //! | `Verify`               | a request with an id               | yes   | -    | -     | -   | none   | -      |
-//! | any, after four misses | answers in another's name          | -     | -    | -     | -   | -      | -      |
+//! | any, after four misses | answers in another's name          | -     | -    | -     | -   | as above | -      |
 //!
 //! - *there*: somebody answers ([`contact`](crate::node)); the node enters the table, or is the latest heard of in it, or
 //!   leaves it if this is the second answer without an id in a row; it is suspected no more; if it had been
@@ -81,9 +81,9 @@ impl Lessons {
         }
     }
 
-    /// The same, or nothing if somebody may have guessed it.
+    /// The same; if somebody may have guessed it just that it is over, or forged answers would fill the window.
     pub(crate) const fn unless(self, guessed: bool) -> Self {
-        if guessed { Self::NONE } else { self }
+        if guessed { Self(self.0 & Self::WINDOW.0) } else { self }
     }
 
     pub(crate) const fn tell(self, what: Self) -> bool {

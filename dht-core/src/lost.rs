@@ -4,7 +4,7 @@
 //!
 //! The reference forgets them: two halves that could not talk for half an hour stay apart for ever.
 
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
 use crate::memory::{Capped, Heap};
@@ -18,7 +18,7 @@ const PAUSE: u32 = 60;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lost {
-    nodes: VecDeque<(SocketAddrV4, u32)>,
+    nodes: Vec<(SocketAddrV4, u32)>,
     /// When all may be asked at once again.
     next_search: u32,
 }
@@ -32,16 +32,16 @@ impl Lost {
     pub(crate) fn add(&mut self, tick: u32, addr: SocketAddrV4) {
         self.remove(addr);
         if self.nodes.len() >= LOST_MAX {
-            self.nodes.pop_front();
+            self.nodes.remove(0);
         }
         self.nodes.make_room(LOST_MAX);
-        self.nodes.push_back((addr, tick));
+        self.nodes.push((addr, tick));
     }
 
     /// A node has been heard of. Whether it had been lost.
     pub(crate) fn remove(&mut self, addr: SocketAddrV4) -> bool {
         let at = self.nodes.iter().position(|(lost, _)| *lost == addr);
-        at.is_some_and(|at| self.nodes.remove(at).is_some())
+        at.map(|at| self.nodes.remove(at)).is_some()
     }
 
     pub(crate) fn contains(&self, addr: SocketAddrV4) -> bool {
@@ -51,11 +51,12 @@ impl Lost {
     /// One to ask; it is another one each time.
     pub(crate) fn next(&mut self, tick: u32) -> Option<SocketAddrV4> {
         self.nodes.retain(|(_, since)| tick.saturating_sub(*since) < MEMORY);
-        self.nodes.rotate_left(1.min(self.nodes.len()));
+        let next = 1.min(self.nodes.len());
+        self.nodes.rotate_left(next);
         if self.nodes.is_empty() {
-            self.nodes = VecDeque::new();
+            self.nodes = Vec::new();
         }
-        self.nodes.back().map(|(addr, _)| *addr)
+        self.nodes.last().map(|(addr, _)| *addr)
     }
 
     /// One has answered: all the others, unless that was asked for lately.

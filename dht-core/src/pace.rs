@@ -86,8 +86,10 @@ impl Default for Pace {
 impl Pace {
     /// An answer has come. Whether it would have been given up if nobody were careful.
     pub(crate) fn record(&mut self, answer: Timing) -> bool {
-        // Later tries follow sooner, so that an answer to the second may come as soon after them.
-        let to_the_first = answer.tries == 2 && answer.since_last < self.soonest();
+        // Later tries follow sooner, so that an answer to the second may come as soon after them; and where most are
+        // late, the average has to do with that.
+        let comparable = answer.tries == 2 && self.late <= SLOW;
+        let to_the_first = comparable && answer.since_last < self.soonest();
         self.count(answer.tries > 1, answer.tries > 1 && !to_the_first);
         // What took longer than a second would have been given up all the same.
         let second = Duration::from_micros(CEILING_US.into());
@@ -318,6 +320,23 @@ mod tests {
             TRIES_MAX,
             "to the second, 10 ms after the third"
         );
+    }
+
+    #[test]
+    fn where_half_of_all_tries_are_lost_it_takes_many_to_be_sure() {
+        let (mut pace, mut random) = (Pace::default(), 1_u32);
+        for _ in 0..2_000 {
+            let lost = || {
+                random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                random >> 31 == 1
+            };
+            let tries = 1 + core::iter::repeat_with(lost).take(3).take_while(|lost| *lost).count();
+            let every = pace.patience().unwrap_or(ms(1_000));
+            let since_last = ms(40);
+            let since_first = since_last + every * (tries as u32 - 1);
+            pace.record(Timing { tries: tries as u16, since_first, since_last });
+        }
+        assert!(pace.tries_to_be_sure() >= 9, "{pace:?}");
     }
 
     #[test]

@@ -9,10 +9,10 @@
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 /// By how many more /24s than see another one a host has to be seen.
-const LEAD: u8 = 12;
+const LEAD: u16 = 12;
 /// With fewer views than this, of all that there are, nothing is decided; and so many have to see what the bootstrap nodes
 /// see, for these to decide.
-const VIEWS_MIN: u8 = 4;
+const VIEWS_MIN: u16 = 4;
 /// And one of so many of all.
 const WITNESSES: u16 = 8;
 /// Ticks until all are asked again, if they contradict one another: a minute at first, then twice as long each time,
@@ -24,9 +24,9 @@ const PAUSE_MAX: u16 = 360;
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     seen: Option<SocketAddrV4>,
-    lead: u8,
-    port_lead: u8,
-    votes: u8,
+    lead: u16,
+    port_lead: u16,
+    votes: u16,
 }
 
 impl Tally {
@@ -57,7 +57,7 @@ impl Tally {
     /// The address; port 0 unless most see the same.
     fn addr(&self) -> Option<SocketAddrV4> {
         let mut seen = self.seen.filter(|_| self.lead > 0)?;
-        if self.port_lead < self.lead.div_ceil(2) {
+        if self.port_lead < self.lead.div_ceil(2).max(2).min(self.lead) {
             seen.set_port(0);
         }
         Some(seen)
@@ -139,14 +139,13 @@ impl Survey {
             return Verdict::Few;
         }
         let (all, backing) = (&self.all, &self.backing);
-        let votes = u16::from(all.votes);
-        let backed = backing.votes >= VIEWS_MIN && WITNESSES * u16::from(backing.votes) >= votes;
+        let backed = backing.votes >= VIEWS_MIN && backing.votes >= all.votes.div_ceil(WITNESSES);
         let most = all.lead >= LEAD;
-        let leads = most || (end && 2 * u16::from(all.lead) >= votes);
+        let leads = most || (end && all.lead >= all.votes.div_ceil(2));
         let contradicted = self.users.host().is_some_and(|host| all.host() != Some(host));
         let found = match (contradicted, backed) {
             (false, _) if leads => all.addr(),
-            (_, true) if end || (contradicted && most) => backing.addr(),
+            (_, true) if end => backing.addr(),
             // It takes more to be believed against them: all have to be asked.
             (true, false) if end && leads => all.addr(),
             _ => None,
@@ -233,18 +232,20 @@ mod tests {
             ("", "AAAAAAAAAAAA", varies, varies),
             ("", "aAaaAaaaaAaa", a, a),
             ("a", "aaaaaaaaaaaa", a, a),
-            // They decide between those who have witnesses enough.
-            ("a", "bbbbaaaabbbbbbbbbbbb", a, a),
-            ("a", "aaaabbbbbbbbbbbbbbbb", a, a),
+            ("", "AAAb", open, varies),
+            // They decide between those who have witnesses enough, once all have been asked: else four among the first
+            // would be an eighth.
+            ("a", "bbbbaaaabbbbbbbbbbbb", open, a),
+            ("a", "aaaabbbbbbbbbbbbbbbb", open, a),
             ("a", "bbbbbbbbbbbbbbbbaaa", open, b),
             ("a", "aaaabbbbbbb", open, a),
             ("a", "aaabbbb", open, disputed),
-            ("aab", "aaaabbbbbbbbbbbbbbbb", a, a),
-            ("baa", "aaaabbbbbbbbbbbbbbbb", a, a),
+            ("aab", "aaaabbbbbbbbbbbbbbbb", open, a),
+            ("baa", "aaaabbbbbbbbbbbbbbbb", open, a),
             ("ab", "aaaabbbbbbbbbbbbbbbb", b, b),
             ("b", "aaaaaaaaaaaa", open, a),
             // An eighth of them at least.
-            ("a", "aaaabbbbbbbbbbbbbbbbbbbbbbbbbbbb", a, a),
+            ("a", "aaaabbbbbbbbbbbbbbbbbbbbbbbbbbbb", open, a),
             ("a", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbaaaa", open, b),
         ] {
             let survey = survey(users, others);

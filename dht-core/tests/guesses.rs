@@ -306,3 +306,22 @@ fn an_answer_after_guesses_does_not_make_a_bootstrapping_node_look_whether_it_is
         assert_eq!(lab.asked(PING_NAT).len() > 3, looks, "{guesses}");
     }
 }
+
+#[test]
+fn answers_that_the_network_doubles_are_no_guesses() {
+    let took = |twice: bool| {
+        let mut lab = Lab::among(5);
+        lab.twice = twice;
+        let (start, mut open, mut left) = (lab.now, Vec::new(), 400);
+        while left > 0 || !open.is_empty() {
+            let more = left.min(40 - open.len());
+            left -= more;
+            let ping = |_| lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+            open.extend((0..more).map(ping).collect::<Vec<_>>());
+            lab.run_for(Duration::from_millis(1));
+            open.retain(|id| lab.node.take_response(*id).map(Result::unwrap).is_none());
+        }
+        lab.now.saturating_since(start)
+    };
+    assert_eq!(took(true), took(false));
+}

@@ -702,3 +702,19 @@ fn nobody_is_asked_for_a_check_that_is_over_before_it_has_begun() {
     lab.run_until(|lab| lab.node.bootstrapped());
     assert_eq!((lab.node.stats().requests.active, lab.asked(PING_NAT)), (7, vec![]));
 }
+
+#[test]
+fn among_nodes_of_one_24_the_users_decides() {
+    for count in [1, 2, 10] {
+        for ephemeral in [None, Some(false)] {
+            let mut config = joining(&[neighbour([45, 7, 7], 0)]);
+            config.ephemeral = ephemeral;
+            let mut lab = Lab::unbound(config);
+            let all: Vec<_> = (0..count).map(|n| neighbour([45, 7, 7], n)).collect();
+            all.iter().for_each(|addr| lab.add_peer(*addr).closer = all.clone());
+            lab.bind();
+            lab.run_for(40 * 60 * SECOND);
+            assert_eq!(lab.node.id(), Some(Id::of(SERVER)), "{count} {ephemeral:?}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ mod support;
 
 use std::time::Duration;
 
-use dht_core::{Id, Query, Request};
+use dht_core::{Event, Id, Query, Request};
 use support::lab::{FIND_NODE, LATENCY, Lab, PING, PING_NAT, TICK, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -160,5 +160,25 @@ fn an_answer_to_what_was_left_unanswered_or_to_more_clears_a_node() {
         assert_eq!(lab.node.nodes().next() == Some(peer(0)), clears);
         lab.run_for(5 * SECOND);
         assert_eq!(lab.knows(peer(0)), clears);
+    }
+}
+
+#[test]
+fn the_copy_of_an_answer_to_a_ping_says_no_more_than_the_answer() {
+    let mut lab = Lab::among(15);
+    lab.add_peer(peer(50)).ignores = &[FIND_NODE];
+    // So slow that a PING is sent twice, and answered twice.
+    lab.peer(peer(50)).delay = Duration::from_millis(1_100);
+    let all: Vec<_> = [50].into_iter().chain(0..15).map(peer).collect();
+    (0..15).for_each(|n| lab.peer(peer(n)).closer = all.clone());
+    let id = lab.call(|node, now| node.query(now, Query::find_node(Id::of(peer(50))))).unwrap();
+    lab.run_until(|lab| lab.events.contains(&Event::Finished(id)));
+    lab.run_for(20 * SECOND);
+    assert!(lab.node.suspects(peer(50)));
+    for _ in 0..2 {
+        let id = lab.call(|node, now| node.request(now, Request::ping(peer(50)))).unwrap();
+        lab.result(id).unwrap();
+        lab.run_for(3 * SECOND);
+        assert!(lab.node.suspects(peer(50)) && !lab.knows(peer(50)));
     }
 }

@@ -15,7 +15,8 @@ use crate::{Answer, Config, IdCache, NodeFilter, Query, Request};
 
 /// Runs it; `None` if it panics. What it was about to change it must not leave half done for others.
 pub(crate) fn guard<T>(run: impl FnOnce() -> T) -> Option<T> {
-    catch_unwind(AssertUnwindSafe(run)).ok()
+    // What it panics with may panic as well when it is dropped.
+    catch_unwind(AssertUnwindSafe(run)).map_err(core::mem::forget).ok()
 }
 
 /// As [`guard`], of what may fail anyway.

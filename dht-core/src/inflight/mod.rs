@@ -96,7 +96,7 @@ pub(crate) struct Inflight {
     lists: Lists,
     asked: Asked,
     tids: Index,
-    resting: VecDeque<(Instant, SocketAddrV4, u16)>,
+    resting: VecDeque<(Instant, SocketAddrV4, u16, Question)>,
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
 }
 
@@ -139,7 +139,7 @@ impl Inflight {
         heap.capped::<u16>(max);
         heap.index_each(1, 2 * max);
         Asked::add_to(heap, max);
-        heap.capped::<(Instant, SocketAddrV4, u16)>(resting_max(max));
+        heap.capped::<(Instant, SocketAddrV4, u16, Question)>(resting_max(max));
         heap.capped::<Reverse<(Instant, u64)>>(deadlines_max(max, max) + 1);
     }
 
@@ -299,8 +299,9 @@ impl Inflight {
 
     /// Whether an answer under `tid` from `from` is to a request that was given up, or once more to one that was
     /// sent several times.
-    pub(crate) fn rests(&self, now: Instant, tid: u16, from: SocketAddrV4) -> bool {
-        self.resting.iter().any(|rest| (rest.1, rest.2) == (from, tid) && now < rest.0)
+    pub(crate) fn rests(&self, now: Instant, tid: u16, from: SocketAddrV4) -> Option<Question> {
+        let mut resting = self.resting.iter();
+        resting.find(|rest| (rest.1, rest.2) == (from, tid) && now < rest.0).map(|rest| rest.3)
     }
 
     /// A try leaves now and is given up at `deadline`.
@@ -516,12 +517,14 @@ impl Inflight {
         for tid in [Some(flight.tid), flight.old_tid].into_iter().flatten() {
             let hash = |entry: u32| entry >> 16;
             self.tids.remove(u32::from(tid), |entry| entry >> 16 == u32::from(tid), hash);
-            if flight.sent > u16::from(answered) {
+            // A copy of an answer counts as a miss where more is asked.
+            let copy_misses = flight.sent > 0 && self.asked.misses(flight.call.to).is_some();
+            if flight.sent > u16::from(answered) || copy_misses {
                 if self.resting.len() >= resting_max(self.max) {
                     self.resting.pop_front();
                 }
                 self.resting.make_room(resting_max(self.max));
-                self.resting.push_back((now + REST, flight.call.to, tid));
+                self.resting.push_back((now + REST, flight.call.to, tid, flight.call.question()));
             }
         }
         Some(flight)
@@ -543,7 +546,7 @@ impl Inflight {
             let tid = rng.next_u16();
             let live = self.tids.get(u32::from(tid), |entry| entry >> 16 == u32::from(tid));
             if live.is_none()
-                && !self.resting.iter().any(|(_, addr, rests)| *rests == tid && *addr == to)
+                && !self.resting.iter().any(|(_, addr, rests, _)| *rests == tid && *addr == to)
             {
                 return tid;
             }

@@ -11,7 +11,7 @@ use crate::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
 use crate::delayed::Pong;
 use crate::error_code::{INVALID_TOKEN, UNKNOWN_COMMAND};
 use crate::id::Id;
-use crate::inflight::{Match, Purpose, Question};
+use crate::inflight::{Match, Purpose};
 use crate::lessons::Lessons;
 use crate::message::{Handled, Incoming, Nodes, Peer, Reply, ReplyTo, RequestId, Via};
 use crate::outbox::Out;
@@ -253,11 +253,11 @@ impl Node {
         if believed.is_none() && !self.inflight.asks(from) {
             return;
         }
-        if !self.inflight.rests(self.now, tid, from) {
+        let Some(question) = self.inflight.rests(self.now, tid, from) else {
             return self.on_miss(from);
-        }
+        };
         if believed == Some(true) {
-            self.trust(from, Question::FindNode);
+            self.trust(from, question);
             self.pace.was_wrong();
         }
     }

@@ -185,11 +185,18 @@ impl Node {
                 let _ = nodes.push((place, addr));
             }
         }
-        if let [(_, only)] = nodes[..] {
+        let mut users = self.bootstrap_addrs().chain(self.given.iter());
+        if let [(place, only)] = nodes[..]
+            && self.has_sources()
+            && !is_local(*only.ip())
+            && users.all(|addr| addr != only)
+        {
+            // Of a /24 that is the only one, a node that the user has named will do.
             let mut users = self.bootstrap_addrs().chain(self.given.iter());
-            if self.has_sources() && !is_local(*only.ip()) && users.all(|addr| addr != only) {
-                nodes.clear();
-            }
+            let known =
+                users.find(|addr| place_of(*addr, key) == place && self.table.get(*addr).is_some());
+            nodes.clear();
+            nodes.extend(known.map(|addr| (place, addr)));
         }
         nodes.into_iter().map(|(_, addr)| addr).collect()
     }

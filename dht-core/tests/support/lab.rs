@@ -67,6 +67,8 @@ pub struct Lab {
     pub server: SocketAddrV4,
     /// The system sends nothing, and says why.
     pub refusal: Option<Unsent>,
+    /// Every answer arrives twice.
+    pub twice: bool,
     incoming: BinaryHeap<Reverse<Arrival>>,
     count: usize,
 }
@@ -126,6 +128,7 @@ impl Lab {
             client: CLIENT,
             server: SERVER,
             refusal: None,
+            twice: false,
             incoming: BinaryHeap::new(),
             count: 0,
         }
@@ -369,7 +372,9 @@ impl Lab {
         let mut buf = [0; DATAGRAM_MAX];
         let len = response.encode(&mut buf).unwrap();
         let delay = peer.delay;
-        self.arrive(sent.at + 2 * LATENCY + delay, via, sent.to, &buf[..len]);
+        for _ in 0..1 + usize::from(self.twice) {
+            self.arrive(sent.at + 2 * LATENCY + delay, via, sent.to, &buf[..len]);
+        }
     }
 
     /// A datagram that will arrive.

@@ -385,3 +385,49 @@ fn owners_of_values_go_in_the_call_that_hands_them_in() {
         assert_eq!(sim.block_on(asked).unwrap().value.unwrap(), "value");
     }
 }
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("a bomb");
+    }
+}
+
+struct WakesWithABomb;
+
+impl Wake for WakesWithABomb {
+    fn wake(self: Arc<Self>) {
+        std::panic::panic_any(Bomb);
+    }
+}
+
+#[test]
+fn what_a_waker_panics_with_may_panic_as_well() {
+    let sim = Sim::default();
+    let dht = sim.up();
+    let waker = Waker::from(Arc::new(WakesWithABomb));
+    let mut cx = Context::from_waker(&waker);
+    let count = Arc::<Count>::default();
+    let mut bad = Box::pin(dht.ping(local(9)));
+    let mut good: Vec<_> = (0..6).map(|_| Box::pin(dht.ping(local(9)))).collect();
+    assert!(bad.as_mut().poll(&mut cx).is_pending());
+    for good in &mut good {
+        let waker = Waker::from(Arc::clone(&count));
+        assert!(good.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    sim.advance(Duration::from_secs(5));
+    assert_eq!(count.0.load(Ordering::Relaxed), 6);
+}
+
+#[test]
+fn what_a_filter_panics_with_may_panic_as_well() {
+    let sim = Sim::default();
+    let other = sim.up();
+    let bomb = NodeFilter::new(|_| std::panic::panic_any(Bomb));
+    let dht = sim.node(|builder| builder.configure(|config| config.filter = Some(bomb)));
+    let to = other.server_address().unwrap();
+    sim.block_on(dht.ping(to)).unwrap();
+    assert!(!dht.shared().look(|state| state.node.closed()));
+}
