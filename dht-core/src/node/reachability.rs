@@ -185,18 +185,16 @@ impl Node {
                 let _ = nodes.push((place, addr));
             }
         }
-        let mut users = self.bootstrap_addrs().chain(self.given.iter());
-        if let [(place, only)] = nodes[..]
-            && self.has_sources()
-            && !is_local(*only.ip())
-            && users.all(|addr| addr != only)
-        {
-            // Of a /24 that is the only one, a node that the user has named will do.
-            let mut users = self.bootstrap_addrs().chain(self.given.iter());
-            let known =
-                users.find(|addr| place_of(*addr, key) == place && self.table.get(*addr).is_some());
-            nodes.clear();
-            nodes.extend(known.map(|addr| (place, addr)));
+        if let [(place, only)] = nodes[..] {
+            let users = || self.bootstrap_addrs().chain(self.given.iter());
+            if self.has_sources() && !is_local(*only.ip()) && users().all(|addr| addr != only) {
+                // Of a /24 that is the only one, a node that the user has named will do.
+                let known =
+                    |addr: &_| place_of(*addr, key) == place && self.table.get(*addr).is_some();
+                let known = users().find(known);
+                nodes.clear();
+                nodes.extend(known.map(|addr| (place, addr)));
+            }
         }
         nodes.into_iter().map(|(_, addr)| addr).collect()
     }
