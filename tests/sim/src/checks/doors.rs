@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use dht_core::{Event, Node};
+use dht_core::{Event, Id, Node};
 
 use super::command::FIND_NODE;
 use super::echo::STORE;
@@ -56,7 +56,10 @@ impl Invariant for Doors {
 
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let Some(raw) = parse(&packet.bytes).filter(|raw| raw.is_request) else { return Ok(()) };
+        // For its own neighbours a node is asked that is to show that it is there.
+        let own = raw.target == Some(&Id::of(packet.to).0[..]);
         let of_query = raw.command == if raw.internal { FIND_NODE } else { STORE };
+        let of_query = of_query && !(raw.internal && own);
         let Some(node) = sim.node(host).filter(|_| of_query) else { return Ok(()) };
         let (ip, queries) = (*packet.to.ip(), node.stats().queries);
         let fresh = || Knocks::new(sim, node);
