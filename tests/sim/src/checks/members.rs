@@ -8,7 +8,7 @@ use std::net::SocketAddrV4;
 use dht_core::wire::Message;
 use dht_core::{Event, Id};
 
-use super::command::PING_NAT;
+use super::command::{FIND_NODE, PING_NAT};
 use super::keys::{ByKey, Key};
 use super::{must, read};
 use crate::invariant::{Invariant, Verdict};
@@ -24,10 +24,11 @@ const ANSWERED_WITHIN: Micros = 15_000_000;
 /// What has passed between a host and an address.
 #[derive(Clone, Debug, Default)]
 struct Contact {
-    /// Transaction ids of requests that were sent and not answered, PING_NAT's aside, and when.
-    open: Vec<(u16, Micros, bool)>,
-    /// The last answer with a true id, and one without.
+    /// Transaction ids of requests that were sent and not answered, when, and their commands, 0 for an application's.
+    open: Vec<(u16, Micros, u64)>,
+    /// The last answer with a true id, one to FIND_NODE, and one without an id.
     proven: Option<Micros>,
+    served: Option<Micros>,
     answered: Option<Micros>,
     touched: Micros,
 }
@@ -38,9 +39,9 @@ pub struct Members {
     contacts: ByKey<Contact>,
     /// When a host was started: tables that it was given are taken as they are.
     started: BTreeMap<HostId, Micros>,
-    /// The answer that is being handled: to and from whom, whether with a true id, and how many the
-    /// host had ignored before.
-    answer: Option<(HostId, SocketAddrV4, bool, u64)>,
+    /// The answer that is being handled: to and from whom, whether with a true id, to what command, and how many
+    /// the host had ignored before.
+    answer: Option<(HostId, SocketAddrV4, bool, u64, u64)>,
     /// The ids that tables are built around.
     around: Vec<Option<Id>>,
 }
@@ -48,13 +49,16 @@ pub struct Members {
 impl Members {
     /// An answer was handled. One to a request that was cancelled meanwhile is ignored: it proves nothing.
     fn taken(&mut self, sim: &Sim) {
-        let Some((host, from, proven, before)) = self.answer.take() else { return };
+        let Some((host, from, proven, command, before)) = self.answer.take() else { return };
         if ignored(sim, host) > before {
             return;
         }
         if let Some(contact) = self.contacts.get_mut(&Key::new(host, from, 0)) {
             let when = if proven { &mut contact.proven } else { &mut contact.answered };
             *when = Some(sim.now());
+            if proven && command == FIND_NODE {
+                contact.served = Some(sim.now());
+            }
         }
     }
 }
@@ -75,11 +79,11 @@ impl Invariant for Members {
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let to = packet.to;
         let Message::Request(request) = read(&packet.bytes)? else { return Ok(()) };
-        let counts = !(request.internal && request.command == PING_NAT);
+        let command = if request.internal { request.command } else { 0 };
         let contact = self.contacts.entry(Key::new(host, to, 0)).or_default();
         contact.touched = sim.now();
         contact.open.retain(|(tid, at, _)| *tid != request.tid && sim.now() - at < ANSWERED_WITHIN);
-        contact.open.push((request.tid, sim.now(), counts));
+        contact.open.push((request.tid, sim.now(), command));
         Ok(())
     }
 
@@ -91,10 +95,10 @@ impl Invariant for Members {
         let Some(at) = contact.open.iter().position(|(tid, ..)| *tid == response.tid) else {
             return Ok(());
         };
-        contact.open.remove(at);
+        let (.., command) = contact.open.remove(at);
         contact.touched = sim.now();
         let proven = response.id.is_some_and(|id| *id == sim.id_of(packet.from).0);
-        self.answer = Some((host, packet.from, proven, ignored(sim, host)));
+        self.answer = Some((host, packet.from, proven, command, ignored(sim, host)));
         Ok(())
     }
 
@@ -120,7 +124,12 @@ impl Invariant for Members {
                 let around = sim.node(host).map(dht_core::Node::table_id);
                 let rebuilt = self.around.get(host.index()).copied().flatten() != around;
                 let since = contact.proven.unwrap_or(0);
-                let silent = contact.open.iter().any(|(_, at, counts)| *counts && *at >= since);
+                // Who leaves FIND_NODE unanswered is not there because it answers something else.
+                let silent = contact.open.iter().any(|(_, at, command)| match *command {
+                    PING_NAT => false,
+                    FIND_NODE => *at >= contact.served.unwrap_or(0),
+                    _ => *at >= since,
+                });
                 let idless = contact.answered.is_some_and(|at| at >= since);
                 must(rebuilt || silent || idless, || {
                     format!(
