@@ -73,7 +73,9 @@ impl Requests {
         // A clock that runs at another speed measures another time; a percent is plenty.
         let quiet = now - open.sent;
         if open.tries == 0 || open.answered || quiet > SETTLED {
-            *open = fresh;
+            // It may be a later try, which has waited that long for its turn.
+            let again = open.tries > 0 && !open.answered && open.hash == fresh.hash;
+            *open = Open { tries: 1 + u32::from(again), ..fresh };
             return Ok(true);
         }
         if open.hash != fresh.hash {
