@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use dht_core::{Config, Event, Id, NodeFilter, Query, Request, Stats, Via, wire};
+use support::bare_answer;
 use support::lab::{FIND_NODE, Lab, PING, SERVER, asks, joining, neighbour, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -43,19 +44,8 @@ fn an_id_of_another_in_an_answer_counts_as_none() {
     let mut lab = Lab::alone();
     let id = lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
     let tid = lab.sent[0].request().tid;
-    let mut buf = [0; 100];
-    let id_of_other = Id::of(peer(2)).0;
-    let response = wire::Response {
-        tid,
-        to: SERVER,
-        id: Some(&id_of_other),
-        token: None,
-        closer_nodes: None,
-        error: 0,
-        value: None,
-    };
-    let len = response.encode(&mut buf).unwrap();
-    lab.hear_bytes(Via::Client, peer(1), &buf[..len]);
+    let response = bare_answer(tid, SERVER, Some(peer(2)));
+    lab.hear_bytes(Via::Client, peer(1), &response);
     assert_eq!(lab.result(id).unwrap().from.id, None);
     assert_eq!(lab.node.table_len(), 0);
 }

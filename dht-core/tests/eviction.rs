@@ -7,7 +7,8 @@ mod support;
 
 use std::time::Duration;
 
-use dht_core::{DATAGRAM_MAX, Id, Instant, Query, Request, RequestError, Via, wire};
+use dht_core::{Id, Instant, Query, Request, RequestError, Via, wire};
+use support::bare_answer;
 use support::lab::{
     CLIENT, DOWN_HINT, FIND_NODE, LATENCY, Lab, PING, PING_NAT, SERVER, joining, neighbour, peer,
 };
@@ -226,19 +227,9 @@ fn checks_do_not_starve_keep_alive_pings() {
 
 /// A response that claims to come from `from`, with a transaction id that is guessed.
 fn forge(lab: &mut Lab, from: std::net::SocketAddrV4, tid: u16, to: std::net::SocketAddrV4) {
-    let mut buf = [0; DATAGRAM_MAX];
-    let response = wire::Response {
-        tid,
-        to,
-        id: None,
-        token: None,
-        closer_nodes: None,
-        error: 0,
-        value: None,
-    };
-    let len = response.encode(&mut buf).unwrap();
-    lab.hear_bytes(Via::Client, from, &buf[..len]);
-    lab.hear_bytes(Via::Server, from, &buf[..len]);
+    let response = bare_answer(tid, to, None);
+    lab.hear_bytes(Via::Client, from, &response);
+    lab.hear_bytes(Via::Server, from, &response);
 }
 
 #[test]

@@ -8,7 +8,8 @@ mod support;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::{DATAGRAM_MAX, Id, Query, Request, Via, wire};
+use dht_core::{Id, Query, Request, Via};
+use support::bare_answer;
 use support::lab::{CLIENT, Lab, PING, PING_NAT, asks, joining, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -16,19 +17,8 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 /// An answer that seems to be by `from`, with its id or without.
 fn answer(lab: &mut Lab, from: SocketAddrV4, tid: u16, with_id: bool) {
-    let id = Id::of(from).0;
-    let response = wire::Response {
-        tid,
-        to: CLIENT,
-        id: with_id.then_some(&id),
-        token: None,
-        closer_nodes: None,
-        error: 0,
-        value: None,
-    };
-    let mut buf = [0; DATAGRAM_MAX];
-    let len = response.encode(&mut buf).unwrap();
-    lab.hear_bytes(Via::Client, from, &buf[..len]);
+    let response = bare_answer(tid, CLIENT, with_id.then_some(from));
+    lab.hear_bytes(Via::Client, from, &response);
 }
 
 /// The transaction id of the last ping to `to`.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use dht_core::{
     Answer, Config, DATAGRAM_MAX, DropStats, Event, Handled, Id, Node, Query, Request, Via, wire,
 };
+use support::bare_answer;
 use support::lab::{DELAYED_PING, FIND_NODE, Lab, PING, PING_NAT, SERVER, asks, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -136,18 +137,7 @@ fn bytes(request: &wire::Request<'_>) -> Vec<u8> {
 
 /// An answer of ours to `sent`, but for its source.
 fn answer(tid: u16) -> Vec<u8> {
-    let mut buf = [0; DATAGRAM_MAX];
-    let response = wire::Response {
-        tid,
-        to: SERVER,
-        id: None,
-        token: None,
-        closer_nodes: None,
-        error: 0,
-        value: None,
-    };
-    let len = response.encode(&mut buf).unwrap();
-    buf[..len].to_vec()
+    bare_answer(tid, SERVER, None)
 }
 
 #[test]

@@ -8,8 +8,9 @@ mod support;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Config, DATAGRAM_MAX, Id, Query, Request, SavedNode, Via, wire};
+use dht_core::{Config, Id, Query, Request, SavedNode, Via};
 use support::Sent;
+use support::bare_answer;
 use support::lab::{
     DOWN_HINT, FIND_NODE, Lab, PING, PING_NAT, SERVER, TICK, far_half, joining, peer,
 };
@@ -268,19 +269,8 @@ fn view() -> (Lab, Sent) {
 
 /// The answer that comes to `via`, right but for where it sees the node.
 fn answer(lab: &mut Lab, via: Via, from: SocketAddrV4, tid: u16) {
-    let id = Id::of(from).0;
-    let response = wire::Response {
-        tid,
-        to: LIE,
-        id: Some(&id),
-        token: None,
-        closer_nodes: None,
-        error: 0,
-        value: None,
-    };
-    let mut buf = [0; DATAGRAM_MAX];
-    let len = response.encode(&mut buf).unwrap();
-    let _ = lab.node.handle_datagram(lab.now, via, from, &buf[..len]);
+    let response = bare_answer(tid, LIE, Some(from));
+    let _ = lab.node.handle_datagram(lab.now, via, from, &response);
 }
 
 /// What has changed with the answer that follows so many that miss.

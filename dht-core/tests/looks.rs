@@ -8,8 +8,9 @@ mod support;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Config, DATAGRAM_MAX, Event, Id, Node, Persistence, Request, Via, wire};
+use dht_core::{Config, Event, Id, Node, Persistence, Request, Via};
 use support::Sent;
+use support::bare_answer;
 use support::lab::{CLIENT, HOST, Lab, PING, PING_NAT, SERVER, TICK, joining, neighbour, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -450,18 +451,8 @@ fn guessed_at(lab: &mut Lab, ticks: u32) {
         for sent in asked {
             for n in 1..=4 {
                 let tid = sent.request().tid ^ n << 8;
-                let response = wire::Response {
-                    tid,
-                    to: SERVER,
-                    id: None,
-                    token: None,
-                    closer_nodes: None,
-                    error: 0,
-                    value: None,
-                };
-                let mut buf = [0; DATAGRAM_MAX];
-                let len = response.encode(&mut buf).unwrap();
-                lab.hear_bytes(Via::Server, sent.to, &buf[..len]);
+                let response = bare_answer(tid, SERVER, None);
+                lab.hear_bytes(Via::Server, sent.to, &response);
             }
         }
         lab.sent.clear();

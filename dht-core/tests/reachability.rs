@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
 use dht_core::{Config, Event, Id, Persistence, Request, Via, wire};
+use support::bare_answer;
 use support::lab::{CLIENT, HOST, Lab, PING, PING_NAT, SERVER, asks, joining, neighbour, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -80,20 +81,9 @@ fn requests_teach_nothing_however_many_lie() {
 #[test]
 fn unsolicited_answers_teach_nothing_either() {
     let mut lab = listener(3);
-    let mut buf = [0; 200];
     for n in 0..1_000 {
-        let id = Id::of(peer(n)).0;
-        let response = wire::Response {
-            tid: n as u16,
-            to: ELSEWHERE,
-            id: Some(&id),
-            token: None,
-            closer_nodes: None,
-            error: 0,
-            value: None,
-        };
-        let len = response.encode(&mut buf).unwrap();
-        lab.hear_bytes(Via::Client, peer(n), &buf[..len]);
+        let response = bare_answer(n as u16, ELSEWHERE, Some(peer(n)));
+        lab.hear_bytes(Via::Client, peer(n), &response);
     }
     assert_eq!(believed(&lab), UNKNOWN);
     assert_eq!(lab.node.table_len(), 0);
@@ -354,20 +344,9 @@ fn only_answers_on_the_server_socket_count() {
     let mut lab = firewalled(30);
     (0..30).for_each(|n| lab.peer(peer(n)).reaches = false);
     lab.ticks(240);
-    let mut buf = [0; 100];
     for sent in lab.sent.clone().iter().filter(|sent| sent.is(PING_NAT)) {
-        let id = Id::of(sent.to).0;
-        let response = wire::Response {
-            tid: sent.request().tid,
-            to: SERVER,
-            id: Some(&id),
-            token: None,
-            closer_nodes: None,
-            error: 0,
-            value: None,
-        };
-        let len = response.encode(&mut buf).unwrap();
-        lab.hear_bytes(Via::Client, sent.to, &buf[..len]);
+        let response = bare_answer(sent.request().tid, SERVER, Some(sent.to));
+        lab.hear_bytes(Via::Client, sent.to, &response);
     }
     lab.run_for(6 * SECOND);
     assert!(lab.node.firewalled() && lab.node.ephemeral());
@@ -522,19 +501,8 @@ fn a_check_ends_when_too_few_are_left() {
     let tids: Vec<_> = probes.map(|sent| (sent.to, sent.request().tid)).collect();
     assert_eq!(tids.len(), 5);
     for (from, tid) in tids.into_iter().skip(2) {
-        let id = Id::of(from).0;
-        let response = wire::Response {
-            tid,
-            to: SocketAddrV4::new(HOST, CLIENT.port()),
-            id: Some(&id),
-            token: None,
-            closer_nodes: None,
-            error: 0,
-            value: None,
-        };
-        let mut buf = [0; 128];
-        let len = response.encode(&mut buf).unwrap();
-        lab.hear_bytes(Via::Client, from, &buf[..len]);
+        let response = bare_answer(tid, SocketAddrV4::new(HOST, CLIENT.port()), Some(from));
+        lab.hear_bytes(Via::Client, from, &response);
     }
     lab.run_for(SECOND / 10);
     assert!(lab.node.firewalled());

@@ -90,3 +90,20 @@ pub fn addr(n: u32) -> SocketAddrV4 {
 pub fn target(n: u32) -> Id {
     Id::of(SocketAddrV4::new(Ipv4Addr::from(n), 7))
 }
+
+/// A bare answer, in which its sender sees us as `to`, with the id of an address if one is given.
+pub fn bare_answer(tid: u16, to: SocketAddrV4, id_of: Option<SocketAddrV4>) -> Vec<u8> {
+    let id = id_of.map(|addr| Id::of(addr).0);
+    let response = wire::Response {
+        tid,
+        to,
+        id: id.as_ref(),
+        token: None,
+        closer_nodes: None,
+        error: 0,
+        value: None,
+    };
+    let mut buf = vec![0; response.encoded_len()];
+    response.encode(&mut buf).unwrap();
+    buf
+}
