@@ -297,8 +297,8 @@ impl Inflight {
         misses.wrapping_sub(flight.missed) >= MISSES_MAX.into()
     }
 
-    /// Whether an answer under `tid` from `from` is to a request that was given up, or once more to one that was
-    /// sent several times.
+    /// What an answer under `tid` from `from` is to, if that was given up, or was answered already: sent
+    /// several times, or while more was asked there.
     pub(crate) fn rests(&self, now: Instant, tid: u16, from: SocketAddrV4) -> Option<Question> {
         let mut resting = self.resting.iter();
         resting.find(|rest| (rest.1, rest.2) == (from, tid) && now < rest.0).map(|rest| rest.3)
@@ -306,10 +306,10 @@ impl Inflight {
 
     /// A try leaves now and is given up at `deadline`.
     pub(crate) fn sent(&mut self, now: Instant, id: RequestId, deadline: Instant) {
-        let Some(to) = self.get(id).map(|flight| flight.call.to) else { return };
-        let missed = self.asked.misses(to).unwrap_or_default();
+        let first = self.get(id).filter(|flight| flight.sent == 0);
+        let missed = first.map(|flight| self.asked.misses(flight.call.to).unwrap_or_default());
         let Some(flight) = self.get_mut(id) else { return };
-        if flight.sent == 0 {
+        if let Some(missed) = missed {
             (flight.first_sent_at, flight.missed) = (now, missed);
         }
         flight.sent = flight.sent.saturating_add(1);
@@ -514,12 +514,12 @@ impl Inflight {
         };
         self.live -= 1;
         self.asked.end(flight.call.to);
+        // A copy of an answer counts as a miss where more is asked.
+        let rests = flight.sent > u16::from(answered && !self.asks(flight.call.to));
         for tid in [Some(flight.tid), flight.old_tid].into_iter().flatten() {
             let hash = |entry: u32| entry >> 16;
             self.tids.remove(u32::from(tid), |entry| entry >> 16 == u32::from(tid), hash);
-            // A copy of an answer counts as a miss where more is asked.
-            let copy_misses = flight.sent > 0 && self.asked.misses(flight.call.to).is_some();
-            if flight.sent > u16::from(answered) || copy_misses {
+            if rests {
                 if self.resting.len() >= resting_max(self.max) {
                     self.resting.pop_front();
                 }

@@ -276,8 +276,7 @@ impl Node {
     }
 
     /// Asks a candidate: what it left unanswered, if it did so lately. This leaves before the answer to the request
-    /// that made it one, so that
-    /// who is answered is soon in the table.
+    /// that made it one, so that who is answered is soon in the table.
     pub(super) fn verify(&mut self, addr: SocketAddrV4) -> bool {
         let purpose = Purpose::Verify;
         let command = if self.has_to_serve(addr) { FIND_NODE } else { PING };
@@ -332,8 +331,8 @@ impl Node {
         }
     }
 
-    /// The node of a full bucket, or of the fullest in a full table, that a newcomer may challenge: the least recently pinged, and among
-    /// those the first added, unless it was heard of in the last minute. (The reference also asks the
+    /// The node of a full bucket, or of the fullest in a full table, that a newcomer may challenge: the least recently
+    /// pinged, and among those the first added, unless it was heard of in the last minute. (The reference also asks the
     /// latter if they are not old; but no newcomer displaces one that answers.)
     fn stale_rival(&self, id: &Id) -> Option<Slot> {
         let tick = self.upkeep.tick();

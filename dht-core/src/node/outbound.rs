@@ -101,6 +101,8 @@ impl Node {
             return None;
         }
         let share = (self.config.max_window / SHARE).max(1);
+        let room = self.window.room_for(Class::Hint);
+        let scarce = room < self.config.max_window / LATE_ROOM;
         for urgency in URGENCIES {
             let (full, share) = match urgency {
                 Urgency::Force => (false, u32::MAX),
@@ -115,8 +117,6 @@ impl Node {
                 continue;
             }
             let hint = urgency == Urgency::Class(Class::Hint);
-            let room = self.window.room_for(Class::Hint);
-            let scarce = room < self.config.max_window / LATE_ROOM;
             let queries = &self.queries;
             let debt = |call: &Call| match call.purpose {
                 // Nobody waits for it.

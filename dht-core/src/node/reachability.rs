@@ -46,15 +46,18 @@ impl Node {
         let own = self.own_addr.filter(|_| self.id_is_unsure && self.nat.size() >= VIEWS_MIN);
         let (Some(own), Some(host)) = (own, self.nat.host()) else { return };
         let addr = SocketAddrV4::new(host, self.nat.port());
-        // Only the bound port was found to be reachable.
-        let possible = is_sendable(addr) && (!self.config.firewalled || addr.port() == own.port());
-        if self.ephemeral || !possible {
+        if self.ephemeral || !self.may_have_id_of(addr, own) {
             return;
         }
         self.id_is_unsure = false;
         if addr != own {
             self.become_reachable(addr, false);
         }
+    }
+
+    /// Whether a node that took itself to be at `own` may be at `addr`: only the bound port was found to be reachable.
+    pub(super) fn may_have_id_of(&self, addr: SocketAddrV4, own: SocketAddrV4) -> bool {
+        is_sendable(addr) && (!self.config.firewalled || addr.port() == own.port())
     }
 
     fn emit_nat(&mut self) {
@@ -169,21 +172,20 @@ impl Node {
         let mut nodes = heapless::Vec::<(u32, SocketAddrV4), PROBES>::new();
         let (tick, key) = (self.upkeep.tick(), self.rng.next_u32());
         let favoured = if self.firewalled { 0 } else { FAVOURED };
+        let mut add = |most, place, addr| {
+            if nodes.len() < most && nodes.iter().all(|(other, _)| *other != place) {
+                // There is a place.
+                let _ = nodes.push((place, addr));
+            }
+        };
         for (most, silent) in [(favoured, CLOSED), (PROBES, 0)] {
             for (place, addr) in self.table.spread(key, None, silent, tick) {
-                if nodes.len() < most && nodes.iter().all(|(other, _)| *other != place) {
-                    // There is a place.
-                    let _ = nodes.push((place, addr));
-                }
+                add(most, place, addr);
             }
         }
         // Those with an id are in the table.
         for addr in self.bootstrap_addrs().filter(|addr| self.anonymous_samples.contains(addr)) {
-            let place = place_of(addr, key);
-            if nodes.iter().all(|(other, _)| *other != place) {
-                // There is a place, or it is over.
-                let _ = nodes.push((place, addr));
-            }
+            add(PROBES, place_of(addr, key), addr);
         }
         if let [(place, only)] = nodes[..] {
             let users = || self.bootstrap_addrs().chain(self.given.iter());
@@ -278,9 +280,7 @@ impl Node {
                 if self.looks.is_moved(addr, true) {
                     self.looks.changed(true);
                     self.stop_survey();
-                    self.take_views(probe.sampler);
-                    self.table.forget_samples();
-                    self.become_reachable(addr, false);
+                    self.move_id_to(addr, probe.sampler);
                 }
             }
             Found::Nobody if self.is_told() => self.looks.unchanged(),
@@ -300,6 +300,13 @@ impl Node {
             && (was_local || !is_local(*addr.ip()))
             && self.table.get(addr).is_none()
             && self.bootstrap_addrs().all(|other| other != addr)
+    }
+
+    /// A persistent node is at `addr`, as these views have it, and not where it was.
+    pub(super) fn move_id_to(&mut self, addr: SocketAddrV4, views: Sampler) {
+        self.take_views(views);
+        self.table.forget_samples();
+        self.become_reachable(addr, false);
     }
 
     /// Has these views of the own address instead of others.

@@ -5,7 +5,7 @@
 use core::net::SocketAddrV4;
 
 use super::Node;
-use crate::addr::{is_local, is_sendable};
+use crate::addr::is_local;
 use crate::command::PING;
 use crate::congestion::Class;
 use crate::event::Event;
@@ -136,21 +136,14 @@ impl Node {
     fn compare_own_addr(&mut self, addr: SocketAddrV4) {
         let Some(own) = self.own_addr else { return };
         let same = addr == own || (addr.ip() == own.ip() && addr.port() == 0);
-        // Only the bound port was found to be reachable.
-        let possible = is_sendable(addr)
-            && (!self.config.firewalled || addr.port() == own.port())
-            && self.may_be_at(addr);
+        let possible = self.may_have_id_of(addr, own) && self.may_be_at(addr);
         let sure = core::mem::replace(&mut self.survey.sure, true);
-        if same || !possible {
-            _ = self.survey.is_moved(None);
-        } else if sure && !self.survey.most_see(addr) {
-            // A few whom a bootstrap node backs are enough to get an id by, not to lose it.
+        // A few whom a bootstrap node backs are enough to get an id by, not to lose it.
+        if same || !possible || (sure && !self.survey.most_see(addr)) {
             _ = self.survey.is_moved(None);
         } else if !sure || self.survey.is_moved(Some(addr)) {
-            self.take_views(Sampler::unanimous(addr));
             self.looks.changed(false);
-            self.table.forget_samples();
-            self.become_reachable(addr, false);
+            self.move_id_to(addr, Sampler::unanimous(addr));
             self.survey.sure = true;
         }
     }

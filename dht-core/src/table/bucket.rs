@@ -96,7 +96,7 @@ impl Entry {
         self.flags & SILENT_ANSWERS
     }
 
-    /// Saturates at 31.
+    /// Saturates at 15.
     pub(super) fn set_silent_answers(&mut self, count: u8) {
         self.flags = self.flags & !SILENT_ANSWERS | count.min(SILENT_ANSWERS);
     }

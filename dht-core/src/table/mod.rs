@@ -275,7 +275,7 @@ impl Table {
         self.get(addr).and_then(entry).is_some_and(|entry| entry.doubted())
     }
 
-    /// Notes how many answers without an id came from a node; saturates at 31.
+    /// Notes how many answers without an id came from a node; saturates at 15.
     pub(crate) fn set_silent_answers(&mut self, slot: Slot, count: u8) {
         self.change(slot, |entry| entry.set_silent_answers(count));
     }
