@@ -94,65 +94,43 @@ extern crate alloc;
 extern crate std;
 
 mod addr;
-mod ask;
-mod call;
-mod command;
-mod config;
-mod congestion;
-mod delayed;
+mod api;
+mod bounded;
+mod context;
 #[cfg(feature = "driver")]
 pub mod driver;
-mod elsewhere;
-mod error;
-mod event;
-mod events;
-mod firewall;
-mod given;
-mod health;
 mod id;
-mod ids;
-mod index;
-mod inflight;
-mod keyed;
-mod lessons;
-mod lookup;
-mod lost;
-mod memory;
-mod message;
-mod namers;
-mod nat;
+mod members;
 mod node;
-mod outbox;
-mod pace;
-mod persistence;
-mod query;
-mod rng;
-mod shares;
-mod stats;
-mod survey;
-mod suspects;
+mod queries;
+mod reach;
+mod replies;
+mod requests;
+mod secret;
 mod table;
 mod time;
-mod timeouts;
-mod token;
 mod upkeep;
-mod way;
 pub mod wire;
 
-pub use ask::{Answer, Query, Request};
+pub use api::ask::{Answer, Query, Request};
+pub use api::config::{BootstrapNode, Config, DATAGRAM_MAX, NodeFilter};
+pub use api::error::{ConfigError, InvalidNode, QueryError, RequestError, SendError, Unsent};
+pub use api::event::Event;
+pub use api::id_cache::IdCache;
+pub use api::message::{
+    Commit, Handled, Incoming, Nodes, Outcome, Peer, QueryId, Reply, ReplyTo, RequestId, SavedNode,
+    SessionId, Transmit, Via,
+};
+pub use api::persistence::Persistence;
+pub use api::stats::{
+    CommandCount, CommandStats, DropStats, QueryStats, RequestStats, Stats, VerificationStats,
+};
 pub use bytes;
-pub use config::{BootstrapNode, Config, DATAGRAM_MAX, NodeFilter};
-pub use error::{ConfigError, InvalidNode, QueryError, RequestError, SendError, Unsent};
-pub use event::Event;
 pub use id::{Distance, Id, ParseIdError};
-pub use ids::IdCache;
-pub use lookup::Lookup;
-pub use message::*;
 pub use node::{HealthInfo, Node};
-pub use persistence::Persistence;
-pub use stats::*;
 pub use table::K;
 pub use time::Instant;
+pub use upkeep::names::Lookup;
 
 /// Error codes that the protocol itself defines. Applications use 16 and above.
 pub mod error_code {

@@ -11,7 +11,7 @@ use super::runtime::Runtime;
 use super::shared::Shared;
 use super::state::{DATAGRAMS_MAX, REQUESTS_MAX};
 use super::task::{Driver, LOOKUPS_MAX};
-use crate::memory::Heap;
+use crate::bounded::memory::Heap;
 use crate::{DATAGRAM_MAX, Event, Node};
 
 /// What an entry of a map of wakers, or of a set of ids, takes at most, in bytes: where most entries were removed

@@ -16,7 +16,7 @@ use super::incoming::{IncomingRequest, Received};
 use super::mailbox::{Mailbox, Wakes};
 use super::shared::{Look, Shared};
 use super::state::{REQUESTS_MAX, State};
-use crate::memory::Heap;
+use crate::bounded::memory::Heap;
 use crate::{Event, Outcome, QueryId, Reply, RequestId};
 
 /// Something that happened.

@@ -7,15 +7,15 @@ use bytes::Bytes;
 
 use super::{Node, Stage};
 use crate::addr::is_sendable;
-use crate::ask::{Answer, Request};
-use crate::command::FIND_NODE;
-use crate::congestion::Class;
-use crate::error::{RequestError, SendError};
-use crate::inflight::{Call, Purpose};
-use crate::message::{Reply, ReplyTo, RequestId, SessionId, Via};
-use crate::outbox::Out;
+use crate::api::ask::{Answer, Request};
+use crate::api::error::{RequestError, SendError};
+use crate::api::message::{Reply, ReplyTo, RequestId, SessionId, Via};
+use crate::replies::outbox::Out;
+use crate::replies::way::Way;
+use crate::requests::congestion::Class;
+use crate::requests::inflight::{Call, Purpose};
 use crate::time::Instant;
-use crate::way::Way;
+use crate::wire::command::FIND_NODE;
 use crate::wire::{self, VARINT_MAX};
 
 impl Node {

@@ -6,11 +6,11 @@ use alloc::boxed::Box;
 
 use super::Node;
 use super::queries::{Phase, Running};
-use crate::ask::Query;
-use crate::error::{QueryError, RequestError};
+use crate::api::ask::Query;
+use crate::api::error::{QueryError, RequestError};
+use crate::api::message::{Commit, Outcome, QueryId, Reply};
 use crate::error_code::INVALID_TOKEN;
-use crate::inflight::Purpose;
-use crate::message::{Commit, Outcome, QueryId, Reply};
+use crate::requests::inflight::Purpose;
 
 #[derive(Clone, Debug)]
 pub(super) struct Committing {

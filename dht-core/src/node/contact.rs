@@ -1,10 +1,10 @@
 //! Whether anybody answers: as the user means it, and not as the reference does, where a node is online until
-//! many have been silent. That judgement is [`health`](crate::health)'s, and counts here as well.
+//! many have been silent. That judgement is [`health`](crate::upkeep::health)'s, and counts here as well.
 
 use core::time::Duration;
 
 use super::Node;
-use crate::event::Event;
+use crate::api::event::Event;
 use crate::time::Instant;
 
 /// After so long without an answer, and so many who did not give one, nobody seems to be there. Twice is a

@@ -2,10 +2,10 @@
 //! not keep others waiting, whose nodes answer.
 
 use super::Node;
-use crate::congestion::Class;
-use crate::inflight::{Call, Purpose};
-use crate::message::QueryId;
-use crate::query::Walk;
+use crate::api::message::QueryId;
+use crate::queries::walk::Walk;
+use crate::requests::congestion::Class;
+use crate::requests::inflight::{Call, Purpose};
 
 impl Node {
     /// How much of the window a query may fill before it is clear that anybody answers: an equal part of most of it or,

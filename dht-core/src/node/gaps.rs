@@ -1,10 +1,10 @@
-//! The requests by which a walk looks behind silent nodes; see [`gaps`](crate::query) for why.
+//! The requests by which a walk looks behind silent nodes; see [`gaps`](crate::queries::walk) for why.
 
 use super::Node;
 use super::queries::Running;
-use crate::ask::Query;
-use crate::inflight::{Call, Purpose};
-use crate::message::{QueryId, Reply};
+use crate::api::ask::Query;
+use crate::api::message::{QueryId, Reply};
+use crate::requests::inflight::{Call, Purpose};
 
 impl Node {
     pub(super) fn look_into_gaps(&mut self, running: &mut Running) {

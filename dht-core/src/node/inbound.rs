@@ -7,17 +7,17 @@ use bytes::Bytes;
 
 use super::{Node, Stage};
 use crate::addr::is_host;
-use crate::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
-use crate::delayed::Pong;
+use crate::api::message::{Handled, Incoming, Nodes, Peer, Reply, ReplyTo, RequestId, Via};
 use crate::error_code::{INVALID_TOKEN, UNKNOWN_COMMAND};
 use crate::id::Id;
-use crate::inflight::{Match, Purpose};
-use crate::lessons::Lessons;
-use crate::message::{Handled, Incoming, Nodes, Peer, Reply, ReplyTo, RequestId, Via};
-use crate::outbox::Out;
-use crate::pace::Timing;
+use crate::replies::delayed::Pong;
+use crate::replies::outbox::Out;
+use crate::replies::way::Way;
+use crate::requests::inflight::{Match, Purpose};
+use crate::requests::lessons::Lessons;
+use crate::requests::pace::Timing;
 use crate::time::Instant;
-use crate::way::Way;
+use crate::wire::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
 use crate::wire::{self, DecodeError, Message};
 
 impl Node {
@@ -299,7 +299,7 @@ impl Node {
         let asked = flight.call.to;
         if purpose == Purpose::User {
             let flight = self.inflight.complete(self.now, id, Ok(reply));
-            self.emit(crate::event::Event::Response(id));
+            self.emit(crate::api::event::Event::Response(id));
             self.after_end(flight);
             return;
         }

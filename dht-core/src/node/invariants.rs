@@ -8,9 +8,9 @@ use core::net::SocketAddrV4;
 use super::queries::Kind;
 use super::{Node, Stage};
 use crate::addr::prefix24;
-use crate::inflight::Purpose;
-use crate::message::RequestId;
-use crate::upkeep::{HINT_CHECKS_MAX, SWAPS_MAX};
+use crate::api::message::RequestId;
+use crate::requests::inflight::Purpose;
+use crate::upkeep::schedule::{HINT_CHECKS_MAX, SWAPS_MAX};
 
 impl Node {
     /// As [`check_invariants`](Self::check_invariants), but only what costs next to nothing: that counters

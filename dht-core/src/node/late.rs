@@ -7,9 +7,9 @@ use super::Node;
 use super::Stage;
 use super::queries::Running;
 use crate::addr::{is_local, prefix24};
-use crate::ask::Query;
-use crate::inflight::{Call, Purpose};
-use crate::message::RequestId;
+use crate::api::ask::Query;
+use crate::api::message::RequestId;
+use crate::requests::inflight::{Call, Purpose};
 
 /// How many strangers of one host, and of one /24, are asked on at once.
 const LATE_PER_HOST_MAX: usize = 2;

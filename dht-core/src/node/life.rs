@@ -5,14 +5,14 @@ use core::net::SocketAddrV4;
 use core::time::Duration;
 
 use super::{Binding, Node, Stage};
-use crate::error::RequestError;
-use crate::event::Event;
-use crate::inflight::Purpose;
-use crate::lookup::Failures;
-use crate::message::Outcome;
-use crate::pace::Pace;
+use crate::api::error::RequestError;
+use crate::api::event::Event;
+use crate::api::message::Outcome;
+use crate::requests::inflight::Purpose;
+use crate::requests::pace::Pace;
 use crate::table::{K, place_of};
 use crate::time::Instant;
+use crate::upkeep::names::Failures;
 
 /// A bootstrap that met only silence is tried again after so many seconds, and then ever less often.
 const RETRY_MIN: u16 = 5;

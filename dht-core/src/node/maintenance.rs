@@ -3,10 +3,10 @@
 
 use super::Node;
 use super::queries::Kind;
-use crate::event::Event;
+use crate::api::event::Event;
 use crate::table::K;
 use crate::time::Instant;
-use crate::upkeep::RECENT;
+use crate::upkeep::schedule::RECENT;
 
 /// With more than this in flight, fewer nodes are pinged.
 const QUIET: usize = 2;

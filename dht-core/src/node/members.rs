@@ -8,19 +8,19 @@ use core::time::Duration;
 
 use super::{Node, Stage};
 use crate::addr::{is_local, is_sendable, learnable, prefix24};
-use crate::command::{FIND_NODE, PING};
-use crate::config::Config;
-use crate::congestion::Class;
-use crate::error::InvalidNode;
-use crate::event::Event;
+use crate::api::config::Config;
+use crate::api::error::InvalidNode;
+use crate::api::event::Event;
+use crate::api::message::{Peer, SavedNode, Via};
+use crate::bounded::memory::{Capped, Heap};
 use crate::id::Id;
-use crate::inflight::{Purpose, Question};
-use crate::memory::{Capped, Heap};
-use crate::message::{Peer, SavedNode, Via};
-use crate::outbox::Out;
+use crate::replies::outbox::Out;
+use crate::requests::congestion::Class;
+use crate::requests::inflight::{Purpose, Question};
 use crate::table::{Insert, Slot};
 use crate::time::Instant;
-use crate::upkeep::{FIRM, OLD, RECENT, SWAPS_MAX, TICK};
+use crate::upkeep::schedule::{FIRM, OLD, RECENT, SWAPS_MAX, TICK};
+use crate::wire::command::{FIND_NODE, PING};
 
 /// Candidates that wait for their verification; a random one gives way to the next.
 const CANDIDATES_MAX: usize = 64;

@@ -4,10 +4,10 @@ use alloc::sync::Arc;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::{Node, Stage};
-use crate::config::Config;
-use crate::error::Unsent;
+use crate::api::config::Config;
+use crate::api::error::Unsent;
+use crate::api::stats::Stats;
 use crate::id::Id;
-use crate::stats::Stats;
 
 /// How well the network answers, over the last four ticks (20 s).
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,16 +5,16 @@ use core::time::Duration;
 
 use super::{Node, Stage};
 use crate::addr::{learnable, prefix24};
-use crate::config::DATAGRAM_MAX;
-use crate::congestion::Class;
-use crate::error::RequestError;
-use crate::event::Event;
+use crate::api::config::DATAGRAM_MAX;
+use crate::api::error::RequestError;
+use crate::api::event::Event;
+use crate::api::message::{Nodes, RequestId, Transmit, Via};
 use crate::id::Id;
-use crate::inflight::{Call, Flight, Purpose, Question, URGENCIES, Urgency};
-use crate::lessons::Lessons;
-use crate::message::{Nodes, RequestId, Transmit, Via};
-use crate::outbox::Out;
-use crate::pace::SURE_MIN;
+use crate::replies::outbox::Out;
+use crate::requests::congestion::Class;
+use crate::requests::inflight::{Call, Flight, Purpose, Question, URGENCIES, Urgency};
+use crate::requests::lessons::Lessons;
+use crate::requests::pace::SURE_MIN;
 use crate::time::Instant;
 use crate::wire::{self, CloserNodes};
 

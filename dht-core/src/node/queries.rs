@@ -9,15 +9,15 @@ use core::time::Duration;
 #[cfg(any(test, feature = "_invariants"))]
 use super::Node;
 use super::commits::Committing;
-use crate::ask::Query;
-use crate::config::Config;
-use crate::congestion::Class;
-use crate::error::QueryError;
+use crate::api::ask::Query;
+use crate::api::config::Config;
+use crate::api::error::QueryError;
+use crate::api::message::{Outcome, QueryId, Reply};
+use crate::bounded::memory::{Capped, Heap};
+use crate::queries::walk::{Plan, Walk};
+use crate::requests::congestion::Class;
 #[cfg(any(test, feature = "_invariants"))]
-use crate::inflight::Purpose;
-use crate::memory::{Capped, Heap};
-use crate::message::{Outcome, QueryId, Reply};
-use crate::query::{Plan, Walk};
+use crate::requests::inflight::Purpose;
 use crate::table::K;
 use crate::time::Instant;
 

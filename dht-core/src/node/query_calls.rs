@@ -7,9 +7,9 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use super::Node;
 use super::queries::{Kind, Phase};
 use crate::addr::is_sendable;
-use crate::ask::{Query, Request};
-use crate::error::{QueryError, SendError};
-use crate::message::{Outcome, Peer, QueryId, Reply};
+use crate::api::ask::{Query, Request};
+use crate::api::error::{QueryError, SendError};
+use crate::api::message::{Outcome, Peer, QueryId, Reply};
 use crate::time::Instant;
 use crate::wire::VARINT_MAX;
 

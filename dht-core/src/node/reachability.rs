@@ -9,16 +9,16 @@ use bytes::Bytes;
 
 use super::{Binding, Node, Stage};
 use crate::addr::{is_host, is_local, is_sendable};
-use crate::command::PING_NAT;
-use crate::congestion::Class;
-use crate::event::Event;
-use crate::firewall::{Aim, Found, PROBES, Probe};
+use crate::api::event::Event;
+use crate::api::message::Via;
+use crate::api::persistence::Persistence;
 use crate::id::Id;
-use crate::inflight::Purpose;
-use crate::message::Via;
-use crate::nat::Sampler;
-use crate::persistence::Persistence;
+use crate::reach::firewall::{Aim, Found, PROBES, Probe};
+use crate::reach::nat::Sampler;
+use crate::requests::congestion::Class;
+use crate::requests::inflight::Purpose;
 use crate::table::place_of;
+use crate::wire::command::PING_NAT;
 
 /// With fewer views of our address than this, an id that is made of it is unsure.
 const VIEWS_MIN: usize = 4;

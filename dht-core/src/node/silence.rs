@@ -7,11 +7,11 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use bytes::Bytes;
 
 use super::Node;
-use crate::command::{DOWN_HINT, FIND_NODE, PING};
-use crate::congestion::Class;
-use crate::inflight::{Call, Purpose, Question};
+use crate::requests::congestion::Class;
+use crate::requests::inflight::{Call, Purpose, Question};
 use crate::table::{NodeInfo, Slot};
 use crate::wire;
+use crate::wire::command::{DOWN_HINT, FIND_NODE, PING};
 
 /// A node that answers without an id this often in a row is no longer one to keep.
 const SILENT_ANSWERS_MAX: u8 = 2;

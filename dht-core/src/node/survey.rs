@@ -1,19 +1,19 @@
 //! Asking the table for our address, while the node wants an id and does not know what it would be made of, and
-//! after it has got one: [`survey`](crate::survey) says what follows from the answers. (None in JavaScript, where the
+//! after it has got one: [`survey`](crate::reach::survey) says what follows from the answers. (None in JavaScript, where the
 //! first who answer decide.)
 
 use core::net::SocketAddrV4;
 
 use super::Node;
 use crate::addr::is_local;
-use crate::command::PING;
-use crate::congestion::Class;
-use crate::event::Event;
-use crate::inflight::Purpose;
-use crate::message::Via;
-use crate::nat::Sampler;
-use crate::survey::Verdict;
+use crate::api::event::Event;
+use crate::api::message::Via;
+use crate::reach::nat::Sampler;
+use crate::reach::survey::Verdict;
+use crate::requests::congestion::Class;
+use crate::requests::inflight::Purpose;
 use crate::table::{SPREAD, place_of};
+use crate::wire::command::PING;
 
 impl Node {
     /// In every tick: begins a survey if there is reason to, or asks the next of one.

@@ -4,8 +4,8 @@
 use core::net::SocketAddrV4;
 
 use super::Node;
-use crate::error::Unsent;
-use crate::message::Transmit;
+use crate::api::error::Unsent;
+use crate::api::message::Transmit;
 use crate::time::Instant;
 
 impl Node {

@@ -10,16 +10,16 @@ use core::time::Duration;
 use super::Node;
 use super::commits::Committing;
 use super::queries::{Clock, Kind, Phase, Running};
-use crate::ask::Query;
-use crate::config::BootstrapNode;
-use crate::congestion::Class;
-use crate::error::{QueryError, RequestError, SendError};
-use crate::event::Event;
+use crate::api::ask::Query;
+use crate::api::config::BootstrapNode;
+use crate::api::error::{QueryError, RequestError, SendError};
+use crate::api::event::Event;
+use crate::api::message::{Outcome, QueryId, Reply, SessionId};
+use crate::bounded::memory::Capped;
 use crate::id::Id;
-use crate::inflight::{Call, Purpose};
-use crate::memory::Capped;
-use crate::message::{Outcome, QueryId, Reply, SessionId};
-use crate::query::{Offer, Plan, Walk};
+use crate::queries::walk::{Offer, Plan, Walk};
+use crate::requests::congestion::Class;
+use crate::requests::inflight::{Call, Purpose};
 use crate::table::K;
 use crate::wire::Token;
 
@@ -76,7 +76,7 @@ impl Node {
         if running.query.only_closest_nodes {
             return;
         }
-        let mut nodes = crate::message::Nodes::new();
+        let mut nodes = crate::api::message::Nodes::new();
         self.table.closest(&running.query.target, &mut nodes);
         for addr in nodes.iter().take(missing) {
             walk.offer(self.table.ids(), *addr);

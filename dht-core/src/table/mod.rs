@@ -36,9 +36,9 @@ use self::arena::Arena;
 use self::bucket::{Bucket, Entry, rest};
 pub(crate) use self::slot::{Insert, NodeInfo, Slot};
 pub(crate) use self::spread::{SPREAD, place_of};
+use crate::api::id_cache::Ids;
+use crate::bounded::memory::Heap;
 use crate::id::Id;
-use crate::ids::Ids;
-use crate::memory::Heap;
 
 /// How many nodes a bucket holds, and how many a list of the closest has: 20.
 pub const K: usize = 20;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::arena::SURPLUS;
 use super::*;
-use crate::ids::IdCache;
+use crate::api::id_cache::IdCache;
 
 type IdOf = fn(SocketAddrV4) -> Id;
 

@@ -14,6 +14,7 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 mod closer_nodes;
+pub(crate) mod command;
 mod cursor;
 mod error;
 mod head;

@@ -1,0 +1,361 @@
+//! What callers ask for: requests, queries and answers, as builders. Plain values; what becomes of
+//! them is the node's concern.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddrV4;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::api::message::{SessionId, Via};
+use crate::id::Id;
+use crate::wire::Token;
+use crate::wire::command::{DELAYED_PING, FIND_NODE, PING};
+
+/// An answer to an incoming request.
+///
+/// By default a value goes with a fresh token and, if the request had a target, up to
+/// 20 closer nodes; an error goes without a token but with closer nodes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub(crate) value: Option<Bytes>,
+    pub(crate) error: u64,
+    pub(crate) token: bool,
+    pub(crate) closer_nodes: bool,
+    pub(crate) to: Option<SocketAddrV4>,
+    pub(crate) via: Option<Via>,
+}
+
+impl Answer {
+    /// Success, with a value.
+    #[must_use]
+    pub fn value(value: impl Into<Bytes>) -> Self {
+        Self { value: Some(value.into()), ..Self::empty() }
+    }
+
+    /// Success, without a value.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { value: None, error: 0, token: true, closer_nodes: true, to: None, via: None }
+    }
+
+    /// An error code, by convention 16 or above for applications; 0 would be success.
+    #[must_use]
+    pub const fn error(code: u64) -> Self {
+        Self { value: None, error: code, token: false, closer_nodes: true, to: None, via: None }
+    }
+
+    /// Whether to send a fresh token along.
+    #[must_use]
+    pub fn token(mut self, send: bool) -> Self {
+        self.token = send;
+        self
+    }
+
+    /// Whether to send closer nodes along, if the request has a target.
+    #[must_use]
+    pub fn closer_nodes(mut self, send: bool) -> Self {
+        self.closer_nodes = send;
+        self
+    }
+
+    /// Sends the answer to `addr` instead: to the one who asked first, at the end of a relay chain.
+    #[must_use]
+    pub fn to(mut self, addr: SocketAddrV4) -> Self {
+        self.to = Some(addr);
+        self
+    }
+
+    /// Sends the answer by another socket than the one that the request came in by.
+    #[must_use]
+    pub fn via(mut self, via: Via) -> Self {
+        self.via = Some(via);
+        self
+    }
+}
+
+/// Prints no content.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("value_len", &self.value.as_ref().map(Bytes::len))
+            .field("error", &self.error)
+            .field("token", &self.token)
+            .field("closer_nodes", &self.closer_nodes)
+            .field("to", &self.to)
+            .field("via", &self.via)
+            .finish()
+    }
+}
+
+/// A request to one node.
+#[derive(Clone)]
+pub struct Request {
+    pub(crate) to: SocketAddrV4,
+    pub(crate) internal: bool,
+    pub(crate) command: u64,
+    pub(crate) target: Option<Id>,
+    pub(crate) token: Option<Token>,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) retries: u8,
+    pub(crate) delay: Duration,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) ttl: Option<u8>,
+    pub(crate) via: Option<Via>,
+    pub(crate) any_replier: bool,
+}
+
+impl Request {
+    /// The application's `command`, for the node at `to`: four tries of one second each.
+    #[must_use]
+    pub const fn new(to: SocketAddrV4, command: u64) -> Self {
+        Self {
+            to,
+            internal: false,
+            command,
+            target: None,
+            token: None,
+            value: None,
+            retries: 3,
+            delay: Duration::ZERO,
+            session: None,
+            ttl: None,
+            via: None,
+            any_replier: false,
+        }
+    }
+
+    /// PING.
+    #[must_use]
+    pub fn ping(to: SocketAddrV4) -> Self {
+        Self { internal: true, ..Self::new(to, PING) }
+    }
+
+    /// A PING that is answered after `delay`, to the millisecond; each try waits a second longer than that.
+    #[must_use]
+    pub fn delayed_ping(to: SocketAddrV4, delay: Duration) -> Self {
+        let millis = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
+        Self {
+            internal: true,
+            value: Some(Bytes::copy_from_slice(&millis.to_le_bytes())),
+            delay,
+            ..Self::new(to, DELAYED_PING)
+        }
+    }
+
+    /// The point in the key space that the request is about.
+    #[must_use]
+    pub fn target(mut self, target: Id) -> Self {
+        self.target = Some(target);
+        self
+    }
+
+    /// The value to send along. For a ping: padding.
+    #[must_use]
+    pub fn value(mut self, value: impl Into<Bytes>) -> Self {
+        self.value = Some(value.into());
+        self
+    }
+
+    /// The token of an earlier reply by the same node.
+    #[must_use]
+    pub fn token(mut self, token: Token) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// How many more times to try after a try that nobody answered; 3 unless told.
+    #[must_use]
+    pub fn retries(mut self, retries: u8) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Makes the request part of a session.
+    #[must_use]
+    pub fn session(mut self, session: SessionId) -> Self {
+        self.session = Some(session);
+        self
+    }
+
+    /// The time to live of its datagrams (probing a NAT); 0 means the system's default.
+    #[must_use]
+    pub fn ttl(mut self, ttl: u8) -> Self {
+        self.ttl = (ttl != 0).then_some(ttl);
+        self
+    }
+
+    /// The socket to send it by, instead of the one that requests leave by now.
+    #[must_use]
+    pub fn via(mut self, via: Via) -> Self {
+        self.via = Some(via);
+        self
+    }
+
+    /// Takes an answer from any address, as the end of a relay chain may need. Whoever
+    /// guesses 16 bits can answer such a request, so it teaches the node nothing.
+    #[must_use]
+    pub fn any_replier(mut self) -> Self {
+        self.any_replier = true;
+        self
+    }
+}
+
+/// Prints no token and no content.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("to", &self.to)
+            .field("internal", &self.internal)
+            .field("command", &self.command)
+            .field("target", &self.target)
+            .field("has_token", &self.token.is_some())
+            .field("value_len", &self.value.as_ref().map(Bytes::len))
+            .field("retries", &self.retries)
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A walk towards a target: asks ever closer nodes until the 20 closest have answered.
+#[derive(Clone)]
+pub struct Query {
+    pub(crate) target: Id,
+    pub(crate) internal: bool,
+    pub(crate) command: u64,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) commit: bool,
+    pub(crate) nodes: Vec<SocketAddrV4>,
+    pub(crate) only_closest_nodes: bool,
+    pub(crate) concurrency: u16,
+    pub(crate) retries: u8,
+    pub(crate) thorough: bool,
+    pub(crate) force: bool,
+    pub(crate) discard: bool,
+    pub(crate) session: Option<SessionId>,
+}
+
+impl Query {
+    /// Sends the application's `command` to every node on the way to `target`.
+    #[must_use]
+    pub const fn new(target: Id, command: u64) -> Self {
+        Self {
+            target,
+            internal: false,
+            command,
+            value: None,
+            commit: false,
+            nodes: Vec::new(),
+            only_closest_nodes: false,
+            concurrency: 0,
+            retries: 5,
+            thorough: false,
+            force: false,
+            discard: false,
+            session: None,
+        }
+    }
+
+    /// FIND_NODE: looks for the nodes closest to `target`.
+    #[must_use]
+    pub fn find_node(target: Id) -> Self {
+        Self { internal: true, ..Self::new(target, FIND_NODE) }
+    }
+
+    /// The value to send along.
+    #[must_use]
+    pub fn value(mut self, value: impl Into<Bytes>) -> Self {
+        self.value = Some(value.into());
+        self
+    }
+
+    /// At the end, sends the same command again to each of the closest, with the token of its reply.
+    #[must_use]
+    pub fn commit(mut self) -> Self {
+        self.commit = true;
+        self
+    }
+
+    /// Where to begin, instead of with the routing table (which fills up if these are fewer than 20).
+    /// At most the first 4,096 are taken. With an address that nothing can be sent to among them, the query
+    /// is refused ([`SendError::InvalidAddress`](crate::SendError::InvalidAddress)).
+    #[must_use]
+    pub fn nodes(mut self, nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
+        self.nodes = nodes.into_iter().take(crate::api::config::SEEN_MAX).collect();
+        self
+    }
+
+    /// Visits the given [`nodes`](Self::nodes) only.
+    #[must_use]
+    pub fn only_closest_nodes(mut self) -> Self {
+        self.only_closest_nodes = true;
+        self
+    }
+
+    /// How many requests may be under way at once, half of it far from the target; 0 means as configured.
+    #[must_use]
+    pub fn concurrency(mut self, concurrency: u16) -> Self {
+        self.concurrency = concurrency;
+        self
+    }
+
+    /// How many more times to try a node that does not answer; 5 unless told. Each of the first four tries
+    /// but the last one may be shorter than a second, if others answer quickly.
+    #[must_use]
+    pub fn retries(mut self, retries: u8) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// Ends as dht-rpc does: with 20 answers as soon as all others are late once, with fewer only
+    /// after everybody's last try, about six seconds for a dead node. Without this a query ends when
+    /// everybody who could still be among the closest has missed two tries, or where datagrams are lost up to
+    /// four, and does not wait for those that were silent lately. Either way its walk has 20 s while requests are
+    /// under way, then it ends with what it has. Two tries take two seconds as long as
+    /// nobody has answered, else as long as the pace of other answers suggests, down to 200 ms, and half as long for each
+    /// more; but a second if anybody was slower lately.
+    #[must_use]
+    pub fn thorough(mut self) -> Self {
+        self.thorough = true;
+        self
+    }
+
+    /// One try per node, past the congestion window.
+    #[must_use]
+    pub fn force(mut self) -> Self {
+        self.force = true;
+        self
+    }
+
+    /// Keeps no replies for [`Node::next_reply`](crate::Node::next_reply): only the outcome counts.
+    /// Without this a query pauses while many replies wait to be taken; see
+    /// [`Config::max_unread_replies`](crate::Config::max_unread_replies).
+    #[must_use]
+    pub fn discard_replies(mut self) -> Self {
+        self.discard = true;
+        self
+    }
+
+    /// Makes the query part of a session.
+    #[must_use]
+    pub fn session(mut self, session: SessionId) -> Self {
+        self.session = Some(session);
+        self
+    }
+}
+
+/// Prints no content.
+impl fmt::Debug for Query {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Query")
+            .field("target", &self.target)
+            .field("internal", &self.internal)
+            .field("command", &self.command)
+            .field("value_len", &self.value.as_ref().map(Bytes::len))
+            .field("commit", &self.commit)
+            .field("nodes", &self.nodes.len())
+            .field("session", &self.session)
+            .finish_non_exhaustive()
+    }
+}

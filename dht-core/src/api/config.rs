@@ -1,0 +1,410 @@
+//! How a node behaves: every choice and every bound, with its default.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::str::FromStr;
+use core::time::Duration;
+
+use crate::addr::is_sendable;
+use crate::api::error::{ConfigError, InvalidNode};
+use crate::api::id_cache::IdCache;
+use crate::members::given::GIVEN_MAX;
+use crate::table::{K, PLACES_MAX};
+
+/// The longest datagram that is taken or sent, in bytes, and the size of the buffer for
+/// [`Node::poll_transmit`](crate::Node::poll_transmit). Peers drop what is longer.
+pub const DATAGRAM_MAX: usize = 2048;
+/// A longest datagram may not be shorter than what every host takes: all that the protocol itself
+/// needs fits into half of it.
+const DATAGRAM_MIN: usize = 576 - 68;
+/// What stands before a value at least: the head of a message, and the length of a value that is a
+/// long one.
+const VALUE_HEAD: usize = 10 + 3;
+/// How many addresses a query remembers, unless told otherwise.
+pub(crate) const SEEN_MAX: usize = 4096;
+/// Verifications under way, of those never met and of those that were lost: whoever forges requests can
+/// fill the places of strangers, not those of nodes that were lost.
+const STRANGERS_MAX: usize = 16;
+const LOST_MAX: usize = 4;
+/// Visits that go on after their queries are over.
+const LATE_VISITS_MAX: usize = 32;
+/// Two that bootstrap or refresh, and one after a reunion.
+const BACKGROUND_QUERIES_MAX: usize = 3;
+/// How many replies of a query may wait.
+const MAILBOX_MAX: usize = 64;
+
+/// How a node behaves. The defaults are those of dht-rpc; names are its options' in snake case.
+///
+/// Presets: [`server`](Self::server), [`client`](Self::client) and [`embedded`](Self::embedded).
+/// [`Node::memory_bound`](crate::Node::memory_bound) tells what each takes at the worst; at rest each takes a
+/// few kilobytes.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// Nodes to join the network by, at most 256. None: nothing is contacted. An address with the port 0 or
+    /// the host 0.0.0.0 is refused, here and in [`nodes`](Self::nodes).
+    pub bootstrap: Vec<BootstrapNode>,
+    /// Nodes known from before, put into the routing table, the first one as the most recent. The first 64
+    /// (fewer if [`max_nodes`](Self::max_nodes) is below 768: a twelfth of that) are never forgotten: while
+    /// silent they are asked ever less often, down to once an hour.
+    pub nodes: Vec<SocketAddrV4>,
+    /// `Some(true)`: never in others' tables. `Some(false)`: become persistent while
+    /// bootstrapping, if reachable, or as soon as it is: it is looked at again after a minute, and then ever less
+    /// often down to every half an hour. `None`: as [`adaptive`](Self::adaptive) says.
+    /// [`Node::persistence`](crate::Node::persistence) tells why a node is persistent, or is not.
+    pub ephemeral: Option<bool>,
+    /// Whether an ephemeral node becomes persistent after about 20 stable minutes, if reachable, and is looked at
+    /// again every hour if not. Counts only while [`ephemeral`](Self::ephemeral) is `None`.
+    pub adaptive: bool,
+    /// Whether to assume that nobody can reach the node until the firewall check says otherwise. A node that
+    /// passed the check is looked at every half an hour, and is ephemeral again when nobody gets through.
+    /// With `false` it is never checked, and persistent when peers agree on its address.
+    pub firewalled: bool,
+    /// Whether one quick probe while bootstrapping may start the firewall check early.
+    pub quick_firewall: bool,
+    /// The own public address, if it is known: a bootstrapper has no one to ask.
+    pub public_address: Option<SocketAddrV4>,
+    /// Requests under way at once per query: 1 to 256. Far from its target, a query has half as many.
+    /// Where replies are read, more than [`max_unread_replies`](Self::max_unread_replies) are of no use.
+    pub concurrency: u16,
+    /// Requests under way that were sent in the same 750 ms, and half of those sent in 3 s: 1 to 16,384. With
+    /// 80, that is 80, and 160 in 3 s.
+    pub max_window: u32,
+    /// The longest delayed ping, asked or answered: at most an hour.
+    pub max_ping_delay: Duration,
+    /// Whether to tell others of nodes that they named and that don't answer.
+    pub send_down_hints: bool,
+    /// How many such hints per 5 s; `None`: no limit (-1 in JavaScript).
+    pub down_hints_rate_limit: Option<u32>,
+    /// Keeps nodes that were heard of, or from, over the network out of table and queries.
+    pub filter: Option<NodeFilter>,
+    /// Ids by address, for many nodes in one process; `None`: the node hashes addresses itself.
+    /// It behaves the same either way.
+    pub ids: Option<IdCache>,
+    /// Time-outs from each destination's round-trip times instead of a fixed second.
+    pub adaptive_timeout: bool,
+    /// The longest datagram to send, in bytes: 508 to 2,048.
+    pub max_datagram: usize,
+    /// The longest datagram that is taken, in bytes: 508 to 2,048, which is what peers may send. What
+    /// answers bring waits in memory; a node that keeps it short does not hear of longer values.
+    pub max_datagram_received: usize,
+    /// Nodes in the routing table: 20 to 5,120. With fewer than about 20 for each doubling of the network
+    /// lookups take more steps. In a full one a newcomer has the place of a node that is silent, and of one of the
+    /// fullest bucket that has been there, or has been since the id changed, for less than ten minutes. So it keeps
+    /// nodes near and far, and whoever has been there for longer stays while it answers.
+    pub max_nodes: usize,
+    /// The user's requests under way or waiting, at most: 1 to 60,000.
+    pub max_requests: usize,
+    /// Requests of queries and upkeep under way or waiting, at most: 8 to 4,096.
+    pub max_background_requests: usize,
+    /// The user's queries under way or with an outcome that nobody took, at most: 1 to 4,096. Beside them
+    /// as many of the node's own are under way, but no more than three.
+    pub max_queries: usize,
+    /// Addresses that a query remembers, at most: 64 to 4,096. After that those farthest from its target
+    /// give way.
+    pub max_query_addresses: usize,
+    /// While so many replies of a query wait to be taken, or are under way, it asks nobody else: 1 to 64.
+    pub max_unread_replies: usize,
+    /// Events that wait to be polled, at most, those about requests and queries aside: 16 to 4,096. Those
+    /// about nodes give way first, and are counted; else the oldest of the same kind, or else the oldest.
+    pub max_events: usize,
+    /// Replies waiting to be sent, at most: 1 to 65,536. Beside them up to twice as many to delayed pings, at most
+    /// 1,024, wait until they are due.
+    pub max_replies: usize,
+    /// Whether to tell of nodes that enter and leave the table.
+    pub node_events: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            bootstrap: Vec::new(),
+            nodes: Vec::new(),
+            ephemeral: None,
+            adaptive: true,
+            firewalled: true,
+            quick_firewall: true,
+            public_address: None,
+            concurrency: 10,
+            max_window: 80,
+            max_ping_delay: Duration::from_secs(10),
+            send_down_hints: true,
+            down_hints_rate_limit: Some(50),
+            filter: None,
+            ids: None,
+            adaptive_timeout: false,
+            max_datagram: 1400,
+            max_datagram_received: DATAGRAM_MAX,
+            max_nodes: PLACES_MAX,
+            max_requests: 4096,
+            max_background_requests: 640,
+            max_queries: 256,
+            max_query_addresses: SEEN_MAX,
+            max_unread_replies: MAILBOX_MAX,
+            max_events: 256,
+            max_replies: 1024,
+            node_events: false,
+        }
+    }
+}
+
+impl Config {
+    /// A bootstrap node at the public address `host:port`: persistent and not firewalled from the start.
+    ///
+    /// # Errors
+    /// If the port is 0, or the host is empty, the unspecified address, or not dotted IPv4.
+    pub fn bootstrapper(port: u16, host: &str) -> Result<Self, ConfigError> {
+        let host = match host {
+            _ if port == 0 => return Err(ConfigError::PortRequired),
+            "" => return Err(ConfigError::HostRequired),
+            "0.0.0.0" | "::" => return Err(ConfigError::InvalidHost),
+            host => host.parse::<Ipv4Addr>().map_err(|_| ConfigError::HostNotIpv4)?,
+        };
+        Ok(Self {
+            ephemeral: Some(false),
+            firewalled: false,
+            public_address: Some(SocketAddrV4::new(host, port)),
+            ..Self::default()
+        })
+    }
+
+    /// For a server: persistent from the start, if it can be reached, with room for thousands of
+    /// requests at once. Tell it its [`public_address`](Self::public_address) if you know that.
+    #[must_use]
+    pub fn server() -> Self {
+        Self {
+            ephemeral: Some(false),
+            max_window: 1024,
+            down_hints_rate_limit: Some(500),
+            max_requests: 16_384,
+            max_background_requests: 2048,
+            max_replies: 8192,
+            ..Self::default()
+        }
+    }
+
+    /// For an application that asks more than it is asked: never in others' tables, with
+    /// smaller queues.
+    #[must_use]
+    pub fn client() -> Self {
+        Self {
+            ephemeral: Some(true),
+            max_nodes: 1024,
+            max_requests: 256,
+            max_background_requests: 256,
+            max_queries: 32,
+            max_replies: 64,
+            max_query_addresses: 1024,
+            max_unread_replies: 32,
+            ..Self::default()
+        }
+    }
+
+    /// For a device with 64 KB of memory for all: never in others' tables, one query at a time, few
+    /// requests, datagrams that arrive wherever IP does: 508 bytes, since every host takes packets of 576
+    /// (RFC 791), of which at most 68 are headers. So it sends values of up to 398 bytes, and hears of
+    /// those of up to 310: an answer has a token, an id and twenty nodes beside. The node takes at most
+    /// 56 KiB, with pointers of 32 bits 53 KiB; buffers for datagrams and the stack come on top.
+    #[must_use]
+    pub fn embedded() -> Self {
+        Self {
+            ephemeral: Some(true),
+            concurrency: 4,
+            max_window: 16,
+            down_hints_rate_limit: Some(10),
+            max_datagram: DATAGRAM_MIN,
+            max_datagram_received: DATAGRAM_MIN,
+            max_nodes: 48,
+            max_requests: 2,
+            max_background_requests: 10,
+            max_queries: 1,
+            max_replies: 3,
+            max_query_addresses: 112,
+            max_unread_replies: 6,
+            max_events: 16,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let ranges = [
+            ("concurrency", (1..=256).contains(&self.concurrency)),
+            ("max_window", (1..=16_384).contains(&self.max_window)),
+            ("max_ping_delay", self.max_ping_delay <= Duration::from_secs(3600)),
+            ("max_datagram", (DATAGRAM_MIN..=DATAGRAM_MAX).contains(&self.max_datagram)),
+            (
+                "max_datagram_received",
+                (DATAGRAM_MIN..=DATAGRAM_MAX).contains(&self.max_datagram_received),
+            ),
+            ("max_nodes", (K..=PLACES_MAX).contains(&self.max_nodes)),
+            ("max_requests", (1..=60_000).contains(&self.max_requests)),
+            ("max_background_requests", (8..=4096).contains(&self.max_background_requests)),
+            ("max_queries", (1..=4096).contains(&self.max_queries)),
+            ("max_query_addresses", (64..=SEEN_MAX).contains(&self.max_query_addresses)),
+            ("max_unread_replies", (1..=MAILBOX_MAX).contains(&self.max_unread_replies)),
+            ("max_events", (16..=4096).contains(&self.max_events)),
+            ("max_replies", (1..=65_536).contains(&self.max_replies)),
+            ("bootstrap", self.bootstrap.len() <= 256),
+            ("public_address", self.public_address.is_none_or(is_sendable)),
+        ];
+        if let Some((field, _)) = ranges.into_iter().find(|(_, ok)| !ok) {
+            return Err(ConfigError::OutOfRange(field));
+        }
+        self.bootstrap.iter().try_for_each(BootstrapNode::check)?;
+        check_nodes("nodes", self.nodes.iter().copied())
+    }
+
+    /// The longest value that can be taken.
+    pub(crate) fn max_value_received(&self) -> usize {
+        self.max_datagram_received - VALUE_HEAD
+    }
+
+    /// The longest value that can be sent.
+    pub(crate) fn max_value_sent(&self) -> usize {
+        self.max_datagram - VALUE_HEAD
+    }
+
+    /// Verifications of nodes never met under way at once.
+    pub(crate) fn strangers(&self) -> usize {
+        STRANGERS_MAX.min(self.max_background_requests / 4)
+    }
+
+    /// Verifications under way at once, those of nodes that were lost among them.
+    pub(crate) fn verifications(&self) -> usize {
+        self.strangers() + (self.max_background_requests / 16).clamp(1, LOST_MAX)
+    }
+
+    /// Visits of queries that go on after these are over, at once.
+    pub(crate) fn late_visits(&self) -> usize {
+        LATE_VISITS_MAX.min(self.max_background_requests / 8)
+    }
+
+    /// Nodes that the user gave and that are not forgotten: few where tables are small.
+    pub(crate) fn given(&self) -> usize {
+        GIVEN_MAX.min(self.max_nodes / 12)
+    }
+
+    /// Namers of silent nodes that are remembered: all of a few.
+    pub(crate) fn namers(&self) -> usize {
+        self.max_query_addresses / 8
+    }
+
+    /// Queries of the node's own under way at once.
+    pub(crate) fn background_queries(&self) -> usize {
+        BACKGROUND_QUERIES_MAX.min(self.max_queries)
+    }
+}
+
+/// Decides which nodes may enter table and queries: `true` lets one in.
+#[derive(Clone)]
+pub struct NodeFilter(Arc<dyn Fn(SocketAddrV4) -> bool + Send + Sync>);
+
+impl NodeFilter {
+    /// Wraps a function. It must answer fast and always the same: it is asked on the datagram path. If it
+    /// panics, so does the call that asked, and the node is of no use any more; a driver takes it for a `false`.
+    pub fn new(allow: impl Fn(SocketAddrV4) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(allow))
+    }
+
+    /// Asks it.
+    #[must_use]
+    pub fn allows(&self, addr: SocketAddrV4) -> bool {
+        (self.0)(addr)
+    }
+}
+
+impl fmt::Debug for NodeFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("NodeFilter(..)")
+    }
+}
+
+/// A node to join by: `host:port`, or `ip@host:port` with an address to try beside the name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BootstrapNode {
+    text: String,
+    colon: usize,
+    pub(crate) ip: Option<Ipv4Addr>,
+    pub(crate) port: u16,
+}
+
+impl BootstrapNode {
+    /// The host as given: a name, an address, or `ip@name`.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.text.get(..self.colon).unwrap_or_default()
+    }
+
+    /// The port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The name to look up, if there is one: the host without a suggested address.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self.host().split_once('@') {
+            Some((_, name)) => name.parse::<Ipv4Addr>().is_err().then_some(name),
+            None => self.ip.is_none().then(|| self.host()),
+        }
+    }
+
+    pub(crate) fn heap(&self) -> usize {
+        self.text.capacity()
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        check_nodes("bootstrap", self.addrs())
+    }
+
+    /// The addresses that need no look-up: the host, if it is one, and the suggested one.
+    pub(crate) fn addrs(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        let fallback = self.host().split_once('@').and_then(|(_, host)| host.parse().ok());
+        self.ip.into_iter().chain(fallback).map(|ip| SocketAddrV4::new(ip, self.port))
+    }
+}
+
+impl From<SocketAddrV4> for BootstrapNode {
+    fn from(addr: SocketAddrV4) -> Self {
+        let text = alloc::format!("{addr}");
+        let colon = text.rfind(':').unwrap_or(text.len());
+        Self { text, colon, ip: Some(*addr.ip()), port: addr.port() }
+    }
+}
+
+/// Whether all of these can be sent to.
+fn check_nodes(
+    field: &'static str,
+    mut nodes: impl Iterator<Item = SocketAddrV4>,
+) -> Result<(), ConfigError> {
+    let unusable = nodes.find(|addr| !is_sendable(*addr));
+    unusable.map_or(Ok(()), |addr| Err(ConfigError::InvalidNode { field, node: InvalidNode(addr) }))
+}
+
+impl FromStr for BootstrapNode {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let (host, port) = text.split_once(':').ok_or(ConfigError::BootstrapFormat)?;
+        let port = port.parse().map_err(|_| ConfigError::BootstrapFormat)?;
+        let (ip, name) = match host.split_once('@') {
+            Some((ip, name)) => (Some(ip.parse().map_err(|_| ConfigError::BootstrapFormat)?), name),
+            None => (host.parse().ok(), host),
+        };
+        if port == 0 || name.is_empty() {
+            return Err(ConfigError::BootstrapFormat);
+        }
+        let node = Self { text: text.into(), colon: host.len(), ip, port };
+        node.check().map(|()| node)
+    }
+}
+
+impl fmt::Display for BootstrapNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

@@ -1,0 +1,276 @@
+//! What callers get out: addresses with ids, replies, incoming requests, outcomes.
+//! Plain values without behaviour; how they look as bytes is [`crate::wire`]'s concern.
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use crate::api::error::QueryError;
+use crate::id::Id;
+use crate::replies::way::Way;
+use crate::wire::{CLOSER_NODES_MAX, Token};
+
+/// Which local socket a datagram came in by, or leaves by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Via {
+    /// Any free port: requests leave by it while the node is firewalled.
+    Client,
+    /// The port that the node would like to be known by.
+    Server,
+    /// One of the embedder's own sockets, by its number (hole punching): it never
+    /// sends an id, and what comes in by it never counts for the own address.
+    Extra(u16),
+}
+
+impl Via {
+    /// Which of three queues is for it: all of the embedder's own share one.
+    pub(crate) const fn lane(self) -> u8 {
+        match self {
+            Self::Client => 0,
+            Self::Server => 1,
+            Self::Extra(_) => 2,
+        }
+    }
+}
+
+/// Someone on the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Peer {
+    /// Where datagrams of theirs come from.
+    pub addr: SocketAddrV4,
+    /// Their id, if they sent one and it is the one of their address.
+    pub id: Option<Id>,
+}
+
+/// A request's handle. Ids are not used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub(crate) u64);
+
+/// A query's handle. Ids are not used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QueryId(pub(crate) u64);
+
+/// A group of requests and queries that can be cancelled together
+/// ([`Node::end_session`](crate::Node::end_session)). It exists from its first use;
+/// the caller chooses the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// Addresses of nodes, at most 20.
+pub type Nodes = heapless::Vec<SocketAddrV4, CLOSER_NODES_MAX>;
+
+/// An answer to a request of ours.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reply {
+    /// Who answered.
+    pub from: Peer,
+    /// Our own address as they see it.
+    pub to: SocketAddrV4,
+    /// A token that proves to them, for 7.5 to 15 s, that our address is ours.
+    pub token: Option<Token>,
+    /// Nodes that they know near the target, the first 20 of them.
+    pub closer_nodes: Option<Nodes>,
+    /// 0 for success; see [`crate::error_code`].
+    pub error: u64,
+    /// The value. An empty one is not the same as none.
+    pub value: Option<Bytes>,
+    /// The time from the last transmission of the request to this answer.
+    pub rtt: Duration,
+}
+
+/// Prints no token and no content.
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("from", &self.from)
+            .field("error", &self.error)
+            .field("has_token", &self.token.is_some())
+            .field("closer_nodes", &self.closer_nodes.as_ref().map(|nodes| nodes.len()))
+            .field("value_len", &self.value.as_ref().map(Bytes::len))
+            .field("rtt", &self.rtt)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where an answer to an incoming request goes. Plain data that the embedder keeps
+/// as long as it likes: it may be used later, twice or never.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ReplyTo {
+    pub(crate) from: SocketAddrV4,
+    pub(crate) way: Way,
+    pub(crate) tid: u16,
+    pub(crate) command: u64,
+    pub(crate) internal: bool,
+    pub(crate) target: Option<Id>,
+}
+
+const _: () = assert!(size_of::<ReplyTo>() <= 64);
+
+impl ReplyTo {
+    /// Who asked.
+    #[must_use]
+    pub const fn from(&self) -> SocketAddrV4 {
+        self.from
+    }
+
+    /// The socket that the request came in by, and that the answer leaves by.
+    #[must_use]
+    pub const fn via(&self) -> Via {
+        self.way.via()
+    }
+
+    /// Which of this machine's addresses was asked, and answers, if that is known
+    /// ([`Node::handle_datagram_at`](crate::Node::handle_datagram_at)).
+    #[must_use]
+    pub fn at(&self) -> Option<Ipv4Addr> {
+        self.way.source()
+    }
+}
+
+impl fmt::Debug for ReplyTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplyTo")
+            .field("from", &self.from)
+            .field("via", &self.via())
+            .field("command", &self.command)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An incoming request for the application. Borrows the datagram.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Incoming<'d> {
+    /// Who asks.
+    pub from: Peer,
+    /// Our own address as they see it.
+    pub to: SocketAddrV4,
+    /// Whether they sent back a valid token of ours: their address is theirs.
+    pub token: Option<&'d Token>,
+    /// What they look for.
+    pub target: Option<Id>,
+    /// What they want.
+    pub command: u64,
+    /// With what.
+    pub value: Option<&'d [u8]>,
+    /// Whom to answer.
+    pub reply_to: ReplyTo,
+}
+
+/// Prints no token and no content.
+impl fmt::Debug for Incoming<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("from", &self.from)
+            .field("to", &self.to)
+            .field("has_token", &self.token.is_some())
+            .field("target", &self.target)
+            .field("command", &self.command)
+            .field("value_len", &self.value.map(<[u8]>::len))
+            .finish_non_exhaustive()
+    }
+}
+
+/// What became of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a request wants an answer, and what is not ours may be somebody else's"]
+pub enum Handled<'d> {
+    /// The node has dealt with it.
+    Consumed,
+    /// A request for the application: answer it by [`Node::reply`](crate::Node::reply), or don't.
+    Request(Incoming<'d>),
+    /// Not dht-rpc: for another protocol on the same socket.
+    NotOurs,
+}
+
+/// A datagram to send; its bytes are in the buffer that was handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Transmit {
+    /// The socket to send it by.
+    pub via: Via,
+    /// Where to.
+    pub to: SocketAddrV4,
+    /// Which of this machine's addresses to send it from, on a socket that is bound to all of them, where the
+    /// system can: who was asked at one takes no answer from another. `None`: as the system likes.
+    pub source: Option<Ipv4Addr>,
+    /// The time to live for this datagram; `None` for the system's default.
+    pub ttl: Option<u8>,
+    /// How many bytes of the buffer.
+    pub len: usize,
+    /// Which request it is a try of.
+    pub(crate) request: Option<RequestId>,
+}
+
+/// How a query ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// The replies of the closest nodes with a proven id, the closest first, at most 20.
+    pub closest: Vec<Reply>,
+    /// Answers without an error code.
+    pub successes: u32,
+    /// Answers with an error code, and requests that failed.
+    pub errors: u32,
+    /// How many nodes were asked.
+    pub asked: u32,
+    /// How many of them answered, with or without an error code.
+    pub answered: u32,
+    /// How many of these have no id, or none that is theirs: others can't find them, so nothing is
+    /// committed to them.
+    pub without_id: u32,
+    /// How many of those asked did not answer, after their last try or when the query ended without waiting
+    /// for them any longer.
+    pub timed_out: u32,
+    /// How the commit went, if there was one.
+    pub commit: Option<Commit>,
+}
+
+impl Outcome {
+    /// Why nothing could be committed: none of those who answered has an id and gave no error.
+    pub(crate) fn too_few(&self) -> QueryError {
+        let Self { asked, answered, without_id, timed_out, .. } = *self;
+        QueryError::TooFewNodes { asked, answered, without_id, timed_out }
+    }
+}
+
+/// How many nodes took a commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Commit {
+    /// Answered without an error code.
+    pub succeeded: u32,
+    /// Answered with an error code.
+    pub refused: u32,
+    /// The last such code.
+    pub refusal: Option<u64>,
+    /// Did not answer.
+    pub timed_out: u32,
+    /// Had sent no token to commit with.
+    pub without_token: u32,
+}
+
+impl fmt::Display for Commit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} took it, {} refused, {} timed out, {} sent no token",
+            self.succeeded, self.refused, self.timed_out, self.without_token
+        )
+    }
+}
+
+/// A node of the table as it is saved and restored: how long ago things happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SavedNode {
+    /// Its address.
+    pub addr: SocketAddrV4,
+    /// How long ago it was last heard of, to about 5 s.
+    pub pinged: Duration,
+    /// How long ago it entered the table, to about half a minute, at most an hour or so.
+    pub added: Duration,
+}

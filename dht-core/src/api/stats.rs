@@ -1,0 +1,140 @@
+//! Counters, as plain numbers. Exporting them is the embedder's business.
+
+use crate::wire::command::{DOWN_HINT, FIND_NODE, PING, PING_NAT};
+
+/// A snapshot of a node's counters since it was made.
+///
+/// `queries`, `requests` and `commands` count as dht-rpc's `stats` do. The rest is
+/// our own and never shows in those.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Queries, the background ones among them.
+    pub queries: QueryStats,
+    /// Requests of all kinds, but for verifications.
+    pub requests: RequestStats,
+    /// Internal commands.
+    pub commands: CommandStats,
+    /// One-try pings to nodes that said they have an id.
+    pub verifications: VerificationStats,
+    /// Datagrams and intentions that were dropped, by reason.
+    pub drops: DropStats,
+}
+
+/// Counts of queries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueryStats {
+    /// Under way.
+    pub active: u64,
+    /// Ever begun.
+    pub total: u64,
+}
+
+/// Counts of requests. `total == active + responses + timeouts + unsent + cancelled`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestStats {
+    /// Under way or waiting to be sent.
+    pub active: u64,
+    /// Ever made.
+    pub total: u64,
+    /// Answered.
+    pub responses: u64,
+    /// Given up after the last try.
+    pub timeouts: u64,
+    /// Given up as well, but the system did not even send all tries.
+    pub unsent: u64,
+    /// Sent again.
+    pub retries: u64,
+    /// Cancelled by the caller, by a session's end, by suspending or closing.
+    pub cancelled: u64,
+}
+
+/// Counts per internal command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommandStats {
+    /// PING.
+    pub ping: CommandCount,
+    /// PING_NAT.
+    pub ping_nat: CommandCount,
+    /// FIND_NODE.
+    pub find_node: CommandCount,
+    /// DOWN_HINT.
+    pub down_hint: CommandCount,
+}
+
+/// Requests made and answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommandCount {
+    /// Requests made (not datagrams).
+    pub tx: u64,
+    /// Answers to them.
+    pub rx: u64,
+}
+
+/// Counts of verifications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VerificationStats {
+    /// Pings sent.
+    pub sent: u64,
+    /// Answered with a proven id.
+    pub verified: u64,
+    /// Answered without one, or not at all.
+    pub failed: u64,
+    /// Candidates given up for a newer one, since 64 were waiting.
+    pub displaced: u64,
+}
+
+/// Drops by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DropStats {
+    /// Not a dht-rpc datagram (told to the embedder).
+    pub not_ours: u64,
+    /// Longer than 2,048 bytes.
+    pub oversize: u64,
+    /// Cut off in the middle of a field, or a number or a count out of range.
+    pub malformed: u64,
+    /// From where nobody can be answered: source port 0, or an address that is no host's.
+    pub port_zero: u64,
+    /// Arrived while suspended or closed.
+    pub suspended: u64,
+    /// A response to nothing that is in flight: late, a duplicate or forged.
+    pub unsolicited: u64,
+    /// A response with a live transaction id from an address that was not asked.
+    pub wrong_source: u64,
+    /// A request with a token that fits neither secret (it gets error 2).
+    pub bad_token: u64,
+    /// An internal request whose value or target is missing or out of range.
+    pub bad_command: u64,
+    /// A delayed ping beyond the limits in number.
+    pub delayed_pings: u64,
+    /// A down hint beyond the limits in number.
+    pub down_hints: u64,
+    /// A reply that found no place in the outgoing queue.
+    pub replies: u64,
+    /// An address among closer nodes that can't be real, or beyond the limits in number.
+    pub closer_nodes: u64,
+    /// A background request or a down hint that found no place.
+    pub background: u64,
+    /// Events about nodes that nobody took.
+    pub events: u64,
+}
+
+impl CommandStats {
+    /// The counter of a command, if it has one.
+    pub(crate) fn of(&mut self, internal: bool, command: u64) -> Option<&mut CommandCount> {
+        match command {
+            _ if !internal => None,
+            PING => Some(&mut self.ping),
+            PING_NAT => Some(&mut self.ping_nat),
+            FIND_NODE => Some(&mut self.find_node),
+            DOWN_HINT => Some(&mut self.down_hint),
+            _ => None,
+        }
+    }
+}

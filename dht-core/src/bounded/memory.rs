@@ -1,0 +1,94 @@
+//! What a node may take of the heap, at most: sums of buffers at their bounds, for
+//! [`Node::memory_bound`](crate::Node::memory_bound). Each module that keeps something says what.
+
+use alloc::collections::{BinaryHeap, VecDeque};
+use alloc::vec::Vec;
+
+/// How many places more a full buffer gets: as many again, but never beyond `max` in all.
+pub(crate) fn more_for(len: usize, max: usize) -> usize {
+    len.max(4).min(max.saturating_sub(len)).max(1)
+}
+
+/// A buffer that never has more room than for so many, not even after a clone of it, or after it was
+/// cut down.
+pub(crate) trait Capped {
+    /// To be called before something is added.
+    fn make_room(&mut self, max: usize);
+}
+
+macro_rules! capped {
+    ($($buffer:ident),*) => {$(
+        impl<T> Capped for $buffer<T> {
+            fn make_room(&mut self, max: usize) {
+                if self.len() == self.capacity() {
+                    self.reserve_exact(more_for(self.len(), max));
+                }
+            }
+        }
+    )*};
+}
+
+capped!(BinaryHeap, Vec, VecDeque);
+
+/// A sum of buffers that may all be at their largest at once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Heap {
+    bytes: usize,
+    /// The most that one of them needs beside itself while it grows: its old self.
+    growth: usize,
+}
+
+impl Heap {
+    /// So many blocks that never grow.
+    pub(crate) fn fixed(&mut self, pieces: usize, bytes: usize) {
+        self.add(pieces, bytes, 0);
+    }
+
+    /// A buffer of exactly this size.
+    pub(crate) fn exact<T>(&mut self, len: usize) {
+        self.fixed(1, len.saturating_mul(size_of::<T>()));
+    }
+
+    /// What is there for a moment only, while nothing else grows.
+    pub(crate) fn passing(&mut self, bytes: usize) {
+        self.add(0, 0, bytes);
+    }
+
+    /// A [`Capped`] buffer.
+    pub(crate) fn capped<T>(&mut self, max: usize) {
+        self.capped_each::<T>(1, max);
+    }
+
+    /// So many of these.
+    pub(crate) fn capped_each<T>(&mut self, pieces: usize, max: usize) {
+        let bytes = max.saturating_mul(size_of::<T>());
+        self.add(pieces, bytes, bytes);
+    }
+
+    /// So many lists that are made as they are needed, in the way of the standard library.
+    pub(crate) fn lists<T>(&mut self, pieces: usize, len: usize) {
+        let bytes = len.next_power_of_two().max(4).saturating_mul(size_of::<T>());
+        self.add(pieces, bytes, bytes / 2);
+    }
+
+    /// An [`Index`](crate::bounded::index::Index) of so many values.
+    pub(crate) fn index_each(&mut self, pieces: usize, len: usize) {
+        let bytes = crate::bounded::index::cells_for(len).saturating_mul(size_of::<u32>());
+        self.add(pieces, bytes, bytes / 2);
+    }
+
+    /// So many payloads of at most so many bytes, each in a block of its own that may be shared.
+    pub(crate) fn payloads(&mut self, count: usize, bytes: usize) {
+        const SHARED: usize = 3 * size_of::<usize>();
+        self.fixed(count, bytes + SHARED);
+    }
+
+    fn add(&mut self, pieces: usize, bytes: usize, growth: usize) {
+        self.bytes = self.bytes.saturating_add(pieces.saturating_mul(bytes));
+        self.growth = self.growth.max(growth);
+    }
+
+    pub(crate) fn total(self) -> usize {
+        self.bytes.saturating_add(self.growth)
+    }
+}

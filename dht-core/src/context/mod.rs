@@ -1,0 +1,3 @@
+//! What all parts are handed with each call.
+
+pub(crate) mod events;

@@ -1,0 +1,107 @@
+//! Nodes that were in the table and fell silent. Most are gone for good; but if it was the network
+//! that broke, they are the only way back to its other half, since by then nobody in a table knows
+//! anybody there. So one of them is asked now and then, and when one answers, all are.
+//!
+//! The reference forgets them: two halves that could not talk for half an hour stay apart for ever.
+
+use alloc::vec::Vec;
+use core::net::SocketAddrV4;
+
+use crate::bounded::memory::{Capped, Heap};
+
+/// How many are remembered; the one lost first gives way.
+const LOST_MAX: usize = 64;
+/// For how many ticks: two hours.
+const MEMORY: u32 = 1_440;
+/// When one has answered, all are asked at once, but not again within so many ticks: five minutes.
+const PAUSE: u32 = 60;
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lost {
+    nodes: Vec<(SocketAddrV4, u32)>,
+    /// When all may be asked at once again.
+    next_search: u32,
+}
+
+impl Lost {
+    pub(crate) fn add_to(heap: &mut Heap) {
+        heap.capped::<(SocketAddrV4, u32)>(LOST_MAX);
+    }
+
+    /// A node has left the table at this tick, for want of an answer.
+    pub(crate) fn add(&mut self, tick: u32, addr: SocketAddrV4) {
+        self.remove(addr);
+        if self.nodes.len() >= LOST_MAX {
+            self.nodes.remove(0);
+        }
+        self.nodes.make_room(LOST_MAX);
+        self.nodes.push((addr, tick));
+    }
+
+    /// A node has been heard of. Whether it had been lost.
+    pub(crate) fn remove(&mut self, addr: SocketAddrV4) -> bool {
+        let at = self.nodes.iter().position(|(lost, _)| *lost == addr);
+        at.map(|at| self.nodes.remove(at)).is_some()
+    }
+
+    pub(crate) fn contains(&self, addr: SocketAddrV4) -> bool {
+        self.nodes.iter().any(|(lost, _)| *lost == addr)
+    }
+
+    /// One to ask; it is another one each time.
+    pub(crate) fn next(&mut self, tick: u32) -> Option<SocketAddrV4> {
+        self.nodes.retain(|(_, since)| tick.saturating_sub(*since) < MEMORY);
+        let next = 1.min(self.nodes.len());
+        self.nodes.rotate_left(next);
+        if self.nodes.is_empty() {
+            self.nodes = Vec::new();
+        }
+        self.nodes.last().map(|(addr, _)| *addr)
+    }
+
+    /// One has answered: all the others, unless that was asked for lately.
+    pub(crate) fn search(&mut self, tick: u32) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        let due = tick >= self.next_search && !self.nodes.is_empty();
+        if due {
+            self.next_search = tick.saturating_add(PAUSE);
+        }
+        self.nodes.iter().filter(move |_| due).map(|(addr, _)| *addr)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+
+    fn addr(port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
+    }
+
+    #[test]
+    fn each_has_its_turn_until_two_hours_are_over() {
+        let mut lost = Lost::default();
+        (1..=3).for_each(|port| lost.add(10, addr(port)));
+        let turns = [0; 4].map(|_| lost.next(10));
+        assert_eq!(turns, [1, 2, 3, 1].map(|port| Some(addr(port))));
+        assert!(lost.remove(addr(2)) && !lost.remove(addr(2)));
+        assert_eq!([0; 2].map(|_| lost.next(1_449)), [3, 1].map(|port| Some(addr(port))));
+        assert_eq!(lost.next(1_450), None);
+    }
+
+    #[test]
+    fn beyond_64_the_first_gives_way() {
+        let mut lost = Lost::default();
+        (0..65).for_each(|port| lost.add(0, addr(port)));
+        assert!(!lost.remove(addr(0)) && lost.remove(addr(1)) && lost.remove(addr(64)));
+    }
+
+    #[test]
+    fn all_are_asked_at_most_every_five_minutes() {
+        let mut lost = Lost::default();
+        (0..3).for_each(|port| lost.add(100, addr(port)));
+        let counts = [100, 101, 159, 160].map(|tick| lost.search(tick).count());
+        assert_eq!(counts, [3, 0, 0, 3]);
+    }
+}

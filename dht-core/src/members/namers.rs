@@ -1,0 +1,112 @@
+//! Who has named nodes that fell silent: remembered until it is clear whether such a node is down. Then its
+//! namers get a down hint each, as soon as the budget of hints allows; the query that found it out may be over
+//! by then. How it is found out is the node's affair.
+
+use alloc::vec::Vec;
+use core::net::SocketAddrV4;
+
+use crate::bounded::memory::{Capped, Heap};
+
+#[derive(Clone, Copy, Debug)]
+struct Naming {
+    silent: SocketAddrV4,
+    by: SocketAddrV4,
+    /// The node is down, so its namer is to be told.
+    due: bool,
+}
+
+/// At most so many; the first of them give way.
+#[derive(Clone, Debug)]
+pub(crate) struct Namers {
+    namings: Vec<Naming>,
+    max: usize,
+}
+
+impl Namers {
+    pub(crate) fn new(max: usize) -> Self {
+        Self { namings: Vec::new(), max }
+    }
+
+    pub(crate) fn add_to(heap: &mut Heap, max: usize) {
+        heap.capped::<Naming>(max);
+    }
+
+    /// `by` has named a node that is silent.
+    pub(crate) fn add(&mut self, silent: SocketAddrV4, by: SocketAddrV4) {
+        let mut known = self.namings.iter();
+        if known.any(|naming| (naming.silent, naming.by) == (silent, by)) {
+            return;
+        }
+        if self.namings.len() >= self.max {
+            self.namings.remove(0);
+        }
+        self.namings.make_room(self.max);
+        self.namings.push(Naming { silent, by, due: false });
+    }
+
+    /// The node has answered.
+    pub(crate) fn clear_of(&mut self, addr: SocketAddrV4) {
+        self.namings.retain(|naming| naming.silent != addr);
+        self.trim();
+    }
+
+    /// The node is down.
+    pub(crate) fn is_down(&mut self, addr: SocketAddrV4) {
+        let of_it = self.namings.iter_mut().filter(|naming| naming.silent == addr);
+        of_it.for_each(|naming| naming.due = true);
+    }
+
+    /// The next one to tell: the node that is down, and who has named it.
+    pub(crate) fn pop_due(&mut self) -> Option<(SocketAddrV4, SocketAddrV4)> {
+        let at = self.namings.iter().position(|naming| naming.due)?;
+        let naming = self.namings.remove(at);
+        self.trim();
+        Some((naming.silent, naming.by))
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.namings = Vec::new();
+    }
+
+    /// Gives memory back when none is left.
+    fn trim(&mut self) {
+        if self.namings.is_empty() {
+            self.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+
+    fn addr(port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
+    }
+
+    #[test]
+    fn all_namers_of_a_node_that_is_down_are_told_once_each() {
+        let mut namers = Namers::new(8);
+        for by in [11, 12, 11] {
+            namers.add(addr(1), addr(by));
+            namers.add(addr(2), addr(by));
+        }
+        assert_eq!(namers.pop_due(), None, "not clear yet");
+        namers.is_down(addr(1));
+        namers.clear_of(addr(2));
+        namers.is_down(addr(2));
+        let told = [0; 3].map(|_| namers.pop_due());
+        assert_eq!(told, [Some((addr(1), addr(11))), Some((addr(1), addr(12))), None]);
+    }
+
+    #[test]
+    fn beyond_the_bound_the_first_gives_way() {
+        let mut namers = Namers::new(3);
+        (10..14).for_each(|by| namers.add(addr(1), addr(by)));
+        namers.is_down(addr(1));
+        let told = [0; 4].map(|_| namers.pop_due().map(|(_, by)| by.port()));
+        assert_eq!(told, [Some(11), Some(12), Some(13), None]);
+    }
+}

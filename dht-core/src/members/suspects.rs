@@ -1,0 +1,179 @@
+//! Addresses that lately left several tries unanswered. While it is not clear whether a node is there, it is
+//! named to nobody, asked after all others and not waited for, so that one dead node does not cost every
+//! query seconds until the whole network has forgotten it. An answer clears it, to what it left unanswered or to more; a
+//! late one as well, unless others that belong to nothing have come before it, for somebody may be guessing.
+
+use alloc::vec::Vec;
+use core::net::SocketAddrV4;
+use core::time::Duration;
+
+use crate::addr::{is_local, prefix24};
+use crate::bounded::memory::{Capped, Heap};
+use crate::requests::call::Question;
+use crate::requests::inflight::MISSES_MAX;
+use crate::time::Instant;
+
+/// How many are remembered; the oldest gives way.
+const SUSPECTS_MAX: usize = 64;
+/// So many of a /24 are a crowd.
+const CROWD: usize = 4;
+/// For how long.
+const MEMORY: Duration = Duration::from_secs(300);
+
+#[derive(Clone, Copy, Debug)]
+struct Suspect {
+    until: Instant,
+    addr: SocketAddrV4,
+    /// All tries have failed.
+    down: bool,
+    /// The most that it left unanswered.
+    question: Question,
+    /// How many answers may miss until a late one counts for nothing.
+    misses_left: u8,
+}
+
+/// The oldest first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Suspects(Vec<Suspect>);
+
+impl Suspects {
+    pub(crate) fn add_to(heap: &mut Heap) {
+        heap.capped::<Suspect>(SUSPECTS_MAX);
+    }
+
+    /// An address has left several tries of a question unanswered or, if `down`, all of them. `late`: an answer that
+    /// comes too late counts. Returns the address that gives way to it.
+    pub(crate) fn add(
+        &mut self,
+        now: Instant,
+        addr: SocketAddrV4,
+        (down, late): (bool, bool),
+        question: Question,
+    ) -> Option<SocketAddrV4> {
+        let before = self.take(addr);
+        let full = self.0.len() >= SUSPECTS_MAX;
+        let displaced = full.then(|| self.0.remove(0));
+        let down = down || before.is_some_and(|before| before.down && now < before.until);
+        let question = before.map_or(question, |before| before.question.max(question));
+        self.0.make_room(SUSPECTS_MAX);
+        let before_left = before.map_or(0, |before| before.misses_left);
+        let misses_left = if late { MISSES_MAX } else { before_left };
+        self.0.push(Suspect { until: now + MEMORY, addr, down, misses_left, question });
+        displaced.map(|displaced| displaced.addr)
+    }
+
+    /// An address has answered such a question. Whether it was suspected for no more than that, and is no more.
+    pub(crate) fn clear_of(&mut self, addr: SocketAddrV4, question: Question) -> bool {
+        let at = self.0.iter().position(|suspect| suspect.addr == addr);
+        let at = at.filter(|at| self.0.get(*at).is_some_and(|it| it.question <= question));
+        at.map(|at| self.0.remove(at)).is_some()
+    }
+
+    /// An answer from there belongs to nothing.
+    pub(crate) fn missed(&mut self, from: SocketAddrV4) {
+        let suspect = self.0.iter_mut().find(|suspect| suspect.addr == from);
+        suspect.into_iter().for_each(|s| s.misses_left = s.misses_left.saturating_sub(1));
+    }
+
+    /// Whether a late answer from there counts; `None` if it is not suspected.
+    pub(crate) fn believe(&self, now: Instant, addr: SocketAddrV4) -> Option<bool> {
+        self.get(now, addr).map(|suspect| suspect.misses_left > 0)
+    }
+
+    pub(crate) fn contain(&self, now: Instant, addr: SocketAddrV4) -> bool {
+        self.get(now, addr).is_some()
+    }
+
+    /// Whether so many are suspected in the /24 of an address that others there are asked last as well: who names one
+    /// that does not exist may name more, and to other queries.
+    pub(crate) fn crowd(&self, now: Instant, addr: SocketAddrV4) -> bool {
+        let prefix = prefix24(*addr.ip());
+        let near =
+            |suspect: &&Suspect| prefix24(*suspect.addr.ip()) == prefix && now < suspect.until;
+        !is_local(*addr.ip()) && self.0.iter().filter(near).count() >= CROWD
+    }
+
+    /// Whether an address has left all tries of a request unanswered, and was silent since.
+    pub(crate) fn are_sure_of(&self, now: Instant, addr: SocketAddrV4) -> bool {
+        self.get(now, addr).is_some_and(|suspect| suspect.down)
+    }
+
+    /// All that are suspected.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        self.0.iter().map(|suspect| suspect.addr)
+    }
+
+    /// Forgets one that is too old. Gives memory back when none is left.
+    pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<SocketAddrV4> {
+        let expired = self.0.first().is_some_and(|suspect| suspect.until <= now);
+        let expired = expired.then(|| self.0.remove(0));
+        if self.0.is_empty() {
+            self.0 = Vec::new();
+        }
+        expired.map(|suspect| suspect.addr)
+    }
+
+    fn get(&self, now: Instant, addr: SocketAddrV4) -> Option<&Suspect> {
+        self.0.iter().find(|suspect| suspect.addr == addr && now < suspect.until)
+    }
+
+    fn take(&mut self, addr: SocketAddrV4) -> Option<Suspect> {
+        let at = self.0.iter().position(|suspect| suspect.addr == addr)?;
+        Some(self.0.remove(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+
+    fn addr(port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)
+    }
+
+    #[test]
+    fn remembered_for_five_minutes_or_until_it_answers() {
+        let (mut suspects, start) = (Suspects::default(), Instant::ZERO);
+        suspects.add(start, addr(1), (false, true), Question::Ping);
+        suspects.add(start, addr(2), (false, true), Question::Ping);
+        let end = start + MEMORY;
+        assert!(suspects.contain(end - Duration::from_micros(1), addr(1)));
+        assert!(!suspects.contain(end, addr(1)));
+        assert!(
+            suspects.clear_of(addr(2), Question::Ping)
+                && !suspects.clear_of(addr(2), Question::Ping)
+        );
+        assert!(!suspects.contain(start, addr(2)));
+        assert_eq!(suspects.pop_expired(end - Duration::from_micros(1)), None);
+        assert_eq!([0; 2].map(|_| suspects.pop_expired(end)), [Some(addr(1)), None]);
+    }
+
+    #[test]
+    fn sure_until_it_answers_or_is_forgotten() {
+        let (mut suspects, start) = (Suspects::default(), Instant::ZERO);
+        for (down, sure) in [(false, false), (true, true), (false, true)] {
+            suspects.add(start, addr(1), (down, true), Question::Ping);
+            assert_eq!(suspects.are_sure_of(start, addr(1)), sure);
+        }
+        suspects.add(start + MEMORY, addr(1), (false, true), Question::Ping);
+        assert!(!suspects.are_sure_of(start + MEMORY, addr(1)), "that was long ago");
+        suspects.add(start, addr(2), (true, true), Question::Ping);
+        suspects.clear_of(addr(2), Question::Ping);
+        suspects.add(start, addr(2), (false, true), Question::Ping);
+        assert!(!suspects.are_sure_of(start, addr(2)));
+    }
+
+    #[test]
+    fn beyond_64_the_oldest_gives_way() {
+        let mut suspects = Suspects::default();
+        let displaced: Vec<_> = (0..66)
+            .filter_map(|port| {
+                suspects.add(Instant::ZERO, addr(port), (false, true), Question::Ping)
+            })
+            .collect();
+        assert_eq!(displaced, [addr(0), addr(1)]);
+        assert!(suspects.iter().eq((2..66).map(addr)));
+    }
+}

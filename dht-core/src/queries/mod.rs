@@ -1,0 +1,3 @@
+//! Walks towards a target.
+
+pub(crate) mod walk;

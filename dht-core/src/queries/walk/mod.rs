@@ -1,0 +1,618 @@
+//! The walk of a query towards its target, apart from any I/O: which node to ask next,
+//! what to make of an answer or of silence, and when nothing better can come.
+//!
+//! It sends nothing and knows no time: the node asks for the [`next`](Walk::next) visit
+//! and tells what became of it. Mirrors `lib/query.js`, but asks the nearest unvisited
+//! candidate first, visits each address once, and bounds all that others can make it remember.
+
+mod closest;
+mod frontier;
+mod gaps;
+mod seen;
+
+use alloc::vec::Vec;
+use core::net::SocketAddrV4;
+use core::time::Duration;
+
+use crate::addr::{is_local, prefix24};
+use crate::api::id_cache::Ids;
+use crate::api::message::{Outcome, Reply};
+use crate::bounded::memory::{Capped, Heap};
+use crate::id::Id;
+use crate::requests::congestion::Class;
+use crate::requests::pace::{Pace, TRIES_MAX, Timing};
+use crate::table::K;
+use closest::Closest;
+use frontier::Frontier;
+use gaps::Gaps;
+use seen::{Seen, State};
+
+/// A walk that has remembered more than this leaves its memory to nobody.
+const SEEN_KEPT: usize = 512;
+/// How many nodes a query asks.
+const VISITS_MAX: usize = 200;
+/// Whoever is asked may fill this part of what is remembered, once half of it is full: one in so many.
+const SHARE: usize = 10;
+/// How many nodes of one host, and of one /24, are asked that have not answered. Local ones have no
+/// limit.
+const SILENT_PER_HOST_MAX: usize = 4;
+const SILENT_PER_PREFIX_MAX: usize = 12;
+/// What a query that begins at nodes of the user's, 20 or more, has under way after
+/// its first batch, to give the closest a chance before going broad.
+const CAUTIOUS: u16 = 3;
+/// How many suspects a query puts off: as many as there can be.
+const DEFERRED_MAX: usize = 64;
+/// A visit that has missed this many tries seems to be gone, while nobody knows better.
+const PATIENCE: u8 = 2;
+/// What an answer of a node that others told of adds to a walk's credit. A try in vain takes one.
+const ANSWER_PAYS: i16 = 2;
+/// How much of it can be saved up.
+const CREDIT_MAX: i16 = 8;
+/// With less than this a walk is led astray.
+const CREDIT_MIN: i16 = -3;
+/// With fewer successes than this it falls back on the routing table.
+const SUCCESSES_MIN: u32 = 5;
+
+/// How a walk is made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    pub(crate) target: Id,
+    /// Requests under way at once, those aside that have missed a try.
+    pub(crate) concurrency: u16,
+    /// Wait for everyone's last try.
+    pub(crate) thorough: bool,
+    /// Visit nobody but who is given at the start.
+    pub(crate) only_given: bool,
+    /// Whether anybody wants the replies of the closest.
+    pub(crate) keeps_replies: bool,
+    /// How many addresses are remembered, and mentions of one by another, for down hints.
+    pub(crate) max_query_addresses: usize,
+    /// How many visits can be under way, whatever the concurrency.
+    pub(crate) max_open: usize,
+    /// How far from any key the last of the 20 closest is, about; of distances the first eight bytes.
+    pub(crate) radius: u64,
+    /// Any number; makes collisions among remembered addresses unpredictable.
+    pub(crate) salt: u32,
+    /// How soon answers come, as far as it is known at the start.
+    pub(crate) pace: Pace,
+}
+
+/// What became of an address that somebody named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// It is closer than the closest known so far; it is visited if it was not yet.
+    Closer,
+    /// It is known to be down.
+    Down,
+    /// It would not be among the closest.
+    Farther,
+}
+
+/// A visit under way.
+#[derive(Clone, Copy, Debug)]
+struct Visit {
+    node: u16,
+    /// Tries that nobody answered.
+    missed: u8,
+    /// It was silent before: not waited for, if others are there.
+    doubted: bool,
+}
+
+/// The walk.
+#[derive(Clone, Debug)]
+pub(crate) struct Walk {
+    plan: Plan,
+    seen: Seen,
+    frontier: Frontier,
+    visits: Vec<Visit>,
+    /// Suspects among the candidates, which come last.
+    deferred: Vec<u16>,
+    closest: Closest,
+    /// Who named whom: (named, by).
+    mentions: Vec<(u16, u16)>,
+    /// Who has named the latest, and how many in a row.
+    teller: (u16, u16),
+    asked: u32,
+    answered: u32,
+    /// How many of these have no id, and whether one would have been given up by then.
+    without_id: u32,
+    hasty: bool,
+    /// Whether one that was not suspected has answered.
+    trusts: bool,
+    successes: u32,
+    errors: u32,
+    timed_out: u32,
+    /// What answers of nodes that others told of have earned, and tries in vain have cost.
+    credit: i16,
+    /// Whether the routing table has been used as a source.
+    from_table: bool,
+    cautious: bool,
+    gaps: Gaps,
+}
+
+impl Walk {
+    pub(crate) fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            seen: Seen::new(plan.salt, plan.max_query_addresses),
+            frontier: Frontier::default(),
+            visits: Vec::new(),
+            deferred: Vec::new(),
+            closest: Closest::new(plan.target, plan.keeps_replies),
+            mentions: Vec::new(),
+            teller: (u16::MAX, 0),
+            asked: 0,
+            answered: 0,
+            without_id: 0,
+            hasty: false,
+            trusts: false,
+            successes: 0,
+            errors: 0,
+            timed_out: 0,
+            credit: 0,
+            from_table: false,
+            cautious: false,
+            gaps: Gaps::default(),
+        }
+    }
+
+    /// What so many walks take of the heap, at most, apart from values; some of them keep replies.
+    pub(crate) fn add_to(
+        heap: &mut Heap,
+        (walks, with_replies): (usize, usize),
+        max_query_addresses: usize,
+        max_open: usize,
+    ) {
+        Seen::add_to(heap, walks, max_query_addresses);
+        heap.capped_each::<u16>(walks, max_query_addresses); // The frontier.
+        heap.capped_each::<Visit>(walks, max_open);
+        heap.capped_each::<u16>(walks, DEFERRED_MAX);
+        heap.capped_each::<(u16, u16)>(walks, max_query_addresses);
+        Closest::add_to(heap, walks, with_replies);
+        // The silent and the closest, while a gap is looked for.
+        let named = VISITS_MAX + K;
+        heap.passing(3 * named.next_power_of_two() * size_of::<u64>() / 2);
+    }
+
+    /// Begins anew, with the memory of the walk before.
+    pub(crate) fn reset(&mut self, plan: Plan) {
+        let old = core::mem::replace(self, Self::new(plan));
+        Self {
+            seen: self.seen,
+            frontier: self.frontier,
+            visits: self.visits,
+            deferred: self.deferred,
+            closest: self.closest,
+            mentions: self.mentions,
+            ..
+        } = old;
+        self.seen.reset(plan.salt);
+        self.closest.reset(plan.target, plan.keeps_replies);
+        self.frontier.clear();
+        self.visits.clear();
+        self.deferred.clear();
+        self.mentions.clear();
+    }
+
+    /// Whether its memory is of a size that the next walk is likely to need.
+    pub(crate) fn is_worth_keeping(&self) -> bool {
+        self.seen.capacity() <= SEEN_KEPT && self.mentions.capacity() <= 2 * SEEN_KEPT
+    }
+
+    /// Lets go of replies that nobody will take.
+    pub(crate) fn forget_replies(&mut self) {
+        drop(self.closest.take());
+    }
+
+    /// Offers an address of the user's, of the table or of a bootstrap node.
+    pub(crate) fn offer(&mut self, ids: &Ids, addr: SocketAddrV4) -> Offer {
+        self.offer_named(ids, addr, None)
+    }
+
+    /// Offers an address that the node of a visit has named. After the first that is
+    /// [`Offer::Farther`] the rest of its reply is not worth reading.
+    pub(crate) fn offer_from(&mut self, ids: &Ids, addr: SocketAddrV4, by: u16) -> Offer {
+        if self.plan.only_given { Offer::Farther } else { self.offer_named(ids, addr, Some(by)) }
+    }
+
+    fn offer_named(&mut self, ids: &Ids, addr: SocketAddrV4, by: Option<u16>) -> Offer {
+        if let Some((node, distance, state)) = self.seen.get(addr) {
+            match state {
+                State::Down if by.is_some() => return Offer::Down,
+                State::Pending | State::Asked => self.mention(node, by),
+                State::Done | State::Down => {}
+            }
+            return if self.closest.would_take(distance) { Offer::Closer } else { Offer::Farther };
+        }
+        let distance = ids.of(addr).prefix() ^ self.plan.target.prefix();
+        if !self.closest.would_take(distance) {
+            return Offer::Farther;
+        }
+        if by.is_some_and(|by| !self.may_tell(by)) {
+            return Offer::Farther;
+        }
+        let hearsay = by.is_some();
+        let added = self.seen.insert(addr, distance, hearsay);
+        if let Some(node) = added.or_else(|| self.replace_farthest(addr, distance, hearsay)) {
+            self.frontier.push(&self.seen, node, self.plan.max_query_addresses);
+            self.mention(node, by);
+        }
+        Offer::Closer
+    }
+
+    /// Whether one who was asked may name one more. Once memory is scarce each has a share of it, or a few
+    /// liars would fill it with nodes that don't exist, and take seconds to be found out.
+    fn may_tell(&mut self, by: u16) -> bool {
+        let told = if self.teller.0 == by { self.teller.1 } else { 0 };
+        self.teller = (by, told + 1);
+        self.seen.len() < self.plan.max_query_addresses / 2
+            || usize::from(told) < self.plan.max_query_addresses / SHARE
+    }
+
+    fn replace_farthest(
+        &mut self,
+        addr: SocketAddrV4,
+        distance: u64,
+        hearsay: bool,
+    ) -> Option<u16> {
+        let farther = self.frontier.pop_farther(&self.seen, distance);
+        // Else the dead have to do: they would take all the places, were there enough of them.
+        let node = farther.or_else(|| self.seen.forget_dead())?;
+        self.seen.replace(node, addr, distance, hearsay);
+        self.mentions.retain(|(named, _)| *named != node);
+        Some(node)
+    }
+
+    fn mention(&mut self, node: u16, by: Option<u16>) {
+        let Some(by) = by.filter(|_| self.mentions.len() < self.plan.max_query_addresses) else {
+            return;
+        };
+        // All of one reply stand together, at the end.
+        let mut of_reply = self.mentions.iter().rev().take_while(|(_, other)| *other == by);
+        if !of_reply.any(|(named, _)| *named == node) {
+            self.mentions.make_room(self.plan.max_query_addresses);
+            self.mentions.push((node, by));
+        }
+    }
+
+    /// How many candidates wait for a visit.
+    pub(crate) fn pending(&self) -> usize {
+        if self.has_candidates() { self.frontier.len() } else { 0 }
+    }
+
+    /// Notes that the routing table is among the sources now.
+    pub(crate) fn uses_table(&mut self) {
+        self.from_table = true;
+    }
+
+    /// Whether to try again from the routing table, rather than to end as poorly as this.
+    pub(crate) fn wants_table(&self) -> bool {
+        !self.from_table && self.successes < SUCCESSES_MIN && !self.plan.only_given
+    }
+
+    /// Changes how many requests may be under way.
+    pub(crate) fn set_concurrency(&mut self, concurrency: u16) {
+        self.plan.concurrency = concurrency;
+    }
+
+    /// Visits under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.visits.len()
+    }
+
+    /// Requests under way that look into gaps.
+    pub(crate) fn gaps_open(&self) -> usize {
+        self.gaps.open().into()
+    }
+
+    /// The next node to ask, if there is a place for one more: its number and address.
+    /// Addresses that are `suspected` come after all others, unless everybody is waited for anyway.
+    pub(crate) fn next(
+        &mut self,
+        suspected: impl Fn(SocketAddrV4) -> bool,
+        behind_dead_door: impl Fn(SocketAddrV4) -> bool,
+    ) -> Option<(u16, SocketAddrV4)> {
+        let late = self.late();
+        let concurrency = match self.plan.concurrency {
+            concurrency if self.cautious => concurrency.min(CAUTIOUS),
+            // Whoever is asked on the way there, of many, says much the same. Half as many find as
+            // much in the same time, with a quarter fewer requests, unless some are silent.
+            concurrency if late == 0 && self.is_far() => concurrency.div_ceil(2),
+            concurrency => concurrency,
+        };
+        if self.visits.len() - late >= usize::from(concurrency) || self.asked as usize >= VISITS_MAX
+        {
+            return None;
+        }
+        loop {
+            // If the nearest would not get among the closest, nor would any of the others.
+            let trusted = self.has_candidates().then(|| self.frontier.pop()).flatten();
+            let node = trusted.or_else(|| self.next_deferred())?;
+            let addr = self.seen.addr(node)?;
+            if self.seen.is_hearsay(node) && self.has_silent_neighbours(addr) {
+                self.seen.set(node, State::Done);
+                continue;
+            }
+            let asks_all = self.plan.thorough || self.plan.only_given;
+            let doubted = !asks_all && suspected(addr);
+            // Its neighbours were silent; it may be there all the same, so it is waited for.
+            let last = doubted || !asks_all && self.seen.is_hearsay(node) && behind_dead_door(addr);
+            if last && trusted.is_some() && self.deferred.len() < DEFERRED_MAX {
+                self.deferred.make_room(DEFERRED_MAX);
+                self.deferred.push(node);
+                continue;
+            }
+            self.asked += 1;
+            self.visits.make_room(self.plan.max_open);
+            self.visits.push(Visit { node, missed: 0, doubted });
+            self.seen.set(node, State::Asked);
+            return Some((node, addr));
+        }
+    }
+
+    /// The nearest of those that come last.
+    fn next_deferred(&mut self) -> Option<u16> {
+        let deferred = self.deferred.iter().enumerate();
+        let (at, _) = deferred.min_by_key(|(_, node)| self.seen.distance(**node))?;
+        let node = self.deferred.swap_remove(at);
+        self.seen.distance(node).is_some_and(|d| self.closest.would_take(d)).then_some(node)
+    }
+
+    /// Visits under way that have missed a try, or more where tries are lost rather than nodes.
+    fn late(&self) -> usize {
+        let missed = self.tries_to_wait_for().saturating_sub(1);
+        self.visits.iter().filter(|visit| visit.missed >= missed).count()
+    }
+
+    /// Whether the next candidate is too far from the target to be among the closest.
+    fn is_far(&self) -> bool {
+        // With 20 at hand, whoever comes next is closer than one of them.
+        let may_be = !self.plan.only_given && self.closest.len() < K;
+        let next = self.frontier.nearest(&self.seen).filter(|_| may_be);
+        next.is_some_and(|distance| distance / 2 > self.plan.radius)
+    }
+
+    /// Whether enough visits to this host, or its /24, were in vain or are waited for: else anybody
+    /// who is asked could have us knock at every door of a third party.
+    fn has_silent_neighbours(&self, addr: SocketAddrV4) -> bool {
+        if is_local(*addr.ip()) {
+            return false;
+        }
+        let asked = self.visits.iter().map(|visit| visit.node);
+        let asked = asked.filter(|node| self.seen.is_hearsay(*node));
+        let asked = asked.filter_map(|node| self.seen.addr(node)).map(|addr| *addr.ip());
+        let (mut host, mut prefix) = (0, 0);
+        for other in asked.chain(self.seen.silent_hosts().iter().copied()) {
+            // A local one has another prefix.
+            prefix += usize::from(prefix24(other) == prefix24(*addr.ip()));
+            host += usize::from(other == *addr.ip());
+        }
+        host >= SILENT_PER_HOST_MAX || prefix >= SILENT_PER_PREFIX_MAX
+    }
+
+    /// Tells that a batch of visits has begun.
+    pub(crate) fn begun(&mut self) {
+        if !self.from_table && self.successes == 0 && self.errors == 0 {
+            self.cautious = true;
+        }
+    }
+
+    /// Of those who have missed so many tries that they seem to be gone, the one that has missed most.
+    pub(crate) fn most_late(&self) -> Option<(u16, SocketAddrV4)> {
+        let late = self.visits.iter().filter(|visit| visit.missed >= PATIENCE);
+        let node = late.max_by_key(|visit| visit.missed)?.node;
+        Some((node, self.seen.addr(node)?))
+    }
+
+    /// Whether a visit is under way that has missed a try, or that nobody waits for.
+    pub(crate) fn is_late(&self, node: u16) -> bool {
+        let late = |visit: &Visit| visit.node == node && (visit.missed > 0 || visit.doubted);
+        self.visits.iter().any(late)
+    }
+
+    /// Puts a visit back that could not be made after all.
+    pub(crate) fn put_back(&mut self, node: u16) {
+        self.end_visit(node);
+        self.asked = self.asked.saturating_sub(1);
+        self.seen.set(node, State::Pending);
+        self.frontier.push(&self.seen, node, self.plan.max_query_addresses);
+    }
+
+    /// A node has answered.
+    pub(crate) fn answered(&mut self, node: u16, reply: &Reply) {
+        let doubted = self.end_visit(node).is_some_and(|visit| visit.doubted);
+        self.seen.set(node, State::Done);
+        self.answered += 1;
+        if self.seen.is_hearsay(node) {
+            self.credit = (self.credit + ANSWER_PAYS).min(CREDIT_MAX);
+        }
+        self.trusts |= !doubted;
+        self.without_id += u32::from(reply.from.id.is_none());
+        if reply.error == 0 {
+            self.successes += 1;
+            self.closest.insert(reply);
+        } else {
+            self.errors += 1;
+        }
+        self.consider_caution();
+    }
+
+    /// An answer has come. Whether a hasty walk would have missed it.
+    pub(crate) fn answered_after(&mut self, answer: Timing) -> bool {
+        let hasty = self.plan.pace.record(answer);
+        self.hasty |= hasty;
+        hasty
+    }
+
+    /// How long to wait for an answer to the next try, after so many and so much time: `None` if as long
+    /// as usual. Those that the walk waits for at its end follow the pace of the others; of more than two tries
+    /// the later ones follow at half that interval.
+    pub(crate) fn patience(&self, tries: u16, waited: Duration) -> Option<Duration> {
+        let hurried = if self.answered == 0 { PATIENCE } else { self.tries_to_wait_for() };
+        match tries {
+            _ if self.plan.thorough => None,
+            0 => self.plan.pace.patience(),
+            _ if tries + 1 < u16::from(hurried) => {
+                self.plan.pace.patience().map(|patience| patience / 2)
+            }
+            _ if tries < u16::from(hurried) => self.last_patience(waited),
+            _ => None,
+        }
+    }
+
+    /// How long to wait for an answer to the last try that is waited for.
+    pub(crate) fn last_patience(&self, waited: Duration) -> Option<Duration> {
+        self.plan.pace.last_patience(waited)
+    }
+
+    /// A try was not answered in time; another follows.
+    pub(crate) fn missed(&mut self, node: u16) {
+        self.in_vain(node);
+        if let Some(visit) = self.visits.iter_mut().find(|visit| visit.node == node) {
+            visit.missed = visit.missed.saturating_add(1);
+        }
+    }
+
+    /// A visit has failed. If nobody was there (`timed_out`), those who named the node may be told.
+    pub(crate) fn failed(&mut self, node: u16, timed_out: bool) {
+        self.end_visit(node);
+        self.errors += 1;
+        if timed_out {
+            self.timed_out += 1;
+            self.in_vain(node);
+            self.seen.set(node, State::Down);
+        } else {
+            self.seen.set(node, State::Done);
+        }
+        self.consider_caution();
+    }
+
+    fn in_vain(&mut self, node: u16) {
+        self.credit = self.credit.saturating_sub(self.seen.is_hearsay(node).into());
+    }
+
+    /// How much more it has asked in vain than answers have earned.
+    pub(crate) fn debt(&self) -> u16 {
+        self.credit.min(0).unsigned_abs()
+    }
+
+    /// Whether it may ask one more where so many of those that others told of may wait for their first answer, and more
+    /// if it has credit.
+    pub(crate) fn may_ask(&self, share: usize) -> bool {
+        let open = self.visits.iter().filter(|visit| visit.missed == 0);
+        let open = open.filter(|visit| self.seen.is_hearsay(visit.node)).count();
+        open < share
+            .saturating_add_signed(if self.is_astray() { 0 } else { self.credit.into() })
+            .max(1)
+    }
+
+    /// Whether most of those that it asks are silent. Other walks go first then.
+    pub(crate) fn is_astray(&self) -> bool {
+        self.credit < CREDIT_MIN
+    }
+
+    /// How urgent its visits are.
+    pub(crate) fn class(&self) -> Class {
+        if self.is_astray() { Class::Hint } else { Class::Query }
+    }
+
+    /// The visits under way will not be answered any more: they have failed, all of them, if
+    /// `silent` because their nodes took too long.
+    pub(crate) fn abandon(&mut self, silent: bool) {
+        let open = u32::try_from(self.visits.len()).unwrap_or(u32::MAX);
+        self.errors += open;
+        self.timed_out += if silent { open } else { 0 };
+        self.visits.clear();
+    }
+
+    /// Those who have named a node.
+    pub(crate) fn named_by(&self, node: u16) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        let by = self.mentions.iter().filter(move |(named, _)| *named == node);
+        by.filter_map(|(_, by)| self.seen.addr(*by))
+    }
+
+    /// The address of a node that was visited.
+    pub(crate) fn addr(&self, node: u16) -> Option<SocketAddrV4> {
+        self.seen.addr(node)
+    }
+
+    /// The first eight bytes of its id.
+    pub(crate) fn id_prefix(&self, node: u16) -> u64 {
+        self.seen.distance(node).unwrap_or_default() ^ self.plan.target.prefix()
+    }
+
+    /// Whether nothing better can come, or not soon. While `more_sources` are being
+    /// looked up, fewer than 20 are not enough.
+    pub(crate) fn is_done(&self, more_sources: bool) -> bool {
+        let full = self.closest.len() >= K;
+        let candidates = match self.frontier.nearest(&self.seen) {
+            Some(distance) => self.closest.would_take(distance),
+            None => more_sources && !full,
+        };
+        if (candidates && (self.asked as usize) < VISITS_MAX) || self.gaps.open() > 0 {
+            return false;
+        }
+        // The reference waits for every last try, unless it has 20 and all are late once. So a
+        // dead node costs six seconds in a small network; here it costs as much as two tries do
+        // (`patience`). One that could not get among the closest any more is not waited for at all.
+        let patience = self.tries_to_wait_for();
+        self.visits.iter().all(|visit| {
+            if self.plan.thorough {
+                return full && visit.missed > 0;
+            }
+            let late = visit.missed >= patience || (visit.doubted && self.trusts);
+            late || !self.seen.distance(visit.node).is_some_and(|d| self.closest.would_take(d))
+        })
+    }
+
+    fn tries_to_wait_for(&self) -> u8 {
+        let pace = &self.plan.pace;
+        // While nobody at all has answered, a pace from before may be that of another network; and if somebody has
+        // whom that pace would have missed, it is.
+        if self.hasty || (self.answered == 0 && pace.is_measured()) {
+            TRIES_MAX
+        } else {
+            pace.tries()
+        }
+    }
+
+    /// The replies of the closest so far.
+    pub(crate) fn closest(&self) -> &[Reply] {
+        self.closest.replies()
+    }
+
+    /// Whether any candidate is left that would be worth a visit.
+    pub(crate) fn has_candidates(&self) -> bool {
+        self.frontier.nearest(&self.seen).is_some_and(|d| self.closest.would_take(d))
+    }
+
+    /// Whether anybody has answered.
+    pub(crate) fn has_answers(&self) -> bool {
+        self.answered > 0
+    }
+
+    /// Takes what was found so far.
+    pub(crate) fn take_outcome(&mut self) -> Outcome {
+        Outcome {
+            closest: self.closest.take(),
+            successes: self.successes,
+            errors: self.errors,
+            asked: self.asked,
+            answered: self.answered,
+            without_id: self.without_id,
+            timed_out: self.timed_out,
+            commit: None,
+        }
+    }
+
+    fn end_visit(&mut self, node: u16) -> Option<Visit> {
+        let at = self.visits.iter().position(|visit| visit.node == node)?;
+        Some(self.visits.swap_remove(at))
+    }
+
+    fn consider_caution(&mut self) {
+        if self.successes + self.errors >= u32::from(self.plan.concurrency) {
+            self.cautious = false;
+        }
+    }
+}

@@ -1,0 +1,404 @@
+//! The firewall check: some nodes are asked to send an answer to the server socket, and
+//! what arrives there is evidence. Who is asked, and what follows, is the node's concern.
+//! Mirrors `_checkIfFirewalled` of `index.js`, which looks once; here it is looked again ([`Looks`]).
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::api::message::Via;
+use crate::reach::nat::Sampler;
+
+/// How many nodes are asked.
+pub(crate) const PROBES: usize = 5;
+/// How many must have reached the server socket, if that many were asked.
+const PONGS_MIN: usize = 3;
+
+/// What a check is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// Only the firewall state is at stake.
+    Firewall,
+    /// To become persistent.
+    Persistence,
+    /// To see whether a persistent node is still what it is.
+    Again,
+}
+
+/// A check under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Probe {
+    /// What was known of the own address when it began.
+    pub(crate) believed: (Ipv4Addr, u16),
+    pub(crate) aim: Aim,
+    /// Where they are asked to answer to.
+    port: u16,
+    asked: u8,
+    open: u8,
+    /// One may have reached us, or somebody has guessed.
+    guessed: bool,
+    /// The host that each one has seen that got through.
+    seen: heapless::Vec<Ipv4Addr, PROBES>,
+    /// What the answers that came in on the server socket say of the own address.
+    pub(crate) sampler: Sampler,
+}
+
+/// What has become of a persistent node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// It is reached where it was.
+    Same,
+    /// It is reached, and all see it at another address: it is there, if they say so again.
+    Moved(SocketAddrV4),
+    /// It is reached, and most see it at another address, but not all.
+    Disputed(SocketAddrV4),
+    /// Next to nobody has reached it.
+    Nobody,
+    /// This says nothing.
+    Unclear,
+}
+
+impl Probe {
+    pub(crate) fn new(believed: (Ipv4Addr, u16), aim: Aim, port: u16, asked: usize) -> Self {
+        let asked = asked.min(PROBES) as u8;
+        let (seen, sampler) = (heapless::Vec::new(), Sampler::default());
+        Self { believed, aim, port, asked, open: asked, guessed: false, seen, sampler }
+    }
+
+    /// One of those asked has answered, to `to`, as seen there. That is the port it was asked to answer to, or it
+    /// says what it can't know.
+    pub(crate) fn answered(&mut self, via: Via, from: Ipv4Addr, to: SocketAddrV4) {
+        self.failed();
+        if via == Via::Server && to.port() == self.port && self.seen.push(*to.ip()).is_ok() {
+            self.sampler.add_from(to, from);
+        }
+    }
+
+    /// One of those asked has not.
+    pub(crate) fn failed(&mut self) {
+        self.open = self.open.saturating_sub(1);
+    }
+
+    /// Somebody may be guessing what one of those asked answers.
+    pub(crate) fn guessed(&mut self) {
+        self.guessed = true;
+        self.failed();
+    }
+
+    fn asks_many(&self) -> bool {
+        usize::from(self.asked) >= PROBES
+    }
+
+    /// How many have got through.
+    fn pongs(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// How many of them have seen the node at `host`.
+    fn votes(&self, host: Ipv4Addr) -> usize {
+        self.seen.iter().filter(|seen| **seen == host).count()
+    }
+
+    /// How many have seen what is believed.
+    fn agreed(&self) -> usize {
+        let (host, port) = self.believed;
+        if port == self.port { self.votes(host) } else { 0 }
+    }
+
+    /// How many make a majority: of few that are asked, most of them, or one could say what it likes.
+    fn most(&self) -> usize {
+        PONGS_MIN.min(usize::from(self.asked) / 2 + 1)
+    }
+
+    /// Whether the last one has ended, or the others can't change much: one that is dead would take
+    /// seconds. That is so once most have agreed, or too few are left.
+    pub(crate) fn is_over(&self, host: Option<Ipv4Addr>, server_port: u16) -> bool {
+        let over = match self.aim {
+            Aim::Again => self.asks_many() && self.agreed() >= PONGS_MIN,
+            _ => {
+                let agreed = host.map_or(0, |host| self.votes(host));
+                self.is_reachable(host, server_port)
+                    || agreed + usize::from(self.open) < self.most()
+            }
+        };
+        self.open == 0 || over
+    }
+
+    /// Whether the server socket is reachable: most of those asked have got through, and see the host that is known, and
+    /// a public port that is the local one.
+    pub(crate) fn is_reachable(&self, host: Option<Ipv4Addr>, server_port: u16) -> bool {
+        self.asked > 0
+            && host.is_some_and(|host| self.votes(host) >= self.most())
+            && self.port == server_port
+            && server_port != 0
+    }
+
+    /// What a look at a persistent node has shown. Another address may be the right one only if most that were asked
+    /// have reached the node, and none of them still sees the old one; of few, all have to agree, and be
+    /// more than one. Liars in the table may be drawn, but hardly ever alone.
+    pub(crate) fn found(&self) -> Found {
+        // A way that was opened from inside may still be open for one of many.
+        if self.asked > 0 && self.pongs() <= usize::from(self.asks_many()) {
+            return if self.guessed { Found::Unclear } else { Found::Nobody };
+        }
+        let agreed = self.agreed();
+        let most = self.seen.iter().copied().max_by_key(|host| self.votes(*host));
+        let Some(host) = most.filter(|host| self.votes(*host) > agreed) else {
+            return if agreed > 0 { Found::Same } else { Found::Unclear };
+        };
+        let addr = SocketAddrV4::new(host, self.port);
+        let all = if self.asks_many() {
+            self.pongs() >= PONGS_MIN && self.sampler.host() == Some(host)
+        } else {
+            self.votes(host) >= usize::from(self.asked).max(2)
+        };
+        if agreed == 0 && all {
+            Found::Moved(addr)
+        } else if self.votes(host) >= PONGS_MIN {
+            Found::Disputed(addr)
+        } else if agreed > 0 {
+            Found::Same
+        } else {
+            Found::Unclear
+        }
+    }
+}
+
+/// Ticks until the next look after one that has changed something, or when there is reason to doubt: a minute.
+const LOOK_MIN: u16 = 12;
+/// Ticks between two looks if nothing ever changes: half an hour.
+const LOOK_MAX: u16 = 360;
+/// Nobody has to get through so many times in a row until a persistent node is one no more: those asked
+/// may all be gone.
+const MISSES_MAX: u8 = 3;
+
+/// When to look again, for as long as the node lives.
+#[derive(Clone, Debug)]
+pub(crate) struct Looks {
+    /// Ticks since the last look, and how many there have to be before the next.
+    since: u16,
+    every: u16,
+    /// Whether somebody sees another address, or something has happened that may have changed it.
+    doubted: bool,
+    misses: u8,
+    /// Where all have seen a persistent node that is believed elsewhere.
+    moved: Option<SocketAddrV4>,
+    /// How many answers to anything there were at the last look, wrapping.
+    answers: u32,
+    /// Whether the last look has shown that others don't reach the node.
+    failed: bool,
+}
+
+impl Looks {
+    pub(crate) const fn new() -> Self {
+        Self {
+            since: 0,
+            every: LOOK_MIN,
+            doubted: false,
+            misses: 0,
+            moved: None,
+            answers: 0,
+            failed: false,
+        }
+    }
+
+    pub(crate) fn pass(&mut self) {
+        self.since = self.since.saturating_add(1);
+    }
+
+    /// Whether it is time to see if a node that is ephemeral can be persistent.
+    pub(crate) const fn is_due(&self) -> bool {
+        self.since >= self.every
+    }
+
+    /// Whether it is time to see if a persistent node still is what it is. One that was `told` so is
+    /// looked at only if there is doubt.
+    pub(crate) const fn is_due_again(&self, told: bool) -> bool {
+        (self.doubted && self.since >= self.every) || (!told && self.since >= LOOK_MAX)
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.since = 0;
+    }
+
+    /// The address may be another one.
+    pub(crate) fn doubt(&mut self) {
+        self.doubted = true;
+    }
+
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) const fn is_doubted(&self) -> bool {
+        self.doubted
+    }
+
+    /// All is open again: the next look is due at once.
+    pub(crate) fn anew(&mut self) {
+        *self = Self { since: LOOK_MIN, ..Self::new() };
+    }
+
+    /// It is as it was, or nobody can tell.
+    pub(crate) fn unchanged(&mut self) {
+        // Somebody who always sees another address does not have it looked at all the time.
+        self.every = if self.doubted { (2 * self.every).min(LOOK_MAX) } else { LOOK_MIN };
+        (self.doubted, self.misses, self.moved) = (false, 0, None);
+    }
+
+    /// Most have seen a persistent node at `addr`, or `all`. Whether all have in two looks, and no other
+    /// look between them has shown anything else. Until then it is looked at again soon, however long nothing
+    /// has changed.
+    pub(crate) fn is_moved(&mut self, addr: SocketAddrV4, all: bool) -> bool {
+        let before = self.moved.filter(|moved| *moved == addr);
+        self.moved = before.or(all.then_some(addr));
+        (self.doubted, self.misses) = (true, 0);
+        self.since = self.every.saturating_sub(LOOK_MIN);
+        all && before.is_some()
+    }
+
+    /// The node is persistent from now on, at a new address. `found`: a look has shown it.
+    pub(crate) fn changed(&mut self, found: bool) {
+        *self = Self { doubted: !found, ..Self::new() };
+    }
+
+    /// An ephemeral node is not reached.
+    pub(crate) fn failed(&mut self) {
+        self.every = (2 * self.every).min(LOOK_MAX);
+        self.failed = true;
+    }
+
+    /// Nobody has reached a persistent node, which has had this many `answers` so far. Whether that happened
+    /// too often; it counts only while others do answer.
+    pub(crate) fn missed(&mut self, answers: u32) -> bool {
+        let heard = core::mem::replace(&mut self.answers, answers) != answers;
+        self.misses = self.misses.saturating_add(heard.into());
+        (self.doubted, self.every, self.moved) = (true, LOOK_MIN, None);
+        self.misses >= MISSES_MAX
+    }
+
+    pub(crate) const fn has_failed(&self) -> bool {
+        self.failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PORT: u16 = 2000;
+
+    fn at(host: u8) -> SocketAddrV4 {
+        SocketAddrV4::new(Ipv4Addr::new(45, 0, 0, host), PORT)
+    }
+
+    /// A look at a node that is believed at host 1: what each of those asked has seen. `.`: it is silent; `p`: it has
+    /// seen host 2 at a port that it was not told.
+    fn probe(seen: &str) -> Probe {
+        let mut probe = Probe::new((*at(1).ip(), PORT), Aim::Again, PORT, seen.len());
+        for (n, host) in seen.bytes().enumerate() {
+            let from = Ipv4Addr::new(80, 0, n as u8, 1);
+            match host {
+                b'.' => probe.failed(),
+                b'p' => {
+                    probe.answered(Via::Server, from, SocketAddrV4::new(*at(2).ip(), 7));
+                }
+                _ => probe.answered(Via::Server, from, at(host - b'0')),
+            }
+        }
+        probe
+    }
+
+    #[test]
+    fn what_a_look_shows() {
+        let (moved, disputed) = (Found::Moved(at(2)), Found::Disputed(at(2)));
+        for (seen, found) in [
+            ("11111", Found::Same),
+            ("222..", moved),
+            ("22222", moved),
+            // Most agree, but not all.
+            ("22221", disputed),
+            ("22211", disputed),
+            ("2221.", disputed),
+            ("22234", disputed),
+            // One of four may be wrong, in any case.
+            ("2223.", moved),
+            ("22111", Found::Same),
+            ("2211.", Found::Same),
+            ("221..", Found::Same),
+            ("22...", Found::Unclear),
+            ("23456", Found::Unclear),
+            ("2....", Found::Nobody),
+            // Of few, all have to agree, and one is too few.
+            ("2", Found::Unclear),
+            ("1", Found::Same),
+            ("22", moved),
+            ("2222", moved),
+            ("2223", disputed),
+            ("222.", disputed),
+            ("22.", Found::Unclear),
+            ("221", Found::Same),
+            (".", Found::Nobody),
+            ("", Found::Unclear),
+            // What can't have been seen says nothing.
+            ("ppppp", Found::Nobody),
+            ("pp111", Found::Same),
+            ("222pp", moved),
+            ("22ppp", Found::Unclear),
+            ("2p", Found::Unclear),
+        ] {
+            assert_eq!(probe(seen).found(), found, "{seen}");
+        }
+    }
+
+    #[test]
+    fn the_port_is_part_of_what_is_believed() {
+        let mut probe = Probe::new((*at(1).ip(), 9), Aim::Again, PORT, PROBES);
+        for n in 0..5 {
+            probe.answered(Via::Server, Ipv4Addr::new(80, 0, n, 1), at(1));
+        }
+        assert_eq!(probe.found(), Found::Moved(at(1)));
+    }
+
+    #[test]
+    fn two_looks_in_a_row_have_to_show_the_same() {
+        let looks = || {
+            let mut looks = Looks::new();
+            looks.doubt();
+            assert!(!looks.is_moved(at(2), true));
+            looks
+        };
+        assert!(looks().is_moved(at(2), true));
+        let mut other = looks();
+        assert!(!other.is_moved(at(3), true) && !other.is_moved(at(2), true));
+        assert!(other.is_moved(at(2), true));
+        let mut disputed = looks();
+        assert!(!disputed.is_moved(at(2), false) && disputed.is_moved(at(2), true));
+        let mut disputed = Looks::new();
+        assert!(!disputed.is_moved(at(2), false) && !disputed.is_moved(at(2), true));
+        for between in [Looks::unchanged, |looks: &mut Looks| _ = looks.missed(1)] {
+            let mut looks = looks();
+            between(&mut looks);
+            assert!(!looks.is_moved(at(2), true));
+        }
+    }
+
+    #[test]
+    fn the_second_look_comes_a_minute_later_however_long_nothing_has_changed() {
+        for all in [true, false] {
+            let mut looks = Looks::new();
+            for _ in 0..9 {
+                looks.doubt();
+                looks.unchanged();
+            }
+            looks.begin();
+            assert!(!looks.is_moved(at(2), all));
+            for _ in 0..LOOK_MIN {
+                assert!(!looks.is_due_again(true));
+                looks.pass();
+            }
+            assert!(looks.is_due_again(true));
+            // And if that shows nothing, it waits as long as before.
+            looks.begin();
+            looks.unchanged();
+            looks.doubt();
+            (1..LOOK_MAX).for_each(|_| looks.pass());
+            assert!(!looks.is_due_again(true));
+        }
+    }
+}

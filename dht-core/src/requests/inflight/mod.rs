@@ -1,0 +1,585 @@
+//! Requests under way: where they are kept, how an answer finds its request, and when
+//! a try is given up. What a request was for and what follows is the node's concern.
+//!
+//! An answer counts only if transaction id and source address are those of a request
+//! that was sent. Transaction ids are drawn at random, unique among those that are
+//! live, and rest for a while at the address where one ended without an answer, so that
+//! a late answer can't be taken for one to a later request. Mirrors parts of `lib/io.js`.
+
+mod asked;
+mod waiting;
+
+use alloc::collections::{BinaryHeap, VecDeque};
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::net::SocketAddrV4;
+use core::time::Duration;
+
+use crate::api::error::{RequestError, Unsent};
+use crate::api::message::{Reply, RequestId};
+use crate::bounded::index::Index;
+use crate::bounded::memory::{Capped, Heap};
+pub(crate) use crate::requests::call::{Call, Purpose, Question};
+use crate::secret::rng::Rng;
+use crate::time::Instant;
+use asked::Asked;
+pub(crate) use asked::MISSES_MAX;
+use waiting::{Link, Lists};
+pub(crate) use waiting::{URGENCIES, Urgency};
+
+/// A request under way.
+#[derive(Clone)]
+pub(crate) struct Flight {
+    pub(crate) call: Call,
+    pub(crate) tid: u16,
+    /// An earlier transaction id that an answer may still come under.
+    old_tid: Option<u16>,
+    /// Tries so far: one more than retries, at most.
+    pub(crate) sent: u16,
+    /// When the first try left, and the last.
+    pub(crate) first_sent_at: Instant,
+    pub(crate) sent_at: Instant,
+    /// When that try is given up; `None` while the request waits to leave.
+    pub(crate) deadline: Option<Instant>,
+    /// Whether it goes with our id: decided once, so that a retry has the same bytes.
+    pub(crate) with_id: Option<bool>,
+    /// Why the system did not send a try, the last time that it did not.
+    pub(crate) unsent: Option<Unsent>,
+    /// Answers with its transaction id from elsewhere.
+    strays: u8,
+    /// How many answers from its address had missed when it was sent.
+    missed: u16,
+    /// Its place in a list of those that wait.
+    link: Option<Link>,
+}
+
+#[derive(Clone)]
+enum Slot {
+    Free,
+    Live(u64, Flight),
+    Ended(u64, Result<Reply, RequestError>),
+}
+
+/// After this many answers from elsewhere a retry draws a new transaction id.
+const STRAYS_MAX: u8 = 8;
+/// For how long a transaction id rests at an address that did not answer it.
+const REST: Duration = Duration::from_secs(6);
+/// How many rest at most, for each place two; the oldest is released first, so that this never
+/// refuses anybody.
+const RESTING_MAX: usize = 1024;
+/// Slots are numbered by 16 bits of a request's id.
+const SLOTS_MAX: usize = 65_000;
+/// Transaction ids in use at most: more than there are places for requests, few enough that
+/// beside those that rest some are left, or drawing one would never end.
+const TIDS_MAX: usize = 64_500;
+
+/// With no more places than these there is memory for all from the first on.
+const AT_ONCE_MAX: usize = 32;
+/// Deadlines of requests that have ended are let go when there are more of them than this, and than of
+/// others.
+const STALE_MIN: usize = 64;
+
+const _: () = assert!(TIDS_MAX + RESTING_MAX < 1 << 16);
+
+/// All requests under way.
+#[derive(Clone)]
+pub(crate) struct Inflight {
+    /// How many there may be.
+    max: usize,
+    slots: Vec<Slot>,
+    free: Vec<u16>,
+    serial: u64,
+    live: usize,
+    /// The user's, those that have ended and wait to be taken among them.
+    users: usize,
+    others: usize,
+    lists: Lists,
+    asked: Asked,
+    tids: Index,
+    resting: VecDeque<(Instant, SocketAddrV4, u16, Question)>,
+    deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
+}
+
+/// What an answer is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// This request, as it takes answers: from the address that was asked, or from anywhere.
+    Fits(RequestId),
+    /// Someone that was not asked answers under a live transaction id: of this request, if it was sent yet.
+    WrongSource(Option<RequestId>),
+    /// Nothing that is in flight.
+    Unknown,
+}
+
+impl Inflight {
+    /// With `max` places, of at most 65,000.
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            max: max.min(SLOTS_MAX),
+            slots: Vec::new(),
+            free: Vec::new(),
+            serial: 0,
+            live: 0,
+            users: 0,
+            others: 0,
+            lists: Lists::default(),
+            asked: Asked::default(),
+            tids: Index::default(),
+            resting: VecDeque::new(),
+            deadlines: BinaryHeap::new(),
+        }
+    }
+
+    /// What all that takes of the heap, at most, apart from values.
+    pub(crate) fn add_to(heap: &mut Heap, max: usize) {
+        match max {
+            0..=AT_ONCE_MAX => heap.exact::<Slot>(max.max(4)),
+            _ => heap.capped::<Slot>(max),
+        }
+        heap.capped::<u16>(max);
+        heap.index_each(1, 2 * max);
+        Asked::add_to(heap, max);
+        heap.capped::<(Instant, SocketAddrV4, u16, Question)>(resting_max(max));
+        heap.capped::<Reverse<(Instant, u64)>>(deadlines_max(max, max) + 1);
+    }
+
+    /// How many there may be.
+    pub(crate) fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Requests that wait or are in flight.
+    pub(crate) fn live(&self) -> usize {
+        self.live
+    }
+
+    /// The user's requests, ended ones that nobody took among them.
+    pub(crate) fn users(&self) -> usize {
+        self.users
+    }
+
+    /// Requests that are not the user's.
+    pub(crate) fn others(&self) -> usize {
+        self.others
+    }
+
+    /// Whether the result of a request waits to be taken.
+    pub(crate) fn has_result(&self, id: RequestId) -> bool {
+        let slot = self.slots.get(slot_of(id) as usize);
+        matches!(slot, Some(Slot::Ended(ended, _)) if *ended == id.0)
+    }
+
+    /// Whether no request can begin, whoever asks.
+    pub(crate) fn is_full(&self) -> bool {
+        self.tids.len() >= TIDS_MAX || (self.free.is_empty() && self.slots.len() >= self.max)
+    }
+
+    /// Begins a request; `None` if all slots or transaction ids are taken.
+    pub(crate) fn begin(&mut self, now: Instant, call: Call, rng: &mut Rng) -> Option<RequestId> {
+        if self.is_full() {
+            return None;
+        }
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                let len = self.slots.len();
+                if self.max <= AT_ONCE_MAX {
+                    self.slots.reserve_exact(self.max - len);
+                }
+                self.slots.make_room(self.max);
+                self.slots.push(Slot::Free);
+                u16::try_from(len).ok()?
+            }
+        };
+        let tid = self.draw_tid(now, call.to, rng);
+        self.index(tid, slot);
+        self.asked.begin(self.max, call.to);
+        self.serial += 1;
+        let id = self.serial << 16 | u64::from(slot);
+        match call.purpose {
+            Purpose::User => self.users += 1,
+            _ => self.others += 1,
+        }
+        self.live += 1;
+        let flight = Flight {
+            call,
+            tid,
+            old_tid: None,
+            sent: 0,
+            first_sent_at: now,
+            sent_at: now,
+            deadline: None,
+            with_id: None,
+            unsent: None,
+            strays: 0,
+            missed: 0,
+            link: None,
+        };
+        self.set(slot, Slot::Live(id, flight));
+        Some(RequestId(id))
+    }
+
+    /// A request that waits or is in flight.
+    pub(crate) fn get(&self, id: RequestId) -> Option<&Flight> {
+        match self.slots.get(slot_of(id) as usize)? {
+            Slot::Live(live, flight) if *live == id.0 => Some(flight),
+            _ => None,
+        }
+    }
+
+    fn get_mut(&mut self, id: RequestId) -> Option<&mut Flight> {
+        match self.slots.get_mut(slot_of(id) as usize)? {
+            Slot::Live(live, flight) if *live == id.0 => Some(flight),
+            _ => None,
+        }
+    }
+
+    /// All that wait or are in flight, in the order of their slots.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (RequestId, &Flight)> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Live(id, flight) => Some((RequestId(*id), flight)),
+            _ => None,
+        })
+    }
+
+    /// The first live request in a slot from `slot` on that is wanted, and the slot after it: to go
+    /// through all of them while some end.
+    pub(crate) fn next_from(
+        &self,
+        slot: usize,
+        wanted: impl Fn(&Call) -> bool,
+    ) -> Option<(usize, RequestId)> {
+        let slots = self.slots.iter().enumerate().skip(slot);
+        let mut live = slots.filter_map(|(at, slot)| match slot {
+            Slot::Live(id, flight) if wanted(&flight.call) => Some((at + 1, RequestId(*id))),
+            _ => None,
+        });
+        live.next()
+    }
+
+    /// Which request an answer under `tid` from `from` is to.
+    pub(crate) fn find(&mut self, tid: u16, from: SocketAddrV4) -> Match {
+        let Some(entry) = self.tids.get(u32::from(tid), |entry| entry >> 16 == u32::from(tid))
+        else {
+            return Match::Unknown;
+        };
+        let Some(Slot::Live(id, flight)) = self.slots.get_mut((entry & 0xffff) as usize) else {
+            return Match::Unknown;
+        };
+        let id = RequestId(*id);
+        if flight.sent == 0 {
+            // Not even sent yet: whoever answers has guessed.
+            return Match::WrongSource(None);
+        }
+        if flight.call.to == from {
+            return Match::Fits(id);
+        }
+        flight.strays = flight.strays.saturating_add(1);
+        match flight.call.any_replier {
+            true => Match::Fits(id),
+            false => Match::WrongSource(Some(id)),
+        }
+    }
+
+    /// Whether anything is being asked there.
+    pub(crate) fn asks(&self, addr: SocketAddrV4) -> bool {
+        self.asked.misses(addr).is_some()
+    }
+
+    /// An answer from there belongs to nothing: it counts against all that is asked there.
+    pub(crate) fn missed(&mut self, from: SocketAddrV4) {
+        self.asked.missed(from);
+    }
+
+    /// Whether somebody may be guessing the answer to this request.
+    pub(crate) fn is_guessed_at(&self, flight: &Flight) -> bool {
+        let misses = self.asked.misses(flight.call.to).unwrap_or_default();
+        misses.wrapping_sub(flight.missed) >= MISSES_MAX.into()
+    }
+
+    /// What an answer under `tid` from `from` is to, if that was given up, or was answered already: sent
+    /// several times, or while more was asked there.
+    pub(crate) fn rests(&self, now: Instant, tid: u16, from: SocketAddrV4) -> Option<Question> {
+        let mut resting = self.resting.iter();
+        resting.find(|rest| (rest.1, rest.2) == (from, tid) && now < rest.0).map(|rest| rest.3)
+    }
+
+    /// A try leaves now and is given up at `deadline`.
+    pub(crate) fn sent(&mut self, now: Instant, id: RequestId, deadline: Instant) {
+        let first = self.get(id).filter(|flight| flight.sent == 0);
+        let missed = first.map(|flight| self.asked.misses(flight.call.to).unwrap_or_default());
+        let Some(flight) = self.get_mut(id) else { return };
+        if let Some(missed) = missed {
+            (flight.first_sent_at, flight.missed) = (now, missed);
+        }
+        flight.sent = flight.sent.saturating_add(1);
+        flight.sent_at = now;
+        flight.deadline = Some(deadline);
+        self.deadlines.make_room(deadlines_max(self.max, self.max) + 1);
+        self.deadlines.push(Reverse((deadline, id.0)));
+        if self.deadlines.len() > deadlines_max(self.max, self.live) {
+            self.drop_stale_deadlines();
+        }
+    }
+
+    /// The system did not send the try that is under way. Whether there is one.
+    pub(crate) fn not_sent(&mut self, id: RequestId, why: Unsent) -> bool {
+        let flight = self.get_mut(id).filter(|flight| flight.deadline.is_some());
+        flight.map(|flight| flight.unsent = Some(why)).is_some()
+    }
+
+    /// Ended requests leave their deadlines behind; these must not pile up.
+    fn drop_stale_deadlines(&mut self) {
+        let deadlines = core::mem::take(&mut self.deadlines).into_vec();
+        self.deadlines = deadlines.into_iter().filter(|entry| self.is_due(entry)).collect();
+    }
+
+    /// Whether the request goes with our id, as decided at its first transmission.
+    pub(crate) fn with_id(&mut self, id: RequestId, now_would: bool) -> bool {
+        self.get_mut(id).is_some_and(|flight| *flight.with_id.get_or_insert(now_would))
+    }
+
+    /// The next request whose try is overdue at `now`. It counts as waiting then.
+    pub(crate) fn pop_overdue(&mut self, now: Instant) -> Option<RequestId> {
+        while let Some(&entry) = self.deadlines.peek() {
+            let Reverse((deadline, id)) = entry;
+            if deadline > now {
+                break;
+            }
+            self.deadlines.pop();
+            if self.is_due(&entry) {
+                if let Some(flight) = self.get_mut(RequestId(id)) {
+                    flight.deadline = None;
+                }
+                return Some(RequestId(id));
+            }
+        }
+        None
+    }
+
+    /// When the next try may be overdue. Early, if that request has ended meanwhile.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.deadlines.peek().map(|Reverse((deadline, _))| *deadline)
+    }
+
+    /// Draws a new transaction id if too many strangers know the old one.
+    pub(crate) fn renew_tid(&mut self, now: Instant, id: RequestId, rng: &mut Rng) {
+        let Some(flight) = self.get(id) else { return };
+        // Two ids for one request only while ids are not scarce: drawing one must end.
+        if flight.strays < STRAYS_MAX || flight.old_tid.is_some() || self.live > SLOTS_MAX / 4 {
+            return;
+        }
+        let tid = self.draw_tid(now, flight.call.to, rng);
+        self.index(tid, slot_of(id));
+        if let Some(flight) = self.get_mut(id) {
+            flight.old_tid = Some(core::mem::replace(&mut flight.tid, tid));
+        }
+    }
+
+    /// A request goes on for another purpose, and belongs to no session any more.
+    pub(crate) fn go_on(&mut self, id: RequestId, purpose: Purpose) {
+        if let Some(flight) = self.get_mut(id) {
+            debug_assert!(flight.call.purpose != Purpose::User && purpose != Purpose::User);
+            (flight.call.purpose, flight.call.session) = (purpose, None);
+        }
+    }
+
+    /// Ends a request and frees its slot. If an answer may still come, its transaction id rests.
+    pub(crate) fn end(&mut self, now: Instant, id: RequestId, answered: bool) -> Option<Flight> {
+        let slot = slot_of(id);
+        let flight = self.take(now, id, answered)?;
+        match flight.call.purpose {
+            Purpose::User => self.users -= 1,
+            _ => self.others -= 1,
+        }
+        self.release(slot);
+        Some(flight)
+    }
+
+    /// Ends a request of the user's; its result waits in the slot.
+    pub(crate) fn complete(
+        &mut self,
+        now: Instant,
+        id: RequestId,
+        result: Result<Reply, RequestError>,
+    ) -> Option<Flight> {
+        let flight = self.take(now, id, result.is_ok())?;
+        self.set(slot_of(id), Slot::Ended(id.0, result));
+        Some(flight)
+    }
+
+    /// The result of a request of the user's that has ended.
+    pub(crate) fn take_result(&mut self, id: RequestId) -> Option<Result<Reply, RequestError>> {
+        let slot = self.slots.get_mut(slot_of(id) as usize)?;
+        match slot {
+            Slot::Ended(ended, _) if *ended == id.0 => {}
+            _ => return None,
+        }
+        let Slot::Ended(_, result) = core::mem::replace(slot, Slot::Free) else {
+            return None;
+        };
+        self.users -= 1;
+        self.release(slot_of(id));
+        Some(result)
+    }
+
+    /// Gives memory back that a burst has left behind.
+    pub(crate) fn trim(&mut self, now: Instant) {
+        self.expire_resting(now);
+        if self.resting.is_empty() {
+            self.resting = VecDeque::new();
+        }
+        let last = self.slots.iter().rposition(|slot| !matches!(slot, Slot::Free));
+        self.slots.truncate(last.map_or(0, |last| last + 1));
+        if self.max > AT_ONCE_MAX {
+            self.slots.shrink_to_fit();
+        }
+        let len = self.slots.len();
+        self.free.retain(|slot| usize::from(*slot) < len);
+        self.free.shrink_to_fit();
+        self.drop_stale_deadlines();
+        self.deadlines.shrink_to_fit();
+        self.asked.trim();
+        self.tids.trim(|entry| entry >> 16);
+    }
+
+    /// What can be seen without looking at each.
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn check_counters(&self) {
+        assert!(self.free.len() + self.live <= self.slots.len());
+        // The user's that have ended and were not taken are among the places.
+        assert!(self.users + self.others >= self.live);
+        assert_eq!(self.users + self.others + self.free.len(), self.slots.len());
+        assert!(self.tids.len() >= self.live && self.tids.len() <= 2 * self.live);
+        assert!(self.resting.capacity() <= resting_max(self.max).max(4));
+        assert!(self.slots.capacity() <= self.max.max(4));
+        assert!(self.free.capacity() <= self.max.max(4));
+        assert!(self.deadlines.capacity() <= deadlines_max(self.max, self.max) + 1);
+        assert!(self.deadlines.len() <= deadlines_max(self.max, self.slots.len()) + 1);
+    }
+
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn check_invariants(&self) {
+        let (mut users, mut others, mut ended, mut tids) = (0, 0, 0, 0);
+        // In order, so that thousands can be looked up.
+        let mut free = self.free.clone();
+        free.sort_unstable();
+        let mut due: Vec<_> = self.deadlines.iter().collect();
+        due.sort_unstable();
+        for (slot, at) in self.slots.iter().zip(0u16..) {
+            match slot {
+                Slot::Free => {
+                    assert!(free.binary_search(&at).is_ok(), "a place that nobody can get");
+                }
+                Slot::Ended(id, _) => {
+                    assert_eq!(slot_of(RequestId(*id)), at);
+                    ended += 1;
+                }
+                Slot::Live(id, flight) => {
+                    assert_eq!(slot_of(RequestId(*id)), at);
+                    match flight.call.purpose {
+                        Purpose::User => users += 1,
+                        _ => others += 1,
+                    }
+                    for tid in [Some(flight.tid), flight.old_tid].into_iter().flatten() {
+                        // Of two requests under one id the index would give one only.
+                        let entry = self.tids.get(u32::from(tid), |e| e >> 16 == u32::from(tid));
+                        assert_eq!(entry, Some(u32::from(tid) << 16 | u32::from(at)));
+                        tids += 1;
+                    }
+                    if let Some(deadline) = flight.deadline {
+                        assert!(flight.sent > 0 && flight.sent_at <= deadline);
+                        assert!(due.binary_search(&&Reverse((deadline, *id))).is_ok());
+                    }
+                }
+            }
+        }
+        let mut asked: Vec<_> = self.iter().map(|(_, flight)| flight.call.to).collect();
+        asked.sort_unstable();
+        let each = |(addr, requests)| core::iter::repeat_n(addr, usize::from(requests));
+        assert!(asked.into_iter().eq(self.asked.iter().flat_map(each)));
+        assert_eq!(self.free.len() + users + others + ended, self.slots.len());
+        assert_eq!(self.live, users + others);
+        assert_eq!((self.users, self.others), (users + ended, others));
+        assert_eq!(self.tids.len(), tids);
+        assert!(self.resting.len() <= resting_max(self.max));
+    }
+
+    fn take(&mut self, now: Instant, id: RequestId, answered: bool) -> Option<Flight> {
+        self.get(id)?;
+        self.unlink(slot_of(id));
+        let slot = self.slots.get_mut(slot_of(id) as usize)?;
+        let Slot::Live(_, flight) = core::mem::replace(slot, Slot::Free) else {
+            return None;
+        };
+        self.live -= 1;
+        self.asked.end(flight.call.to);
+        // A copy of an answer counts as a miss where more is asked.
+        let rests = flight.sent > u16::from(answered && !self.asks(flight.call.to));
+        for tid in [Some(flight.tid), flight.old_tid].into_iter().flatten() {
+            let hash = |entry: u32| entry >> 16;
+            self.tids.remove(u32::from(tid), |entry| entry >> 16 == u32::from(tid), hash);
+            if rests {
+                if self.resting.len() >= resting_max(self.max) {
+                    self.resting.pop_front();
+                }
+                self.resting.make_room(resting_max(self.max));
+                self.resting.push_back((now + REST, flight.call.to, tid, flight.call.question()));
+            }
+        }
+        Some(flight)
+    }
+
+    fn release(&mut self, slot: u16) {
+        self.set(slot, Slot::Free);
+        self.free.make_room(self.max);
+        self.free.push(slot);
+    }
+
+    fn is_due(&self, &Reverse((deadline, id)): &Reverse<(Instant, u64)>) -> bool {
+        self.get(RequestId(id)).is_some_and(|flight| flight.deadline == Some(deadline))
+    }
+
+    fn draw_tid(&mut self, now: Instant, to: SocketAddrV4, rng: &mut Rng) -> u16 {
+        self.expire_resting(now);
+        loop {
+            let tid = rng.next_u16();
+            let live = self.tids.get(u32::from(tid), |entry| entry >> 16 == u32::from(tid));
+            if live.is_none()
+                && !self.resting.iter().any(|(_, addr, rests, _)| *rests == tid && *addr == to)
+            {
+                return tid;
+            }
+        }
+    }
+
+    fn expire_resting(&mut self, now: Instant) {
+        while self.resting.front().is_some_and(|(until, ..)| *until <= now) {
+            self.resting.pop_front();
+        }
+    }
+
+    fn index(&mut self, tid: u16, slot: u16) {
+        self.tids.insert(u32::from(tid) << 16 | u32::from(slot), |entry| entry >> 16);
+    }
+
+    fn set(&mut self, slot: u16, to: Slot) {
+        if let Some(slot) = self.slots.get_mut(slot as usize) {
+            *slot = to;
+        }
+    }
+}
+
+/// How many transaction ids rest, with so many places.
+fn resting_max(places: usize) -> usize {
+    RESTING_MAX.min(2 * places)
+}
+
+/// How many deadlines there may be before those of ended requests are let go.
+fn deadlines_max(places: usize, live: usize) -> usize {
+    STALE_MIN.min(places) + 2 * live
+}
+
+fn slot_of(id: RequestId) -> u16 {
+    (id.0 & 0xffff) as u16
+}

@@ -1,0 +1,225 @@
+//! Requests that wait to leave: in a lane for each local socket by urgency, or parked until their
+//! destination's share of the window has a place.
+//!
+//! The lists go through the places of the requests themselves. So waiting takes no memory of its own, and
+//! a request that ends leaves nothing behind.
+
+use super::{Call, Flight, Inflight, Slot, slot_of};
+use crate::addr::prefix24;
+use crate::api::message::{RequestId, Via};
+use crate::requests::congestion::Class;
+
+/// How urgent a request is: past the window, or by class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    Force,
+    Class(Class),
+}
+
+/// From the most urgent to the least.
+pub(crate) const URGENCIES: [Urgency; 5] = [
+    Urgency::Force,
+    Urgency::Class(Class::User),
+    Urgency::Class(Class::Query),
+    Urgency::Class(Class::KeepAlive),
+    Urgency::Class(Class::Hint),
+];
+
+/// No request.
+const NONE: u16 = u16::MAX;
+/// Lists: five for each of three lanes, and several for those that are parked, by their /24, so that
+/// thousands for one of these don't make those for others wait.
+const PARKED: u8 = 3 * URGENCIES.len() as u8;
+const PARKED_LISTS: u8 = 8;
+const LISTS: usize = (PARKED + PARKED_LISTS) as usize;
+
+/// Where a request stands in a list.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    list: u8,
+    prev: u16,
+    next: u16,
+}
+
+/// The ends of all lists.
+#[derive(Clone, Debug)]
+pub(super) struct Lists {
+    /// The first and the last.
+    ends: [[u16; 2]; LISTS],
+    /// How many requests are in lanes.
+    in_lanes: usize,
+}
+
+impl Default for Lists {
+    fn default() -> Self {
+        Self { ends: [[NONE; 2]; LISTS], in_lanes: 0 }
+    }
+}
+
+/// The list of a lane: one for all of the embedder's own sockets.
+fn list_of(via: Via, urgency: Urgency) -> u8 {
+    let urgency = match urgency {
+        Urgency::Force => 0,
+        Urgency::Class(class) => 1 + class as u8,
+    };
+    via.lane() * URGENCIES.len() as u8 + urgency
+}
+
+/// The list of those parked for a /24.
+fn parked_for(prefix: u32) -> u8 {
+    PARKED + ((prefix ^ prefix >> 4 ^ prefix >> 12) % u32::from(PARKED_LISTS)) as u8
+}
+
+impl Inflight {
+    /// Requests that wait in lanes.
+    pub(crate) fn in_lanes(&self) -> usize {
+        self.lists.in_lanes
+    }
+
+    /// Puts a request into the lane of its socket, `first` or last.
+    pub(crate) fn enqueue(&mut self, id: RequestId, urgency: Urgency, first: bool) {
+        if let Some(flight) = self.get(id) {
+            let list = list_of(flight.call.via, urgency);
+            self.link(slot_of(id), list, first);
+        }
+    }
+
+    /// Has a request wait for a place in its share.
+    pub(crate) fn park(&mut self, id: RequestId) {
+        if let Some(flight) = self.get(id) {
+            let list = parked_for(prefix24(*flight.call.to.ip()));
+            self.link(slot_of(id), list, false);
+        }
+    }
+
+    /// Takes a request out of the lanes, or out of that of the socket `only`: of those with the least `debt` the
+    /// first. Those without one stay.
+    pub(crate) fn dequeue(
+        &mut self,
+        urgency: Urgency,
+        only: Option<Via>,
+        debt: impl Fn(&Call) -> Option<u16>,
+    ) -> Option<RequestId> {
+        if self.lists.in_lanes == 0 {
+            return None;
+        }
+        let list = |via| self.list(list_of(via, urgency));
+        let lanes = match only {
+            None => [Via::Client, Via::Server, Via::Extra(0)],
+            Some(via) => [via; 3],
+        };
+        let may_leave = |flight: &Flight| only.is_none_or(|via| flight.call.via == via);
+        let least = |via| {
+            let mut least: Option<(u16, u16, RequestId)> = None;
+            for (slot, id, flight) in list(via).filter(|(.., flight)| may_leave(flight)) {
+                let Some(debt) = debt(&flight.call) else { continue };
+                if least.is_none_or(|(least, ..)| debt < least) {
+                    least = Some((debt, slot, id));
+                }
+                if debt == 0 {
+                    break;
+                }
+            }
+            least
+        };
+        let (_, slot, id) = lanes.into_iter().find_map(least)?;
+        self.unlink(slot);
+        Some(id)
+    }
+
+    /// Takes the request that has waited longest for a place in the share of a /24, the user's
+    /// before others.
+    pub(crate) fn unpark(&mut self, prefix: u32) -> Option<RequestId> {
+        let to = |flight: &Flight| prefix24(*flight.call.to.ip());
+        let parked = || self.list(parked_for(prefix)).filter(|(.., flight)| to(flight) == prefix);
+        let users = |(.., flight): &(u16, RequestId, &Flight)| flight.call.class == Class::User;
+        let (slot, id, _) = parked().find(users).or_else(|| parked().next())?;
+        self.unlink(slot);
+        Some(id)
+    }
+
+    /// A list from its first request on.
+    fn list(&self, list: u8) -> impl Iterator<Item = (u16, RequestId, &Flight)> {
+        let mut next = self.lists.ends.get(usize::from(list)).map_or(NONE, |ends| ends[0]);
+        core::iter::from_fn(move || {
+            let slot = next;
+            let Some(Slot::Live(id, flight)) = self.slots.get(usize::from(slot)) else {
+                return None;
+            };
+            next = flight.link.map_or(NONE, |link| link.next);
+            Some((slot, RequestId(*id), flight))
+        })
+    }
+
+    fn link(&mut self, slot: u16, list: u8, first: bool) {
+        self.unlink(slot);
+        let Some(ends) = self.lists.ends.get_mut(usize::from(list)) else { return };
+        let [front, back] = *ends;
+        let (prev, next) = if first { (NONE, front) } else { (back, NONE) };
+        match first {
+            true => ends[0] = slot,
+            false => ends[1] = slot,
+        }
+        if front == NONE {
+            *ends = [slot; 2];
+        }
+        self.lists.in_lanes += usize::from(list < PARKED);
+        if let Some(link) = self.link_of(slot) {
+            *link = Some(Link { list, prev, next });
+        }
+        self.join(prev, slot);
+        self.join(slot, next);
+    }
+
+    /// Takes a request out of the list that it is in, if any.
+    pub(super) fn unlink(&mut self, slot: u16) {
+        let Some(link) = self.link_of(slot).and_then(Option::take) else { return };
+        if let Some(ends) = self.lists.ends.get_mut(usize::from(link.list)) {
+            if link.prev == NONE {
+                ends[0] = link.next;
+            }
+            if link.next == NONE {
+                ends[1] = link.prev;
+            }
+        }
+        self.lists.in_lanes -= usize::from(link.list < PARKED);
+        self.join(link.prev, link.next);
+    }
+
+    /// Two requests follow one another; either may be none.
+    fn join(&mut self, prev: u16, next: u16) {
+        if let Some(Some(link)) = self.link_of(prev) {
+            link.next = next;
+        }
+        if let Some(Some(link)) = self.link_of(next) {
+            link.prev = prev;
+        }
+    }
+
+    fn link_of(&mut self, slot: u16) -> Option<&mut Option<Link>> {
+        match self.slots.get_mut(usize::from(slot))? {
+            Slot::Live(_, flight) => Some(&mut flight.link),
+            _ => None,
+        }
+    }
+
+    /// All that wait, and whether they are parked.
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn waiting(&self) -> alloc::vec::Vec<(RequestId, bool)> {
+        let mut all = alloc::vec::Vec::new();
+        for list in 0..LISTS as u8 {
+            let (mut prev, mut last) = (NONE, NONE);
+            for (slot, id, flight) in self.list(list) {
+                let link = flight.link.map(|link| (link.list, link.prev));
+                assert_eq!(link, Some((list, prev)), "a list that is torn");
+                assert!(list >= PARKED || list % URGENCIES.len() as u8 == 0 || !flight.call.force);
+                (prev, last) = (slot, slot);
+                all.push((id, list >= PARKED));
+            }
+            assert_eq!(self.lists.ends[usize::from(list)][1], last);
+        }
+        let in_lanes = all.iter().filter(|(_, parked)| !parked).count();
+        assert_eq!(self.lists.in_lanes, in_lanes, "what waits is counted wrongly");
+        all
+    }
+}

@@ -1,0 +1,5 @@
+//! Periodic work: its schedule, the health, names of bootstrap nodes.
+
+pub(crate) mod health;
+pub(crate) mod names;
+pub(crate) mod schedule;
