@@ -37,11 +37,11 @@ impl Node {
         if request.command > VARINT_MAX {
             return Err(SendError::OutOfRange);
         }
-        if request.delay > self.config.max_ping_delay {
-            return Err(SendError::DelayTooLong { max: self.config.max_ping_delay });
+        if request.delay > self.cx.config.max_ping_delay {
+            return Err(SendError::DelayTooLong { max: self.cx.config.max_ping_delay });
         }
         self.check_request_size(&request)?;
-        if self.inflight.users() >= self.config.max_requests {
+        if self.inflight.users() >= self.cx.config.max_requests {
             return Err(SendError::Busy);
         }
         let call = Call {
@@ -182,11 +182,11 @@ impl Node {
     /// Begins a request of any kind and puts it into its lane.
     pub(super) fn begin(&mut self, call: Call) -> Option<RequestId> {
         let (internal, command, purpose) = (call.internal, call.command, call.purpose);
-        let id = self.inflight.begin(self.now, call, &mut self.rng)?;
+        let id = self.inflight.begin(self.cx.now, call, &mut self.cx.rng)?;
         if purpose != Purpose::Verify {
-            self.stats.requests.active += 1;
-            self.stats.requests.total += 1;
-            if let Some(count) = self.stats.commands.of(internal, command) {
+            self.cx.stats.requests.active += 1;
+            self.cx.stats.requests.total += 1;
+            if let Some(count) = self.cx.stats.commands.of(internal, command) {
                 count.tx += 1;
             }
             self.enqueue(id, false);
@@ -204,7 +204,7 @@ impl Node {
         purpose: Purpose,
     ) -> Option<RequestId> {
         if self.is_busy() {
-            self.stats.drops.background += 1;
+            self.cx.stats.drops.background += 1;
             return None;
         }
         self.begin(Call {
@@ -228,7 +228,7 @@ impl Node {
 
     /// Whether requests that are not the user's have to wait.
     pub(super) fn is_busy(&self) -> bool {
-        self.inflight.is_full() || self.inflight.others() >= self.config.max_background_requests
+        self.inflight.is_full() || self.inflight.others() >= self.cx.config.max_background_requests
     }
 
     pub(super) fn check_open(&self) -> Result<(), SendError> {
@@ -242,12 +242,12 @@ impl Node {
     /// Whether there is room in a datagram for a message of `len` bytes with `value` in it.
     fn check_size(&self, len: usize, value: Option<&Bytes>) -> Result<(), SendError> {
         let value = value.map_or(0, Bytes::len);
-        if len <= self.config.max_datagram {
+        if len <= self.cx.config.max_datagram {
             return Ok(());
         }
         // The length in front of a value that fills a datagram takes three bytes.
         let others = len.saturating_sub(value + wire::varint_len(value as u64));
-        Err(SendError::TooLarge { limit: self.config.max_datagram.saturating_sub(others + 3) })
+        Err(SendError::TooLarge { limit: self.cx.config.max_datagram.saturating_sub(others + 3) })
     }
 
     pub(super) fn check_request_size(&self, request: &Request) -> Result<(), SendError> {

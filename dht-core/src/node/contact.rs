@@ -40,7 +40,7 @@ impl Node {
     /// Somebody has answered.
     pub(super) fn on_contact(&mut self) {
         let was_online = self.contact.online;
-        self.contact = Contact { online: true, misses: 0, answered_at: self.now };
+        self.contact = Contact { online: true, misses: 0, answered_at: self.cx.now };
         if !was_online {
             self.emit(Event::Online);
         }
@@ -49,7 +49,7 @@ impl Node {
     /// Now and then. `offline`: the health has just found that nobody answers.
     pub(super) fn review_contact(&mut self, offline: bool) {
         let Contact { online, misses, answered_at } = self.contact;
-        let silent = misses >= MISSES && self.now.saturating_since(answered_at) >= SILENCE;
+        let silent = misses >= MISSES && self.cx.now.saturating_since(answered_at) >= SILENCE;
         if online && (offline || silent) {
             self.contact.online = false;
             self.emit(Event::Offline);

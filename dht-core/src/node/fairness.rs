@@ -13,7 +13,7 @@ impl Node {
     pub(super) fn share_of_window(&self) -> usize {
         let (walks, astray) = self.queries.walks();
         let room = self.window.room_for(Class::Query) as usize;
-        let most = self.config.max_window as usize / 8 * 7;
+        let most = self.cx.config.max_window as usize / 8 * 7;
         (most / (walks + 1)).max(room / (walks - astray + 1))
     }
 
@@ -21,7 +21,7 @@ impl Node {
     /// any, as many as it has.
     pub(super) fn has_place_for(&self, walk: &Walk) -> bool {
         let leaves_some = walk.is_astray() && self.queries.walks().0 > 0;
-        let free = self.config.max_background_requests.saturating_sub(self.inflight.others());
+        let free = self.cx.config.max_background_requests.saturating_sub(self.inflight.others());
         !(self.is_busy() || leaves_some && walk.in_flight() >= free)
     }
 

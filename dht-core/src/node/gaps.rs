@@ -29,7 +29,7 @@ impl Node {
                 if self.is_visitable(addr, from, &homes) {
                     walk.offer_from(self.table.ids(), addr, node);
                 } else {
-                    self.stats.drops.closer_nodes += 1;
+                    self.cx.stats.drops.closer_nodes += 1;
                 }
             }
         }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{Node, Stage};
 use crate::addr::is_host;
+use crate::api::event::Event;
 use crate::api::message::{Handled, Incoming, Nodes, Peer, Reply, ReplyTo, RequestId, Via};
 use crate::error_code::{INVALID_TOKEN, UNKNOWN_COMMAND};
 use crate::id::Id;
@@ -47,14 +48,14 @@ impl Node {
         data: &'d [u8],
     ) -> Handled<'d> {
         self.enter(now);
-        let drops = &mut self.stats.drops;
+        let drops = &mut self.cx.stats.drops;
         let counter = match wire::decode(data) {
             Err(DecodeError::NotOurs) => {
                 drops.not_ours += 1;
                 return Handled::NotOurs;
             }
             _ if self.stage != Stage::Running => &mut drops.suspended,
-            _ if data.len() > self.config.max_datagram_received => &mut drops.oversize,
+            _ if data.len() > self.cx.config.max_datagram_received => &mut drops.oversize,
             _ if !is_host(from) => &mut drops.port_zero,
             Ok(Message::Request(request)) => {
                 return self.on_request(Way::new(via, at), from, &request);
@@ -78,8 +79,8 @@ impl Node {
         let target = request.target.copied().map(Id);
         let &wire::Request { tid, command, internal, .. } = request;
         let reply_to = ReplyTo { from, way, tid, command, internal, target };
-        if request.token.is_some_and(|token| !self.tokens.check(self.now, *from.ip(), token)) {
-            self.stats.drops.bad_token += 1;
+        if request.token.is_some_and(|token| !self.tokens.check(self.cx.now, *from.ip(), token)) {
+            self.cx.stats.drops.bad_token += 1;
             self.respond(reply_to, from, INVALID_TOKEN, true, true);
             return Handled::Consumed;
         }
@@ -99,7 +100,7 @@ impl Node {
             });
         }
         if self.on_internal(reply_to, request.value).is_none() {
-            self.stats.drops.bad_command += 1;
+            self.cx.stats.drops.bad_command += 1;
         }
         Handled::Consumed
     }
@@ -122,9 +123,9 @@ impl Node {
             DELAYED_PING => {
                 let millis = u32::from_le_bytes(*value?.first_chunk()?);
                 let delay = Duration::from_millis(u64::from(millis));
-                (delay <= self.config.max_ping_delay).then_some(())?;
-                let pong = Pong { due: self.now + delay, to: to.from, tid: to.tid, way: to.way };
-                self.stats.drops.delayed_pings += u64::from(!self.delayed.push(pong));
+                (delay <= self.cx.config.max_ping_delay).then_some(())?;
+                let pong = Pong { due: self.cx.now + delay, to: to.from, tid: to.tid, way: to.way };
+                self.cx.stats.drops.delayed_pings += u64::from(!self.delayed.push(pong));
             }
             _ => self.respond(to, to.from, UNKNOWN_COMMAND, false, true),
         }
@@ -147,11 +148,11 @@ impl Node {
 
     /// Queues an answer, unless too many wait: nobody polls, so they are of no use any more.
     pub(super) fn push_out(&mut self, out: Out) -> bool {
-        let room = self.outbox.answers() < self.config.max_replies;
+        let room = self.outbox.answers() < self.cx.config.max_replies;
         if room {
             self.outbox.push(out);
         } else {
-            self.stats.drops.replies += 1;
+            self.cx.stats.drops.replies += 1;
         }
         room
     }
@@ -167,7 +168,7 @@ impl Node {
         let id = match self.inflight.find(response.tid, from) {
             Match::Fits(id) => id,
             Match::WrongSource(asked) => {
-                self.stats.drops.wrong_source += 1;
+                self.cx.stats.drops.wrong_source += 1;
                 let asked = asked.and_then(|id| Some(&self.inflight.get(id)?.call));
                 if let Some(call) = asked.filter(|call| Lessons::of(call).tell(Lessons::HEALTH)) {
                     self.elsewhere.note(self.upkeep.tick(), call.to, from);
@@ -175,7 +176,7 @@ impl Node {
                 return self.on_miss(from);
             }
             Match::Unknown => {
-                self.stats.drops.unsolicited += 1;
+                self.cx.stats.drops.unsolicited += 1;
                 return self.on_stray(response.tid, from);
             }
         };
@@ -185,11 +186,11 @@ impl Node {
         let purpose = flight.call.purpose;
         let (internal, command) = (flight.call.internal, flight.call.command);
         let question = flight.call.question();
-        let rtt = self.now.saturating_since(flight.sent_at);
+        let rtt = self.cx.now.saturating_since(flight.sent_at);
         let measures = flight.sent == 1 && flight.call.delay.is_zero();
         let timing = Timing {
             tries: flight.sent,
-            since_first: self.now.saturating_since(flight.first_sent_at),
+            since_first: self.cx.now.saturating_since(flight.first_sent_at),
             since_last: rtt,
         };
         let guessed = self.inflight.is_guessed_at(flight);
@@ -197,9 +198,9 @@ impl Node {
         let reply = self.read_reply(from, response, rtt, purpose);
 
         if purpose != Purpose::Verify {
-            self.stats.requests.active -= 1;
-            self.stats.requests.responses += 1;
-            if let Some(count) = self.stats.commands.of(internal, command) {
+            self.cx.stats.requests.active -= 1;
+            self.cx.stats.requests.responses += 1;
+            if let Some(count) = self.cx.stats.commands.of(internal, command) {
                 count.rx += 1;
             }
         }
@@ -211,7 +212,7 @@ impl Node {
         // nothing of the way.
         let measures = measures && lessons.tell(Lessons::RTT);
         if let Some(rtts) = self.rtts.as_mut().filter(|_| measures) {
-            rtts.record(self.now, from, rtt);
+            rtts.record(self.cx.now, from, rtt);
         }
         if lessons.tell(Lessons::THERE) {
             self.unsent = None;
@@ -249,11 +250,11 @@ impl Node {
     /// An answer to nothing that is in flight. To what was given up, or once more to what was sent more than once, it
     /// is not a guess; and a node that was taken for silent is there, unless others have missed before.
     fn on_stray(&mut self, tid: u16, from: SocketAddrV4) {
-        let believed = self.suspects.believe(self.now, from);
+        let believed = self.suspects.believe(self.cx.now, from);
         if believed.is_none() && !self.inflight.asks(from) {
             return;
         }
-        let Some(question) = self.inflight.rests(self.now, tid, from) else {
+        let Some(question) = self.inflight.rests(self.cx.now, tid, from) else {
             return self.on_miss(from);
         };
         if believed == Some(true) {
@@ -298,12 +299,12 @@ impl Node {
         let purpose = flight.call.purpose;
         let asked = flight.call.to;
         if purpose == Purpose::User {
-            let flight = self.inflight.complete(self.now, id, Ok(reply));
-            self.emit(crate::api::event::Event::Response(id));
+            let flight = self.inflight.complete(self.cx.now, id, Ok(reply));
+            self.note(Event::Response(id));
             self.after_end(flight);
             return;
         }
-        let flight = self.inflight.end(self.now, id, true);
+        let flight = self.inflight.end(self.cx.now, id, true);
         self.after_end(flight);
         let no_id = counts && reply.from.id.is_none();
         match purpose {

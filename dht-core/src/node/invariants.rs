@@ -19,12 +19,12 @@ impl Node {
     pub fn check_counters(&self) {
         self.inflight.check_counters();
         let (verifying, requests) =
-            (self.candidates.check_invariants().len(), &self.stats.requests);
+            (self.candidates.check_invariants().len(), &self.cx.stats.requests);
         let ended = requests.responses + requests.timeouts + requests.unsent + requests.cancelled;
         assert_eq!(requests.total, requests.active + ended, "counters don't close");
         assert_eq!(self.inflight.live(), requests.active as usize + verifying);
-        assert!(self.inflight.users() <= self.config.max_requests);
-        assert!(self.inflight.others() <= self.config.max_background_requests);
+        assert!(self.inflight.users() <= self.cx.config.max_requests);
+        assert!(self.inflight.others() <= self.cx.config.max_background_requests);
         assert!(self.upkeep.hint_checks <= HINT_CHECKS_MAX && self.upkeep.swaps <= SWAPS_MAX);
         self.check_bounds();
         self.check_stage();
@@ -36,7 +36,7 @@ impl Node {
         self.table.check_invariants();
         self.inflight.check_invariants();
         self.queries.check_invariants(self);
-        self.events.check_invariants();
+        self.cx.events.check_invariants();
         self.check_requests();
         self.check_waiting();
         self.check_reachability();
@@ -85,7 +85,7 @@ impl Node {
 
     fn check_stage(&self) {
         if matches!(self.stage, Stage::Suspended | Stage::Closed) {
-            assert_eq!((self.inflight.live(), self.stats.queries.active), (0, 0));
+            assert_eq!((self.inflight.live(), self.cx.stats.queries.active), (0, 0));
             assert_eq!(self.poll_timeout(), None);
         }
         assert_eq!(self.firewalled, self.request_via() == crate::Via::Client);
@@ -95,17 +95,17 @@ impl Node {
 
     fn check_bounds(&self) {
         // Verifications take no reply's place.
-        assert!(self.outbox.answers() <= self.config.max_replies);
+        assert!(self.outbox.answers() <= self.cx.config.max_replies);
     }
 
     fn check_requests(&self) {
         let count = |wanted: fn(Purpose) -> bool| {
             self.inflight.iter().filter(|(_, flight)| wanted(flight.call.purpose)).count()
         };
-        assert!(self.inflight.users() <= self.config.max_requests);
-        assert!(self.inflight.others() <= self.config.max_background_requests);
+        assert!(self.inflight.users() <= self.cx.config.max_requests);
+        assert!(self.inflight.others() <= self.cx.config.max_background_requests);
 
-        let requests = &self.stats.requests;
+        let requests = &self.cx.stats.requests;
         let ended = requests.responses + requests.timeouts + requests.unsent + requests.cancelled;
         assert_eq!(requests.total, requests.active + ended, "counters don't close");
         assert_eq!(requests.active as usize, count(|purpose| purpose != Purpose::Verify));

@@ -96,7 +96,7 @@ impl Node {
             host += usize::from(call.to.ip() == to.ip());
             prefix += usize::from(prefix24(*call.to.ip()) == prefix24(*to.ip()));
         }
-        let max = self.config.late_visits();
+        let max = self.cx.config.late_visits();
         let spread = host < LATE_PER_HOST_MAX && prefix < LATE_PER_PREFIX_MAX;
         let may_stranger = strangers < max.div_ceil(4) && (spread || is_local(*to.ip()));
         count < max && (!is_stranger(to) || may_stranger)

@@ -112,8 +112,8 @@ impl Node {
         self.queries.start_clocks(now);
         if first {
             self.emit(Event::Listening);
-            let persistent = self.config.ephemeral == Some(false);
-            let quick = self.firewalled && self.config.quick_firewall && !persistent;
+            let persistent = self.cx.config.ephemeral == Some(false);
+            let quick = self.firewalled && self.cx.config.quick_firewall && !persistent;
             self.bootstrap.quick = if quick { QUICK } else { 0 };
             self.start_bootstrap();
         } else {
@@ -166,14 +166,14 @@ impl Node {
 
     /// Tries again what met only silence.
     pub(super) fn bootstrap_on_time(&mut self) {
-        if self.bootstrap.retry.is_some_and(|at| at <= self.now) && !self.bootstrap.active {
+        if self.bootstrap.retry.is_some_and(|at| at <= self.cx.now) && !self.bootstrap.active {
             self.start_bootstrap();
         }
     }
 
     /// A walk towards the own id is over.
     pub(super) fn on_bootstrap_walked(&mut self, outcome: &Outcome) {
-        let forced = self.config.ephemeral == Some(false);
+        let forced = self.cx.config.ephemeral == Some(false);
         if outcome.successes == 0 && self.has_sources() && !self.bootstrap.second {
             if self.is_met_by_silence(outcome) {
                 let failures = self.lookups.failures();
@@ -199,13 +199,13 @@ impl Node {
         let patience = (self.bootstrap.patience * 2).clamp(RETRY_MIN, RETRY_MAX);
         self.bootstrap.patience = patience;
         // Nodes that the user gave without any bootstrap node are asked one by one.
-        let any = !self.config.bootstrap.is_empty();
-        self.bootstrap.retry = any.then(|| self.now + Duration::from_secs(patience.into()));
+        let any = !self.cx.config.bootstrap.is_empty();
+        self.bootstrap.retry = any.then(|| self.cx.now + Duration::from_secs(patience.into()));
     }
 
     /// Whether the user has told of any node.
     pub(super) fn has_sources(&self) -> bool {
-        !self.config.bootstrap.is_empty() || !self.given.is_empty()
+        !self.cx.config.bootstrap.is_empty() || !self.given.is_empty()
     }
 
     /// Whether somebody should have answered a walk. Not if ours is the only bootstrap node.
@@ -229,7 +229,7 @@ impl Node {
         // Not at once: the answer that tells so is not dealt with yet.
         if self.bootstrap.is_silent() && !self.bootstrap.active {
             self.bootstrap.patience = RETRY_MIN / 2;
-            self.bootstrap.retry = Some(self.now);
+            self.bootstrap.retry = Some(self.cx.now);
             return;
         }
         if came_back && !self.bootstrap.active && self.bootstrap.done {
@@ -270,7 +270,7 @@ impl Node {
 
     pub(super) fn wake_up(&mut self) {
         if self.stage == Stage::Running {
-            self.upkeep.put_off(self.now);
+            self.upkeep.put_off(self.cx.now);
         }
         self.upkeep.wake_up();
         self.pace = Pace::default();
@@ -307,10 +307,10 @@ impl Node {
 
     /// Deals with a change of the network, unless the last one is too recent.
     pub(super) fn change_on_time(&mut self) {
-        if self.changes.next_due().is_none_or(|due| due > self.now) {
+        if self.changes.next_due().is_none_or(|due| due > self.cx.now) {
             return;
         }
-        self.changes = Changes { pending: false, not_before: self.now + CHANGE_EVERY };
+        self.changes = Changes { pending: false, not_before: self.cx.now + CHANGE_EVERY };
         self.emit(Event::NetworkChange);
         self.emit(Event::NetworkUpdate);
         self.pace = Pace::default();

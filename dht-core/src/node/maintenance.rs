@@ -42,7 +42,7 @@ impl Node {
         self.verify_next();
         self.forget_suspicions();
         if self.upkeep.is_quiet() {
-            self.inflight.trim(self.now);
+            self.inflight.trim(self.cx.now);
             self.outbox.trim();
             self.queries.trim();
         }
@@ -57,8 +57,9 @@ impl Node {
         self.look_again();
         let due = self.upkeep.due();
         // Who comes by itself is verified, which tells nothing of our address. Who is to be persistent asks for it.
-        let untold =
-            self.config.ephemeral == Some(false) && self.nat.size() == 0 && !self.table.is_empty();
+        let untold = self.cx.config.ephemeral == Some(false)
+            && self.nat.size() == 0
+            && !self.table.is_empty();
         if due.keep_alive || untold {
             self.ping_some();
         }

@@ -136,7 +136,7 @@ impl Node {
         // What arrives at the other socket tells of another port than the one in use.
         let votes = votes && via == self.request_via();
         let Some(id) = from.id else {
-            let most = self.config.bootstrap.len().max(1);
+            let most = self.cx.config.bootstrap.len().max(1);
             let known = self.anonymous_samples.contains(&from.addr);
             if votes && !known && self.anonymous_samples.len() < most {
                 self.anonymous_samples.push(from.addr);
@@ -223,7 +223,7 @@ impl Node {
         if self.suspects.iter().any(|suspect| suspect == addr) {
             self.table.set_doubted(addr, true);
         }
-        if self.config.node_events {
+        if self.cx.config.node_events {
             self.emit(Event::NodeAdded(addr));
         }
     }
@@ -237,14 +237,14 @@ impl Node {
     }
 
     pub(super) fn removed(&mut self, addr: SocketAddrV4) {
-        if self.config.node_events {
+        if self.cx.config.node_events {
             self.emit(Event::NodeRemoved(addr));
         }
     }
 
     /// Whether the user lets a node into table and queries.
     pub(super) fn admits(&self, addr: SocketAddrV4) -> bool {
-        self.config.filter.as_ref().is_none_or(|filter| filter.allows(addr))
+        self.cx.config.filter.as_ref().is_none_or(|filter| filter.allows(addr))
     }
 
     /// A candidate: it gets one datagram to answer.
@@ -267,11 +267,11 @@ impl Node {
         if self.candidates.waiting.len() < CANDIDATES_MAX {
             self.candidates.wait(addr);
         } else {
-            let at = self.rng.below(CANDIDATES_MAX as u32) as usize;
+            let at = self.cx.rng.below(CANDIDATES_MAX as u32) as usize;
             if let Some(place) = self.candidates.waiting.get_mut(at) {
                 *place = addr;
             }
-            self.stats.verifications.displaced += 1;
+            self.cx.stats.verifications.displaced += 1;
         }
     }
 
@@ -285,7 +285,7 @@ impl Node {
         };
         self.candidates.verifying.make_room(self.candidates.max);
         self.candidates.verifying.push(addr);
-        self.stats.verifications.sent += 1;
+        self.cx.stats.verifications.sent += 1;
         self.outbox.push(Out::Verify(self.request_via(), id));
         true
     }
@@ -302,8 +302,8 @@ impl Node {
     /// A verification is over; [`learn`](Self::learn) has dealt with a good one.
     pub(super) fn on_verify_ended(&mut self, addr: SocketAddrV4, verified: bool) {
         match verified {
-            true => self.stats.verifications.verified += 1,
-            false => self.stats.verifications.failed += 1,
+            true => self.cx.stats.verifications.verified += 1,
+            false => self.cx.stats.verifications.failed += 1,
         }
         self.candidates.verifying.retain(|other| *other != addr);
         self.verify_next();
@@ -391,7 +391,7 @@ impl Node {
         if self.stage == Stage::Closed {
             return Ok(false);
         }
-        self.given.add(self.config.given(), self.upkeep.tick(), addr);
+        self.given.add(self.cx.config.given(), self.upkeep.tick(), addr);
         Ok(self.admit(addr))
     }
 
@@ -422,9 +422,9 @@ impl Node {
         }
         let tick = self.upkeep.tick();
         // Where there are bootstrap nodes, there is always a way back.
-        if self.config.bootstrap.is_empty() {
+        if self.cx.config.bootstrap.is_empty() {
             let given = nodes.iter().map(|node| node.addr).filter(|addr| is_sendable(*addr));
-            let max = self.config.given() / 2;
+            let max = self.cx.config.given() / 2;
             given.take(max).for_each(|addr| self.given.add(max, tick, addr));
         }
         let mut used = 0;

@@ -46,6 +46,7 @@ use crate::api::id_cache::Ids;
 use crate::api::message::Via;
 use crate::api::persistence::Persistence;
 use crate::api::stats::Stats;
+use crate::context::Cx;
 use crate::context::events::Events;
 use crate::id::Id;
 use crate::members::given::Given;
@@ -106,9 +107,7 @@ struct Binding {
 /// A clone is a fork: both go on from the same state, with the same randomness.
 #[derive(Clone)]
 pub struct Node {
-    config: Arc<Config>,
-    rng: Rng,
-    now: Instant,
+    cx: Cx,
     stage: Stage,
     binding: Option<Binding>,
     ephemeral: bool,
@@ -157,9 +156,6 @@ pub struct Node {
     /// Why the system did not send, if so since the last answer.
     unsent: Option<Unsent>,
     contact: Contact,
-
-    events: Events,
-    stats: Stats,
 }
 
 impl Node {
@@ -187,8 +183,8 @@ impl Node {
     /// A closed one of the same configuration, to stand in for one that was left in the middle of a call.
     #[cfg(feature = "driver")]
     pub(crate) fn stand_in(&self) -> Self {
-        let mut node = Self::with_rng(self.config.clone(), Rng::new([0; 32]), self.now);
-        node.close(self.now);
+        let mut node = Self::with_rng(self.cx.config.clone(), Rng::new([0; 32]), self.cx.now);
+        node.close(self.cx.now);
         node
     }
 
@@ -198,7 +194,6 @@ impl Node {
         let tokens = Tokens::new(&mut rng, now);
         let adaptive = config.ephemeral.is_none() && config.adaptive;
         let mut node = Self {
-            now,
             stage: Stage::Unbound,
             binding: None,
             ephemeral: true,
@@ -237,25 +232,28 @@ impl Node {
             silences: 0,
             unsent: None,
             contact: Contact::default(),
-            events: Events::new(config.max_events, events_max(&config)),
-            stats: Stats::default(),
-            config,
-            rng,
+            cx: Cx {
+                now,
+                rng,
+                stats: Stats::default(),
+                events: Events::new(config.max_events, events_max(&config)),
+                config,
+            },
         };
-        if let Some(addr) = node.config.public_address {
+        if let Some(addr) = node.cx.config.public_address {
             node.nat.add(addr);
         }
         node.persistence_told = node.persistence();
-        for at in (0..node.config.nodes.len()).rev() {
-            if let Some(addr) = node.config.nodes.get(at).copied() {
+        for at in (0..node.cx.config.nodes.len()).rev() {
+            if let Some(addr) = node.cx.config.nodes.get(at).copied() {
                 node.admit(addr);
             }
         }
-        for addr in node.config.nodes.iter().take(node.config.given()) {
-            node.given.add(node.config.given(), node.upkeep.tick(), *addr);
+        for addr in node.cx.config.nodes.iter().take(node.cx.config.given()) {
+            node.given.add(node.cx.config.given(), node.upkeep.tick(), *addr);
         }
-        if !node.config.nodes.is_empty() {
-            Arc::make_mut(&mut node.config).nodes = Vec::new();
+        if !node.cx.config.nodes.is_empty() {
+            Arc::make_mut(&mut node.cx.config).nodes = Vec::new();
         }
         node
     }
@@ -312,7 +310,7 @@ impl Node {
     /// The next event, in the order in which things happened. Poll until `None` after any call.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop().or_else(|| self.persistence_news())
+        self.cx.events.pop().or_else(|| self.persistence_news())
     }
 
     /// The next name of a bootstrap node to look up. Tell the result by
@@ -326,7 +324,7 @@ impl Node {
     /// The name to look up.
     #[must_use]
     pub fn lookup_host(&self, lookup: Lookup) -> &str {
-        let node = self.config.bootstrap.get(Lookups::index(lookup));
+        let node = self.cx.config.bootstrap.get(Lookups::index(lookup));
         node.and_then(|node| node.name()).unwrap_or_default()
     }
 
@@ -350,27 +348,32 @@ impl Node {
         // Counted from the last entry, if that was later: then the deadline was missed by a caller
         // who is awake, or left behind from before a suspension. So most entries need not look for
         // the deadline.
-        let overslept = now.saturating_since(self.now) > SLEEP
+        let overslept = now.saturating_since(self.cx.now) > SLEEP
             && self.poll_timeout().is_some_and(|deadline| now.saturating_since(deadline) > SLEEP);
-        self.now = self.now.max(now);
+        self.cx.now = self.cx.now.max(now);
         // The next slot is a deadline once something waits: it must not lie in the past then.
-        self.window.advance(self.now);
+        self.window.advance(self.cx.now);
         if overslept {
             self.wake_up();
             self.pump_stalled();
         }
-        self.now
+        self.cx.now
     }
 
     fn emit(&mut self, event: Event) {
-        self.stats.drops.events += u64::from(self.events.push(event));
-        // Notes about replies that were taken without waiting for the note.
-        let notes = 2 * self.config.max_events + 2 * self.inflight.users();
-        if self.events.len() > notes && self.events.len() > notes + 2 * self.queries.notes() {
-            let (inflight, queries) = (&self.inflight, &mut self.queries);
+        self.cx.emit(event);
+    }
+
+    /// Tells the user that there is something to take. Earlier notes of what was taken without waiting for them are let go.
+    fn note(&mut self, event: Event) {
+        self.cx.emit(event);
+        let (events, requests) = (&mut self.cx.events, &self.inflight);
+        let notes = 2 * self.cx.config.max_events + 2 * requests.users();
+        if events.len() > notes && events.len() > notes + 2 * self.queries.notes() {
+            let queries = &mut self.queries;
             queries.count_notes();
-            self.events.retain(|event| match event {
-                Event::Response(id) => inflight.has_result(*id),
+            events.retain(|event| match event {
+                Event::Response(id) => requests.has_result(*id),
                 Event::Reply(id) => queries.keeps_note(*id),
                 Event::Finished(id) => queries.has(*id),
                 _ => true,

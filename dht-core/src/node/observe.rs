@@ -144,20 +144,20 @@ impl Node {
     /// All counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.stats
+        self.cx.stats
     }
 
     /// The configuration, but for the nodes given at the start.
     #[must_use]
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.cx.config
     }
 
     /// Switches [`Event::NodeAdded`](crate::Event::NodeAdded) and
     /// [`Event::NodeRemoved`](crate::Event::NodeRemoved) on or off.
     pub fn set_node_events(&mut self, on: bool) {
-        if self.config.node_events != on {
-            Arc::make_mut(&mut self.config).node_events = on;
+        if self.cx.config.node_events != on {
+            Arc::make_mut(&mut self.cx.config).node_events = on;
         }
     }
 }

@@ -100,9 +100,9 @@ impl Node {
         if self.inflight.in_lanes() == 0 {
             return None;
         }
-        let share = (self.config.max_window / SHARE).max(1);
+        let share = (self.cx.config.max_window / SHARE).max(1);
         let room = self.window.room_for(Class::Hint);
-        let scarce = room < self.config.max_window / LATE_ROOM;
+        let scarce = room < self.cx.config.max_window / LATE_ROOM;
         for urgency in URGENCIES {
             let (full, share) = match urgency {
                 Urgency::Force => (false, u32::MAX),
@@ -142,7 +142,7 @@ impl Node {
         let (via, source, to, len) = match out {
             Out::Verify(_, id) => return self.send_request(id, buf),
             Out::Reply { to, way, tid, closer_to, token, error, value } => {
-                let token = token.then(|| self.tokens.make(self.now, *to.ip()));
+                let token = token.then(|| self.tokens.make(self.cx.now, *to.ip()));
                 let own = self.own_id(way.via());
                 let head = wire::Response {
                     tid,
@@ -185,7 +185,7 @@ impl Node {
             let mut nodes = Nodes::new();
             self.table.closest(&target, &mut nodes);
             // One byte for their number, six for each.
-            let room = self.config.max_datagram.saturating_sub(reply.encoded_len() + 1) / 6;
+            let room = self.cx.config.max_datagram.saturating_sub(reply.encoded_len() + 1) / 6;
             bytes.extend(nodes.iter().take(room).map(|addr| wire::addr_bytes(*addr)));
         }
         if !bytes.is_empty() {
@@ -200,7 +200,7 @@ impl Node {
         let own = self.own_id(via);
         let with_id = self.inflight.with_id(id, own.is_some());
         let own = own.filter(|_| with_id);
-        self.inflight.renew_tid(self.now, id, &mut self.rng);
+        self.inflight.renew_tid(self.cx.now, id, &mut self.cx.rng);
         let flight = self.inflight.get(id)?;
         let call = &flight.call;
         let request = wire::Request {
@@ -220,7 +220,7 @@ impl Node {
             (u32::from(flight.sent) + 1, call.delay, call.purpose == Purpose::Verify);
         let timeout = match &mut self.rtts {
             Some(rtts) if delay.is_zero() && !verifies => {
-                rtts.timeout(self.now, transmit.to, attempt, &mut self.rng)
+                rtts.timeout(self.cx.now, transmit.to, attempt, &mut self.cx.rng)
             }
             _ => self.hurry(id).unwrap_or(delay + TIMEOUT),
         };
@@ -228,14 +228,14 @@ impl Node {
             self.window.sent();
             self.shares.taken(*transmit.to.ip(), self.inflight.max());
         }
-        self.inflight.sent(self.now, id, self.now + timeout);
+        self.inflight.sent(self.cx.now, id, self.cx.now + timeout);
         Some(transmit)
     }
 
     /// How long to wait for the answer to a visit, if its walk knows how soon answers come.
     fn hurry(&self, id: RequestId) -> Option<Duration> {
         let flight = self.inflight.get(id)?;
-        let waited = self.now.saturating_since(flight.first_sent_at);
+        let waited = self.cx.now.saturating_since(flight.first_sent_at);
         let walk = |query| Some(&self.queries.get(query)?.walk);
         match flight.call.purpose {
             // A last try is not cut short: what follows is more than another try.
@@ -269,7 +269,7 @@ impl Node {
         if sent >= tries {
             self.fail(id, unsent.map_or(RequestError::Timeout, RequestError::Unsent));
         } else {
-            self.stats.requests.retries += 1;
+            self.cx.stats.requests.retries += 1;
             self.enqueue(id, false);
             if sent >= DOUBT && purpose.judges() && unsent.is_none() {
                 self.suspect(to, false, question, late);
@@ -310,7 +310,7 @@ impl Node {
             // Of whom the user asks he knows more than we do; of whom others have named nobody does.
             let known =
                 purpose == Purpose::User || self.table.is_empty() || self.table.get(to).is_some();
-            let requests = &mut self.stats.requests;
+            let requests = &mut self.cx.stats.requests;
             requests.active -= 1;
             let (count, silent) = match error {
                 RequestError::Timeout | RequestError::Elsewhere(_) => {
@@ -337,11 +337,11 @@ impl Node {
                     (RequestError::Timeout, Some(from)) => RequestError::Elsewhere(from),
                     (error, _) => error,
                 };
-                let flight = self.inflight.complete(self.now, id, Err(error));
-                self.emit(Event::Response(id));
+                let flight = self.inflight.complete(self.cx.now, id, Err(error));
+                self.note(Event::Response(id));
                 flight
             }
-            _ => self.inflight.end(self.now, id, false),
+            _ => self.inflight.end(self.cx.now, id, false),
         };
         let ended =
             flight.as_ref().map(|flight| (flight.call.to, flight.call.question(), flight.sent));
@@ -354,12 +354,12 @@ impl Node {
 
     /// Forgets a request; nothing follows.
     pub(super) fn forget(&mut self, id: RequestId) {
-        let Some(flight) = self.inflight.end(self.now, id, false) else {
+        let Some(flight) = self.inflight.end(self.cx.now, id, false) else {
             return;
         };
         if flight.call.purpose != Purpose::Verify {
-            self.stats.requests.active -= 1;
-            self.stats.requests.cancelled += 1;
+            self.cx.stats.requests.active -= 1;
+            self.cx.stats.requests.cancelled += 1;
             if flight.sent > 0 {
                 self.window.freed();
             }

@@ -110,7 +110,9 @@ impl Running {
             node.inflight.iter().filter(|(_, flight)| wanted(flight.call.purpose)).count()
         };
         let unread = self.mailbox.len();
-        assert!(unread <= node.config.max_unread_replies && (unread == 0 || !self.query.discard));
+        assert!(
+            unread <= node.cx.config.max_unread_replies && (unread == 0 || !self.query.discard)
+        );
         assert!(self.kind == Kind::User || self.query.discard);
         match &self.phase {
             Phase::Walking => {
@@ -120,7 +122,7 @@ impl Running {
                 assert_eq!(self.walk.in_flight(), visits);
                 let gaps = under_way(&|p| matches!(p, Purpose::Gap { query, .. } if query == id));
                 assert_eq!(self.walk.gaps_open(), gaps);
-                let paused = !self.query.discard && unread >= node.config.max_unread_replies;
+                let paused = !self.query.discard && unread >= node.cx.config.max_unread_replies;
                 let looks_up = self.wants_lookup && node.lookups.pending();
                 assert!(
                     visits + gaps > 0 || paused || looks_up || stalled,
@@ -203,8 +205,8 @@ impl Queries {
 
     #[cfg(any(test, feature = "_invariants"))]
     pub(super) fn check_invariants(&self, node: &Node) {
-        assert!(self.users() <= node.config.max_queries);
-        assert!(self.background().count() <= node.config.background_queries());
+        assert!(self.users() <= node.cx.config.max_queries);
+        assert!(self.background().count() <= node.cx.config.background_queries());
         assert!(!self.stalled || node.is_busy(), "there are places, and nobody was told");
         let mut active = 0;
         for (at, running) in self.slots.iter().enumerate() {
@@ -213,7 +215,7 @@ impl Queries {
             running.check_invariants(self.stalled, node);
             active += u64::from(!running.is_finished());
         }
-        assert_eq!(node.stats.queries.active, active);
+        assert_eq!(node.cx.stats.queries.active, active);
         for (_, flight) in node.inflight.iter() {
             let phase = |query| self.get(query).map(|running| &running.phase);
             match flight.call.purpose {

@@ -29,7 +29,7 @@ impl Node {
             return Err(SendError::OutOfRange);
         }
         self.check_query_size(&query)?;
-        if self.queries.users() >= self.config.max_queries {
+        if self.queries.users() >= self.cx.config.max_queries {
             return Err(SendError::Busy);
         }
         let id = self.start_query(Kind::User, query);
@@ -69,7 +69,7 @@ impl Node {
         }
         let mut running = self.queries.take(id)?;
         let phase = core::mem::replace(&mut running.phase, Phase::Walking);
-        self.queries.recycle(running, &self.config);
+        self.queries.recycle(running, &self.cx.config);
         match phase {
             Phase::Finished(outcome) => Some(outcome),
             Phase::Walking | Phase::Committing(_) => None,
@@ -119,8 +119,8 @@ impl Node {
         let Some(running) = self.queries.take(id) else { return false };
         self.leave_late(&running);
         self.end_flights_of(id);
-        self.queries.recycle(running, &self.config);
-        self.stats.queries.active -= u64::from(unfinished);
+        self.queries.recycle(running, &self.cx.config);
+        self.cx.stats.queries.active -= u64::from(unfinished);
         true
     }
 

@@ -57,7 +57,7 @@ impl Node {
 
     /// Whether a node that took itself to be at `own` may be at `addr`: only the bound port was found to be reachable.
     pub(super) fn may_have_id_of(&self, addr: SocketAddrV4, own: SocketAddrV4) -> bool {
-        is_sendable(addr) && (!self.config.firewalled || addr.port() == own.port())
+        is_sendable(addr) && (!self.cx.config.firewalled || addr.port() == own.port())
     }
 
     fn emit_nat(&mut self) {
@@ -75,7 +75,7 @@ impl Node {
 
     /// Whether the configuration says that the node can be reached.
     fn is_told(&self) -> bool {
-        !self.config.firewalled
+        !self.cx.config.firewalled
     }
 
     /// In every tick: sees whether it is time to look again if the node can be persistent, or still is.
@@ -87,14 +87,14 @@ impl Node {
         if self.probe.is_some() || self.bootstrap.is_active() || surveyed {
             return;
         }
-        let room = self.config.max_background_requests - self.inflight.others() >= PROBES;
+        let room = self.cx.config.max_background_requests - self.inflight.others() >= PROBES;
         if !self.ephemeral {
             if room && self.looks.is_due_again(self.is_told()) {
                 self.look_at_own_addr();
             }
             return;
         }
-        let due = match self.config.ephemeral {
+        let due = match self.cx.config.ephemeral {
             Some(false) => self.is_told() || self.looks.is_due(),
             _ => self.upkeep.adaptive && settled,
         };
@@ -132,7 +132,7 @@ impl Node {
 
     /// Looks whether a persistent node is where it was. What the configuration says of the address stands.
     fn look_at_own_addr(&mut self) {
-        match self.own_addr.filter(|own| self.config.public_address != Some(*own)) {
+        match self.own_addr.filter(|own| self.cx.config.public_address != Some(*own)) {
             Some(own) => {
                 // A forwarded port may be another one than the bound one.
                 let port = if self.is_told() { own.port() } else { self.server_port() };
@@ -170,7 +170,7 @@ impl Node {
     /// who is the only one known does not decide, unless the user has told of nobody.
     fn probe_nodes(&mut self) -> heapless::Vec<SocketAddrV4, PROBES> {
         let mut nodes = heapless::Vec::<(u32, SocketAddrV4), PROBES>::new();
-        let (tick, key) = (self.upkeep.tick(), self.rng.next_u32());
+        let (tick, key) = (self.upkeep.tick(), self.cx.rng.next_u32());
         let favoured = if self.firewalled { 0 } else { FAVOURED };
         let mut add = |most, place, addr| {
             if nodes.len() < most && nodes.iter().all(|(other, _)| *other != place) {
@@ -285,7 +285,7 @@ impl Node {
             }
             Found::Nobody if self.is_told() => self.looks.unchanged(),
             Found::Nobody => {
-                if self.looks.missed(self.stats.requests.responses as u32) {
+                if self.looks.missed(self.cx.stats.requests.responses as u32) {
                     self.lose_reachability();
                     self.looks.failed();
                 }
@@ -371,7 +371,7 @@ impl Node {
         let same_port = own.port() == before.port();
         let port = if same_port { bound.port() } else { own.port() };
         let addr = SocketAddrV4::new(host, port);
-        if self.config.public_address.is_some() && self.nat.add(addr) {
+        if self.cx.config.public_address.is_some() && self.nat.add(addr) {
             self.emit_nat();
         }
         if self.ephemeral || !is_sendable(addr) {
@@ -385,7 +385,7 @@ impl Node {
     pub(super) fn become_reachable(&mut self, addr: SocketAddrV4, only_firewall: bool) {
         let id = self.table.ids().of(addr);
         self.own_addr = Some(addr);
-        let given = self.config.public_address == Some(addr);
+        let given = self.cx.config.public_address == Some(addr);
         self.id_is_unsure = self.nat.size() < VIEWS_MIN && !given;
         self.survey.sure = given;
         if !only_firewall {
@@ -421,7 +421,7 @@ impl Node {
     /// Why the node is persistent, or is not: a snapshot. [`Event::Persistence`] tells of changes.
     #[must_use]
     pub fn persistence(&self) -> Persistence {
-        let wanted = self.config.ephemeral == Some(false);
+        let wanted = self.cx.config.ephemeral == Some(false);
         match (self.nat.host(), self.nat.port()) {
             _ if !self.ephemeral && self.is_told() => Persistence::Told,
             _ if !self.ephemeral => Persistence::Reachable,

@@ -122,7 +122,7 @@ impl Node {
         question: Question,
         late: bool,
     ) {
-        let displaced = self.suspects.add(self.now, addr, (down, late), question);
+        let displaced = self.suspects.add(self.cx.now, addr, (down, late), question);
         self.table.set_doubted(addr, true);
         if let Some(displaced) = displaced {
             self.table.set_doubted(displaced, false);
@@ -132,7 +132,7 @@ impl Node {
 
     /// `by` has named a node that is silent; it is told if the node is down.
     pub(super) fn note_namer(&mut self, silent: SocketAddrV4, by: SocketAddrV4) {
-        if self.config.send_down_hints {
+        if self.cx.config.send_down_hints {
             self.namers.add(silent, by);
         }
     }
@@ -145,7 +145,7 @@ impl Node {
 
     /// Whether a node is known to be down; then all that have named it get to know.
     pub(super) fn report_if_sure(&mut self, addr: SocketAddrV4) -> bool {
-        let sure = self.suspects.are_sure_of(self.now, addr);
+        let sure = self.suspects.are_sure_of(self.cx.now, addr);
         if sure {
             self.report(addr);
         }
@@ -157,19 +157,19 @@ impl Node {
         if self.suspects.clear_of(addr, question) {
             self.table.set_doubted(addr, false);
         }
-        if !self.suspects.contain(self.now, addr) {
+        if !self.suspects.contain(self.cx.now, addr) {
             self.namers.clear_of(addr);
         }
     }
 
     /// Whether an address was silent lately, so that it has to answer FIND_NODE to be a node of the table (again).
     pub(super) fn has_to_serve(&self, addr: SocketAddrV4) -> bool {
-        self.lost.contains(addr) || self.suspects.contain(self.now, addr)
+        self.lost.contains(addr) || self.suspects.contain(self.cx.now, addr)
     }
 
     /// Suspicions that are too old are forgotten.
     pub(super) fn forget_suspicions(&mut self) {
-        while let Some(addr) = self.suspects.pop_expired(self.now) {
+        while let Some(addr) = self.suspects.pop_expired(self.cx.now) {
             self.table.set_doubted(addr, false);
             self.namers.clear_of(addr);
         }
@@ -177,7 +177,7 @@ impl Node {
 
     /// Sends the down hints that are due, as far as the budget of this tick goes.
     pub(super) fn send_hints(&mut self) {
-        let limit = self.config.down_hints_rate_limit;
+        let limit = self.cx.config.down_hints_rate_limit;
         while limit.is_none_or(|max| self.upkeep.hints_sent < max) {
             let Some((down, by)) = self.namers.pop_due() else { return };
             self.upkeep.hints_sent += 1;
@@ -216,7 +216,7 @@ impl Node {
             return;
         }
         if !self.upkeep.admits_hint(from) {
-            self.stats.drops.down_hints += 1;
+            self.cx.stats.drops.down_hints += 1;
             return;
         }
         self.table.set_hinted(slot, true);
@@ -251,7 +251,7 @@ impl Node {
             self.candidates.push(addr);
         }
         if any {
-            (0..self.config.strangers()).for_each(|_| self.verify_next());
+            (0..self.cx.config.strangers()).for_each(|_| self.verify_next());
             self.start_search(self.table.own());
         }
     }

@@ -19,13 +19,13 @@ impl Node {
     /// In every tick: begins a survey if there is reason to, or asks the next of one.
     pub(super) fn survey_on_tick(&mut self) {
         let ready = self.survey.pass();
-        let room = self.config.max_background_requests - self.inflight.others() >= SPREAD;
+        let room = self.cx.config.max_background_requests - self.inflight.others() >= SPREAD;
         if !ready || !room || self.bootstrap.is_active() || self.probe.is_some() {
             return;
         }
         if self.survey.order.is_none() {
             if self.wants_survey() {
-                self.survey.begin(self.rng.next_u32());
+                self.survey.begin(self.cx.rng.next_u32());
                 self.ask_users();
             }
             return;
@@ -34,14 +34,14 @@ impl Node {
     }
 
     fn wants_survey(&self) -> bool {
-        if self.own_addr.is_some() && self.config.public_address == self.own_addr {
+        if self.own_addr.is_some() && self.cx.config.public_address == self.own_addr {
             return false;
         }
         if !self.ephemeral {
             return !self.survey.sure || self.survey.contradicted;
         }
         // So that it is known when it is needed.
-        let soon = match self.config.ephemeral {
+        let soon = match self.cx.config.ephemeral {
             Some(false) => true,
             _ => self.upkeep.adaptive && self.upkeep.settles_soon(),
         };

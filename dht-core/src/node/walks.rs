@@ -33,10 +33,10 @@ const QUIET: usize = 3;
 impl Node {
     pub(super) fn start_query(&mut self, kind: Kind, query: Query) -> QueryId {
         self.upkeep.queried();
-        self.stats.queries.active += 1;
-        self.stats.queries.total += 1;
+        self.cx.stats.queries.active += 1;
+        self.cx.stats.queries.total += 1;
         let concurrency = match (kind, query.concurrency) {
-            (Kind::User, 0) => self.config.concurrency,
+            (Kind::User, 0) => self.cx.config.concurrency,
             (Kind::User, concurrency) => concurrency,
             _ => self.background_concurrency(),
         };
@@ -46,15 +46,15 @@ impl Node {
             thorough: query.thorough,
             only_given: query.only_closest_nodes,
             keeps_replies: kind == Kind::User,
-            max_query_addresses: self.config.max_query_addresses,
-            max_open: self.config.max_background_requests,
+            max_query_addresses: self.cx.config.max_query_addresses,
+            max_open: self.cx.config.max_background_requests,
             radius: self.table.radius(),
-            salt: self.rng.next_u32(),
+            salt: self.cx.rng.next_u32(),
             // How long an application takes to answer is another matter.
             pace: if query.internal { self.pace } else { self.pace.unmeasured() },
         };
         let clock = Clock::new(WALK_MAX);
-        let mut running = self.queries.begin(kind, query, plan, clock, &self.config);
+        let mut running = self.queries.begin(kind, query, plan, clock, &self.cx.config);
         let id = running.id;
         for addr in core::mem::take(&mut running.query.nodes) {
             running.walk.offer(self.table.ids(), addr);
@@ -85,8 +85,8 @@ impl Node {
             let doubted = self.suspects.iter().filter(|addr| self.table.get(*addr).is_some());
             doubted.for_each(|addr| _ = walk.offer(self.table.ids(), addr));
         }
-        if walk.pending() < K && !self.config.bootstrap.is_empty() {
-            running.wants_lookup = self.lookups.want(self.now, &self.config.bootstrap);
+        if walk.pending() < K && !self.cx.config.bootstrap.is_empty() {
+            running.wants_lookup = self.lookups.want(self.cx.now, &self.cx.config.bootstrap);
             for addr in self.bootstrap_addrs() {
                 walk.offer(self.table.ids(), addr);
             }
@@ -121,13 +121,13 @@ impl Node {
     /// All addresses of bootstrap nodes known by now. The user gave them, so they are always used,
     /// but for the node's own.
     pub(super) fn bootstrap_addrs(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
-        let nodes = &self.config.bootstrap;
+        let nodes = &self.cx.config.bootstrap;
         let given = nodes.iter().flat_map(BootstrapNode::addrs);
         given.chain(self.lookups.known(nodes)).filter(|addr| Some(*addr) != self.own_addr)
     }
 
     fn background_concurrency(&self) -> u16 {
-        self.config.concurrency.min((self.config.concurrency / 8).max(2))
+        self.cx.config.concurrency.min((self.cx.config.concurrency / 8).max(2))
     }
 
     /// Lets a query ask whom it can, and end if there is nothing left to wait for.
@@ -155,14 +155,14 @@ impl Node {
     /// Whether a walk has come to its end, by itself or by the clock.
     fn is_done(&self, running: &Running) -> bool {
         // Where anybody has answered no name is waited for, nor where there is an address to ask.
-        let alone = || self.lookups.pending_alone(&self.config.bootstrap);
+        let alone = || self.lookups.pending_alone(&self.cx.config.bootstrap);
         let more_sources = running.wants_lookup && !running.walk.has_answers() && alone();
-        running.clock.is_over(self.now) || running.walk.is_done(more_sources)
+        running.clock.is_over(self.cx.now) || running.walk.is_done(more_sources)
     }
 
     /// Queries whose time is up end with what they have.
     pub(super) fn end_late_walks(&mut self) {
-        while let Some(id) = self.queries.late(self.now) {
+        while let Some(id) = self.queries.late(self.cx.now) {
             self.pump(id);
         }
     }
@@ -186,7 +186,7 @@ impl Node {
         let Running { id, query, walk, mailbox, .. } = &mut *running;
         let unread = mailbox.len();
         let share = self.share_of_window();
-        while query.discard || unread + walk.in_flight() < self.config.max_unread_replies {
+        while query.discard || unread + walk.in_flight() < self.cx.config.max_unread_replies {
             if !walk.may_ask(share) {
                 break;
             }
@@ -195,8 +195,8 @@ impl Node {
                 self.queries.stalled |= self.is_busy();
                 break;
             }
-            let suspected = |addr| self.suspects.contain(self.now, addr);
-            let dead_door = |addr| self.suspects.crowd(self.now, addr);
+            let suspected = |addr| self.suspects.contain(self.cx.now, addr);
+            let dead_door = |addr| self.suspects.crowd(self.cx.now, addr);
             let Some((node, to)) = walk.next(suspected, dead_door) else { break };
             let seen = self.times_seen(walk.id_prefix(node), to);
             let purpose = Purpose::Visit { query: *id, node, seen };
@@ -215,7 +215,7 @@ impl Node {
         walk.begun();
         self.look_into_gaps(running);
         let runs = running.walk.in_flight() + running.walk.gaps_open() > 0;
-        running.clock.run(self.now, runs);
+        running.clock.run(self.cx.now, runs);
     }
 
     /// Where places are scarce, one that seems to be gone leaves his to the next. Whether there is one now.
@@ -278,7 +278,7 @@ impl Node {
         let homes = self.homes();
         for addr in reply.closer_nodes.iter().flatten().copied() {
             if !self.is_visitable(addr, from, &homes) {
-                self.stats.drops.closer_nodes += 1;
+                self.cx.stats.drops.closer_nodes += 1;
                 continue;
             }
             match walk.offer_from(self.table.ids(), addr, node) {
@@ -296,18 +296,18 @@ impl Node {
             let others = self.inflight.live().saturating_sub(walk.in_flight());
             let quiet = others < QUIET || others.saturating_sub(self.late_visits()) < QUIET;
             walk.set_concurrency(match quiet {
-                true => self.config.concurrency,
+                true => self.cx.config.concurrency,
                 false => self.background_concurrency(),
             });
         }
         let told = reply.error == 0 && !running.query.discard;
         if told {
-            running.mailbox.make_room(self.config.max_unread_replies);
+            running.mailbox.make_room(self.cx.config.max_unread_replies);
             running.mailbox.push_back(reply);
         }
         self.queries.put(running);
         if told {
-            self.emit(Event::Reply(id));
+            self.note(Event::Reply(id));
         }
         self.sort_visits(id, before);
         self.pump(id);
@@ -374,14 +374,14 @@ impl Node {
         mut running: Box<Running>,
         result: Result<Outcome, QueryError>,
     ) {
-        self.stats.queries.active -= 1;
+        self.cx.stats.queries.active -= 1;
         if running.kind != Kind::User {
-            return self.queries.recycle(running, &self.config);
+            return self.queries.recycle(running, &self.cx.config);
         }
         let id = running.id;
         running.phase = Phase::Finished(result);
         self.queries.put(running);
-        self.emit(Event::Finished(id));
+        self.note(Event::Finished(id));
     }
 
     /// Ends all queries of a session.
@@ -454,7 +454,7 @@ impl Node {
         if self.queries.is_running(Kind::Refresh) {
             return;
         }
-        let slot = self.table.random(self.rng.next_u64());
+        let slot = self.table.random(self.cx.rng.next_u64());
         let target = slot.map_or(self.table.own(), |slot| self.table.ids().of(slot.addr()));
         self.start_search(target);
     }
@@ -467,7 +467,7 @@ impl Node {
     }
 
     pub(super) fn has_place_for_search(&self) -> bool {
-        self.queries.background().count() < self.config.background_queries()
+        self.queries.background().count() < self.cx.config.background_queries()
     }
 
     /// Looks for the own neighbours, before anything else that is done in the background.
