@@ -116,6 +116,7 @@ pub use api::ask::{Answer, Query, Request};
 pub use api::config::{BootstrapNode, Config, DATAGRAM_MAX, NodeFilter};
 pub use api::error::{ConfigError, InvalidNode, QueryError, RequestError, SendError, Unsent};
 pub use api::event::Event;
+pub use api::health_info::HealthInfo;
 pub use api::id_cache::IdCache;
 pub use api::message::{
     Commit, Handled, Incoming, Nodes, Outcome, Peer, QueryId, Reply, ReplyTo, RequestId, SavedNode,
@@ -127,7 +128,7 @@ pub use api::stats::{
 };
 pub use bytes;
 pub use id::{Distance, Id, ParseIdError};
-pub use node::{HealthInfo, Node};
+pub use node::Node;
 pub use table::K;
 pub use time::Instant;
 pub use upkeep::names::Lookup;

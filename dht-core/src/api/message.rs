@@ -9,8 +9,8 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::api::error::QueryError;
+use crate::api::way::Way;
 use crate::id::Id;
-use crate::replies::way::Way;
 use crate::wire::{CLOSER_NODES_MAX, Token};
 
 /// Which local socket a datagram came in by, or leaves by.

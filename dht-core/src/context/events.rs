@@ -57,8 +57,9 @@ impl Events {
         self.bounded = self.queue.iter().filter(|event| event.is_change()).count();
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.queue.len()
+    /// How many notes of results wait.
+    pub(crate) fn notes(&self) -> usize {
+        self.queue.len() - self.bounded
     }
 
     #[cfg(any(test, feature = "_invariants"))]
@@ -122,7 +123,7 @@ mod tests {
         for port in 0..1000 {
             events.push(Event::NatUpdate { host: None, port });
         }
-        assert_eq!(events.len(), 256);
+        assert_eq!(events.queue.len(), 256);
         assert_eq!(events.pop(), Some(Event::Ready));
         assert_eq!(events.pop(), Some(Event::NatUpdate { host: None, port: 745 }));
     }

@@ -16,6 +16,8 @@ use crate::time::Instant;
 pub(crate) struct Cx {
     pub(crate) config: Arc<Config>,
     pub(crate) now: Instant,
+    /// Periods of five seconds that have passed; those that were slept through count twice.
+    pub(crate) tick: u32,
     pub(crate) rng: Rng,
     pub(crate) stats: Stats,
     pub(crate) events: Events,

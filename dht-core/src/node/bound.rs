@@ -13,11 +13,8 @@ use crate::members::lost::Lost;
 use crate::members::namers::Namers;
 use crate::members::suspects::Suspects;
 use crate::reach::firewall::Probe;
-use crate::replies::delayed::Delayed;
-use crate::replies::outbox::Outbox;
-use crate::requests::inflight::Inflight;
-use crate::requests::shares::Shares;
-use crate::requests::timeouts::Rtts;
+use crate::replies::Replies;
+use crate::requests::Requests;
 use crate::table::Table;
 use crate::upkeep::names::Lookups;
 use crate::upkeep::schedule::Upkeep;
@@ -51,12 +48,10 @@ impl Node {
         if config.check().is_err() {
             return usize::MAX;
         }
-        let requests = config.max_requests + config.max_background_requests;
         let bootstrap = config.bootstrap.len();
         let mut heap = Heap::default();
 
-        Inflight::add_to(&mut heap, requests);
-        Shares::add_to(&mut heap, requests);
+        Requests::add_to(&mut heap, config);
         // The value of a request, then that of its answer; of our own only hints have one.
         heap.payloads(
             config.max_requests,
@@ -66,9 +61,8 @@ impl Node {
         // An answer that has just come.
         heap.payloads(1, config.max_value_received());
 
-        Outbox::add_to(&mut heap, config.max_replies + config.verifications());
+        Replies::add_to(&mut heap, config);
         heap.payloads(config.max_replies, config.max_value_sent());
-        Delayed::add_to(&mut heap, config.max_replies);
 
         Queries::add_to(&mut heap, config);
         heap.payloads(config.max_queries, config.max_value_sent());
@@ -83,9 +77,6 @@ impl Node {
         Given::add_to(&mut heap, config.given());
         Upkeep::add_to(&mut heap);
         heap.exact::<Probe>(1);
-        if config.adaptive_timeout {
-            Rtts::add_to(&mut heap);
-        }
 
         Lookups::add_to(&mut heap, bootstrap);
         // Who of them was listened to.

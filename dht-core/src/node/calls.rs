@@ -10,10 +10,10 @@ use crate::addr::is_sendable;
 use crate::api::ask::{Answer, Request};
 use crate::api::error::{RequestError, SendError};
 use crate::api::message::{Reply, ReplyTo, RequestId, SessionId, Via};
-use crate::replies::outbox::Out;
-use crate::replies::way::Way;
+use crate::api::way::Way;
+use crate::replies::Out;
+use crate::requests::call::{Call, Purpose};
 use crate::requests::congestion::Class;
-use crate::requests::inflight::{Call, Purpose};
 use crate::time::Instant;
 use crate::wire::command::FIND_NODE;
 use crate::wire::{self, VARINT_MAX};
@@ -41,7 +41,7 @@ impl Node {
             return Err(SendError::DelayTooLong { max: self.cx.config.max_ping_delay });
         }
         self.check_request_size(&request)?;
-        if self.inflight.users() >= self.cx.config.max_requests {
+        if self.requests.user_is_busy(&self.cx.config) {
             return Err(SendError::Busy);
         }
         let call = Call {
@@ -68,7 +68,7 @@ impl Node {
     /// takes it, and frees the request's place.
     #[must_use]
     pub fn take_response(&mut self, id: RequestId) -> Option<Result<Reply, RequestError>> {
-        let result = self.inflight.take_result(id);
+        let result = self.requests.take_result(id);
         if result.is_some() {
             self.pump_stalled();
         }
@@ -78,11 +78,10 @@ impl Node {
     /// Forgets a request, ended or not. No event about it follows from now on.
     pub fn cancel_request(&mut self, now: Instant, id: RequestId) {
         self.enter(now);
-        let is_users = self.inflight.get(id).is_some_and(|f| f.call.purpose == Purpose::User);
-        if is_users {
-            self.forget(id);
+        if self.requests.call(id).is_some_and(|call| call.purpose == Purpose::User) {
+            self.requests.forget(&mut self.cx, id);
         }
-        drop(self.inflight.take_result(id));
+        drop(self.requests.take_result(id));
         self.pump_stalled();
     }
 
@@ -121,7 +120,7 @@ impl Node {
             error: answer.error,
             value: answer.value,
         };
-        if self.push_out(reply) { Ok(()) } else { Err(SendError::Busy) }
+        if self.replies.push(&mut self.cx, reply) { Ok(()) } else { Err(SendError::Busy) }
     }
 
     /// Passes an incoming request on to another node, under its transaction id and with its
@@ -155,7 +154,7 @@ impl Node {
         };
         self.check_size(size.encoded_len(), value.as_ref())?;
         let relay = Out::Relay { to, via: request.via(), tid, internal, command, target, value };
-        if self.push_out(relay) { Ok(()) } else { Err(SendError::Busy) }
+        if self.replies.push(&mut self.cx, relay) { Ok(()) } else { Err(SendError::Busy) }
     }
 
     /// Cancels everything in a session: its requests end with
@@ -170,28 +169,9 @@ impl Node {
         self.pump_stalled();
     }
 
-    /// Fails all requests that are wanted.
-    pub(super) fn fail_all(&mut self, wanted: impl Fn(&Call) -> bool, error: RequestError) {
-        let mut slot = 0;
-        while let Some((next, id)) = self.inflight.next_from(slot, &wanted) {
-            self.fail(id, error);
-            slot = next;
-        }
-    }
-
-    /// Begins a request of any kind and puts it into its lane.
+    /// Begins a request of any kind.
     pub(super) fn begin(&mut self, call: Call) -> Option<RequestId> {
-        let (internal, command, purpose) = (call.internal, call.command, call.purpose);
-        let id = self.inflight.begin(self.cx.now, call, &mut self.cx.rng)?;
-        if purpose != Purpose::Verify {
-            self.cx.stats.requests.active += 1;
-            self.cx.stats.requests.total += 1;
-            if let Some(count) = self.cx.stats.commands.of(internal, command) {
-                count.tx += 1;
-            }
-            self.enqueue(id, false);
-        }
-        Some(id)
+        self.requests.begin(&mut self.cx, call)
     }
 
     /// Begins a request of the node's own, if there is a place for one. FIND_NODE asks a node for its neighbours.
@@ -228,7 +208,7 @@ impl Node {
 
     /// Whether requests that are not the user's have to wait.
     pub(super) fn is_busy(&self) -> bool {
-        self.inflight.is_full() || self.inflight.others() >= self.cx.config.max_background_requests
+        self.requests.is_busy(&self.cx.config)
     }
 
     pub(super) fn check_open(&self) -> Result<(), SendError> {

@@ -10,7 +10,7 @@ use crate::api::ask::Query;
 use crate::api::error::{QueryError, RequestError};
 use crate::api::message::{Commit, Outcome, QueryId, Reply};
 use crate::error_code::INVALID_TOKEN;
-use crate::requests::inflight::Purpose;
+use crate::requests::call::Purpose;
 
 #[derive(Clone, Debug)]
 pub(super) struct Committing {

@@ -5,14 +5,13 @@ use super::Node;
 use crate::api::message::QueryId;
 use crate::queries::walk::Walk;
 use crate::requests::congestion::Class;
-use crate::requests::inflight::{Call, Purpose};
 
 impl Node {
     /// How much of the window a query may fill before it is clear that anybody answers: an equal part of most of it or,
     /// if that is more, of what is left for those that are not led astray.
     pub(super) fn share_of_window(&self) -> usize {
         let (walks, astray) = self.queries.walks();
-        let room = self.window.room_for(Class::Query) as usize;
+        let room = self.requests.window_for_walks();
         let most = self.cx.config.max_window as usize / 8 * 7;
         (most / (walks + 1)).max(room / (walks - astray + 1))
     }
@@ -21,7 +20,7 @@ impl Node {
     /// any, as many as it has.
     pub(super) fn has_place_for(&self, walk: &Walk) -> bool {
         let leaves_some = walk.is_astray() && self.queries.walks().0 > 0;
-        let free = self.cx.config.max_background_requests.saturating_sub(self.inflight.others());
+        let free = self.requests.free(&self.cx.config);
         !(self.is_busy() || leaves_some && walk.in_flight() >= free)
     }
 
@@ -30,14 +29,8 @@ impl Node {
         if self.queries.class_of(id).is_none_or(|class| class == before) {
             return;
         }
-        let of_query =
-            |call: &Call| matches!(call.purpose, Purpose::Visit { query, .. } if query == id);
-        let mut slot = 0;
-        while let Some((next, visit)) = self.inflight.next_from(slot, of_query) {
-            slot = next;
-            if self.inflight.get(visit).is_some_and(|flight| flight.deadline.is_none()) {
-                self.enqueue(visit, false);
-            }
+        if let Some(class) = self.queries.class_of(id) {
+            self.requests.reclass(id, class);
         }
     }
 }

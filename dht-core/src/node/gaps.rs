@@ -4,7 +4,7 @@ use super::Node;
 use super::queries::Running;
 use crate::api::ask::Query;
 use crate::api::message::{QueryId, Reply};
-use crate::requests::inflight::{Call, Purpose};
+use crate::requests::call::{Call, Purpose};
 
 impl Node {
     pub(super) fn look_into_gaps(&mut self, running: &mut Running) {

@@ -9,7 +9,7 @@ use super::queries::Running;
 use crate::addr::{is_local, prefix24};
 use crate::api::ask::Query;
 use crate::api::message::RequestId;
-use crate::requests::inflight::{Call, Purpose};
+use crate::requests::call::{Call, Purpose};
 
 /// How many strangers of one host, and of one /24, are asked on at once.
 const LATE_PER_HOST_MAX: usize = 2;
@@ -23,14 +23,14 @@ impl Node {
         }
         let of_query = |call: &Call| matches!(call.purpose, Purpose::Visit { query, .. } if query == running.id);
         let mut slot = 0;
-        while let Some((next, id)) = self.inflight.next_from(slot, of_query) {
+        while let Some((next, id)) = self.requests.next_from(slot, of_query) {
             slot = next;
             self.leave_visit(running, id);
         }
     }
 
     fn leave_visit(&mut self, running: &Running, id: RequestId) {
-        let Some(call) = self.inflight.get(id).map(|flight| &flight.call) else { return };
+        let Some(call) = self.requests.call(id) else { return };
         let (Purpose::Visit { node, seen, .. }, to) = (call.purpose, call.to) else { return };
         if !running.walk.is_late(node) {
             return;
@@ -40,7 +40,7 @@ impl Node {
             // Of what goes on nothing is counted but an address, and nothing goes past the window.
             let query = &running.query;
             match query.internal && query.value.is_none() && !query.force {
-                true => self.inflight.go_on(id, Purpose::Late { seen }),
+                true => self.requests.go_on(id, Purpose::Late { seen }),
                 false => self.ask_late(query, to, seen),
             }
         }
@@ -73,8 +73,7 @@ impl Node {
     }
 
     fn late(&self) -> impl Iterator<Item = &Call> {
-        let flights = self.inflight.iter().map(|(_, flight)| &flight.call);
-        flights.filter(|call| matches!(call.purpose, Purpose::Late { .. }))
+        self.requests.calls().filter(|call| matches!(call.purpose, Purpose::Late { .. }))
     }
 
     /// How many visits go on after their walk.

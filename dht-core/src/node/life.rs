@@ -8,8 +8,7 @@ use super::{Binding, Node, Stage};
 use crate::api::error::RequestError;
 use crate::api::event::Event;
 use crate::api::message::Outcome;
-use crate::requests::inflight::Purpose;
-use crate::requests::pace::Pace;
+use crate::requests::call::Purpose;
 use crate::table::{K, place_of};
 use crate::time::Instant;
 use crate::upkeep::names::Failures;
@@ -183,7 +182,7 @@ impl Node {
                     timed_out: outcome.timed_out,
                     unresolved: failures.unresolved,
                     unusable: failures.unusable,
-                    unsent: self.unsent,
+                    unsent: self.contact.unsent(),
                 });
             }
         } else if outcome.successes > 0 || !self.has_sources() {
@@ -272,18 +271,16 @@ impl Node {
         if self.stage == Stage::Running {
             self.upkeep.put_off(self.cx.now);
         }
-        self.upkeep.wake_up();
-        self.pace = Pace::default();
+        self.upkeep.wake_up(&mut self.cx.tick);
+        self.requests.forget_pace();
         self.anonymous_samples.clear();
         self.looks.doubt();
-        if self.health.wake_up().is_some() {
-            self.emit(Event::NetworkUpdate);
-        }
+        self.contact.wake_up(&mut self.cx);
         if self.upkeep.adaptive && !self.ephemeral {
             self.ephemeral = true;
             self.emit(Event::Ephemeral);
         }
-        self.forget_contact();
+        self.contact.forget();
         self.emit(Event::WakeUp);
         if self.stage == Stage::Running {
             self.retry_silent_bootstrap();
@@ -313,7 +310,7 @@ impl Node {
         self.changes = Changes { pending: false, not_before: self.cx.now + CHANGE_EVERY };
         self.emit(Event::NetworkChange);
         self.emit(Event::NetworkUpdate);
-        self.pace = Pace::default();
+        self.requests.forget_pace();
         self.anonymous_samples.clear();
         self.looks.doubt();
         self.table.forget_samples();
@@ -385,23 +382,19 @@ impl Node {
     fn end_everything(&mut self, error: RequestError) {
         self.probe = None;
         self.survey.anew();
-        self.forget_contact();
+        self.contact.forget();
         self.bootstrap.active = false;
         self.bootstrap.retry = None;
         self.changes.pending = false;
         self.end_all_queries(error);
-        self.forget_flights(|purpose| purpose != Purpose::User);
+        self.requests.forget_all(&mut self.cx, |purpose| purpose != Purpose::User);
         self.fail_all(|_| true, error);
         self.queries.stalled = false;
         self.upkeep.hint_checks = 0;
         self.upkeep.swaps = 0;
         self.candidates.clear();
         self.namers.clear();
-        self.delayed.clear();
-        self.window.clear();
-        self.shares.clear();
-        if self.stage == Stage::Suspended {
-            self.outbox.clear();
-        }
+        self.replies.clear(self.stage == Stage::Suspended);
+        self.requests.clear();
     }
 }

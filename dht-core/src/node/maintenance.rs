@@ -3,10 +3,9 @@
 
 use super::Node;
 use super::queries::Kind;
-use crate::api::event::Event;
 use crate::table::K;
 use crate::time::Instant;
-use crate::upkeep::schedule::RECENT;
+use crate::upkeep::schedule::{RECENT, Upkeep};
 
 /// With more than this in flight, fewer nodes are pinged.
 const QUIET: usize = 2;
@@ -22,7 +21,7 @@ impl Node {
         if quiet {
             self.renew();
         } else {
-            self.upkeep.skip();
+            Upkeep::skip(&mut self.cx.tick);
             self.upkeep_of_tick();
             self.pump_stalled();
         }
@@ -38,12 +37,12 @@ impl Node {
     }
 
     pub(super) fn tick(&mut self) {
-        self.upkeep.pass();
+        self.upkeep.pass(&mut self.cx.tick);
         self.verify_next();
         self.forget_suspicions();
         if self.upkeep.is_quiet() {
-            self.inflight.trim(self.cx.now);
-            self.outbox.trim();
+            self.requests.trim(self.cx.now);
+            self.replies.trim();
             self.queries.trim();
         }
         self.upkeep_of_tick();
@@ -55,7 +54,7 @@ impl Node {
         }
         self.survey_on_tick();
         self.look_again();
-        let due = self.upkeep.due();
+        let due = self.upkeep.due(self.cx.tick);
         // Who comes by itself is verified, which tells nothing of our address. Who is to be persistent asks for it.
         let untold = self.cx.config.ephemeral == Some(false)
             && self.nat.size() == 0
@@ -82,17 +81,13 @@ impl Node {
         }
         self.upkeep.reset_budgets();
         self.send_hints();
-        let changed = self.health.update(self.answers, self.silences).is_some();
-        if changed {
-            self.emit(Event::NetworkUpdate);
-        }
-        self.review_contact(changed && !self.health.online());
+        self.contact.review(&mut self.cx);
     }
 
     /// Pings those that were not heard of for longest, and one that was lost.
     fn ping_some(&mut self) {
-        let tick = self.upkeep.tick();
-        let busy = self.inflight.live() > QUIET;
+        let tick = self.cx.tick;
+        let busy = self.requests.live() > QUIET;
         self.seek_lost();
         let mut next = self.table.oldest();
         let Some(oldest) = next.and_then(|slot| self.table.node(slot)) else {

@@ -14,9 +14,8 @@ use crate::api::event::Event;
 use crate::api::message::{Peer, SavedNode, Via};
 use crate::bounded::memory::{Capped, Heap};
 use crate::id::Id;
-use crate::replies::outbox::Out;
+use crate::requests::call::{Purpose, Question};
 use crate::requests::congestion::Class;
-use crate::requests::inflight::{Purpose, Question};
 use crate::table::{Insert, Slot};
 use crate::time::Instant;
 use crate::upkeep::schedule::{FIRM, OLD, RECENT, SWAPS_MAX, TICK};
@@ -112,7 +111,7 @@ impl Node {
             return;
         };
         match self.table.find(&id, peer.addr) {
-            Some(slot) => self.table.touch_unproven(slot, self.upkeep.tick()),
+            Some(slot) => self.table.touch_unproven(slot, self.cx.tick),
             None => self.consider(id, peer.addr),
         }
     }
@@ -144,7 +143,7 @@ impl Node {
             }
             return;
         };
-        let tick = self.upkeep.tick();
+        let tick = self.cx.tick;
         if owes && self.table.find(&id, from.addr).is_none() {
             return self.verify_known(from.addr);
         }
@@ -179,7 +178,7 @@ impl Node {
 
     /// Takes what a node of the table says of our address, unless it was listened to lately.
     fn sample_of(&mut self, slot: Slot, to: SocketAddrV4, votes: bool) {
-        let tick = self.upkeep.tick();
+        let tick = self.cx.tick;
         if votes && self.own_addr.is_some_and(|own| own.ip() != to.ip()) {
             self.looks.doubt();
         }
@@ -193,7 +192,7 @@ impl Node {
     /// Puts a node into the table without asking it: the user says that it is one. Whether it is there now.
     pub(super) fn admit(&mut self, addr: SocketAddrV4) -> bool {
         let id = self.table.ids().of(addr);
-        let inserted = self.insert(&id, addr, self.upkeep.tick());
+        let inserted = self.insert(&id, addr, self.cx.tick);
         if let Insert::Added(_) = inserted {
             self.added(addr);
         }
@@ -207,7 +206,7 @@ impl Node {
         let inserted = self.table.insert(id, addr, tick);
         // Most often it is the bucket that is full, and nobody can give way.
         let full = inserted == Insert::Full;
-        let young = full.then(|| self.table.youngster(id, self.upkeep.tick(), FIRM));
+        let young = full.then(|| self.table.youngster(id, self.cx.tick, FIRM));
         let Some(slot) = young.flatten() else { return inserted };
         let prefix = |addr: SocketAddrV4| prefix24(*addr.ip());
         if !is_local(*addr.ip()) && self.nodes().any(|other| prefix(other) == prefix(addr)) {
@@ -254,11 +253,11 @@ impl Node {
         }
         // Most of those who ask find their bucket full, of nodes that are there: these are asked first, or
         // every request would cost a ping to no avail.
-        let young = || self.table.youngster(&id, self.upkeep.tick(), FIRM);
+        let young = || self.table.youngster(&id, self.cx.tick, FIRM);
         if !self.table.has_place_for(&id) && young().is_none() {
             return self.challenge(id, addr, false);
         }
-        if self.inflight.asks(addr) {
+        if self.requests.asks(addr) {
             return;
         }
         if self.candidates.has_place_for(addr) && self.verify(addr) {
@@ -280,13 +279,12 @@ impl Node {
     pub(super) fn verify(&mut self, addr: SocketAddrV4) -> bool {
         let purpose = Purpose::Verify;
         let command = if self.has_to_serve(addr) { FIND_NODE } else { PING };
-        let Some(id) = self.begin_internal(addr, command, None, Class::KeepAlive, purpose) else {
+        if self.begin_internal(addr, command, None, Class::KeepAlive, purpose).is_none() {
             return false;
-        };
+        }
         self.candidates.verifying.make_room(self.candidates.max);
         self.candidates.verifying.push(addr);
         self.cx.stats.verifications.sent += 1;
-        self.outbox.push(Out::Verify(self.request_via(), id));
         true
     }
 
@@ -335,7 +333,7 @@ impl Node {
     /// pinged, and among those the first added, unless it was heard of in the last minute. (The reference also asks the
     /// latter if they are not old; but no newcomer displaces one that answers.)
     fn stale_rival(&self, id: &Id) -> Option<Slot> {
-        let tick = self.upkeep.tick();
+        let tick = self.cx.tick;
         let slot = self.table.least_recent(id, tick)?;
         let node = self.table.node(slot)?;
         (node.pinged_ago(tick) >= RECENT).then_some(slot)
@@ -391,7 +389,7 @@ impl Node {
         if self.stage == Stage::Closed {
             return Ok(false);
         }
-        self.given.add(self.cx.config.given(), self.upkeep.tick(), addr);
+        self.given.add(self.cx.config.given(), self.cx.tick, addr);
         Ok(self.admit(addr))
     }
 
@@ -403,7 +401,7 @@ impl Node {
     /// The table with its ages, to be saved: the one heard of most recently first.
     #[must_use]
     pub fn export(&self) -> Vec<SavedNode> {
-        let tick = self.upkeep.tick();
+        let tick = self.cx.tick;
         let ticks = |n: u32| TICK.saturating_mul(n);
         let nodes = self.table.iter().filter_map(|(slot, addr)| {
             let node = self.table.node(slot)?;
@@ -420,7 +418,7 @@ impl Node {
         if self.stage == Stage::Closed {
             return 0;
         }
-        let tick = self.upkeep.tick();
+        let tick = self.cx.tick;
         // Where there are bootstrap nodes, there is always a way back.
         if self.cx.config.bootstrap.is_empty() {
             let given = nodes.iter().map(|node| node.addr).filter(|addr| is_sendable(*addr));

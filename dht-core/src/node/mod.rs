@@ -11,7 +11,7 @@
 mod bound;
 mod calls;
 mod commits;
-mod contact;
+mod ended;
 mod fairness;
 mod gaps;
 mod inbound;
@@ -40,7 +40,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use rand_core::CryptoRng;
 
 use crate::api::config::Config;
-use crate::api::error::{ConfigError, Unsent};
+use crate::api::error::ConfigError;
 use crate::api::event::Event;
 use crate::api::id_cache::Ids;
 use crate::api::message::Via;
@@ -56,25 +56,16 @@ use crate::members::suspects::Suspects;
 use crate::reach::firewall::{Looks, Probe};
 use crate::reach::nat::Sampler;
 use crate::reach::survey::Survey;
-use crate::replies::delayed::Delayed;
-use crate::replies::outbox::Outbox;
-use crate::requests::congestion::Window;
-use crate::requests::elsewhere::Elsewhere;
-use crate::requests::inflight::Inflight;
-use crate::requests::pace::Pace;
-use crate::requests::shares::Shares;
-use crate::requests::timeouts::{DESTINATIONS, Rtts};
+use crate::replies::Replies;
+use crate::requests::Requests;
 use crate::secret::rng::Rng;
-use crate::secret::token::Tokens;
 use crate::table::Table;
 use crate::time::Instant;
-use crate::upkeep::health::Health;
+use crate::upkeep::contact::Contact;
 use crate::upkeep::names::{Lookup, Lookups};
 use crate::upkeep::schedule::{SLEEP, Upkeep};
-use contact::Contact;
 use life::{Bootstrap, Changes};
 use members::Candidates;
-pub use observe::HealthInfo;
 use queries::Queries;
 
 /// Where a node stands.
@@ -119,18 +110,8 @@ pub struct Node {
     namers: Namers,
     lost: Lost,
     given: Given,
-    elsewhere: Elsewhere,
-    tokens: Tokens,
-    inflight: Inflight,
-    window: Window,
-    /// How soon the protocol's own commands are answered.
-    pace: Pace,
-    /// Boxed: few want it.
-    rtts: Option<Box<Rtts>>,
-    outbox: Outbox,
-    shares: Shares,
-    answers_in_a_row: u8,
-    delayed: Delayed,
+    requests: Requests,
+    replies: Replies,
     queries: Queries,
     lookups: Lookups,
 
@@ -149,12 +130,6 @@ pub struct Node {
     bootstrap: Bootstrap,
     changes: Changes,
     upkeep: Upkeep,
-    health: Health,
-    /// What the health is judged by.
-    answers: u64,
-    silences: u64,
-    /// Why the system did not send, if so since the last answer.
-    unsent: Option<Unsent>,
     contact: Contact,
 }
 
@@ -191,8 +166,9 @@ impl Node {
     fn with_rng(config: Arc<Config>, mut rng: Rng, now: Instant) -> Self {
         let mut own = [0; 32];
         rng.fill(&mut own);
-        let tokens = Tokens::new(&mut rng, now);
+        let replies = Replies::new(&config, &mut rng, now);
         let adaptive = config.ephemeral.is_none() && config.adaptive;
+        let (upkeep, tick) = Upkeep::new(&mut rng, adaptive);
         let mut node = Self {
             stage: Stage::Unbound,
             binding: None,
@@ -204,16 +180,8 @@ impl Node {
             namers: Namers::new(config.namers()),
             lost: Lost::default(),
             given: Given::default(),
-            elsewhere: Elsewhere::default(),
-            tokens,
-            inflight: Inflight::new(config.max_requests + config.max_background_requests),
-            window: Window::new(config.max_window, now),
-            pace: Pace::default(),
-            rtts: config.adaptive_timeout.then(|| Box::new(Rtts::new(DESTINATIONS))),
-            outbox: Outbox::new(config.max_replies + config.verifications()),
-            shares: Shares::default(),
-            answers_in_a_row: 0,
-            delayed: Delayed::new(config.max_replies),
+            requests: Requests::new(&config, now),
+            replies,
             queries: Queries::default(),
             lookups: Lookups::new(&config.bootstrap),
             nat: Sampler::default(),
@@ -226,14 +194,11 @@ impl Node {
             persistence_told: Persistence::Bootstrapping,
             bootstrap: Bootstrap::default(),
             changes: Changes::default(),
-            upkeep: Upkeep::new(&mut rng, adaptive),
-            health: Health::new(),
-            answers: 0,
-            silences: 0,
-            unsent: None,
+            upkeep,
             contact: Contact::default(),
             cx: Cx {
                 now,
+                tick,
                 rng,
                 stats: Stats::default(),
                 events: Events::new(config.max_events, events_max(&config)),
@@ -250,7 +215,7 @@ impl Node {
             }
         }
         for addr in node.cx.config.nodes.iter().take(node.cx.config.given()) {
-            node.given.add(node.cx.config.given(), node.upkeep.tick(), *addr);
+            node.given.add(node.cx.config.given(), node.cx.tick, *addr);
         }
         if !node.cx.config.nodes.is_empty() {
             Arc::make_mut(&mut node.cx.config).nodes = Vec::new();
@@ -266,12 +231,8 @@ impl Node {
         if self.stage != Stage::Running {
             return;
         }
-        while let Some(id) = self.inflight.pop_overdue(now) {
-            self.on_overdue(id);
-        }
-        while let Some(pong) = self.delayed.pop_due(now) {
-            self.on_delayed(pong);
-        }
+        self.on_overdue();
+        self.replies.on_time(&mut self.cx);
         if self.lookups.expire(now) {
             self.after_lookup();
         }
@@ -295,14 +256,12 @@ impl Node {
         }
         let deadlines = [
             Some(self.upkeep.next_tick()),
-            self.inflight.next_deadline(),
-            self.delayed.next_due(),
+            self.requests.next_deadline(),
+            self.replies.next_due(),
             self.lookups.next_deadline(),
             self.bootstrap.next_retry(),
             self.changes.next_due(),
             self.queries.next_deadline(),
-            // What waits for the window may leave in its next slot.
-            (self.inflight.in_lanes() > 0).then(|| self.window.next_advance()),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -351,8 +310,7 @@ impl Node {
         let overslept = now.saturating_since(self.cx.now) > SLEEP
             && self.poll_timeout().is_some_and(|deadline| now.saturating_since(deadline) > SLEEP);
         self.cx.now = self.cx.now.max(now);
-        // The next slot is a deadline once something waits: it must not lie in the past then.
-        self.window.advance(self.cx.now);
+        self.requests.advance(self.cx.now);
         if overslept {
             self.wake_up();
             self.pump_stalled();
@@ -367,9 +325,9 @@ impl Node {
     /// Tells the user that there is something to take. Earlier notes of what was taken without waiting for them are let go.
     fn note(&mut self, event: Event) {
         self.cx.emit(event);
-        let (events, requests) = (&mut self.cx.events, &self.inflight);
-        let notes = 2 * self.cx.config.max_events + 2 * requests.users();
-        if events.len() > notes && events.len() > notes + 2 * self.queries.notes() {
+        let (events, requests) = (&mut self.cx.events, &self.requests);
+        let most = self.cx.config.max_events + 2 * requests.users();
+        if events.notes() > most && events.notes() > most + 2 * self.queries.notes() {
             let queries = &mut self.queries;
             queries.count_notes();
             events.retain(|event| match event {
@@ -402,7 +360,7 @@ impl fmt::Debug for Node {
             .field("ephemeral", &self.ephemeral)
             .field("firewalled", &self.firewalled)
             .field("table", &self.table.len())
-            .field("in_flight", &self.inflight.live())
+            .field("in_flight", &self.requests.live())
             .finish_non_exhaustive()
     }
 }

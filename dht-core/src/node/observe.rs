@@ -5,32 +5,9 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::{Node, Stage};
 use crate::api::config::Config;
-use crate::api::error::Unsent;
+use crate::api::health_info::HealthInfo;
 use crate::api::stats::Stats;
 use crate::id::Id;
-
-/// How well the network answers, over the last four ticks (20 s).
-#[derive(Clone, Copy, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct HealthInfo {
-    /// Somebody answers, or it is not known: so the reference has it. [`Node::online`] is true only if somebody does.
-    pub online: bool,
-    /// More than half of the requests time out.
-    pub degraded: bool,
-    /// There are not four samples yet.
-    pub cold: bool,
-    /// Fewer than four requests ended in the last tick: too few to tell.
-    pub idle: bool,
-    /// Responses in the last tick, to what the node asks on its own account: not what strangers have it ask.
-    pub responses: u64,
-    /// Timeouts in the last tick, and requests that were not sent, of the same; of requests that are not the user's, only
-    /// those to nodes of the table count, as long as there is any.
-    pub timeouts: u64,
-    /// Their part in both: 0 to 1.
-    pub timeouts_rate: f64,
-    /// Why the system did not send, if so since the last answer.
-    pub unsent: Option<Unsent>,
-}
 
 impl Node {
     /// The own id; `None` while ephemeral.
@@ -99,25 +76,33 @@ impl Node {
         self.stage == Stage::Closed
     }
 
+    /// Whether anybody answers: somebody has, since the node was bound, resumed or woken up, and has not fallen silent
+    /// again. That is when [`health`](Self::health) says so, which takes two ticks of requests without any
+    /// answer, or after a minute without one, and four requests. [`Event::Online`](crate::Event::Online) and
+    /// [`Event::Offline`](crate::Event::Offline) tell.
+    #[must_use]
+    pub fn online(&self) -> bool {
+        self.contact.online()
+    }
+
+    /// Who has answered in the last 15 s when `asked` was asked, from another address of the same host, or the same port of
+    /// another: a machine with several addresses that answers from the wrong one, most likely. Such an answer does not
+    /// count, since anybody who guesses 16 bits can send one; this is for people to read. Of the last two such.
+    #[must_use]
+    pub fn answered_instead(&self, asked: SocketAddrV4) -> Option<SocketAddrV4> {
+        self.requests.answered_instead(&self.cx, asked)
+    }
+
     /// Whether more than half of the requests time out.
     #[must_use]
     pub fn degraded(&self) -> bool {
-        self.health.degraded()
+        self.contact.degraded()
     }
 
     /// The health in figures.
     #[must_use]
     pub fn health(&self) -> HealthInfo {
-        HealthInfo {
-            online: self.health.online(),
-            degraded: self.health.degraded(),
-            cold: self.health.cold(),
-            idle: self.health.idle(),
-            responses: self.health.responses(),
-            timeouts: self.health.timeouts(),
-            timeouts_rate: self.health.timeouts_rate(),
-            unsent: self.unsent,
-        }
+        self.contact.health()
     }
 
     /// Where the client socket is bound.

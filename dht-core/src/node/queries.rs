@@ -15,9 +15,11 @@ use crate::api::error::QueryError;
 use crate::api::message::{Outcome, QueryId, Reply};
 use crate::bounded::memory::{Capped, Heap};
 use crate::queries::walk::{Plan, Walk};
-use crate::requests::congestion::Class;
+use crate::requests::Walks;
 #[cfg(any(test, feature = "_invariants"))]
-use crate::requests::inflight::Purpose;
+use crate::requests::call::Purpose;
+use crate::requests::congestion::Class;
+use crate::requests::pace::Timing;
 use crate::table::K;
 use crate::time::Instant;
 
@@ -107,7 +109,7 @@ impl Running {
     #[cfg(any(test, feature = "_invariants"))]
     fn check_invariants(&self, stalled: bool, node: &Node) {
         let under_way = |wanted: &dyn Fn(Purpose) -> bool| {
-            node.inflight.iter().filter(|(_, flight)| wanted(flight.call.purpose)).count()
+            node.requests.calls().filter(|call| wanted(call.purpose)).count()
         };
         let unread = self.mailbox.len();
         assert!(
@@ -176,10 +178,10 @@ impl Queries {
         self.slots.iter().flatten().any(|running| running.kind == kind)
     }
 
-    /// How much a query has asked in vain, while it walks.
-    pub(super) fn debt(&self, id: QueryId) -> u16 {
-        let walking = self.get(id).filter(|running| running.is_walking());
-        walking.map_or(0, |running| running.walk.debt())
+    /// A visit was answered. Whether its walk would have given it up, had it not waited on purpose.
+    pub(super) fn answered_after(&mut self, id: QueryId, timing: Timing) -> bool {
+        let walk = self.get_mut(id).and_then(Running::walking);
+        walk.is_some_and(|walk| walk.answered_after(timing))
     }
 
     /// How many walk, and how many of these are led astray.
@@ -216,9 +218,9 @@ impl Queries {
             active += u64::from(!running.is_finished());
         }
         assert_eq!(node.cx.stats.queries.active, active);
-        for (_, flight) in node.inflight.iter() {
+        for call in node.requests.calls() {
             let phase = |query| self.get(query).map(|running| &running.phase);
-            match flight.call.purpose {
+            match call.purpose {
                 Purpose::Visit { query, .. } | Purpose::Gap { query, .. } => {
                     assert!(matches!(phase(query), Some(Phase::Walking)), "nobody waits for it");
                 }
@@ -370,6 +372,21 @@ impl Queries {
             self.spare.make_room(spares(config));
             self.spare.push(running);
         }
+    }
+}
+
+impl Walks for Queries {
+    fn debt(&self, id: QueryId) -> u16 {
+        let walking = self.get(id).filter(|running| running.is_walking());
+        walking.map_or(0, |running| running.walk.debt())
+    }
+
+    fn patience(&self, id: QueryId, tries: u16, waited: Duration) -> Option<Duration> {
+        self.get(id)?.walk.patience(tries, waited)
+    }
+
+    fn last_patience(&self, id: QueryId, waited: Duration) -> Option<Duration> {
+        self.get(id)?.walk.last_patience(waited)
     }
 }
 

@@ -15,8 +15,8 @@ use crate::api::persistence::Persistence;
 use crate::id::Id;
 use crate::reach::firewall::{Aim, Found, PROBES, Probe};
 use crate::reach::nat::Sampler;
+use crate::requests::call::Purpose;
 use crate::requests::congestion::Class;
-use crate::requests::inflight::Purpose;
 use crate::table::place_of;
 use crate::wire::command::PING_NAT;
 
@@ -87,7 +87,7 @@ impl Node {
         if self.probe.is_some() || self.bootstrap.is_active() || surveyed {
             return;
         }
-        let room = self.cx.config.max_background_requests - self.inflight.others() >= PROBES;
+        let room = self.requests.free(&self.cx.config) >= PROBES;
         if !self.ephemeral {
             if room && self.looks.is_due_again(self.is_told()) {
                 self.look_at_own_addr();
@@ -170,7 +170,7 @@ impl Node {
     /// who is the only one known does not decide, unless the user has told of nobody.
     fn probe_nodes(&mut self) -> heapless::Vec<SocketAddrV4, PROBES> {
         let mut nodes = heapless::Vec::<(u32, SocketAddrV4), PROBES>::new();
-        let (tick, key) = (self.upkeep.tick(), self.cx.rng.next_u32());
+        let (tick, key) = (self.cx.tick, self.cx.rng.next_u32());
         let favoured = if self.firewalled { 0 } else { FAVOURED };
         let mut add = |most, place, addr| {
             if nodes.len() < most && nodes.iter().all(|(other, _)| *other != place) {
@@ -236,7 +236,7 @@ impl Node {
         let Some(mut probe) = self.probe.take_if(|probe| probe.is_over(host, port)) else {
             return;
         };
-        self.forget_flights(|purpose| purpose == Purpose::Probe);
+        self.requests.forget_all(&mut self.cx, |purpose| purpose == Purpose::Probe);
         if probe.aim == Aim::Again {
             return self.seen_again(*probe);
         }
@@ -353,7 +353,7 @@ impl Node {
         }
         // It is about the old port, and its outcome would count for the new one.
         let check = self.probe.take();
-        self.forget_flights(|purpose| purpose == Purpose::Probe);
+        self.requests.forget_all(&mut self.cx, |purpose| purpose == Purpose::Probe);
         self.move_server(before.server, bound.server);
         if check.is_some_and(|check| check.aim != Aim::Again) {
             self.network_state_known(false);
@@ -405,7 +405,7 @@ impl Node {
 
     fn rebuild_table(&mut self, own: Id) {
         let mut dropped = Vec::new();
-        self.table.rebase(own, self.upkeep.tick(), |addr| dropped.push(addr));
+        self.table.rebase(own, self.cx.tick, |addr| dropped.push(addr));
         for addr in dropped {
             self.removed(addr);
         }

@@ -7,8 +7,8 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use bytes::Bytes;
 
 use super::Node;
+use crate::requests::call::{Call, Purpose, Question};
 use crate::requests::congestion::Class;
-use crate::requests::inflight::{Call, Purpose, Question};
 use crate::table::{NodeInfo, Slot};
 use crate::wire;
 use crate::wire::command::{DOWN_HINT, FIND_NODE, PING};
@@ -49,7 +49,7 @@ impl Node {
         let command = if ping { PING } else { FIND_NODE };
         let begun = self.begin_internal(node.addr, command, None, class, purpose).is_some();
         if begun {
-            self.table.set_pinged(slot, self.upkeep.tick());
+            self.table.set_pinged(slot, self.cx.tick);
             self.table.set_serves(slot, false);
         }
         begun
@@ -84,10 +84,11 @@ impl Node {
         }
         let mut slot = 0;
         let checks = |call: &Call| matches!(call.purpose, Purpose::Check { .. });
-        while let Some((next, id)) = self.inflight.next_from(slot, checks) {
+        while let Some((next, id)) = self.requests.next_from(slot, checks) {
             slot = next;
-            let flight = self.inflight.get(id).filter(|flight| flight.sent >= INTERRUPTED_TRIES);
-            if let Some(addr) = flight.map(|flight| flight.call.to) {
+            let call =
+                self.requests.call(id).filter(|_| self.requests.tries(id) >= INTERRUPTED_TRIES);
+            if let Some(addr) = call.map(|call| call.to) {
                 self.answered_without_id(addr);
             }
         }
@@ -201,7 +202,7 @@ impl Node {
         let gone = known.is_none_or(|(_, node)| node.seen == seen);
         if gone && known.is_some() {
             self.upkeep.table_shrank();
-            self.lost.add(self.upkeep.tick(), addr);
+            self.lost.add(self.cx.tick, addr);
             self.evict(addr);
         }
         gone
@@ -212,7 +213,7 @@ impl Node {
         let Some((slot, node)) = self.known(addr) else {
             return;
         };
-        if node.hinted && node.pinged_ago(self.upkeep.tick()) == 0 {
+        if node.hinted && node.pinged_ago(self.cx.tick) == 0 {
             return;
         }
         if !self.upkeep.admits_hint(from) {
@@ -225,7 +226,7 @@ impl Node {
 
     /// Asks one of those that were lost whether it is back, and one of those that the user gave.
     pub(super) fn seek_lost(&mut self) {
-        let tick = self.upkeep.tick();
+        let tick = self.cx.tick;
         let lost = self.lost.next(tick);
         let (table, others) = (&self.table, &self.lost);
         let in_table = |addr| table.get(addr).is_some();
@@ -246,7 +247,7 @@ impl Node {
     /// be others than we knew.
     pub(super) fn found_again(&mut self) {
         let mut any = false;
-        for addr in self.lost.search(self.upkeep.tick()) {
+        for addr in self.lost.search(self.cx.tick) {
             any = true;
             self.candidates.push(addr);
         }

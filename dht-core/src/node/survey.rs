@@ -10,8 +10,8 @@ use crate::api::event::Event;
 use crate::api::message::Via;
 use crate::reach::nat::Sampler;
 use crate::reach::survey::Verdict;
+use crate::requests::call::Purpose;
 use crate::requests::congestion::Class;
-use crate::requests::inflight::Purpose;
 use crate::table::{SPREAD, place_of};
 use crate::wire::command::PING;
 
@@ -19,7 +19,7 @@ impl Node {
     /// In every tick: begins a survey if there is reason to, or asks the next of one.
     pub(super) fn survey_on_tick(&mut self) {
         let ready = self.survey.pass();
-        let room = self.cx.config.max_background_requests - self.inflight.others() >= SPREAD;
+        let room = self.requests.free(&self.cx.config) >= SPREAD;
         if !ready || !room || self.bootstrap.is_active() || self.probe.is_some() {
             return;
         }
@@ -69,7 +69,7 @@ impl Node {
     /// The next few /24s in the order of this survey; if there are none, it is over.
     fn ask_next(&mut self) {
         let Some((key, after)) = self.survey.order else { return };
-        let next = self.table.spread(key, after, 0, self.upkeep.tick());
+        let next = self.table.spread(key, after, 0, self.cx.tick);
         let Some((last, _)) = next.last() else { return self.conclude_survey(true) };
         self.survey.order = Some((key, Some(*last)));
         for (place, addr) in next {
@@ -104,7 +104,7 @@ impl Node {
     /// A survey is given up.
     pub(super) fn stop_survey(&mut self) {
         self.survey.anew();
-        self.forget_flights(|purpose| matches!(purpose, Purpose::View { .. }));
+        self.requests.forget_all(&mut self.cx, |purpose| matches!(purpose, Purpose::View { .. }));
     }
 
     fn conclude_survey(&mut self, end: bool) {

@@ -1,7 +1,4 @@
-//! Why there is no answer, if it is known: the system did not send, and then nobody is blamed for it; or somebody
-//! answered who was not asked.
-
-use core::net::SocketAddrV4;
+//! What the system did not send: nobody is blamed for it.
 
 use super::Node;
 use crate::api::error::Unsent;
@@ -15,16 +12,8 @@ impl Node {
     /// a place in the table for it. Call it before the try times out; later, or twice, it does no harm.
     pub fn handle_unsent(&mut self, now: Instant, transmit: &Transmit, why: Unsent) {
         self.enter(now);
-        if transmit.request.is_some_and(|id| self.inflight.not_sent(id, why)) {
-            self.unsent = Some(why);
+        if transmit.request.is_some_and(|id| self.requests.not_sent(id, why)) {
+            self.contact.not_sent(why);
         }
-    }
-
-    /// Who has answered in the last 15 s when `asked` was asked, from another address of the same host, or the same port of
-    /// another: a machine with several addresses that answers from the wrong one, most likely. Such an answer does not
-    /// count, since anybody who guesses 16 bits can send one; this is for people to read. Of the last two such.
-    #[must_use]
-    pub fn answered_instead(&self, asked: SocketAddrV4) -> Option<SocketAddrV4> {
-        self.elsewhere.instead_of(self.upkeep.tick(), asked)
     }
 }

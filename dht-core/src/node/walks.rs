@@ -18,8 +18,8 @@ use crate::api::message::{Outcome, QueryId, Reply, SessionId};
 use crate::bounded::memory::Capped;
 use crate::id::Id;
 use crate::queries::walk::{Offer, Plan, Walk};
+use crate::requests::call::{Call, Purpose};
 use crate::requests::congestion::Class;
-use crate::requests::inflight::{Call, Purpose};
 use crate::table::K;
 use crate::wire::Token;
 
@@ -51,7 +51,11 @@ impl Node {
             radius: self.table.radius(),
             salt: self.cx.rng.next_u32(),
             // How long an application takes to answer is another matter.
-            pace: if query.internal { self.pace } else { self.pace.unmeasured() },
+            pace: if query.internal {
+                self.requests.pace()
+            } else {
+                self.requests.pace().unmeasured()
+            },
         };
         let clock = Clock::new(WALK_MAX);
         let mut running = self.queries.begin(kind, query, plan, clock, &self.cx.config);
@@ -224,11 +228,11 @@ impl Node {
             return false;
         };
         let purpose = |call: &Call| matches!(call.purpose, Purpose::Visit { query: q, node: n, .. } if (q, n) == (query, node));
-        let Some((_, id)) = self.inflight.next_from(0, purpose) else { return false };
-        let Some(flight) = self.inflight.get(id) else { return false };
+        let Some((_, id)) = self.requests.next_from(0, purpose) else { return false };
+        let Some(question) = self.requests.call(id).map(Call::question) else { return false };
         // Where the system sent nothing, nobody was silent.
-        let (silent, question) = (flight.unsent.is_none(), flight.call.question());
-        self.forget(id);
+        let silent = self.requests.was_sent(id);
+        self.requests.forget(&mut self.cx, id);
         if silent {
             self.suspect(addr, false, question, true);
         }
@@ -293,7 +297,7 @@ impl Node {
         if background {
             // Background work yields to other traffic. Its own is none, nor what it left late: else a walk that
             // meets the dead would slow down to two at a time.
-            let others = self.inflight.live().saturating_sub(walk.in_flight());
+            let others = self.requests.live().saturating_sub(walk.in_flight());
             let quiet = others < QUIET || others.saturating_sub(self.late_visits()) < QUIET;
             walk.set_concurrency(match quiet {
                 true => self.cx.config.concurrency,
@@ -432,21 +436,12 @@ impl Node {
 
     /// Cancels what a query has under way. Down hints and late visits are its affair no more.
     pub(super) fn end_flights_of(&mut self, id: QueryId) {
-        self.forget_flights(|purpose| match purpose {
+        self.requests.forget_all(&mut self.cx, |purpose| match purpose {
             Purpose::Visit { query, .. }
             | Purpose::Gap { query, .. }
             | Purpose::Commit { query, .. } => query == id,
             _ => false,
         });
-    }
-
-    pub(super) fn forget_flights(&mut self, which: impl Fn(Purpose) -> bool) {
-        let mut slot = 0;
-        let which = |call: &Call| which(call.purpose);
-        while let Some((next, id)) = self.inflight.next_from(slot, which) {
-            self.forget(id);
-            slot = next;
-        }
     }
 
     /// Looks for nodes near a random one of the table, in the background.

@@ -8,8 +8,8 @@ use alloc::collections::VecDeque;
 use core::net::SocketAddrV4;
 
 use crate::addr::is_local;
+use crate::api::way::Way;
 use crate::bounded::memory::{Capped, Heap};
-use crate::replies::way::Way;
 use crate::time::Instant;
 
 /// How many answers wait at most, whatever else may.

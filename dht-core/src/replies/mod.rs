@@ -1,5 +1,210 @@
-//! Answers to the requests of others, until they leave.
+//! Answers to the requests of others, and requests of others that are passed on: from the moment that they are given
+//! until they leave. Whether a token is one of ours is decided here as well, since answers carry them.
 
-pub(crate) mod delayed;
-pub(crate) mod outbox;
-pub(crate) mod way;
+mod delayed;
+mod outbox;
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+use core::time::Duration;
+
+use crate::api::config::{Config, DATAGRAM_MAX};
+use crate::api::message::{Nodes, ReplyTo, Transmit, Via};
+use crate::bounded::memory::Heap;
+use crate::context::Cx;
+use crate::id::Id;
+use crate::secret::rng::Rng;
+use crate::secret::token::Tokens;
+use crate::time::Instant;
+use crate::wire::{self, CloserNodes};
+use delayed::{Delayed, Pong};
+pub(crate) use outbox::Out;
+use outbox::Outbox;
+
+/// So many answers leave before a request gets its turn.
+const IN_A_ROW_MAX: u8 = 4;
+
+#[derive(Clone)]
+pub(crate) struct Replies {
+    queue: Outbox,
+    delayed: Delayed,
+    tokens: Tokens,
+    /// How many have left since the last request.
+    in_a_row: u8,
+}
+
+impl Replies {
+    pub(crate) fn new(config: &Config, rng: &mut Rng, now: Instant) -> Self {
+        Self {
+            queue: Outbox::new(config.max_replies),
+            delayed: Delayed::new(config.max_replies),
+            tokens: Tokens::new(rng, now),
+            in_a_row: 0,
+        }
+    }
+
+    /// What all of them take of the heap, at most, apart from values.
+    pub(crate) fn add_to(heap: &mut Heap, config: &Config) {
+        Outbox::add_to(heap, config.max_replies);
+        Delayed::add_to(heap, config.max_replies);
+    }
+
+    /// Whether a token is one that `host` was given lately.
+    pub(crate) fn check_token(&mut self, now: Instant, host: Ipv4Addr, token: &[u8; 32]) -> bool {
+        self.tokens.check(now, host, token)
+    }
+
+    /// Queues an answer, unless too many wait: nobody polls, so they are of no use any more.
+    pub(crate) fn push(&mut self, cx: &mut Cx, out: Out) -> bool {
+        let room = self.queue.len() < cx.config.max_replies;
+        if room {
+            self.queue.push(out);
+        } else {
+            cx.stats.drops.replies += 1;
+        }
+        room
+    }
+
+    /// Queues an answer without a value.
+    pub(crate) fn respond(
+        &mut self,
+        cx: &mut Cx,
+        request: ReplyTo,
+        to: SocketAddrV4,
+        (error, token, closer_nodes): (u64, bool, bool),
+    ) {
+        let ReplyTo { way, tid, target, .. } = request;
+        let closer_to = target.filter(|_| closer_nodes);
+        self.push(cx, Out::Reply { to, way, tid, closer_to, token, error, value: None });
+    }
+
+    /// Answers a request after a while.
+    pub(crate) fn respond_later(&mut self, cx: &mut Cx, request: ReplyTo, delay: Duration) {
+        let ReplyTo { from: to, tid, way, .. } = request;
+        let queued = self.delayed.push(Pong { due: cx.now + delay, to, tid, way });
+        cx.stats.drops.delayed_pings += u64::from(!queued);
+    }
+
+    /// Queues delayed answers whose time has come.
+    pub(crate) fn on_time(&mut self, cx: &mut Cx) {
+        while let Some(Pong { to, tid, way, .. }) = self.delayed.pop_due(cx.now) {
+            let pong =
+                Out::Reply { to, way, tid, closer_to: None, token: false, error: 0, value: None };
+            self.push(cx, pong);
+        }
+    }
+
+    /// When a delayed answer is due.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.delayed.next_due()
+    }
+
+    /// Whether answers go before requests now. Whoever asks a lot must not keep our own requests from leaving.
+    pub(crate) fn go_first(&self) -> bool {
+        self.in_a_row < IN_A_ROW_MAX
+    }
+
+    /// An answer has left, or something that counts like one; or a request has its turn.
+    pub(crate) fn has_left(&mut self, answer: bool) {
+        self.in_a_row = if answer { self.in_a_row + 1 } else { 0 };
+    }
+
+    /// The next answer to leave. `own`: our id, if it is told; `closest`: the nodes of the table closest to a target.
+    pub(crate) fn poll_transmit(
+        &mut self,
+        cx: &Cx,
+        only: Option<Via>,
+        own: Option<Id>,
+        closest: impl Fn(&Id, &mut Nodes),
+        buf: &mut [u8; DATAGRAM_MAX],
+    ) -> Option<Transmit> {
+        while let Some(out) = self.queue.pop(only) {
+            if let Some(transmit) = self.encode(cx, out, own, &closest, buf) {
+                return Some(transmit);
+            }
+        }
+        None
+    }
+
+    fn encode(
+        &mut self,
+        cx: &Cx,
+        out: Out,
+        own: Option<Id>,
+        closest: &impl Fn(&Id, &mut Nodes),
+        buf: &mut [u8; DATAGRAM_MAX],
+    ) -> Option<Transmit> {
+        let own = own.filter(|_| out.via() == Via::Server);
+        let own = own.as_ref().map(Id::as_bytes);
+        let (via, source, to, len) = match out {
+            Out::Reply { to, way, tid, closer_to, token, error, value } => {
+                let token = token.then(|| self.tokens.make(cx.now, *to.ip()));
+                let reply = wire::Response {
+                    tid,
+                    to,
+                    id: own,
+                    token: token.as_ref(),
+                    closer_nodes: None,
+                    error,
+                    value: value.as_deref(),
+                };
+                let mut nodes = Nodes::new();
+                if let Some(target) = closer_to {
+                    closest(&target, &mut nodes);
+                }
+                let len = encode_reply(reply, &nodes, cx.config.max_datagram, buf)?;
+                (way.via(), way.source(), to, len)
+            }
+            Out::Relay { to, via, tid, internal, command, target, value } => {
+                let request = wire::Request {
+                    tid,
+                    to,
+                    id: own,
+                    token: None,
+                    internal,
+                    command,
+                    target: target.as_ref().map(Id::as_bytes),
+                    value: value.as_deref(),
+                };
+                (via, None, to, request.encode(buf).ok()?)
+            }
+        };
+        Some(Transmit { via, to, source, ttl: None, len, request: None })
+    }
+
+    /// Gives memory back that a burst has left behind.
+    pub(crate) fn trim(&mut self) {
+        self.queue.trim();
+    }
+
+    /// The node is closed, so that nothing is delayed any more, or is `suspended`: then nothing is queued either.
+    pub(crate) fn clear(&mut self, suspended: bool) {
+        self.delayed.clear();
+        if suspended {
+            self.queue.clear();
+        }
+    }
+
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn check_invariants(&self, config: &Config) {
+        self.queue.check_invariants();
+        assert!(self.queue.len() <= config.max_replies);
+    }
+}
+
+/// Adds as many closer nodes as there is room for.
+fn encode_reply(
+    reply: wire::Response<'_>,
+    nodes: &Nodes,
+    max: usize,
+    buf: &mut [u8; DATAGRAM_MAX],
+) -> Option<usize> {
+    let mut bytes = heapless::Vec::<[u8; 6], { wire::CLOSER_NODES_MAX }>::new();
+    // One byte for their number, six for each.
+    let room = max.saturating_sub(reply.encoded_len() + 1) / 6;
+    bytes.extend(nodes.iter().take(room).map(|addr| wire::addr_bytes(*addr)));
+    if bytes.is_empty() {
+        return reply.encode(buf).ok();
+    }
+    let closer_nodes = Some(CloserNodes::new(&bytes));
+    wire::Response { closer_nodes, ..reply }.encode(buf).ok()
+}

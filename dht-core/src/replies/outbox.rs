@@ -10,10 +10,10 @@ use core::net::SocketAddrV4;
 
 use bytes::Bytes;
 
-use crate::api::message::{RequestId, Via};
+use crate::api::message::Via;
+use crate::api::way::Way;
 use crate::bounded::memory::{Heap, more_for};
 use crate::id::Id;
-use crate::replies::way::Way;
 
 /// A datagram that is no request of ours.
 #[derive(Clone)]
@@ -39,16 +39,13 @@ pub(crate) enum Out {
         target: Option<Id>,
         value: Option<Bytes>,
     },
-    /// A verification. It is one of the requests, but must leave before the reply to
-    /// the request that caused it.
-    Verify(Via, RequestId),
 }
 
 impl Out {
-    fn via(&self) -> Via {
+    pub(crate) fn via(&self) -> Via {
         match self {
             Self::Reply { way, .. } => way.via(),
-            Self::Relay { via, .. } | Self::Verify(via, _) => *via,
+            Self::Relay { via, .. } => *via,
         }
     }
 }
@@ -58,20 +55,18 @@ impl Out {
 pub(crate) struct Outbox {
     lanes: [VecDeque<Out>; 3],
     len: usize,
-    /// Of these, how many are verifications.
-    verifications: usize,
     /// How many there may be.
     max: usize,
 }
 
 impl Outbox {
     pub(crate) fn new(max: usize) -> Self {
-        Self { lanes: Default::default(), len: 0, verifications: 0, max }
+        Self { lanes: Default::default(), len: 0, max }
     }
 
-    /// How many answers and the like wait.
-    pub(crate) fn answers(&self) -> usize {
-        self.len - self.verifications
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     pub(crate) fn add_to(heap: &mut Heap, len: usize) {
@@ -84,7 +79,6 @@ impl Outbox {
             self.grow(at);
         }
         let Some(lane) = self.lanes.get_mut(at) else { return };
-        self.verifications += usize::from(matches!(out, Out::Verify(..)));
         lane.push_back(out);
         self.len += 1;
     }
@@ -116,7 +110,6 @@ impl Outbox {
                 lane.remove(at)?
             }
         };
-        self.verifications -= usize::from(matches!(out, Out::Verify(..)));
         self.len -= 1;
         Some(out)
     }
@@ -132,23 +125,16 @@ impl Outbox {
         *self = Self::new(self.max);
     }
 
-    /// The verifications that wait.
     #[cfg(any(test, feature = "_invariants"))]
-    pub(crate) fn check_invariants(&self) -> impl Iterator<Item = RequestId> + '_ {
+    pub(crate) fn check_invariants(&self) {
         let kinds = [Via::Client, Via::Server, Via::Extra(0)].map(|via| discriminant(&via));
         let here = |(lane, kind): (&VecDeque<Out>, _)| {
             lane.iter().all(|out| discriminant(&out.via()) == kind)
         };
         assert!(self.lanes.iter().zip(kinds).all(here));
         let waiting = self.lanes.iter().flatten();
-        assert_eq!(self.len, waiting.clone().count(), "what waits is counted wrongly");
+        assert_eq!(self.len, waiting.count(), "what waits is counted wrongly");
         let room: usize = self.lanes.iter().map(VecDeque::capacity).sum();
-        assert!(room <= self.max.max(4));
-        let is_verification = |out: &&Out| matches!(out, Out::Verify(..));
-        assert_eq!(self.verifications, waiting.clone().filter(is_verification).count());
-        waiting.filter_map(|out| match out {
-            Out::Verify(_, id) => Some(*id),
-            _ => None,
-        })
+        assert!(room <= self.max.max(4) && self.len <= self.max);
     }
 }

@@ -1,10 +1,247 @@
-//! Requests under way, from their begin to their end: when each may leave, how long it waits, what its answer may teach.
+//! Requests under way, of any kind: begun by a [`Call`], ended by an answer, by silence, or by who began it.
+//!
+//! This part owns all that is counted in pairs: places for requests, the window, what is out per /24, transaction ids. It
+//! knows when each request may leave and how long its answer is waited for; what a request was for is
+//! told by its [`Purpose`], and what follows from its end is for others to say: each end is handed out as [`Ended`].
+//! Mirrors parts of `lib/io.js`.
 
 pub(crate) mod call;
 pub(crate) mod congestion;
-pub(crate) mod elsewhere;
+mod elsewhere;
+mod ending;
 pub(crate) mod inflight;
-pub(crate) mod lessons;
+#[cfg(any(test, feature = "_invariants"))]
+mod invariants;
+mod leaving;
+mod lessons;
 pub(crate) mod pace;
-pub(crate) mod shares;
-pub(crate) mod timeouts;
+mod shares;
+mod timeouts;
+
+use alloc::boxed::Box;
+use core::net::SocketAddrV4;
+
+use crate::api::config::Config;
+use crate::api::error::{RequestError, Unsent};
+use crate::api::message::{QueryId, Reply, RequestId};
+use crate::bounded::memory::Heap;
+use crate::context::Cx;
+use crate::time::Instant;
+use call::{Call, Purpose, Question};
+use congestion::{Class, Window};
+use elsewhere::Elsewhere;
+pub(crate) use ending::{Ended, Heard, Overdue};
+use inflight::{Flight, Inflight, Urgency};
+pub(crate) use leaving::Walks;
+use pace::Pace;
+use shares::Shares;
+use timeouts::{DESTINATIONS, Rtts};
+
+#[derive(Clone)]
+pub(crate) struct Requests {
+    flights: Inflight,
+    window: Window,
+    shares: Shares,
+    /// How soon the protocol's own commands are answered.
+    pace: Pace,
+    /// Round trips per destination, where time-outs are adaptive. Boxed: few users want it.
+    rtts: Option<Box<Rtts>>,
+    elsewhere: Elsewhere,
+}
+
+/// How many requests there may be, of all kinds.
+const fn places(config: &Config) -> usize {
+    config.max_requests + config.max_background_requests
+}
+
+impl Requests {
+    pub(crate) fn new(config: &Config, now: Instant) -> Self {
+        Self {
+            flights: Inflight::new(places(config)),
+            window: Window::new(config.max_window, now),
+            shares: Shares::default(),
+            pace: Pace::default(),
+            rtts: config.adaptive_timeout.then(|| Box::new(Rtts::new(DESTINATIONS))),
+            elsewhere: Elsewhere::default(),
+        }
+    }
+
+    /// What all requests take of the heap, at most, apart from values.
+    pub(crate) fn add_to(heap: &mut Heap, config: &Config) {
+        Inflight::add_to(heap, places(config));
+        Shares::add_to(heap, places(config));
+        if config.adaptive_timeout {
+            Rtts::add_to(heap);
+        }
+    }
+
+    /// Whether the user has as many requests as he may.
+    pub(crate) fn user_is_busy(&self, config: &Config) -> bool {
+        self.flights.users() >= config.max_requests
+    }
+
+    /// Whether requests that are not the user's have to wait.
+    pub(crate) fn is_busy(&self, config: &Config) -> bool {
+        self.flights.is_full() || self.free(config) == 0
+    }
+
+    /// Places left for requests that are not the user's.
+    pub(crate) fn free(&self, config: &Config) -> usize {
+        config.max_background_requests.saturating_sub(self.flights.others())
+    }
+
+    /// Places that the window has for walks.
+    pub(crate) fn window_for_walks(&self) -> usize {
+        self.window.room_for(Class::Query) as usize
+    }
+
+    /// Begins a request and puts it into its lane; `None` if there is no place.
+    pub(crate) fn begin(&mut self, cx: &mut Cx, call: Call) -> Option<RequestId> {
+        let (internal, command, purpose) = (call.internal, call.command, call.purpose);
+        let id = self.flights.begin(cx.now, call, &mut cx.rng)?;
+        if purpose != Purpose::Verify {
+            cx.stats.requests.active += 1;
+            cx.stats.requests.total += 1;
+            if let Some(count) = cx.stats.commands.of(internal, command) {
+                count.tx += 1;
+            }
+        }
+        self.enqueue(id, false);
+        Some(id)
+    }
+
+    /// The calls that wait or are in flight, in the order of their places.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.flights.iter().map(|(_, flight)| &flight.call)
+    }
+
+    /// What is asked by a request, as long as it is under way.
+    pub(crate) fn call(&self, id: RequestId) -> Option<&Call> {
+        self.flights.get(id).map(|flight| &flight.call)
+    }
+
+    /// How many tries of a request have left.
+    pub(crate) fn tries(&self, id: RequestId) -> u16 {
+        self.flights.get(id).map_or(0, |flight| flight.sent)
+    }
+
+    /// The first request in a place from `slot` on that is wanted, and the place after it: to go through all of
+    /// them while some end.
+    pub(crate) fn next_from(
+        &self,
+        slot: usize,
+        wanted: impl Fn(&Call) -> bool,
+    ) -> Option<(usize, RequestId)> {
+        self.flights.next_from(slot, wanted)
+    }
+
+    /// Requests that wait or are in flight.
+    pub(crate) fn live(&self) -> usize {
+        self.flights.live()
+    }
+
+    /// The user's requests, ended ones that nobody took among them.
+    pub(crate) fn users(&self) -> usize {
+        self.flights.users()
+    }
+
+    /// Whether anything is being asked there.
+    pub(crate) fn asks(&self, addr: SocketAddrV4) -> bool {
+        self.flights.asks(addr)
+    }
+
+    /// Whether the result of a request waits to be taken.
+    pub(crate) fn has_result(&self, id: RequestId) -> bool {
+        self.flights.has_result(id)
+    }
+
+    /// The result of a request of the user's that has ended. Its place is free then.
+    pub(crate) fn take_result(&mut self, id: RequestId) -> Option<Result<Reply, RequestError>> {
+        self.flights.take_result(id)
+    }
+
+    /// The system did not send the try that is under way. Whether there is one.
+    pub(crate) fn not_sent(&mut self, id: RequestId, why: Unsent) -> bool {
+        self.flights.not_sent(id, why)
+    }
+
+    /// Whether the system sent all tries of a request.
+    pub(crate) fn was_sent(&self, id: RequestId) -> bool {
+        self.flights.get(id).is_some_and(|flight| flight.unsent.is_none())
+    }
+
+    /// A request goes on for another purpose, and belongs to no session any more.
+    pub(crate) fn go_on(&mut self, id: RequestId, purpose: Purpose) {
+        self.flights.go_on(id, purpose);
+    }
+
+    /// Who has answered lately when `asked` was asked.
+    pub(crate) fn answered_instead(&self, cx: &Cx, asked: SocketAddrV4) -> Option<SocketAddrV4> {
+        self.elsewhere.instead_of(cx.tick, asked)
+    }
+
+    /// How soon the protocol's own commands are answered.
+    pub(crate) fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// A node that was given up has answered: what was measured may be of another way than the one of now.
+    pub(crate) fn gave_up_too_early(&mut self) {
+        self.pace.was_wrong();
+    }
+
+    /// The ways to others are new ones: nothing is known of their pace.
+    pub(crate) fn forget_pace(&mut self) {
+        self.pace = Pace::default();
+    }
+
+    /// Time has passed: the next slot of the window is a deadline once something waits, so it must not lie in the past.
+    pub(crate) fn advance(&mut self, now: Instant) {
+        self.window.advance(now);
+    }
+
+    /// When a try may be overdue, or what waits for the window may leave.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let slot = (self.flights.in_lanes() > 0).then(|| self.window.next_advance());
+        self.flights.next_deadline().into_iter().chain(slot).min()
+    }
+
+    /// Gives memory back that a burst has left behind.
+    pub(crate) fn trim(&mut self, now: Instant) {
+        self.flights.trim(now);
+    }
+
+    /// Nothing is under way any more, nor was anything sent.
+    pub(crate) fn clear(&mut self) {
+        self.window.clear();
+        self.shares.clear();
+    }
+
+    /// The class of a walk has changed: its visits that wait go to where they belong now.
+    pub(crate) fn reclass(&mut self, query: QueryId, class: Class) {
+        let of_query =
+            |call: &Call| matches!(call.purpose, Purpose::Visit { query: q, .. } if q == query);
+        let mut slot = 0;
+        while let Some((next, id)) = self.flights.next_from(slot, of_query) {
+            slot = next;
+            self.flights.set_class(id, class);
+            if self.flights.get(id).is_some_and(|flight| flight.deadline.is_none()) {
+                self.enqueue(id, false);
+            }
+        }
+    }
+
+    /// Puts a request into its lane, `first` or last.
+    fn enqueue(&mut self, id: RequestId, first: bool) {
+        let Some(flight) = self.flights.get(id) else { return };
+        let urgency = match flight.call.purpose {
+            Purpose::Verify => Urgency::Verify,
+            _ if flight.call.force => Urgency::Force,
+            // Queries that were sent to the dead must not hold up the other ones.
+            Purpose::Late { .. } => Urgency::Class(Class::Hint),
+            Purpose::Visit { .. } if flight.sent > 0 => Urgency::Class(Class::Hint),
+            _ => Urgency::Class(flight.call.class),
+        };
+        self.flights.enqueue(id, urgency, first);
+    }
+}

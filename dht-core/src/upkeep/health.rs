@@ -83,11 +83,6 @@ enum Verdict {
 }
 
 impl Health {
-    /// Online, with an empty window.
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
     /// Takes the totals of responses and timeouts since the node was made.
     ///
     /// Returns the status if it changed.
@@ -213,7 +208,7 @@ mod tests {
     /// The status after each of these ticks of (responses, timeouts), which follow a window of
     /// idle ones: `+` online, `~` degraded, `-` offline, with `!` before it where it was told.
     fn statuses(ticks: &[(u64, u64)]) -> String {
-        let mut health = Health::new();
+        let mut health = Health::default();
         for _ in 0..WINDOW {
             assert_eq!(health.update(0, 0), None);
         }
@@ -266,7 +261,7 @@ mod tests {
 
     #[test]
     fn nothing_is_judged_before_the_window_is_full() {
-        let mut health = Health::new();
+        let mut health = Health::default();
         assert!(health.cold() && health.idle() && health.online());
         for i in 1..=3 {
             assert_eq!(health.update(0, i * 100), None);
@@ -280,9 +275,9 @@ mod tests {
 
     #[test]
     fn waking_up_is_told_only_when_it_changes_something() {
-        let mut health = Health::new();
+        let mut health = Health::default();
         assert_eq!(health.wake_up(), None);
-        let mut health = Health::new();
+        let mut health = Health::default();
         (1..=4).for_each(|i| assert_eq!(health.update(0, i * 4), None));
         assert_eq!(health.update(0, 20), Some(Status::Offline));
         assert_eq!(health.wake_up(), Some(Status::Online));
@@ -295,7 +290,7 @@ mod tests {
     #[test]
     fn it_is_forgotten_again_after_five_minutes_in_which_somebody_answered() {
         for (ticks, answered, forgotten) in [(60, 1, true), (59, 1, false), (600, 0, false)] {
-            let mut health = Health::new();
+            let mut health = Health::default();
             health.update(7, 0);
             health.wake_up();
             (0..ticks).for_each(|_| _ = health.update(7 + answered, 0));
@@ -306,7 +301,7 @@ mod tests {
 
     #[test]
     fn observers_tell_of_the_last_tick() {
-        let mut health = Health::new();
+        let mut health = Health::default();
         health.update(10, 10);
         assert_eq!((health.responses(), health.timeouts()), (0, 0));
         assert_eq!(health.timeouts_rate(), 0.0);

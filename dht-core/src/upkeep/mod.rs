@@ -1,5 +1,6 @@
 //! Periodic work: its schedule, the health, names of bootstrap nodes.
 
-pub(crate) mod health;
+pub(crate) mod contact;
+mod health;
 pub(crate) mod names;
 pub(crate) mod schedule;

@@ -72,7 +72,6 @@ pub(crate) struct Due {
 #[derive(Clone, Debug)]
 pub(crate) struct Upkeep {
     next: Instant,
-    tick: u32,
     refresh: u32,
     stable: u32,
     /// Whether the node decides by itself to become persistent.
@@ -98,11 +97,11 @@ impl Upkeep {
         heap.capped::<(Ipv4Addr, u8)>(HINTERS_MAX);
     }
 
-    /// Ticks begin at a random number, so that nodes started together don't act in step.
-    pub(crate) fn new(rng: &mut Rng, adaptive: bool) -> Self {
-        Self {
+    /// The schedule, and its first tick: a random number, so that nodes started together don't act in step.
+    pub(crate) fn new(rng: &mut Rng, adaptive: bool) -> (Self, u32) {
+        let tick = PAST + 51 + rng.below(50);
+        let upkeep = Self {
             next: Instant::MAX,
-            tick: PAST + 51 + rng.below(50),
             refresh: 31 + rng.below(30),
             stable: if adaptive { STABLE } else { 0 },
             adaptive,
@@ -116,7 +115,8 @@ impl Upkeep {
             refresh_every: REFRESH,
             changed: true,
             woken: false,
-        }
+        };
+        (upkeep, tick)
     }
 
     /// A newcomer's rival may be checked, out of what the next keep-alive would do.
@@ -154,10 +154,6 @@ impl Upkeep {
         count
     }
 
-    pub(crate) fn tick(&self) -> u32 {
-        self.tick
-    }
-
     pub(crate) fn next_tick(&self) -> Instant {
         self.next
     }
@@ -169,24 +165,24 @@ impl Upkeep {
     }
 
     /// A tick passes; its moment is the one that was planned.
-    pub(crate) fn pass(&mut self) {
-        self.tick = self.tick.saturating_add(1);
+    pub(crate) fn pass(&mut self, tick: &mut u32) {
+        *tick = tick.saturating_add(1);
         self.next += TICK;
         self.woken = false;
     }
 
     /// A tick passes out of turn.
-    pub(crate) fn skip(&mut self) {
-        self.tick += u32::from(self.tick < SKIPPED_MAX);
+    pub(crate) fn skip(tick: &mut u32) {
+        *tick += u32::from(*tick < SKIPPED_MAX);
     }
 
     /// What the current tick brings, once the node has bootstrapped.
-    pub(crate) fn due(&mut self) -> Due {
+    pub(crate) fn due(&mut self, tick: u32) -> Due {
         self.refresh = self.refresh.saturating_sub(1);
         Due {
-            keep_alive: self.tick.is_multiple_of(KEEP_ALIVE),
+            keep_alive: tick.is_multiple_of(KEEP_ALIVE),
             refresh: self.refresh == 0,
-            refresh_if_small: self.tick & 63 == 0,
+            refresh_if_small: tick & 63 == 0,
         }
     }
 
@@ -198,11 +194,11 @@ impl Upkeep {
 
     /// The machine has slept, or is said to have: everything looks old, within two ticks the oldest are pinged,
     /// and the next tick refreshes. Nothing comes later for it, however often it happens.
-    pub(crate) fn wake_up(&mut self) {
-        if !core::mem::replace(&mut self.woken, true) && self.tick < SKIPPED_MAX {
-            let phase = (self.tick % KEEP_ALIVE).max(KEEP_ALIVE - 2);
-            let tick = self.tick + 2 * OLD;
-            self.tick = tick - tick % KEEP_ALIVE + phase;
+    pub(crate) fn wake_up(&mut self, tick: &mut u32) {
+        if !core::mem::replace(&mut self.woken, true) && *tick < SKIPPED_MAX {
+            let phase = (*tick % KEEP_ALIVE).max(KEEP_ALIVE - 2);
+            let later = *tick + 2 * OLD;
+            *tick = later - later % KEEP_ALIVE + phase;
         }
         self.stable = MORE_STABLE;
         self.refresh = 1;
@@ -287,35 +283,34 @@ mod tests {
 
     #[test]
     fn wake_ups_without_a_tick_between_them_are_one() {
-        let mut rng = Rng::new([1; 32]);
-        let mut upkeep = Upkeep::new(&mut rng, true);
+        let (mut upkeep, mut tick) = Upkeep::new(&mut Rng::new([1; 32]), true);
         upkeep.start(Instant::ZERO);
         for _ in 0..KEEP_ALIVE {
-            upkeep.pass();
-            let before = (upkeep.tick(), upkeep.next_tick());
-            upkeep.wake_up();
-            let woken = upkeep.tick();
-            assert!((before.0 + 2 * OLD..before.0 + 2 * OLD + KEEP_ALIVE).contains(&woken));
-            upkeep.wake_up();
-            assert_eq!((upkeep.tick(), upkeep.next_tick()), (woken, before.1));
+            upkeep.pass(&mut tick);
+            let (before, next) = (tick, upkeep.next_tick());
+            upkeep.wake_up(&mut tick);
+            let woken = tick;
+            assert!((before + 2 * OLD..before + 2 * OLD + KEEP_ALIVE).contains(&woken));
+            upkeep.wake_up(&mut tick);
+            assert_eq!((tick, upkeep.next_tick()), (woken, next));
         }
     }
 
     #[test]
     fn ticks_do_not_come_to_an_end() {
-        let mut upkeep = Upkeep::new(&mut Rng::new([1; 32]), true);
+        let (mut upkeep, mut tick) = Upkeep::new(&mut Rng::new([1; 32]), true);
         upkeep.start(Instant::ZERO);
         for _ in 0..6_000_000 {
-            let before = upkeep.tick();
-            upkeep.pass();
-            upkeep.wake_up();
-            assert!(before < upkeep.tick());
+            let before = tick;
+            upkeep.pass(&mut tick);
+            upkeep.wake_up(&mut tick);
+            assert!(before < tick);
         }
-        upkeep.tick = SKIPPED_MAX - 1;
-        (0..9).for_each(|_| upkeep.skip());
-        assert_eq!(upkeep.tick(), SKIPPED_MAX);
-        upkeep.tick = u32::MAX;
-        upkeep.pass();
-        assert_eq!(upkeep.tick(), u32::MAX);
+        tick = SKIPPED_MAX - 1;
+        (0..9).for_each(|_| Upkeep::skip(&mut tick));
+        assert_eq!(tick, SKIPPED_MAX);
+        tick = u32::MAX;
+        upkeep.pass(&mut tick);
+        assert_eq!(tick, u32::MAX);
     }
 }

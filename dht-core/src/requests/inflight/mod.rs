@@ -20,6 +20,7 @@ use crate::api::message::{Reply, RequestId};
 use crate::bounded::index::Index;
 use crate::bounded::memory::{Capped, Heap};
 pub(crate) use crate::requests::call::{Call, Purpose, Question};
+use crate::requests::congestion::Class;
 use crate::secret::rng::Rng;
 use crate::time::Instant;
 use asked::Asked;
@@ -381,6 +382,13 @@ impl Inflight {
         if let Some(flight) = self.get_mut(id) {
             debug_assert!(flight.call.purpose != Purpose::User && purpose != Purpose::User);
             (flight.call.purpose, flight.call.session) = (purpose, None);
+        }
+    }
+
+    /// How urgent a request is from now on.
+    pub(crate) fn set_class(&mut self, id: RequestId, class: Class) {
+        if let Some(flight) = self.get_mut(id) {
+            flight.call.class = class;
         }
     }
 

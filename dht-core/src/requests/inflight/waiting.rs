@@ -4,6 +4,8 @@
 //! The lists go through the places of the requests themselves. So waiting takes no memory of its own, and
 //! a request that ends leaves nothing behind.
 
+#[cfg(any(test, feature = "_invariants"))]
+use super::Purpose;
 use super::{Call, Flight, Inflight, Slot, slot_of};
 use crate::addr::prefix24;
 use crate::api::message::{RequestId, Via};
@@ -12,11 +14,13 @@ use crate::requests::congestion::Class;
 /// How urgent a request is: past the window, or by class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Urgency {
+    /// A verification, which has a bound of its own.
+    Verify,
     Force,
     Class(Class),
 }
 
-/// From the most urgent to the least.
+/// From the most urgent to the least, verifications aside.
 pub(crate) const URGENCIES: [Urgency; 5] = [
     Urgency::Force,
     Urgency::Class(Class::User),
@@ -27,9 +31,11 @@ pub(crate) const URGENCIES: [Urgency; 5] = [
 
 /// No request.
 const NONE: u16 = u16::MAX;
-/// Lists: five for each of three lanes, and several for those that are parked, by their /24, so that
+/// For each of three sockets a lane for each urgency, that of verifications first.
+const LANES: u8 = 1 + URGENCIES.len() as u8;
+/// Lists: these lanes, and several for those that are parked, by their /24, so that
 /// thousands for one of these don't make those for others wait.
-const PARKED: u8 = 3 * URGENCIES.len() as u8;
+const PARKED: u8 = 3 * LANES;
 const PARKED_LISTS: u8 = 8;
 const LISTS: usize = (PARKED + PARKED_LISTS) as usize;
 
@@ -46,7 +52,7 @@ pub(super) struct Link {
 pub(super) struct Lists {
     /// The first and the last.
     ends: [[u16; 2]; LISTS],
-    /// How many requests are in lanes.
+    /// How many requests are in lanes, verifications aside.
     in_lanes: usize,
 }
 
@@ -59,10 +65,16 @@ impl Default for Lists {
 /// The list of a lane: one for all of the embedder's own sockets.
 fn list_of(via: Via, urgency: Urgency) -> u8 {
     let urgency = match urgency {
-        Urgency::Force => 0,
-        Urgency::Class(class) => 1 + class as u8,
+        Urgency::Verify => 0,
+        Urgency::Force => 1,
+        Urgency::Class(class) => 2 + class as u8,
     };
-    via.lane() * URGENCIES.len() as u8 + urgency
+    via.lane() * LANES + urgency
+}
+
+/// Whether what is in a list waits for the window.
+fn counts(list: u8) -> bool {
+    list < PARKED && list % LANES != 0
 }
 
 /// The list of those parked for a /24.
@@ -71,7 +83,7 @@ fn parked_for(prefix: u32) -> u8 {
 }
 
 impl Inflight {
-    /// Requests that wait in lanes.
+    /// Requests that wait in lanes, verifications aside.
     pub(crate) fn in_lanes(&self) -> usize {
         self.lists.in_lanes
     }
@@ -100,9 +112,6 @@ impl Inflight {
         only: Option<Via>,
         debt: impl Fn(&Call) -> Option<u16>,
     ) -> Option<RequestId> {
-        if self.lists.in_lanes == 0 {
-            return None;
-        }
         let list = |via| self.list(list_of(via, urgency));
         let lanes = match only {
             None => [Via::Client, Via::Server, Via::Extra(0)],
@@ -163,7 +172,7 @@ impl Inflight {
         if front == NONE {
             *ends = [slot; 2];
         }
-        self.lists.in_lanes += usize::from(list < PARKED);
+        self.lists.in_lanes += usize::from(counts(list));
         if let Some(link) = self.link_of(slot) {
             *link = Some(Link { list, prev, next });
         }
@@ -182,7 +191,7 @@ impl Inflight {
                 ends[1] = link.prev;
             }
         }
-        self.lists.in_lanes -= usize::from(link.list < PARKED);
+        self.lists.in_lanes -= usize::from(counts(link.list));
         self.join(link.prev, link.next);
     }
 
@@ -206,19 +215,22 @@ impl Inflight {
     /// All that wait, and whether they are parked.
     #[cfg(any(test, feature = "_invariants"))]
     pub(crate) fn waiting(&self) -> alloc::vec::Vec<(RequestId, bool)> {
-        let mut all = alloc::vec::Vec::new();
+        let (mut all, mut in_lanes) = (alloc::vec::Vec::new(), 0);
         for list in 0..LISTS as u8 {
             let (mut prev, mut last) = (NONE, NONE);
             for (slot, id, flight) in self.list(list) {
                 let link = flight.link.map(|link| (link.list, link.prev));
                 assert_eq!(link, Some((list, prev)), "a list that is torn");
-                assert!(list >= PARKED || list % URGENCIES.len() as u8 == 0 || !flight.call.force);
+                assert!(list >= PARKED || list % LANES < 2 || !flight.call.force);
+                let verifies = flight.call.purpose == Purpose::Verify;
+                assert_eq!(verifies, list < PARKED && list % LANES == 0);
                 (prev, last) = (slot, slot);
                 all.push((id, list >= PARKED));
+                in_lanes += usize::from(counts(list));
             }
             assert_eq!(self.lists.ends[usize::from(list)][1], last);
         }
-        let in_lanes = all.iter().filter(|(_, parked)| !parked).count();
+
         assert_eq!(self.lists.in_lanes, in_lanes, "what waits is counted wrongly");
         all
     }

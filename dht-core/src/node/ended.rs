@@ -1,0 +1,156 @@
+//! Requests that have ended: what an answer teaches goes to all parts that learn from it, and what a request was for
+//! goes on.
+
+use super::Node;
+use crate::api::error::RequestError;
+use crate::api::event::Event;
+use crate::api::message::Via;
+use crate::requests::call::{Purpose, Question};
+use crate::requests::{Ended, Overdue};
+
+impl Node {
+    /// Tries that were not answered in time are repeated, or given up.
+    pub(super) fn on_overdue(&mut self) {
+        loop {
+            let table = &self.table;
+            let is_member = |addr| table.get(addr).is_some();
+            match self.requests.poll_overdue(&mut self.cx, is_member) {
+                None => return,
+                Some(Overdue::Ended(ended)) => self.on_ended(None, ended),
+                Some(Overdue::Again { to, purpose, doubt }) => {
+                    if let Some((question, late)) = doubt {
+                        self.suspect(to, false, question, late);
+                    }
+                    if let Purpose::Visit { query, node, .. } = purpose {
+                        self.on_visit_missed(query, node);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A request has ended; `via`: the socket that its answer came in by.
+    pub(super) fn on_ended(&mut self, via: Option<Via>, ended: Ended) {
+        match via {
+            Some(via) => self.on_answer(via, ended),
+            None => self.on_failed(ended),
+        }
+        self.pump_stalled();
+    }
+
+    /// A request is answered: it ends, and what it was for goes on. Unless it counts, somebody may have guessed the answer.
+    /// Users and walks get it all the same, since the true one is more likely by far: with four datagrams anybody could
+    /// silence any node for them. It says no more than any node may say of others.
+    fn on_answer(&mut self, via: Via, ended: Ended) {
+        let Ok(reply) = &ended.result else { return };
+        let counts = ended.counts();
+        if ended.tells_health() {
+            self.contact.count_answer();
+        }
+        if counts {
+            self.contact.answered(&mut self.cx);
+            let (from, to, question) = (reply.from, reply.to, ended.call.question());
+            self.learn(via, from, to, question, ended.votes());
+        }
+        let hasty = match ended.call.purpose {
+            Purpose::Visit { query, .. } if ended.tells_pace() => {
+                self.queries.answered_after(query, ended.timing)
+            }
+            _ => false,
+        };
+        self.requests.learn_pace(&ended, hasty);
+        let no_id = counts && reply.from.id.is_none();
+        let (asked, seen_as) = (ended.call.to, reply.to);
+        match ended.call.purpose {
+            Purpose::User => self.note(Event::Response(ended.id)),
+            Purpose::Hint { .. } | Purpose::Late { .. } => {}
+            Purpose::Visit { query, node, .. } => {
+                if let Ok(reply) = ended.result {
+                    self.on_visit_answered(query, node, reply);
+                }
+            }
+            Purpose::Gap { query, node } => self.on_gap_answered(query, node, reply),
+            Purpose::Commit { query, to, again } => {
+                self.on_commit_answered(query, to, again, reply);
+            }
+            Purpose::Check { hinted, .. } => self.on_check_answered(asked, hinted, no_id),
+            Purpose::Swap { newcomer, verified, .. } => {
+                self.on_swap_answered(asked, (newcomer, verified), no_id);
+            }
+            Purpose::Verify => self.on_verify_ended(asked, counts && !no_id),
+            Purpose::QuickNat if counts => self.bootstrap.on_quick_nat(),
+            Purpose::QuickNat => {}
+            Purpose::Probe if counts => self.on_probe_answered(via, asked, seen_as),
+            Purpose::Probe => self.on_probe_guessed(),
+            Purpose::View { users } => self.on_view(users, counts.then_some((via, seen_as))),
+        }
+    }
+
+    /// A request has ended without an answer.
+    fn on_failed(&mut self, ended: Ended) {
+        let Err(error) = ended.result else { return };
+        let (to, purpose, question) = (ended.call.to, ended.call.purpose, ended.call.question());
+        // Of whom the user asks he knows more than we do; of nodes that others have named nobody does.
+        let known =
+            purpose == Purpose::User || self.table.is_empty() || self.table.get(to).is_some();
+        let cancelled = matches!(error, RequestError::Destroyed | RequestError::Suspended);
+        if !cancelled && ended.tells_health() && known {
+            self.contact.missed();
+        }
+        let (timed_out, sure) = (ended.timed_out(), ended.sure);
+        if ended.doubt && purpose.judges() {
+            self.suspect(to, sure, question, ended.tells_health());
+        }
+        match purpose {
+            Purpose::User => self.note(Event::Response(ended.id)),
+            Purpose::Visit { query, node, seen } => {
+                // A command of an application that is left unanswered says little of a node: it is asked on, for what
+                // every node answers.
+                if sure && question != Question::Command {
+                    self.evict_unless_seen(to, seen);
+                }
+                self.on_visit_failed(query, node, seen, timed_out);
+            }
+            Purpose::Gap { query, .. } => self.on_gap_failed(query),
+            Purpose::Commit { query, .. } => self.on_commit_failed(query, error),
+            Purpose::Check { seen, hinted } => self.on_check_failed(to, seen, hinted, timed_out),
+            Purpose::Swap { seen, newcomer, verified } => {
+                self.on_swap_failed(to, seen, (newcomer, verified), timed_out);
+            }
+            Purpose::Verify => self.on_verify_ended(to, false),
+            Purpose::Late { seen } => {
+                if sure && self.evict_unless_seen(to, seen) {
+                    self.report(to);
+                }
+            }
+            Purpose::Hint { seen } => {
+                if sure {
+                    self.evict_unless_seen(to, seen);
+                }
+            }
+            Purpose::QuickNat => {}
+            Purpose::Probe => self.on_probe_failed(),
+            Purpose::View { users } => self.on_view(users, None),
+        }
+    }
+
+    /// Ends a request without an answer, and lets what it was for go on.
+    pub(super) fn fail(&mut self, id: crate::api::message::RequestId, error: RequestError) {
+        if let Some(ended) = self.requests.fail(&mut self.cx, id, error) {
+            self.on_ended(None, ended);
+        }
+    }
+
+    /// Fails all requests that are wanted.
+    pub(super) fn fail_all(
+        &mut self,
+        wanted: impl Fn(&crate::requests::call::Call) -> bool,
+        error: RequestError,
+    ) {
+        let mut slot = 0;
+        while let Some((next, id)) = self.requests.next_from(slot, &wanted) {
+            self.fail(id, error);
+            slot = next;
+        }
+    }
+}

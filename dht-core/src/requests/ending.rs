@@ -1,0 +1,321 @@
+//! How requests end: by an answer, by silence, or because nobody wants them any more.
+
+use core::net::SocketAddrV4;
+use core::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Call, Flight, Purpose, Question, RequestError, Requests};
+use crate::api::id_cache::Ids;
+use crate::api::message::{Nodes, Peer, Reply, RequestId};
+use crate::context::Cx;
+use crate::requests::inflight::Match;
+use crate::requests::lessons::Lessons;
+use crate::requests::pace::{SURE_MIN, Timing};
+use crate::wire;
+
+/// A node that leaves so many tries unanswered is in doubt.
+const DOUBT: u16 = 2;
+
+/// A request that has ended. What follows is up to its owner, told by the purpose of the call.
+pub(crate) struct Ended {
+    pub(crate) id: RequestId,
+    pub(crate) call: Call,
+    pub(crate) result: Result<Reply, RequestError>,
+    /// Tries, and how long each end of them is ago.
+    pub(crate) timing: Timing,
+    /// What its answer may teach; of one that has failed, what its answer would have.
+    pub(crate) lessons: Lessons,
+    /// After so many tries in vain it is likely that nobody is there, and as good as sure.
+    pub(crate) doubt: bool,
+    pub(crate) sure: bool,
+}
+
+impl Ended {
+    /// Whether the answer counts as one. A forged one may not.
+    pub(crate) fn counts(&self) -> bool {
+        self.lessons.tell(Lessons::THERE)
+    }
+
+    /// Whether it tells where our own address is.
+    pub(crate) fn votes(&self) -> bool {
+        self.lessons.tell(Lessons::VOTE)
+    }
+
+    /// Whether it tells if the network works.
+    pub(crate) fn tells_health(&self) -> bool {
+        self.lessons.tell(Lessons::HEALTH)
+    }
+
+    /// Whether it tells how soon answers come.
+    pub(crate) fn tells_pace(&self) -> bool {
+        self.lessons.tell(Lessons::PACE)
+    }
+
+    /// Whether all tries were left unanswered.
+    pub(crate) fn timed_out(&self) -> bool {
+        matches!(self.result, Err(RequestError::Timeout))
+    }
+}
+
+/// What a response is to.
+pub(crate) enum Heard {
+    /// A request, which has ended by it.
+    Answer(Ended),
+    /// Nothing that is in flight.
+    Unknown,
+    /// A request to somebody else. Perhaps somebody is trying all transaction ids in the name of the sender.
+    Miss,
+}
+
+/// What has become of a try that was not answered in time.
+pub(crate) enum Overdue {
+    /// It was the last one.
+    Ended(Ended),
+    /// There is another one. `question` and `late` if the node is in doubt by now: what it has left unanswered, and
+    /// whether an answer that comes too late counts.
+    Again { to: SocketAddrV4, purpose: Purpose, doubt: Option<(Question, bool)> },
+}
+
+impl Requests {
+    /// A response has come in.
+    pub(crate) fn on_response(
+        &mut self,
+        cx: &mut Cx,
+        ids: &Ids,
+        from: SocketAddrV4,
+        response: &wire::Response<'_>,
+    ) -> Heard {
+        let id = match self.flights.find(response.tid, from) {
+            Match::Fits(id) => id,
+            Match::WrongSource(asked) => {
+                cx.stats.drops.wrong_source += 1;
+                let asked = asked.and_then(|id| self.call(id));
+                if let Some(call) = asked.filter(|call| Lessons::of(call).tell(Lessons::HEALTH)) {
+                    self.elsewhere.note(cx.tick, call.to, from);
+                }
+                self.flights.missed(from);
+                return Heard::Miss;
+            }
+            Match::Unknown => {
+                cx.stats.drops.unsolicited += 1;
+                return Heard::Unknown;
+            }
+        };
+        let Some(flight) = self.flights.get(id) else { return Heard::Unknown };
+        let guessed = self.flights.is_guessed_at(flight);
+        let lessons = Lessons::of(&flight.call).unless(guessed);
+        // An answer after a retry may be to any of the tries (Karn's rule), and a delayed one says nothing of the way.
+        let measures = flight.sent == 1 && flight.call.delay.is_zero();
+        let rtt = cx.now.saturating_since(flight.sent_at);
+        let reply = read_reply(ids, from, response, rtt, flight.call.purpose);
+        if let Some(rtts) = self.rtts.as_mut().filter(|_| measures && lessons.tell(Lessons::RTT)) {
+            rtts.record(cx.now, from, rtt);
+        }
+        if lessons.tell(Lessons::WINDOW) {
+            self.window.freed();
+        }
+        if lessons.tell(Lessons::THERE) {
+            self.elsewhere.clear_of(from);
+        }
+        if let Some(requests) = Self::count(cx, flight.call.purpose) {
+            requests.responses += 1;
+            if let Some(count) = cx.stats.commands.of(flight.call.internal, flight.call.command) {
+                count.rx += 1;
+            }
+        }
+        match self.end(cx, id, Ok(reply), lessons) {
+            Some(ended) => Heard::Answer(ended),
+            None => Heard::Unknown,
+        }
+    }
+
+    /// How soon an answer has come. `hasty`: its walk would have given it up, had it not waited on purpose.
+    pub(crate) fn learn_pace(&mut self, ended: &Ended, hasty: bool) {
+        let (lessons, internal) = (ended.lessons, ended.call.internal);
+        if lessons.tell(Lessons::PACE) {
+            let late = !matches!(ended.call.purpose, Purpose::Visit { .. });
+            if internal && self.pace.record(ended.timing) && late {
+                self.pace.was_wrong();
+            }
+            if hasty {
+                self.pace.was_hasty();
+            } else if !internal {
+                self.pace.was_in_time(ended.timing.tries);
+            }
+        } else if lessons.tell(Lessons::TRIES) {
+            self.pace.count_tries(ended.timing.tries);
+        }
+    }
+
+    /// What a response under `tid` from `from` is to that is to nothing in flight: to a request that was given up, or once
+    /// more to one that was sent more than once. Else it counts as a miss.
+    pub(crate) fn late_answer(
+        &mut self,
+        cx: &Cx,
+        tid: u16,
+        from: SocketAddrV4,
+    ) -> Option<Question> {
+        let question = self.flights.rests(cx.now, tid, from);
+        if question.is_none() {
+            self.flights.missed(from);
+        }
+        question
+    }
+
+    /// The next try that was not answered in time. `is_member`: whether an address is in the table.
+    pub(crate) fn poll_overdue(
+        &mut self,
+        cx: &mut Cx,
+        is_member: impl Fn(SocketAddrV4) -> bool,
+    ) -> Option<Overdue> {
+        let id = self.flights.pop_overdue(cx.now)?;
+        let flight = self.flights.get(id)?;
+        let (to, purpose, sent) = (flight.call.to, flight.call.purpose, flight.sent);
+        let unsent = flight.unsent;
+        let doubt = (flight.call.question(), Lessons::of(&flight.call).tell(Lessons::HEALTH));
+        let tries = match purpose {
+            // A stranger's door is not knocked at more often than that.
+            Purpose::Late { .. } if !is_member(to) => SURE_MIN,
+            _ if purpose.asks_to_judge() => self.pace.tries_to_be_sure(),
+            _ => u16::from(flight.call.retries) + 1,
+        };
+        if purpose != Purpose::Verify {
+            self.release_share(to);
+        }
+        if sent >= tries {
+            let error = unsent.map_or(RequestError::Timeout, RequestError::Unsent);
+            return self.fail(cx, id, error).map(Overdue::Ended);
+        }
+        cx.stats.requests.retries += 1;
+        self.enqueue(id, false);
+        let doubt = (sent >= DOUBT && purpose.judges() && unsent.is_none()).then_some(doubt);
+        Some(Overdue::Again { to, purpose, doubt })
+    }
+
+    /// Ends a request without an answer.
+    pub(crate) fn fail(
+        &mut self,
+        cx: &mut Cx,
+        id: RequestId,
+        error: RequestError,
+    ) -> Option<Ended> {
+        let flight = self.flights.get(id)?;
+        let lessons = Lessons::of(&flight.call);
+        if let Some(requests) = Self::count(cx, flight.call.purpose) {
+            *match error {
+                RequestError::Timeout | RequestError::Elsewhere(_) => &mut requests.timeouts,
+                RequestError::Unsent(_) => &mut requests.unsent,
+                RequestError::Destroyed | RequestError::Suspended => &mut requests.cancelled,
+            } += 1;
+            if flight.sent > 0 {
+                self.window.freed();
+            }
+        }
+        self.end(cx, id, Err(error), lessons)
+    }
+
+    /// Forgets a request; nothing follows.
+    pub(crate) fn forget(&mut self, cx: &mut Cx, id: RequestId) {
+        let Some(flight) = self.flights.get(id) else { return };
+        if let Some(requests) = Self::count(cx, flight.call.purpose) {
+            requests.cancelled += 1;
+            if flight.sent > 0 {
+                self.window.freed();
+            }
+        }
+        if let Some(flight) = self.flights.end(cx.now, id, false) {
+            self.release(&flight);
+        }
+    }
+
+    /// Forgets all requests that are wanted no more.
+    pub(crate) fn forget_all(&mut self, cx: &mut Cx, which: impl Fn(Purpose) -> bool) {
+        let mut slot = 0;
+        while let Some((next, id)) = self.flights.next_from(slot, |call| which(call.purpose)) {
+            self.forget(cx, id);
+            slot = next;
+        }
+    }
+
+    /// A request ends that is counted, as verifications are not.
+    fn count(cx: &mut Cx, purpose: Purpose) -> Option<&mut crate::api::stats::RequestStats> {
+        (purpose != Purpose::Verify).then(|| {
+            cx.stats.requests.active -= 1;
+            &mut cx.stats.requests
+        })
+    }
+
+    fn end(
+        &mut self,
+        cx: &Cx,
+        id: RequestId,
+        mut result: Result<Reply, RequestError>,
+        lessons: Lessons,
+    ) -> Option<Ended> {
+        let flight = match self.flights.get(id)?.call.purpose {
+            Purpose::User => {
+                let to = self.flights.get(id)?.call.to;
+                if let (Err(RequestError::Timeout), Some(from)) =
+                    (&result, self.answered_instead(cx, to))
+                {
+                    result = Err(RequestError::Elsewhere(from));
+                }
+                self.flights.complete(cx.now, id, result.clone())?
+            }
+            _ => self.flights.end(cx.now, id, result.is_ok())?,
+        };
+        self.release(&flight);
+        let timing = Timing {
+            tries: flight.sent,
+            since_first: cx.now.saturating_since(flight.first_sent_at),
+            since_last: cx.now.saturating_since(flight.sent_at),
+        };
+        let timed_out = result == Err(RequestError::Timeout);
+        let doubt = timed_out && flight.sent >= DOUBT;
+        let sure = timed_out && flight.sent >= self.pace.tries_to_be_sure();
+        Some(Ended { id, call: flight.call, result, timing, lessons, doubt, sure })
+    }
+
+    /// A request has ended: what it held is free for others.
+    fn release(&mut self, flight: &Flight) {
+        if flight.call.purpose == Purpose::Verify {
+            return;
+        }
+        if flight.deadline.is_some() {
+            self.release_share(flight.call.to);
+        } else {
+            // Perhaps it was woken up for a place, and now never takes it.
+            self.wake_parked(flight.call.to);
+        }
+    }
+}
+
+fn read_reply(
+    ids: &Ids,
+    from: SocketAddrV4,
+    response: &wire::Response<'_>,
+    rtt: Duration,
+    purpose: Purpose,
+) -> Reply {
+    let keep = matches!(purpose, Purpose::User | Purpose::Visit { .. } | Purpose::Commit { .. });
+    Reply {
+        from: Peer { addr: from, id: ids.proven(response.id, from) },
+        to: response.to,
+        token: response.token.copied(),
+        closer_nodes: response.closer_nodes.map(read_nodes),
+        error: response.error,
+        value: response.value.filter(|_| keep).map(Bytes::copy_from_slice),
+        rtt,
+    }
+}
+
+fn read_nodes(nodes: wire::CloserNodes<'_>) -> Nodes {
+    let mut read = Nodes::new();
+    for addr in nodes.iter() {
+        if read.push(addr).is_err() {
+            break;
+        }
+    }
+    read
+}

@@ -1,0 +1,176 @@
+//! Which request leaves next, and its bytes: by class, as far as the window and the share of its destination go.
+
+use core::time::Duration;
+
+use super::{Call, Class, Flight, Purpose, Requests, Urgency};
+use crate::addr::prefix24;
+use crate::api::config::DATAGRAM_MAX;
+use crate::api::message::{QueryId, RequestId, Transmit, Via};
+use crate::context::Cx;
+use crate::id::Id;
+use crate::requests::inflight::URGENCIES;
+use crate::wire;
+
+/// How long a try may take, unless time-outs are adaptive.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// Visits that nobody waits for leave while one in so many places of the window is free.
+const LATE_ROOM: u32 = 4;
+/// A network that swallows everything may fill this part of the window: one in two places.
+const SHARE: u32 = 2;
+
+/// What is to be known here of the walks that visits belong to.
+pub(crate) trait Walks {
+    /// How much a walk has asked in vain.
+    fn debt(&self, query: QueryId) -> u16;
+    /// How long a walk waits for the answer to a try before it asks again, if it knows how soon answers come.
+    fn patience(&self, query: QueryId, tries: u16, waited: Duration) -> Option<Duration>;
+    /// The same of an only try, to a node that has answered before.
+    fn last_patience(&self, query: QueryId, waited: Duration) -> Option<Duration>;
+}
+
+impl Requests {
+    /// The next verification to leave. It goes before answers, so that who is answered is soon in the table, and past
+    /// the window, for it has a bound of its own. `own`: our id, if it is told.
+    pub(crate) fn poll_verification(
+        &mut self,
+        cx: &mut Cx,
+        only: Option<Via>,
+        own: Option<Id>,
+        buf: &mut [u8; DATAGRAM_MAX],
+    ) -> Option<Transmit> {
+        while let Some(id) = self.flights.dequeue(Urgency::Verify, only, |_| Some(0)) {
+            if let Some(len) = self.encode(cx, id, own, buf) {
+                return self.sent(cx, id, len, TIMEOUT);
+            }
+        }
+        None
+    }
+
+    /// The next of the other requests to leave.
+    pub(crate) fn poll_transmit(
+        &mut self,
+        cx: &mut Cx,
+        only: Option<Via>,
+        own: Option<Id>,
+        walks: &impl Walks,
+        buf: &mut [u8; DATAGRAM_MAX],
+    ) -> Option<Transmit> {
+        while let Some(id) = self.next(cx, only, walks) {
+            if let Some(len) = self.encode(cx, id, own, buf) {
+                let timeout = self.timeout(cx, id, walks);
+                let transmit = self.sent(cx, id, len, timeout)?;
+                self.window.sent();
+                self.shares.taken(*transmit.to.ip(), self.flights.max());
+                return Some(transmit);
+            }
+        }
+        None
+    }
+
+    /// The most urgent request that may leave now.
+    fn next(&mut self, cx: &Cx, only: Option<Via>, walks: &impl Walks) -> Option<RequestId> {
+        if self.flights.in_lanes() == 0 {
+            return None;
+        }
+        let share = (cx.config.max_window / SHARE).max(1);
+        let room = self.window.room_for(Class::Hint);
+        let scarce = room < cx.config.max_window / LATE_ROOM;
+        for urgency in URGENCIES {
+            let (full, share) = match urgency {
+                Urgency::Class(class) => (
+                    // Requests that it is kept free from are looked at one by one.
+                    self.window.full_for(class.min(Class::KeepAlive)),
+                    // A quarter of it is kept for what the user asks for.
+                    if class == Class::User { share } else { share - share / 4 },
+                ),
+                _ => (false, u32::MAX),
+            };
+            if full {
+                continue;
+            }
+            let debt = |call: &Call| match call.purpose {
+                // Nobody waits for it.
+                Purpose::Late { .. } => (!scarce).then_some(u16::MAX),
+                Purpose::Visit { query, .. } if urgency == Urgency::Class(Class::Hint) => {
+                    let astray = call.class == Class::Hint;
+                    (!astray || room > 0).then(|| walks.debt(query))
+                }
+                _ => Some(0),
+            };
+            while let Some(id) = self.flights.dequeue(urgency, only, debt) {
+                let to = *self.flights.get(id)?.call.to.ip();
+                if self.shares.admit(to, share) {
+                    return Some(id);
+                }
+                self.flights.park(id);
+            }
+        }
+        None
+    }
+
+    /// Writes a request; its length.
+    fn encode(
+        &mut self,
+        cx: &mut Cx,
+        id: RequestId,
+        own: Option<Id>,
+        buf: &mut [u8; DATAGRAM_MAX],
+    ) -> Option<usize> {
+        let via = self.flights.get(id)?.call.via;
+        let own = own.filter(|_| via == Via::Server);
+        let with_id = self.flights.with_id(id, own.is_some());
+        let own = own.filter(|_| with_id);
+        self.flights.renew_tid(cx.now, id, &mut cx.rng);
+        let Flight { call, tid, .. } = self.flights.get(id)?;
+        let request = wire::Request {
+            tid: *tid,
+            to: call.to,
+            id: own.as_ref().map(Id::as_bytes),
+            token: call.token.as_ref(),
+            internal: call.internal,
+            command: call.command,
+            target: call.target.as_ref().map(Id::as_bytes),
+            value: call.value.as_deref(),
+        };
+        request.encode(buf).ok()
+    }
+
+    /// A try leaves now.
+    fn sent(&mut self, cx: &Cx, id: RequestId, len: usize, timeout: Duration) -> Option<Transmit> {
+        self.flights.sent(cx.now, id, cx.now + timeout);
+        let Call { via, to, ttl, .. } = self.flights.get(id)?.call;
+        Some(Transmit { via, to, source: None, ttl, len, request: Some(id) })
+    }
+
+    /// How long to wait for the answer to the next try.
+    fn timeout(&mut self, cx: &mut Cx, id: RequestId, walks: &impl Walks) -> Duration {
+        let Some(flight) = self.flights.get(id) else { return TIMEOUT };
+        let (call, tries) = (&flight.call, flight.sent);
+        if let Some(rtts) = self.rtts.as_mut().filter(|_| call.delay.is_zero()) {
+            return rtts.timeout(cx.now, call.to, u32::from(tries) + 1, &mut cx.rng);
+        }
+        let waited = cx.now.saturating_since(flight.first_sent_at);
+        let patience = match call.purpose {
+            // A last try is not cut short: what follows is more than another try.
+            Purpose::Visit { query, .. } if tries < u16::from(call.retries) => {
+                walks.patience(query, tries, waited)
+            }
+            Purpose::Gap { query, .. } => walks.last_patience(query, waited),
+            _ => None,
+        };
+        patience.unwrap_or(call.delay + TIMEOUT)
+    }
+
+    /// A datagram to there is out no longer.
+    pub(super) fn release_share(&mut self, to: core::net::SocketAddrV4) {
+        self.shares.freed(*to.ip());
+        self.wake_parked(to);
+    }
+
+    /// Puts the next request that waits for a place in its share back into its lane.
+    pub(super) fn wake_parked(&mut self, to: core::net::SocketAddrV4) {
+        if let Some(id) = self.flights.unpark(prefix24(*to.ip())) {
+            self.enqueue(id, true);
+        }
+    }
+}

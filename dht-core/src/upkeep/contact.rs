@@ -1,0 +1,123 @@
+//! Whether anybody answers: as the user means it, and as the reference does, where a node is online until many have
+//! been silent. That second judgement is [`health`](crate::upkeep::health)'s, and counts for the first as well.
+
+use core::time::Duration;
+
+use crate::api::error::Unsent;
+use crate::api::event::Event;
+use crate::api::health_info::HealthInfo;
+use crate::context::Cx;
+use crate::time::Instant;
+use crate::upkeep::health::Health;
+
+/// After so long without an answer, and so many requests in vain, nobody seems to be there. Twice is a
+/// node of the table asked in that time, however little else there is to do.
+const SILENCE: Duration = Duration::from_secs(60);
+const MISSES: u8 = 4;
+
+/// Answers, and what there was instead.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Contact {
+    online: bool,
+    /// Requests that nobody answered since the last answer, up to 255.
+    misses: u8,
+    answered_at: Instant,
+    health: Health,
+    /// What the health is judged by: answers and silence that strangers can't bring about.
+    answers: u64,
+    silences: u64,
+    /// Why the system did not send, if so since the last answer.
+    unsent: Option<Unsent>,
+}
+
+impl Contact {
+    /// Whether anybody answers.
+    pub(crate) const fn online(&self) -> bool {
+        self.online
+    }
+
+    /// Why the system did not send, if so since the last answer.
+    pub(crate) const fn unsent(&self) -> Option<Unsent> {
+        self.unsent
+    }
+
+    /// An answer has come that tells of the network.
+    pub(crate) fn count_answer(&mut self) {
+        self.answers += 1;
+    }
+
+    /// An answer has come.
+    pub(crate) fn answered(&mut self, cx: &mut Cx) {
+        let was_online = self.online;
+        (self.online, self.misses, self.answered_at, self.unsent) = (true, 0, cx.now, None);
+        if !was_online {
+            cx.emit(Event::Online);
+        }
+    }
+
+    /// A request was not answered, which tells of the network.
+    pub(crate) fn missed(&mut self) {
+        self.silences += 1;
+        self.misses = self.misses.saturating_add(1);
+    }
+
+    /// The system did not send.
+    pub(crate) fn not_sent(&mut self, why: Unsent) {
+        self.unsent = Some(why);
+    }
+
+    /// A tick has passed.
+    pub(crate) fn review(&mut self, cx: &mut Cx) {
+        let changed = self.health.update(self.answers, self.silences).is_some();
+        if changed {
+            cx.emit(Event::NetworkUpdate);
+        }
+        let offline = changed && !self.health.online();
+        let silent = self.misses >= MISSES && cx.now.saturating_since(self.answered_at) >= SILENCE;
+        if self.online && (offline || silent) {
+            self.online = false;
+            cx.emit(Event::Offline);
+        }
+    }
+
+    /// The machine has slept.
+    pub(crate) fn wake_up(&mut self, cx: &mut Cx) {
+        if self.health.wake_up().is_some() {
+            cx.emit(Event::NetworkUpdate);
+        }
+    }
+
+    /// Nodes that have answered until now need not be there any more. What has happened is an event of its own.
+    pub(crate) fn forget(&mut self) {
+        self.online = false;
+    }
+
+    /// Whether more than half of the requests time out.
+    pub(crate) fn degraded(&self) -> bool {
+        self.health.degraded()
+    }
+
+    /// The health in figures.
+    pub(crate) fn health(&self) -> HealthInfo {
+        HealthInfo {
+            online: self.health.online(),
+            degraded: self.health.degraded(),
+            cold: self.health.cold(),
+            idle: self.health.idle(),
+            responses: self.health.responses(),
+            timeouts: self.health.timeouts(),
+            timeouts_rate: self.health.timeouts_rate(),
+            unsent: self.unsent,
+        }
+    }
+
+    /// What the judgement rests on.
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn taught(&self) -> [alloc::string::String; 2] {
+        let Self { online, misses, answered_at, .. } = self;
+        [
+            alloc::format!("{} {}", self.answers, self.silences),
+            alloc::format!("{online} {misses} {answered_at:?}"),
+        ]
+    }
+}
