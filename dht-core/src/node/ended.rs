@@ -4,9 +4,9 @@
 use super::Node;
 use crate::api::error::RequestError;
 use crate::api::event::Event;
-use crate::api::message::Via;
-use crate::requests::call::{Purpose, Question};
-use crate::requests::{Ended, Overdue};
+use crate::api::message::{RequestId, Via};
+use crate::requests::call::{Call, Purpose, Question};
+use crate::requests::{Again, Ended};
 
 impl Node {
     /// Tries that were not answered in time are repeated, or given up.
@@ -16,8 +16,8 @@ impl Node {
             let is_member = |addr| table.get(addr).is_some();
             match self.requests.poll_overdue(&mut self.cx, is_member) {
                 None => return,
-                Some(Overdue::Ended(ended)) => self.on_ended(None, ended),
-                Some(Overdue::Again { to, purpose, doubt }) => {
+                Some(Ok(ended)) => self.on_ended(None, ended),
+                Some(Err(Again { to, purpose, doubt })) => {
                     if let Some((question, late)) = doubt {
                         self.suspect(to, false, question, late);
                     }
@@ -33,7 +33,7 @@ impl Node {
     pub(super) fn on_ended(&mut self, via: Option<Via>, ended: Ended) {
         match via {
             Some(via) => self.on_answer(via, ended),
-            None => self.on_failed(ended),
+            None => self.on_failed(&ended),
         }
         self.pump_stalled();
     }
@@ -87,7 +87,7 @@ impl Node {
     }
 
     /// A request has ended without an answer.
-    fn on_failed(&mut self, ended: Ended) {
+    fn on_failed(&mut self, ended: &Ended) {
         let Err(error) = ended.result else { return };
         let (to, purpose, question) = (ended.call.to, ended.call.purpose, ended.call.question());
         // Of whom the user asks he knows more than we do; of nodes that others have named nobody does.
@@ -135,18 +135,14 @@ impl Node {
     }
 
     /// Ends a request without an answer, and lets what it was for go on.
-    pub(super) fn fail(&mut self, id: crate::api::message::RequestId, error: RequestError) {
+    pub(super) fn fail(&mut self, id: RequestId, error: RequestError) {
         if let Some(ended) = self.requests.fail(&mut self.cx, id, error) {
             self.on_ended(None, ended);
         }
     }
 
     /// Fails all requests that are wanted.
-    pub(super) fn fail_all(
-        &mut self,
-        wanted: impl Fn(&crate::requests::call::Call) -> bool,
-        error: RequestError,
-    ) {
+    pub(super) fn fail_all(&mut self, wanted: impl Fn(&Call) -> bool, error: RequestError) {
         let mut slot = 0;
         while let Some((next, id)) = self.requests.next_from(slot, &wanted) {
             self.fail(id, error);

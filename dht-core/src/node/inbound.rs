@@ -9,7 +9,7 @@ use crate::api::message::{Handled, Incoming, Peer, ReplyTo, Via};
 use crate::api::way::Way;
 use crate::error_code::{INVALID_TOKEN, UNKNOWN_COMMAND};
 use crate::id::Id;
-use crate::requests::Heard;
+use crate::requests::Unmatched;
 use crate::time::Instant;
 use crate::wire::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
 use crate::wire::{self, DecodeError, Message};
@@ -138,9 +138,9 @@ impl Node {
 
     fn on_response(&mut self, via: Via, from: SocketAddrV4, response: &wire::Response<'_>) {
         match self.requests.on_response(&mut self.cx, self.table.ids(), from, response) {
-            Heard::Answer(ended) => self.on_ended(Some(via), ended),
-            Heard::Unknown => self.on_stray(response.tid, from),
-            Heard::Miss => self.suspects.missed(from),
+            Ok(ended) => self.on_ended(Some(via), ended),
+            Err(Unmatched::Unknown) => self.on_stray(response.tid, from),
+            Err(Unmatched::WrongSource) => self.suspects.missed(from),
         }
     }
 

@@ -58,34 +58,31 @@ impl Ended {
     }
 }
 
-/// What a response is to.
-pub(crate) enum Heard {
-    /// A request, which has ended by it.
-    Answer(Ended),
-    /// Nothing that is in flight.
+/// A response that is to no request in flight.
+pub(crate) enum Unmatched {
+    /// Perhaps it is late.
     Unknown,
-    /// A request to somebody else. Perhaps somebody is trying all transaction ids in the name of the sender.
-    Miss,
+    /// The request went to another address. Perhaps somebody is trying all transaction ids in the name of the sender.
+    WrongSource,
 }
 
-/// What has become of a try that was not answered in time.
-pub(crate) enum Overdue {
-    /// It was the last one.
-    Ended(Ended),
-    /// There is another one. `question` and `late` if the node is in doubt by now: what it has left unanswered, and
-    /// whether an answer that comes too late counts.
-    Again { to: SocketAddrV4, purpose: Purpose, doubt: Option<(Question, bool)> },
+/// A try was not answered in time, and there is another one. `doubt` if the node is in doubt by now: what it has left
+/// unanswered, and whether an answer that comes too late counts.
+pub(crate) struct Again {
+    pub(crate) to: SocketAddrV4,
+    pub(crate) purpose: Purpose,
+    pub(crate) doubt: Option<(Question, bool)>,
 }
 
 impl Requests {
-    /// A response has come in.
+    /// A response has come in, by which a request ends.
     pub(crate) fn on_response(
         &mut self,
         cx: &mut Cx,
         ids: &Ids,
         from: SocketAddrV4,
         response: &wire::Response<'_>,
-    ) -> Heard {
+    ) -> Result<Ended, Unmatched> {
         let id = match self.flights.find(response.tid, from) {
             Match::Fits(id) => id,
             Match::WrongSource(asked) => {
@@ -95,14 +92,14 @@ impl Requests {
                     self.elsewhere.note(cx.tick, call.to, from);
                 }
                 self.flights.missed(from);
-                return Heard::Miss;
+                return Err(Unmatched::WrongSource);
             }
             Match::Unknown => {
                 cx.stats.drops.unsolicited += 1;
-                return Heard::Unknown;
+                return Err(Unmatched::Unknown);
             }
         };
-        let Some(flight) = self.flights.get(id) else { return Heard::Unknown };
+        let flight = self.flights.get(id).ok_or(Unmatched::Unknown)?;
         let guessed = self.flights.is_guessed_at(flight);
         let lessons = Lessons::of(&flight.call).unless(guessed);
         // An answer after a retry may be to any of the tries (Karn's rule), and a delayed one says nothing of the way.
@@ -124,10 +121,7 @@ impl Requests {
                 count.rx += 1;
             }
         }
-        match self.end(cx, id, Ok(reply), lessons) {
-            Some(ended) => Heard::Answer(ended),
-            None => Heard::Unknown,
-        }
+        self.end(cx, id, Ok(reply), lessons).ok_or(Unmatched::Unknown)
     }
 
     /// How soon an answer has come. `hasty`: its walk would have given it up, had it not waited on purpose.
@@ -168,7 +162,7 @@ impl Requests {
         &mut self,
         cx: &mut Cx,
         is_member: impl Fn(SocketAddrV4) -> bool,
-    ) -> Option<Overdue> {
+    ) -> Option<Result<Ended, Again>> {
         let id = self.flights.pop_overdue(cx.now)?;
         let flight = self.flights.get(id)?;
         let (to, purpose, sent) = (flight.call.to, flight.call.purpose, flight.sent);
@@ -185,12 +179,12 @@ impl Requests {
         }
         if sent >= tries {
             let error = unsent.map_or(RequestError::Timeout, RequestError::Unsent);
-            return self.fail(cx, id, error).map(Overdue::Ended);
+            return self.fail(cx, id, error).map(Ok);
         }
         cx.stats.requests.retries += 1;
         self.enqueue(id, false);
         let doubt = (sent >= DOUBT && purpose.judges() && unsent.is_none()).then_some(doubt);
-        Some(Overdue::Again { to, purpose, doubt })
+        Some(Err(Again { to, purpose, doubt }))
     }
 
     /// Ends a request without an answer.

@@ -74,7 +74,7 @@ fn list_of(via: Via, urgency: Urgency) -> u8 {
 
 /// Whether what is in a list waits for the window.
 fn counts(list: u8) -> bool {
-    list < PARKED && list % LANES != 0
+    list < PARKED && !list.is_multiple_of(LANES)
 }
 
 /// The list of those parked for a /24.
@@ -223,7 +223,7 @@ impl Inflight {
                 assert_eq!(link, Some((list, prev)), "a list that is torn");
                 assert!(list >= PARKED || list % LANES < 2 || !flight.call.force);
                 let verifies = flight.call.purpose == Purpose::Verify;
-                assert_eq!(verifies, list < PARKED && list % LANES == 0);
+                assert_eq!(verifies, list < PARKED && list.is_multiple_of(LANES));
                 (prev, last) = (slot, slot);
                 all.push((id, list >= PARKED));
                 in_lanes += usize::from(counts(list));
