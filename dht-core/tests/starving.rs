@@ -8,7 +8,7 @@ mod support;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Config, Id, Query, Request};
+use dht_core::{Config, Id, Instant, Query, Request};
 use support::solo::*;
 
 const RTT: Duration = Duration::from_millis(40);
@@ -139,4 +139,53 @@ fn whose_neighbours_were_silent_to_another_query_is_asked_last_and_found_all_the
         let closest = outcome.unwrap().closest;
         assert!(closest.iter().any(|reply| reply.from.addr == nearest), "{pause:?}");
     }
+}
+
+/// Its first ten nodes are dead, so it goes astray before it finds the living, and its requests wait among those of walks
+/// that owe far more.
+#[test]
+fn who_owes_least_goes_first() {
+    let mut solo = beside(20, Config::default());
+    solo.advance_ms(5_000);
+    let mut times = Vec::new();
+    for n in 0..10 {
+        let target = target_of(n);
+        let mut dead: Vec<_> = (0..600).map(|m| host(90, u32::from(n) * 600 + m)).collect();
+        dead.sort_by_key(|addr| Id::of(*addr).distance(&target));
+        // Without an id it is in no table.
+        let named = dead[..10].iter().copied().chain((0..40).map(|m| host(46, m)));
+        let fake = Fake { latency: RTT, id: false, ..Fake::naming(named) };
+        solo.peers.insert(host(65, n.into()), fake);
+        let began = solo.now;
+        let query = lookup(n).nodes([host(65, n.into())]);
+        solo.walk(query).1.unwrap();
+        times.push(ms_since(began, solo.now));
+    }
+    assert!(times.iter().all(|ms| *ms <= 1_200), "{times:?} ms");
+}
+
+/// Of 32 places what is not for the user's requests alone, and may be asked in vain, has 20.
+#[test]
+fn what_goes_on_after_a_walk_leaves_a_quarter_of_the_window() {
+    let mut config = Config::default();
+    config.max_window = 32;
+    let mut solo = Solo::seeded(3, config);
+    solo.bind();
+    let mut all: Vec<_> = (0..60).map(|n| host(46, n)).collect();
+    all.sort_by_cached_key(|addr| Id::of(*addr).distance(&target_of(1)));
+    for addr in &all[18..] {
+        let fake = Fake { latency: RTT, ..Fake::knowing(all.iter().copied()) };
+        solo.peers.insert(*addr, fake);
+    }
+    all.iter().for_each(|addr| solo.add_node(*addr));
+    solo.walk(lookup(1)).1.unwrap();
+    // A slot of the window.
+    let slot = |at: Instant| (at.as_micros() - 1_000_000) / 750_000;
+    let ended = slot(solo.now);
+    solo.take_sent();
+    solo.advance_ms(2_250);
+    let sent = solo.take_sent();
+    let in_slot = |n| sent.iter().filter(|sent| slot(sent.at) == n).count();
+    // At first the tries of the walk itself leave less of the window than that.
+    assert_eq!([0, 1, 2].map(|n| in_slot(ended + n)), [0, 0, 20 - 8 + 1]);
 }

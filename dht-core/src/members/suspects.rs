@@ -176,4 +176,23 @@ mod tests {
         assert_eq!(displaced, [addr(0), addr(1)]);
         assert!(suspects.iter().eq((2..66).map(addr)));
     }
+
+    #[test]
+    fn four_of_a_network_are_a_crowd_while_they_are_remembered() {
+        let at = |host| SocketAddrV4::new(Ipv4Addr::new(80, 0, 0, host), 1);
+        let elsewhere = SocketAddrV4::new(Ipv4Addr::new(80, 0, 1, 1), 1);
+        let (mut suspects, later) = (Suspects::default(), Instant::ZERO + MEMORY / 2);
+        for host in 1..5 {
+            assert!(!suspects.crowd(later, at(99)), "{host}");
+            let now = if host == 1 { Instant::ZERO } else { later };
+            suspects.add(now, at(host), (false, true), Question::FindNode);
+        }
+        assert!(suspects.crowd(later, at(99)) && !suspects.crowd(later, elsewhere));
+        // The first is forgotten.
+        assert!(!suspects.crowd(Instant::ZERO + MEMORY, at(99)));
+        for port in 1..9 {
+            suspects.add(later, addr(port), (false, true), Question::FindNode);
+        }
+        assert!(!suspects.crowd(later, addr(99)), "local nodes share a host");
+    }
 }

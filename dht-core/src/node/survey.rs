@@ -135,7 +135,7 @@ impl Node {
     /// A persistent node is seen at `addr`. As long as its id is of the first views only, that is where it is.
     fn compare_own_addr(&mut self, addr: SocketAddrV4) {
         let Some(own) = self.own_addr else { return };
-        let same = addr == own || (addr.ip() == own.ip() && addr.port() == 0);
+        let same = addr == own;
         let possible = self.may_have_id_of(addr, own) && self.may_be_at(addr);
         let sure = core::mem::replace(&mut self.survey.sure, true);
         // A few whom a bootstrap node backs are enough to get an id by, not to lose it.

@@ -57,7 +57,7 @@ impl Tally {
     /// The address; port 0 unless most see the same.
     fn addr(&self) -> Option<SocketAddrV4> {
         let mut seen = self.seen.filter(|_| self.lead > 0)?;
-        if self.port_lead < self.lead.div_ceil(2).max(2).min(self.lead) {
+        if self.port_lead < self.lead.div_ceil(2).max(2) {
             seen.set_port(0);
         }
         Some(seen)
@@ -105,7 +105,7 @@ impl Survey {
     /// A tick has passed. Whether a survey may begin, or go on.
     pub(crate) fn pass(&mut self) -> bool {
         self.pause = self.pause.saturating_sub(1);
-        self.open == 0 && (self.order.is_some() || self.pause == 0)
+        self.open == 0 && self.pause == 0
     }
 
     /// Begins: those of the user's are asked first.
@@ -231,6 +231,7 @@ mod tests {
             ("", "aaaaabbbbaaabb", open, disputed),
             ("", "AAAAAAAAAAAA", varies, varies),
             ("", "aAaaAaaaaAaa", a, a),
+            ("", "Aaaaaaaaaaaa", a, a),
             ("a", "aaaaaaaaaaaa", a, a),
             ("", "AAAb", open, varies),
             // They decide between those who have witnesses enough, once all have been asked: else four among the first
@@ -257,19 +258,77 @@ mod tests {
         }
     }
 
+    /// For how many ticks no survey begins or goes on.
+    fn pauses(survey: &mut Survey) -> usize {
+        (0..).take_while(|_| !survey.pass()).count()
+    }
+
+    #[test]
+    fn the_next_batch_waits_for_every_answer_and_the_next_survey_for_a_minute() {
+        let mut survey = survey("", "aaaa");
+        survey.open = 1;
+        assert!(!survey.pass());
+        survey.open = 0;
+        assert!(survey.pass());
+        survey.end(Verdict::At(at(1, 7)));
+        assert_eq!(pauses(&mut survey), 11);
+    }
+
+    #[test]
+    fn too_few_views_are_no_dispute() {
+        let mut survey = Survey::default();
+        assert!(!survey.end(Verdict::Few) && !survey.end(Verdict::Few));
+    }
+
+    #[test]
+    fn a_survey_begins_without_what_the_last_one_has_found() {
+        let mut survey = survey("a", "aaaaaaaaaaaa");
+        survey.contradicted = true;
+        survey.begin(8);
+        assert!(!survey.contradicted && !survey.most_see(at(1, 7)));
+        assert_eq!((survey.verdict(false), survey.verdict(true)), (Verdict::Open, Verdict::Few));
+    }
+
+    #[test]
+    fn on_another_network_everything_begins_anew_at_once() {
+        let mut survey = survey("a", "aaaa");
+        survey.end(Verdict::Disputed);
+        survey.is_moved(Some(at(1, 7)));
+        (survey.sure, survey.open) = (true, 3);
+        survey.anew();
+        assert!(!survey.sure && survey.order.is_none() && survey.pass());
+        assert!(!survey.is_moved(Some(at(1, 7))), "no survey of this network has seen it there");
+    }
+
+    #[test]
+    fn who_is_contradicted_asks_again_in_a_minute_and_else_in_half_an_hour() {
+        let mut survey = Survey::default();
+        survey.is_moved(Some(at(1, 7)));
+        assert!(survey.contradicted);
+        assert_eq!(pauses(&mut survey), 11);
+        survey.is_moved(None);
+        assert!(!survey.contradicted);
+        assert_eq!(pauses(&mut survey), 359);
+    }
+
+    #[test]
+    fn what_the_bootstrap_nodes_make_of_it_is_not_what_most_see() {
+        let survey = survey("a", "aaaabbbbbbbbb");
+        assert_eq!(survey.verdict(true), Verdict::At(at(1, 7)));
+        assert!(survey.most_see(at(2, 7)) && !survey.most_see(at(1, 7)));
+    }
+
     #[test]
     fn all_are_asked_again_ever_less_often_and_it_is_told_once() {
         let mut survey = Survey::default();
-        let mut pauses = [0; 7];
+        let mut waited = [0; 7];
         let mut told = [false; 7];
         for n in 0..7 {
             survey.begin(7);
             told[n] = survey.end(Verdict::Disputed);
-            while !survey.pass() {
-                pauses[n] += 1;
-            }
+            waited[n] = pauses(&mut survey);
         }
-        assert_eq!(pauses, [11, 23, 47, 95, 191, 359, 359]);
+        assert_eq!(waited, [11, 23, 47, 95, 191, 359, 359]);
         assert_eq!(told, [false, true, false, false, false, false, false]);
         assert!(!survey.end(Verdict::At(at(1, 7))));
         assert!(!survey.end(Verdict::Disputed) && survey.end(Verdict::Disputed));

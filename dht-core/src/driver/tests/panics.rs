@@ -14,7 +14,7 @@ use bytes::Bytes;
 use rand_chacha::rand_core::SeedableRng;
 
 use super::sim::Sim;
-use super::world::{Helper, World, local};
+use super::world::{Fault, Helper, World, local};
 use crate::driver::{
     Builder, Datagrams, Dht, Driver, Events, ExtraSocket, Item, Items, Milestone, QueryStream,
     RequestFuture, Requests,
@@ -430,4 +430,27 @@ fn what_a_filter_panics_with_may_panic_as_well() {
     let to = other.server_address().unwrap();
     sim.block_on(dht.ping(to)).unwrap();
     assert!(!dht.shared().look(|state| state.node.closed()));
+}
+
+#[test]
+fn a_clock_that_panics_for_good_does_not_keep_a_node_from_closing() {
+    for blocked in [false, true] {
+        let sim = Sim::default();
+        let (dht, driver) = node(&sim);
+        sim.spawn(driver);
+        let mut waits = Waits::new(&dht);
+        let wakes = Arc::default();
+        waits.poll(&wakes);
+        sim.run();
+        if blocked {
+            sim.world.get().fault = Fault::Blocked;
+        }
+        sim.world.get().panics = Some(Helper::Now);
+        drop(dht.close());
+        sim.advance(Duration::from_secs(2));
+        assert!(wakes.0.load(Ordering::Relaxed) >= WAITS, "somebody was not woken");
+        waits.end(&sim);
+        assert!(sim.world.open().is_empty(), "{blocked}");
+        assert_eq!(sim.tasks(), 0);
+    }
 }

@@ -9,6 +9,8 @@ mod closest;
 mod frontier;
 mod gaps;
 mod seen;
+#[cfg(test)]
+mod tests;
 
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
