@@ -27,31 +27,23 @@ pub(crate) struct Shared {
     host: Arc<dyn Host>,
     /// By how many microseconds the timer's clock is ahead of the host's.
     ahead: AtomicU64,
-    /// The microsecond at which a clock that panics stands still.
-    still: AtomicU64,
     state: Mutex<State>,
 }
 
 impl Shared {
     pub(crate) fn new(host: Arc<dyn Host>, node: Node, ports: Ports) -> Self {
         let state = State::new(node, ports);
-        let [ahead, still] = [0, 0].map(AtomicU64::new);
-        Self { host, ahead, still, state: Mutex::new(state) }
+        Self { host, ahead: AtomicU64::new(0), state: Mutex::new(state) }
     }
 
-    /// The time, for everything that concerns this node. A clock that panics goes on with the timer alone.
+    /// The time, for everything that concerns this node. A clock that panics does not go on.
     pub(crate) fn now(&self) -> Instant {
-        let Some(host) = guard(|| self.host.now()) else {
-            return Instant::from_micros(self.still.load(Ordering::Relaxed));
-        };
-        let now = host + Duration::from_micros(self.ahead.load(Ordering::Relaxed));
-        self.still.store(now.as_micros(), Ordering::Relaxed);
-        now
+        let host = guard(|| self.host.now()).unwrap_or(Instant::ZERO);
+        host + Duration::from_micros(self.ahead.load(Ordering::Relaxed))
     }
 
-    /// The timer has rung at `due`. Its clock is so far ahead of the host's; it does not fall back.
-    pub(crate) fn keep_up(&self, due: Instant, ahead: Duration) {
-        self.still.fetch_max(due.as_micros(), Ordering::Relaxed);
+    /// The timer's clock is so far ahead of the host's; it does not fall back.
+    pub(crate) fn keep_up(&self, ahead: Duration) {
         let micros = u64::try_from(ahead.as_micros()).unwrap_or(u64::MAX);
         self.ahead.fetch_max(micros, Ordering::Relaxed);
     }

@@ -371,8 +371,8 @@ impl<R: Runtime> Driver<R> {
         }
         let rang = timer.poll(cx).is_ready();
         if rang {
-            let due = self.armed.take().unwrap_or(now);
-            self.shared.keep_up(due, timer.ahead());
+            self.armed = None;
+            self.shared.keep_up(timer.ahead());
         }
         rang
     }

@@ -105,6 +105,12 @@ impl Running {
         matches!(self.phase, Phase::Finished(_))
     }
 
+    /// What it adds to the [`walks`](Queries::walks).
+    fn counts(&self) -> (usize, usize) {
+        let walks = usize::from(self.is_walking());
+        (walks, walks * usize::from(self.walk.is_astray()))
+    }
+
     /// Besides the counts: what has not ended waits for something that will come.
     #[cfg(any(test, feature = "_invariants"))]
     fn check_invariants(&self, stalled: bool, node: &Node) {
@@ -159,6 +165,9 @@ pub(super) struct Queries {
     #[allow(clippy::vec_box)] // They move between here and the slots as they are.
     spare: Vec<Box<Running>>,
     serial: u64,
+    /// How many of the queries in slots walk, and how many of these are led astray. That changes only while a query is taken
+    /// out.
+    walks: (usize, usize),
     /// Some query could not ask everybody for want of a place.
     pub(super) stalled: bool,
 }
@@ -184,12 +193,9 @@ impl Queries {
         walk.is_some_and(|walk| walk.answered_after(timing))
     }
 
-    /// How many walk, and how many of these are led astray.
-    pub(super) fn walks(&self) -> (usize, usize) {
-        let walks = self.slots.iter().flatten().filter(|running| running.is_walking());
-        walks.fold((0, 0), |(all, astray), running| {
-            (all + 1, astray + usize::from(running.walk.is_astray()))
-        })
+    /// How many walk, and how many of these are led astray; without a query that is being worked on.
+    pub(super) const fn walks(&self) -> (usize, usize) {
+        self.walks
     }
 
     /// The class of its visits, unless it is being worked on.
@@ -210,13 +216,16 @@ impl Queries {
         assert!(self.users() <= node.cx.config.max_queries);
         assert!(self.background().count() <= node.cx.config.background_queries());
         assert!(!self.stalled || node.is_busy(), "there are places, and nobody was told");
-        let mut active = 0;
+        let (mut active, mut counted) = (0, (0, 0));
         for (at, running) in self.slots.iter().enumerate() {
             let Some(running) = running else { continue };
             assert_eq!(self.get(running.id).map(|running| running.id), Some(running.id), "at {at}");
             running.check_invariants(self.stalled, node);
             active += u64::from(!running.is_finished());
+            let (walks, astray) = running.counts();
+            counted = (counted.0 + walks, counted.1 + astray);
         }
+        assert_eq!(self.walks, counted, "walks are counted wrongly");
         assert_eq!(node.cx.stats.queries.active, active);
         for call in node.requests.calls() {
             let phase = |query| self.get(query).map(|running| &running.phase);
@@ -315,12 +324,15 @@ impl Queries {
 
     /// Takes a query out, to work on it; [`put`](Self::put) it back, or [`recycle`](Self::recycle) it.
     pub(super) fn take(&mut self, id: QueryId) -> Option<Box<Running>> {
-        self.get(id)?;
+        let (walks, astray) = self.get(id)?.counts();
+        self.walks = (self.walks.0 - walks, self.walks.1 - astray);
         self.slots.get_mut(slot_of(id))?.take()
     }
 
     pub(super) fn put(&mut self, running: Box<Running>) {
         if let Some(slot) = self.slots.get_mut(slot_of(running.id)) {
+            let (walks, astray) = running.counts();
+            self.walks = (self.walks.0 + walks, self.walks.1 + astray);
             *slot = Some(running);
         }
     }

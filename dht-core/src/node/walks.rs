@@ -318,12 +318,13 @@ impl Node {
     }
 
     pub(super) fn on_visit_missed(&mut self, id: QueryId, node: u16) {
-        let Some(running) = self.queries.get_mut(id) else {
+        let Some(mut running) = self.queries.take(id) else {
             return;
         };
-        if let Some(walk) = running.walking() {
-            let before = walk.class();
-            walk.missed(node);
+        let before = running.walk.class();
+        let walks = running.walking().map(|walk| walk.missed(node)).is_some();
+        self.queries.put(running);
+        if walks {
             self.sort_visits(id, before);
             self.pump(id);
         }
