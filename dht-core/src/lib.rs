@@ -107,6 +107,7 @@ mod reach;
 mod replies;
 mod requests;
 mod secret;
+mod sources;
 mod table;
 mod time;
 mod upkeep;
@@ -129,9 +130,9 @@ pub use api::stats::{
 pub use bytes;
 pub use id::{Distance, Id, ParseIdError};
 pub use node::Node;
+pub use sources::names::Lookup;
 pub use table::K;
 pub use time::Instant;
-pub use upkeep::names::Lookup;
 
 /// Error codes that the protocol itself defines. Applications use 16 and above.
 pub mod error_code {

@@ -11,7 +11,7 @@ use core::time::Duration;
 use crate::addr::is_sendable;
 use crate::api::error::{ConfigError, InvalidNode};
 use crate::api::id_cache::IdCache;
-use crate::members::given::GIVEN_MAX;
+use crate::sources::given::GIVEN_MAX;
 use crate::table::{K, PLACES_MAX};
 
 /// The longest datagram that is taken or sent, in bytes, and the size of the buffer for

@@ -3,6 +3,7 @@
 pub(crate) mod events;
 
 use alloc::sync::Arc;
+use core::time::Duration;
 
 use crate::api::config::Config;
 use crate::api::event::Event;
@@ -10,6 +11,11 @@ use crate::api::stats::Stats;
 use crate::context::events::Events;
 use crate::secret::rng::Rng;
 use crate::time::Instant;
+
+/// The length of a tick.
+pub(crate) const TICK: Duration = Duration::from_secs(5);
+/// Heard of less than this many ticks ago, a node is recent: 1 minute.
+pub(crate) const RECENT: u32 = 12;
 
 /// The configuration, the latest time, the node's randomness, its counters and its events.
 #[derive(Clone)]

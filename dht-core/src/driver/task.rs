@@ -21,7 +21,7 @@ use super::raw::Outgoing;
 use super::runtime::{Runtime, Timer};
 use super::shared::Shared;
 use super::state::State;
-use crate::upkeep::names::LOOKUP_TIMEOUT;
+use crate::sources::names::LOOKUP_TIMEOUT;
 use crate::{DATAGRAM_MAX, Event, Instant, Lookup, Via};
 
 /// Datagrams taken from each socket per wake-up.

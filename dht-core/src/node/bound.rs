@@ -8,15 +8,14 @@ use super::queries::Queries;
 use crate::api::config::{BootstrapNode, Config};
 use crate::bounded::memory::Heap;
 use crate::context::events::Events;
-use crate::members::given::Given;
 use crate::members::lost::Lost;
 use crate::members::namers::Namers;
 use crate::members::suspects::Suspects;
-use crate::reach::firewall::Probe;
+use crate::reach::Reach;
 use crate::replies::Replies;
 use crate::requests::Requests;
+use crate::sources::Sources;
 use crate::table::Table;
-use crate::upkeep::names::Lookups;
 use crate::upkeep::schedule::Upkeep;
 use crate::wire::ADDR_LEN;
 
@@ -48,7 +47,6 @@ impl Node {
         if config.check().is_err() {
             return usize::MAX;
         }
-        let bootstrap = config.bootstrap.len();
         let mut heap = Heap::default();
 
         Requests::add_to(&mut heap, config);
@@ -74,13 +72,10 @@ impl Node {
         Suspects::add_to(&mut heap);
         Namers::add_to(&mut heap, config.namers());
         Lost::add_to(&mut heap);
-        Given::add_to(&mut heap, config.given());
         Upkeep::add_to(&mut heap);
-        heap.exact::<Probe>(1);
+        Reach::add_to(&mut heap, config);
 
-        Lookups::add_to(&mut heap, bootstrap);
-        // Who of them was listened to.
-        heap.lists::<SocketAddrV4>(1, bootstrap);
+        Sources::add_to(&mut heap, config);
         let names = config.bootstrap.iter().map(BootstrapNode::heap).sum();
         heap.fixed(1, size_of::<Config>() + 2 * size_of::<usize>());
         heap.exact::<BootstrapNode>(config.bootstrap.capacity());

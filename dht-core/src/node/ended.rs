@@ -80,8 +80,9 @@ impl Node {
             Purpose::Verify => self.on_verify_ended(asked, counts && !no_id),
             Purpose::QuickNat if counts => self.bootstrap.on_quick_nat(),
             Purpose::QuickNat => {}
-            Purpose::Probe if counts => self.on_probe_answered(via, asked, seen_as),
-            Purpose::Probe => self.on_probe_guessed(),
+            Purpose::Probe => {
+                self.on_probe(counts.then_some((via, asked, seen_as)), !counts);
+            }
             Purpose::View { users } => self.on_view(users, counts.then_some((via, seen_as))),
         }
     }
@@ -129,7 +130,7 @@ impl Node {
                 }
             }
             Purpose::QuickNat => {}
-            Purpose::Probe => self.on_probe_failed(),
+            Purpose::Probe => self.on_probe(None, false),
             Purpose::View { users } => self.on_view(users, None),
         }
     }

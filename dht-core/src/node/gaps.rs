@@ -24,9 +24,9 @@ impl Node {
         let Some(mut running) = self.queries.take(id) else { return };
         if let Some(walk) = running.walking() {
             walk.looked_into_gap();
-            let (from, homes) = (reply.from.addr, self.homes());
+            let (from, own) = (reply.from.addr, self.reach.own_addrs());
             for addr in reply.closer_nodes.iter().flatten().copied() {
-                if self.is_visitable(addr, from, &homes) {
+                if self.is_visitable(addr, from, &own) {
                     walk.offer_from(self.table.ids(), addr, node);
                 } else {
                     self.cx.stats.drops.closer_nodes += 1;

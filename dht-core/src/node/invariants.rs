@@ -39,12 +39,11 @@ impl Node {
     pub fn taught(&self, addr: SocketAddrV4) -> [(&'static str, String); 9] {
         let node = self.table.get(addr).and_then(|slot| self.table.node(slot));
         let known = node.map(|node| (node.seen, node.silent_answers));
-        let samples = (&self.nat, &self.anonymous_samples, self.looks.is_doubted());
         let [pace, rtt, window] = self.requests.taught();
         let [health, contact] = self.contact.taught();
         [
             ("table", format!("{known:?}")),
-            ("vote", format!("{samples:?}")),
+            ("vote", self.reach.taught()),
             ("trust", format!("{}", self.suspects(addr))),
             ("pace", pace),
             ("rtt", rtt),
@@ -78,7 +77,6 @@ impl Node {
             assert_eq!((self.requests.live(), self.cx.stats.queries.active), (0, 0));
             assert_eq!(self.poll_timeout(), None);
         }
-        assert_eq!(self.firewalled, self.request_via() == crate::Via::Client);
         let active = self.bootstrap.is_active();
         assert!(self.stage != Stage::Running || active || self.bootstrap.is_done());
     }
@@ -94,13 +92,13 @@ impl Node {
     }
 
     fn check_reachability(&self) {
-        let view = |p: Purpose| matches!(p, Purpose::View { .. });
-        let views = self.requests.calls().filter(|call| view(call.purpose)).count();
-        assert_eq!(usize::from(self.survey.open), views, "a survey waits for nothing");
-        let probes = self.requests.calls().any(|call| call.purpose == Purpose::Probe);
-        assert!(self.probe.is_none() || probes, "a check waits for nothing");
+        let count = |wanted: fn(Purpose) -> bool| {
+            self.requests.calls().filter(|call| wanted(call.purpose)).count()
+        };
+        let views = count(|purpose| matches!(purpose, Purpose::View { .. }));
+        self.reach.check_invariants(count(|purpose| purpose == Purpose::Probe), views);
         let active = self.bootstrap.is_active();
         let walks = self.queries.is_running(Kind::Bootstrap);
-        assert!(!active || walks || self.probe.is_some(), "a bootstrap waits for nothing");
+        assert!(!active || walks || self.reach.is_checking(), "a bootstrap waits for nothing");
     }
 }

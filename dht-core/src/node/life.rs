@@ -4,14 +4,15 @@
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-use super::{Binding, Node, Stage};
+use super::{Node, Stage};
 use crate::api::error::RequestError;
 use crate::api::event::Event;
 use crate::api::message::Outcome;
+use crate::reach::Binding;
 use crate::requests::call::Purpose;
+use crate::sources::names::Failures;
 use crate::table::{K, place_of};
 use crate::time::Instant;
-use crate::upkeep::names::Failures;
 
 /// A bootstrap that met only silence is tried again after so many seconds, and then ever less often.
 const RETRY_MIN: u16 = 5;
@@ -104,7 +105,7 @@ impl Node {
         if !resumed && self.stage != Stage::Unbound {
             return;
         }
-        let first = self.binding.is_none();
+        let first = self.reach.binding().is_none();
         self.stage = Stage::Running;
         self.move_to(Binding { client, server });
         self.upkeep.start(now);
@@ -112,7 +113,7 @@ impl Node {
         if first {
             self.emit(Event::Listening);
             let persistent = self.cx.config.ephemeral == Some(false);
-            let quick = self.firewalled && self.cx.config.quick_firewall && !persistent;
+            let quick = self.reach.is_firewalled() && self.cx.config.quick_firewall && !persistent;
             self.bootstrap.quick = if quick { QUICK } else { 0 };
             self.start_bootstrap();
         } else {
@@ -150,10 +151,8 @@ impl Node {
     }
 
     fn move_to(&mut self, binding: Binding) {
-        let before = self.binding.replace(binding);
-        if let Some(before) = before.filter(|before| *before != binding) {
-            self.rebound(before);
-        }
+        self.reach.bind(&mut self.cx, binding);
+        self.after_reach();
     }
 
     fn start_bootstrap(&mut self) {
@@ -173,9 +172,9 @@ impl Node {
     /// A walk towards the own id is over.
     pub(super) fn on_bootstrap_walked(&mut self, outcome: &Outcome) {
         let forced = self.cx.config.ephemeral == Some(false);
-        if outcome.successes == 0 && self.has_sources() && !self.bootstrap.second {
+        if outcome.successes == 0 && self.sources.any(&self.cx.config) && !self.bootstrap.second {
             if self.is_met_by_silence(outcome) {
-                let failures = self.lookups.failures();
+                let failures = self.sources.names.failures();
                 self.plan_retry();
                 self.emit(Event::BootstrapSilent {
                     asked: outcome.asked,
@@ -185,13 +184,13 @@ impl Node {
                     unsent: self.contact.unsent(),
                 });
             }
-        } else if outcome.successes > 0 || !self.has_sources() {
+        } else if outcome.successes > 0 || !self.sources.any(&self.cx.config) {
             self.bootstrap.patience = 0;
         }
         if self.bootstrap.second || (!self.bootstrap.reached && !forced) {
             return self.bootstrap_over();
         }
-        self.update_network_state(!forced);
+        self.look(!forced);
     }
 
     fn plan_retry(&mut self) {
@@ -202,21 +201,18 @@ impl Node {
         self.bootstrap.retry = any.then(|| self.cx.now + Duration::from_secs(patience.into()));
     }
 
-    /// Whether the user has told of any node.
-    pub(super) fn has_sources(&self) -> bool {
-        !self.cx.config.bootstrap.is_empty() || !self.given.is_empty()
-    }
-
     /// Whether somebody should have answered a walk. Not if ours is the only bootstrap node.
     fn is_met_by_silence(&self, outcome: &Outcome) -> bool {
-        let asks_names = self.lookups.failures() != Failures::default();
-        outcome.successes == 0 && self.has_sources() && (outcome.asked > 0 || asks_names)
+        let asks_names = self.sources.names.failures() != Failures::default();
+        outcome.successes == 0
+            && self.sources.any(&self.cx.config)
+            && (outcome.asked > 0 || asks_names)
     }
 
     /// A refresh is over. If it was the last that anybody could tell us, the bootstrap begins anew, and goes
     /// on with ever more patience.
     pub(super) fn on_refreshed(&mut self, outcome: &Outcome) {
-        let silent = self.is_met_by_silence(outcome) || !self.given.is_empty();
+        let silent = self.is_met_by_silence(outcome) || !self.sources.given.is_empty();
         let alone = self.table.is_empty() && outcome.successes == 0 && silent;
         if alone && !self.bootstrap.active && !self.bootstrap.is_silent() {
             self.plan_retry();
@@ -273,13 +269,8 @@ impl Node {
         }
         self.upkeep.wake_up(&mut self.cx.tick);
         self.requests.forget_pace();
-        self.anonymous_samples.clear();
-        self.looks.doubt();
         self.contact.wake_up(&mut self.cx);
-        if self.upkeep.adaptive && !self.ephemeral {
-            self.ephemeral = true;
-            self.emit(Event::Ephemeral);
-        }
+        self.reach.wake_up(&mut self.cx);
         self.contact.forget();
         self.emit(Event::WakeUp);
         if self.stage == Stage::Running {
@@ -311,8 +302,7 @@ impl Node {
         self.emit(Event::NetworkChange);
         self.emit(Event::NetworkUpdate);
         self.requests.forget_pace();
-        self.anonymous_samples.clear();
-        self.looks.doubt();
+        self.reach.doubt();
         self.table.forget_samples();
         if self.bootstrap.done {
             self.start_refresh();
@@ -380,8 +370,7 @@ impl Node {
     }
 
     fn end_everything(&mut self, error: RequestError) {
-        self.probe = None;
-        self.survey.anew();
+        self.reach.stop();
         self.contact.forget();
         self.bootstrap.active = false;
         self.bootstrap.retry = None;

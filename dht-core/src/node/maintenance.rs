@@ -3,9 +3,10 @@
 
 use super::Node;
 use super::queries::Kind;
+use crate::context::RECENT;
 use crate::table::K;
 use crate::time::Instant;
-use crate::upkeep::schedule::{RECENT, Upkeep};
+use crate::upkeep::schedule::Upkeep;
 
 /// With more than this in flight, fewer nodes are pinged.
 const QUIET: usize = 2;
@@ -52,12 +53,11 @@ impl Node {
         if !self.bootstrap.is_done() {
             return;
         }
-        self.survey_on_tick();
-        self.look_again();
+        self.reach_on_tick();
         let due = self.upkeep.due(self.cx.tick);
         // Who comes by itself is verified, which tells nothing of our address. Who is to be persistent asks for it.
         let untold = self.cx.config.ephemeral == Some(false)
-            && self.nat.size() == 0
+            && self.reach.is_unseen()
             && !self.table.is_empty();
         if due.keep_alive || untold {
             self.ping_some();

@@ -13,12 +13,13 @@ use crate::api::error::InvalidNode;
 use crate::api::event::Event;
 use crate::api::message::{Peer, SavedNode, Via};
 use crate::bounded::memory::{Capped, Heap};
+use crate::context::{RECENT, TICK};
 use crate::id::Id;
 use crate::requests::call::{Purpose, Question};
 use crate::requests::congestion::Class;
 use crate::table::{Insert, Slot};
 use crate::time::Instant;
-use crate::upkeep::schedule::{FIRM, OLD, RECENT, SWAPS_MAX, TICK};
+use crate::upkeep::schedule::{FIRM, OLD, SWAPS_MAX};
 use crate::wire::command::{FIND_NODE, PING};
 
 /// Candidates that wait for their verification; a random one gives way to the next.
@@ -135,11 +136,9 @@ impl Node {
         // What arrives at the other socket tells of another port than the one in use.
         let votes = votes && via == self.request_via();
         let Some(id) = from.id else {
-            let most = self.cx.config.bootstrap.len().max(1);
-            let known = self.anonymous_samples.contains(&from.addr);
-            if votes && !known && self.anonymous_samples.len() < most {
-                self.anonymous_samples.push(from.addr);
-                self.sample(to, from.addr);
+            if votes {
+                self.reach.vote_without_id(&mut self.cx, from.addr, to);
+                self.after_reach();
             }
             return;
         };
@@ -163,7 +162,7 @@ impl Node {
                 self.table.touch(slot, tick);
                 self.added(from.addr);
                 self.sample_of(slot, to, votes);
-                let came_back = self.given.came_back(tick, from.addr) || was_lost;
+                let came_back = self.sources.given.came_back(tick, from.addr) || was_lost;
                 if self.table.len() == 1 {
                     self.no_longer_alone(came_back);
                 }
@@ -179,13 +178,14 @@ impl Node {
     /// Takes what a node of the table says of our address, unless it was listened to lately.
     fn sample_of(&mut self, slot: Slot, to: SocketAddrV4, votes: bool) {
         let tick = self.cx.tick;
-        if votes && self.own_addr.is_some_and(|own| own.ip() != to.ip()) {
-            self.looks.doubt();
+        if votes {
+            self.reach.seen_as(to);
         }
         let sampled = self.table.node(slot).and_then(|node| node.sampled_ago(tick));
         if votes && sampled.is_none_or(|ago| ago >= OLD) {
             self.table.set_sampled(slot, tick);
-            self.sample(to, slot.addr());
+            self.reach.vote(&mut self.cx, slot.addr(), to);
+            self.after_reach();
         }
     }
 
@@ -389,7 +389,7 @@ impl Node {
         if self.stage == Stage::Closed {
             return Ok(false);
         }
-        self.given.add(self.cx.config.given(), self.cx.tick, addr);
+        self.sources.given.add(self.cx.config.given(), self.cx.tick, addr);
         Ok(self.admit(addr))
     }
 
@@ -423,7 +423,7 @@ impl Node {
         if self.cx.config.bootstrap.is_empty() {
             let given = nodes.iter().map(|node| node.addr).filter(|addr| is_sendable(*addr));
             let max = self.cx.config.given() / 2;
-            given.take(max).for_each(|addr| self.given.add(max, tick, addr));
+            given.take(max).for_each(|addr| self.sources.given.add(max, tick, addr));
         }
         let mut used = 0;
         let ago = |age: Duration| {

@@ -25,17 +25,15 @@ mod observe;
 mod outbound;
 mod queries;
 mod query_calls;
-mod reachability;
+mod reach;
 mod silence;
-mod survey;
 mod unsent;
 mod walks;
 
-use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::Ipv4Addr;
 
 use rand_core::CryptoRng;
 
@@ -44,25 +42,22 @@ use crate::api::error::ConfigError;
 use crate::api::event::Event;
 use crate::api::id_cache::Ids;
 use crate::api::message::Via;
-use crate::api::persistence::Persistence;
 use crate::api::stats::Stats;
 use crate::context::Cx;
 use crate::context::events::Events;
 use crate::id::Id;
-use crate::members::given::Given;
 use crate::members::lost::Lost;
 use crate::members::namers::Namers;
 use crate::members::suspects::Suspects;
-use crate::reach::firewall::{Looks, Probe};
-use crate::reach::nat::Sampler;
-use crate::reach::survey::Survey;
+use crate::reach::Reach;
 use crate::replies::Replies;
 use crate::requests::Requests;
 use crate::secret::rng::Rng;
+use crate::sources::Sources;
+use crate::sources::names::{Lookup, Lookups};
 use crate::table::Table;
 use crate::time::Instant;
 use crate::upkeep::contact::Contact;
-use crate::upkeep::names::{Lookup, Lookups};
 use crate::upkeep::schedule::{SLEEP, Upkeep};
 use life::{Bootstrap, Changes};
 use members::Candidates;
@@ -80,13 +75,6 @@ enum Stage {
     Closed,
 }
 
-/// Where the two sockets are bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Binding {
-    client: SocketAddrV4,
-    server: SocketAddrV4,
-}
-
 /// A dht-rpc node without sockets, clock or randomness of its own.
 ///
 /// Hand in what happens (`handle_*`), ask for what is wanted (`request`, `query`, …), and poll
@@ -100,33 +88,16 @@ struct Binding {
 pub struct Node {
     cx: Cx,
     stage: Stage,
-    binding: Option<Binding>,
-    ephemeral: bool,
-    firewalled: bool,
-
     table: Table,
     candidates: Candidates,
     suspects: Suspects,
     namers: Namers,
     lost: Lost,
-    given: Given,
     requests: Requests,
     replies: Replies,
     queries: Queries,
-    lookups: Lookups,
-
-    nat: Sampler,
-    /// Those without an id whose word on our address was taken: few, since anyone can be many.
-    anonymous_samples: Vec<SocketAddrV4>,
-    /// The own public address: as configured, or the one that the own id was made of.
-    own_addr: Option<SocketAddrV4>,
-    /// Few have told the address that the id is made of.
-    id_is_unsure: bool,
-    /// Boxed: it is seldom there, and large.
-    probe: Option<Box<Probe>>,
-    looks: Looks,
-    survey: Survey,
-    persistence_told: Persistence,
+    sources: Sources,
+    reach: Reach,
     bootstrap: Bootstrap,
     changes: Changes,
     upkeep: Upkeep,
@@ -167,31 +138,19 @@ impl Node {
         let mut own = [0; 32];
         rng.fill(&mut own);
         let replies = Replies::new(&config, &mut rng, now);
-        let adaptive = config.ephemeral.is_none() && config.adaptive;
-        let (upkeep, tick) = Upkeep::new(&mut rng, adaptive);
+        let (upkeep, tick) = Upkeep::new(&mut rng);
         let mut node = Self {
             stage: Stage::Unbound,
-            binding: None,
-            ephemeral: true,
-            firewalled: config.firewalled,
             table: Table::new(Id(own), Ids::new(config.ids.clone()), config.max_nodes),
             candidates: Candidates::new(&config),
             suspects: Suspects::default(),
             namers: Namers::new(config.namers()),
             lost: Lost::default(),
-            given: Given::default(),
             requests: Requests::new(&config, now),
             replies,
             queries: Queries::default(),
-            lookups: Lookups::new(&config.bootstrap),
-            nat: Sampler::default(),
-            anonymous_samples: Vec::new(),
-            own_addr: config.public_address,
-            id_is_unsure: false,
-            probe: None,
-            looks: Looks::new(),
-            survey: Survey::default(),
-            persistence_told: Persistence::Bootstrapping,
+            sources: Sources::new(&config, tick),
+            reach: Reach::new(&config),
             bootstrap: Bootstrap::default(),
             changes: Changes::default(),
             upkeep,
@@ -205,17 +164,10 @@ impl Node {
                 config,
             },
         };
-        if let Some(addr) = node.cx.config.public_address {
-            node.nat.add(addr);
-        }
-        node.persistence_told = node.persistence();
         for at in (0..node.cx.config.nodes.len()).rev() {
             if let Some(addr) = node.cx.config.nodes.get(at).copied() {
                 node.admit(addr);
             }
-        }
-        for addr in node.cx.config.nodes.iter().take(node.cx.config.given()) {
-            node.given.add(node.cx.config.given(), node.cx.tick, *addr);
         }
         if !node.cx.config.nodes.is_empty() {
             Arc::make_mut(&mut node.cx.config).nodes = Vec::new();
@@ -233,7 +185,7 @@ impl Node {
         }
         self.on_overdue();
         self.replies.on_time(&mut self.cx);
-        if self.lookups.expire(now) {
+        if self.sources.names.expire(now) {
             self.after_lookup();
         }
         self.bootstrap_on_time();
@@ -258,7 +210,7 @@ impl Node {
             Some(self.upkeep.next_tick()),
             self.requests.next_deadline(),
             self.replies.next_due(),
-            self.lookups.next_deadline(),
+            self.sources.names.next_deadline(),
             self.bootstrap.next_retry(),
             self.changes.next_due(),
             self.queries.next_deadline(),
@@ -269,7 +221,12 @@ impl Node {
     /// The next event, in the order in which things happened. Poll until `None` after any call.
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.cx.events.pop().or_else(|| self.persistence_news())
+        self.cx.events.pop().or_else(|| {
+            let running = self.stage == Stage::Running;
+            let bootstrapped = self.bootstrap.is_done();
+            let news = || self.reach.persistence_news(&self.cx.config, bootstrapped);
+            running.then(news).flatten()
+        })
     }
 
     /// The next name of a bootstrap node to look up. Tell the result by
@@ -277,7 +234,7 @@ impl Node {
     /// but a later one is still of use.
     #[must_use]
     pub fn poll_lookup(&mut self) -> Option<Lookup> {
-        if self.stage == Stage::Closed { None } else { self.lookups.poll() }
+        if self.stage == Stage::Closed { None } else { self.sources.names.poll() }
     }
 
     /// The name to look up.
@@ -293,7 +250,7 @@ impl Node {
     /// One that was not asked for is ignored.
     pub fn handle_resolved(&mut self, now: Instant, lookup: Lookup, ips: &[Ipv4Addr]) {
         let now = self.enter(now);
-        if let Some(news) = self.lookups.resolved(now, lookup, ips) {
+        if let Some(news) = self.sources.names.resolved(now, lookup, ips) {
             self.after_lookup();
             if news {
                 self.use_late_addresses();
@@ -342,7 +299,7 @@ impl Node {
     /// The socket that requests leave by: by the server's once the node knows that it is reachable.
     #[must_use]
     pub fn request_via(&self) -> Via {
-        if self.firewalled { Via::Client } else { Via::Server }
+        self.reach.request_via()
     }
 }
 
@@ -357,8 +314,8 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
             .field("stage", &self.stage)
-            .field("ephemeral", &self.ephemeral)
-            .field("firewalled", &self.firewalled)
+            .field("ephemeral", &self.reach.is_ephemeral())
+            .field("firewalled", &self.reach.is_firewalled())
             .field("table", &self.table.len())
             .field("in_flight", &self.requests.live())
             .finish_non_exhaustive()

@@ -13,7 +13,7 @@ impl Node {
     /// The own id; `None` while ephemeral.
     #[must_use]
     pub fn id(&self) -> Option<Id> {
-        (!self.ephemeral).then(|| self.table.own())
+        (!self.reach.is_ephemeral()).then(|| self.table.own())
     }
 
     /// The id that the table is built around: random until the own address is known to be reachable.
@@ -31,13 +31,13 @@ impl Node {
     /// The public host, as far as peers agree on one.
     #[must_use]
     pub fn host(&self) -> Option<Ipv4Addr> {
-        self.nat.host()
+        self.reach.host()
     }
 
     /// The public port; 0 if unknown, or not the same for everyone.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.nat.port()
+        self.reach.port()
     }
 
     /// Whether the node seems to be behind a NAT that gives each destination another port.
@@ -49,13 +49,13 @@ impl Node {
     /// Whether the node is without an id, and so in nobody's table.
     #[must_use]
     pub fn ephemeral(&self) -> bool {
-        self.ephemeral
+        self.reach.is_ephemeral()
     }
 
     /// Whether the node believes that nobody can reach it unasked.
     #[must_use]
     pub fn firewalled(&self) -> bool {
-        self.firewalled
+        self.reach.is_firewalled()
     }
 
     /// Whether the node has bootstrapped.
@@ -108,13 +108,13 @@ impl Node {
     /// Where the client socket is bound.
     #[must_use]
     pub fn client_addr(&self) -> Option<SocketAddrV4> {
-        self.binding.map(|binding| binding.client)
+        self.reach.binding().map(|binding| binding.client)
     }
 
     /// Where the server socket is bound.
     #[must_use]
     pub fn server_addr(&self) -> Option<SocketAddrV4> {
-        self.binding.map(|binding| binding.server)
+        self.reach.binding().map(|binding| binding.server)
     }
 
     /// The public address at which anybody can reach the node, if it is known to be reachable
@@ -123,7 +123,7 @@ impl Node {
     pub fn remote_address(&self) -> Option<SocketAddrV4> {
         let addr = SocketAddrV4::new(self.host()?, self.port());
         let bound = self.server_addr()?;
-        (!self.firewalled && addr.port() == bound.port()).then_some(addr)
+        (!self.reach.is_firewalled() && addr.port() == bound.port()).then_some(addr)
     }
 
     /// All counters.

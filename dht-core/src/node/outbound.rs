@@ -1,6 +1,6 @@
 //! Datagrams that go out: bytes come into being here, when the embedder asks for them.
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::SocketAddrV4;
 
 use super::{Node, Stage};
 use crate::addr::learnable;
@@ -76,36 +76,13 @@ impl Node {
         })
     }
 
-    /// Whether an address that `from` has named may be visited; `homes` are our own.
+    /// Whether an address that `from` has named may be visited; `own` are ours.
     pub(super) fn is_visitable(
         &self,
         addr: SocketAddrV4,
         from: SocketAddrV4,
-        homes: &[SocketAddrV4],
+        own: &[SocketAddrV4],
     ) -> bool {
-        learnable(addr, *from.ip()) && !homes.contains(&addr) && self.admits(addr)
-    }
-
-    /// Where the node itself is, which others may name: each of its ports, at each host that it is
-    /// known or bound at.
-    pub(super) fn homes(&self) -> heapless::Vec<SocketAddrV4, 8> {
-        let mut homes = heapless::Vec::new();
-        let mut add = |home| {
-            // There are places for two sockets at three hosts, and two more.
-            if !homes.contains(&home) {
-                let _ = homes.push(home);
-            }
-        };
-        let hosts = [self.nat.host(), self.own_addr.map(|own| *own.ip())];
-        for bound in self.binding.iter().flat_map(|bound| [bound.client, bound.server]) {
-            add(bound);
-            let at_host = |host: Ipv4Addr| SocketAddrV4::new(host, bound.port());
-            hosts.into_iter().flatten().map(at_host).for_each(&mut add);
-        }
-        self.own_addr.into_iter().for_each(&mut add);
-        if let Some(host) = self.nat.host() {
-            add(SocketAddrV4::new(host, self.nat.port()));
-        }
-        homes
+        learnable(addr, *from.ip()) && !own.contains(&addr) && self.admits(addr)
     }
 }

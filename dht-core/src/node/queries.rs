@@ -131,7 +131,7 @@ impl Running {
                 let gaps = under_way(&|p| matches!(p, Purpose::Gap { query, .. } if query == id));
                 assert_eq!(self.walk.gaps_open(), gaps);
                 let paused = !self.query.discard && unread >= node.cx.config.max_unread_replies;
-                let looks_up = self.wants_lookup && node.lookups.pending();
+                let looks_up = self.wants_lookup && node.sources.names.pending();
                 assert!(
                     visits + gaps > 0 || paused || looks_up || stalled,
                     "a query waits for nothing"

@@ -230,7 +230,7 @@ impl Node {
         let lost = self.lost.next(tick);
         let (table, others) = (&self.table, &self.lost);
         let in_table = |addr| table.get(addr).is_some();
-        let given = self.given.next(tick, in_table, |addr| others.contains(addr));
+        let given = self.sources.given.next(tick, in_table, |addr| others.contains(addr));
         for addr in lost.into_iter().chain(given) {
             self.verify_known(addr);
         }

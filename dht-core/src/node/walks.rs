@@ -11,7 +11,6 @@ use super::Node;
 use super::commits::Committing;
 use super::queries::{Clock, Kind, Phase, Running};
 use crate::api::ask::Query;
-use crate::api::config::BootstrapNode;
 use crate::api::error::{QueryError, RequestError, SendError};
 use crate::api::event::Event;
 use crate::api::message::{Outcome, QueryId, Reply, SessionId};
@@ -90,14 +89,16 @@ impl Node {
             doubted.for_each(|addr| _ = walk.offer(self.table.ids(), addr));
         }
         if walk.pending() < K && !self.cx.config.bootstrap.is_empty() {
-            running.wants_lookup = self.lookups.want(self.cx.now, &self.cx.config.bootstrap);
-            for addr in self.bootstrap_addrs() {
+            running.wants_lookup = self.sources.names.want(self.cx.now, &self.cx.config.bootstrap);
+            let own = self.reach.own_addr();
+            for addr in self.sources.bootstrap(&self.cx.config, own) {
                 walk.offer(self.table.ids(), addr);
             }
         }
         // Nobody else is known. The node itself has another way to ask them, and less often.
         if walk.pending() == 0 && running.kind != Kind::Refresh {
-            for addr in self.given.iter().filter(|addr| Some(*addr) != self.own_addr) {
+            let own = self.reach.own_addr();
+            for addr in self.sources.given.iter().filter(|addr| Some(*addr) != own) {
                 walk.offer(self.table.ids(), addr);
             }
         }
@@ -111,7 +112,8 @@ impl Node {
             };
             let wanted = running.wants_lookup;
             if let Some(walk) = running.walking().filter(|_| wanted) {
-                for addr in self.bootstrap_addrs() {
+                let own = self.reach.own_addr();
+                for addr in self.sources.bootstrap(&self.cx.config, own) {
                     walk.offer(self.table.ids(), addr);
                 }
             }
@@ -120,14 +122,6 @@ impl Node {
                 self.pump(id);
             }
         }
-    }
-
-    /// All addresses of bootstrap nodes known by now. The user gave them, so they are always used,
-    /// but for the node's own.
-    pub(super) fn bootstrap_addrs(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
-        let nodes = &self.cx.config.bootstrap;
-        let given = nodes.iter().flat_map(BootstrapNode::addrs);
-        given.chain(self.lookups.known(nodes)).filter(|addr| Some(*addr) != self.own_addr)
     }
 
     fn background_concurrency(&self) -> u16 {
@@ -159,7 +153,7 @@ impl Node {
     /// Whether a walk has come to its end, by itself or by the clock.
     fn is_done(&self, running: &Running) -> bool {
         // Where anybody has answered no name is waited for, nor where there is an address to ask.
-        let alone = || self.lookups.pending_alone(&self.cx.config.bootstrap);
+        let alone = || self.sources.names.pending_alone(&self.cx.config.bootstrap);
         let more_sources = running.wants_lookup && !running.walk.has_answers() && alone();
         running.clock.is_over(self.cx.now) || running.walk.is_done(more_sources)
     }
@@ -279,9 +273,9 @@ impl Node {
         let before = walk.class();
         walk.answered(node, &reply);
         let from = reply.from.addr;
-        let homes = self.homes();
+        let own = self.reach.own_addrs();
         for addr in reply.closer_nodes.iter().flatten().copied() {
-            if !self.is_visitable(addr, from, &homes) {
+            if !self.is_visitable(addr, from, &own) {
                 self.cx.stats.drops.closer_nodes += 1;
                 continue;
             }

@@ -2,5 +2,4 @@
 
 pub(crate) mod contact;
 mod health;
-pub(crate) mod names;
 pub(crate) mod schedule;

@@ -9,11 +9,10 @@ use alloc::vec::Vec;
 
 use crate::addr::is_local;
 use crate::bounded::memory::{Capped, Heap};
+use crate::context::{RECENT, TICK};
 use crate::secret::rng::Rng;
 use crate::time::Instant;
 
-/// The length of a tick.
-pub(crate) const TICK: Duration = Duration::from_secs(5);
 /// When the node is entered this long after the deadline that it had asked for, the machine
 /// (or the process) has slept. With a tick of 5 s this is the reference's gap of 15 s.
 pub(crate) const SLEEP: Duration = Duration::from_secs(10);
@@ -22,14 +21,8 @@ pub(crate) const SLEEP: Duration = Duration::from_secs(10);
 const PAST: u32 = 768;
 /// Ticks between keep-alives: 40 s.
 const KEEP_ALIVE: u32 = 8;
-/// Ticks after which a node that saw nothing bad happen may become persistent: 20 minutes.
-const STABLE: u32 = 240;
-/// The same after that failed, or after a sleep: an hour.
-const MORE_STABLE: u32 = 3 * STABLE;
 /// Ticks without a query until the table is refreshed, unless it was put off: 5 minutes.
 const REFRESH: u32 = 60;
-/// Heard of less than this many ticks ago, a node is recent: 1 minute.
-pub(crate) const RECENT: u32 = 12;
 /// What a node said of our address is taken again after this many ticks: 30 minutes. After a sleep all
 /// nodes look twice as old.
 pub(crate) const OLD: u32 = 360;
@@ -73,9 +66,6 @@ pub(crate) struct Due {
 pub(crate) struct Upkeep {
     next: Instant,
     refresh: u32,
-    stable: u32,
-    /// Whether the node decides by itself to become persistent.
-    pub(crate) adaptive: bool,
     /// Down hints sent in this tick.
     pub(crate) hints_sent: u32,
     hinters: Vec<(Ipv4Addr, u8)>,
@@ -98,13 +88,11 @@ impl Upkeep {
     }
 
     /// The schedule, and its first tick: a random number, so that nodes started together don't act in step.
-    pub(crate) fn new(rng: &mut Rng, adaptive: bool) -> (Self, u32) {
+    pub(crate) fn new(rng: &mut Rng) -> (Self, u32) {
         let tick = PAST + 51 + rng.below(50);
         let upkeep = Self {
             next: Instant::MAX,
             refresh: 31 + rng.below(30),
-            stable: if adaptive { STABLE } else { 0 },
-            adaptive,
             hints_sent: 0,
             hinters: Vec::new(),
             hint_checks: 0,
@@ -200,7 +188,6 @@ impl Upkeep {
             let later = *tick + 2 * OLD;
             *tick = later - later % KEEP_ALIVE + phase;
         }
-        self.stable = MORE_STABLE;
         self.refresh = 1;
         self.checks = CHECKS;
         self.checks_left = CHECKS;
@@ -235,27 +222,6 @@ impl Upkeep {
         self.refresh + RECENT <= self.refresh_every
     }
 
-    /// A tick has passed in which nothing bad happened. Whether the node [is settled](Self::is_settled).
-    pub(crate) fn settle(&mut self) -> bool {
-        self.stable = self.stable.saturating_sub(1);
-        self.is_settled()
-    }
-
-    /// Whether it has run for long enough to become persistent.
-    pub(crate) fn is_settled(&self) -> bool {
-        self.stable == 0
-    }
-
-    /// Whether that is so in a minute.
-    pub(crate) fn settles_soon(&self) -> bool {
-        self.stable <= RECENT
-    }
-
-    /// That is being tried now, or was in vain.
-    pub(crate) fn unsettle(&mut self) {
-        self.stable = MORE_STABLE;
-    }
-
     /// Whether a hint from `from` may cause a check.
     pub(crate) fn admits_hint(&mut self, from: Ipv4Addr) -> bool {
         if self.hint_checks >= HINT_CHECKS_MAX {
@@ -283,7 +249,7 @@ mod tests {
 
     #[test]
     fn wake_ups_without_a_tick_between_them_are_one() {
-        let (mut upkeep, mut tick) = Upkeep::new(&mut Rng::new([1; 32]), true);
+        let (mut upkeep, mut tick) = Upkeep::new(&mut Rng::new([1; 32]));
         upkeep.start(Instant::ZERO);
         for _ in 0..KEEP_ALIVE {
             upkeep.pass(&mut tick);
@@ -298,7 +264,7 @@ mod tests {
 
     #[test]
     fn ticks_do_not_come_to_an_end() {
-        let (mut upkeep, mut tick) = Upkeep::new(&mut Rng::new([1; 32]), true);
+        let (mut upkeep, mut tick) = Upkeep::new(&mut Rng::new([1; 32]));
         upkeep.start(Instant::ZERO);
         for _ in 0..6_000_000 {
             let before = tick;

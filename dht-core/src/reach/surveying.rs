@@ -1,57 +1,59 @@
 //! Asking the table for our address, while the node wants an id and does not know what it would be made of, and
-//! after it has got one: [`survey`](crate::reach::survey) says what follows from the answers. (None in JavaScript, where the
+//! after it has got one: [`survey`](super::survey) says what follows from the answers. (None in JavaScript, where the
 //! first who answer decide.)
 
 use core::net::SocketAddrV4;
 
-use super::Node;
+use super::survey::Verdict;
+use super::{News, Others, Reach, Step, may_have_id_of};
 use crate::addr::is_local;
 use crate::api::event::Event;
 use crate::api::message::Via;
+use crate::context::Cx;
 use crate::reach::nat::Sampler;
-use crate::reach::survey::Verdict;
-use crate::requests::call::Purpose;
-use crate::requests::congestion::Class;
 use crate::table::{SPREAD, place_of};
-use crate::wire::command::PING;
 
-impl Node {
-    /// In every tick: begins a survey if there is reason to, or asks the next of one.
-    pub(super) fn survey_on_tick(&mut self) {
+impl Reach {
+    /// In every tick: begins a survey if there is reason to, or asks the next of one. `free`: how many requests may
+    /// begin.
+    pub(crate) fn survey_on_tick(
+        &mut self,
+        cx: &mut Cx,
+        others: Others<'_>,
+        free: usize,
+        bootstraps: bool,
+    ) {
         let ready = self.survey.pass();
-        let room = self.requests.free(&self.cx.config) >= SPREAD;
-        if !ready || !room || self.bootstrap.is_active() || self.probe.is_some() {
+        if !ready || free < SPREAD || bootstraps || self.probe.is_some() {
             return;
         }
-        if self.survey.order.is_none() {
-            if self.wants_survey() {
-                self.survey.begin(self.cx.rng.next_u32());
-                self.ask_users();
-            }
-            return;
+        if self.survey.order.is_some() {
+            self.ask_next(cx, others);
+        } else if self.wants_survey(cx) {
+            self.survey.begin(cx.rng.next_u32());
+            self.ask_users(cx, others);
         }
-        self.ask_next();
     }
 
-    fn wants_survey(&self) -> bool {
-        if self.own_addr.is_some() && self.cx.config.public_address == self.own_addr {
+    fn wants_survey(&self, cx: &Cx) -> bool {
+        if self.own_addr.is_some() && cx.config.public_address == self.own_addr {
             return false;
         }
         if !self.ephemeral {
             return !self.survey.sure || self.survey.contradicted;
         }
         // So that it is known when it is needed.
-        let soon = match self.cx.config.ephemeral {
+        let soon = match cx.config.ephemeral {
             Some(false) => true,
-            _ => self.upkeep.adaptive && self.upkeep.settles_soon(),
+            _ => self.stability.adaptive && self.stability.is_stable_soon(),
         };
         soon && !self.survey.sure
     }
 
-    /// First those that the user has chosen: what they see counts on its own.
-    fn ask_users(&mut self) {
+    /// First the nodes that the user has chosen: what they see counts on its own.
+    fn ask_users(&mut self, cx: &mut Cx, others: Others<'_>) {
         let mut asked = heapless::Vec::<SocketAddrV4, SPREAD>::new();
-        for addr in self.bootstrap_addrs() {
+        for addr in others.sources.bootstrap(&cx.config, self.own_addr) {
             let other = asked.iter().all(|other| place_of(*other, 0) != place_of(addr, 0));
             if other && !is_local(*addr.ip()) {
                 // There is a place, or it is over.
@@ -62,88 +64,90 @@ impl Node {
             self.ask_view(addr, true);
         }
         if self.survey.open == 0 {
-            self.ask_next();
+            self.ask_next(cx, others);
         }
     }
 
     /// The next few /24s in the order of this survey; if there are none, it is over.
-    fn ask_next(&mut self) {
+    fn ask_next(&mut self, cx: &mut Cx, others: Others<'_>) {
         let Some((key, after)) = self.survey.order else { return };
-        let next = self.table.spread(key, after, 0, self.cx.tick);
-        let Some((last, _)) = next.last() else { return self.conclude_survey(true) };
+        let next = others.table.spread(key, after, 0, cx.tick);
+        let Some((last, _)) = next.last() else { return self.conclude_survey(cx, others, true) };
         self.survey.order = Some((key, Some(*last)));
         for (place, addr) in next {
-            let users = self
-                .bootstrap_addrs()
-                .any(|other| !is_local(*other.ip()) && place_of(other, key) == place);
-            if !users {
+            let mut users = others.sources.bootstrap(&cx.config, self.own_addr);
+            if !users.any(|other| !is_local(*other.ip()) && place_of(other, key) == place) {
                 self.ask_view(addr, false);
             }
         }
     }
 
     fn ask_view(&mut self, addr: SocketAddrV4, users: bool) {
-        let purpose = Purpose::View { users };
-        if self.begin_internal(addr, PING, None, Class::KeepAlive, purpose).is_some() {
-            self.survey.open += 1;
-        }
+        self.step = Step::View { users };
+        self.survey.open += u8::from(self.asks.push(addr).is_ok());
     }
 
-    /// One that was asked has seen us as `to`, or is silent.
-    pub(super) fn on_view(&mut self, users: bool, seen: Option<(Via, SocketAddrV4)>) {
+    /// A node that was asked has seen us as `to`, in an answer that came by this socket; or it is silent.
+    pub(crate) fn on_view(
+        &mut self,
+        cx: &mut Cx,
+        others: Others<'_>,
+        users: bool,
+        seen: Option<(Via, SocketAddrV4)>,
+    ) {
         self.survey.open = self.survey.open.saturating_sub(1);
         // What arrives at the other socket tells of another port than the one in use.
         if let Some((_, to)) = seen.filter(|(via, _)| *via == self.request_via()) {
             self.survey.count(to, users);
         }
         if self.survey.open == 0 {
-            self.conclude_survey(false);
+            self.conclude_survey(cx, others, false);
         }
     }
 
     /// A survey is given up.
     pub(super) fn stop_survey(&mut self) {
         self.survey.anew();
-        self.requests.forget_all(&mut self.cx, |purpose| matches!(purpose, Purpose::View { .. }));
+        self.tell(News::ViewsEnd);
     }
 
-    fn conclude_survey(&mut self, end: bool) {
+    fn conclude_survey(&mut self, cx: &mut Cx, others: Others<'_>, end: bool) {
         let verdict = self.survey.verdict(end);
         if verdict == Verdict::Open || self.survey.order.is_none() {
             return;
         }
         if self.survey.end(verdict) {
-            self.emit(Event::AddressDisputed);
+            cx.emit(Event::AddressDisputed);
         }
         match verdict {
-            Verdict::At(addr) if self.ephemeral => self.believe(addr),
-            Verdict::At(addr) => self.compare_own_addr(addr),
+            Verdict::At(addr) if self.ephemeral => self.believe(cx, addr),
+            Verdict::At(addr) => self.compare_own_addr(cx, others, addr),
             _ if self.survey.sure => _ = self.survey.is_moved(None),
             _ => {}
         }
     }
 
     /// What the table agrees on counts, whatever was heard before.
-    fn believe(&mut self, addr: SocketAddrV4) {
+    fn believe(&mut self, cx: &mut Cx, addr: SocketAddrV4) {
         if (self.nat.host(), self.nat.port()) != (Some(*addr.ip()), addr.port()) {
-            self.take_views(Sampler::unanimous(addr));
+            self.take_views(cx, Sampler::unanimous(addr));
             self.looks.anew();
         }
         self.survey.sure = true;
     }
 
     /// A persistent node is seen at `addr`. As long as its id is of the first views only, that is where it is.
-    fn compare_own_addr(&mut self, addr: SocketAddrV4) {
+    fn compare_own_addr(&mut self, cx: &mut Cx, others: Others<'_>, addr: SocketAddrV4) {
         let Some(own) = self.own_addr else { return };
         let same = addr == own;
-        let possible = self.may_have_id_of(addr, own) && self.may_be_at(addr);
+        let possible = may_have_id_of(&cx.config, addr, own) && self.may_be_at(cx, others, addr);
         let sure = core::mem::replace(&mut self.survey.sure, true);
-        // A few whom a bootstrap node backs are enough to get an id by, not to lose it.
+        // A few nodes that a bootstrap node backs are enough to get an id by, not to lose it.
         if same || !possible || (sure && !self.survey.most_see(addr)) {
             _ = self.survey.is_moved(None);
         } else if !sure || self.survey.is_moved(Some(addr)) {
             self.looks.changed(false);
-            self.move_id_to(addr, Sampler::unanimous(addr));
+            self.move_to(cx, addr, Sampler::unanimous(addr));
             self.survey.sure = true;
         }
     }

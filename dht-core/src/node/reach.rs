@@ -1,0 +1,138 @@
+//! What finding out about the own address means for the rest of the node.
+
+use alloc::vec::Vec;
+use core::net::SocketAddrV4;
+
+use bytes::Bytes;
+
+use super::{Node, Stage};
+use crate::api::event::Event;
+use crate::api::message::Via;
+use crate::api::persistence::Persistence;
+use crate::reach::{News, Others, Step};
+use crate::requests::call::Purpose;
+use crate::requests::congestion::Class;
+use crate::wire::command::{PING, PING_NAT};
+
+/// What [`Reach`](crate::reach::Reach) is shown of the others.
+macro_rules! others {
+    ($node:expr) => {
+        Others { table: &$node.table, sources: &$node.sources }
+    };
+}
+
+impl Node {
+    /// In every tick: the own address is looked into.
+    pub(super) fn reach_on_tick(&mut self) {
+        let bootstraps = self.bootstrap.is_active();
+        let free = self.requests.free(&self.cx.config);
+        self.reach.survey_on_tick(&mut self.cx, others!(self), free, bootstraps);
+        self.after_reach();
+        let free = self.requests.free(&self.cx.config);
+        self.reach.look_on_tick(&mut self.cx, others!(self), free, bootstraps);
+        self.after_reach();
+    }
+
+    /// Sees whether the node can be persistent, or just is not behind a firewall.
+    pub(super) fn look(&mut self, only_firewall: bool) {
+        self.reach.look(&mut self.cx, others!(self), only_firewall);
+        self.after_reach();
+    }
+
+    /// Does what was found out, and asks what is asked for.
+    pub(super) fn after_reach(&mut self) {
+        loop {
+            while let Some(news) = self.reach.poll_news() {
+                self.on_news(news);
+            }
+            let Some((to, step)) = self.reach.poll_ask() else { return };
+            let begun = match step {
+                Step::Probe { port } => self.ping_nat(to, port, Purpose::Probe),
+                Step::View { users } => {
+                    let purpose = Purpose::View { users };
+                    self.begin_internal(to, PING, None, Class::KeepAlive, purpose).is_some()
+                }
+            };
+            match step {
+                _ if begun => {}
+                Step::Probe { .. } => self.reach.on_probe(&mut self.cx, others!(self), None, false),
+                Step::View { users } => {
+                    self.reach.on_view(&mut self.cx, others!(self), users, None);
+                }
+            }
+        }
+    }
+
+    fn on_news(&mut self, news: News) {
+        match news {
+            News::ProbesEnd => {
+                self.requests.forget_all(&mut self.cx, |purpose| purpose == Purpose::Probe);
+            }
+            News::ViewsEnd => {
+                let views = |purpose| matches!(purpose, Purpose::View { .. });
+                self.requests.forget_all(&mut self.cx, views);
+            }
+            News::ForgetSamples => self.table.forget_samples(),
+            News::Reachable => self.on_reachable(),
+            News::Looked(reached) => {
+                if self.stage == Stage::Running {
+                    self.bootstrap_checked(reached);
+                }
+            }
+        }
+    }
+
+    /// The node is reachable: its id follows, and its table is rebuilt around it.
+    fn on_reachable(&mut self) {
+        let Some(addr) = self.reach.own_addr() else { return };
+        let id = self.table.ids().of(addr);
+        if self.table.own() != id {
+            let mut dropped = Vec::new();
+            self.table.rebase(id, self.cx.tick, |addr| dropped.push(addr));
+            for addr in dropped {
+                self.removed(addr);
+            }
+            if self.bootstrap.is_done() {
+                // Its new neighbours get to know of it.
+                self.start_search(id);
+            }
+        }
+        if !self.reach.is_ephemeral() {
+            self.cx.emit(Event::Persistent);
+        }
+    }
+
+    /// Asks a node to answer to the server socket, early: if that works, the node may well be reachable, and checks it
+    /// while it bootstraps.
+    pub(super) fn quick_nat(&mut self, to: SocketAddrV4) {
+        if self.bootstrap.take_quick_nat(to) {
+            self.ping_nat(to, self.reach.server_port(), Purpose::QuickNat);
+        }
+    }
+
+    /// Asks a node to answer to another port.
+    fn ping_nat(&mut self, to: SocketAddrV4, port: u16, purpose: Purpose) -> bool {
+        let value = Bytes::copy_from_slice(&port.to_le_bytes());
+        self.begin_internal(to, PING_NAT, Some(value), Class::KeepAlive, purpose).is_some()
+    }
+
+    pub(super) fn on_probe(
+        &mut self,
+        answer: Option<(Via, SocketAddrV4, SocketAddrV4)>,
+        guessed: bool,
+    ) {
+        self.reach.on_probe(&mut self.cx, others!(self), answer, guessed);
+        self.after_reach();
+    }
+
+    pub(super) fn on_view(&mut self, users: bool, seen: Option<(Via, SocketAddrV4)>) {
+        self.reach.on_view(&mut self.cx, others!(self), users, seen);
+        self.after_reach();
+    }
+
+    /// Why the node is persistent, or is not: a snapshot. [`Event::Persistence`] tells of changes.
+    #[must_use]
+    pub fn persistence(&self) -> Persistence {
+        self.reach.persistence(&self.cx.config, self.bootstrap.is_done())
+    }
+}
