@@ -3,6 +3,7 @@
 pub(crate) mod events;
 
 use alloc::sync::Arc;
+use core::net::SocketAddrV4;
 use core::time::Duration;
 
 use crate::api::config::Config;
@@ -17,6 +18,10 @@ pub(crate) const TICK: Duration = Duration::from_secs(5);
 /// Heard of less than this many ticks ago, a node is recent: 1 minute.
 pub(crate) const RECENT: u32 = 12;
 
+/// What a node said of our address is taken again after this many ticks: 30 minutes. After a sleep all
+/// nodes look twice as old.
+pub(crate) const OLD: u32 = 360;
+
 /// The configuration, the latest time, the node's randomness, its counters and its events.
 #[derive(Clone)]
 pub(crate) struct Cx {
@@ -27,11 +32,24 @@ pub(crate) struct Cx {
     pub(crate) rng: Rng,
     pub(crate) stats: Stats,
     pub(crate) events: Events,
+    /// Requests that are not the user's have to wait: there is no place. Kept up to date by who holds the places.
+    pub(crate) busy: bool,
 }
 
 impl Cx {
     /// Tells the user of a change.
     pub(crate) fn emit(&mut self, event: Event) {
         self.stats.drops.events += u64::from(self.events.push(event));
+    }
+
+    /// Whether a part may ask something now. If not, it is counted.
+    pub(crate) fn may_ask(&mut self) -> bool {
+        self.stats.drops.background += u64::from(self.busy);
+        !self.busy
+    }
+
+    /// Whether the user lets a node into table and queries.
+    pub(crate) fn admits(&self, addr: SocketAddrV4) -> bool {
+        self.config.filter.as_ref().is_none_or(|filter| filter.allows(addr))
     }
 }

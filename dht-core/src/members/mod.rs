@@ -1,5 +1,346 @@
-//! Who is known beside the table: nodes that were lost, are suspected, were named by others or given by the user.
+//! The routing table, and who gets in, is checked, and leaves: only nodes that have answered us, from the address that
+//! their id is made of, enter; only silence, or answers without an id, make them leave. Mirrors the upkeep of nodes in
+//! `index.js`, and is stricter: a request alone, which anybody can forge, makes its sender a candidate at most.
+//!
+//! This part is told of answers, requests, silence and hints, and asks for what it wants to ask: most calls return an
+//! [`Ask`]. Whoever carries it out must tell the outcome, by the call named after the purpose.
 
-pub(crate) mod lost;
-pub(crate) mod namers;
-pub(crate) mod suspects;
+mod candidates;
+mod checking;
+mod lost;
+mod namers;
+mod schedule;
+mod suspects;
+
+use alloc::vec::Vec;
+use core::net::SocketAddrV4;
+use core::time::Duration;
+
+use crate::addr::{is_local, learnable, prefix24};
+use crate::api::config::Config;
+use crate::api::event::Event;
+use crate::api::id_cache::Ids;
+use crate::api::message::{Peer, SavedNode};
+use crate::bounded::memory::Heap;
+use crate::context::{Cx, OLD, TICK};
+use crate::id::Id;
+use crate::requests::call::{Ask, Question};
+use crate::secret::rng::Rng;
+use crate::table::{Insert, Slot, Table};
+use candidates::Candidates;
+use lost::Lost;
+use namers::Namers;
+use schedule::{FIRM, Schedule};
+use suspects::Suspects;
+
+#[derive(Clone)]
+pub(crate) struct Members {
+    table: Table,
+    candidates: Candidates,
+    suspects: Suspects,
+    namers: Namers,
+    lost: Lost,
+    schedule: Schedule,
+    /// The node has bootstrapped: newcomers may challenge nodes of the table from now on.
+    settled: bool,
+}
+
+/// What an answer has brought.
+#[derive(Default)]
+pub(crate) struct Learnt {
+    /// The sender is in the table now, here.
+    pub(crate) slot: Option<Slot>,
+    /// It has come in just now.
+    pub(crate) added: bool,
+    /// It had been lost.
+    pub(crate) was_lost: bool,
+    /// It has no id, and may be used all the same.
+    pub(crate) without_id: bool,
+    pub(crate) ask: Option<Ask>,
+}
+
+impl Members {
+    pub(crate) fn new(config: &Config, own: Id, rng: &mut Rng) -> Self {
+        Self {
+            table: Table::new(own, Ids::new(config.ids.clone()), config.max_nodes),
+            candidates: Candidates::new(config),
+            suspects: Suspects::default(),
+            namers: Namers::new(config.namers()),
+            lost: Lost::default(),
+            schedule: Schedule::new(rng),
+            settled: false,
+        }
+    }
+
+    /// What all of it takes of the heap, at most.
+    pub(crate) fn add_to(heap: &mut Heap, config: &Config) {
+        Table::add_to(heap, config.max_nodes);
+        Candidates::add_to(heap, config.verifications());
+        Suspects::add_to(heap);
+        Namers::add_to(heap, config.namers());
+        Lost::add_to(heap);
+        Schedule::add_to(heap);
+    }
+
+    pub(crate) const fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The node has bootstrapped.
+    pub(crate) fn settle(&mut self) {
+        self.settled = true;
+    }
+
+    /// A request with a proven id came in, or so it seems: its source may be forged. `asks`: whether an address is
+    /// being asked something.
+    pub(crate) fn heard_of(
+        &mut self,
+        cx: &mut Cx,
+        peer: Peer,
+        asks: &dyn Fn(SocketAddrV4) -> bool,
+    ) -> Option<Ask> {
+        let id = peer.id.filter(|_| cx.admits(peer.addr))?;
+        match self.table.find(&id, peer.addr) {
+            Some(slot) => {
+                self.table.touch_unproven(slot, cx.tick);
+                None
+            }
+            None => self.consider(cx, id, peer.addr, asks),
+        }
+    }
+
+    /// An answer to such a question from exactly where it was asked for: as good as the protocol's proofs get.
+    pub(crate) fn learn(&mut self, cx: &mut Cx, from: Peer, question: Question) -> Learnt {
+        self.trust(cx, from.addr, question);
+        let owes = question != Question::FindNode && self.has_to_serve(cx, from.addr);
+        let was_lost = !owes && self.lost.remove(from.addr);
+        let mut learnt = Learnt::default();
+        if !cx.admits(from.addr) {
+            return learnt;
+        }
+        let Some(id) = from.id else {
+            learnt.without_id = true;
+            return learnt;
+        };
+        if owes && self.table.find(&id, from.addr).is_none() {
+            learnt.ask = self.verify_known(cx, from.addr);
+            return learnt;
+        }
+        let inserted = self.insert(cx, &id, from.addr, cx.tick);
+        match inserted {
+            Insert::Present(slot) | Insert::Added(slot) => {
+                self.table.touch(slot, cx.tick);
+                if question == Question::FindNode {
+                    self.table.set_serves(slot, true);
+                }
+                learnt.added = matches!(inserted, Insert::Added(_));
+                learnt.slot = Some(slot);
+                match learnt.added {
+                    true => self.added(cx, from.addr),
+                    false => self.table.set_silent_answers(slot, 0),
+                }
+            }
+            Insert::Full => learnt.ask = self.challenge(cx, id, from.addr, true),
+            Insert::Own => return learnt,
+        }
+        learnt.was_lost = was_lost;
+        learnt
+    }
+
+    /// Whether what a node of the table says of our address is to be listened to: not if it was lately. It is then.
+    pub(crate) fn take_sample(&mut self, slot: Slot, tick: u32) -> bool {
+        let sampled = self.table.node(slot).and_then(|node| node.sampled_ago(tick));
+        let wanted = sampled.is_none_or(|ago| ago >= OLD);
+        if wanted {
+            self.table.set_sampled(slot, tick);
+        }
+        wanted
+    }
+
+    /// Nodes are to be listened to anew.
+    pub(crate) fn forget_samples(&mut self) {
+        self.table.forget_samples();
+    }
+
+    /// Puts a node into the table without asking it: the user says that it is one. Whether it is there now.
+    pub(crate) fn admit(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> bool {
+        let id = self.table.ids().of(addr);
+        let inserted = self.insert(cx, &id, addr, cx.tick);
+        if let Insert::Added(_) = inserted {
+            self.added(cx, addr);
+        }
+        matches!(inserted, Insert::Added(_) | Insert::Present(_))
+    }
+
+    /// The same of a node that was saved, so long ago. Whether it is there now.
+    pub(crate) fn restore(&mut self, cx: &mut Cx, node: &SavedNode, away: Duration) -> bool {
+        let ago = |age: Duration| {
+            let ticks = (age.saturating_add(away)).as_secs() / TICK.as_secs();
+            cx.tick.saturating_sub(u32::try_from(ticks).unwrap_or(u32::MAX))
+        };
+        let (added, pinged) = (ago(node.added), ago(node.pinged));
+        let id = self.table.ids().of(node.addr);
+        let inserted = self.insert(cx, &id, node.addr, added);
+        if let Insert::Added(slot) = inserted {
+            self.table.set_pinged(slot, pinged);
+            self.added(cx, node.addr);
+        }
+        matches!(inserted, Insert::Added(_) | Insert::Present(_))
+    }
+
+    /// The table with its ages, to be saved: the node heard of most recently first.
+    pub(crate) fn export(&self, tick: u32) -> Vec<SavedNode> {
+        let ticks = |n: u32| TICK.saturating_mul(n);
+        let nodes = self.table.iter().filter_map(|(slot, addr)| {
+            let node = self.table.node(slot)?;
+            let (pinged, added) = (ticks(node.pinged_ago(tick)), ticks(node.added_ago(tick)));
+            Some(SavedNode { addr, pinged, added })
+        });
+        nodes.collect()
+    }
+
+    /// The table is rebuilt around another id of our own.
+    pub(crate) fn rebase(&mut self, cx: &mut Cx, own: Id) {
+        let mut dropped = Vec::new();
+        self.table.rebase(own, cx.tick, |addr| dropped.push(addr));
+        for addr in dropped {
+            removed(cx, addr);
+        }
+    }
+
+    /// Puts a node into the table. In a small one that is full, one of the nodes that are new there gives way if
+    /// another bucket has more nodes, but not to many of one network. So such a table takes shape, and lets its
+    /// neighbours in; and a node that has been there for a while is asked first, whoever comes.
+    fn insert(&mut self, cx: &mut Cx, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
+        let inserted = self.table.insert(id, addr, tick);
+        // Most often it is the bucket that is full, and no node can give way.
+        let full = inserted == Insert::Full;
+        let young = full.then(|| self.table.youngster(id, cx.tick, FIRM));
+        let Some(slot) = young.flatten() else { return inserted };
+        let prefix = |addr: SocketAddrV4| prefix24(*addr.ip());
+        let known = || self.table.iter().any(|(_, other)| prefix(other) == prefix(addr));
+        if !is_local(*addr.ip()) && known() {
+            return inserted;
+        }
+        self.evict(cx, slot.addr());
+        self.table.insert(id, addr, tick)
+    }
+
+    fn added(&mut self, cx: &mut Cx, addr: SocketAddrV4) {
+        self.schedule.table_grew();
+        self.lost.remove(addr);
+        if self.suspects.iter().any(|suspect| suspect == addr) {
+            self.table.set_doubted(addr, true);
+        }
+        if cx.config.node_events {
+            cx.emit(Event::NodeAdded(addr));
+        }
+    }
+
+    /// Takes a node out of the table.
+    fn evict(&mut self, cx: &mut Cx, addr: SocketAddrV4) {
+        if let Some(slot) = self.table.get(addr) {
+            self.table.remove(slot);
+            removed(cx, addr);
+        }
+    }
+
+    /// A candidate: it gets one datagram to answer.
+    fn consider(
+        &mut self,
+        cx: &mut Cx,
+        id: Id,
+        addr: SocketAddrV4,
+        asks: &dyn Fn(SocketAddrV4) -> bool,
+    ) -> Option<Ask> {
+        if id == self.table.own() || !learnable(addr, *addr.ip()) || self.candidates.knows(addr) {
+            return None;
+        }
+        // Most nodes that ask find their bucket full, of nodes that are there: these are asked first, or
+        // every request would cost a ping to no avail.
+        let young = || self.table.youngster(&id, cx.tick, FIRM);
+        if !self.table.has_place_for(&id) && young().is_none() {
+            return self.challenge(cx, id, addr, false);
+        }
+        if asks(addr) {
+            return None;
+        }
+        let now = self.candidates.has_place_for(addr);
+        let ask = now.then(|| self.verify(cx, addr)).flatten();
+        if ask.is_none() {
+            let displaced = self.candidates.wait_or_displace(&mut cx.rng, addr);
+            cx.stats.verifications.displaced += u64::from(displaced);
+        }
+        ask
+    }
+
+    /// A query begins: a refresh can wait.
+    pub(crate) fn queried(&mut self) {
+        self.schedule.queried();
+    }
+
+    /// Whether no query has begun for a minute: what is kept for the next can be released.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.schedule.is_quiet()
+    }
+
+    /// A tick has passed. Whether the table is to be refreshed.
+    pub(crate) fn is_refresh_due(&mut self, tick: u32) -> bool {
+        let small = self.table.len() < crate::table::K;
+        self.schedule.is_refresh_due(tick, small)
+    }
+
+    /// It is.
+    pub(crate) fn refreshing(&mut self) {
+        self.schedule.refreshing();
+    }
+
+    /// The machine has slept.
+    pub(crate) fn wake_up(&mut self) {
+        self.schedule.wake_up();
+    }
+
+    /// The node is suspended, or closed: nothing is under way any more.
+    pub(crate) fn stop(&mut self) {
+        self.schedule.clear();
+        self.candidates.clear();
+        self.namers.clear();
+    }
+}
+
+#[cfg(any(test, feature = "_invariants"))]
+impl Members {
+    /// The candidates that are being asked.
+    pub(crate) fn verifying(&self) -> &[SocketAddrV4] {
+        self.candidates.check_invariants()
+    }
+
+    /// `hinted` and `swaps`: how many checks because of hints, and of newcomers' rivals, are under way.
+    pub(crate) fn check_invariants(&self, hinted: usize, swaps: usize) {
+        self.table.check_invariants();
+        for addr in self.table.iter().map(|(_, addr)| addr) {
+            let (doubted, suspected) = (self.table.is_doubted(addr), self.suspects(addr));
+            assert_eq!(doubted, suspected, "{addr} is suspected, or doubted, but not both");
+        }
+        self.schedule.check_invariants(hinted, swaps);
+    }
+
+    /// Whether an address was silent, and has not answered since.
+    pub(crate) fn suspects(&self, addr: SocketAddrV4) -> bool {
+        self.suspects.iter().any(|suspect| suspect == addr)
+    }
+
+    /// What an answer from `addr` may change here: the table, suspicions, what was lost.
+    pub(crate) fn taught(&self, addr: SocketAddrV4) -> [alloc::string::String; 3] {
+        let node = self.table.get(addr).and_then(|slot| self.table.node(slot));
+        let known = node.map(|node| (node.seen, node.silent_answers));
+        let (suspected, lost) = (self.suspects(addr), self.lost.contains(addr));
+        [alloc::format!("{known:?}"), alloc::format!("{suspected}"), alloc::format!("{lost}")]
+    }
+}
+
+fn removed(cx: &mut Cx, addr: SocketAddrV4) {
+    if cx.config.node_events {
+        cx.emit(Event::NodeRemoved(addr));
+    }
+}

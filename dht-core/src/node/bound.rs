@@ -3,20 +3,15 @@
 use core::net::SocketAddrV4;
 
 use super::Node;
-use super::members::Candidates;
 use super::queries::Queries;
 use crate::api::config::{BootstrapNode, Config};
 use crate::bounded::memory::Heap;
 use crate::context::events::Events;
-use crate::members::lost::Lost;
-use crate::members::namers::Namers;
-use crate::members::suspects::Suspects;
+use crate::members::Members;
 use crate::reach::Reach;
 use crate::replies::Replies;
 use crate::requests::Requests;
 use crate::sources::Sources;
-use crate::table::Table;
-use crate::upkeep::schedule::Upkeep;
 use crate::wire::ADDR_LEN;
 
 impl Node {
@@ -67,12 +62,7 @@ impl Node {
 
         Events::add_to(&mut heap, super::events_max(config));
 
-        Table::add_to(&mut heap, config.max_nodes);
-        Candidates::add_to(&mut heap, config.verifications());
-        Suspects::add_to(&mut heap);
-        Namers::add_to(&mut heap, config.namers());
-        Lost::add_to(&mut heap);
-        Upkeep::add_to(&mut heap);
+        Members::add_to(&mut heap, config);
         Reach::add_to(&mut heap, config);
 
         Sources::add_to(&mut heap, config);

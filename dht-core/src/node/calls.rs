@@ -12,7 +12,7 @@ use crate::api::error::{RequestError, SendError};
 use crate::api::message::{Reply, ReplyTo, RequestId, SessionId, Via};
 use crate::api::way::Way;
 use crate::replies::Out;
-use crate::requests::call::{Call, Purpose};
+use crate::requests::call::{Ask, Call, Purpose};
 use crate::requests::congestion::Class;
 use crate::time::Instant;
 use crate::wire::command::FIND_NODE;
@@ -68,7 +68,7 @@ impl Node {
     /// takes it, and frees the request's place.
     #[must_use]
     pub fn take_response(&mut self, id: RequestId) -> Option<Result<Reply, RequestError>> {
-        let result = self.requests.take_result(id);
+        let result = self.requests.take_result(&mut self.cx, id);
         if result.is_some() {
             self.pump_stalled();
         }
@@ -81,7 +81,7 @@ impl Node {
         if self.requests.call(id).is_some_and(|call| call.purpose == Purpose::User) {
             self.requests.forget(&mut self.cx, id);
         }
-        drop(self.requests.take_result(id));
+        drop(self.requests.take_result(&mut self.cx, id));
         self.pump_stalled();
     }
 
@@ -174,25 +174,18 @@ impl Node {
         self.requests.begin(&mut self.cx, call)
     }
 
-    /// Begins a request of the node's own, if there is a place for one. FIND_NODE asks a node for its neighbours.
-    pub(super) fn begin_internal(
-        &mut self,
-        to: SocketAddrV4,
-        command: u64,
-        value: Option<Bytes>,
-        class: Class,
-        purpose: Purpose,
-    ) -> Option<RequestId> {
-        if self.is_busy() {
-            self.cx.stats.drops.background += 1;
-            return None;
+    /// Begins a request of the node's own, if there is a place for one.
+    pub(super) fn ask(&mut self, ask: Ask) -> bool {
+        let Ask { to, command, value, class, purpose } = ask;
+        if !self.cx.may_ask() {
+            return false;
         }
-        self.begin(Call {
+        let call = Call {
             to,
             via: if purpose == Purpose::Probe { Via::Client } else { self.request_via() },
             internal: true,
             command,
-            target: (command == FIND_NODE).then(|| self.table.ids().of(to)),
+            target: (command == FIND_NODE).then(|| self.members.table().ids().of(to)),
             token: None,
             value,
             ttl: None,
@@ -203,12 +196,13 @@ impl Node {
             any_replier: false,
             session: None,
             purpose,
-        })
+        };
+        self.begin(call).is_some()
     }
 
     /// Whether requests that are not the user's have to wait.
     pub(super) fn is_busy(&self) -> bool {
-        self.requests.is_busy(&self.cx.config)
+        self.cx.busy
     }
 
     pub(super) fn check_open(&self) -> Result<(), SendError> {

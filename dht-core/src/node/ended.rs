@@ -12,14 +12,14 @@ impl Node {
     /// Tries that were not answered in time are repeated, or given up.
     pub(super) fn on_overdue(&mut self) {
         loop {
-            let table = &self.table;
+            let table = self.members.table();
             let is_member = |addr| table.get(addr).is_some();
             match self.requests.poll_overdue(&mut self.cx, is_member) {
                 None => return,
                 Some(Ok(ended)) => self.on_ended(None, ended),
                 Some(Err(Again { to, purpose, doubt })) => {
                     if let Some((question, late)) = doubt {
-                        self.suspect(to, false, question, late);
+                        self.members.suspect(&self.cx, to, (false, late), question);
                     }
                     if let Purpose::Visit { query, node, .. } = purpose {
                         self.on_visit_missed(query, node);
@@ -73,11 +73,9 @@ impl Node {
             Purpose::Commit { query, to, again } => {
                 self.on_commit_answered(query, to, again, reply);
             }
-            Purpose::Check { hinted, .. } => self.on_check_answered(asked, hinted, no_id),
-            Purpose::Swap { newcomer, verified, .. } => {
-                self.on_swap_answered(asked, (newcomer, verified), no_id);
+            Purpose::Check { .. } | Purpose::Swap { .. } | Purpose::Verify => {
+                self.on_check(&ended, no_id);
             }
-            Purpose::Verify => self.on_verify_ended(asked, counts && !no_id),
             Purpose::QuickNat if counts => self.bootstrap.on_quick_nat(),
             Purpose::QuickNat => {}
             Purpose::Probe => {
@@ -92,15 +90,15 @@ impl Node {
         let Err(error) = ended.result else { return };
         let (to, purpose, question) = (ended.call.to, ended.call.purpose, ended.call.question());
         // Of whom the user asks he knows more than we do; of nodes that others have named nobody does.
-        let known =
-            purpose == Purpose::User || self.table.is_empty() || self.table.get(to).is_some();
+        let table = self.members.table();
+        let known = purpose == Purpose::User || table.is_empty() || table.get(to).is_some();
         let cancelled = matches!(error, RequestError::Destroyed | RequestError::Suspended);
         if !cancelled && ended.tells_health() && known {
             self.contact.missed();
         }
         let (timed_out, sure) = (ended.timed_out(), ended.sure);
         if ended.doubt && purpose.judges() {
-            self.suspect(to, sure, question, ended.tells_health());
+            self.members.suspect(&self.cx, to, (sure, ended.tells_health()), question);
         }
         match purpose {
             Purpose::User => self.note(Event::Response(ended.id)),
@@ -108,25 +106,23 @@ impl Node {
                 // A command of an application that is left unanswered says little of a node: it is asked on, for what
                 // every node answers.
                 if sure && question != Question::Command {
-                    self.evict_unless_seen(to, seen);
+                    self.members.evict_unless_seen(&mut self.cx, to, seen);
                 }
                 self.on_visit_failed(query, node, seen, timed_out);
             }
             Purpose::Gap { query, .. } => self.on_gap_failed(query),
             Purpose::Commit { query, .. } => self.on_commit_failed(query, error),
-            Purpose::Check { seen, hinted } => self.on_check_failed(to, seen, hinted, timed_out),
-            Purpose::Swap { seen, newcomer, verified } => {
-                self.on_swap_failed(to, seen, (newcomer, verified), timed_out);
+            Purpose::Check { .. } | Purpose::Swap { .. } | Purpose::Verify => {
+                self.on_check(ended, false);
             }
-            Purpose::Verify => self.on_verify_ended(to, false),
             Purpose::Late { seen } => {
-                if sure && self.evict_unless_seen(to, seen) {
+                if sure && self.members.evict_unless_seen(&mut self.cx, to, seen) {
                     self.report(to);
                 }
             }
             Purpose::Hint { seen } => {
                 if sure {
-                    self.evict_unless_seen(to, seen);
+                    self.members.evict_unless_seen(&mut self.cx, to, seen);
                 }
             }
             Purpose::QuickNat => {}

@@ -27,7 +27,7 @@ impl Node {
             let (from, own) = (reply.from.addr, self.reach.own_addrs());
             for addr in reply.closer_nodes.iter().flatten().copied() {
                 if self.is_visitable(addr, from, &own) {
-                    walk.offer_from(self.table.ids(), addr, node);
+                    walk.offer_from(self.members.table().ids(), addr, node);
                 } else {
                     self.cx.stats.drops.closer_nodes += 1;
                 }

@@ -78,7 +78,7 @@ impl Node {
             self.respond(reply_to, from, INVALID_TOKEN, true, true);
             return Handled::Consumed;
         }
-        let id = self.table.ids().proven(request.id, from);
+        let id = self.members.table().ids().proven(request.id, from);
         if let Some(id) = id {
             self.heard_of(Peer { addr: from, id: Some(id) });
         }
@@ -137,25 +137,25 @@ impl Node {
     }
 
     fn on_response(&mut self, via: Via, from: SocketAddrV4, response: &wire::Response<'_>) {
-        match self.requests.on_response(&mut self.cx, self.table.ids(), from, response) {
+        match self.requests.on_response(&mut self.cx, self.members.table().ids(), from, response) {
             Ok(ended) => self.on_ended(Some(via), ended),
             Err(Unmatched::Unknown) => self.on_stray(response.tid, from),
-            Err(Unmatched::WrongSource) => self.suspects.missed(from),
+            Err(Unmatched::WrongSource) => self.members.missed(from),
         }
     }
 
     /// An answer to nothing that is in flight. To a request that was given up, or once more to one that was sent more than
     /// once, it is not a guess; and a node that was taken for silent is there, unless others have missed before.
     fn on_stray(&mut self, tid: u16, from: SocketAddrV4) {
-        let believed = self.suspects.believe(self.cx.now, from);
+        let believed = self.members.believes(&self.cx, from);
         if believed.is_none() && !self.requests.asks(from) {
             return;
         }
         let Some(question) = self.requests.late_answer(&self.cx, tid, from) else {
-            return self.suspects.missed(from);
+            return self.members.missed(from);
         };
         if believed == Some(true) {
-            self.trust(from, question);
+            self.members.trust(&self.cx, from, question);
             self.requests.gave_up_too_early();
         }
     }

@@ -1,35 +1,30 @@
 //! What must hold after every call, whatever was called: for tests and fuzzing only.
 
-use alloc::format;
 use alloc::string::String;
 use core::net::SocketAddrV4;
 
 use super::queries::Kind;
 use super::{Node, Stage};
 use crate::requests::call::Purpose;
-use crate::upkeep::schedule::{HINT_CHECKS_MAX, SWAPS_MAX};
 
 impl Node {
     /// As [`check_invariants`](Self::check_invariants), but only what costs next to nothing: that counters
     /// close and bounds are kept. For after each of many calls.
     #[doc(hidden)]
     pub fn check_counters(&self) {
-        self.requests.check_counters(&self.cx, self.candidates.check_invariants().len());
-        assert!(self.upkeep.hint_checks <= HINT_CHECKS_MAX && self.upkeep.swaps <= SWAPS_MAX);
+        self.requests.check_counters(&self.cx, self.members.verifying().len());
         self.check_stage();
     }
 
     /// Panics if the node's state contradicts itself, exceeds a bound, or waits for what can't come.
     #[doc(hidden)]
     pub fn check_invariants(&self) {
-        self.table.check_invariants();
-        self.requests.check_invariants(&self.cx, self.candidates.check_invariants());
+        self.requests.check_invariants(&self.cx, self.members.verifying());
         self.replies.check_invariants(&self.cx.config);
         self.queries.check_invariants(self);
         self.cx.events.check_invariants();
         self.check_requests();
         self.check_reachability();
-        self.check_suspects();
         self.check_stage();
     }
 
@@ -37,20 +32,19 @@ impl Node {
     #[doc(hidden)]
     #[must_use]
     pub fn taught(&self, addr: SocketAddrV4) -> [(&'static str, String); 9] {
-        let node = self.table.get(addr).and_then(|slot| self.table.node(slot));
-        let known = node.map(|node| (node.seen, node.silent_answers));
+        let [table, trust, lost] = self.members.taught(addr);
         let [pace, rtt, window] = self.requests.taught();
         let [health, contact] = self.contact.taught();
         [
-            ("table", format!("{known:?}")),
+            ("table", table),
             ("vote", self.reach.taught()),
-            ("trust", format!("{}", self.suspects(addr))),
+            ("trust", trust),
             ("pace", pace),
             ("rtt", rtt),
             ("window", window),
             ("health", health),
             ("contact", contact),
-            ("lost", format!("{}", self.lost.contains(addr))),
+            ("lost", lost),
         ]
     }
 
@@ -58,18 +52,7 @@ impl Node {
     #[doc(hidden)]
     #[must_use]
     pub fn suspects(&self, addr: SocketAddrV4) -> bool {
-        self.suspects.iter().any(|suspect| suspect == addr)
-    }
-
-    fn check_suspects(&self) {
-        for addr in self.table.iter().map(|(_, addr)| addr) {
-            let doubted = self.table.is_doubted(addr);
-            assert_eq!(
-                doubted,
-                self.suspects(addr),
-                "{addr} is suspected, or doubted, but not both"
-            );
-        }
+        self.members.suspects(addr)
     }
 
     fn check_stage(&self) {
@@ -87,8 +70,7 @@ impl Node {
         };
         let hinted = count(|purpose| matches!(purpose, Purpose::Check { hinted: true, .. }));
         let swaps = count(|purpose| matches!(purpose, Purpose::Swap { .. }));
-        assert_eq!((self.upkeep.hint_checks.into(), self.upkeep.swaps.into()), (hinted, swaps));
-        assert!(hinted <= HINT_CHECKS_MAX.into() && swaps <= SWAPS_MAX.into());
+        self.members.check_invariants(hinted, swaps);
     }
 
     fn check_reachability(&self) {

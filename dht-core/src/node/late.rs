@@ -57,10 +57,10 @@ impl Node {
     /// Whether a silent node of a walk is to be asked on; those who have named it are told as soon as it is clear.
     fn is_in_question(&mut self, running: &Running, node: u16, to: SocketAddrV4) -> bool {
         for by in running.walk.named_by(node) {
-            self.note_namer(to, by);
+            self.members.note_namer(&self.cx, to, by);
         }
         // Where it was silent before it need not be asked once more that often, unless that is all there is against it.
-        let known = !running.query.internal && self.table.get(to).is_some();
+        let known = !running.query.internal && self.members.table().get(to).is_some();
         let sure = self.report_if_sure(to);
         (!sure || known) && self.has_place_for_late(to)
     }
@@ -84,7 +84,7 @@ impl Node {
     /// Whether one more visit may go on: not two to one node. A quarter of the places is for those who are not in the
     /// table, and of these for a few of one host or /24: anybody can name them, and they may be third parties.
     fn has_place_for_late(&self, to: SocketAddrV4) -> bool {
-        let is_stranger = |addr| self.table.get(addr).is_none();
+        let is_stranger = |addr| self.members.table().get(addr).is_none();
         let (mut count, mut strangers, mut host, mut prefix) = (0, 0, 0, 0);
         for call in self.late() {
             if call.to == to {

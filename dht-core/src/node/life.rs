@@ -108,7 +108,7 @@ impl Node {
         let first = self.reach.binding().is_none();
         self.stage = Stage::Running;
         self.move_to(Binding { client, server });
-        self.upkeep.start(now);
+        self.clock.start(now);
         self.queries.start_clocks(now);
         if first {
             self.emit(Event::Listening);
@@ -213,7 +213,7 @@ impl Node {
     /// on with ever more patience.
     pub(super) fn on_refreshed(&mut self, outcome: &Outcome) {
         let silent = self.is_met_by_silence(outcome) || !self.sources.given.is_empty();
-        let alone = self.table.is_empty() && outcome.successes == 0 && silent;
+        let alone = self.members.table().is_empty() && outcome.successes == 0 && silent;
         if alone && !self.bootstrap.active && !self.bootstrap.is_silent() {
             self.plan_retry();
         }
@@ -228,7 +228,7 @@ impl Node {
             return;
         }
         if came_back && !self.bootstrap.active && self.bootstrap.done {
-            self.start_search(self.table.own());
+            self.start_search(self.members.table().own());
         }
     }
 
@@ -247,6 +247,7 @@ impl Node {
 
     fn bootstrap_over(&mut self) {
         self.bootstrap.active = false;
+        self.members.settle();
         if !core::mem::replace(&mut self.bootstrap.done, true) {
             self.emit(Event::Ready);
         }
@@ -265,9 +266,10 @@ impl Node {
 
     pub(super) fn wake_up(&mut self) {
         if self.stage == Stage::Running {
-            self.upkeep.put_off(self.cx.now);
+            self.clock.put_off(self.cx.now);
         }
-        self.upkeep.wake_up(&mut self.cx.tick);
+        self.clock.wake_up(&mut self.cx.tick);
+        self.members.wake_up();
         self.requests.forget_pace();
         self.contact.wake_up(&mut self.cx);
         self.reach.wake_up(&mut self.cx);
@@ -303,7 +305,7 @@ impl Node {
         self.emit(Event::NetworkUpdate);
         self.requests.forget_pace();
         self.reach.doubt();
-        self.table.forget_samples();
+        self.members.forget_samples();
         if self.bootstrap.done {
             self.start_refresh();
         }
@@ -322,12 +324,12 @@ impl Node {
     /// was none any more, and few nodes are known, it is worth another.
     pub(super) fn use_late_addresses(&mut self) {
         let busy = self.bootstrap.active || self.queries.background().next().is_some();
-        if self.stage != Stage::Running || busy || self.table.len() >= K {
+        if self.stage != Stage::Running || busy || self.members.table().len() >= K {
             return;
         }
         match self.bootstrap.is_silent() {
             true => self.start_bootstrap(),
-            false => self.start_search(self.table.own()),
+            false => self.start_search(self.members.table().own()),
         }
     }
 
@@ -379,10 +381,7 @@ impl Node {
         self.requests.forget_all(&mut self.cx, |purpose| purpose != Purpose::User);
         self.fail_all(|_| true, error);
         self.queries.stalled = false;
-        self.upkeep.hint_checks = 0;
-        self.upkeep.swaps = 0;
-        self.candidates.clear();
-        self.namers.clear();
+        self.members.stop();
         self.replies.clear(self.stage == Stage::Suspended);
         self.requests.clear();
     }

@@ -3,10 +3,8 @@
 
 use super::Node;
 use super::queries::Kind;
-use crate::context::RECENT;
-use crate::table::K;
 use crate::time::Instant;
-use crate::upkeep::schedule::Upkeep;
+use crate::upkeep::clock::Clock;
 
 /// With more than this in flight, fewer nodes are pinged.
 const QUIET: usize = 2;
@@ -22,7 +20,7 @@ impl Node {
         if quiet {
             self.renew();
         } else {
-            Upkeep::skip(&mut self.cx.tick);
+            Clock::skip(&mut self.cx.tick);
             self.upkeep_of_tick();
             self.pump_stalled();
         }
@@ -38,10 +36,10 @@ impl Node {
     }
 
     pub(super) fn tick(&mut self) {
-        self.upkeep.pass(&mut self.cx.tick);
-        self.verify_next();
-        self.forget_suspicions();
-        if self.upkeep.is_quiet() {
+        self.clock.pass(&mut self.cx.tick);
+        self.verify_next(1);
+        self.members.forget_suspicions(&self.cx);
+        if self.members.is_quiet() {
             self.requests.trim(self.cx.now);
             self.replies.trim();
             self.queries.trim();
@@ -54,23 +52,23 @@ impl Node {
             return;
         }
         self.reach_on_tick();
-        let due = self.upkeep.due(self.cx.tick);
-        // Who comes by itself is verified, which tells nothing of our address. Who is to be persistent asks for it.
-        let untold = self.cx.config.ephemeral == Some(false)
-            && self.reach.is_unseen()
-            && !self.table.is_empty();
-        if due.keep_alive || untold {
-            self.ping_some();
+        let alone = self.members.table().is_empty();
+        // Nodes that come by themselves are verified, which tells nothing of our address. A node that is to be persistent
+        // asks for it.
+        let untold = self.cx.config.ephemeral == Some(false) && self.reach.is_unseen() && !alone;
+        if Clock::is_keep_alive(self.cx.tick) || untold {
+            self.keep_alive();
         }
-        let small = self.table.len() < K;
         // Nobody but the silent would be asked, who are asked already.
-        let in_vain = self.table.is_empty() && self.bootstrap.is_silent();
-        if (due.refresh || (due.refresh_if_small && small)) && !in_vain {
-            // One that is still under way is not counted twice.
-            if !self.queries.is_running(Kind::Refresh) && self.has_place_for_search() {
-                self.upkeep.refreshing();
-                self.start_refresh();
-            }
+        let in_vain = self.members.table().is_empty() && self.bootstrap.is_silent();
+        // A refresh that is still under way is not counted twice.
+        if self.members.is_refresh_due(self.cx.tick)
+            && !in_vain
+            && !self.queries.is_running(Kind::Refresh)
+            && self.has_place_for_search()
+        {
+            self.members.refreshing();
+            self.start_refresh();
         }
         self.renew();
     }
@@ -79,40 +77,24 @@ impl Node {
         if !self.bootstrap.is_done() {
             return;
         }
-        self.upkeep.reset_budgets();
+        self.members.reset_budgets();
         self.send_hints();
         self.contact.review(&mut self.cx);
     }
 
-    /// Pings those that were not heard of for longest, and one that was lost.
-    fn ping_some(&mut self) {
-        let tick = self.cx.tick;
+    /// Pings the nodes that were not heard of for longest, and one that was lost.
+    fn keep_alive(&mut self) {
         let busy = self.requests.live() > QUIET;
         self.seek_lost();
-        let mut next = self.table.oldest();
-        let Some(oldest) = next.and_then(|slot| self.table.node(slot)) else {
+        if !self.members.begin_keep_alive(self.cx.tick, busy) {
             // All alone: try the bootstrap nodes again. Where they are silent, that has its own time.
             if !self.bootstrap.is_silent() {
                 self.start_refresh();
             }
             return;
-        };
-        let mut count = self.upkeep.take_checks();
-        if busy {
-            count = count.min(3);
         }
-        if oldest.pinged_ago(tick) < RECENT {
-            count = count.min(2);
-        }
-        while let Some(slot) = next.filter(|_| count > 0) {
-            next = self.table.newer(slot);
-            let pinged = self.table.node(slot).map(|node| node.pinged);
-            if pinged != Some(tick) {
-                if !self.check(slot, false) {
-                    break;
-                }
-                count -= 1;
-            }
+        while let Some(ask) = self.members.next_check(&mut self.cx) {
+            self.ask(ask);
         }
     }
 }

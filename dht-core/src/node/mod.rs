@@ -26,7 +26,6 @@ mod outbound;
 mod queries;
 mod query_calls;
 mod reach;
-mod silence;
 mod unsent;
 mod walks;
 
@@ -40,27 +39,22 @@ use rand_core::CryptoRng;
 use crate::api::config::Config;
 use crate::api::error::ConfigError;
 use crate::api::event::Event;
-use crate::api::id_cache::Ids;
 use crate::api::message::Via;
 use crate::api::stats::Stats;
 use crate::context::Cx;
 use crate::context::events::Events;
 use crate::id::Id;
-use crate::members::lost::Lost;
-use crate::members::namers::Namers;
-use crate::members::suspects::Suspects;
+use crate::members::Members;
 use crate::reach::Reach;
 use crate::replies::Replies;
 use crate::requests::Requests;
 use crate::secret::rng::Rng;
 use crate::sources::Sources;
 use crate::sources::names::{Lookup, Lookups};
-use crate::table::Table;
 use crate::time::Instant;
+use crate::upkeep::clock::{Clock, SLEEP};
 use crate::upkeep::contact::Contact;
-use crate::upkeep::schedule::{SLEEP, Upkeep};
 use life::{Bootstrap, Changes};
-use members::Candidates;
 use queries::Queries;
 
 /// Where a node stands.
@@ -88,11 +82,7 @@ enum Stage {
 pub struct Node {
     cx: Cx,
     stage: Stage,
-    table: Table,
-    candidates: Candidates,
-    suspects: Suspects,
-    namers: Namers,
-    lost: Lost,
+    members: Members,
     requests: Requests,
     replies: Replies,
     queries: Queries,
@@ -100,7 +90,7 @@ pub struct Node {
     reach: Reach,
     bootstrap: Bootstrap,
     changes: Changes,
-    upkeep: Upkeep,
+    clock: Clock,
     contact: Contact,
 }
 
@@ -138,14 +128,11 @@ impl Node {
         let mut own = [0; 32];
         rng.fill(&mut own);
         let replies = Replies::new(&config, &mut rng, now);
-        let (upkeep, tick) = Upkeep::new(&mut rng);
+        let tick = Clock::first_tick(&mut rng);
+        let members = Members::new(&config, Id(own), &mut rng);
         let mut node = Self {
             stage: Stage::Unbound,
-            table: Table::new(Id(own), Ids::new(config.ids.clone()), config.max_nodes),
-            candidates: Candidates::new(&config),
-            suspects: Suspects::default(),
-            namers: Namers::new(config.namers()),
-            lost: Lost::default(),
+            members,
             requests: Requests::new(&config, now),
             replies,
             queries: Queries::default(),
@@ -153,7 +140,7 @@ impl Node {
             reach: Reach::new(&config),
             bootstrap: Bootstrap::default(),
             changes: Changes::default(),
-            upkeep,
+            clock: Clock::new(),
             contact: Contact::default(),
             cx: Cx {
                 now,
@@ -161,12 +148,13 @@ impl Node {
                 rng,
                 stats: Stats::default(),
                 events: Events::new(config.max_events, events_max(&config)),
+                busy: false,
                 config,
             },
         };
         for at in (0..node.cx.config.nodes.len()).rev() {
             if let Some(addr) = node.cx.config.nodes.get(at).copied() {
-                node.admit(addr);
+                node.members.admit(&mut node.cx, addr);
             }
         }
         if !node.cx.config.nodes.is_empty() {
@@ -192,7 +180,7 @@ impl Node {
         self.change_on_time();
         self.end_late_walks();
         // At the end of time there is no next one.
-        while self.upkeep.next_tick() <= now && now < Instant::MAX {
+        while self.clock.next_tick() <= now && now < Instant::MAX {
             self.tick();
         }
         self.pump_stalled();
@@ -207,7 +195,7 @@ impl Node {
             return None;
         }
         let deadlines = [
-            Some(self.upkeep.next_tick()),
+            Some(self.clock.next_tick()),
             self.requests.next_deadline(),
             self.replies.next_due(),
             self.sources.names.next_deadline(),
@@ -316,7 +304,7 @@ impl fmt::Debug for Node {
             .field("stage", &self.stage)
             .field("ephemeral", &self.reach.is_ephemeral())
             .field("firewalled", &self.reach.is_firewalled())
-            .field("table", &self.table.len())
+            .field("table", &self.members.table().len())
             .field("in_flight", &self.requests.live())
             .finish_non_exhaustive()
     }

@@ -13,19 +13,19 @@ impl Node {
     /// The own id; `None` while ephemeral.
     #[must_use]
     pub fn id(&self) -> Option<Id> {
-        (!self.reach.is_ephemeral()).then(|| self.table.own())
+        (!self.reach.is_ephemeral()).then(|| self.members.table().own())
     }
 
     /// The id that the table is built around: random until the own address is known to be reachable.
     #[must_use]
     pub fn table_id(&self) -> Id {
-        self.table.own()
+        self.members.table().own()
     }
 
     /// How many nodes are in the table.
     #[must_use]
     pub fn table_len(&self) -> usize {
-        self.table.len()
+        self.members.table().len()
     }
 
     /// The public host, as far as peers agree on one.

@@ -70,7 +70,7 @@ impl Node {
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
         self.requests.poll_verification(&mut self.cx, only, own, buf).or_else(|| {
-            let table = &self.table;
+            let table = self.members.table();
             let closest = |target: &_, nodes: &mut _| table.closest(target, nodes);
             self.replies.poll_transmit(&self.cx, only, own, closest, buf)
         })
@@ -83,6 +83,6 @@ impl Node {
         from: SocketAddrV4,
         own: &[SocketAddrV4],
     ) -> bool {
-        learnable(addr, *from.ip()) && !own.contains(&addr) && self.admits(addr)
+        learnable(addr, *from.ip()) && !own.contains(&addr) && self.cx.admits(addr)
     }
 }

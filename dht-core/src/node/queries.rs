@@ -215,7 +215,7 @@ impl Queries {
     pub(super) fn check_invariants(&self, node: &Node) {
         assert!(self.users() <= node.cx.config.max_queries);
         assert!(self.background().count() <= node.cx.config.background_queries());
-        assert!(!self.stalled || node.is_busy(), "there are places, and nobody was told");
+        assert!(!self.stalled || node.cx.busy, "there are places, and nobody was told");
         let (mut active, mut counted) = (0, (0, 0));
         for (at, running) in self.slots.iter().enumerate() {
             let Some(running) = running else { continue };

@@ -1,6 +1,5 @@
 //! What finding out about the own address means for the rest of the node.
 
-use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
 use bytes::Bytes;
@@ -10,14 +9,14 @@ use crate::api::event::Event;
 use crate::api::message::Via;
 use crate::api::persistence::Persistence;
 use crate::reach::{News, Others, Step};
-use crate::requests::call::Purpose;
+use crate::requests::call::{Ask, Purpose};
 use crate::requests::congestion::Class;
 use crate::wire::command::{PING, PING_NAT};
 
 /// What [`Reach`](crate::reach::Reach) is shown of the others.
 macro_rules! others {
     ($node:expr) => {
-        Others { table: &$node.table, sources: &$node.sources }
+        Others { table: $node.members.table(), sources: &$node.sources }
     };
 }
 
@@ -49,8 +48,7 @@ impl Node {
             let begun = match step {
                 Step::Probe { port } => self.ping_nat(to, port, Purpose::Probe),
                 Step::View { users } => {
-                    let purpose = Purpose::View { users };
-                    self.begin_internal(to, PING, None, Class::KeepAlive, purpose).is_some()
+                    self.ask(Ask::new(to, PING, Class::KeepAlive, Purpose::View { users }))
                 }
             };
             match step {
@@ -72,7 +70,7 @@ impl Node {
                 let views = |purpose| matches!(purpose, Purpose::View { .. });
                 self.requests.forget_all(&mut self.cx, views);
             }
-            News::ForgetSamples => self.table.forget_samples(),
+            News::ForgetSamples => self.members.forget_samples(),
             News::Reachable => self.on_reachable(),
             News::Looked(reached) => {
                 if self.stage == Stage::Running {
@@ -85,13 +83,9 @@ impl Node {
     /// The node is reachable: its id follows, and its table is rebuilt around it.
     fn on_reachable(&mut self) {
         let Some(addr) = self.reach.own_addr() else { return };
-        let id = self.table.ids().of(addr);
-        if self.table.own() != id {
-            let mut dropped = Vec::new();
-            self.table.rebase(id, self.cx.tick, |addr| dropped.push(addr));
-            for addr in dropped {
-                self.removed(addr);
-            }
+        let id = self.members.table().ids().of(addr);
+        if self.members.table().own() != id {
+            self.members.rebase(&mut self.cx, id);
             if self.bootstrap.is_done() {
                 // Its new neighbours get to know of it.
                 self.start_search(id);
@@ -113,7 +107,8 @@ impl Node {
     /// Asks a node to answer to another port.
     fn ping_nat(&mut self, to: SocketAddrV4, port: u16, purpose: Purpose) -> bool {
         let value = Bytes::copy_from_slice(&port.to_le_bytes());
-        self.begin_internal(to, PING_NAT, Some(value), Class::KeepAlive, purpose).is_some()
+        let ask = Ask::new(to, PING_NAT, Class::KeepAlive, purpose);
+        self.ask(Ask { value: Some(value), ..ask })
     }
 
     pub(super) fn on_probe(

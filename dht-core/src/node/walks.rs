@@ -31,7 +31,7 @@ const QUIET: usize = 3;
 
 impl Node {
     pub(super) fn start_query(&mut self, kind: Kind, query: Query) -> QueryId {
-        self.upkeep.queried();
+        self.members.queried();
         self.cx.stats.queries.active += 1;
         self.cx.stats.queries.total += 1;
         let concurrency = match (kind, query.concurrency) {
@@ -47,7 +47,7 @@ impl Node {
             keeps_replies: kind == Kind::User,
             max_query_addresses: self.cx.config.max_query_addresses,
             max_open: self.cx.config.max_background_requests,
-            radius: self.table.radius(),
+            radius: self.members.table().radius(),
             salt: self.cx.rng.next_u32(),
             // How long an application takes to answer is another matter.
             pace: if query.internal {
@@ -60,7 +60,7 @@ impl Node {
         let mut running = self.queries.begin(kind, query, plan, clock, &self.cx.config);
         let id = running.id;
         for addr in core::mem::take(&mut running.query.nodes) {
-            running.walk.offer(self.table.ids(), addr);
+            running.walk.offer(self.members.table().ids(), addr);
         }
         self.seed(&mut running);
         self.queries.put(running);
@@ -80,26 +80,26 @@ impl Node {
             return;
         }
         let mut nodes = crate::api::message::Nodes::new();
-        self.table.closest(&running.query.target, &mut nodes);
+        self.members.table().closest(&running.query.target, &mut nodes);
         for addr in nodes.iter().take(missing) {
-            walk.offer(self.table.ids(), *addr);
+            walk.offer(self.members.table().ids(), *addr);
         }
         if nodes.len() < missing {
-            let doubted = self.suspects.iter().filter(|addr| self.table.get(*addr).is_some());
-            doubted.for_each(|addr| _ = walk.offer(self.table.ids(), addr));
+            let ids = self.members.table().ids();
+            self.members.doubted().for_each(|addr| _ = walk.offer(ids, addr));
         }
         if walk.pending() < K && !self.cx.config.bootstrap.is_empty() {
             running.wants_lookup = self.sources.names.want(self.cx.now, &self.cx.config.bootstrap);
             let own = self.reach.own_addr();
             for addr in self.sources.bootstrap(&self.cx.config, own) {
-                walk.offer(self.table.ids(), addr);
+                walk.offer(self.members.table().ids(), addr);
             }
         }
         // Nobody else is known. The node itself has another way to ask them, and less often.
         if walk.pending() == 0 && running.kind != Kind::Refresh {
             let own = self.reach.own_addr();
             for addr in self.sources.given.iter().filter(|addr| Some(*addr) != own) {
-                walk.offer(self.table.ids(), addr);
+                walk.offer(self.members.table().ids(), addr);
             }
         }
     }
@@ -114,7 +114,7 @@ impl Node {
             if let Some(walk) = running.walking().filter(|_| wanted) {
                 let own = self.reach.own_addr();
                 for addr in self.sources.bootstrap(&self.cx.config, own) {
-                    walk.offer(self.table.ids(), addr);
+                    walk.offer(self.members.table().ids(), addr);
                 }
             }
             self.queries.put(running);
@@ -193,10 +193,10 @@ impl Node {
                 self.queries.stalled |= self.is_busy();
                 break;
             }
-            let suspected = |addr| self.suspects.contain(self.cx.now, addr);
-            let dead_door = |addr| self.suspects.crowd(self.cx.now, addr);
+            let suspected = |addr| self.members.is_suspected(&self.cx, addr);
+            let dead_door = |addr| self.members.is_in_crowd(&self.cx, addr);
             let Some((node, to)) = walk.next(suspected, dead_door) else { break };
-            let seen = self.times_seen(walk.id_prefix(node), to);
+            let seen = self.members.times_seen(walk.id_prefix(node), to);
             let purpose = Purpose::Visit { query: *id, node, seen };
             let call = Call {
                 retries: if query.force { 0 } else { query.retries },
@@ -228,7 +228,7 @@ impl Node {
         let silent = self.requests.was_sent(id);
         self.requests.forget(&mut self.cx, id);
         if silent {
-            self.suspect(addr, false, question, true);
+            self.members.suspect(&self.cx, addr, (false, true), question);
         }
         walk.failed(node, silent);
         self.has_place_for(walk)
@@ -279,10 +279,10 @@ impl Node {
                 self.cx.stats.drops.closer_nodes += 1;
                 continue;
             }
-            match walk.offer_from(self.table.ids(), addr, node) {
+            match walk.offer_from(self.members.table().ids(), addr, node) {
                 Offer::Closer => {}
                 Offer::Down => {
-                    self.note_namer(addr, from);
+                    self.members.note_namer(&self.cx, addr, from);
                     self.report_if_sure(addr);
                 }
                 Offer::Farther => break,
@@ -444,8 +444,9 @@ impl Node {
         if self.queries.is_running(Kind::Refresh) {
             return;
         }
-        let slot = self.table.random(self.cx.rng.next_u64());
-        let target = slot.map_or(self.table.own(), |slot| self.table.ids().of(slot.addr()));
+        let slot = self.members.table().random(self.cx.rng.next_u64());
+        let target = slot
+            .map_or(self.members.table().own(), |slot| self.members.table().ids().of(slot.addr()));
         self.start_search(target);
     }
 
@@ -466,7 +467,7 @@ impl Node {
             let Some(oldest) = self.queries.background().min() else { break };
             self.cancel(oldest);
         }
-        let query = Query::find_node(self.table.own()).discard_replies();
+        let query = Query::find_node(self.members.table().own()).discard_replies();
         self.start_query(Kind::Bootstrap, query);
     }
 }

@@ -99,3 +99,24 @@ impl Call {
         }
     }
 }
+
+/// What a part of the node wants to ask of a node.
+pub(crate) struct Ask {
+    pub(crate) to: SocketAddrV4,
+    /// An internal one. FIND_NODE asks a node for its neighbours.
+    pub(crate) command: u64,
+    pub(crate) value: Option<Bytes>,
+    pub(crate) class: Class,
+    pub(crate) purpose: Purpose,
+}
+
+impl Ask {
+    pub(crate) const fn new(
+        to: SocketAddrV4,
+        command: u64,
+        class: Class,
+        purpose: Purpose,
+    ) -> Self {
+        Self { to, command, value: None, class, purpose }
+    }
+}

@@ -220,6 +220,7 @@ impl Requests {
         }
         if let Some(flight) = self.flights.end(cx.now, id, false) {
             self.release(&flight);
+            self.count_places(cx);
         }
     }
 
@@ -242,7 +243,7 @@ impl Requests {
 
     fn end(
         &mut self,
-        cx: &Cx,
+        cx: &mut Cx,
         id: RequestId,
         mut result: Result<Reply, RequestError>,
         lessons: Lessons,
@@ -260,6 +261,7 @@ impl Requests {
             _ => self.flights.end(cx.now, id, result.is_ok())?,
         };
         self.release(&flight);
+        self.count_places(cx);
         let timing = Timing {
             tries: flight.sent,
             since_first: cx.now.saturating_since(flight.first_sent_at),

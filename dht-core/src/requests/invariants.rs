@@ -17,6 +17,7 @@ impl Requests {
         let ended = requests.responses + requests.timeouts + requests.unsent + requests.cancelled;
         assert_eq!(requests.total, requests.active + ended, "counters don't close");
         assert_eq!(self.flights.live(), requests.active as usize + verifying);
+        assert_eq!(cx.busy, self.flights.is_full() || self.free(&cx.config) == 0);
         assert!(self.flights.users() <= cx.config.max_requests);
         assert!(self.flights.others() <= cx.config.max_background_requests);
     }

@@ -80,9 +80,9 @@ impl Requests {
         self.flights.users() >= config.max_requests
     }
 
-    /// Whether requests that are not the user's have to wait.
-    pub(crate) fn is_busy(&self, config: &Config) -> bool {
-        self.flights.is_full() || self.free(config) == 0
+    /// Places were taken, or have become free.
+    fn count_places(&self, cx: &mut Cx) {
+        cx.busy = self.flights.is_full() || self.free(&cx.config) == 0;
     }
 
     /// Places left for requests that are not the user's.
@@ -107,6 +107,7 @@ impl Requests {
             }
         }
         self.enqueue(id, false);
+        self.count_places(cx);
         Some(id)
     }
 
@@ -156,8 +157,14 @@ impl Requests {
     }
 
     /// The result of a request of the user's that has ended. Its place is free then.
-    pub(crate) fn take_result(&mut self, id: RequestId) -> Option<Result<Reply, RequestError>> {
-        self.flights.take_result(id)
+    pub(crate) fn take_result(
+        &mut self,
+        cx: &mut Cx,
+        id: RequestId,
+    ) -> Option<Result<Reply, RequestError>> {
+        let result = self.flights.take_result(id);
+        self.count_places(cx);
+        result
     }
 
     /// The system did not send the try that is under way. Whether there is one.

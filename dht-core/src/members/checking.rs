@@ -1,0 +1,401 @@
+//! Nodes that fall silent, and nodes that come back: nodes of the table are asked before they are given up, by the
+//! keep-alive, after hints of others, where requests met silence and where a newcomer wants their place; nodes that were
+//! lost are asked again now and then.
+
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use bytes::Bytes;
+
+use super::schedule::SWAPS_MAX;
+use super::{Ask, Members, Question};
+use crate::context::{Cx, RECENT};
+use crate::id::Id;
+use crate::requests::call::Purpose;
+use crate::requests::congestion::Class;
+use crate::table::{NodeInfo, Slot};
+use crate::wire;
+use crate::wire::command::{DOWN_HINT, FIND_NODE, PING};
+
+/// A node that answers without an id this often in a row is no longer one to keep.
+const SILENT_ANSWERS_MAX: u8 = 2;
+
+impl Members {
+    /// Asks a candidate: what it left unanswered, if it did so lately. It leaves before the answer to the request
+    /// that made it one, so that who is answered is soon in the table.
+    pub(super) fn verify(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> Option<Ask> {
+        let command = if self.has_to_serve(cx, addr) { FIND_NODE } else { PING };
+        cx.may_ask().then(|| {
+            self.candidates.begin(addr);
+            cx.stats.verifications.sent += 1;
+            Ask::new(addr, command, Class::KeepAlive, Purpose::Verify)
+        })
+    }
+
+    /// Asks the next candidate that waits and may be asked.
+    pub(crate) fn next_verification(&mut self, cx: &mut Cx) -> Option<Ask> {
+        let addr = self.candidates.next()?;
+        let ask = self.verify(cx, addr);
+        if ask.is_none() {
+            self.candidates.wait(addr);
+        }
+        ask
+    }
+
+    /// Asks a node that was one whether it still is.
+    pub(crate) fn verify_known(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> Option<Ask> {
+        let place = self.candidates.take_place_for_lost(addr);
+        place.then(|| self.verify(cx, addr)).flatten()
+    }
+
+    /// A verification is over; [`learn`](Self::learn) has dealt with a good one.
+    pub(crate) fn on_verify(
+        &mut self,
+        cx: &mut Cx,
+        addr: SocketAddrV4,
+        verified: bool,
+    ) -> Option<Ask> {
+        match verified {
+            true => cx.stats.verifications.verified += 1,
+            false => cx.stats.verifications.failed += 1,
+        }
+        self.candidates.end(addr);
+        self.next_verification(cx)
+    }
+
+    /// A newcomer finds its bucket full: the node there that was not heard of for longest has to answer. If it does not,
+    /// the newcomer takes its place, once `verified`.
+    pub(super) fn challenge(
+        &mut self,
+        cx: &mut Cx,
+        id: Id,
+        newcomer: SocketAddrV4,
+        verified: bool,
+    ) -> Option<Ask> {
+        if !self.settled || self.schedule.swaps >= SWAPS_MAX {
+            return None;
+        }
+        let rival = self.stale_rival(&id, cx.tick)?;
+        let node = self.table.node(rival)?;
+        if !self.schedule.take_check() {
+            return None;
+        }
+        let purpose = Purpose::Swap { seen: node.seen, newcomer, verified };
+        let ask = self.ask_whether_there(cx, rival, &node, Class::KeepAlive, purpose);
+        self.schedule.swaps += u8::from(ask.is_some());
+        ask
+    }
+
+    /// The node of a full bucket, or of the fullest in a full table, that a newcomer may challenge: the least recently
+    /// pinged, and among these the first added, unless it was heard of in the last minute. (The reference also asks the
+    /// latter if they are not old; but no newcomer displaces one that answers.)
+    pub(super) fn stale_rival(&self, id: &Id, tick: u32) -> Option<Slot> {
+        let slot = self.table.least_recent(id, tick)?;
+        let node = self.table.node(slot)?;
+        (node.pinged_ago(tick) >= RECENT).then_some(slot)
+    }
+
+    /// The rival of a newcomer was asked: it has answered, without an id if `no_id`.
+    pub(crate) fn on_swap_answered(
+        &mut self,
+        cx: &mut Cx,
+        rival: SocketAddrV4,
+        newcomer: (SocketAddrV4, bool),
+        no_id: bool,
+        asks: &dyn Fn(SocketAddrV4) -> bool,
+    ) -> Option<Ask> {
+        self.schedule.swaps = self.schedule.swaps.saturating_sub(1);
+        let gone = no_id && self.answered_without_id(cx, rival);
+        gone.then(|| self.fill_vacancy(cx, newcomer, asks)).flatten()
+    }
+
+    /// The rival of a newcomer was asked, and has not answered.
+    pub(crate) fn on_swap_failed(
+        &mut self,
+        cx: &mut Cx,
+        (rival, seen): (SocketAddrV4, u8),
+        newcomer: (SocketAddrV4, bool),
+        timed_out: bool,
+        asks: &dyn Fn(SocketAddrV4) -> bool,
+    ) -> Option<Ask> {
+        self.schedule.swaps = self.schedule.swaps.saturating_sub(1);
+        if timed_out && self.evict_unless_seen(cx, rival, seen) {
+            self.schedule.check_failed();
+            return self.fill_vacancy(cx, newcomer, asks);
+        }
+        None
+    }
+
+    /// A place has become free.
+    fn fill_vacancy(
+        &mut self,
+        cx: &mut Cx,
+        (newcomer, verified): (SocketAddrV4, bool),
+        asks: &dyn Fn(SocketAddrV4) -> bool,
+    ) -> Option<Ask> {
+        if verified {
+            self.admit(cx, newcomer);
+            return None;
+        }
+        self.consider(cx, self.table.ids().of(newcomer), newcomer, asks)
+    }
+
+    /// A keep-alive begins: the nodes that were not heard of for longest are checked, few of them if there is other traffic.
+    /// `false` if there are none.
+    pub(crate) fn begin_keep_alive(&mut self, tick: u32, busy: bool) -> bool {
+        let oldest = self.table.oldest().and_then(|slot| self.table.node(slot));
+        let Some(oldest) = oldest else { return false };
+        let most = if busy { 3 } else { u8::MAX };
+        let recent = oldest.pinged_ago(tick) < RECENT;
+        self.schedule.begin_keep_alive(if recent { most.min(2) } else { most });
+        true
+    }
+
+    /// The next check of a keep-alive.
+    pub(crate) fn next_check(&mut self, cx: &mut Cx) -> Option<Ask> {
+        if !self.schedule.has_check() {
+            return None;
+        }
+        let pinged = |slot| self.table.node(slot).map(|node| node.pinged) == Some(cx.tick);
+        let mut next = self.table.oldest();
+        while let Some(slot) = next.filter(|slot| pinged(*slot)) {
+            next = self.table.newer(slot);
+        }
+        let ask = next.and_then(|slot| self.check(cx, slot, false));
+        self.schedule.checked(ask.is_some());
+        ask
+    }
+
+    /// Asks a node of the table whether it is there.
+    fn check(&mut self, cx: &mut Cx, slot: Slot, hinted: bool) -> Option<Ask> {
+        let node = self.table.node(slot)?;
+        let class = if hinted { Class::Hint } else { Class::KeepAlive };
+        let purpose = Purpose::Check { seen: node.seen, hinted };
+        let ask = self.ask_whether_there(cx, slot, &node, class, purpose);
+        self.schedule.hint_checks += u8::from(hinted && ask.is_some());
+        ask
+    }
+
+    /// Asks a node of the table what it has to answer to stay: FIND_NODE, which is what it is there for, unless it
+    /// has answered that since it was last asked; then a PING will do, which costs less. (The reference only pings, so
+    /// a node that answers PINGs and nothing else stays and is named for ever.)
+    fn ask_whether_there(
+        &mut self,
+        cx: &mut Cx,
+        slot: Slot,
+        node: &NodeInfo,
+        class: Class,
+        purpose: Purpose,
+    ) -> Option<Ask> {
+        // A node that is, or was, in doubt has not.
+        let ping = node.serves && class != Class::Hint;
+        cx.may_ask().then(|| {
+            self.table.set_pinged(slot, cx.tick);
+            self.table.set_serves(slot, false);
+            Ask::new(node.addr, if ping { PING } else { FIND_NODE }, class, purpose)
+        })
+    }
+
+    /// A node was checked, and has answered, without an id if `no_id`.
+    pub(crate) fn on_check_answered(
+        &mut self,
+        cx: &mut Cx,
+        addr: SocketAddrV4,
+        hinted: bool,
+        no_id: bool,
+    ) {
+        self.schedule.hint_checks -= u8::from(hinted);
+        if no_id {
+            self.answered_without_id(cx, addr);
+        }
+    }
+
+    /// A node was checked, and has not answered.
+    pub(crate) fn on_check_failed(
+        &mut self,
+        cx: &mut Cx,
+        (addr, seen): (SocketAddrV4, u8),
+        hinted: bool,
+        timed_out: bool,
+    ) {
+        self.schedule.hint_checks -= u8::from(hinted);
+        if timed_out && self.evict_unless_seen(cx, addr, seen) && !hinted {
+            self.schedule.check_failed();
+        }
+    }
+
+    /// A node of the table, and what is known of it.
+    fn known(&self, addr: SocketAddrV4) -> Option<(Slot, NodeInfo)> {
+        let slot = self.table.get(addr)?;
+        Some((slot, self.table.node(slot)?))
+    }
+
+    /// A node has answered without an id. Whether that was once too often, so that it is gone.
+    pub(crate) fn answered_without_id(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> bool {
+        let Some((slot, node)) = self.known(addr) else { return false };
+        let count = node.silent_answers + 1;
+        self.table.set_silent_answers(slot, count);
+        let gone = count >= SILENT_ANSWERS_MAX;
+        if gone {
+            self.evict(cx, addr);
+        }
+        gone
+    }
+
+    /// An address has left several tries of a question unanswered or, if it is `down`, all of them.
+    /// `late`: an answer after that still counts.
+    pub(crate) fn suspect(
+        &mut self,
+        cx: &Cx,
+        addr: SocketAddrV4,
+        (down, late): (bool, bool),
+        question: Question,
+    ) {
+        let displaced = self.suspects.add(cx.now, addr, (down, late), question);
+        self.table.set_doubted(addr, true);
+        if let Some(displaced) = displaced {
+            self.table.set_doubted(displaced, false);
+            self.namers.clear_of(displaced);
+        }
+    }
+
+    /// An address has answered such a question. That clears it if it left none unanswered that matters more.
+    pub(crate) fn trust(&mut self, cx: &Cx, addr: SocketAddrV4, question: Question) {
+        if self.suspects.clear_of(addr, question) {
+            self.table.set_doubted(addr, false);
+        }
+        if !self.suspects.contain(cx.now, addr) {
+            self.namers.clear_of(addr);
+        }
+    }
+
+    /// An answer from there belongs to nothing.
+    pub(crate) fn missed(&mut self, from: SocketAddrV4) {
+        self.suspects.missed(from);
+    }
+
+    /// Whether a late answer from there counts; `None` if it is not suspected.
+    pub(crate) fn believes(&self, cx: &Cx, addr: SocketAddrV4) -> Option<bool> {
+        self.suspects.believe(cx.now, addr)
+    }
+
+    /// Whether an address was silent lately.
+    pub(crate) fn is_suspected(&self, cx: &Cx, addr: SocketAddrV4) -> bool {
+        self.suspects.contain(cx.now, addr)
+    }
+
+    /// Whether so many addresses in the /24 of that one are suspected that it is asked after others.
+    pub(crate) fn is_in_crowd(&self, cx: &Cx, addr: SocketAddrV4) -> bool {
+        self.suspects.crowd(cx.now, addr)
+    }
+
+    /// Nodes of the table that are suspected.
+    pub(crate) fn doubted(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        self.suspects.iter().filter(|addr| self.table.get(*addr).is_some())
+    }
+
+    /// Whether an address was silent lately, so that it has to answer FIND_NODE to be a node of the table (again).
+    pub(super) fn has_to_serve(&self, cx: &Cx, addr: SocketAddrV4) -> bool {
+        self.lost.contains(addr) || self.is_suspected(cx, addr)
+    }
+
+    /// Suspicions that are too old are forgotten.
+    pub(crate) fn forget_suspicions(&mut self, cx: &Cx) {
+        while let Some(addr) = self.suspects.pop_expired(cx.now) {
+            self.table.set_doubted(addr, false);
+            self.namers.clear_of(addr);
+        }
+    }
+
+    /// `by` has named a node that is silent; it is told if the node is down.
+    pub(crate) fn note_namer(&mut self, cx: &Cx, silent: SocketAddrV4, by: SocketAddrV4) {
+        if cx.config.send_down_hints {
+            self.namers.add(silent, by);
+        }
+    }
+
+    /// A node is down: all that have named it get to know, by [`next_hint`](Self::next_hint).
+    pub(crate) fn report(&mut self, addr: SocketAddrV4) {
+        self.namers.is_down(addr);
+    }
+
+    /// Whether a node is known to be down.
+    pub(crate) fn is_sure_of(&self, cx: &Cx, addr: SocketAddrV4) -> bool {
+        self.suspects.are_sure_of(cx.now, addr)
+    }
+
+    /// The next down hint that is due, as far as the budget of this tick goes.
+    pub(crate) fn next_hint(&mut self, cx: &Cx) -> Option<Ask> {
+        if !self.schedule.may_hint(cx.config.down_hints_rate_limit) {
+            return None;
+        }
+        let (down, by) = self.namers.pop_due()?;
+        self.schedule.hinted();
+        let value = Bytes::copy_from_slice(&wire::addr_bytes(down));
+        let prefix = self.table.ids().of(by).prefix();
+        let purpose = Purpose::Hint { seen: self.times_seen(prefix, by) };
+        Some(Ask { value: Some(value), ..Ask::new(by, DOWN_HINT, Class::Hint, purpose) })
+    }
+
+    /// A tick has passed: there is a new budget of hints.
+    pub(crate) fn reset_budgets(&mut self) {
+        self.schedule.reset_budgets();
+    }
+
+    /// How often a node of the table, whose id begins with `prefix`, has answered: as a difference,
+    /// modulo 256, since it begins anywhere. 0 for addresses that are not there.
+    pub(crate) fn times_seen(&self, prefix: u64, addr: SocketAddrV4) -> u8 {
+        let slot = self.table.find_by_prefix(prefix, addr);
+        slot.and_then(|slot| self.table.node(slot)).map_or(0, |node| node.seen)
+    }
+
+    /// Takes a node out that did not answer, unless it answered something else meanwhile. Whether it is gone.
+    pub(crate) fn evict_unless_seen(&mut self, cx: &mut Cx, addr: SocketAddrV4, seen: u8) -> bool {
+        let known = self.known(addr);
+        let gone = known.is_none_or(|(_, node)| node.seen == seen);
+        if gone && known.is_some() {
+            self.schedule.table_shrank();
+            self.lost.add(cx.tick, addr);
+            self.evict(cx, addr);
+        }
+        gone
+    }
+
+    /// Somebody says that a node is down: it is asked, not believed.
+    pub(crate) fn on_down_hint(
+        &mut self,
+        cx: &mut Cx,
+        addr: SocketAddrV4,
+        from: Ipv4Addr,
+    ) -> Option<Ask> {
+        let (slot, node) = self.known(addr)?;
+        if node.hinted && node.pinged_ago(cx.tick) == 0 {
+            return None;
+        }
+        if !self.schedule.admits_hint(from) {
+            cx.stats.drops.down_hints += 1;
+            return None;
+        }
+        self.table.set_hinted(slot, true);
+        self.check(cx, slot, true)
+    }
+
+    /// One of the nodes that were lost, to ask whether it is back.
+    pub(crate) fn next_lost(&mut self, tick: u32) -> Option<SocketAddrV4> {
+        self.lost.next(tick)
+    }
+
+    /// Whether a node was lost lately.
+    pub(crate) fn is_lost(&self, addr: SocketAddrV4) -> bool {
+        self.lost.contains(addr)
+    }
+
+    /// A node that was lost is back, and perhaps all are: they are candidates. Whether there are any.
+    pub(crate) fn search_lost(&mut self, tick: u32) -> bool {
+        let mut any = false;
+        for addr in self.lost.search(tick) {
+            any = true;
+            self.candidates.push(addr);
+        }
+        any
+    }
+}
