@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Node, Stage};
+use super::Node;
 use crate::addr::is_sendable;
 use crate::api::ask::{Answer, Request};
 use crate::api::error::{RequestError, SendError};
@@ -15,6 +15,7 @@ use crate::replies::Out;
 use crate::requests::call::{Ask, Call, Purpose};
 use crate::requests::congestion::Class;
 use crate::time::Instant;
+use crate::upkeep::Stage;
 use crate::wire::command::FIND_NODE;
 use crate::wire::{self, VARINT_MAX};
 
@@ -206,7 +207,7 @@ impl Node {
     }
 
     pub(super) fn check_open(&self) -> Result<(), SendError> {
-        match self.stage {
+        match self.upkeep.stage {
             Stage::Closed => Err(SendError::Closed),
             Stage::Suspended => Err(SendError::Suspended),
             Stage::Unbound | Stage::Running | Stage::Resuming => Ok(()),

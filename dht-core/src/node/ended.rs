@@ -45,10 +45,10 @@ impl Node {
         let Ok(reply) = &ended.result else { return };
         let counts = ended.counts();
         if ended.tells_health() {
-            self.contact.count_answer();
+            self.upkeep.contact.count_answer();
         }
         if counts {
-            self.contact.answered(&mut self.cx);
+            self.upkeep.contact.answered(&mut self.cx);
             let (from, to, question) = (reply.from, reply.to, ended.call.question());
             self.learn(via, from, to, question, ended.votes());
         }
@@ -76,7 +76,7 @@ impl Node {
             Purpose::Check { .. } | Purpose::Swap { .. } | Purpose::Verify => {
                 self.on_check(&ended, no_id);
             }
-            Purpose::QuickNat if counts => self.bootstrap.on_quick_nat(),
+            Purpose::QuickNat if counts => self.upkeep.bootstrap.on_quick_nat(),
             Purpose::QuickNat => {}
             Purpose::Probe => {
                 self.on_probe(counts.then_some((via, asked, seen_as)), !counts);
@@ -94,7 +94,7 @@ impl Node {
         let known = purpose == Purpose::User || table.is_empty() || table.get(to).is_some();
         let cancelled = matches!(error, RequestError::Destroyed | RequestError::Suspended);
         if !cancelled && ended.tells_health() && known {
-            self.contact.missed();
+            self.upkeep.contact.missed();
         }
         let (timed_out, sure) = (ended.timed_out(), ended.sure);
         if ended.doubt && purpose.judges() {

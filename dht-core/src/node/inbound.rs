@@ -3,7 +3,7 @@
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
-use super::{Node, Stage};
+use super::Node;
 use crate::addr::is_host;
 use crate::api::message::{Handled, Incoming, Peer, ReplyTo, Via};
 use crate::api::way::Way;
@@ -47,7 +47,7 @@ impl Node {
                 drops.not_ours += 1;
                 return Handled::NotOurs;
             }
-            _ if self.stage != Stage::Running => &mut drops.suspended,
+            _ if !self.upkeep.is_running() => &mut drops.suspended,
             _ if data.len() > self.cx.config.max_datagram_received => &mut drops.oversize,
             _ if !is_host(from) => &mut drops.port_zero,
             Ok(Message::Request(request)) => {

@@ -3,9 +3,10 @@
 use alloc::string::String;
 use core::net::SocketAddrV4;
 
+use super::Node;
 use super::queries::Kind;
-use super::{Node, Stage};
 use crate::requests::call::Purpose;
+use crate::upkeep::Stage;
 
 impl Node {
     /// As [`check_invariants`](Self::check_invariants), but only what costs next to nothing: that counters
@@ -34,7 +35,7 @@ impl Node {
     pub fn taught(&self, addr: SocketAddrV4) -> [(&'static str, String); 9] {
         let [table, trust, lost] = self.members.taught(addr);
         let [pace, rtt, window] = self.requests.taught();
-        let [health, contact] = self.contact.taught();
+        let [health, contact] = self.upkeep.contact.taught();
         [
             ("table", table),
             ("vote", self.reach.taught()),
@@ -56,12 +57,12 @@ impl Node {
     }
 
     fn check_stage(&self) {
-        if matches!(self.stage, Stage::Suspended | Stage::Closed) {
+        if matches!(self.upkeep.stage, Stage::Suspended | Stage::Closed) {
             assert_eq!((self.requests.live(), self.cx.stats.queries.active), (0, 0));
             assert_eq!(self.poll_timeout(), None);
         }
-        let active = self.bootstrap.is_active();
-        assert!(self.stage != Stage::Running || active || self.bootstrap.is_done());
+        let active = self.upkeep.bootstrap.is_active();
+        assert!(!self.upkeep.is_running() || active || self.upkeep.bootstrap.is_done());
     }
 
     fn check_requests(&self) {
@@ -79,7 +80,7 @@ impl Node {
         };
         let views = count(|purpose| matches!(purpose, Purpose::View { .. }));
         self.reach.check_invariants(count(|purpose| purpose == Purpose::Probe), views);
-        let active = self.bootstrap.is_active();
+        let active = self.upkeep.bootstrap.is_active();
         let walks = self.queries.is_running(Kind::Bootstrap);
         assert!(!active || walks || self.reach.is_checking(), "a bootstrap waits for nothing");
     }

@@ -4,7 +4,6 @@
 use core::net::SocketAddrV4;
 
 use super::Node;
-use super::Stage;
 use super::queries::Running;
 use crate::addr::{is_local, prefix24};
 use crate::api::ask::Query;
@@ -18,7 +17,7 @@ const LATE_PER_PREFIX_MAX: usize = 4;
 impl Node {
     /// A query ends, and does not wait for its late visits.
     pub(super) fn leave_late(&mut self, running: &Running) {
-        if self.stage != Stage::Running {
+        if !self.upkeep.is_running() {
             return;
         }
         let of_query = |call: &Call| matches!(call.purpose, Purpose::Visit { query, .. } if query == running.id);

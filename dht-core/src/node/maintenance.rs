@@ -14,7 +14,7 @@ impl Node {
     /// packet, that is a sample for the health and a new budget of down hints.
     pub fn maintain(&mut self, now: Instant, quiet: bool) {
         self.enter(now);
-        if self.stage != super::Stage::Running {
+        if !self.upkeep.is_running() {
             return;
         }
         if quiet {
@@ -29,14 +29,14 @@ impl Node {
     /// Refreshes the table in the background, by looking for a random node of it.
     pub fn refresh(&mut self, now: Instant) {
         self.enter(now);
-        if self.stage == super::Stage::Running {
+        if self.upkeep.is_running() {
             self.start_refresh();
             self.pump_stalled();
         }
     }
 
     pub(super) fn tick(&mut self) {
-        self.clock.pass(&mut self.cx.tick);
+        self.upkeep.clock.pass(&mut self.cx.tick);
         self.verify_next(1);
         self.members.forget_suspicions(&self.cx);
         if self.members.is_quiet() {
@@ -48,7 +48,7 @@ impl Node {
     }
 
     fn upkeep_of_tick(&mut self) {
-        if !self.bootstrap.is_done() {
+        if !self.upkeep.bootstrap.is_done() {
             return;
         }
         self.reach_on_tick();
@@ -60,7 +60,7 @@ impl Node {
             self.keep_alive();
         }
         // Nobody but the silent would be asked, who are asked already.
-        let in_vain = self.members.table().is_empty() && self.bootstrap.is_silent();
+        let in_vain = self.members.table().is_empty() && self.upkeep.bootstrap.is_silent();
         // A refresh that is still under way is not counted twice.
         if self.members.is_refresh_due(self.cx.tick)
             && !in_vain
@@ -74,12 +74,12 @@ impl Node {
     }
 
     fn renew(&mut self) {
-        if !self.bootstrap.is_done() {
+        if !self.upkeep.bootstrap.is_done() {
             return;
         }
         self.members.reset_budgets();
         self.send_hints();
-        self.contact.review(&mut self.cx);
+        self.upkeep.contact.review(&mut self.cx);
     }
 
     /// Pings the nodes that were not heard of for longest, and one that was lost.
@@ -88,7 +88,7 @@ impl Node {
         self.seek_lost();
         if !self.members.begin_keep_alive(self.cx.tick, busy) {
             // All alone: try the bootstrap nodes again. Where they are silent, that has its own time.
-            if !self.bootstrap.is_silent() {
+            if !self.upkeep.bootstrap.is_silent() {
                 self.start_refresh();
             }
             return;

@@ -4,13 +4,14 @@ use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
-use super::{Node, Stage};
+use super::Node;
 use crate::addr::is_sendable;
 use crate::api::error::InvalidNode;
 use crate::api::message::{Peer, SavedNode, Via};
 use crate::requests::Ended;
 use crate::requests::call::{Ask, Call, Purpose, Question};
 use crate::time::Instant;
+use crate::upkeep::Stage;
 
 /// So many tries of four without an answer count as one without an id, if there was no time for all.
 const INTERRUPTED_TRIES: u16 = 3;
@@ -56,8 +57,9 @@ impl Node {
         if learnt.added {
             let tick = self.cx.tick;
             let came_back = self.sources.given.came_back(tick, from.addr) || learnt.was_lost;
-            if self.members.table().len() == 1 {
-                self.no_longer_alone(came_back);
+            let alone = self.members.table().len() == 1;
+            if alone && self.upkeep.bootstrap.no_longer_alone(self.cx.now, came_back) {
+                self.start_search(self.members.table().own());
             }
         }
         if learnt.was_lost && self.members.search_lost(self.cx.tick) {
@@ -176,7 +178,7 @@ impl Node {
         if !is_sendable(addr) {
             return Err(InvalidNode(addr));
         }
-        if self.stage == Stage::Closed {
+        if self.upkeep.stage == Stage::Closed {
             return Ok(false);
         }
         self.sources.given.add(self.cx.config.given(), self.cx.tick, addr);
@@ -198,7 +200,7 @@ impl Node {
     /// How many of them are in the table now: others found no place there, or have no node's address.
     pub fn import(&mut self, now: Instant, nodes: &[SavedNode], away: Duration) -> usize {
         self.enter(now);
-        if self.stage == Stage::Closed {
+        if self.upkeep.stage == Stage::Closed {
             return 0;
         }
         // Where there are bootstrap nodes, there is always a way back.

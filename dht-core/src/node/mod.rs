@@ -53,21 +53,8 @@ use crate::sources::Sources;
 use crate::sources::names::{Lookup, Lookups};
 use crate::time::Instant;
 use crate::upkeep::clock::{Clock, SLEEP};
-use crate::upkeep::contact::Contact;
-use life::{Bootstrap, Changes};
+use crate::upkeep::{Stage, Upkeep};
 use queries::Queries;
-
-/// Where a node stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// No sockets yet; what is asked for is held.
-    Unbound,
-    Running,
-    Suspended,
-    /// Resumed, without sockets yet; it may never have had any.
-    Resuming,
-    Closed,
-}
 
 /// A dht-rpc node without sockets, clock or randomness of its own.
 ///
@@ -81,17 +68,13 @@ enum Stage {
 #[derive(Clone)]
 pub struct Node {
     cx: Cx,
-    stage: Stage,
     members: Members,
     requests: Requests,
     replies: Replies,
     queries: Queries,
     sources: Sources,
     reach: Reach,
-    bootstrap: Bootstrap,
-    changes: Changes,
-    clock: Clock,
-    contact: Contact,
+    upkeep: Upkeep,
 }
 
 impl Node {
@@ -131,17 +114,13 @@ impl Node {
         let tick = Clock::first_tick(&mut rng);
         let members = Members::new(&config, Id(own), &mut rng);
         let mut node = Self {
-            stage: Stage::Unbound,
             members,
             requests: Requests::new(&config, now),
             replies,
             queries: Queries::default(),
             sources: Sources::new(&config, tick),
             reach: Reach::new(&config),
-            bootstrap: Bootstrap::default(),
-            changes: Changes::default(),
-            clock: Clock::new(),
-            contact: Contact::default(),
+            upkeep: Upkeep::new(),
             cx: Cx {
                 now,
                 tick,
@@ -168,7 +147,7 @@ impl Node {
     /// Its work is bounded by what is under way. Poll everything afterwards.
     pub fn handle_timeout(&mut self, now: Instant) {
         let now = self.enter(now);
-        if self.stage != Stage::Running {
+        if !self.upkeep.is_running() {
             return;
         }
         self.on_overdue();
@@ -176,11 +155,12 @@ impl Node {
         if self.sources.names.expire(now) {
             self.after_lookup();
         }
-        self.bootstrap_on_time();
+        let next = self.upkeep.bootstrap.on_time(now);
+        self.go_on(next);
         self.change_on_time();
         self.end_late_walks();
         // At the end of time there is no next one.
-        while self.clock.next_tick() <= now && now < Instant::MAX {
+        while self.upkeep.clock.next_tick() <= now && now < Instant::MAX {
             self.tick();
         }
         self.pump_stalled();
@@ -191,16 +171,14 @@ impl Node {
     /// Any other call may change it.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        if self.stage != Stage::Running {
+        if !self.upkeep.is_running() {
             return None;
         }
         let deadlines = [
-            Some(self.clock.next_tick()),
+            Some(self.upkeep.next_deadline()),
             self.requests.next_deadline(),
             self.replies.next_due(),
             self.sources.names.next_deadline(),
-            self.bootstrap.next_retry(),
-            self.changes.next_due(),
             self.queries.next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
@@ -210,8 +188,8 @@ impl Node {
     #[must_use]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.cx.events.pop().or_else(|| {
-            let running = self.stage == Stage::Running;
-            let bootstrapped = self.bootstrap.is_done();
+            let running = self.upkeep.is_running();
+            let bootstrapped = self.upkeep.bootstrap.is_done();
             let news = || self.reach.persistence_news(&self.cx.config, bootstrapped);
             running.then(news).flatten()
         })
@@ -222,7 +200,7 @@ impl Node {
     /// but a later one is still of use.
     #[must_use]
     pub fn poll_lookup(&mut self) -> Option<Lookup> {
-        if self.stage == Stage::Closed { None } else { self.sources.names.poll() }
+        if self.upkeep.stage == Stage::Closed { None } else { self.sources.names.poll() }
     }
 
     /// The name to look up.
@@ -301,7 +279,7 @@ fn events_max(config: &Config) -> usize {
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
-            .field("stage", &self.stage)
+            .field("stage", &self.upkeep.stage)
             .field("ephemeral", &self.reach.is_ephemeral())
             .field("firewalled", &self.reach.is_firewalled())
             .field("table", &self.members.table().len())

@@ -3,11 +3,12 @@
 use alloc::sync::Arc;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use super::{Node, Stage};
+use super::Node;
 use crate::api::config::Config;
 use crate::api::health_info::HealthInfo;
 use crate::api::stats::Stats;
 use crate::id::Id;
+use crate::upkeep::Stage;
 
 impl Node {
     /// The own id; `None` while ephemeral.
@@ -61,19 +62,19 @@ impl Node {
     /// Whether the node has bootstrapped.
     #[must_use]
     pub fn bootstrapped(&self) -> bool {
-        self.bootstrap.is_done()
+        self.upkeep.bootstrap.is_done()
     }
 
     /// Whether the node is suspended.
     #[must_use]
     pub fn suspended(&self) -> bool {
-        self.stage == Stage::Suspended
+        self.upkeep.stage == Stage::Suspended
     }
 
     /// Whether the node is closed.
     #[must_use]
     pub fn closed(&self) -> bool {
-        self.stage == Stage::Closed
+        self.upkeep.stage == Stage::Closed
     }
 
     /// Whether anybody answers: somebody has, since the node was bound, resumed or woken up, and has not fallen silent
@@ -82,7 +83,7 @@ impl Node {
     /// [`Event::Offline`](crate::Event::Offline) tell.
     #[must_use]
     pub fn online(&self) -> bool {
-        self.contact.online()
+        self.upkeep.contact.online()
     }
 
     /// Who has answered in the last 15 s when `asked` was asked, from another address of the same host, or the same port of
@@ -96,13 +97,13 @@ impl Node {
     /// Whether more than half of the requests time out.
     #[must_use]
     pub fn degraded(&self) -> bool {
-        self.contact.degraded()
+        self.upkeep.contact.degraded()
     }
 
     /// The health in figures.
     #[must_use]
     pub fn health(&self) -> HealthInfo {
-        self.contact.health()
+        self.upkeep.contact.health()
     }
 
     /// Where the client socket is bound.

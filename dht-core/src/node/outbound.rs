@@ -2,12 +2,13 @@
 
 use core::net::SocketAddrV4;
 
-use super::{Node, Stage};
+use super::Node;
 use crate::addr::learnable;
 use crate::api::config::DATAGRAM_MAX;
 use crate::api::message::{Transmit, Via};
 use crate::id::Id;
 use crate::time::Instant;
+use crate::upkeep::Stage;
 
 impl Node {
     /// The next datagram to send by any socket, written to `buf`. Poll until `None` after any
@@ -42,7 +43,7 @@ impl Node {
     ) -> Option<Transmit> {
         self.enter(now);
         // What was answered before the end is still flushed after it.
-        if !matches!(self.stage, Stage::Running | Stage::Closed) {
+        if !matches!(self.upkeep.stage, Stage::Running | Stage::Closed) {
             return None;
         }
         let own = self.id();

@@ -4,7 +4,7 @@ use core::net::SocketAddrV4;
 
 use bytes::Bytes;
 
-use super::{Node, Stage};
+use super::Node;
 use crate::api::event::Event;
 use crate::api::message::Via;
 use crate::api::persistence::Persistence;
@@ -23,7 +23,7 @@ macro_rules! others {
 impl Node {
     /// In every tick: the own address is looked into.
     pub(super) fn reach_on_tick(&mut self) {
-        let bootstraps = self.bootstrap.is_active();
+        let bootstraps = self.upkeep.bootstrap.is_active();
         let free = self.requests.free(&self.cx.config);
         self.reach.survey_on_tick(&mut self.cx, others!(self), free, bootstraps);
         self.after_reach();
@@ -73,8 +73,9 @@ impl Node {
             News::ForgetSamples => self.members.forget_samples(),
             News::Reachable => self.on_reachable(),
             News::Looked(reached) => {
-                if self.stage == Stage::Running {
-                    self.bootstrap_checked(reached);
+                if self.upkeep.is_running() {
+                    let next = self.upkeep.bootstrap.looked(reached);
+                    self.go_on(next);
                 }
             }
         }
@@ -86,7 +87,7 @@ impl Node {
         let id = self.members.table().ids().of(addr);
         if self.members.table().own() != id {
             self.members.rebase(&mut self.cx, id);
-            if self.bootstrap.is_done() {
+            if self.upkeep.bootstrap.is_done() {
                 // Its new neighbours get to know of it.
                 self.start_search(id);
             }
@@ -99,7 +100,7 @@ impl Node {
     /// Asks a node to answer to the server socket, early: if that works, the node may well be reachable, and checks it
     /// while it bootstraps.
     pub(super) fn quick_nat(&mut self, to: SocketAddrV4) {
-        if self.bootstrap.take_quick_nat(to) {
+        if self.upkeep.bootstrap.take_quick_nat(to) {
             self.ping_nat(to, self.reach.server_port(), Purpose::QuickNat);
         }
     }
@@ -128,6 +129,6 @@ impl Node {
     /// Why the node is persistent, or is not: a snapshot. [`Event::Persistence`] tells of changes.
     #[must_use]
     pub fn persistence(&self) -> Persistence {
-        self.reach.persistence(&self.cx.config, self.bootstrap.is_done())
+        self.reach.persistence(&self.cx.config, self.upkeep.bootstrap.is_done())
     }
 }

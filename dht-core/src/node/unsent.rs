@@ -13,7 +13,7 @@ impl Node {
     pub fn handle_unsent(&mut self, now: Instant, transmit: &Transmit, why: Unsent) {
         self.enter(now);
         if transmit.request.is_some_and(|id| self.requests.not_sent(id, why)) {
-            self.contact.not_sent(why);
+            self.upkeep.contact.not_sent(why);
         }
     }
 }

@@ -1,0 +1,203 @@
+//! The bootstrap: a walk towards the own id; a check whether others reach the node, if a few early answers make that likely
+//! or the user says so; and if they do, a second walk, under the id just gained. One that met only silence is tried
+//! again, with ever more patience. Mirrors `_bootstrap` of `index.js`, which tries once.
+
+use core::net::SocketAddrV4;
+use core::time::Duration;
+
+use crate::api::error::Unsent;
+use crate::api::event::Event;
+use crate::api::message::Outcome;
+use crate::context::Cx;
+use crate::sources::Sources;
+use crate::sources::names::Failures;
+use crate::table::place_of;
+use crate::time::Instant;
+
+/// A bootstrap that met only silence is tried again after so many seconds, and then ever less often.
+const RETRY_MIN: u16 = 5;
+const RETRY_MAX: u16 = 320;
+
+/// Nodes that are asked early whether they can reach the server socket.
+const QUICK: u8 = 3;
+
+/// What a bootstrap wants next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Nothing, for now.
+    Wait,
+    /// A walk towards the own id.
+    Walk,
+    /// To know whether others reach the node; and no more, if `only_firewall`.
+    Look { only_firewall: bool },
+    /// It is over.
+    Over,
+}
+
+/// Where the bootstrap stands.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bootstrap {
+    /// `ready` has been told.
+    done: bool,
+    /// A walk or a check of the bootstrap is under way.
+    active: bool,
+    /// The second walk, under the id just gained.
+    second: bool,
+    /// How many early probes of the firewall are still to be made, and where the ones have gone that were.
+    quick: u8,
+    quick_asked: [u32; QUICK as usize],
+    /// One of them was answered.
+    reached: bool,
+    retry: Option<Instant>,
+    /// In seconds; 0 if a node has answered.
+    patience: u16,
+}
+
+impl Bootstrap {
+    pub(crate) const fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Whether it has begun and is not over.
+    pub(crate) const fn is_active(&self) -> bool {
+        self.active
+    }
+
+    pub(crate) const fn next_retry(&self) -> Option<Instant> {
+        self.retry
+    }
+
+    /// Whether nobody has answered so far, so that it goes on in the background.
+    pub(crate) const fn is_silent(&self) -> bool {
+        self.patience > 0
+    }
+
+    /// The sockets are bound for the first time: whether a few nodes are to be asked early if they reach the server's.
+    pub(crate) fn ask_early(&mut self, early: bool) {
+        self.quick = if early { QUICK } else { 0 };
+    }
+
+    /// Whether `to` gets an early probe: the first three that answer do, of different /24s, unless one of them has got
+    /// through already. (In the reference the very first decides alone.)
+    pub(crate) fn take_quick_nat(&mut self, to: SocketAddrV4) -> bool {
+        let place = place_of(to, 0);
+        if self.quick == 0 || self.reached || self.quick_asked.contains(&place) {
+            return false;
+        }
+        self.quick -= 1;
+        if let Some(asked) = self.quick_asked.get_mut(usize::from(self.quick)) {
+            *asked = place;
+        }
+        true
+    }
+
+    /// An early probe has got through.
+    pub(crate) fn on_quick_nat(&mut self) {
+        self.reached = true;
+    }
+
+    /// Begins, or begins anew.
+    pub(crate) fn begin(&mut self) -> Next {
+        (self.active, self.second, self.retry) = (true, false, None);
+        Next::Walk
+    }
+
+    /// Tries again what met only silence, if its time has come.
+    pub(crate) fn on_time(&mut self, now: Instant) -> Next {
+        let due = self.retry.is_some_and(|at| at <= now) && !self.active;
+        if due { self.begin() } else { Next::Wait }
+    }
+
+    /// A walk towards the own id is over.
+    pub(crate) fn walked(
+        &mut self,
+        cx: &mut Cx,
+        sources: &Sources,
+        outcome: &Outcome,
+        unsent: Option<Unsent>,
+    ) -> Next {
+        let forced = cx.config.ephemeral == Some(false);
+        if outcome.successes > 0 || !sources.any(&cx.config) {
+            self.patience = 0;
+        } else if !self.second && is_met_by_silence(cx, sources, outcome) {
+            let failures = sources.names.failures();
+            self.plan_retry(cx);
+            cx.emit(Event::BootstrapSilent {
+                asked: outcome.asked,
+                timed_out: outcome.timed_out,
+                unresolved: failures.unresolved,
+                unusable: failures.unusable,
+                unsent,
+            });
+        }
+        if self.second || (!self.reached && !forced) {
+            return Next::Over;
+        }
+        Next::Look { only_firewall: !forced }
+    }
+
+    fn plan_retry(&mut self, cx: &Cx) {
+        self.patience = (self.patience * 2).clamp(RETRY_MIN, RETRY_MAX);
+        // Nodes that the user gave without any bootstrap node are asked one by one.
+        let any = !cx.config.bootstrap.is_empty();
+        self.retry = any.then(|| cx.now + Duration::from_secs(self.patience.into()));
+    }
+
+    /// A refresh is over. If it was the last that anybody could tell us, since the node is `alone`, the bootstrap begins anew,
+    /// and goes on with ever more patience.
+    pub(crate) fn refreshed(&mut self, cx: &Cx, sources: &Sources, outcome: &Outcome, alone: bool) {
+        let silent = is_met_by_silence(cx, sources, outcome) || !sources.given.is_empty();
+        if alone && outcome.successes == 0 && silent && !self.active && !self.is_silent() {
+            self.plan_retry(cx);
+        }
+    }
+
+    /// A node is in the table, after none was; one that was silent for a while, if it `came_back`. Whether our neighbours
+    /// are to be looked for.
+    pub(crate) fn no_longer_alone(&mut self, now: Instant, came_back: bool) -> bool {
+        // Not at once: the answer that tells so is not dealt with yet.
+        if self.is_silent() && !self.active {
+            self.patience = RETRY_MIN / 2;
+            self.retry = Some(now);
+            return false;
+        }
+        came_back && !self.active && self.done
+    }
+
+    /// The network state was looked at; if that was for the bootstrap, it goes on.
+    pub(crate) fn looked(&mut self, reached: bool) -> Next {
+        if !self.active || self.second {
+            return Next::Wait;
+        }
+        self.second = reached;
+        if reached { Next::Walk } else { Next::Over }
+    }
+
+    /// What met only silence may be answered now. It does not make the node wait longer afterwards.
+    pub(crate) fn retry_if_silent(&mut self) -> Next {
+        if !self.is_silent() || self.active {
+            return Next::Wait;
+        }
+        self.patience = RETRY_MIN / 2;
+        self.begin()
+    }
+
+    /// It is over.
+    pub(crate) fn end(&mut self, cx: &mut Cx) {
+        self.active = false;
+        if !core::mem::replace(&mut self.done, true) {
+            cx.emit(Event::Ready);
+        }
+    }
+
+    /// The node is suspended, or closed.
+    pub(crate) fn stop(&mut self) {
+        (self.active, self.retry) = (false, None);
+    }
+}
+
+/// Whether a node should have answered a walk. Not if ours is the only bootstrap node.
+fn is_met_by_silence(cx: &Cx, sources: &Sources, outcome: &Outcome) -> bool {
+    let asks_names = sources.names.failures() != Failures::default();
+    outcome.successes == 0 && sources.any(&cx.config) && (outcome.asked > 0 || asks_names)
+}
