@@ -83,7 +83,7 @@ fn a_lookup_beside_poisoned_ones_takes_hardly_longer() {
     }
 }
 
-/// Of 80 places of the window, 70 are not for the user's requests alone: ten queries have seven each.
+/// Of the 80 places of the window 10 are kept for the user's requests: ten queries have seven of the others each.
 #[test]
 fn queries_ask_no_more_nodes_in_vain_than_may_be_asked() {
     let mut solo = beside(10, Config::default());

@@ -55,7 +55,7 @@ fn import(lab: &mut Lab, addr: SocketAddrV4) {
     lab.call(|node, now| node.import(now, &[saved], Duration::ZERO));
 }
 
-/// The same, and each of them has answered, so that a survey may ask it.
+/// A node that knows as many of `peers` as its table has room for; each of these has answered, so a survey may ask it.
 fn heard_of(config: Config, peers: &[SocketAddrV4], reached: bool) -> Lab {
     let mut lab = reached_by(config, peers, reached);
     for addr in peers {
@@ -82,12 +82,12 @@ fn all_see_differently(lab: &mut Lab) {
     }
 }
 
-/// So many ticks pass at once.
+/// The upkeep of this many ticks, without any time passing.
 fn pass(lab: &mut Lab, ticks: u32) {
     (0..ticks).for_each(|_| lab.call(|node, now| node.maintain(now, false)));
 }
 
-/// Runs until so many large batches have left.
+/// Runs until this many large batches have left.
 fn run_until_batches(lab: &mut Lab, count: usize) {
     lab.run_until(|lab| large_batches(lab) >= count);
 }
@@ -133,7 +133,7 @@ fn bootstrap_nodes_are_asked_first_one_of_each_network_and_no_other_node_of_it()
     let mut all = peers(30);
     all.extend(users[..2].iter().chain(&beside));
     let mut lab = heard_of(told(&users), &all, true);
-    // They contradict one another, so all are asked.
+    // All see different addresses, so the survey asks every network.
     all_see_differently(&mut lab);
     lab.run_for(30 * SECOND);
     let batches = batches(&lab);
@@ -269,12 +269,12 @@ fn a_batch_counts_as_a_whole() {
         begun = lab.sent.len();
         batches += usize::from(asked.len() >= 7);
         for (n, sent) in asked.iter().enumerate() {
-            // Or all would have to be asked, as it contradicts the liars.
+            // A bootstrap node that contradicts the liars would have all nodes asked: this one is silent.
             if sent.to == peer(0) {
                 continue;
             }
-            // Six of the first eight lie, then four, and are quicker: with eight more witnesses at the most they would
-            // have twelve in between.
+            // The liars of each batch answer first. Their lead is 6 and 4 in the middle and at the end of the first batch,
+            // 10 and 8 of the second, 12 and 8 of the third.
             let lie = asked.len() >= 7 && n < [6, 6, 4].get(batches - 1).copied().unwrap_or(0);
             let answer = support::bare_answer(
                 sent.request().tid,
@@ -290,7 +290,7 @@ fn a_batch_counts_as_a_whole() {
 
 #[test]
 fn who_answers_twice_counts_once() {
-    let mut lab = knowing(told(&[peer(0)]), &peers(80));
+    let mut lab = heard_of(told(&[peer(0)]), &peers(80), true);
     lab.twice = true;
     lab.run_for(35 * SECOND);
     // A lead of twelve takes two batches of eight.
@@ -404,7 +404,7 @@ fn two_who_agree_make_no_id_that_stands_but_three_of_four_do() {
         lab.add_peer(peer(0)).sees = Some(LIE);
         lab.bind();
         lab.run_until(|lab| lab.node.bootstrapped());
-        // In the end they are too few to matter.
+        // The liars are too few to matter in the end, unless the id is settled by then.
         for n in 1..liars + 13 {
             lab.add_peer(peer(n)).sees = (n < liars).then_some(LIE);
             ping(&mut lab, peer(n));

@@ -188,7 +188,7 @@ mod tests {
     use crate::secret::rng::Rng;
     use crate::time::Instant;
 
-    /// Walks that have asked in vain as often as their ids say.
+    /// Walks whose debt is the number of their id.
     struct Debts;
 
     impl Walks for Debts {
@@ -205,7 +205,7 @@ mod tests {
         }
     }
 
-    /// The order in which these leave; each is begun before the next.
+    /// The order in which calls leave that are begun in the order given: their indices.
     fn order(calls: &[(Purpose, Class)]) -> Vec<usize> {
         let config = Arc::new(Config::default());
         let mut requests = Requests::new(&config, Instant::ZERO);
@@ -247,7 +247,7 @@ mod tests {
     fn what_nobody_waits_for_leaves_last() {
         let visit = |debt| Purpose::Visit { query: QueryId(debt), node: 0, seen: 0 };
         let (late, check) = (Purpose::Late { seen: 0 }, Purpose::Check { seen: 0, hinted: false });
-        // Whatever was its class before; and the walks that have asked the least in vain go before others.
+        // A late visit leaves last whatever its class was; in its lane, the walk with the least debt goes first.
         for class in [Class::User, Class::Query, Class::Hint] {
             let calls = [
                 (late, class),
