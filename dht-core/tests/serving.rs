@@ -67,6 +67,28 @@ fn where_no_query_goes_every_second_keep_alive_of_a_node_asks_what_it_is_there_f
 }
 
 #[test]
+fn what_a_node_has_answered_counts_for_one_check() {
+    let mut lab = beside_a_hole(25);
+    lab.sent.clear();
+    // All others are heard of, so it is checked by every keep-alive; and no query has begun yet.
+    for _ in 0..8 {
+        for n in 1..25 {
+            lab.call(|node, now| node.request(now, Request::ping(peer(n)))).unwrap();
+        }
+        lab.ticks(2);
+    }
+    lab.run_for(4 * SECOND);
+    let checks: Vec<_> =
+        lab.sent.iter().filter(|sent| sent.to == peer(0) && sent.checks()).collect();
+    // It has answered FIND_NODE when the node joined, and leaves four tries unanswered now.
+    assert_eq!(
+        checks.iter().map(|sent| sent.is(PING)).collect::<Vec<_>>(),
+        [true, false, false, false, false]
+    );
+    assert!(!lab.knows(peer(0)));
+}
+
+#[test]
 fn a_black_hole_that_was_found_out_comes_back_by_answering_that_alone() {
     let mut lab = beside_a_hole(30);
     lab.hint(peer(1), peer(0));

@@ -83,6 +83,15 @@ fn a_lookup_beside_poisoned_ones_takes_hardly_longer() {
     }
 }
 
+/// Of the 80 places of the window 10 are kept for the user's requests: ten queries have seven of the others each.
+#[test]
+fn queries_ask_no_more_nodes_in_vain_than_may_be_asked() {
+    let mut solo = beside(10, Config::default());
+    solo.advance_ms(100);
+    let ghosts = solo.sent.iter().filter(|sent| sent.to.ip().octets()[0] == 80).count();
+    assert_eq!((ghosts, solo.stats().requests.active), (70, 70), "none of them waits");
+}
+
 /// Once it is clear that they are led astray, for as long as they last.
 #[test]
 fn nor_after_seconds_of_it() {

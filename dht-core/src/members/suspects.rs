@@ -195,4 +195,22 @@ mod tests {
         }
         assert!(!suspects.crowd(later, addr(99)), "local nodes share a host");
     }
+
+    #[test]
+    fn what_matters_most_of_all_that_was_left_unanswered_has_to_be_answered() {
+        let (mut suspects, now) = (Suspects::default(), Instant::ZERO);
+        for questions in
+            [[Question::FindNode, Question::Ping], [Question::Ping, Question::FindNode]]
+        {
+            for question in questions {
+                suspects.add(now, addr(1), (false, true), question);
+            }
+            assert!(!suspects.clear_of(addr(1), Question::Ping), "{questions:?}");
+            assert!(suspects.contain(now, addr(1)));
+            assert!(suspects.clear_of(addr(1), Question::FindNode));
+        }
+        // The answer to more clears it as well.
+        suspects.add(now, addr(1), (false, true), Question::Ping);
+        assert!(suspects.clear_of(addr(1), Question::FindNode));
+    }
 }

@@ -174,3 +174,91 @@ impl Requests {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::sync::Arc;
+    use alloc::vec::Vec;
+    use core::net::{Ipv4Addr, SocketAddrV4};
+
+    use super::*;
+    use crate::api::config::Config;
+    use crate::api::stats::Stats;
+    use crate::context::events::Events;
+    use crate::secret::rng::Rng;
+    use crate::time::Instant;
+
+    /// Walks whose debt is the number of their id.
+    struct Debts;
+
+    impl Walks for Debts {
+        fn debt(&self, query: QueryId) -> u16 {
+            query.0 as u16
+        }
+
+        fn patience(&self, _: QueryId, _: u16, _: Duration) -> Option<Duration> {
+            None
+        }
+
+        fn last_patience(&self, _: QueryId, _: Duration) -> Option<Duration> {
+            None
+        }
+    }
+
+    /// The order in which calls leave that are begun in the order given: their indices.
+    fn order(calls: &[(Purpose, Class)]) -> Vec<usize> {
+        let config = Arc::new(Config::default());
+        let mut requests = Requests::new(&config, Instant::ZERO);
+        let mut cx = Cx {
+            now: Instant::ZERO,
+            tick: 0,
+            busy: false,
+            rng: Rng::new([1; 32]),
+            stats: Stats::default(),
+            events: Events::new(9, 9),
+            config,
+        };
+        for (n, (purpose, class)) in calls.iter().enumerate() {
+            let call = Call {
+                to: SocketAddrV4::new(Ipv4Addr::new(80, n as u8, 0, 1), 1 + n as u16),
+                via: Via::Client,
+                internal: true,
+                command: wire::command::PING,
+                target: None,
+                token: None,
+                value: None,
+                ttl: None,
+                retries: 3,
+                delay: Duration::ZERO,
+                class: *class,
+                force: false,
+                any_replier: false,
+                session: None,
+                purpose: *purpose,
+            };
+            requests.begin(&mut cx, call).unwrap();
+        }
+        let mut buf = [0; DATAGRAM_MAX];
+        let next = || requests.poll_transmit(&mut cx, None, None, &Debts, &mut buf);
+        core::iter::from_fn(next).map(|sent| usize::from(sent.to.port()) - 1).collect()
+    }
+
+    #[test]
+    fn what_nobody_waits_for_leaves_last() {
+        let visit = |debt| Purpose::Visit { query: QueryId(debt), node: 0, seen: 0 };
+        let (late, check) = (Purpose::Late { seen: 0 }, Purpose::Check { seen: 0, hinted: false });
+        // A late visit leaves last whatever its class was; in its lane, the walk with the least debt goes first.
+        for class in [Class::User, Class::Query, Class::Hint] {
+            let calls = [
+                (late, class),
+                (visit(9), Class::Hint),
+                (visit(2), Class::Hint),
+                (Purpose::Hint { seen: 0 }, Class::Hint),
+                (check, Class::KeepAlive),
+                (visit(0), Class::Query),
+                (Purpose::User, Class::User),
+            ];
+            assert_eq!(order(&calls), [6, 5, 4, 3, 2, 1, 0], "{class:?}");
+        }
+    }
+}

@@ -507,3 +507,41 @@ fn no_ids_make_an_answer_dear() {
         assert!(out.is_full());
     }
 }
+
+#[test]
+fn around_a_new_id_all_nodes_are_new_for_as_long_as_around_the_first() {
+    let own = Id([0x5a; 32]);
+    let mut table = Table::new(own, Ids::default(), K);
+    for n in 0..K as u16 {
+        assert!(matches!(table.insert(&Id::of(addr(n)), addr(n), 800), Insert::Added(_)));
+    }
+    let (tick, firm) = (2_000, 100);
+    let other = Id([0xa5; 32]);
+    let gives_way = |table: &Table, tick| {
+        let ids = (0..8).map(|bits| sharing(table.own(), bits, 1));
+        ids.filter(|id| table.youngster(id, tick, firm).is_some()).count()
+    };
+    assert_eq!(gives_way(&table, tick), 0, "all nodes are old");
+    table.rebase(other, tick, |_| {});
+    assert_eq!(table.len(), K);
+    assert!(gives_way(&table, tick + firm - 1) > 0);
+    assert_eq!(gives_way(&table, tick + firm), 0);
+}
+
+#[test]
+fn each_node_of_a_network_is_drawn_by_some_key() {
+    let mut table = Table::new(Id([0x5a; 32]), Ids::default(), PLACES_MAX);
+    // Nodes at one host, and hosts of one /24.
+    let at = |host, port| SocketAddrV4::new(Ipv4Addr::new(80, 0, 0, host), port);
+    let network: Vec<_> = (1..7).map(|n| at(1, n)).chain((2..8).map(|n| at(n, 1))).collect();
+    for addr in &network {
+        let Insert::Added(slot) = table.insert(&Id::of(*addr), *addr, 60) else { panic!("{addr}") };
+        table.touch(slot, 60);
+    }
+    let mut drawn = [0; 12];
+    for key in 0..1_200 {
+        let [(_, addr)] = table.spread(key * 7_919, None, 0, 60)[..] else { panic!("{key}") };
+        drawn[network.iter().position(|other| *other == addr).unwrap()] += 1;
+    }
+    assert!(drawn.iter().all(|times| *times > 20), "{drawn:?} of 1,200 times");
+}
