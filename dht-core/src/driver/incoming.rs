@@ -1,50 +1,24 @@
-//! Requests of others, to be answered.
+//! Requests of other nodes, to be answered.
 
 use alloc::sync::Arc;
 use core::fmt;
-use core::future::poll_fn;
 use core::net::SocketAddrV4;
-use core::pin::Pin;
-use core::task::{Context, Poll};
 
 use bytes::Bytes;
-use futures_core::Stream;
 
-use super::guard::Valued;
-use super::shared::{Look, Shared};
+use super::guard::own;
+use super::mail::Received;
+use super::queue::Mailbox;
+use super::reader::{Reader, Source, stream};
+use super::shared::Shared;
+use super::state::State;
 use crate::wire::Token;
-use crate::{Answer, Id, Incoming, Peer, ReplyTo, SendError};
+use crate::{Answer, Id, Instant, Peer, ReplyTo, SendError};
 
-/// A request as it waits to be taken: plain data, without any duty to answer.
-pub(crate) struct Received {
-    from: Peer,
-    to: SocketAddrV4,
-    token: Option<Token>,
-    target: Option<Id>,
-    command: u64,
-    value: Option<Bytes>,
-    pub(crate) reply_to: ReplyTo,
-}
-
-impl From<&Incoming<'_>> for Received {
-    fn from(incoming: &Incoming<'_>) -> Self {
-        Self {
-            from: incoming.from,
-            to: incoming.to,
-            token: incoming.token.copied(),
-            target: incoming.target,
-            command: incoming.command,
-            value: incoming.value.map(Bytes::copy_from_slice),
-            reply_to: incoming.reply_to,
-        }
-    }
-}
-
-/// A request of another node, for the application to answer.
+/// A request of another node, for the application to answer, given by [`Requests`] and [`Items`](super::Items).
 ///
-/// Dropped without an answer it is answered with error code 1, "unknown command",
-/// unless the node is closed; [`ignore`](Self::ignore) leaves it alone. It does not keep
-/// the node alive.
+/// If it is dropped without an answer, it is answered with error code 1, "unknown command", unless the node is
+/// closed; [`ignore`](Self::ignore) leaves it without an answer. It does not keep the node alive.
 #[must_use = "dropping it answers \"unknown command\""]
 pub struct IncomingRequest {
     shared: Arc<Shared>,
@@ -97,9 +71,10 @@ impl IncomingRequest {
     ///
     /// # Errors
     /// If the answer can't be sent; nothing is sent then.
-    pub fn reply(self, answer: Answer) -> Result<(), SendError> {
+    pub fn reply(self, mut answer: Answer) -> Result<(), SendError> {
         let shared = Arc::clone(&self.shared);
-        let (to, answer) = (self.ignore(), answer.own());
+        own(&mut answer.value);
+        let to = self.ignore();
         shared.act(|state, now| state.node.reply(now, to, answer))
     }
 
@@ -124,9 +99,10 @@ impl IncomingRequest {
     ///
     /// # Errors
     /// As [`reply`](Self::reply).
-    pub fn relay(self, to: SocketAddrV4, value: Option<Bytes>) -> Result<(), SendError> {
+    pub fn relay(self, to: SocketAddrV4, mut value: Option<Bytes>) -> Result<(), SendError> {
         let shared = Arc::clone(&self.shared);
-        let (request, value) = (self.ignore(), value.own());
+        own(&mut value);
+        let request = self.ignore();
         shared.act(|state, now| state.node.relay(now, request, to, value))
     }
 
@@ -159,63 +135,39 @@ impl fmt::Debug for IncomingRequest {
     }
 }
 
-/// The requests of others, made by [`Dht::requests`](super::Dht::requests).
+/// The requests of other nodes, made by [`Dht::requests`](super::Dht::requests).
 ///
-/// At most [`REQUESTS_MAX`](super::REQUESTS_MAX) wait here; what comes then is dropped
-/// and counted. The last such stream to go answers what it leaves with error code 1, as
-/// is everything while there is none. Ends when the node is closed, which it does not prevent.
+/// At most [`REQUESTS_MAX`](super::REQUESTS_MAX) wait here; any further one is dropped and counted. The last stream of
+/// this kind answers what it leaves with error code 1, as is every request while there is none. Ends when the node is
+/// closed, which it does not prevent.
 #[must_use = "while it lives, requests wait in it"]
-pub struct Requests {
-    shared: Arc<Shared>,
-    reader: u64,
+pub struct Requests(Reader<Asked>);
+
+pub(crate) struct Asked;
+
+impl Source for Asked {
+    type Entry = Received;
+
+    fn mailbox<'s>(&self, state: &'s mut State, _: u64) -> &'s mut Mailbox<Received> {
+        &mut state.mail.requests
+    }
+
+    fn clear(&self, state: &mut State, now: Instant, _: u64) {
+        for received in state.mail.requests.queue.take() {
+            state.refuse(now, &received.reply_to);
+        }
+    }
 }
 
 impl Requests {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let reader = shared.act(|state, _| {
-            let reader = state.ticket();
-            state.incoming.join(reader);
-            reader
-        });
-        Self { shared, reader }
-    }
-
-    /// The next request; `None` when the node is closed.
-    pub async fn next(&mut self) -> Option<IncomingRequest> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+        Self(Reader::new(shared, Asked))
     }
 }
 
-impl Stream for Requests {
-    type Item = IncomingRequest;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<IncomingRequest>> {
-        let reader = self.reader;
-        let next = self.shared.poll(cx, |state, _| match state.incoming.pop() {
-            Some(received) => Look::Ready(Some(received)),
-            None if state.ended => Look::Ready(None),
-            None => Look::Wait(state.incoming.slot(reader)),
-        });
-        next.map(|received| {
-            received.map(|received| IncomingRequest::new(Arc::clone(&self.shared), received))
-        })
-    }
-}
-
-impl Drop for Requests {
-    fn drop(&mut self) {
-        let _left = self.shared.act(|state, now| {
-            let (waker, left) = state.incoming.leave(self.reader);
-            for received in &left {
-                state.refuse(now, &received.reply_to);
-            }
-            (waker, left)
-        });
-    }
-}
-
-impl fmt::Debug for Requests {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Requests")
-    }
-}
+stream!(
+    Requests,
+    IncomingRequest,
+    "The next request; `None` when the node is closed.",
+    |own: &Reader<Asked>, received| Some(IncomingRequest::new(own.shared.clone(), received))
+);

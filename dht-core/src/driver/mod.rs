@@ -19,54 +19,63 @@
 //! must not call a handle. Values that are handed in are copied.
 
 mod bind;
-mod bound;
+mod bindings;
 mod builder;
+mod call;
+mod calls;
+mod datagrams;
+mod dht;
 mod error;
 mod events;
 mod guard;
 pub mod guide;
-mod handle;
 mod incoming;
 mod items;
+mod life;
 mod look;
-mod mailbox;
+mod lookups;
+mod mail;
+mod memory_bound;
 mod milestone;
-mod observe;
 #[cfg(feature = "system")]
 mod packet_info;
 mod pause;
 mod port;
 mod query;
-mod raw;
+mod queue;
+mod reader;
 mod request;
 mod retry;
 mod runtime;
 mod shared;
+mod socket;
 mod state;
+mod status;
 #[cfg(feature = "system")]
 mod system;
 mod task;
-mod waiting;
 
 pub use bind::Ports;
 pub use builder::Builder;
+pub use calls::WAITING_MAX;
+pub use datagrams::{Datagrams, ExtraSocket};
+pub use dht::Dht;
 pub use error::Error;
-pub use events::{EVENTS_MAX, Events};
-pub use handle::{Dht, ReplyStats, RttStats};
+pub use events::Events;
 pub use incoming::{IncomingRequest, Requests};
 pub use items::{Item, Items};
+pub use mail::{DATAGRAMS_MAX, Datagram, Drops, EVENTS_MAX, RAW_MAX, REQUESTS_MAX, RawTransmit};
 pub use milestone::Milestone;
 #[cfg(feature = "system")]
 pub use packet_info::PacketInfo;
 pub use query::QueryStream;
-pub use raw::{Datagram, Datagrams, ExtraSocket, RAW_MAX, RawTransmit};
 pub use request::{RequestFuture, Session};
-pub use runtime::{Host, LookupFuture, Runtime, Socket, Spawn, Timer};
-pub use state::{DATAGRAMS_MAX, Drops, REQUESTS_MAX};
+pub use runtime::{Host, LookupFuture, Runtime};
+pub use socket::{Socket, Timer};
+pub use status::{ReplyStats, RttStats, Status};
 #[cfg(feature = "system")]
 pub use system::{System, all_v4, bind_udp};
-pub use task::Driver;
-pub use waiting::WAITING_MAX;
+pub use task::{Driver, Spawn};
 
 /// All of it, and what of the core comes with it: what an adapter is again.
 pub mod prelude {

@@ -119,10 +119,18 @@ impl Node {
         rng: &mut impl CryptoRng,
         now: Instant,
     ) -> Result<Self, ConfigError> {
-        let config = config.into();
-        config.check()?;
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
+        Self::seeded(config, seed, now)
+    }
+
+    pub(crate) fn seeded(
+        config: impl Into<Arc<Config>>,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> Result<Self, ConfigError> {
+        let config = config.into();
+        config.check()?;
         Ok(Self::with_rng(config, Rng::new(seed), now))
     }
 

@@ -23,7 +23,7 @@ fn the_ways_to_answer() {
     let mut requests = b.requests();
     let mut ways = [0, 1, 2, 3].map(|_| ask(&a, &b));
     let taken = [0, 1, 2, 3].map(|_| sim.block_on(requests.next()).unwrap());
-    assert_eq!(taken[0].from().addr, a.client_address().unwrap());
+    assert_eq!(taken[0].from().addr, a.status().client_address.unwrap());
     assert_eq!((taken[0].command(), taken[0].value(), taken[0].token()), (16, None, None));
     let [first, second, third, fourth] = taken;
     first.reply_value("yes").unwrap();
@@ -85,7 +85,7 @@ fn too_many_are_dropped_in_silence() {
         peer.send(port, &request(tid));
     }
     sim.run();
-    assert_eq!(b.drops().requests, 3);
+    assert_eq!(b.status().drops.requests, 3);
     assert!(peer.take().is_none());
     for _ in 0..REQUESTS_MAX {
         sim.block_on(requests.next()).unwrap().error(20).unwrap();
@@ -115,7 +115,7 @@ fn a_relay_chain() {
     let sim = Sim::default();
     let (a, b, c) = (sim.up(), sim.up(), sim.up());
     let (mut at_b, mut at_c) = (b.requests(), c.requests());
-    let asker = a.client_address().unwrap();
+    let asker = a.status().client_address.unwrap();
     let asked = a.request(Request::new(b.server_address().unwrap(), 16).any_replier());
     let request = sim.block_on(at_b.next()).unwrap();
     let from = Bytes::from(request.from().addr.port().to_string());

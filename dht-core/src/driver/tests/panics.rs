@@ -83,7 +83,7 @@ impl Waits {
             datagrams: dht.datagrams(),
             extra: dht.extra(1),
             bootstrapped: dht.fully_bootstrapped(),
-            closed: Milestone::new(dht.clone(), crate::driver::milestone::Goal::Closed),
+            closed: Milestone::new(dht.handle.clone(), crate::driver::life::Goal::Closed),
         };
         dht.start_request(Request::ping(local(9))).unwrap_err();
         this

@@ -25,7 +25,7 @@ fn a_request_is_answered() {
     let to = b.server_address().unwrap();
     let reply = sim.block_on(a.request(Request::new(to, 16).value(&b"hello"[..]))).unwrap();
     assert_eq!(reply.value.as_deref(), Some(&b"hello"[..]));
-    assert_eq!((reply.from.addr, reply.to), (to, a.client_address().unwrap()));
+    assert_eq!((reply.from.addr, reply.to), (to, a.status().client_address.unwrap()));
 }
 
 #[test]
@@ -140,8 +140,8 @@ fn a_session_ends_with_all_that_is_in_it() {
     sim.block_on(node.listening()).unwrap();
     let (session, other) = (node.session(), node.session());
     assert_ne!(session.id(), other.id());
-    let mine: Vec<_> = (0..4).map(|_| session.ping(local(9))).collect();
-    let theirs = other.ping(local(9));
+    let mine: Vec<_> = (0..4).map(|_| session.request(Request::ping(local(9)))).collect();
+    let theirs = other.request(Request::ping(local(9)));
     session.end();
     for ping in mine {
         let error = sim.block_on(ping).unwrap_err();
@@ -151,7 +151,7 @@ fn a_session_ends_with_all_that_is_in_it() {
     assert!(matches!(error, Error::Request(RequestError::Timeout)), "{error}");
     // It can be used again.
     assert!(matches!(
-        sim.block_on(session.ping(local(9))),
+        sim.block_on(session.request(Request::ping(local(9)))),
         Err(Error::Request(RequestError::Timeout))
     ));
 }

@@ -30,7 +30,7 @@ pub(crate) async fn run(value: String, nodes: u16, output: &Output) -> Result<()
 
     // One that has not got the value itself, unless all have.
     let holds = |dht: &Dht| {
-        let own = dht.remote_address();
+        let own = dht.status().remote_address;
         stored.outcome.closest.iter().any(|reply| Some(reply.from.addr) == own)
     };
     let reader = others.iter().rev().find(|dht| !holds(dht)).or(others.get(1)).unwrap_or(writer);
@@ -208,7 +208,7 @@ fn hits(replies: &[Reply], truth: &[SocketAddrV4]) -> usize {
 }
 
 fn address(dht: &Dht) -> String {
-    dht.remote_address().map(|addr| addr.to_string()).unwrap_or_default()
+    dht.status().remote_address.map(|addr| addr.to_string()).unwrap_or_default()
 }
 
 fn count(number: u32) -> usize {

@@ -24,8 +24,10 @@ const ADDRESSES_MAX: usize = 8;
 /// A node that asks, and that others need not know.
 pub(crate) async fn client(join: Join) -> Result<Dht, Failure> {
     // Nobody will ask it, so whether it can be reached is not worth a probe.
-    let (dht, events, nodes) =
-        start(join, |builder| builder.ephemeral(true).quick_firewall(false)).await?;
+    let (dht, events, nodes) = start(join, |builder| {
+        builder.ephemeral(true).configure(|config| config.quick_firewall = false)
+    })
+    .await?;
     enter(&dht, events, &nodes).await?;
     Ok(dht)
 }
@@ -40,7 +42,9 @@ pub(crate) async fn start(
     let (dht, driver) = options(builder).build()?;
     let events = dht.events();
     Tokio::spawn(driver)?;
-    dht.listening().await.map_err(|error| unbound(&error, host, dht.port_range().bounds().0))?;
+    dht.listening()
+        .await
+        .map_err(|error| unbound(&error, host, dht.status().port_range.bounds().0))?;
     Ok((dht, events, bootstrap))
 }
 
@@ -49,7 +53,7 @@ async fn enter(dht: &Dht, mut events: Events, nodes: &[BootstrapNode]) -> Result
     match timeout(PATIENCE, bootstrapped(dht, &mut events, nodes)).await {
         Ok(joined) => joined,
         // Somebody answered, if not all did.
-        Err(_) if dht.table_len() > 0 => Ok(()),
+        Err(_) if dht.status().table_len > 0 => Ok(()),
         Err(_) => Err(because(format!("no answer from {} yet", list(nodes)))),
     }
 }
@@ -78,12 +82,12 @@ pub(crate) async fn enter_sometime(
 ) -> Result<(), Failure> {
     let (mut ready, mut told, mut waits) = (false, None, 0);
     // It may be its own bootstrap node; then there is nobody to wait for.
-    while !ready || (told.is_some() && !dht.online()) {
+    while !ready || (told.is_some() && !dht.status().online) {
         let event = match timeout(PATIENCE, events.next()).await {
             Ok(Some(event)) => event,
             Ok(None) => return Err(because("the node was closed")),
             // Somebody answered, if not all did.
-            Err(_) if dht.table_len() > 0 => break,
+            Err(_) if dht.status().table_len > 0 => break,
             Err(_) => {
                 // The node asks ever less often by itself; somebody waits here.
                 waits += 1;
@@ -124,7 +128,8 @@ fn silence(event: &Event, dht: &Dht, nodes: &[BootstrapNode]) -> Option<String> 
     match *event {
         Event::BootstrapSilent { asked: 0, unusable, .. } => {
             let nodes: Vec<_> = nodes.iter().filter(|node| node.name().is_some()).collect();
-            let why = dht.lookup_error().map(|error| format!(": {error}")).unwrap_or_default();
+            let why =
+                dht.status().lookup_error.map(|error| format!(": {error}")).unwrap_or_default();
             let use_ = if unusable > 0 { " that can be sent to" } else { "" };
             Some(format!("there is no address{use_} for {}{why}", list(nodes)))
         }
@@ -151,7 +156,7 @@ fn silence(event: &Event, dht: &Dht, nodes: &[BootstrapNode]) -> Option<String> 
 
 /// What the system said when it did not send.
 pub(crate) fn said(dht: &Dht) -> String {
-    dht.send_error().map(|error| error.to_string()).unwrap_or_default()
+    dht.status().send_error.map(|error| error.to_string()).unwrap_or_default()
 }
 
 fn list<'n>(nodes: impl IntoIterator<Item = &'n BootstrapNode>) -> String {

@@ -63,7 +63,7 @@ impl Network {
     /// The 20 nodes closest to `key` as nobody in the network can know them, the closest
     /// first. The one that asks doesn't count.
     pub(crate) fn closest(&self, key: &Id, asker: &Dht) -> Vec<SocketAddrV4> {
-        let own = asker.remote_address();
+        let own = asker.status().remote_address;
         let nodes = self.nodes.iter().filter_map(Dht::remote_address);
         let mut nodes: Vec<_> = nodes.filter(|addr| Some(*addr) != own).collect();
         nodes.sort_by_cached_key(|addr| Id::of(*addr).distance(key));

@@ -114,7 +114,7 @@ impl Node {
 
     /// A node that could not bind says so instead of being closed.
     pub(crate) fn explain(&self, error: SendError) -> Failure {
-        match self.dht.failure() {
+        match self.dht.status().failure {
             Some(failure) if error == SendError::Closed => failure.into(),
             _ => error.into(),
         }

@@ -3,14 +3,11 @@
 use core::task::Waker;
 
 use super::builder::Builder;
-use super::events::EVENTS_MAX;
-use super::incoming::Received;
-use super::items::Notes;
-use super::raw::Datagram;
+use super::lookups::LOOKUPS_MAX;
+use super::mail::{DATAGRAMS_MAX, Datagram, EVENTS_MAX, Note, REQUESTS_MAX, Received};
 use super::runtime::Runtime;
 use super::shared::Shared;
-use super::state::{DATAGRAMS_MAX, REQUESTS_MAX};
-use super::task::{Driver, LOOKUPS_MAX};
+use super::task::Driver;
 use crate::bounded::memory::Heap;
 use crate::{DATAGRAM_MAX, Event, Node};
 
@@ -35,7 +32,7 @@ impl<R: Runtime> Builder<R> {
     /// [`ExtraSocket`](super::ExtraSocket). Nor is what the runtime takes: sockets, timers, look-ups.
     #[must_use]
     pub fn memory_bound(&self) -> usize {
-        let config = self.config();
+        let config = &self.config;
         let node = Node::memory_bound(config);
         if node == usize::MAX {
             return node;
@@ -46,7 +43,7 @@ impl<R: Runtime> Builder<R> {
         heap.fixed(1, size_of::<Driver<R>>());
         heap.fixed(2, DATAGRAM_MAX + 1);
 
-        // There may be room in both queues, but not so many.
+        // The bound is for requests in both queues together, but each may have got room for all of them.
         heap.lists::<Received>(1, REQUESTS_MAX);
         heap.payloads(REQUESTS_MAX, config.max_value_received());
         heap.lists::<Datagram>(1, DATAGRAMS_MAX);
@@ -56,7 +53,8 @@ impl<R: Runtime> Builder<R> {
 
         let (requests, queries) = (config.max_requests, config.max_queries);
         let replies = queries * (config.max_unread_replies + 1);
-        Notes::add_to(&mut heap, requests + replies);
+        heap.lists::<Note>(1, EVENTS_MAX + REQUESTS_MAX + requests + replies);
+        heap.fixed(REQUESTS_MAX, size_of::<Received>());
         heap.fixed(requests + queries, OWNER + ID);
         heap.lists::<Waker>(1, requests + queries);
         heap.lists::<Event>(1, 2 * EVENTS_MAX);

@@ -1,0 +1,262 @@
+//! The life of a node as far as sockets are concerned: whether there are any, and what the driver has to do next.
+//!
+//! ```text
+//! New ──bound──▶ Bound ──suspend──▶ Suspending ──unbound──▶ Suspended
+//!                 ▲ │                   │ resume                │ resume
+//!                 │ └─not bound─┐       ▼                       ▼
+//!                 │             │   Restarting ───unbound──▶ Resuming ──bound──▶ Bound
+//!                 └───bound── Seeking ◀───────────────not bound────┘
+//! ```
+//!
+//! `Seeking` can be suspended and resumed as `Bound` can; `Ended` follows on any of them. The core knows besides
+//! whether it is suspended or closed: a closed node is wound up whatever its phase is.
+
+use core::net::SocketAddrV4;
+
+use super::error::Error;
+use super::retry::Retry;
+use crate::{Instant, Node};
+
+/// Which sockets a node has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// None was bound so far. `suspend`: the node is to be suspended as soon as they are bound.
+    New { suspend: bool },
+    /// They are bound, or lost ones are being replaced.
+    Bound,
+    /// The node is suspended, and the driver has not closed them yet.
+    Suspending,
+    /// The node is suspended, and they are closed.
+    Suspended,
+    /// The node was resumed before the driver had closed them.
+    Restarting,
+    /// The node was resumed, and they are to be bound.
+    Resuming,
+    /// They could not be bound again: the core is suspended until they are.
+    Seeking,
+    /// The driver is gone.
+    Ended { was_bound: bool },
+}
+
+/// What the driver has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Duty {
+    /// Bind the sockets.
+    Bind,
+    /// Close the sockets.
+    Unbind,
+    /// Carry datagrams. `look`: the network is said to have changed, so the sockets are looked at.
+    Run { look: bool },
+    /// Nothing: the node is suspended, or it is too early to bind again.
+    Rest,
+    /// Send the last datagrams, then end.
+    WindUp,
+}
+
+/// A step in the life of a node that can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Goal {
+    Listening,
+    Bootstrapped,
+    Suspended,
+    Resumed,
+    Closed,
+}
+
+/// The phase of a node, why it has no sockets, and when binding is tried again.
+pub(crate) struct Life {
+    phase: Phase,
+    failure: Option<Error>,
+    retry: Retry,
+    look: bool,
+}
+
+/// Errors are given back by all methods that replace one, to be dropped without the lock: an error of the system's
+/// may own a value of the runtime's.
+impl Life {
+    pub(crate) const fn new() -> Self {
+        let phase = Phase::New { suspend: false };
+        Self { phase, failure: None, retry: Retry::new(), look: false }
+    }
+
+    pub(crate) fn duty(&mut self, now: Instant, node: &Node, has_sockets: bool) -> Duty {
+        match self.phase {
+            _ if node.closed() => Duty::WindUp,
+            Phase::Suspending | Phase::Restarting => Duty::Unbind,
+            Phase::Suspended => Duty::Rest,
+            Phase::Seeking if now < self.retry.due() => Duty::Rest,
+            _ if has_sockets => Duty::Run { look: core::mem::take(&mut self.look) },
+            _ => Duty::Bind,
+        }
+    }
+
+    /// The driver tries to bind the sockets.
+    pub(crate) fn tried(&mut self, now: Instant) {
+        self.retry.tried(now);
+    }
+
+    /// From when on lost sockets may be replaced.
+    pub(crate) const fn retry_due(&self) -> Instant {
+        self.retry.due()
+    }
+
+    /// When the driver has to look for sockets by itself.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.is_seeking().then(|| self.retry.due())
+    }
+
+    /// The driver has bound the sockets.
+    pub(crate) fn bound(
+        &mut self,
+        now: Instant,
+        node: &mut Node,
+        client: SocketAddrV4,
+        server: SocketAddrV4,
+    ) -> Option<Error> {
+        let failure = self.failure.take();
+        if self.phase == Phase::Bound {
+            node.handle_rebound(now, client, server);
+            return failure;
+        }
+        if self.phase == Phase::Seeking {
+            node.resume(now);
+        }
+        node.handle_bound(now, client, server);
+        match self.phase {
+            Phase::New { suspend: true } => {
+                node.suspend(now);
+                self.phase = Phase::Suspending;
+            }
+            // It was suspended while they were bound, so they are closed again.
+            Phase::Suspending | Phase::Suspended => self.phase = Phase::Suspending,
+            _ => self.phase = Phase::Bound,
+        }
+        failure
+    }
+
+    /// The driver could not bind the sockets. The first time this closes the node; later the core is suspended, and
+    /// binding is tried again.
+    pub(crate) fn not_bound(
+        &mut self,
+        now: Instant,
+        node: &mut Node,
+        error: Error,
+    ) -> Option<Error> {
+        match self.phase {
+            Phase::New { .. } => node.close(now),
+            // The sockets are not wanted any more.
+            Phase::Suspending | Phase::Suspended => return Some(error),
+            _ if node.closed() => return Some(error),
+            _ => {
+                node.suspend(now);
+                self.phase = Phase::Seeking;
+            }
+        }
+        self.failure.replace(error)
+    }
+
+    /// The driver has closed the sockets of a suspended node.
+    pub(crate) fn unbound(&mut self) -> Option<Error> {
+        match self.phase {
+            Phase::Suspending => self.phase = Phase::Suspended,
+            Phase::Restarting => self.phase = Phase::Resuming,
+            _ => {}
+        }
+        None
+    }
+
+    /// Suspends the node; before the first bind, as soon as the sockets are bound.
+    pub(crate) fn suspend(&mut self, now: Instant, node: &mut Node) -> Option<Error> {
+        match self.phase {
+            _ if node.closed() => None,
+            Phase::New { .. } => {
+                self.phase = Phase::New { suspend: true };
+                None
+            }
+            Phase::Suspending | Phase::Suspended => None,
+            _ => {
+                node.suspend(now);
+                self.phase = Phase::Suspending;
+                self.failure.take()
+            }
+        }
+    }
+
+    pub(crate) fn resume(&mut self, now: Instant, node: &mut Node) -> Option<Error> {
+        self.phase = match self.phase {
+            Phase::New { .. } => Phase::New { suspend: false },
+            Phase::Suspending if !node.closed() => Phase::Restarting,
+            Phase::Suspended | Phase::Seeking if !node.closed() => Phase::Resuming,
+            _ => return None,
+        };
+        if !node.suspended() {
+            return None;
+        }
+        node.resume(now);
+        self.retry = Retry::new();
+        self.failure.take()
+    }
+
+    /// The network is another one: the driver looks at its sockets, or for new ones, at once.
+    pub(crate) const fn network_changed(&mut self) {
+        self.look = true;
+        self.retry = Retry::new();
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.phase = Phase::Ended { was_bound: self.was_bound() };
+    }
+
+    /// Whether the driver is gone, so that nothing moves any more.
+    pub(crate) const fn ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended { .. })
+    }
+
+    pub(crate) fn is_seeking(&self) -> bool {
+        self.phase == Phase::Seeking
+    }
+
+    /// Whether the node is to be suspended after the first bind.
+    pub(crate) fn will_suspend(&self) -> bool {
+        self.phase == Phase::New { suspend: true }
+    }
+
+    const fn was_bound(&self) -> bool {
+        !matches!(self.phase, Phase::New { .. } | Phase::Ended { was_bound: false })
+    }
+
+    /// Why the node has no sockets.
+    pub(crate) const fn failure(&self) -> Option<&Error> {
+        self.failure.as_ref()
+    }
+
+    /// Why the node never had sockets, which is why it is closed.
+    pub(crate) fn first_failure(&self) -> Option<&Error> {
+        self.failure.as_ref().filter(|_| !self.was_bound())
+    }
+
+    /// The result of a wait for `goal`, if it is over.
+    pub(crate) fn reached(&self, goal: Goal, node: &Node) -> Option<Result<(), Error>> {
+        let failed = |failure: Option<&Error>| failure.cloned().map_or(Ok(()), Err);
+        match goal {
+            Goal::Closed => self.ended().then_some(Ok(())),
+            Goal::Listening | Goal::Bootstrapped if node.closed() => {
+                Some(Err(self.first_failure().cloned().unwrap_or(Error::CLOSED)))
+            }
+            Goal::Listening => self.was_bound().then_some(Ok(())),
+            Goal::Bootstrapped => node.bootstrapped().then_some(Ok(())),
+            // A closed node succeeds at both, unless it is closed because it could not be bound.
+            Goal::Suspended | Goal::Resumed if node.closed() => Some(failed(self.first_failure())),
+            // These are over as well if the opposite was asked for since.
+            Goal::Suspended => {
+                let pending = matches!(self.phase, Phase::Suspending | Phase::Restarting);
+                (!pending && !self.will_suspend()).then_some(Ok(()))
+            }
+            Goal::Resumed => match self.phase {
+                Phase::Restarting | Phase::Resuming => None,
+                Phase::Seeking => Some(failed(self.failure())),
+                _ => Some(Ok(())),
+            },
+        }
+    }
+}
