@@ -36,7 +36,17 @@ mod socket;
 
 pub use dht_core;
 pub use dht_core::bytes;
-pub use dht_core::driver::prelude::*;
+pub use dht_core::driver::{
+    Builder, Datagram, Datagrams, Dht, Driver, Drops, Error, Events, ExtraSocket, Feed,
+    IncomingRequest, Item, Items, Milestone, Ports, QueryStream, RawTransmit, ReplyStats,
+    RequestFuture, Requests, RttStats, Runtime, Session, Spawn, Status,
+};
+pub use dht_core::{
+    Answer, BootstrapNode, Commit, Config, ConfigError, Event, HealthInfo, Id, IdCache, Instant,
+    InvalidNode, NodeFilter, Outcome, Peer, Persistence, Query, QueryError, QueryId, Reply,
+    ReplyTo, Request, RequestError, RequestId, SavedNode, SendError, SessionId, Stats, Unsent, Via,
+    error_code,
+};
 
 pub use runtime::{Sleep, Smol};
 pub use socket::UdpSocket;

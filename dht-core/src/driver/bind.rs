@@ -65,33 +65,30 @@ pub(crate) struct Binding {
     pub(crate) host: Ipv4Addr,
     pub(crate) ports: Ports,
     pub(crate) any_port: bool,
-    pub(crate) previous: Option<Bound>,
-}
-
-/// Where the two sockets are bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bound {
-    pub(crate) client: SocketAddrV4,
-    pub(crate) server: SocketAddrV4,
+    /// Of the client socket and the server socket.
+    pub(crate) previous: Option<[SocketAddrV4; 2]>,
 }
 
 impl Binding {
     /// Binds both sockets, the client's first in the pair: to the ports of last time, else the server's to one of its
     /// range, else to any. Without `any_port` only the first candidate counts for the server socket.
-    pub(crate) fn bind<R: Runtime>(&mut self, runtime: &R) -> io::Result<([R::Socket; 2], Bound)> {
+    pub(crate) fn bind<R: Runtime>(
+        &mut self,
+        runtime: &R,
+    ) -> io::Result<[(R::Socket, SocketAddrV4); 2]> {
         let bind = |port| guard_io(|| runtime.bind(SocketAddrV4::new(self.host, port)));
         let server = self.bind_server(bind)?;
-        let client = match self.previous.map(|previous| bind(previous.client.port())) {
+        let client = match self.previous.map(|[client, _]| bind(client.port())) {
             Some(Ok(client)) => client,
             _ => bind(0)?,
         };
-        let bound = Bound { client: local_addr(&client)?, server: local_addr(&server)? };
+        let bound = [local_addr(&client)?, local_addr(&server)?];
         self.previous = Some(bound);
-        Ok(([client, server], bound))
+        Ok([(client, bound[0]), (server, bound[1])])
     }
 
     fn bind_server<S>(&self, bind: impl Fn(u16) -> io::Result<S>) -> io::Result<S> {
-        let previous = self.previous.map(|previous| previous.server.port());
+        let previous = self.previous.map(|[_, server]| server.port());
         for port in previous.into_iter().chain(self.ports.iter()) {
             match bind(port) {
                 Err(error) if !self.any_port => return Err(error),
@@ -130,7 +127,7 @@ mod tests {
             host: Ipv4Addr::LOCALHOST,
             ports,
             any_port,
-            previous: previous.map(|port| Bound { client: at(1), server: at(port) }),
+            previous: previous.map(|port| [at(1), at(port)]),
         };
         let tried = RefCell::new(Vec::new());
         let bound = binding.bind_server(|port| {

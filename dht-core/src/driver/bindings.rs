@@ -7,6 +7,7 @@ use super::calls::CallId;
 use super::datagrams::{Datagrams, ExtraSocket};
 use super::dht::Dht;
 use super::events::Events;
+use super::feed::Feed;
 use super::guard::own;
 use super::items::Items;
 use super::mail::{Note, RawTransmit};
@@ -17,7 +18,7 @@ impl Dht {
     /// State changes from now on. To miss nothing, call this before the node runs: between
     /// [`Builder::build`](super::Builder::build) and spawning the driver.
     pub fn events(&self) -> Events {
-        Events::new(self.handle.share())
+        Feed::new(self.handle.share(), ())
     }
 
     /// Whether to tell of nodes that enter and leave the table; [`Config::node_events`](crate::Config::node_events) at first.
@@ -28,7 +29,7 @@ impl Dht {
     /// Everything that happens from now on, in one order, including incoming requests
     /// and what [`start_request`](Self::start_request) and [`start_query`](Self::start_query) begin.
     pub fn items(&self) -> Items {
-        Items::new(self.handle.share())
+        Feed::new(self.handle.share(), ())
     }
 
     /// Makes a request whose answer comes among the [`Items`]. Without a stream of these the answer is not told.
@@ -104,7 +105,7 @@ impl Dht {
 impl Dht {
     /// Datagrams from now on that arrive at the node's sockets and are not dht-rpc's.
     pub fn datagrams(&self) -> Datagrams {
-        Datagrams::new(self.handle.share())
+        Feed::new(self.handle.share(), ())
     }
 
     /// Sends a datagram of another protocol by one of the node's sockets, with this time
@@ -125,6 +126,6 @@ impl Dht {
 
     /// Lets the node use a socket of the embedder's own as [`Via::Extra`].
     pub fn extra(&self, number: u16) -> ExtraSocket {
-        ExtraSocket::new(self.handle.share(), number)
+        Feed::new(self.handle.share(), number)
     }
 }

@@ -8,6 +8,7 @@ use super::shared::Handle;
 use super::state::{Look, State};
 
 /// A request or a query of the user's. It keeps the node alive, and is cancelled when it is dropped.
+#[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) handle: Handle,
     ticket: u64,
@@ -19,9 +20,9 @@ impl Call {
     /// Begins at once, or waits for a place.
     pub(crate) fn new(handle: Handle, want: Want) -> Self {
         let want = want.own();
-        let ticket = handle.act(|state, now| {
+        let ticket = handle.act(|state, _| {
             let ticket = state.ticket();
-            state.calls.begin(now, &mut state.node, ticket, want);
+            state.calls.join(ticket, want);
             ticket
         });
         Self { handle, ticket, is_over: false }

@@ -99,26 +99,19 @@ impl CallId {
 }
 
 impl Calls {
-    /// Begins a call at once, or lets it join its line.
-    pub(crate) fn begin(&mut self, now: Instant, node: &mut Node, ticket: u64, want: Want) {
+    /// Lets a call join its line. It begins when calls are [admitted](Self::admit) next, if there is a place.
+    pub(crate) fn join(&mut self, ticket: u64, want: Want) {
         let [requests, queries] = &mut self.lines;
         let line = if matches!(want, Want::Request(_)) { requests } else { queries };
-        let begun = match line.is_empty() {
-            true => want.clone().begin(now, node),
-            false => Err(SendError::Busy),
+        let stage = match line.len() < WAITING_MAX {
+            true => Stage::Waits(want),
+            false => Stage::Failed(SendError::Busy.into()),
         };
-        let stage = match begun {
-            Ok(id) => {
-                self.owners.insert(id, Owner::Future(ticket));
-                Stage::Begun(id)
-            }
-            Err(SendError::Busy) if line.len() < WAITING_MAX => {
-                line.insert(ticket);
-                Stage::Waits(want)
-            }
-            Err(error) => Stage::Failed(error.into()),
-        };
+        if matches!(stage, Stage::Waits(_)) {
+            line.insert(ticket);
+        }
         self.calls.insert(ticket, Entry { stage, waker: None });
+        self.room = true;
     }
 
     /// Begins the calls for which there is a place now. Whether any left its line.
@@ -129,8 +122,7 @@ impl Calls {
         }
         for line in &mut self.lines {
             while let Some(ticket) = line.first() {
-                let call = self.calls.get_mut(ticket);
-                if let Some(Entry { stage: stage @ Stage::Waits(_), waker }) = call {
+                if let Some(Entry { stage, waker }) = self.calls.get_mut(ticket) {
                     let Stage::Waits(want) = stage else { break };
                     *stage = match want.clone().begin(now, node) {
                         Err(SendError::Busy) => break,
@@ -141,9 +133,9 @@ impl Calls {
                         }
                     };
                     wakes.push(waker.take());
-                    any = true;
                 }
                 line.pop_first();
+                any = true;
             }
         }
         any
@@ -193,23 +185,15 @@ impl Calls {
         self.end(ticket)
     }
 
-    /// Fails a call that waits, as the end of its session does.
-    pub(crate) fn give_up(&mut self, ticket: u64, wakes: &mut Wakes) {
-        if let Some(call) = self.calls.get_mut(&ticket) {
-            call.stage = Stage::Failed(RequestError::Destroyed.into());
-            wakes.push(call.waker.take());
-        }
-        self.lines.iter_mut().for_each(|line| _ = line.remove(&ticket));
-    }
-
     /// Fails the calls of a session that wait.
     pub(crate) fn end_session(&mut self, session: SessionId, wakes: &mut Wakes) {
-        let waits = |ticket: &&u64| match self.calls.get(ticket) {
-            Some(Entry { stage: Stage::Waits(want), .. }) => want.session() == Some(session),
-            _ => false,
-        };
-        let ended: BTreeSet<u64> = self.lines.iter().flatten().filter(waits).copied().collect();
-        ended.into_iter().for_each(|ticket| self.give_up(ticket, wakes));
+        for (ticket, Entry { stage, waker }) in &mut self.calls {
+            if matches!(stage, Stage::Waits(want) if want.session() == Some(session)) {
+                *stage = Stage::Failed(RequestError::Destroyed.into());
+                wakes.push(waker.take());
+                self.lines.iter_mut().for_each(|line| _ = line.remove(ticket));
+            }
+        }
         self.room = true;
     }
 

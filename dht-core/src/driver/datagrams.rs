@@ -3,9 +3,9 @@
 use alloc::sync::Arc;
 use core::net::SocketAddrV4;
 
+use super::feed::{Feed, Kind};
 use super::mail::{Datagram, RawTransmit};
 use super::queue::Mailbox;
-use super::reader::{Reader, Source, stream};
 use super::shared::Shared;
 use super::state::State;
 use crate::{Instant, Via};
@@ -14,77 +14,60 @@ use crate::{Instant, Via};
 /// [`Dht::datagrams`](super::Dht::datagrams).
 ///
 /// At most [`DATAGRAMS_MAX`](super::DATAGRAMS_MAX) wait here; any further one is dropped and counted. If there are
-/// several streams of this kind, each datagram goes to one of them. Ends when the node is closed, which it does not
-/// prevent.
-#[must_use = "while it lives, datagrams wait in it"]
-pub struct Datagrams(Reader<Foreign>);
+/// several feeds of this kind, each datagram goes to one of them.
+pub type Datagrams = Feed<Datagram>;
 
-pub(crate) struct Foreign;
+impl Kind for Datagram {
+    type Note = Self;
+    type Key = ();
 
-impl Source for Foreign {
-    type Entry = Datagram;
-
-    fn mailbox<'s>(&self, state: &'s mut State, _: u64) -> &'s mut Mailbox<Datagram> {
+    fn mailbox(state: &mut State, (): (), _: u64) -> &mut Mailbox<Self> {
         &mut state.mail.datagrams
     }
 
-    fn clear(&self, state: &mut State, _: Instant, _: u64) {
+    fn clear(state: &mut State, _: Instant, (): (), _: u64) {
         state.mail.datagrams.queue.take();
     }
-}
 
-impl Datagrams {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self(Reader::new(shared, Foreign))
+    fn build(_: &Arc<Shared>, datagram: Self) -> Option<Self> {
+        Some(datagram)
     }
 }
-
-stream!(Datagrams, Datagram, "The next datagram; `None` when the node is closed.", |_, data| Some(
-    data
-));
 
 /// A socket of the embedder's own that the node uses as [`Via::Extra`], made by [`Dht::extra`](super::Dht::extra):
-/// what arrives there is handed in, and the stream gives what is to be sent there.
+/// what arrives there is handed in, and the feed gives what is to be sent there.
 ///
 /// At most [`RAW_MAX`](super::RAW_MAX) datagrams wait. A further one counts as lost on the network, as does any while
-/// there is no stream for it. Ends when the node is closed, which it does not prevent.
-#[must_use = "datagrams wait in it to be sent"]
-pub struct ExtraSocket(Reader<Extra>);
+/// there is no feed for it.
+pub type ExtraSocket = Feed<RawTransmit>;
 
-pub(crate) struct Extra(u16);
+impl Kind for RawTransmit {
+    type Note = Self;
+    /// The number of the socket.
+    type Key = u16;
 
-impl Source for Extra {
-    type Entry = RawTransmit;
-
-    fn mailbox<'s>(&self, state: &'s mut State, _: u64) -> &'s mut Mailbox<RawTransmit> {
-        state.mail.extra(self.0)
+    fn mailbox(state: &mut State, socket: u16, _: u64) -> &mut Mailbox<Self> {
+        state.mail.extra(socket)
     }
 
-    fn clear(&self, state: &mut State, _: Instant, _: u64) {
-        state.mail.extras.remove(&self.0);
+    fn clear(state: &mut State, _: Instant, socket: u16, _: u64) {
+        state.mail.extras.remove(&socket);
+    }
+
+    fn build(_: &Arc<Shared>, transmit: Self) -> Option<Self> {
+        Some(transmit)
     }
 }
 
-impl ExtraSocket {
-    pub(crate) fn new(shared: Arc<Shared>, number: u16) -> Self {
-        Self(Reader::new(shared, Extra(number)))
-    }
-
+impl Feed<RawTransmit> {
     /// The socket as requests and answers name it.
     #[must_use]
     pub const fn via(&self) -> Via {
-        Via::Extra(self.0.source.0)
+        Via::Extra(self.key)
     }
 
     /// Hands in a datagram that arrived there; `false` if it is not dht-rpc's.
     pub fn receive(&self, from: SocketAddrV4, data: &[u8]) -> bool {
-        self.0.shared.act(|state, now| state.receive(now, self.via(), None, from, data))
+        self.shared.act(|state, now| state.receive(now, self.via(), None, from, data))
     }
 }
-
-stream!(
-    ExtraSocket,
-    RawTransmit,
-    "The next datagram to send; `None` when the node is closed.",
-    |_, raw| Some(raw)
-);

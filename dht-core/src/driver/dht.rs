@@ -2,13 +2,13 @@
 //! need is in [`bindings`](super::bindings).
 
 use alloc::sync::Arc;
-use core::fmt;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
 use bytes::Bytes;
 
 use super::error::Error;
+use super::feed::Feed;
 use super::guard::own;
 use super::incoming::Requests;
 use super::life::{Goal, Life};
@@ -28,7 +28,7 @@ use crate::{
 /// until it is [closed](Self::close) or its last handle is dropped; [`RequestFuture`],
 /// [`QueryStream`], [`Session`] and [`Milestone`] count as handles, other streams don't.
 /// If the driver is dropped, or its runtime goes away, the node is closed.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Dht {
     pub(crate) handle: Handle,
 }
@@ -89,7 +89,7 @@ impl Dht {
     /// Requests of other nodes, to be answered. While there is no stream of this kind they are
     /// answered with error code 1, "unknown command".
     pub fn requests(&self) -> Requests {
-        Requests::new(self.handle.share())
+        Feed::new(self.handle.share(), ())
     }
 
     /// Answers a request of another node that was left open ([`IncomingRequest::ignore`](super::IncomingRequest::ignore)).
@@ -236,11 +236,5 @@ impl Dht {
 
     pub(crate) fn shared(&self) -> &Shared {
         &self.handle
-    }
-}
-
-impl fmt::Debug for Dht {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Dht")
     }
 }

@@ -3,17 +3,17 @@
 use alloc::sync::Arc;
 use core::fmt;
 use core::net::SocketAddrV4;
+use core::ops::Deref;
 
 use bytes::Bytes;
 
+use super::feed::{Feed, Kind};
 use super::guard::own;
 use super::mail::Received;
 use super::queue::Mailbox;
-use super::reader::{Reader, Source, stream};
 use super::shared::Shared;
 use super::state::State;
-use crate::wire::Token;
-use crate::{Answer, Id, Instant, Peer, ReplyTo, SendError};
+use crate::{Answer, Instant, ReplyTo, SendError};
 
 /// A request of another node, for the application to answer, given by [`Requests`] and [`Items`](super::Items).
 ///
@@ -26,47 +26,15 @@ pub struct IncomingRequest {
     open: bool,
 }
 
+impl Deref for IncomingRequest {
+    type Target = Received;
+
+    fn deref(&self) -> &Received {
+        &self.received
+    }
+}
+
 impl IncomingRequest {
-    pub(crate) const fn new(shared: Arc<Shared>, received: Received) -> Self {
-        Self { shared, received, open: true }
-    }
-
-    /// Who asks.
-    #[must_use]
-    pub const fn from(&self) -> Peer {
-        self.received.from
-    }
-
-    /// Our own address as they see it.
-    #[must_use]
-    pub const fn to(&self) -> SocketAddrV4 {
-        self.received.to
-    }
-
-    /// A token, if they sent back a valid one of ours: their address is theirs.
-    #[must_use]
-    pub const fn token(&self) -> Option<&Token> {
-        self.received.token.as_ref()
-    }
-
-    /// What they look for.
-    #[must_use]
-    pub const fn target(&self) -> Option<Id> {
-        self.received.target
-    }
-
-    /// What they want.
-    #[must_use]
-    pub const fn command(&self) -> u64 {
-        self.received.command
-    }
-
-    /// With what. An empty value is not the same as none.
-    #[must_use]
-    pub const fn value(&self) -> Option<&Bytes> {
-        self.received.value.as_ref()
-    }
-
     /// Answers.
     ///
     /// # Errors
@@ -122,52 +90,33 @@ impl Drop for IncomingRequest {
     }
 }
 
-/// Prints no token and no content.
 impl fmt::Debug for IncomingRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Received { from, command, .. } = &self.received;
-        f.debug_struct("IncomingRequest")
-            .field("from", from)
-            .field("command", command)
-            .field("token", &self.received.token.is_some())
-            .field("value", &self.received.value.as_ref().map(Bytes::len))
-            .finish_non_exhaustive()
+        self.received.fmt(f)
     }
 }
 
 /// The requests of other nodes, made by [`Dht::requests`](super::Dht::requests).
 ///
-/// At most [`REQUESTS_MAX`](super::REQUESTS_MAX) wait here; any further one is dropped and counted. The last stream of
-/// this kind answers what it leaves with error code 1, as is every request while there is none. Ends when the node is
-/// closed, which it does not prevent.
-#[must_use = "while it lives, requests wait in it"]
-pub struct Requests(Reader<Asked>);
+/// At most [`REQUESTS_MAX`](super::REQUESTS_MAX) wait here; any further one is dropped and counted. The last feed of
+/// this kind answers what it leaves with error code 1, as is every request while there is none.
+pub type Requests = Feed<IncomingRequest>;
 
-pub(crate) struct Asked;
+impl Kind for IncomingRequest {
+    type Note = Received;
+    type Key = ();
 
-impl Source for Asked {
-    type Entry = Received;
-
-    fn mailbox<'s>(&self, state: &'s mut State, _: u64) -> &'s mut Mailbox<Received> {
+    fn mailbox(state: &mut State, (): (), _: u64) -> &mut Mailbox<Received> {
         &mut state.mail.requests
     }
 
-    fn clear(&self, state: &mut State, now: Instant, _: u64) {
+    fn clear(state: &mut State, now: Instant, (): (), _: u64) {
         for received in state.mail.requests.queue.take() {
             state.refuse(now, &received.reply_to);
         }
     }
-}
 
-impl Requests {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self(Reader::new(shared, Asked))
+    fn build(shared: &Arc<Shared>, received: Received) -> Option<Self> {
+        Some(Self { shared: Arc::clone(shared), received, open: true })
     }
 }
-
-stream!(
-    Requests,
-    IncomingRequest,
-    "The next request; `None` when the node is closed.",
-    |own: &Reader<Asked>, received| Some(IncomingRequest::new(own.shared.clone(), received))
-);

@@ -4,10 +4,10 @@ use alloc::sync::Arc;
 
 use super::calls::CallId;
 use super::error::Error;
+use super::feed::{Feed, Kind};
 use super::incoming::IncomingRequest;
 use super::mail::Note;
 use super::queue::Mailbox;
-use super::reader::{Reader, Source, stream};
 use super::shared::Shared;
 use super::state::State;
 use crate::{Event, Instant, Outcome, QueryId, Reply, RequestId};
@@ -34,21 +34,19 @@ pub enum Item {
 ///
 /// Bounds: replies are left in the core, where 64 waiting ones make a query pause; incoming requests are bounded as
 /// in [`Requests`](super::Requests), which gets none meanwhile, and state changes as in [`Events`](super::Events). If
-/// there are several streams of this kind, each item goes to one of them. With the last one goes what was started for
-/// it. Ends when the node is closed, which it does not prevent.
-#[must_use = "while it lives, items wait in it"]
-pub struct Items(Reader<Everything>);
+/// there are several feeds of this kind, each item goes to one of them. With the last one goes what was started for
+/// it.
+pub type Items = Feed<Item>;
 
-pub(crate) struct Everything;
+impl Kind for Item {
+    type Note = Note;
+    type Key = ();
 
-impl Source for Everything {
-    type Entry = Note;
-
-    fn mailbox<'s>(&self, state: &'s mut State, _: u64) -> &'s mut Mailbox<Note> {
+    fn mailbox(state: &mut State, (): (), _: u64) -> &mut Mailbox<Note> {
         &mut state.mail.items
     }
 
-    fn clear(&self, state: &mut State, now: Instant, _: u64) {
+    fn clear(state: &mut State, now: Instant, (): (), _: u64) {
         state.calls.cancel_items(now, &mut state.node);
         (state.mail.item_requests, state.mail.requests_to_items) = (0, true);
         for note in state.mail.items.queue.take() {
@@ -57,19 +55,17 @@ impl Source for Everything {
             }
         }
     }
-}
 
-/// The item that a note is about; `None` if its content was forgotten.
-fn build(reader: &Reader<Everything>, note: Note) -> Option<Item> {
-    let shared = &reader.shared;
-    match note {
-        Note::Request(received) => {
-            shared.drive(|state, _| state.mail.item_requests -= 1);
-            Some(Item::Request(IncomingRequest::new(Arc::clone(shared), *received)))
+    fn build(shared: &Arc<Shared>, note: Note) -> Option<Self> {
+        match note {
+            Note::Request(received) => {
+                shared.drive(|state, _| state.mail.item_requests -= 1);
+                IncomingRequest::build(shared, *received).map(Self::Request)
+            }
+            // There is a place for another reply, or for another request, so the driver gets to know.
+            Note::Event(event) if !event.is_change() => shared.act(|state, _| state.content(event)),
+            Note::Event(event) => Some(Self::Event(event)),
         }
-        // There is a place for another reply, or for another request, so the driver gets to know.
-        Note::Event(event) if !event.is_change() => shared.act(|state, _| state.content(event)),
-        Note::Event(event) => Some(Item::Event(event)),
     }
 }
 
@@ -93,27 +89,16 @@ impl State {
     }
 }
 
-impl Items {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self(Reader::new(shared, Everything))
-    }
-
-    /// The next item, if there is one already.
-    pub fn try_next(&mut self) -> Option<Item> {
-        core::iter::from_fn(|| self.0.try_next()).find_map(|note| build(&self.0, note))
-    }
-
+impl Feed<Item> {
     /// Whether incoming requests come here: at first they do. If not, they go to
     /// [`Requests`](super::Requests), or are answered with error code 1.
     pub fn take_requests(&self, take: bool) {
-        self.0.shared.act(|state, _| state.mail.requests_to_items = take);
+        self.shared.act(|state, _| state.mail.requests_to_items = take);
     }
 
     /// How many state changes gave way to later ones, since they were not taken in time.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.0.mailbox(|items| items.queue.lost())
+        self.mailbox(|items| items.queue.lost())
     }
 }
-
-stream!(Items, Item, "The next item; `None` when the node is closed.", build);

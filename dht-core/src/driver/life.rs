@@ -67,7 +67,8 @@ pub(crate) enum Goal {
 pub(crate) struct Life {
     phase: Phase,
     failure: Option<Error>,
-    retry: Retry,
+    /// When binding is tried again, and lost sockets are replaced.
+    pub(crate) retry: Retry,
     look: bool,
 }
 
@@ -90,16 +91,6 @@ impl Life {
         }
     }
 
-    /// The driver tries to bind the sockets.
-    pub(crate) fn tried(&mut self, now: Instant) {
-        self.retry.tried(now);
-    }
-
-    /// From when on lost sockets may be replaced.
-    pub(crate) const fn retry_due(&self) -> Instant {
-        self.retry.due()
-    }
-
     /// When the driver has to look for sockets by itself.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.is_seeking().then(|| self.retry.due())
@@ -110,8 +101,7 @@ impl Life {
         &mut self,
         now: Instant,
         node: &mut Node,
-        client: SocketAddrV4,
-        server: SocketAddrV4,
+        [client, server]: [SocketAddrV4; 2],
     ) -> Option<Error> {
         let failure = self.failure.take();
         if self.phase == Phase::Bound {

@@ -38,15 +38,23 @@ pub struct Drops {
     pub receives: u64,
 }
 
-/// A request as it waits to be taken: plain data, without any duty to answer.
-pub(crate) struct Received {
-    pub(crate) from: Peer,
-    pub(crate) to: SocketAddrV4,
-    pub(crate) token: Option<Token>,
-    pub(crate) target: Option<Id>,
-    pub(crate) command: u64,
-    pub(crate) value: Option<Bytes>,
-    pub(crate) reply_to: ReplyTo,
+/// What another node asks; an [`IncomingRequest`](super::IncomingRequest) gives access to it.
+#[non_exhaustive]
+pub struct Received {
+    /// The sender.
+    pub from: Peer,
+    /// Our own address as the sender sees it.
+    pub to: SocketAddrV4,
+    /// A valid token of ours, if the sender has sent one back: its address is not forged.
+    pub token: Option<Token>,
+    /// What it looks for.
+    pub target: Option<Id>,
+    /// What it wants.
+    pub command: u64,
+    /// With what. An empty value is not the same as none.
+    pub value: Option<Bytes>,
+    /// Where the answer goes to.
+    pub reply_to: ReplyTo,
 }
 
 impl From<&Incoming<'_>> for Received {
@@ -83,6 +91,18 @@ pub struct RawTransmit {
     pub ttl: Option<u8>,
     /// The content.
     pub data: Bytes,
+}
+
+/// Prints no token and no content.
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (token, value) = (self.token.is_some(), self.value.as_ref().map(Bytes::len));
+        let Self { from: Peer { addr, .. }, command, .. } = self;
+        write!(
+            f,
+            "Received {{ from: {addr}, command: {command}, token: {token}, value: {value:?} }}"
+        )
+    }
 }
 
 /// Prints no content.

@@ -1,6 +1,5 @@
 //! Waits for a step in the life of a node: bound, bootstrapped, suspended, closed.
 
-use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -21,6 +20,7 @@ use super::state::Look;
 /// [`Dht::suspend`]: super::Dht::suspend
 /// [`Dht::resume`]: super::Dht::resume
 /// [`Dht::close`]: super::Dht::close
+#[derive(Debug)]
 pub struct Milestone {
     handle: Handle,
     goal: Goal,
@@ -53,11 +53,5 @@ impl Drop for Milestone {
         if let Some(ticket) = self.ticket {
             let _waker = self.handle.drive(|state, _| state.milestones.leave(ticket));
         }
-    }
-}
-
-impl fmt::Debug for Milestone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Milestone").field(&self.goal).finish()
     }
 }

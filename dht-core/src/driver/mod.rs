@@ -27,6 +27,7 @@ mod datagrams;
 mod dht;
 mod error;
 mod events;
+mod feed;
 mod guard;
 pub mod guide;
 mod incoming;
@@ -43,7 +44,6 @@ mod pause;
 mod port;
 mod query;
 mod queue;
-mod reader;
 mod request;
 mod retry;
 mod runtime;
@@ -62,9 +62,12 @@ pub use datagrams::{Datagrams, ExtraSocket};
 pub use dht::Dht;
 pub use error::Error;
 pub use events::Events;
+pub use feed::Feed;
 pub use incoming::{IncomingRequest, Requests};
 pub use items::{Item, Items};
-pub use mail::{DATAGRAMS_MAX, Datagram, Drops, EVENTS_MAX, RAW_MAX, REQUESTS_MAX, RawTransmit};
+pub use mail::{
+    DATAGRAMS_MAX, Datagram, Drops, EVENTS_MAX, RAW_MAX, REQUESTS_MAX, RawTransmit, Received,
+};
 pub use milestone::Milestone;
 #[cfg(feature = "system")]
 pub use packet_info::PacketInfo;
@@ -76,17 +79,6 @@ pub use status::{ReplyStats, RttStats, Status};
 #[cfg(feature = "system")]
 pub use system::{System, all_v4, bind_udp};
 pub use task::{Driver, Spawn};
-
-/// All of it, and what of the core comes with it: what an adapter is again.
-pub mod prelude {
-    pub use super::*;
-    pub use crate::{
-        Answer, BootstrapNode, Commit, Config, ConfigError, Event, HealthInfo, Id, Instant,
-        InvalidNode, NodeFilter, Outcome, Peer, Persistence, Query, QueryError, QueryId, Reply,
-        ReplyTo, Request, RequestError, RequestId, SavedNode, SendError, SessionId, Stats, Unsent,
-        Via, error_code,
-    };
-}
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,6 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
@@ -22,6 +21,7 @@ use crate::{Outcome, Peer, Query, Reply, RequestError};
 /// were not read. Dropping the stream cancels the query. It keeps the node alive, as a handle does.
 ///
 /// The stream ends without an error: `finished` tells whether all went well.
+#[derive(Debug)]
 #[must_use = "dropping it cancels the query"]
 pub struct QueryStream {
     call: Call,
@@ -176,11 +176,5 @@ impl Stream for QueryStream {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Reply>> {
         self.get_mut().poll_reply(cx, false)
-    }
-}
-
-impl fmt::Debug for QueryStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueryStream").field("over", &self.outcome.is_some()).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,5 @@
 //! Requests as futures, and sessions that group them.
 
-use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll};
@@ -17,6 +16,7 @@ use crate::{Query, Reply, Request, SessionId};
 /// The request was made when this future was: it is on its way whether or not the future is polled. If the core had
 /// no place for it, it waits for one, in order. Dropping the future cancels the request. It keeps the node alive, as
 /// a handle does.
+#[derive(Debug)]
 #[must_use = "dropping it cancels the request"]
 pub struct RequestFuture(Call);
 
@@ -39,16 +39,10 @@ impl Future for RequestFuture {
     }
 }
 
-impl fmt::Debug for RequestFuture {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RequestFuture")
-    }
-}
-
 /// Requests and queries that can be ended together, made by [`Dht::session`](super::Dht::session).
 ///
 /// Dropping it ends nothing.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Session {
     handle: Handle,
     id: SessionId,
@@ -80,11 +74,5 @@ impl Session {
     #[doc(alias = "destroy")]
     pub fn end(&self) {
         self.handle.act(|state, now| state.end_session(now, self.id));
-    }
-}
-
-impl fmt::Debug for Session {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Session").field(&self.id).finish()
     }
 }

@@ -9,6 +9,7 @@
 //! replaced by a closed one, and every wait for it ends.
 
 use alloc::sync::Arc;
+use core::fmt;
 use core::ops::Deref;
 use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -144,5 +145,11 @@ impl Deref for Handle {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.act(State::close);
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handle")
     }
 }

@@ -106,7 +106,7 @@ impl State {
         };
         match (self.calls.owner(id), event) {
             (Some(Owner::Items), _) => {
-                _ = self.mail.items.push(Note::Event(event), &mut self.wakes)
+                _ = self.mail.items.push(Note::Event(event), &mut self.wakes);
             }
             (Some(Owner::Future(ticket)), _) => self.calls.wake(ticket, &mut self.wakes),
             (None, Event::Response(id)) => {
@@ -225,12 +225,13 @@ impl State {
                 }
                 true
             }
-            Handled::NotOurs => false,
+            Handled::NotOurs => {
+                if !matches!(via, Via::Extra(_)) {
+                    self.mail.keep_foreign(via, from, data, &mut self.wakes);
+                }
+                false
+            }
         }
-    }
-
-    pub(crate) fn keep_foreign(&mut self, via: Via, from: SocketAddrV4, data: &[u8]) {
-        self.mail.keep_foreign(via, from, data, &mut self.wakes);
     }
 
     /// Answers "unknown command" to a request that the application does not answer.

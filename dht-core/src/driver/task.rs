@@ -111,16 +111,16 @@ impl<R: Runtime> Driver<R> {
     }
 
     fn bind(&mut self) {
-        self.shared.drive(|state, now| state.life.tried(now));
-        let bound = self.binding.bind(&*self.runtime).map(|([client, server], bound)| {
-            let port = |socket, via, at| Port::new(Arc::clone(&self.shared), socket, via, at);
-            let client = port(client, Via::Client, bound.client);
-            self.ports = Some([client, port(server, Via::Server, bound.server)]);
+        self.shared.drive(|state, now| state.life.retry.tried(now));
+        let bound = self.binding.bind(&*self.runtime).map(|[client, server]| {
+            let bound = [client.1, server.1];
+            let port = |(socket, at), via| Port::new(Arc::clone(&self.shared), socket, via, at);
+            self.ports = Some([port(client, Via::Client), port(server, Via::Server)]);
             bound
         });
         let _previous = self.shared.drive(|state, now| {
             state.step(|life, node| match bound {
-                Ok(bound) => life.bound(now, node, bound.client, bound.server),
+                Ok(bound) => life.bound(now, node, bound),
                 Err(error) => life.not_bound(now, node, error.into()),
             })
         });
@@ -178,9 +178,7 @@ impl<R: Runtime> Driver<R> {
                 let data = self.input.get(..len).unwrap_or_default();
                 let (via, writable, output) = (port.via, port.is_writable(cx), &mut *self.output);
                 let transmit = self.shared.drive(|state, now| {
-                    if !state.receive(now, via, at, from, data) {
-                        state.keep_foreign(via, from, data);
-                    }
+                    state.receive(now, via, at, from, data);
                     writable.then(|| state.node.poll_transmit_via(now, via, output)).flatten()
                 });
                 if let Some(transmit) = transmit {
@@ -241,7 +239,7 @@ impl<R: Runtime> Driver<R> {
             }
         }
         let via = if lost[0] { Via::Client } else { Via::Server };
-        if lost == [false; 2] || self.shared.look(|state| now < state.life.retry_due()) {
+        if lost == [false; 2] || self.shared.look(|state| now < state.life.retry.due()) {
             return false;
         }
         self.close_ports();

@@ -4,7 +4,8 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
-use dht_core::driver::prelude::*;
+use dht_core::driver::*;
+use dht_core::*;
 
 use crate::{Adapter, LOCALHOST, builder, port, server, up};
 
@@ -15,7 +16,7 @@ pub fn values_of_all_sizes_travel<A: Adapter>() {
         let mut requests = b.requests();
         A::spawn(async move {
             while let Some(request) = requests.next().await {
-                let value = request.value().cloned().unwrap_or_default();
+                let value = request.value.clone().unwrap_or_default();
                 request.reply_value(value).unwrap();
             }
         });

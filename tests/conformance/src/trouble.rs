@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use dht_core::driver::prelude::*;
+use dht_core::driver::*;
+use dht_core::*;
 
 use crate::faulty::{Alarm, Faults, Faulty, Helper, until};
 use crate::{Adapter, LOCALHOST, builder, free_port, local, port, server, up, wait};

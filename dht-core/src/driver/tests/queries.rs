@@ -145,7 +145,7 @@ fn a_commit_of_ones_own() {
         let mut requests = node.requests();
         sim.spawn(async move {
             while let Some(request) = requests.next().await {
-                let taken = request.token().is_some() && at % 2 == 0;
+                let taken = request.token.is_some() && at % 2 == 0;
                 let answer = if taken { Answer::value("taken") } else { Answer::empty() };
                 request.reply(answer).unwrap();
             }

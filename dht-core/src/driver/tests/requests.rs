@@ -18,7 +18,7 @@ fn a_request_is_answered() {
     let mut requests = b.requests();
     sim.spawn(async move {
         while let Some(request) = requests.next().await {
-            let value = request.value().cloned().unwrap_or_default();
+            let value = request.value.clone().unwrap_or_default();
             request.reply(Answer::value(value)).unwrap();
         }
     });

@@ -64,7 +64,7 @@ impl Network {
     /// first. The one that asks doesn't count.
     pub(crate) fn closest(&self, key: &Id, asker: &Dht) -> Vec<SocketAddrV4> {
         let own = asker.status().remote_address;
-        let nodes = self.nodes.iter().filter_map(Dht::remote_address);
+        let nodes = self.nodes.iter().filter_map(|node| node.status().remote_address);
         let mut nodes: Vec<_> = nodes.filter(|addr| Some(*addr) != own).collect();
         nodes.sort_by_cached_key(|addr| Id::of(*addr).distance(key));
         nodes.truncate(20);
@@ -73,7 +73,7 @@ impl Network {
 
     /// How many nodes a node knows, on average.
     pub(crate) fn mean_table(&self) -> usize {
-        let known: usize = self.nodes.iter().map(Dht::table_len).sum();
+        let known: usize = self.nodes.iter().map(|node| node.status().table_len).sum();
         known / self.nodes.len().max(1)
     }
 

@@ -1,0 +1,120 @@
+//! The stream of everything that a node brings: entries of one kind, which wait in the state until they are taken.
+#![allow(private_bounds, reason = "which kinds there are is up to this crate")]
+
+use alloc::sync::Arc;
+use core::fmt;
+use core::future::poll_fn;
+use core::pin::Pin;
+use core::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+
+use super::queue::Mailbox;
+use super::shared::Shared;
+use super::state::{Look, State};
+use crate::Instant;
+
+/// What a feed gives.
+pub(crate) trait Kind: Sized {
+    /// An entry as it waits: plain data.
+    type Note: 'static;
+    /// Which mailbox a feed reads, if there are several.
+    type Key: Copy + Unpin;
+
+    /// Where notes wait for reader `number`, which is about to join, or has joined.
+    fn mailbox(state: &mut State, key: Self::Key, number: u64) -> &mut Mailbox<Self::Note>;
+
+    /// The last reader of a mailbox is gone.
+    fn clear(state: &mut State, now: Instant, key: Self::Key, number: u64);
+
+    /// Makes an entry of a note, without the lock; `None` if what the note is about is gone.
+    fn build(shared: &Arc<Shared>, note: Self::Note) -> Option<Self>;
+}
+
+/// What a node brings, from the moment on when this stream was made: [`Events`](super::Events),
+/// [`Requests`](super::Requests), [`Items`](super::Items), [`Datagrams`](super::Datagrams), or what an
+/// [`ExtraSocket`](super::ExtraSocket) has to send. Each of these says how much waits in it at most.
+///
+/// A feed ends when the node is closed, which it does not prevent.
+#[must_use = "while it lives, entries wait in it"]
+pub struct Feed<T: Kind> {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) key: T::Key,
+    number: u64,
+}
+
+impl<T: Kind> Feed<T> {
+    pub(crate) fn new(shared: Arc<Shared>, key: T::Key) -> Self {
+        let number = shared.act(|state, _| {
+            let number = state.ticket();
+            T::mailbox(state, key, number).readers.slot(number);
+            number
+        });
+        Self { shared, key, number }
+    }
+
+    /// The next entry; `None` when the node is closed.
+    pub async fn next(&mut self) -> Option<T> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// The next entry, if there is one already.
+    pub fn try_next(&mut self) -> Option<T> {
+        while let Some(note) = self.mailbox(|mailbox| mailbox.queue.pop()) {
+            let entry = T::build(&self.shared, note);
+            if entry.is_some() {
+                return entry;
+            }
+        }
+        None
+    }
+
+    pub(crate) fn mailbox<U>(&self, look: impl FnOnce(&mut Mailbox<T::Note>) -> U) -> U {
+        self.shared.drive(|state, _| look(T::mailbox(state, self.key, self.number)))
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        loop {
+            let note = ready!(self.shared.poll(cx, |state, _| {
+                let is_over = state.life.ended();
+                let Mailbox { queue, readers } = T::mailbox(state, self.key, self.number);
+                match queue.pop() {
+                    None if !is_over => Look::Wait(readers.slot(self.number)),
+                    note => Look::Ready(note),
+                }
+            }));
+            let Some(note) = note else { return Poll::Ready(None) };
+            let entry = T::build(&self.shared, note);
+            if entry.is_some() {
+                return Poll::Ready(entry);
+            }
+        }
+    }
+}
+
+impl<T: Kind> Stream for Feed<T> {
+    type Item = T;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        self.poll(cx)
+    }
+}
+
+impl<T: Kind> Drop for Feed<T> {
+    fn drop(&mut self) {
+        let _waker = self.shared.act(|state, now| {
+            let readers = &mut T::mailbox(state, self.key, self.number).readers;
+            let waker = readers.leave(self.number);
+            if readers.is_empty() {
+                T::clear(state, now, self.key, self.number);
+            }
+            waker
+        });
+    }
+}
+
+impl<T: Kind> fmt::Debug for Feed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Feed").field("number", &self.number).finish_non_exhaustive()
+    }
+}
