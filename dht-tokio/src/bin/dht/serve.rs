@@ -134,7 +134,7 @@ pub(crate) fn tell(event: Event, dht: &Dht, output: &Output) {
         }
         Event::Online => output.log(format_args!("online; knows {}", knows(dht))),
         Event::NetworkUpdate if dht.status().health.degraded => {
-            output.log("degraded: many don't answer")
+            output.log("degraded: many don't answer");
         }
         Event::BindFailed => output.log("no sockets: trying to bind them again"),
         Event::Resumed => output.log("sockets are bound again"),
