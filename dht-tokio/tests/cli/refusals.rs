@@ -161,7 +161,7 @@ fn an_address_that_is_not_of_this_machine_is_told() {
     // Kept for documentation: nobody has it.
     let args = ["put", "x", "--bootstrap", &net.address, "--host", "192.0.2.1"];
     refused(&dht(&args), 1, "can't listen on 192.0.2.1");
-    refused(&dht(&["bootstrap", "--port", "1000", "--host", "0.0.0.0"]), 1, "Invalid host");
+    refused(&dht(&["bootstrap", "--port", "1000", "--host", "0.0.0.0"]), 1, "invalid host");
 }
 
 #[cfg(target_os = "linux")]

@@ -246,8 +246,8 @@ fn closing_is_told_once_and_can_be_repeated() {
         sim.block_on(wait).unwrap();
     }
     let error = sim.block_on(node.listening()).unwrap_err();
-    assert_eq!(format!("{error}"), "Node destroyed");
-    assert_eq!(format!("{}", sim.block_on(node.ping(local(9))).unwrap_err()), "Node destroyed");
+    assert_eq!(format!("{error}"), "node destroyed");
+    assert_eq!(format!("{}", sim.block_on(node.ping(local(9))).unwrap_err()), "node destroyed");
 }
 
 #[test]

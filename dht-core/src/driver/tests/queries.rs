@@ -195,7 +195,7 @@ fn a_closed_node_begins_no_query() {
     sim.block_on(node.close()).unwrap();
     let mut query = node.find_node(TARGET);
     assert!(sim.block_on(query.next()).is_none());
-    assert_eq!(sim.block_on(query.finished()).unwrap_err().to_string(), "Node destroyed");
+    assert_eq!(sim.block_on(query.finished()).unwrap_err().to_string(), "node destroyed");
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn what_can_not_be_sent_is_told() {
     let sim = Sim::default();
     let node = sim.up();
     let too_late = node.delayed_ping(local(9), 11 * SECOND);
-    assert_eq!(sim.block_on(too_late).unwrap_err().to_string(), "Delay exceeds max delay: 10000ms");
+    assert_eq!(sim.block_on(too_late).unwrap_err().to_string(), "delay exceeds max delay: 10000ms");
     let too_large = sim.block_on(node.ping_with(local(9), 100_000, 0)).unwrap_err();
     let Error::Send(SendError::TooLarge { limit }) = too_large else { panic!("{too_large}") };
     let fits = node.ping_with(local(9), limit, 7);
