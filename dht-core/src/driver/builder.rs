@@ -6,7 +6,6 @@
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::bind::{Binding, Ports};
@@ -24,6 +23,7 @@ use crate::{BootstrapNode, Config, ConfigError, Node};
 /// Options have the names that dht-rpc gives them, in snake case. For one without a method, change the [`Config`]:
 /// [`configure`](Self::configure). Invalid options are told by [`build`](Self::build) or [`spawn`](Self::spawn);
 /// sockets that can't be bound, by [`Dht::listening`] and everything that waits.
+#[derive(Debug)]
 #[must_use = "nothing happens until it is spawned"]
 pub struct Builder<R> {
     runtime: R,
@@ -151,14 +151,5 @@ impl<R: Runtime> Builder<R> {
         let (dht, driver) = self.build()?;
         R::spawn(driver)?;
         Ok(dht)
-    }
-}
-
-impl<R> fmt::Debug for Builder<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("config", &self.config)
-            .field("binding", &self.binding)
-            .finish_non_exhaustive()
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct Port<S> {
     /// It has taken every datagram since it was found writable.
     writable: bool,
     /// A datagram that was encoded when the socket would have blocked.
-    held: Option<Held>,
+    held: Option<(Vec<u8>, Transmit)>,
     receiving: Pause,
     sending: Pause,
     /// How many datagrams in a row the system refused.
@@ -33,11 +33,6 @@ pub(crate) struct Port<S> {
     suspect: bool,
     /// The time to live that the socket should have and has not: the system did not set it back.
     usual_ttl: Option<u32>,
-}
-
-struct Held {
-    data: Vec<u8>,
-    transmit: Transmit,
 }
 
 impl<S: Socket> Port<S> {
@@ -106,7 +101,7 @@ impl<S: Socket> Port<S> {
                 }
                 Poll::Ready(Ok(())) => match self.held.take() {
                     None => self.writable = true,
-                    Some(held) => self.send(&held.data, held.transmit),
+                    Some((data, transmit)) => self.send(&data, transmit),
                 },
             }
         }
@@ -122,7 +117,7 @@ impl<S: Socket> Port<S> {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.writable = false;
-                self.held = Some(Held { data: data.to_vec(), transmit });
+                self.held = Some((data.to_vec(), transmit));
                 let trouble = self.sending.failed(self.shared.now());
                 self.tell(trouble);
             }
