@@ -1,5 +1,5 @@
-//! Requests and queries of the user's: what has become of each, and the lines of those requests and queries for
-//! which the core had no place.
+//! Requests and queries of the user's: what has become of each, and the lines in which they wait while the core has
+//! no place for them.
 //!
 //! A call that a future waits for has a ticket, a number that ascends. Each call in a line gets its place in order,
 //! as soon as there is one, whether or not its future is polled. Calls that end among the [items](super::Items) have

@@ -1,4 +1,4 @@
-//! What can go wrong at a handle: one type for all of it.
+//! Everything that can go wrong at a handle, in one type.
 
 use alloc::sync::Arc;
 use std::io;

@@ -11,7 +11,7 @@ use crate::Instant;
 
 /// The time between two looks.
 const EVERY: Duration = Duration::from_secs(5);
-/// After so many looks at which a socket had brought nothing, the other one sends it something: after a minute.
+/// The number of looks, a minute's, after which a socket that has brought nothing is sent something by the other one.
 const QUIET: u8 = 12;
 /// If it brings nothing until this look, it is deaf. That is longer than the pause of a socket that brings errors.
 const DEAF: u8 = QUIET + 2;

@@ -1,4 +1,4 @@
-//! How much memory a node takes with its driver, whatever its peers do.
+//! The memory that a node takes with its driver at most, whatever its peers do.
 
 use core::task::Waker;
 
@@ -11,8 +11,8 @@ use super::task::Driver;
 use crate::bounded::memory::Heap;
 use crate::{DATAGRAM_MAX, Event, Node};
 
-/// What an entry of a map of wakers, or of a set of ids, takes at most, in bytes: where most entries were removed
-/// again, the standard library's nodes are less than half full.
+/// What an entry of a map of wakers, or of a set of ids, takes at most, in bytes. After most entries were removed
+/// the standard library's tree nodes are less than half full.
 const OWNER: usize = 96;
 const ID: usize = 40;
 /// The longest name that can be looked up.
@@ -25,7 +25,7 @@ impl<R: Runtime> Builder<R> {
     /// items of one order ([`Dht::items`](super::Dht::items)). 6 MB of it with the defaults. `usize::MAX` for
     /// options that [`build`](Self::build) refuses because of a number.
     ///
-    /// Not counted, since none of it comes from others, is what the user keeps or has wait: requests and queries
+    /// What the user keeps or has wait is not counted, since no peer can make it grow: requests and queries
     /// that wait for a place (at most [`WAITING_MAX`](super::WAITING_MAX) of each), datagrams of the user's own
     /// ([`RAW_MAX`](super::RAW_MAX) for each socket), handles, futures and streams, with [`EVENTS_MAX`] events
     /// in each [`Events`](super::Events) and [`RAW_MAX`](super::RAW_MAX) datagrams in each
@@ -38,7 +38,7 @@ impl<R: Runtime> Builder<R> {
             return node;
         }
         let mut heap = Heap::default();
-        // The node counts for itself.
+        // `Node::memory_bound` counts the node.
         heap.fixed(1, size_of::<Shared>() - size_of::<Node>() + 2 * size_of::<usize>());
         heap.fixed(1, size_of::<Driver<R>>());
         heap.fixed(2, DATAGRAM_MAX + 1);
@@ -48,7 +48,7 @@ impl<R: Runtime> Builder<R> {
         heap.payloads(REQUESTS_MAX, config.max_value_received());
         heap.lists::<Datagram>(1, DATAGRAMS_MAX);
         heap.payloads(DATAGRAMS_MAX, DATAGRAM_MAX + 1);
-        // What a socket could not take.
+        // The datagram that a socket could not take.
         heap.fixed(2, config.max_datagram);
 
         let (requests, queries) = (config.max_requests, config.max_queries);

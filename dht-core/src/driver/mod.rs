@@ -1,8 +1,8 @@
 //! The front-end that every runtime shares: handles, futures and streams over the core.
 //!
-//! An adapter brings a [`Runtime`]: sockets, a timer, a clock, name lookup. What it gets is
-//! a [`Builder`], and from that a [`Dht`], the handle, which is one type whatever the
-//! runtime, and a [`Driver`], the future that makes the node live. [`guide`] says how to write one.
+//! An adapter brings a [`Runtime`]: sockets, a timer, a clock, name lookup. Its users get a [`Builder`], and from that
+//! a [`Dht`], the handle, which is one type whatever the runtime is, and a [`Driver`], the future that makes the node
+//! live. [`guide`] says how to write an adapter.
 //!
 //! ```text
 //!  Dht, RequestFuture, QueryStream, …  ──call──▶  the core, behind a lock  ◀──call──  Driver ◀──▶ sockets
@@ -10,13 +10,19 @@
 //!           └───────────────wake─────────────────────┘      └──────────wake────────────┘
 //! ```
 //!
-//! Handles call the core at once and wake the driver; there are no channels and no tasks
-//! in between. What waits anywhere is bounded, and what is let go for that is counted.
+//! Handles call the core at once and wake the driver; there are no channels and no tasks in between. Everything that
+//! waits is bounded; entries that are dropped at a bound are counted.
 //!
-//! What of a runtime the node can do without for a while (names, interfaces, new sockets, the time) may panic, and
-//! so may wakers, the node filter and the cache of ids: it has failed then, no more. The filter
-//! ([`Config::filter`](crate::Config::filter)) and the cache ([`Config::ids`](crate::Config::ids)) run under the node's lock: they
-//! must not call a handle. Values that are handed in are copied.
+//! Parts of a runtime that a node can do without for a while (names, interfaces, new sockets, the time) may panic, as
+//! may wakers, the node filter and the cache of ids: that counts as a failure of this part alone. The filter
+//! ([`Config::filter`](crate::Config::filter)) and the cache ([`Config::ids`](crate::Config::ids)) run under the node's
+//! lock: they must not call a handle. Values that are handed in are copied.
+
+// Files import one way. From the bottom: what a runtime brings (`runtime`, `socket`), tools (`error`, `guard`, `queue`,
+// `pause`, `retry`); the parts of the state (`life`, `calls`, `mail`), which do not know each other, and the `state` that
+// holds them; its lock (`shared`); what users hold (`feed` and its kinds, `call`, `request`, `query`, `milestone`, then
+// `dht` with `status` and `bindings`); beside these the driver (`bind`, `look`, `lookups`, `port`, then `task`); and on
+// top of both the `builder`.
 
 mod bind;
 mod bindings;
@@ -63,6 +69,7 @@ pub use dht::Dht;
 pub use error::Error;
 pub use events::Events;
 pub use feed::Feed;
+pub use futures_core::Stream;
 pub use incoming::{IncomingRequest, Requests};
 pub use items::{Item, Items};
 pub use mail::{

@@ -1,12 +1,12 @@
-//! Leaving a socket alone that brings nothing but errors.
+//! Pauses of a socket that brings nothing but errors.
 
 use core::time::Duration;
 
 use crate::Instant;
 
-/// So many failures in a row are taken in stride.
+/// The number of failures in a row that begins a pause.
 pub(crate) const STREAK_MAX: u32 = 16;
-/// News of single peers that come as errors weigh less: so many in a row do.
+/// The same for errors that are news of single peers, which weigh less.
 const NEWS_MAX: u32 = 1024;
 /// The first pause; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -16,7 +16,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Counts failures in a row.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pause {
-    /// By weight: the limit is [`NEWS_MAX`].
+    /// The weight of failures in a row; at [`NEWS_MAX`] a pause begins.
     streak: u32,
     pauses: u32,
     until: Option<Instant>,
@@ -27,12 +27,12 @@ impl Pause {
         *self = Self { streak: 0, pauses: 0, until: None };
     }
 
-    /// One failure too many begins a pause. Whether it is the first since the last success.
+    /// Counts a failure. Whether it begins the first pause since the last success.
     pub(crate) fn failed(&mut self, now: Instant) -> bool {
         self.weigh(now, NEWS_MAX / STREAK_MAX)
     }
 
-    /// As [`failed`](Self::failed), of what is no failure unless it never ends.
+    /// As [`failed`](Self::failed), for news of single peers.
     pub(crate) fn heard_news(&mut self, now: Instant) -> bool {
         self.weigh(now, 1)
     }
@@ -49,7 +49,7 @@ impl Pause {
         self.pauses == 1
     }
 
-    /// Whether there is a pause; the time is asked for only if there was one.
+    /// Whether there is a pause now; the time is asked for only if there was one.
     pub(crate) fn is_on(&mut self, now: impl FnOnce() -> Instant) -> bool {
         self.until.is_some() && self.until(now()).is_some()
     }

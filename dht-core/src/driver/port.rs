@@ -201,7 +201,7 @@ impl<S: Socket> Port<S> {
 }
 
 /// Whether an error is about one datagram, not about the socket: a datagram of ours was refused somewhere, as some
-/// systems tell it; on Windows also if it went out of time on its way, or if one that came was too long.
+/// systems tell it. On Windows also that its time to live ran out, or that a datagram which came was too long.
 fn is_news(error: &io::Error) -> bool {
     const TOO_LONG: i32 = 10_040;
     const OUT_OF_TIME: i32 = 10_052;

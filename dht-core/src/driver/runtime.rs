@@ -1,5 +1,5 @@
 //! What a runtime has to bring: a clock, randomness, the list of interfaces, sockets,
-//! a timer, name lookup. Everything else is the driver's, so that adapters can't differ.
+//! a timer, name lookup. The driver does everything else, so adapters can't differ.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -11,11 +11,11 @@ use std::io;
 use super::socket::{Socket, Timer};
 use crate::Instant;
 
-/// What handles need as well as the driver. They forget about the rest of the runtime,
-/// which is why [`Dht`](super::Dht) is one type for all of them.
+/// The part of a runtime that handles need as well as the driver. Handles know nothing of the rest,
+/// which is why [`Dht`](super::Dht) is one type for all runtimes.
 pub trait Host: Send + Sync + 'static {
-    /// Time since any fixed epoch. It has to count on while the machine sleeps, since
-    /// that is how the node notices; a step of the wall clock must not show.
+    /// The time since any fixed epoch. It has to count on while the machine sleeps, since
+    /// that is how the node notices sleep. A step of the wall clock must not show.
     fn now(&self) -> Instant;
 
     /// The IPv4 addresses of all network interfaces that are up, in any order.
@@ -24,11 +24,11 @@ pub trait Host: Send + Sync + 'static {
     /// As the system says; the list then counts as unchanged.
     fn interfaces(&self) -> io::Result<Vec<Ipv4Addr>>;
 
-    /// The local address by which datagrams leave for the rest of the world now; `None` if there is no
-    /// way. What a UDP socket is given that is connected to some far address, which sends nothing.
+    /// The local address by which datagrams leave for the rest of the world now; `None` if there is no way. It is the
+    /// local address of a UDP socket that is connected to any far address, which sends nothing.
     ///
     /// # Errors
-    /// As the system says, if it does not know; it then counts as unchanged.
+    /// As the system says, if it does not know; the address then counts as unchanged.
     fn way_out(&self) -> io::Result<Option<Ipv4Addr>>;
 
     /// Fills `bytes` from the system's source of randomness.
@@ -38,11 +38,11 @@ pub trait Host: Send + Sync + 'static {
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()>;
 }
 
-/// A name lookup under way: all IPv4 addresses of the host, or why there are none. It may take as long as it
-/// likes: nobody waits for it who can do without.
+/// A name lookup under way: all IPv4 addresses of the host, or why there are none. It may take any time: a node that
+/// can do without does not wait for it.
 pub type LookupFuture = Pin<Box<dyn Future<Output = io::Result<Vec<Ipv4Addr>>> + Send>>;
 
-/// What the driver needs.
+/// A runtime as the driver needs it.
 pub trait Runtime: Host {
     /// A UDP socket.
     type Socket: Socket;

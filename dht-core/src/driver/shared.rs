@@ -3,7 +3,7 @@
 //! The discipline: under the lock there is only plain data, the core, and wakers, which are moved but never woken,
 //! cloned or dropped. What is handed out (futures, streams, requests to answer) is built without the lock. The only
 //! foreign code that runs under it is called by the core: the node filter and the cache of ids. Neither may call a
-//! handle; one that panics has said no.
+//! handle. A filter that panics has refused the node, and a cache that panics does not know the address.
 //!
 //! Any other panic under the lock is a fault of our own. It leaves the core in the middle of a call, so the core is
 //! replaced by a closed one, and every wait for it ends.
@@ -82,7 +82,7 @@ impl Shared {
         })
     }
 
-    /// The driver stops. If the core breaks down over it, the closed one that takes its place is told again.
+    /// The driver stops. If the core breaks down over it, the core that takes its place is told again.
     pub(crate) fn end(&self) {
         let _ = guard(|| self.drive(State::end)).or_else(|| guard(|| self.drive(State::end)));
     }

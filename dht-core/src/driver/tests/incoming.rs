@@ -1,4 +1,4 @@
-//! Requests of others.
+//! Requests of other nodes.
 
 use std::string::ToString;
 use std::time::Duration;

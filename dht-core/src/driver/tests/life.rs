@@ -376,6 +376,6 @@ fn bootstrap_names_are_looked_up() {
     sim.block_on(node.fully_bootstrapped()).unwrap();
     assert_eq!(node.nodes(usize::MAX), [local(1000)]);
     assert_eq!((node.nodes(0).len(), node.status().table_len), (0, 1));
-    // What the system said of the others is kept.
+    // The system's error for the other names is kept.
     assert_eq!(node.status().lookup_error.unwrap().to_string(), "no such name");
 }

@@ -1,4 +1,4 @@
-//! Nobody else's code runs under the lock: wakers that call the handle don't get stuck.
+//! No foreign code runs under the lock: wakers that call the handle don't get stuck.
 
 use std::boxed::Box;
 use std::fmt;

@@ -106,14 +106,14 @@ fn those_who_find_the_node_busy_get_their_turn_in_order() {
     assert_eq!(reached(), 2);
     assert_eq!((node.stats().requests.active, node.stats().requests.total), (6, 6));
 
-    // One that waits gives up, then one that runs: the next in line takes over, unpolled.
+    // A request that waits is given up, then a running one: the next in line takes over, unpolled.
     drop(pings.remove(3));
     drop(pings.remove(0));
     sim.run();
     let next = sockets.iter().position(|socket| socket.take().is_some());
     assert_eq!(next, Some(2));
 
-    // The rest fail one after the other, and nobody is left behind.
+    // The rest fail one after the other, and none is left behind.
     for ping in pings {
         assert!(sim.block_on(ping).is_err());
     }

@@ -164,7 +164,7 @@ fn foreign_datagrams_come_out_and_go_in() {
     let node = sim.up();
     let peer = sim.world.socket(9);
     let (client, server) = (node.status().client_address.unwrap(), node.server_address().unwrap());
-    // Nobody wants it yet.
+    // There is no feed for it so far.
     peer.send(server.port(), b"lost");
     sim.run();
     let mut datagrams = node.datagrams();
@@ -241,7 +241,7 @@ fn sockets_of_the_embedders_own() {
     assert!(!extra.receive(to, b"another protocol"));
     assert_eq!(sim.block_on(asked).unwrap().value, Some(Bytes::from_static(b"hi")));
 
-    // Without somebody who has the socket, all is lost, and times out.
+    // Without a feed for the socket, every datagram is lost, and requests time out.
     drop(extra);
     let asked = node.request(Request::new(to, 16).via(Via::Extra(5)));
     assert_eq!(sim.block_on(asked).unwrap_err().code(), Some("REQUEST_TIMEOUT"));

@@ -28,7 +28,7 @@ pub(crate) async fn run(value: String, nodes: u16, output: &Output) -> Result<()
     let stored = values::put(writer, key, &value).await?;
     tell_stored(&network, writer, &key, &value, &stored, output)?;
 
-    // One that has not got the value itself, unless all have.
+    // A node that does not keep the value itself, unless all nodes do.
     let holds = |dht: &Dht| {
         let own = dht.status().remote_address;
         stored.outcome.closest.iter().any(|reply| Some(reply.from.addr) == own)
@@ -137,7 +137,7 @@ fn tell_stored(
     output.result(text, &json)
 }
 
-/// Step 3: the value, found by somebody else.
+/// Step 3: the value, found by another node.
 async fn find(reader: &Dht, key: &Id, output: &Output) -> Result<(), Failure> {
     let by = address(reader);
     let found = values::get(reader, *key).await?;

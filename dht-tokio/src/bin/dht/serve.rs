@@ -54,7 +54,7 @@ pub(crate) async fn bootstrap(
     output: &Output,
     stop: &mut Stop,
 ) -> Result<(), Failure> {
-    // What others can't reach need not listen to them. A public address may be a router's.
+    // A node that can't be reached need not listen to the world. A public address may be a router's.
     let local = if host.is_loopback() { host } else { Ipv4Addr::UNSPECIFIED };
     let dht = dht_tokio::bootstrapper(port, &host.to_string()).host(local).spawn()?;
     dht.fully_bootstrapped().await.map_err(|error| unbound(&error, local, port))?;
@@ -111,8 +111,8 @@ pub(crate) async fn node(
     Ok(())
 }
 
-/// The address by which others on this machine can reach a node that is bound to this one: 0.0.0.0 stands for
-/// all of the machine's, and is of no use to anybody.
+/// The address by which programs on this machine can reach a node that is bound to this address: 0.0.0.0 stands for
+/// all of the machine's, and can't be sent to.
 fn to_give(bound: SocketAddrV4) -> SocketAddrV4 {
     match bound.ip().is_unspecified() {
         true => SocketAddrV4::new(Ipv4Addr::LOCALHOST, bound.port()),
@@ -145,7 +145,7 @@ pub(crate) fn tell(event: Event, dht: &Dht, output: &Output) {
     }
 }
 
-/// Why others don't have this node in their tables.
+/// Why other nodes don't have this one in their tables.
 fn why(reason: Persistence) -> String {
     format!("not in others' tables: {reason}")
 }

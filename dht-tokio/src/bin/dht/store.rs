@@ -21,7 +21,7 @@ pub(crate) fn key_of(value: &[u8]) -> Id {
     Id(Sha256::digest(value).into())
 }
 
-/// Answers the requests of others with a store of at most `max` values, until the node is closed.
+/// Answers requests from a store of at most `max` values, until the node is closed.
 pub(crate) async fn serve(mut requests: Requests, max: usize) {
     let mut store = Store::new(max);
     while let Some(request) = requests.next().await {
