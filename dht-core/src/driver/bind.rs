@@ -15,6 +15,14 @@ const NEIGHBOURS: u32 = 5;
 /// The ports that the server socket may have, in the order in which they are tried.
 ///
 /// A single port means itself and the next four; 0, or an empty range, means any.
+///
+/// ```
+/// use dht_core::driver::Ports;
+///
+/// assert_eq!(Ports::from(49_737).bounds(), (49_737, 49_742));
+/// assert_eq!(Ports::from(1000..=1002), Ports::from(1000..1003));
+/// assert_eq!(Ports::from(0), Ports::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ports {
     start: u32,

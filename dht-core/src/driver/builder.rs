@@ -23,6 +23,30 @@ use crate::{BootstrapNode, Config, ConfigError, Node};
 /// Options have the names that dht-rpc gives them, in snake case. For one without a method, change the [`Config`]:
 /// [`configure`](Self::configure). Invalid options are told by [`build`](Self::build) or [`spawn`](Self::spawn);
 /// sockets that can't be bound, by [`Dht::listening`] and everything that waits.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use std::net::Ipv4Addr;
+/// use dht_core::driver::Builder;
+///
+/// // `Local` is a runtime; with tokio, `Builder::new(Local)` is `dht_tokio::builder()`.
+/// # let port = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+/// let local = |builder: Builder<Local>| builder.host(Ipv4Addr::LOCALHOST);
+/// let first = local(Builder::bootstrapper(Local, port, "127.0.0.1")).spawn()?;
+/// first.fully_bootstrapped().await?;
+///
+/// let node = local(Builder::new(Local))
+///     .port(40_000..50_000)
+///     .bootstrap(first.server_address())
+///     .configure(|config| config.concurrency = 5)
+///     .spawn()?;
+/// node.fully_bootstrapped().await?;
+/// assert_eq!(node.nodes(1), [first.server_address().unwrap()]);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "nothing happens until it is spawned"]
 pub struct Builder<R> {

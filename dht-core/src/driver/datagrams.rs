@@ -15,6 +15,22 @@ use crate::{Instant, Via};
 ///
 /// At most [`DATAGRAMS_MAX`](super::DATAGRAMS_MAX) wait here; any further one is dropped and counted. If there are
 /// several feeds of this kind, each datagram goes to one of them.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use dht_core::Via;
+///
+/// let (node, other) = (Local::node().await, Local::node().await);
+/// let mut datagrams = other.datagrams();
+/// node.send_datagram(Via::Client, other.server_address().unwrap(), "not of the DHT", None)?;
+/// let datagram = datagrams.next().await.expect("open");
+/// assert_eq!((datagram.via, &datagram.data[..]), (Via::Server, &b"not of the DHT"[..]));
+/// assert_eq!(Some(datagram.from), node.status().client_address);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub type Datagrams = Feed<Datagram>;
 
 impl Kind for Datagram {
@@ -39,6 +55,28 @@ impl Kind for Datagram {
 ///
 /// At most [`RAW_MAX`](super::RAW_MAX) datagrams wait. A further one counts as lost on the network, as does any while
 /// there is no feed for it.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use dht_core::Request;
+///
+/// let (node, other) = (Local::node().await, Local::node().await);
+/// let socket = std::net::UdpSocket::bind("127.0.0.1:0")?;
+/// let mut extra = node.extra(1);
+/// let to = other.server_address().unwrap();
+/// let asked = node.request(Request::ping(to).via(extra.via()));
+///
+/// let transmit = extra.next().await.expect("open");
+/// socket.send_to(&transmit.data, transmit.to)?;
+/// let mut buf = [0; 2049];
+/// let (len, _) = socket.recv_from(&mut buf)?;
+/// assert!(extra.receive(to, &buf[..len]), "a datagram of dht-rpc");
+/// asked.await?;
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub type ExtraSocket = Feed<RawTransmit>;
 
 impl Kind for RawTransmit {

@@ -28,6 +28,28 @@ use crate::{
 /// until it is [closed](Self::close) or its last handle is dropped; [`RequestFuture`],
 /// [`QueryStream`], [`Session`] and [`Milestone`] count as handles, other streams don't.
 /// If the driver is dropped, or its runtime goes away, the node is closed.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use dht_core::{Answer, Request};
+///
+/// let (node, other) = (Local::node().await, Local::node().await);
+/// let mut requests = other.requests();
+/// let to = other.server_address().unwrap();
+///
+/// // The request is on its way before `request` returns.
+/// let asked = node.request(Request::new(to, 7).value("hello"));
+/// let request = requests.next().await.expect("open");
+/// request.reply(Answer::value("world"))?;
+/// assert_eq!(asked.await?.value.unwrap(), "world");
+///
+/// node.close().await?;
+/// assert!(node.closed() && !other.closed());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Dht {
     pub(crate) handle: Handle,

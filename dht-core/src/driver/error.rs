@@ -8,6 +8,16 @@ use thiserror::Error;
 use crate::{ConfigError, QueryError, RequestError, SendError, Unsent};
 
 /// Why something that was asked of a [`Dht`](super::Dht) did not happen.
+///
+/// ```
+/// use dht_core::driver::Error;
+/// use dht_core::{RequestError, SendError};
+///
+/// let error = Error::from(RequestError::Timeout);
+/// assert_eq!(error.code(), Some("REQUEST_TIMEOUT"));
+/// assert_eq!(error.to_string(), "request timed out");
+/// assert_eq!(Error::from(SendError::Busy).code(), None);
+/// ```
 #[derive(Clone, Debug, Error)]
 #[error(transparent)]
 #[non_exhaustive]

@@ -12,6 +12,21 @@ use crate::{Event, Instant};
 ///
 /// At most [`EVENTS_MAX`](super::EVENTS_MAX) wait here; after that the oldest one of the same kind gives way, and
 /// [`lost`](Feed::lost) counts. Requests, replies and outcomes are not among them.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use dht_core::Event;
+///
+/// let node = Local::node().await;
+/// let mut events = node.events();
+/// node.suspend().await?;
+/// while events.next().await != Some(Event::Suspended) {}
+/// assert_eq!(events.lost(), 0);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub type Events = Feed<Event>;
 
 impl Kind for Event {

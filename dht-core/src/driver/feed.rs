@@ -36,6 +36,25 @@ pub(crate) trait Kind: Sized {
 /// [`ExtraSocket`](super::ExtraSocket) has to send. Each of these says how much waits in it at most.
 ///
 /// A feed ends when the node is closed, which it does not prevent.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use dht_core::Event;
+/// use dht_core::driver::Feed;
+///
+/// let node = Local::node().await;
+/// let mut events: Feed<Event> = node.events();
+/// assert_eq!(events.try_next(), None);
+/// node.close().await?;
+/// // `Feed` is a `futures_core::Stream` as well.
+/// while let Some(event) = events.next().await {
+///     println!("{event:?}");
+/// }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[must_use = "while it lives, entries wait in it"]
 pub struct Feed<T: Kind> {
     pub(crate) shared: Arc<Shared>,

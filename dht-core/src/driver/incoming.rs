@@ -19,6 +19,35 @@ use crate::{Answer, Instant, ReplyTo, SendError};
 ///
 /// If it is dropped without an answer, it is answered with error code 1, "unknown command", unless the node is
 /// closed; [`ignore`](Self::ignore) leaves it without an answer. It does not keep the node alive.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use dht_core::{Answer, Request};
+///
+/// let (node, other) = (Local::node().await, Local::node().await);
+/// let mut requests = other.requests();
+/// let to = other.server_address().unwrap();
+/// let asked = [7, 8, 9].map(|command| node.request(Request::new(to, command).value("ping")));
+/// for _ in 0..3 {
+///     let request = requests.next().await.expect("open");
+///     match request.command {
+///         7 => request.reply_value("pong")?,
+///         8 => {
+///             // The answer may come later, also when the request itself is gone.
+///             let reply_to = request.ignore();
+///             other.reply(reply_to, Answer::error(16))?;
+///         }
+///         _ => drop(request), // answers "unknown command"
+///     }
+/// }
+/// let [pong, error, unknown] = asked;
+/// assert_eq!(pong.await?.value.unwrap(), "pong");
+/// assert_eq!((error.await?.error, unknown.await?.error), (16, 1));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[must_use = "dropping it answers \"unknown command\""]
 pub struct IncomingRequest {
     shared: Arc<Shared>,
@@ -100,6 +129,35 @@ impl fmt::Debug for IncomingRequest {
 ///
 /// At most [`REQUESTS_MAX`](super::REQUESTS_MAX) wait here; any further one is dropped and counted. The last feed of
 /// this kind answers what it leaves with error code 1, as is every request while there is none.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use std::collections::HashMap;
+/// use dht_core::{Answer, Id, Request};
+/// use dht_core::driver::Requests;
+///
+/// /// Keeps a value for each target.
+/// async fn serve(mut requests: Requests) {
+///     let mut values = HashMap::new();
+///     while let Some(request) = requests.next().await {
+///         let Some(target) = request.target else { continue };
+///         let known = values.get(&target).cloned();
+///         values.extend(request.value.clone().map(|value| (target, value)));
+///         request.reply(known.map_or(Answer::empty(), Answer::value)).ok();
+///     }
+/// }
+///
+/// let (node, other) = (Local::node().await, Local::node().await);
+/// let requests = other.requests();
+/// std::thread::spawn(|| block_on(serve(requests)));
+/// let get = || Request::new(other.server_address().unwrap(), 7).target(Id([1; 32]));
+/// node.request(get().value("kept")).await?;
+/// assert_eq!(node.request(get()).await?.value.unwrap(), "kept");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub type Requests = Feed<IncomingRequest>;
 
 impl Kind for IncomingRequest {

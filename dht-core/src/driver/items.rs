@@ -36,6 +36,29 @@ pub enum Item {
 /// in [`Requests`](super::Requests), which gets none meanwhile, and state changes as in [`Events`](super::Events). If
 /// there are several feeds of this kind, each item goes to one of them. With the last one goes what was started for
 /// it.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use dht_core::Request;
+/// use dht_core::driver::Item;
+///
+/// let (node, other) = (Local::node().await, Local::node().await);
+/// let mut items = node.items();
+/// let asked = node.start_request(Request::ping(other.server_address().unwrap()))?;
+/// while let Some(item) = items.next().await {
+///     match item {
+///         Item::Response(id, reply) if id == asked => {
+///             reply?;
+///             break;
+///         }
+///         item => println!("{item:?}"),
+///     }
+/// }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 pub type Items = Feed<Item>;
 
 impl Kind for Item {

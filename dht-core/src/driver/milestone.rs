@@ -20,6 +20,25 @@ use super::state::Look;
 /// [`Dht::suspend`]: super::Dht::suspend
 /// [`Dht::resume`]: super::Dht::resume
 /// [`Dht::close`]: super::Dht::close
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use std::net::Ipv4Addr;
+/// use dht_core::driver::Builder;
+///
+/// let node = Builder::new(Local).host(Ipv4Addr::LOCALHOST).spawn()?;
+/// node.listening().await?;
+/// let before = node.server_address();
+/// // The node is suspended whether or not this is waited for.
+/// let suspended = node.suspend();
+/// suspended.await?;
+/// node.resume().await?;
+/// assert_eq!(node.server_address(), before);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct Milestone {
     handle: Handle,

@@ -21,6 +21,29 @@ use crate::{Outcome, Peer, Query, Reply, RequestError};
 /// were not read. Dropping the stream cancels the query. It keeps the node alive, as a handle does.
 ///
 /// The stream ends without an error: `finished` tells whether all went well.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use dht_core::{Id, Query};
+///
+/// let (node, other) = (Local::node().await, Local::node().await);
+/// let query = || Query::find_node(Id([7; 32])).nodes(other.server_address());
+///
+/// // Reply by reply:
+/// let mut replies = node.query(query());
+/// while let Some(reply) = replies.next().await {
+///     assert_eq!(Some(reply.from.addr), other.server_address());
+/// }
+/// assert_eq!(replies.finished().await?.successes, 1);
+///
+/// // Or only the end of it:
+/// let outcome = node.query(query()).finished().await?;
+/// assert_eq!(outcome.asked, 1);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping it cancels the query"]
 pub struct QueryStream {

@@ -16,6 +16,25 @@ use crate::{Query, Reply, Request, SessionId};
 /// The request was made when this future was: it is on its way whether or not the future is polled. If the core had
 /// no place for it, it waits for one, in order. Dropping the future cancels the request. It keeps the node alive, as
 /// a handle does.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use std::time::Duration;
+/// use dht_core::{Request, RequestError};
+/// use dht_core::driver::Error;
+///
+/// let (node, other) = (Local::node().await, Local::node().await);
+/// let reply = node.ping(other.server_address().unwrap()).await?;
+/// assert!(reply.rtt < Duration::from_secs(1));
+///
+/// let silent = std::net::UdpSocket::bind("127.0.0.1:0")?;
+/// let asked = node.request(Request::ping(format!("{}", silent.local_addr()?).parse()?).retries(0));
+/// assert!(matches!(asked.await, Err(Error::Request(RequestError::Timeout))));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 #[must_use = "dropping it cancels the request"]
 pub struct RequestFuture(Call);
@@ -42,6 +61,23 @@ impl Future for RequestFuture {
 /// Requests and queries that can be ended together, made by [`Dht::session`](super::Dht::session).
 ///
 /// Dropping it ends nothing.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use dht_core::{Request, RequestError};
+/// use dht_core::driver::Error;
+///
+/// let node = Local::node().await;
+/// let silent = std::net::UdpSocket::bind("127.0.0.1:0")?;
+/// let session = node.session();
+/// let asked = session.request(Request::ping(format!("{}", silent.local_addr()?).parse()?));
+/// session.end();
+/// assert!(matches!(asked.await, Err(Error::Request(RequestError::Destroyed))));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Session {
     handle: Handle,

@@ -15,6 +15,19 @@ use super::state::State;
 use crate::{Config, HealthInfo, Id, Persistence, Reply, SavedNode, Stats, Via};
 
 /// All that a node tells about itself at one moment, made by [`Dht::status`].
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// let node = Local::node().await;
+/// let status = node.status();
+/// assert!(status.ephemeral && status.id.is_none() && !status.suspended);
+/// assert_eq!(status.server_address.unwrap().ip(), status.address.unwrap().ip());
+/// println!("knows {} nodes; {:?}", status.table_len, status.persistence);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Status {

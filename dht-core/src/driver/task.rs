@@ -35,6 +35,26 @@ const FLUSH: Duration = Duration::from_millis(250);
 /// handle, or because its sockets can't be bound the first time. It does a bounded amount of work at a time. Dropping
 /// it closes the node, and ends every wait for it. So does a panic of the runtime's sockets or timer, which goes on to
 /// the caller of `poll`.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use std::net::Ipv4Addr;
+/// use dht_core::driver::{Builder, Driver};
+///
+/// let (dht, driver): (_, Driver<Local>) =
+///     Builder::new(Local).host(Ipv4Addr::LOCALHOST).build()?;
+/// // Taken before the node runs, this feed misses nothing.
+/// let mut events = dht.events();
+/// let thread = std::thread::spawn(|| block_on(driver));
+/// assert_eq!(events.next().await, Some(dht_core::Event::Listening));
+///
+/// drop(dht);
+/// thread.join().unwrap();
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[must_use = "a node does nothing until its driver is run"]
 pub struct Driver<R: Runtime> {
     shared: Arc<Shared>,
