@@ -68,9 +68,10 @@ impl Call {
 
     pub(crate) fn cancel(&mut self) {
         if !core::mem::replace(&mut self.is_over, true) {
-            let cancel =
-                |state: &mut State, now| state.calls.cancel(now, &mut state.node, self.ticket);
-            let _waker = self.handle.act(cancel);
+            self.handle.act(|state, now| {
+                let waker = state.calls.cancel(now, &mut state.node, self.ticket);
+                state.wakes.bury(waker);
+            });
         }
     }
 }

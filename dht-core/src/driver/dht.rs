@@ -7,7 +7,6 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::error::Error;
 use super::feed::Feed;
 use super::guard::own;
 use super::incoming::Requests;
@@ -182,8 +181,7 @@ impl Dht {
     /// # Errors
     /// If the sockets could not be bound in the first place.
     pub fn suspend(&self) -> Milestone {
-        let _previous = self.step(Life::suspend);
-        self.milestone(Goal::Suspended)
+        self.step(Life::suspend, Goal::Suspended)
     }
 
     /// Takes a suspended node back: binds the same ports if it can, which can be waited for,
@@ -194,8 +192,7 @@ impl Dht {
     /// is asked for fails as while it is suspended. It tries again by itself, after 1 s at first and after 60 s
     /// at most, and at once when this is called again; [`Event::Resumed`](crate::Event::Resumed) tells of success.
     pub fn resume(&self) -> Milestone {
-        let _previous = self.step(Life::resume);
-        self.milestone(Goal::Resumed)
+        self.step(Life::resume, Goal::Resumed)
     }
 
     /// Tells the node that its machine is in another network, as systems of mobile devices tell their apps. Sockets that
@@ -213,8 +210,9 @@ impl Dht {
         self.shared().act(|state, now| state.node.handle_wakeup(now));
     }
 
-    fn step(&self, step: fn(&mut Life, Instant, &mut Node) -> Option<Error>) -> Option<Error> {
-        self.shared().act(|state, now| state.step(|life, node| step(life, now, node)))
+    fn step(&self, step: fn(&mut Life, Instant, &mut Node), goal: Goal) -> Milestone {
+        self.shared().act(|state, now| state.step(|life, node| step(life, now, node)));
+        self.milestone(goal)
     }
 
     fn milestone(&self, goal: Goal) -> Milestone {

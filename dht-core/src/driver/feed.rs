@@ -121,13 +121,13 @@ impl<T: Kind> Stream for Feed<T> {
 
 impl<T: Kind> Drop for Feed<T> {
     fn drop(&mut self) {
-        let _waker = self.shared.act(|state, now| {
+        self.shared.act(|state, now| {
             let readers = &mut T::mailbox(state, self.key, self.number).readers;
             let waker = readers.leave(self.number);
             if readers.is_empty() {
                 T::clear(state, now, self.key, self.number);
             }
-            waker
+            state.wakes.bury(waker);
         });
     }
 }

@@ -72,8 +72,6 @@ pub(crate) struct Life {
     look: bool,
 }
 
-/// Errors are given back by all methods that replace one, to be dropped without the lock: an error of the system's
-/// may own a value of the runtime's.
 impl Life {
     pub(crate) const fn new() -> Self {
         let phase = Phase::New { suspend: false };
@@ -102,11 +100,10 @@ impl Life {
         now: Instant,
         node: &mut Node,
         [client, server]: [SocketAddrV4; 2],
-    ) -> Option<Error> {
-        let failure = self.failure.take();
+    ) {
+        self.failure = None;
         if self.phase == Phase::Bound {
-            node.handle_rebound(now, client, server);
-            return failure;
+            return node.handle_rebound(now, client, server);
         }
         if self.phase == Phase::Seeking {
             node.resume(now);
@@ -121,70 +118,57 @@ impl Life {
             Phase::Suspending | Phase::Suspended => self.phase = Phase::Suspending,
             _ => self.phase = Phase::Bound,
         }
-        failure
     }
 
     /// The driver could not bind the sockets. The first time this closes the node; later the core is suspended, and
     /// binding is tried again.
-    pub(crate) fn not_bound(
-        &mut self,
-        now: Instant,
-        node: &mut Node,
-        error: Error,
-    ) -> Option<Error> {
+    pub(crate) fn not_bound(&mut self, now: Instant, node: &mut Node, error: &Error) {
         match self.phase {
             Phase::New { .. } => node.close(now),
             // The sockets are not wanted any more.
-            Phase::Suspending | Phase::Suspended => return Some(error),
-            _ if node.closed() => return Some(error),
+            Phase::Suspending | Phase::Suspended => return,
+            _ if node.closed() => return,
             _ => {
                 node.suspend(now);
                 self.phase = Phase::Seeking;
             }
         }
-        self.failure.replace(error)
+        self.failure = Some(error.clone());
     }
 
     /// The driver has closed the sockets of a suspended node.
-    pub(crate) fn unbound(&mut self) -> Option<Error> {
+    pub(crate) fn unbound(&mut self) {
         match self.phase {
             Phase::Suspending => self.phase = Phase::Suspended,
             Phase::Restarting => self.phase = Phase::Resuming,
             _ => {}
         }
-        None
     }
 
     /// Suspends the node; before the first bind, as soon as the sockets are bound.
-    pub(crate) fn suspend(&mut self, now: Instant, node: &mut Node) -> Option<Error> {
+    pub(crate) fn suspend(&mut self, now: Instant, node: &mut Node) {
         match self.phase {
-            _ if node.closed() => None,
-            Phase::New { .. } => {
-                self.phase = Phase::New { suspend: true };
-                None
-            }
-            Phase::Suspending | Phase::Suspended => None,
+            _ if node.closed() => {}
+            Phase::New { .. } => self.phase = Phase::New { suspend: true },
+            Phase::Suspending | Phase::Suspended => {}
             _ => {
                 node.suspend(now);
                 self.phase = Phase::Suspending;
-                self.failure.take()
+                self.failure = None;
             }
         }
     }
 
-    pub(crate) fn resume(&mut self, now: Instant, node: &mut Node) -> Option<Error> {
+    pub(crate) fn resume(&mut self, now: Instant, node: &mut Node) {
         self.phase = match self.phase {
-            Phase::New { .. } => Phase::New { suspend: false },
+            Phase::New { .. } => return self.phase = Phase::New { suspend: false },
             Phase::Suspending if !node.closed() => Phase::Restarting,
             Phase::Suspended | Phase::Seeking if !node.closed() => Phase::Resuming,
-            _ => return None,
+            _ => return,
         };
-        if !node.suspended() {
-            return None;
-        }
         node.resume(now);
         self.retry = Retry::new();
-        self.failure.take()
+        self.failure = None;
     }
 
     /// The network is another one: the driver looks at its sockets, or for new ones, at once.

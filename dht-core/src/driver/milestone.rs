@@ -70,7 +70,10 @@ impl Future for Milestone {
 impl Drop for Milestone {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket {
-            let _waker = self.handle.drive(|state, _| state.milestones.leave(ticket));
+            self.handle.drive(|state, _| {
+                let waker = state.milestones.leave(ticket);
+                state.wakes.bury(waker);
+            });
         }
     }
 }

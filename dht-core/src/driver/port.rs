@@ -123,8 +123,7 @@ impl<S: Socket> Port<S> {
             }
             // This may be news of one peer, so the other datagrams do not wait.
             Err(error) => {
-                let _previous =
-                    self.shared.drive(|state, now| state.not_sent(now, &transmit, error));
+                self.shared.drive(|state, now| state.not_sent(now, &transmit, error));
                 self.suspect = true;
                 self.refused = self.refused.saturating_add(1);
                 self.tell(self.refused == STREAK_MAX);

@@ -1,20 +1,22 @@
 //! Bounded queues, and the wakers of the tasks that wait for them.
 //!
-//! Waking or dropping a waker runs foreign code, so neither happens under the lock: a change of the state collects
-//! wakers in [`Wakes`], which is emptied after the lock was released.
+//! Waking or dropping a waker runs foreign code, as dropping an error of the system's does, which may own a value of the
+//! runtime's. So neither happens under the lock: [`Wakes`] keeps them until the lock was released.
 
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::task::Waker;
 
+use super::error::Error;
 use super::guard::guard;
 
-/// Wakers to be woken after the lock was released. Four fit in without an allocation.
+/// Wakers to be woken, and values to be dropped, after the lock was released. Four wakers fit in without an allocation.
 #[derive(Default)]
 pub(crate) struct Wakes {
     few: heapless::Vec<Waker, 4>,
     rest: Vec<Waker>,
     dead: Option<Waker>,
+    errors: Vec<Error>,
 }
 
 impl Wakes {
@@ -33,12 +35,20 @@ impl Wakes {
         }
     }
 
-    /// Wakes all of them. Call this without the lock. A waker that panics does not keep the next from being woken.
+    /// Keeps an error that was replaced until it can be dropped.
+    pub(crate) fn keep(&mut self, error: Option<Error>) {
+        self.errors.extend(error);
+    }
+
+    /// Wakes and drops all of them. Call this without the lock. A waker that panics does not keep the next from being woken.
     pub(crate) fn wake(self) {
         for waker in self.few.into_iter().chain(self.rest) {
             guard(|| waker.wake());
         }
         guard(|| drop(self.dead));
+        for error in self.errors {
+            guard(|| drop(error));
+        }
     }
 }
 

@@ -105,9 +105,7 @@ impl State {
             _ => return self.tell(event),
         };
         match (self.calls.owner(id), event) {
-            (Some(Owner::Items), _) => {
-                _ = self.mail.items.push(Note::Event(event), &mut self.wakes);
-            }
+            (Some(Owner::Items), _) => self.mail.push_item(Note::Event(event), &mut self.wakes),
             (Some(Owner::Future(ticket)), _) => self.calls.wake(ticket, &mut self.wakes),
             (None, Event::Response(id)) => {
                 drop(self.node.take_response(id));
@@ -153,14 +151,11 @@ impl State {
 
 /// The node's life.
 impl State {
-    /// A step of the node's life, and what follows from it. The error that is given back is to be dropped without the
-    /// lock ([`Life`]).
-    pub(crate) fn step(
-        &mut self,
-        step: impl FnOnce(&mut Life, &mut Node) -> Option<Error>,
-    ) -> Option<Error> {
+    /// A step of the node's life, and what follows from it.
+    pub(crate) fn step(&mut self, step: impl FnOnce(&mut Life, &mut Node)) {
         let was_seeking = self.life.is_seeking();
-        let previous = step(&mut self.life, &mut self.node);
+        self.wakes.keep(self.life.failure().cloned());
+        step(&mut self.life, &mut self.node);
         if self.life.is_seeking() && !was_seeking {
             self.tell(Event::BindFailed);
         }
@@ -171,7 +166,6 @@ impl State {
         // Calls that wait for a place get to know, and so do waits for a step.
         self.calls.make_room();
         self.milestones.wake(&mut self.wakes);
-        previous
     }
 
     pub(crate) fn close(&mut self, now: Instant) {
@@ -304,27 +298,26 @@ impl State {
         }
     }
 
-    /// The system did not send a datagram. The error before this one is given back.
-    pub(crate) fn not_sent(
-        &mut self,
-        now: Instant,
-        transmit: &Transmit,
-        error: io::Error,
-    ) -> Option<Arc<io::Error>> {
+    /// The system did not send a datagram.
+    pub(crate) fn not_sent(&mut self, now: Instant, transmit: &Transmit, error: io::Error) {
         self.mail.drops.sends += 1;
         self.node.handle_unsent(now, transmit, unsent(&error));
-        self.send_error.replace(Arc::new(error))
+        let previous = self.send_error.replace(Arc::new(error));
+        self.wakes.keep(previous.map(Error::Io));
     }
 
-    /// The names of bootstrap nodes were looked up. The error before this one is given back.
+    /// The name of a bootstrap node was looked up.
     pub(crate) fn resolved(
         &mut self,
         now: Instant,
         lookup: Lookup,
         found: io::Result<Vec<Ipv4Addr>>,
-    ) -> Option<Arc<io::Error>> {
+    ) {
         self.node.handle_resolved(now, lookup, found.as_deref().unwrap_or_default());
-        found.err().and_then(|error| self.lookup_error.replace(Arc::new(error)))
+        if let Err(error) = found {
+            let previous = self.lookup_error.replace(Arc::new(error));
+            self.wakes.keep(previous.map(Error::Io));
+        }
     }
 }
 

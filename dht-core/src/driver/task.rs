@@ -12,6 +12,7 @@ use std::io;
 use std::panic::{catch_unwind, resume_unwind};
 
 use super::bind::Binding;
+use super::error::Error;
 use super::guard::guard;
 use super::life::Duty;
 use super::look::{Hail, Lookout};
@@ -138,11 +139,12 @@ impl<R: Runtime> Driver<R> {
             self.ports = Some([port(client, Via::Client), port(server, Via::Server)]);
             bound
         });
-        let _previous = self.shared.drive(|state, now| {
-            state.step(|life, node| match bound {
-                Ok(bound) => life.bound(now, node, bound),
-                Err(error) => life.not_bound(now, node, error.into()),
-            })
+        let bound = bound.map_err(Error::from);
+        self.shared.drive(|state, now| {
+            state.step(|life, node| match &bound {
+                Ok(bound) => life.bound(now, node, *bound),
+                Err(error) => life.not_bound(now, node, error),
+            });
         });
         // The machine may have been carried away while the node had no sockets.
         if self.ports.is_some() && self.has_moved(self.shared.now()) {
@@ -161,7 +163,7 @@ impl<R: Runtime> Driver<R> {
     fn run(&mut self, cx: &mut Context<'_>, look: bool) -> Turn {
         // Names come first, before a flood of datagrams can use up what a runtime allows a task per turn.
         self.lookups.poll(cx, |lookup, found| {
-            let _previous = self.shared.drive(|state, now| state.resolved(now, lookup, found));
+            self.shared.drive(|state, now| state.resolved(now, lookup, found));
         });
         let more = self.receive(cx);
         if self.look_around(look) {
