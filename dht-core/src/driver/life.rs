@@ -234,3 +234,118 @@ impl Life {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+    use std::io;
+
+    use super::*;
+    use crate::Config;
+
+    const NOW: Instant = Instant::ZERO;
+    const AT: [SocketAddrV4; 2] = [SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9); 2];
+
+    /// A node that was never bound.
+    fn new() -> (Life, Node) {
+        (Life::new(), Node::seeded(Config::default(), [1; 32], NOW).unwrap())
+    }
+
+    /// What the driver has to do while it has no sockets.
+    fn duty(life: &mut Life, node: &Node) -> Duty {
+        life.duty(NOW, node, false)
+    }
+
+    fn refusal() -> Error {
+        Error::from(io::Error::from(io::ErrorKind::AddrInUse))
+    }
+
+    #[test]
+    fn from_the_first_bind_to_the_end() {
+        let (mut life, mut node) = new();
+        assert_eq!(duty(&mut life, &node), Duty::Bind);
+        assert!(life.reached(Goal::Listening, &node).is_none());
+        life.bound(NOW, &mut node, AT);
+        assert!(life.reached(Goal::Listening, &node).unwrap().is_ok());
+        assert_eq!(life.duty(NOW, &node, true), Duty::Run { look: false });
+        life.network_changed();
+        let looks = [true, false].map(|look| life.duty(NOW, &node, true) == Duty::Run { look });
+        assert_eq!(looks, [true; 2], "told once");
+
+        life.suspend(NOW, &mut node);
+        assert!(life.reached(Goal::Suspended, &node).is_none());
+        assert_eq!(duty(&mut life, &node), Duty::Unbind);
+        life.unbound();
+        assert!(life.reached(Goal::Suspended, &node).unwrap().is_ok());
+        assert_eq!(duty(&mut life, &node), Duty::Rest);
+        life.resume(NOW, &mut node);
+        assert_eq!(duty(&mut life, &node), Duty::Bind);
+        assert!(life.reached(Goal::Resumed, &node).is_none());
+        life.bound(NOW, &mut node, AT);
+        assert!(life.reached(Goal::Resumed, &node).unwrap().is_ok());
+
+        node.close(NOW);
+        assert_eq!(duty(&mut life, &node), Duty::WindUp);
+        assert!(life.reached(Goal::Closed, &node).is_none() && !life.ended());
+        life.end();
+        assert!(life.reached(Goal::Closed, &node).unwrap().is_ok() && life.ended());
+    }
+
+    #[test]
+    fn what_is_asked_for_while_the_sockets_are_bound_counts() {
+        // Before the first bind.
+        let (mut life, mut node) = new();
+        life.suspend(NOW, &mut node);
+        assert!(life.will_suspend() && !node.suspended());
+        life.bound(NOW, &mut node, AT);
+        assert!(node.suspended());
+        assert_eq!(duty(&mut life, &node), Duty::Unbind);
+
+        // The new sockets do for a node that was suspended and resumed meanwhile.
+        life.resume(NOW, &mut node);
+        assert_eq!(life.duty(NOW, &node, true), Duty::Unbind, "of before");
+        life.bound(NOW, &mut node, AT);
+        assert_eq!(life.duty(NOW, &node, true), Duty::Run { look: false });
+
+        // Suspended meanwhile: they are closed again, or never were.
+        life.suspend(NOW, &mut node);
+        life.bound(NOW, &mut node, AT);
+        assert_eq!(life.duty(NOW, &node, true), Duty::Unbind);
+        life.not_bound(NOW, &mut node, &refusal());
+        assert!(life.failure().is_none());
+    }
+
+    #[test]
+    fn the_first_bind_that_fails_closes_the_node() {
+        let (mut life, mut node) = new();
+        life.not_bound(NOW, &mut node, &refusal());
+        for ended in [false, true] {
+            assert!(node.closed() && life.first_failure().is_some());
+            for goal in [Goal::Listening, Goal::Bootstrapped, Goal::Suspended, Goal::Resumed] {
+                assert!(matches!(life.reached(goal, &node), Some(Err(Error::Io(_)))), "{goal:?}");
+            }
+            assert_eq!(life.reached(Goal::Closed, &node).is_some(), ended);
+            life.end();
+        }
+    }
+
+    #[test]
+    fn a_later_bind_that_fails_is_tried_again() {
+        let (mut life, mut node) = new();
+        life.bound(NOW, &mut node, AT);
+        for _ in 0..2 {
+            life.retry.tried(NOW);
+            life.not_bound(NOW, &mut node, &refusal());
+            assert!(life.is_seeking() && node.suspended() && life.first_failure().is_none());
+            assert_eq!(duty(&mut life, &node), Duty::Rest);
+            assert!(matches!(life.reached(Goal::Resumed, &node), Some(Err(_))));
+            let due = life.deadline().unwrap();
+            assert_eq!(life.duty(due, &node, false), Duty::Bind);
+        }
+        life.resume(NOW, &mut node);
+        assert_eq!((duty(&mut life, &node), life.deadline()), (Duty::Bind, None), "at once");
+        life.not_bound(NOW, &mut node, &refusal());
+        life.bound(NOW, &mut node, AT);
+        assert!(life.failure().is_none() && !node.suspended());
+    }
+}

@@ -58,10 +58,6 @@ impl Lookups {
             }
         });
     }
-
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
-    }
 }
 
 /// A look-up that fails instead of panicking. After a panic it is not polled again.

@@ -27,18 +27,9 @@ impl Pause {
         *self = Self { streak: 0, pauses: 0, until: None };
     }
 
-    /// Counts a failure. Whether it begins the first pause since the last success.
-    pub(crate) fn failed(&mut self, now: Instant) -> bool {
-        self.weigh(now, NEWS_MAX / STREAK_MAX)
-    }
-
-    /// As [`failed`](Self::failed), for news of single peers.
-    pub(crate) fn heard_news(&mut self, now: Instant) -> bool {
-        self.weigh(now, 1)
-    }
-
-    fn weigh(&mut self, now: Instant, weight: u32) -> bool {
-        self.streak += weight;
+    /// Counts a failure, or news of a single peer. Whether it begins the first pause since the last success.
+    pub(crate) fn failed(&mut self, now: Instant, is_news: bool) -> bool {
+        self.streak += if is_news { 1 } else { NEWS_MAX / STREAK_MAX };
         if self.streak < NEWS_MAX {
             return false;
         }
@@ -72,10 +63,10 @@ mod tests {
         let mut waits = alloc::vec::Vec::new();
         for round in 0..12 {
             for _ in 1..STREAK_MAX {
-                assert!(!pause.failed(now));
+                assert!(!pause.failed(now, false));
                 assert!(!pause.is_on(|| now));
             }
-            assert_eq!(pause.failed(now), round == 0);
+            assert_eq!(pause.failed(now, false), round == 0);
             let until = pause.until(now).unwrap();
             waits.push(until.saturating_since(now).as_millis());
             now = until;
@@ -84,10 +75,10 @@ mod tests {
         assert_eq!(waits[..4], [10, 20, 40, 80]);
         assert_eq!(waits[9..], [5000, 5000, 5000]);
         pause.succeeded();
-        let told = (0..STREAK_MAX).filter(|_| pause.failed(now)).count();
+        let told = (0..STREAK_MAX).filter(|_| pause.failed(now, false)).count();
         assert_eq!((told, pause.until(now)), (1, Some(now + PAUSE_MIN)));
         pause.succeeded();
-        assert!((1..NEWS_MAX).all(|_| !pause.heard_news(now)) && !pause.is_on(|| now));
-        assert!(pause.heard_news(now) && pause.is_on(|| now));
+        assert!((1..NEWS_MAX).all(|_| !pause.failed(now, true)) && !pause.is_on(|| now));
+        assert!(pause.failed(now, true) && pause.is_on(|| now));
     }
 }

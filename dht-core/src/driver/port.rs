@@ -73,14 +73,9 @@ impl<S: Socket> Port<S> {
                 (!is_hail).then(|| (len, from, self.socket.received_at()))
             }
             Err(error) => {
-                let now = self.shared.now();
-                let trouble = match is_news(&error) {
-                    true => self.receiving.heard_news(now),
-                    false => {
-                        self.suspect = true;
-                        self.receiving.failed(now)
-                    }
-                };
+                let is_news = is_news(&error);
+                self.suspect |= !is_news;
+                let trouble = self.receiving.failed(self.shared.now(), is_news);
                 self.shared.drive(|state, _| state.mail.drops.receives += 1);
                 self.tell(trouble);
                 None
@@ -96,7 +91,7 @@ impl<S: Socket> Port<S> {
                 Poll::Pending => break,
                 Poll::Ready(Err(_)) => {
                     self.suspect = true;
-                    let trouble = self.sending.failed(self.shared.now());
+                    let trouble = self.sending.failed(self.shared.now(), false);
                     self.tell(trouble);
                 }
                 Poll::Ready(Ok(())) => match self.held.take() {
@@ -118,7 +113,7 @@ impl<S: Socket> Port<S> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.writable = false;
                 self.held = Some((data.to_vec(), transmit));
-                let trouble = self.sending.failed(self.shared.now());
+                let trouble = self.sending.failed(self.shared.now(), false);
                 self.tell(trouble);
             }
             // This may be news of one peer, so the other datagrams do not wait.

@@ -63,7 +63,7 @@ pub struct Driver<R: Runtime> {
     binding: Binding,
     /// The client's and the server's.
     ports: Option<[Port<R::Socket>; 2]>,
-    /// Until the end.
+    /// `None`: the driver has ended.
     timer: Option<R::Timer>,
     /// When the timer rings.
     armed: Option<Instant>,
@@ -74,7 +74,6 @@ pub struct Driver<R: Runtime> {
     /// One byte more than is ever taken, so that the core sees what is too long.
     input: Box<[u8; DATAGRAM_MAX + 1]>,
     output: Box<[u8; DATAGRAM_MAX]>,
-    ended: bool,
 }
 
 /// A runtime that can run a driver by itself: then [`Builder::spawn`](super::Builder::spawn) does it all.
@@ -112,7 +111,6 @@ impl<R: Runtime> Driver<R> {
             flush_until: None,
             input: Box::new([0; DATAGRAM_MAX + 1]),
             output: Box::new([0; DATAGRAM_MAX]),
-            ended: false,
         }
     }
 
@@ -313,11 +311,10 @@ impl<R: Runtime> Driver<R> {
 
     /// Does not panic, whatever is broken: it may be called while something unwinds.
     fn end(&mut self) {
-        self.ended = true;
+        let Some(timer) = self.timer.take() else { return };
         self.close_ports();
-        let timer = self.timer.take();
         guard(|| drop(timer));
-        self.lookups.clear();
+        self.lookups = Lookups::default();
         self.shared.end();
     }
 
@@ -349,7 +346,7 @@ impl<R: Runtime> Future for Driver<R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if this.ended {
+        if this.timer.is_none() {
             return Poll::Ready(());
         }
         // Sockets and timers are the runtime's, and may panic.
@@ -366,9 +363,7 @@ impl<R: Runtime> Unpin for Driver<R> {}
 
 impl<R: Runtime> Drop for Driver<R> {
     fn drop(&mut self) {
-        if !self.ended {
-            self.end();
-        }
+        self.end();
     }
 }
 
@@ -376,7 +371,7 @@ impl<R: Runtime> fmt::Debug for Driver<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver")
             .field("bound", &self.ports.is_some())
-            .field("ended", &self.ended)
+            .field("ended", &self.timer.is_none())
             .finish_non_exhaustive()
     }
 }
