@@ -1,5 +1,5 @@
-//! The handle to a node: asking, answering and life. Its state is in [`status`](super::status), what bindings and logs
-//! need is in [`bindings`](super::bindings).
+//! The handle to a node: asking and answering. Further methods are in [`status`](super::status),
+//! [`milestone`](super::milestone) and [`bindings`](super::bindings).
 
 use alloc::sync::Arc;
 use core::net::SocketAddrV4;
@@ -10,22 +10,16 @@ use bytes::Bytes;
 use super::feed::Feed;
 use super::guard::own;
 use super::incoming::Requests;
-use super::life::{Goal, Life};
-use super::milestone::Milestone;
 use super::query::QueryStream;
 use super::request::{RequestFuture, Session};
 use super::shared::{Handle, Shared};
-use super::state::State;
-use crate::{
-    Answer, DATAGRAM_MAX, Id, Instant, InvalidNode, Node, Query, ReplyTo, Request, SavedNode,
-    SendError, SessionId,
-};
+use crate::{Answer, DATAGRAM_MAX, Id, Query, ReplyTo, Request, SendError, SessionId};
 
 /// A handle to a node: cheap to clone, and the same type on every runtime.
 ///
 /// All calls act when they are made, not when what they return is polled. The node lives
 /// until it is [closed](Self::close) or its last handle is dropped; [`RequestFuture`],
-/// [`QueryStream`], [`Session`] and [`Milestone`] count as handles, other streams don't.
+/// [`QueryStream`], [`Session`] and [`Milestone`](super::Milestone) count as handles, other streams don't.
 /// If the driver is dropped, or its runtime goes away, the node is closed.
 ///
 /// ```
@@ -135,117 +129,6 @@ impl Dht {
     ) -> Result<(), SendError> {
         own(&mut value);
         self.shared().act(|state, now| state.node.relay(now, request, to, value))
-    }
-}
-
-/// # Life
-impl Dht {
-    /// Waits until the sockets are bound.
-    ///
-    /// # Errors
-    /// If they can't be, or the node is closed.
-    #[must_use = "this only waits"]
-    pub fn listening(&self) -> Milestone {
-        self.milestone(Goal::Listening)
-    }
-
-    /// Waits until the node is bootstrapped. Nothing else needs to wait for that.
-    ///
-    /// It succeeds even if no node answered, or no name could be resolved, after two seconds or so:
-    /// [`Event::BootstrapSilent`](crate::Event::BootstrapSilent) tells, and the node goes on trying.
-    ///
-    /// # Errors
-    /// If the sockets can't be bound, or the node is closed.
-    #[doc(alias = "ready")]
-    #[must_use = "this only waits"]
-    pub fn fully_bootstrapped(&self) -> Milestone {
-        self.milestone(Goal::Bootstrapped)
-    }
-
-    /// Closes the node: requests fail with `Destroyed`, answers that wait are still sent,
-    /// then the sockets are closed, which can be waited for. May be called again; it always
-    /// succeeds.
-    ///
-    /// # Errors
-    /// None.
-    #[doc(alias = "destroy")]
-    pub fn close(&self) -> Milestone {
-        self.shared().act(State::close);
-        self.milestone(Goal::Closed)
-    }
-
-    /// Suspends the node: requests fail with `Suspended`, queries end with what they have,
-    /// the sockets are closed, which can be waited for. Before the first bind it waits for
-    /// that; on a suspended or closed node it does nothing and succeeds.
-    ///
-    /// # Errors
-    /// If the sockets could not be bound in the first place.
-    pub fn suspend(&self) -> Milestone {
-        self.step(Life::suspend, Goal::Suspended)
-    }
-
-    /// Takes a suspended node back: binds the same ports if it can, which can be waited for,
-    /// and refreshes. On a node that is not suspended, or closed, it does nothing and succeeds.
-    ///
-    /// # Errors
-    /// If the sockets can't be bound now. The node lives on, with its table and its handles, but what it
-    /// is asked for fails as while it is suspended. It tries again by itself, after 1 s at first and after 60 s
-    /// at most, and at once when this is called again; [`Event::Resumed`](crate::Event::Resumed) tells of success.
-    pub fn resume(&self) -> Milestone {
-        self.step(Life::resume, Goal::Resumed)
-    }
-
-    /// Tells the node that its machine is in another network, as systems of mobile devices tell their apps. Sockets that
-    /// are gone, or that turn out to be deaf within 15 s, are replaced; what peers said of the own address is
-    /// forgotten, and the table refreshed, at most every 30 s ([`Node::handle_network_change`]). Without this call the
-    /// driver notices by itself, since it looks every 5 s.
-    ///
-    /// [`Node::handle_network_change`]: crate::Node::handle_network_change
-    pub fn network_changed(&self) {
-        self.shared().act(State::network_changed);
-    }
-
-    /// Tells the node that its machine has slept. Driver and core notice by themselves as a rule.
-    pub fn wakeup(&self) {
-        self.shared().act(|state, now| state.node.handle_wakeup(now));
-    }
-
-    fn step(&self, step: fn(&mut Life, Instant, &mut Node), goal: Goal) -> Milestone {
-        self.shared().act(|state, now| state.step(|life, node| step(life, now, node)));
-        self.milestone(goal)
-    }
-
-    fn milestone(&self, goal: Goal) -> Milestone {
-        Milestone::new(self.handle.clone(), goal)
-    }
-}
-
-/// # Routing table
-impl Dht {
-    /// Puts a node into the routing table, unasked and unchecked. Whether it is there now: not if the table
-    /// has no place for it, if it is the node itself, or if the node is closed.
-    ///
-    /// # Errors
-    /// If that is no node's address: 0.0.0.0, or port 0.
-    pub fn add_node(&self, addr: SocketAddrV4) -> Result<bool, InvalidNode> {
-        self.shared().act(|state, now| state.node.add_node(now, addr))
-    }
-
-    /// Puts nodes back into the routing table that [`export`](Self::export) gave, `away` ago. How many of
-    /// them are there now: the table has no place for the rest, or their addresses are no node's.
-    pub fn import(&self, nodes: &[SavedNode], away: Duration) -> usize {
-        self.shared().act(|state, now| state.node.import(now, nodes, away))
-    }
-
-    /// Looks up a random node in the background, which freshens the routing table.
-    pub fn refresh(&self) {
-        self.shared().act(|state, now| state.node.refresh(now));
-    }
-
-    /// Runs the periodic upkeep without waiting for its 5 s. `quiet`: only what needs no packet.
-    #[doc(alias = "tick")]
-    pub fn maintain(&self, quiet: bool) {
-        self.shared().act(|state, now| state.node.maintain(now, quiet));
     }
 }
 

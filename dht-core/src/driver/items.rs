@@ -30,12 +30,12 @@ pub enum Item {
 
 /// Everything that happens, in the order in which it does, made by [`Dht::items`](super::Dht::items):
 /// state changes, incoming requests, and what [`Dht::start_request`](super::Dht::start_request)
-/// and [`Dht::start_query`](super::Dht::start_query) began. What has a future or a stream of its own is told there.
+/// and [`Dht::start_query`](super::Dht::start_query) began. Results of futures and query streams are told by these alone.
 ///
 /// Bounds: replies are left in the core, where 64 waiting ones make a query pause; incoming requests are bounded as
 /// in [`Requests`](super::Requests), which gets none meanwhile, and state changes as in [`Events`](super::Events). If
-/// there are several feeds of this kind, each item goes to one of them. With the last one goes what was started for
-/// it.
+/// there are several feeds of this kind, each item goes to one of them. Dropping the last one cancels the requests and
+/// queries that were started for it.
 ///
 /// ```
 /// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }

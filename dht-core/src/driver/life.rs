@@ -20,19 +20,19 @@ use crate::{Instant, Node};
 /// Which sockets a node has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// None was bound so far. `suspend`: the node is to be suspended as soon as they are bound.
+    /// No sockets were bound so far. `suspend`: the node is to be suspended as soon as they are.
     New { suspend: bool },
-    /// They are bound, or lost ones are being replaced.
+    /// The sockets are bound, or lost sockets are being replaced.
     Bound,
-    /// The node is suspended, and the driver has not closed them yet.
+    /// The node is suspended, and the driver has not closed the sockets yet.
     Suspending,
-    /// The node is suspended, and they are closed.
+    /// The node is suspended, and the sockets are closed.
     Suspended,
-    /// The node was resumed before the driver had closed them.
+    /// The node was resumed before the driver had closed the sockets.
     Restarting,
-    /// The node was resumed, and they are to be bound.
+    /// The node was resumed, and the sockets are to be bound.
     Resuming,
-    /// They could not be bound again: the core is suspended until they are.
+    /// The sockets could not be bound again: the core is suspended until they are.
     Seeking,
     /// The driver is gone.
     Ended { was_bound: bool },
@@ -45,7 +45,7 @@ pub(crate) enum Duty {
     Bind,
     /// Close the sockets.
     Unbind,
-    /// Carry datagrams. `look`: the network is said to have changed, so the sockets are looked at.
+    /// Carry datagrams. `look`: the user says that the network has changed, so the sockets are looked at.
     Run { look: bool },
     /// Nothing: the node is suspended, or it is too early to bind again.
     Rest,
@@ -114,7 +114,7 @@ impl Life {
                 node.suspend(now);
                 self.phase = Phase::Suspending;
             }
-            // It was suspended while they were bound, so they are closed again.
+            // The node was suspended while the sockets were bound, so they are closed again.
             Phase::Suspending | Phase::Suspended => self.phase = Phase::Suspending,
             _ => self.phase = Phase::Bound,
         }
@@ -221,7 +221,7 @@ impl Life {
             Goal::Bootstrapped => node.bootstrapped().then_some(Ok(())),
             // A closed node succeeds at both, unless it is closed because it could not be bound.
             Goal::Suspended | Goal::Resumed if node.closed() => Some(failed(self.first_failure())),
-            // These are over as well if the opposite was asked for since.
+            // The waits below are over as well if the opposite was asked for since.
             Goal::Suspended => {
                 let pending = matches!(self.phase, Phase::Suspending | Phase::Restarting);
                 (!pending && !self.will_suspend()).then_some(Ok(()))

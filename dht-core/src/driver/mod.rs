@@ -18,19 +18,17 @@
 //! ([`Config::filter`](crate::Config::filter)) and the cache ([`Config::ids`](crate::Config::ids)) run under the node's
 //! lock: they must not call a handle. Values that are handed in are copied.
 
-// Files import one way. From the bottom: what a runtime brings (`runtime`, `socket`), tools (`error`, `guard`, `queue`,
-// `pause`, `retry`); the parts of the state (`life`, `calls`, `mail`), which do not know each other, and the `state` that
-// holds them; its lock (`shared`); what users hold (`feed` and its kinds, `call`, `request`, `query`, `milestone`, then
-// `dht` with `status` and `bindings`); beside these the driver (`bind`, `look`, `lookups`, `port`, then `task`); and on
-// top of both the `builder`.
+// Files import one way. From the bottom: what a runtime brings (`runtime`, `socket`) and tools (`error`, `guard`,
+// `queue`, `pause`, `retry`); the parts of the state (`life`, `calls`, `mail`), which do not know each other, and the
+// `state` that holds them; its lock (`shared`); what users hold (`feed` and its kinds, `call`, `request`, `query`, then
+// `dht` with `status`, `milestone` and `bindings`); beside these the driver (`bind`, `look`, `lookups`, `port`, then
+// `task`); and on top of both the `builder`.
 
 mod bind;
-mod bindings;
 mod builder;
 mod call;
 mod calls;
 mod datagrams;
-mod dht;
 mod error;
 mod events;
 mod feed;
@@ -43,7 +41,6 @@ mod look;
 mod lookups;
 mod mail;
 mod memory_bound;
-mod milestone;
 #[cfg(feature = "system")]
 mod packet_info;
 mod pause;
@@ -56,10 +53,18 @@ mod runtime;
 mod shared;
 mod socket;
 mod state;
-mod status;
 #[cfg(feature = "system")]
 mod system;
 mod task;
+
+// The documentation shows the methods of `Dht` in this order.
+mod dht;
+
+mod status;
+
+mod milestone;
+
+mod bindings;
 
 pub use bind::Ports;
 pub use builder::Builder;

@@ -1,4 +1,4 @@
-//! What a handle tells about its node.
+//! The state of a node as its handle sees it, and its routing table.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -12,7 +12,7 @@ use super::error::Error;
 use super::guard::guard_io;
 use super::mail::Drops;
 use super::state::State;
-use crate::{Config, HealthInfo, Id, Persistence, Reply, SavedNode, Stats, Via};
+use crate::{Config, HealthInfo, Id, InvalidNode, Persistence, Reply, SavedNode, Stats, Via};
 
 /// All that a node tells about itself at one moment, made by [`Dht::status`].
 ///
@@ -156,20 +156,6 @@ impl Dht {
         self.shared().look(|state| state.node.closed())
     }
 
-    /// At most `limit` nodes of the routing table, first the one heard from last;
-    /// `usize::MAX` for all.
-    #[doc(alias = "to_array")]
-    #[must_use]
-    pub fn nodes(&self, limit: usize) -> Vec<SocketAddrV4> {
-        self.shared().look(|state| state.node.nodes().take(limit).collect())
-    }
-
-    /// The routing table, to be saved and given back later ([`import`](Self::import)).
-    #[must_use]
-    pub fn export(&self) -> Vec<SavedNode> {
-        self.shared().look(|state| state.node.export())
-    }
-
     /// The address that an answer came from in the last 15 s when `asked` was asked
     /// ([`Node::answered_instead`](crate::Node::answered_instead)).
     #[must_use]
@@ -198,6 +184,49 @@ impl Dht {
             responses: ReplyStats::of(&replies),
             closest_replies: ReplyStats::of(&outcome.closest),
         })
+    }
+}
+
+/// # Routing table
+impl Dht {
+    /// At most `limit` nodes of the routing table, first the one heard from last;
+    /// `usize::MAX` for all.
+    #[doc(alias = "to_array")]
+    #[must_use]
+    pub fn nodes(&self, limit: usize) -> Vec<SocketAddrV4> {
+        self.shared().look(|state| state.node.nodes().take(limit).collect())
+    }
+
+    /// The routing table, to be saved and given back later ([`import`](Self::import)).
+    #[must_use]
+    pub fn export(&self) -> Vec<SavedNode> {
+        self.shared().look(|state| state.node.export())
+    }
+
+    /// Puts a node into the routing table, unasked and unchecked. Whether it is there now: not if the table
+    /// has no place for it, if it is the node itself, or if the node is closed.
+    ///
+    /// # Errors
+    /// If that is no node's address: 0.0.0.0, or port 0.
+    pub fn add_node(&self, addr: SocketAddrV4) -> Result<bool, InvalidNode> {
+        self.shared().act(|state, now| state.node.add_node(now, addr))
+    }
+
+    /// Puts nodes back into the routing table that [`export`](Self::export) gave, `away` ago. How many of
+    /// them are there now: the table has no place for the rest, or their addresses are no node's.
+    pub fn import(&self, nodes: &[SavedNode], away: Duration) -> usize {
+        self.shared().act(|state, now| state.node.import(now, nodes, away))
+    }
+
+    /// Looks up a random node in the background, which freshens the routing table.
+    pub fn refresh(&self) {
+        self.shared().act(|state, now| state.node.refresh(now));
+    }
+
+    /// Runs the periodic upkeep without waiting for its 5 s. `quiet`: only what needs no packet.
+    #[doc(alias = "tick")]
+    pub fn maintain(&self, quiet: bool) {
+        self.shared().act(|state, now| state.node.maintain(now, quiet));
     }
 }
 
