@@ -119,19 +119,22 @@ impl Node {
         rng: &mut impl CryptoRng,
         now: Instant,
     ) -> Result<Self, ConfigError> {
+        let config = config.into();
+        config.check()?;
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
-        Self::seeded(config, seed, now)
+        Ok(Self::with_rng(config, Rng::new(seed), now))
     }
 
+    /// As [`new`](Self::new), with the 32 bytes that are drawn there.
+    #[cfg(feature = "driver")]
     pub(crate) fn seeded(
-        config: impl Into<Arc<Config>>,
+        config: Config,
         seed: [u8; 32],
         now: Instant,
     ) -> Result<Self, ConfigError> {
-        let config = config.into();
         config.check()?;
-        Ok(Self::with_rng(config, Rng::new(seed), now))
+        Ok(Self::with_rng(config.into(), Rng::new(seed), now))
     }
 
     /// A closed one of the same configuration, to stand in for one that was left in the middle of a call.
