@@ -20,9 +20,9 @@ impl Call {
     /// Begins at once, or waits for a place.
     pub(crate) fn new(handle: Handle, want: Want) -> Self {
         let want = want.own();
-        let ticket = handle.act(|state, _| {
+        let ticket = handle.act(|state, now| {
             let ticket = state.ticket();
-            state.calls.join(ticket, want);
+            state.calls.begin(now, &mut state.node, ticket, want);
             ticket
         });
         Self { handle, ticket, is_over: false }

@@ -5,6 +5,7 @@
 //! as soon as there is one, whether or not its future is polled. Calls that end among the [items](super::Items) have
 //! no ticket and never wait.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::task::Waker;
 
@@ -42,7 +43,8 @@ pub(crate) enum Owner {
 }
 
 enum Stage {
-    Waits(Want),
+    /// Boxed: it is large, and most calls begin at once.
+    Waits(Box<Want>),
     Begun(CallId),
     Failed(Error),
 }
@@ -74,10 +76,25 @@ impl Want {
         self
     }
 
-    fn begin(self, now: Instant, node: &mut Node) -> Result<CallId, SendError> {
-        match self {
+    /// Begins if there is a place.
+    fn try_begin(
+        &self,
+        now: Instant,
+        node: &mut Node,
+        ticket: u64,
+        owners: &mut BTreeMap<CallId, Owner>,
+    ) -> Option<Stage> {
+        let begun = match self.clone() {
             Self::Request(request) => node.request(now, request).map(CallId::Request),
             Self::Query(query) => node.query(now, query).map(CallId::Query),
+        };
+        match begun {
+            Ok(id) => {
+                owners.insert(id, Owner::Future(ticket));
+                Some(Stage::Begun(id))
+            }
+            Err(SendError::Busy) => None,
+            Err(error) => Some(Stage::Failed(error.into())),
         }
     }
 
@@ -99,19 +116,19 @@ impl CallId {
 }
 
 impl Calls {
-    /// Lets a call join its line. It begins when calls are [admitted](Self::admit) next, if there is a place.
-    pub(crate) fn join(&mut self, ticket: u64, want: Want) {
+    /// Begins a call at once, or lets it join its line.
+    pub(crate) fn begin(&mut self, now: Instant, node: &mut Node, ticket: u64, want: Want) {
         let [requests, queries] = &mut self.lines;
         let line = if matches!(want, Want::Request(_)) { requests } else { queries };
-        let stage = match line.len() < WAITING_MAX {
-            true => Stage::Waits(want),
+        let begun = line.is_empty().then(|| want.try_begin(now, node, ticket, &mut self.owners));
+        let stage = begun.flatten().unwrap_or_else(|| match line.len() < WAITING_MAX {
+            true => {
+                line.insert(ticket);
+                Stage::Waits(Box::new(want))
+            }
             false => Stage::Failed(SendError::Busy.into()),
-        };
-        if matches!(stage, Stage::Waits(_)) {
-            line.insert(ticket);
-        }
+        });
         self.calls.insert(ticket, Entry { stage, waker: None });
-        self.room = true;
     }
 
     /// Begins the calls for which there is a place now. Whether any left its line.
@@ -121,17 +138,12 @@ impl Calls {
             return any;
         }
         for line in &mut self.lines {
-            while let Some(ticket) = line.first() {
-                if let Some(Entry { stage, waker }) = self.calls.get_mut(ticket) {
+            while let Some(&ticket) = line.first() {
+                if let Some(Entry { stage, waker }) = self.calls.get_mut(&ticket) {
                     let Stage::Waits(want) = stage else { break };
-                    *stage = match want.clone().begin(now, node) {
-                        Err(SendError::Busy) => break,
-                        Err(error) => Stage::Failed(error.into()),
-                        Ok(id) => {
-                            self.owners.insert(id, Owner::Future(*ticket));
-                            Stage::Begun(id)
-                        }
-                    };
+                    let begun = want.try_begin(now, node, ticket, &mut self.owners);
+                    let Some(begun) = begun else { break };
+                    *stage = begun;
                     wakes.push(waker.take());
                 }
                 line.pop_first();
