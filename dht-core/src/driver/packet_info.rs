@@ -28,6 +28,22 @@ mod system {
 
     /// The addresses of datagrams for a socket that is bound to all addresses of the machine: tells which of them a
     /// datagram came to, and sends from one of them.
+    ///
+    /// ```
+    /// use std::net::{Ipv4Addr, UdpSocket};
+    /// use dht_core::driver::PacketInfo;
+    ///
+    /// let socket = UdpSocket::bind("0.0.0.0:0")?;
+    /// let Some(mut info) = PacketInfo::of(&socket) else { return Ok(()) };
+    /// let peer = UdpSocket::bind("127.0.0.1:0")?;
+    /// peer.send_to(b"ask", ("127.0.0.1", socket.local_addr()?.port()))?;
+    ///
+    /// let mut buf = [0; 2049];
+    /// let (len, from, at) = info.receive(&socket, &mut buf)?;
+    /// assert_eq!((&buf[..len], at), (&b"ask"[..], Some(Ipv4Addr::LOCALHOST)));
+    /// info.send(&socket, b"answer", from, Ipv4Addr::LOCALHOST)?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     #[derive(Debug)]
     pub struct PacketInfo {
         control: Box<[u8]>,

@@ -42,7 +42,7 @@ pub trait Host: Send + Sync + 'static {
 /// can do without does not wait for it.
 pub type LookupFuture = Pin<Box<dyn Future<Output = io::Result<Vec<Ipv4Addr>>> + Send>>;
 
-/// A runtime as the driver needs it.
+/// A runtime as the driver needs it. [`guide`](super::guide) has a whole one.
 pub trait Runtime: Host {
     /// A UDP socket.
     type Socket: Socket;

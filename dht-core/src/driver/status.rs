@@ -231,6 +231,17 @@ impl Dht {
 }
 
 /// Round-trip times and closer nodes, found by [`Dht::rtt_stats`].
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// let node = Local::node().await;
+/// let stats = node.rtt_stats().await?;
+/// assert_eq!((stats.successes, stats.responses.errors), (0, 0), "it knows no other node");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RttStats {
