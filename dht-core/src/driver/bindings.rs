@@ -6,12 +6,11 @@ use core::net::SocketAddrV4;
 use super::calls::CallId;
 use super::datagrams::{Datagrams, ExtraSocket};
 use super::dht::Dht;
-use super::events::Events;
-use super::feed::Feed;
+use super::feed::{Events, Feed};
 use super::guard::own;
 use super::items::Items;
 use super::mail::{Note, RawTransmit};
-use crate::{Event, Query, QueryId, Request, RequestId, SendError, SessionId, Via};
+use crate::{Query, QueryId, Request, RequestId, SendError, SessionId, Via};
 
 /// # For bindings and logs
 impl Dht {
@@ -49,7 +48,7 @@ impl Dht {
 
     /// Forgets a request that [`start_request`](Self::start_request) began: nothing follows.
     pub fn cancel_request(&self, id: RequestId) {
-        self.cancel(CallId::Request(id), |event| *event == Event::Response(id));
+        self.cancel(CallId::Request(id));
     }
 
     /// Begins a query whose replies and outcome come among the [`Items`]. Without a stream of these they are not told.
@@ -80,8 +79,7 @@ impl Dht {
 
     /// Forgets a query that [`start_query`](Self::start_query) began: nothing follows.
     pub fn cancel_query(&self, id: QueryId) {
-        let (reply, end) = (Event::Reply(id), Event::Finished(id));
-        self.cancel(CallId::Query(id), |event| *event == reply || *event == end);
+        self.cancel(CallId::Query(id));
     }
 
     /// Ends a session: its requests fail with [`RequestError::Destroyed`](crate::RequestError::Destroyed), its queries end
@@ -90,12 +88,14 @@ impl Dht {
         self.shared().act(|state, now| state.end_session(now, session));
     }
 
-    fn cancel(&self, id: CallId, is_about: impl Fn(&Event) -> bool) {
+    fn cancel(&self, id: CallId) {
         self.shared().act(|state, now| {
             if state.calls.is_item(id) {
                 state.calls.cancel_item(now, &mut state.node, id);
-                let queue = &mut state.mail.items.queue;
-                queue.retain(|note| !matches!(note, Note::Event(event) if is_about(event)));
+                state.mail.items.queue.retain(|note| match note {
+                    Note::Event(event) => CallId::of(event) != Some(id),
+                    Note::Request(_) => true,
+                });
             }
         });
     }

@@ -13,7 +13,7 @@ use super::error::Error;
 use super::guard::own;
 use super::queue::Wakes;
 use crate::{
-    Instant, Node, Query, QueryId, Request, RequestError, RequestId, SendError, SessionId,
+    Event, Instant, Node, Query, QueryId, Request, RequestError, RequestId, SendError, SessionId,
 };
 
 /// Requests that wait for a place, at most, and as many queries. Any further one fails with [`SendError::Busy`].
@@ -107,6 +107,15 @@ impl Want {
 }
 
 impl CallId {
+    /// The call that an event is about.
+    pub(crate) const fn of(event: &Event) -> Option<Self> {
+        match event {
+            Event::Response(id) => Some(Self::Request(*id)),
+            Event::Reply(id) | Event::Finished(id) => Some(Self::Query(*id)),
+            _ => None,
+        }
+    }
+
     fn cancel(self, now: Instant, node: &mut Node) {
         match self {
             Self::Request(id) => node.cancel_request(now, id),

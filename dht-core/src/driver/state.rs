@@ -99,11 +99,7 @@ impl State {
     }
 
     fn dispatch(&mut self, event: Event) {
-        let id = match event {
-            Event::Response(id) => CallId::Request(id),
-            Event::Reply(id) | Event::Finished(id) => CallId::Query(id),
-            _ => return self.tell(event),
-        };
+        let Some(id) = CallId::of(&event) else { return self.tell(event) };
         match (self.calls.owner(id), event) {
             (Some(Owner::Items), _) => self.mail.push_item(Note::Event(event), &mut self.wakes),
             (Some(Owner::Future(ticket)), _) => self.calls.wake(ticket, &mut self.wakes),
