@@ -12,7 +12,7 @@ use super::bind::{Binding, Ports};
 use super::dht::Dht;
 use super::error::Error;
 use super::guard::guard_config;
-use super::look::Hail;
+use super::look::hail;
 use super::runtime::Runtime;
 use super::shared::Shared;
 use super::task::{Driver, Spawn};
@@ -157,7 +157,7 @@ impl<R: Runtime> Builder<R> {
         let now = runtime.now();
         runtime.fill_random(&mut seed)?;
         let node = Node::seeded(self.config, seed, now)?;
-        let hail = Hail::new(&*runtime)?;
+        let hail = hail(&*runtime)?;
         let shared = Arc::new(Shared::new(runtime.clone(), node, self.binding.ports));
         let driver = Driver::new(Arc::clone(&shared), runtime, self.binding, hail);
         Ok((Dht::new(shared), driver))

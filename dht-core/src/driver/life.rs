@@ -73,9 +73,9 @@ pub(crate) struct Life {
 }
 
 impl Life {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let phase = Phase::New { suspend: false };
-        Self { phase, failure: None, retry: Retry::new(), look: false }
+        Self { phase, failure: None, retry: Retry::default(), look: false }
     }
 
     pub(crate) fn duty(&mut self, now: Instant, node: &Node, has_sockets: bool) -> Duty {
@@ -167,14 +167,14 @@ impl Life {
             _ => return,
         };
         node.resume(now);
-        self.retry = Retry::new();
+        self.retry = Retry::default();
         self.failure = None;
     }
 
     /// The network is another one: the driver looks at its sockets, or for new ones, at once.
-    pub(crate) const fn network_changed(&mut self) {
+    pub(crate) fn network_changed(&mut self) {
         self.look = true;
-        self.retry = Retry::new();
+        self.retry = Retry::default();
     }
 
     pub(crate) fn end(&mut self) {

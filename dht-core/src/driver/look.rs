@@ -17,23 +17,13 @@ const QUIET: u8 = 12;
 const DEAF: u8 = QUIET + 2;
 
 /// What one socket of a node sends to the other. It is no datagram of dht-rpc's, and no peer can guess it.
-#[derive(Clone, Copy)]
-pub(crate) struct Hail([u8; 1 + NONCE]);
+pub(crate) type Hail = [u8; 33];
 
-/// Bytes that can't be guessed.
-const NONCE: usize = 32;
-
-impl Hail {
-    pub(crate) fn new(host: &dyn Host) -> io::Result<Self> {
-        let mut bytes = [0xff; 1 + NONCE];
-        let [_, nonce @ ..] = &mut bytes;
-        host.fill_random(nonce)?;
-        Ok(Self(bytes))
-    }
-
-    pub(crate) const fn bytes(&self) -> &[u8] {
-        &self.0
-    }
+pub(crate) fn hail(host: &dyn Host) -> io::Result<Hail> {
+    let mut bytes = [0xff; 33];
+    let [_, nonce @ ..] = &mut bytes;
+    host.fill_random(nonce)?;
+    Ok(bytes)
 }
 
 /// When to look, and what was seen.

@@ -68,7 +68,7 @@ impl<S: Socket> Port<S> {
             Ok((len, from)) => {
                 self.receiving.succeeded();
                 let SocketAddr::V4(from) = from else { return None };
-                let is_hail = buf.get(..len) == Some(hail.bytes());
+                let is_hail = buf.get(..len) == Some(&hail[..]);
                 self.hearing.heard(is_hail);
                 (!is_hail).then(|| (len, from, self.socket.received_at()))
             }
@@ -166,7 +166,7 @@ impl<S: Socket> Port<S> {
         let (ip, port) = (*self.bound.ip(), self.bound.port());
         let ip = if ip.is_unspecified() { Ipv4Addr::LOCALHOST } else { ip };
         let to = SocketAddr::from((ip, port));
-        self.hearing.is_deaf(|| other.socket.try_send_to(hail.bytes(), to).is_ok())
+        self.hearing.is_deaf(|| other.socket.try_send_to(&hail[..], to).is_ok())
     }
 
     /// Tests at the next look whether the socket is deaf.

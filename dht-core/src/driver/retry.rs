@@ -10,18 +10,13 @@ const WAIT_MIN: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The wait between tries to bind that the driver makes by itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Retry {
     wait: Duration,
     due: Instant,
 }
 
 impl Retry {
-    /// Nothing was tried: the first try is due at once.
-    pub(crate) const fn new() -> Self {
-        Self { wait: Duration::ZERO, due: Instant::ZERO }
-    }
-
     /// When the next try is due.
     pub(crate) const fn due(&self) -> Instant {
         self.due
@@ -44,7 +39,7 @@ mod tests {
 
     #[test]
     fn waits_grow_and_what_has_lasted_begins_anew() {
-        let mut retry = Retry::new();
+        let mut retry = Retry::default();
         let mut now = Instant::ZERO + 1000 * WAIT_MAX;
         let mut waits = Vec::new();
         for _ in 0..9 {
