@@ -210,7 +210,7 @@ fn most(config: &Config, items: bool) -> (usize, usize) {
         world.0.micros.fetch_add(1_000_000, Ordering::Relaxed);
         counted(|| dht.maintain(false));
     }
-    let (drops, asked) = (dht.drops(), world.0.sent.load(Ordering::Relaxed) as u64 / 2);
+    let (drops, asked) = (dht.status().drops, world.0.sent.load(Ordering::Relaxed) as u64 / 2);
     assert_eq!(drops.requests + REQUESTS_MAX as u64, asked, "more wait, or fewer");
     assert_eq!(drops.datagrams + DATAGRAMS_MAX as u64, asked);
     let peak = heap::peak() as usize + size_of::<Driver<Flood>>();
@@ -234,6 +234,7 @@ fn a_flood_of_a_driver_that_nobody_reads_is_bounded() {
 
 #[test]
 fn a_configuration_that_is_no_good_has_no_bound() {
-    let builder = Builder::new(Flood::default()).max_ping_delay(Duration::MAX);
+    let builder = Builder::new(Flood::default());
+    let builder = builder.configure(|config| config.max_ping_delay = Duration::MAX);
     assert_eq!(builder.memory_bound(), usize::MAX);
 }

@@ -154,12 +154,15 @@ fn too_few_nodes_comes_with_numbers() {
         let few = QueryError::TooFewNodes { asked: 8, answered: 3, without_id: 2, timed_out: 5 };
         assert_eq!(solo.walk(query).1, Err(few));
         let said =
-            "Too few nodes responded (asked 8, answered 3, 2 of these without an id, timed out 5)";
+            "too few nodes responded (asked 8, answered 3, 2 of these without an id, timed out 5)";
         assert_eq!(few.to_string(), said);
     }
     let nobody = QueryError::TooFewNodes { asked: 0, answered: 0, without_id: 0, timed_out: 0 };
     assert_eq!(Solo::new().walk(Query::new(target(1), 16).commit()).1, Err(nobody));
-    assert_eq!(nobody.to_string(), "Too few nodes responded (asked 0, answered 0, timed out 0)");
+    assert_eq!(
+        nobody.to_string(),
+        "too few nodes responded (asked 0, answered 0, 0 of these without an id, timed out 0)"
+    );
 }
 
 #[test]

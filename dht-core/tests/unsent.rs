@@ -24,7 +24,7 @@ fn a_request_fails_with_the_reason_after_all_its_tries() {
     assert_eq!(lab.now.saturating_since(start), 4 * SECOND);
     let stats = lab.node.stats().requests;
     assert_eq!((stats.unsent, stats.timeouts, stats.retries, stats.active), (1, 0, 3, 0));
-    assert_eq!(DENIED.to_string(), "Request not sent: the system does not permit it");
+    assert_eq!(DENIED.to_string(), "request not sent: the system does not permit it");
     assert_eq!(DENIED.code(), "REQUEST_TIMEOUT", "which is all that the reference knows of");
 }
 

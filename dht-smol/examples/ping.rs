@@ -1,4 +1,4 @@
-//! Pings a node: `ping [address:port]`, by default one that it starts itself on loopback.
+//! Pings a node: `ping [address:port]`, by default a node that it starts itself on loopback.
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddrV4};
 

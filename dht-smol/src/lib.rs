@@ -20,15 +20,15 @@
 //! ```
 //!
 //! [`builder`] and [`bootstrapper`] take the options, under the names that they have in JavaScript, and
-//! give a [`Dht`], the handle to a node that runs as a task of smol's own executor. For another one, take
+//! give a [`Dht`], the handle to a node that runs as a task of smol's own executor. For another executor, call
 //! [`build`](Builder::build), and run the [`Driver`] that it gives: it is a future like any other.
 //!
 //! *The clock* of a node is the system's, which counts on while the machine sleeps. *Names* are looked up by the system's
-//! resolver on a thread that nobody waits for at the end; while it takes its time, one of the threads of
-//! [`smol::unblock`] is taken.
+//! resolver on one of the threads of [`smol::unblock`], which is taken meanwhile; the end of the program does not wait
+//! for it.
 //!
-//! Everything but this runtime's sockets and timer is [`dht_core::driver`]'s; what a
-//! node is made of is [`dht_core`]'s. Both are here again, so that this crate is enough.
+//! This crate brings the sockets and the timer of smol; all the rest is in [`dht_core::driver`] and [`dht_core`]. The
+//! types that applications need are re-exported here, so that this crate is enough.
 #![forbid(unsafe_code)]
 
 mod runtime;
@@ -36,12 +36,22 @@ mod socket;
 
 pub use dht_core;
 pub use dht_core::bytes;
-pub use dht_core::driver::prelude::*;
+pub use dht_core::driver::{
+    Builder, Datagram, Datagrams, Dht, Driver, Drops, Error, Events, ExtraSocket, Feed,
+    IncomingRequest, Item, Items, Milestone, Ports, QueryStream, RawTransmit, ReplyStats,
+    RequestFuture, Requests, RttStats, Runtime, Session, Spawn, Status,
+};
+pub use dht_core::{
+    Answer, BootstrapNode, Commit, Config, ConfigError, Event, HealthInfo, Id, IdCache, Instant,
+    InvalidNode, NodeFilter, Outcome, Peer, Persistence, Query, QueryError, QueryId, Reply,
+    ReplyTo, Request, RequestError, RequestId, SavedNode, SendError, SessionId, Stats, Unsent, Via,
+    error_code,
+};
 
 pub use runtime::{Sleep, Smol};
 pub use socket::UdpSocket;
 
-/// A node with the defaults: any port, no bootstrap nodes. End it with
+/// Options of a node, with the defaults: any port, no bootstrap nodes. End them with
 /// [`spawn`](Builder::spawn), or with [`build`](Builder::build) for an executor of your own.
 pub fn builder() -> Builder<Smol> {
     Builder::new(Smol)

@@ -1,4 +1,4 @@
-//! Timer and name lookup, and where the driver runs.
+//! The runtime: timer, name lookup, and the task of the driver.
 
 use std::future::Future;
 use std::io;
@@ -11,7 +11,7 @@ use dht_core::driver::{Driver, LookupFuture, Runtime, Spawn, System, Timer, all_
 
 use crate::UdpSocket;
 
-/// The reactor of `async-io`, as [`smol`] and others use it: it has a thread of its own, so the driver
+/// The reactor of `async-io`, which [`smol`] uses: it has a thread of its own, so the driver
 /// runs on any executor.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Smol;

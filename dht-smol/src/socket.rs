@@ -11,9 +11,9 @@ use smol::Async;
 #[derive(Debug)]
 pub struct UdpSocket {
     socket: Async<std::net::UdpSocket>,
-    /// The last datagram was not taken, so it is to be waited for.
+    /// The socket did not take the last datagram, so writability has to be waited for.
     blocked: bool,
-    /// If it is bound to all addresses of the machine.
+    /// `Some` if the socket is bound to all addresses of the machine.
     info: Option<PacketInfo>,
     received_at: Option<Ipv4Addr>,
 }
@@ -33,7 +33,7 @@ impl UdpSocket {
         Ok((len, from))
     }
 
-    /// What was not taken is to be waited for.
+    /// Notes whether the socket took a datagram.
     fn note(&mut self, sent: io::Result<()>) -> io::Result<()> {
         let blocks = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
         self.blocked = sent.as_ref().is_err_and(blocks);

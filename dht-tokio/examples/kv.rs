@@ -16,12 +16,12 @@ fn hash(value: &[u8]) -> Id {
 async fn store(mut requests: Requests) {
     let mut values = HashMap::new();
     while let Some(request) = requests.next().await {
-        let answer = match (request.command(), request.token(), request.value()) {
+        let answer = match (request.command, request.token, &request.value) {
             (VALUES, Some(_), Some(value)) => {
                 values.insert(hash(value), value.clone());
                 Answer::empty()
             }
-            (VALUES, _, _) => match request.target().and_then(|target| values.get(&target)) {
+            (VALUES, _, _) => match request.target.and_then(|target| values.get(&target)) {
                 Some(value) => Answer::value(value.clone()),
                 None => Answer::empty(),
             },

@@ -22,20 +22,20 @@
 //!
 //! [`builder`] and [`bootstrapper`] take the options, under the names that they have in JavaScript, and
 //! give a [`Dht`], the handle to a node that runs as a task of the current runtime. If the
-//! runtime is shut down, the node is closed: what waits for it ends with an error.
+//! runtime is shut down, the node is closed, and everything that waits for it ends with an error.
 //!
-//! *The clock* of a node is the system's, which counts on while the machine sleeps, not tokio's. Where tokio's is paused
-//! (`#[tokio::test(start_paused = true)]`), timers ring early by the system's: then the node's clock
-//! is moved on with tokio's, so that tests of hours take moments. What is not in this process, or in another runtime,
-//! goes by a clock of its own, and has no time to answer.
+//! *The clock* of a node is the system's, which counts on while the machine sleeps, not tokio's. While tokio's clock is
+//! paused (`#[tokio::test(start_paused = true)]`), timers ring early by the system's clock. The node's clock is then
+//! moved on with tokio's, so that tests of hours take moments. Peers in another process or runtime go by clocks of
+//! their own, and have no time to answer.
 //!
-//! *Names* are looked up by the system's resolver on tokio's threads for what blocks, and nothing can
-//! interrupt it: a runtime that is dropped waits for it, for as long as that takes (30 s, if no server answers).
-//! [`Runtime::shutdown_timeout`](tokio::runtime::Runtime::shutdown_timeout) does not. Bootstrap nodes that are
+//! *Names* are looked up by the system's resolver on tokio's blocking threads, where nothing can interrupt it: a runtime
+//! that is dropped waits until the resolver ends (30 s, if no server answers).
+//! [`Runtime::shutdown_timeout`](tokio::runtime::Runtime::shutdown_timeout) does not wait. Bootstrap nodes that are
 //! given by address need no lookup.
 //!
-//! Everything but this runtime's sockets and timer is [`dht_core::driver`]'s; what a
-//! node is made of is [`dht_core`]'s. Both are here again, so that this crate is enough.
+//! This crate brings the sockets and the timer of tokio; all the rest is in [`dht_core::driver`] and [`dht_core`]. The
+//! types that applications need are re-exported here, so that this crate is enough.
 #![forbid(unsafe_code)]
 
 mod runtime;
@@ -43,12 +43,22 @@ mod socket;
 
 pub use dht_core;
 pub use dht_core::bytes;
-pub use dht_core::driver::prelude::*;
+pub use dht_core::driver::{
+    Builder, Datagram, Datagrams, Dht, Driver, Drops, Error, Events, ExtraSocket, Feed,
+    IncomingRequest, Item, Items, Milestone, Ports, QueryStream, RawTransmit, ReplyStats,
+    RequestFuture, Requests, RttStats, Runtime, Session, Spawn, Status,
+};
+pub use dht_core::{
+    Answer, BootstrapNode, Commit, Config, ConfigError, Event, HealthInfo, Id, IdCache, Instant,
+    InvalidNode, NodeFilter, Outcome, Peer, Persistence, Query, QueryError, QueryId, Reply,
+    ReplyTo, Request, RequestError, RequestId, SavedNode, SendError, SessionId, Stats, Unsent, Via,
+    error_code,
+};
 
 pub use runtime::{Sleep, Tokio};
 pub use socket::UdpSocket;
 
-/// A node with the defaults: any port, no bootstrap nodes. End it with
+/// Options of a node, with the defaults: any port, no bootstrap nodes. End them with
 /// [`spawn`](Builder::spawn), within a runtime that has I/O and time enabled.
 pub fn builder() -> Builder<Tokio> {
     Builder::new(Tokio)

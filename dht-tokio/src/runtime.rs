@@ -1,4 +1,4 @@
-//! Timer and name lookup, and where the driver runs.
+//! The runtime: timer, name lookup, and the task of the driver.
 
 use std::future::Future;
 use std::io;
@@ -49,7 +49,7 @@ impl Spawn for Tokio {
 #[derive(Debug, Default)]
 pub struct Sleep {
     sleep: Option<Pin<Box<time::Sleep>>>,
-    /// By both clocks, when it was first set: tokio's, and the node's.
+    /// The time when it was first set, by tokio's clock and by the node's.
     start: Option<(time::Instant, Instant)>,
 }
 
@@ -79,7 +79,7 @@ impl Timer for Sleep {
     }
 }
 
-/// What two clocks that go alike may differ by when they are read one after the other.
+/// The most that two clocks of the same speed differ by when they are read one after the other.
 const NOISE: Duration = Duration::from_millis(1);
-/// No timer needs to be set for longer: it may ring early.
+/// No timer is set for longer, since it may ring early.
 const FAR: Duration = Duration::from_secs(24 * 60 * 60);

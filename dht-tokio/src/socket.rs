@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 #[derive(Debug)]
 pub struct UdpSocket {
     socket: tokio::net::UdpSocket,
-    /// If it is bound to all addresses of the machine.
+    /// `Some` if the socket is bound to all addresses of the machine.
     info: Option<PacketInfo>,
     received_at: Option<Ipv4Addr>,
 }

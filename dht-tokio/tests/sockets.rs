@@ -72,5 +72,5 @@ fn without_a_runtime_there_are_errors_and_no_panics() {
     let mut driver = std::pin::pin!(driver);
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(driver.as_mut().poll(&mut cx).is_ready());
-    assert!(matches!(node.failure(), Some(Error::Io(_))));
+    assert!(matches!(node.status().failure, Some(Error::Io(_))));
 }

@@ -5,11 +5,13 @@ use core::fmt;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
+use thiserror::Error;
+
 use crate::api::message::Commit;
 
-/// The address that was given for a node's is none: its port is 0, or it is the unspecified address. The
+/// An address that was given for a node's can't be one: its port is 0, or it is the unspecified address. The
 /// latter is what a socket that listens at all addresses of its machine shows as its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub struct InvalidNode(pub SocketAddrV4);
 
 impl fmt::Display for InvalidNode {
@@ -19,30 +21,34 @@ impl fmt::Display for InvalidNode {
             0 => write!(f, "{addr} is no node's address: its port is 0"),
             port => write!(
                 f,
-                "{addr} is no node's address: it stands for all of a machine's; one on this machine is at \
+                "{addr} is no node's address: it stands for all of a machine's; a node on this machine is at \
                  127.0.0.1:{port}"
             ),
         }
     }
 }
 
-impl core::error::Error for InvalidNode {}
-
 /// Why a [`Config`](crate::Config) can't be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A bootstrapper was given port 0.
+    #[error("port is required")]
     PortRequired,
     /// A bootstrapper was given an empty host.
+    #[error("host is required")]
     HostRequired,
     /// A bootstrapper was given the unspecified address.
+    #[error("invalid host")]
     InvalidHost,
     /// A bootstrapper was given a host that is not a dotted IPv4 address.
+    #[error("host must be a IPv4 address")]
     HostNotIpv4,
     /// A bootstrap node is not `host:port` or `ip@host:port` with a port from 1 to 65,535.
+    #[error("bootstrap node format is host:port")]
     BootstrapFormat,
-    /// A node was given by an address that is none.
+    /// A node was given by an address that can't be one.
+    #[error("`{field}`: {node}")]
     InvalidNode {
         /// Where: `bootstrap` or `nodes`.
         field: &'static str,
@@ -50,86 +56,63 @@ pub enum ConfigError {
         node: InvalidNode,
     },
     /// A number is outside its documented range, or an address is none; the field's name is given.
+    #[error("`{0}` is out of range")]
     OutOfRange(&'static str),
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PortRequired => "Port is required",
-            Self::HostRequired => "Host is required",
-            Self::InvalidHost => "Invalid host",
-            Self::HostNotIpv4 => "Host must be a IPv4 address",
-            Self::BootstrapFormat => "Bootstrap node format is host:port",
-            Self::InvalidNode { field, node } => return write!(f, "`{field}`: {node}"),
-            Self::OutOfRange(field) => return write!(f, "`{field}` is out of range"),
-        })
-    }
-}
-
-impl core::error::Error for ConfigError {}
-
 /// Why a request, a query or a reply was not even begun.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SendError {
     /// The node is closed.
+    #[error("node destroyed")]
     Closed,
     /// The node is suspended.
+    #[error("I/O suspended")]
     Suspended,
     /// As many are under way as the configuration allows; try again when one has ended.
+    #[error("too many requests are under way")]
     Busy,
     /// The value does not fit into a datagram: at most `limit` bytes do here.
+    #[error("the value is too large: at most {limit} bytes fit")]
     TooLarge {
         /// The longest value that this very message could carry, in bytes.
         limit: usize,
     },
     /// A delayed ping asks for more than [`Config::max_ping_delay`](crate::Config::max_ping_delay).
+    #[error("delay exceeds max delay: {}ms", max.as_millis())]
     DelayTooLong {
         /// The longest delay, as configured.
         max: Duration,
     },
     /// Nothing can be sent to port 0 or to the unspecified address.
+    #[error("nothing can be sent to this address")]
     InvalidAddress,
     /// A command or an error code above 2^53 - 1, which no peer would read.
+    #[error("a number is above 2^53 - 1")]
     OutOfRange,
 }
 
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => f.write_str("Node destroyed"),
-            Self::Suspended => f.write_str("I/O suspended"),
-            Self::Busy => f.write_str("too many requests are under way"),
-            Self::TooLarge { limit } => {
-                write!(f, "the value is too large: at most {limit} bytes fit")
-            }
-            Self::DelayTooLong { max } => {
-                write!(f, "Delay exceeds max delay: {}ms", max.as_millis())
-            }
-            Self::InvalidAddress => f.write_str("nothing can be sent to this address"),
-            Self::OutOfRange => f.write_str("a number is above 2^53 - 1"),
-        }
-    }
-}
-
-impl core::error::Error for SendError {}
-
 /// How a request that was begun ended without an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum RequestError {
     /// No answer to any try.
+    #[error("request timed out")]
     Timeout,
     /// The node was closed, or the request's session ended.
+    #[error("request destroyed")]
     Destroyed,
     /// The node was suspended.
+    #[error("I/O suspended")]
     Suspended,
     /// No answer, and the system did not send at least one of the tries, the last time for this reason. Says
-    /// nothing of the one who was asked.
+    /// nothing of the node that was asked.
+    #[error("request not sent: {0}")]
     Unsent(Unsent),
-    /// No answer to any try from the one who was asked, but one from this address, maybe another of the same machine's:
+    /// No answer to any try from the address that was asked, but an answer from this one, maybe of the same machine:
     /// see [`Node::answered_instead`](crate::Node::answered_instead). Don't rely on it.
+    #[error("request timed out; an answer came from {0} instead")]
     Elsewhere(SocketAddrV4),
 }
 
@@ -146,53 +129,34 @@ impl RequestError {
     }
 }
 
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Timeout => "Request timed out",
-            Self::Destroyed => "Request destroyed",
-            Self::Suspended => "I/O suspended",
-            Self::Unsent(why) => return write!(f, "Request not sent: {why}"),
-            Self::Elsewhere(from) => {
-                return write!(f, "Request timed out; an answer came from {from} instead");
-            }
-        })
-    }
-}
-
-impl core::error::Error for RequestError {}
-
 /// Why the system did not send a datagram: what an embedder tells by
 /// [`Node::handle_unsent`](crate::Node::handle_unsent).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 #[non_exhaustive]
 pub enum Unsent {
     /// There is no network, or no way into it.
+    #[error("the network is unreachable")]
     NetworkUnreachable,
     /// There is no way to this host.
+    #[error("the host is unreachable")]
     HostUnreachable,
     /// It is forbidden, by a firewall for instance.
+    #[error("the system does not permit it")]
     Denied,
     /// Anything else.
+    #[error("the system refused")]
     Other,
 }
 
-impl fmt::Display for Unsent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NetworkUnreachable => "the network is unreachable",
-            Self::HostUnreachable => "the host is unreachable",
-            Self::Denied => "the system does not permit it",
-            Self::Other => "the system refused",
-        })
-    }
-}
-
 /// How a query failed. A query without a commit fails only with [`QueryError::NodeDestroyed`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum QueryError {
-    /// Nobody is there to commit to: of those who answered none has an id and sent no error code.
+    /// There is no node to commit to: of those nodes that answered none has an id and sent no error code.
+    #[error(
+        "too few nodes responded (asked {asked}, answered {answered}, {without_id} of these without an id, \
+         timed out {timed_out})"
+    )]
     TooFewNodes {
         /// How many nodes were asked.
         asked: u32,
@@ -204,28 +168,12 @@ pub enum QueryError {
         timed_out: u32,
     },
     /// There were nodes to commit to, and none took it.
+    #[error("no node took the commit ({0})")]
     Commit(Commit),
     /// The node was closed while there were still nodes to ask.
+    #[error("node was destroyed")]
     NodeDestroyed,
     /// The session ended, or the node was suspended or closed, before the commit was done.
+    #[error(transparent)]
     Cancelled(RequestError),
 }
-
-impl fmt::Display for QueryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooFewNodes { asked, answered, without_id, timed_out } => {
-                write!(f, "Too few nodes responded (asked {asked}, answered {answered}, ")?;
-                if *without_id > 0 {
-                    write!(f, "{without_id} of these without an id, ")?;
-                }
-                write!(f, "timed out {timed_out})")
-            }
-            Self::Commit(commit) => write!(f, "no node took the commit ({commit})"),
-            Self::NodeDestroyed => f.write_str("Node was destroyed"),
-            Self::Cancelled(error) => error.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for QueryError {}

@@ -1,4 +1,4 @@
-//! Which ports to try, in which order. Mirrors the binding in `lib/io.js`.
+//! The ports to try, in which order. Mirrors the binding in `lib/io.js`.
 
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -6,14 +6,23 @@ use core::ops::{Range, RangeInclusive};
 use std::io;
 
 use super::guard::guard_io;
-use super::runtime::{Runtime, Socket};
+use super::runtime::Runtime;
+use super::socket::Socket;
 
-/// How many ports a single one stands for.
+/// How many ports a single port stands for: itself and the next four.
 const NEIGHBOURS: u32 = 5;
 
 /// The ports that the server socket may have, in the order in which they are tried.
 ///
-/// A single port means that one and the next four; 0, or an empty range, means any.
+/// A single port means itself and the next four; 0, or an empty range, means any.
+///
+/// ```
+/// use dht_core::driver::Ports;
+///
+/// assert_eq!(Ports::from(49_737).bounds(), (49_737, 49_742));
+/// assert_eq!(Ports::from(1000..=1002), Ports::from(1000..1003));
+/// assert_eq!(Ports::from(0), Ports::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ports {
     start: u32,
@@ -36,25 +45,19 @@ impl Ports {
 impl From<u16> for Ports {
     fn from(port: u16) -> Self {
         let start = u32::from(port);
-        let end = match port {
-            0 => 0,
-            _ => start + NEIGHBOURS,
-        };
-        Self { start, end }
+        Self { start, end: if port == 0 { 0 } else { start + NEIGHBOURS } }
     }
 }
 
 impl From<Range<u16>> for Ports {
     fn from(range: Range<u16>) -> Self {
-        let (start, end) = (range.start.into(), range.end.into());
-        Self { start, end }
+        Self { start: range.start.into(), end: range.end.into() }
     }
 }
 
 impl From<RangeInclusive<u16>> for Ports {
     fn from(range: RangeInclusive<u16>) -> Self {
-        let (start, end) = (u32::from(*range.start()), u32::from(*range.end()) + 1);
-        Self { start, end }
+        Self { start: (*range.start()).into(), end: u32::from(*range.end()) + 1 }
     }
 }
 
@@ -70,34 +73,30 @@ pub(crate) struct Binding {
     pub(crate) host: Ipv4Addr,
     pub(crate) ports: Ports,
     pub(crate) any_port: bool,
-    pub(crate) previous: Option<Bound>,
-}
-
-/// Where the two sockets are bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bound {
-    pub(crate) client: SocketAddrV4,
-    pub(crate) server: SocketAddrV4,
+    /// Of the client socket and the server socket.
+    pub(crate) previous: Option<[SocketAddrV4; 2]>,
 }
 
 impl Binding {
-    /// Binds both sockets, the client's first in the pair: the ports of last time, else
-    /// the server's from its range and then any. Without `any_port` only the first
-    /// candidate counts for the server socket.
-    pub(crate) fn bind<R: Runtime>(&mut self, runtime: &R) -> io::Result<([R::Socket; 2], Bound)> {
+    /// Binds both sockets, the client's first in the pair: to the ports of last time, else the server's to one of its
+    /// range, else to any. Without `any_port` only the first candidate counts for the server socket.
+    pub(crate) fn bind<R: Runtime>(
+        &mut self,
+        runtime: &R,
+    ) -> io::Result<[(R::Socket, SocketAddrV4); 2]> {
         let bind = |port| guard_io(|| runtime.bind(SocketAddrV4::new(self.host, port)));
         let server = self.bind_server(bind)?;
-        let client = match self.previous {
-            Some(previous) => bind(previous.client.port()).or_else(|_| bind(0))?,
-            None => bind(0)?,
+        let client = match self.previous.map(|[client, _]| bind(client.port())) {
+            Some(Ok(client)) => client,
+            _ => bind(0)?,
         };
-        let bound = Bound { client: local_addr(&client)?, server: local_addr(&server)? };
+        let bound = [local_addr(&client)?, local_addr(&server)?];
         self.previous = Some(bound);
-        Ok(([client, server], bound))
+        Ok([(client, bound[0]), (server, bound[1])])
     }
 
     fn bind_server<S>(&self, bind: impl Fn(u16) -> io::Result<S>) -> io::Result<S> {
-        let previous = self.previous.map(|previous| previous.server.port());
+        let previous = self.previous.map(|[_, server]| server.port());
         for port in previous.into_iter().chain(self.ports.iter()) {
             match bind(port) {
                 Err(error) if !self.any_port => return Err(error),
@@ -109,7 +108,7 @@ impl Binding {
     }
 }
 
-/// Where it is bound now.
+/// Where a socket is bound now.
 pub(crate) fn local_addr(socket: &impl Socket) -> io::Result<SocketAddrV4> {
     match socket.local_addr()? {
         SocketAddr::V4(addr) => Ok(addr),
@@ -136,7 +135,7 @@ mod tests {
             host: Ipv4Addr::LOCALHOST,
             ports,
             any_port,
-            previous: previous.map(|port| Bound { client: at(1), server: at(port) }),
+            previous: previous.map(|port| [at(1), at(port)]),
         };
         let tried = RefCell::new(Vec::new());
         let bound = binding.bind_server(|port| {

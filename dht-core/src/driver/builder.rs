@@ -1,34 +1,57 @@
-//! Options, under the names that dht-rpc gives them, in snake case.
+//! Options of a node, and how it is made of them.
+//!
+//! There is a method for what belongs to the sockets, and for what nearly every node sets: where it joins, and
+//! whether it can be reached. Everything else is a field of [`Config`], described there once.
 
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::convert::Infallible;
-use core::fmt;
 use core::net::{Ipv4Addr, SocketAddrV4};
-use core::time::Duration;
-use std::io;
-
-use rand_core::{TryCryptoRng, TryRng};
 
 use super::bind::{Binding, Ports};
+use super::dht::Dht;
 use super::error::Error;
 use super::guard::guard_config;
-use super::handle::Dht;
-use super::look::Hail;
-use super::runtime::{Host, Runtime, Spawn};
+use super::look::hail;
+use super::runtime::Runtime;
 use super::shared::Shared;
-use super::task::Driver;
-use crate::{BootstrapNode, Config, ConfigError, Node, NodeFilter};
+use super::task::{Driver, Spawn};
+use crate::{BootstrapNode, Config, ConfigError, Node};
 
-/// How a node is to be, and on which runtime.
+/// The options of a node on a runtime.
 ///
-/// Options that are no good are told by [`build`](Self::build) or [`spawn`](Self::spawn);
+/// Options have the names that dht-rpc gives them, in snake case. For one without a method, change the [`Config`]:
+/// [`configure`](Self::configure). Invalid options are told by [`build`](Self::build) or [`spawn`](Self::spawn);
 /// sockets that can't be bound, by [`Dht::listening`] and everything that waits.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use std::net::Ipv4Addr;
+/// use dht_core::driver::Builder;
+///
+/// // `Local` is a runtime; with tokio, `Builder::new(Local)` is `dht_tokio::builder()`.
+/// # let port = std::net::UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port();
+/// let local = |builder: Builder<Local>| builder.host(Ipv4Addr::LOCALHOST);
+/// let first = local(Builder::bootstrapper(Local, port, "127.0.0.1")).spawn()?;
+/// first.fully_bootstrapped().await?;
+///
+/// let node = local(Builder::new(Local))
+///     .port(40_000..50_000)
+///     .bootstrap(first.server_address())
+///     .configure(|config| config.concurrency = 5)
+///     .spawn()?;
+/// node.fully_bootstrapped().await?;
+/// assert_eq!(node.nodes(1), [first.server_address().unwrap()]);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug)]
 #[must_use = "nothing happens until it is spawned"]
 pub struct Builder<R> {
     runtime: R,
-    config: Config,
+    pub(crate) config: Config,
     binding: Binding,
     error: Option<ConfigError>,
 }
@@ -62,7 +85,7 @@ impl<R: Runtime> Builder<R> {
 
     /// Nodes to join the network by: `host:port`, or `ip@host:port` with an address to try
     /// beside the name; or anything that prints like that, a socket address for example. The address
-    /// 0.0.0.0 is refused: it stands for all of a machine's.
+    /// 0.0.0.0 is refused: it stands for all addresses of a machine.
     pub fn bootstrap(mut self, nodes: impl IntoIterator<Item = impl ToString>) -> Self {
         let nodes = nodes.into_iter().map(|node| node.to_string().parse());
         match nodes.collect::<Result<Vec<BootstrapNode>, ConfigError>>() {
@@ -72,15 +95,15 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
-    /// Nodes known from before, put into the routing table, the first one as the most recent. The address
-    /// 0.0.0.0 and the port 0 are refused.
+    /// Nodes known from before, put into the routing table, the first one as the most recent
+    /// ([`Config::nodes`]). The address 0.0.0.0 and the port 0 are refused.
     pub fn nodes(mut self, nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
         self.config.nodes = nodes.into_iter().collect();
         self
     }
 
-    /// The local address to bind; all at first. On a machine with several, replies leave from the address that was
-    /// asked, on Linux, Android, the BSDs and Apple's systems; on others only if the node is bound to one.
+    /// The local address to bind; all at first. On a machine with several addresses, replies leave from the address
+    /// that was asked on Linux, Android, the BSDs and Apple's systems; elsewhere only if the node is bound to one.
     pub const fn host(mut self, host: Ipv4Addr) -> Self {
         self.binding.host = host;
         self
@@ -93,111 +116,48 @@ impl<R: Runtime> Builder<R> {
         self
     }
 
-    /// Whether any port will do if those given are taken; true at first. If not, only the
-    /// first one is tried, and on resume the one of before.
+    /// Whether any port will do if the given ports are taken; true at first. If not, only the
+    /// first one is tried, and on resume the port of before.
     pub const fn any_port(mut self, any_port: bool) -> Self {
         self.binding.any_port = any_port;
         self
     }
 
-    /// `true`: never in others' tables. `false`: persistent from the bootstrap on, if reachable, or as soon as
-    /// it is.
-    /// Adaptive if not given.
+    /// `true`: never in the tables of other nodes. `false`: persistent from the bootstrap on, if reachable, or as
+    /// soon as it is. Adaptive if not given.
     pub const fn ephemeral(mut self, ephemeral: bool) -> Self {
         self.config.ephemeral = Some(ephemeral);
         self
     }
 
-    /// [`Config::adaptive`]; true at first.
-    pub const fn adaptive(mut self, adaptive: bool) -> Self {
-        self.config.adaptive = adaptive;
-        self
-    }
-
-    /// [`Config::firewalled`]; true at first.
+    /// Whether to assume that no unasked datagram reaches the node until the firewall check says otherwise; true at
+    /// first.
     pub const fn firewalled(mut self, firewalled: bool) -> Self {
         self.config.firewalled = firewalled;
         self
     }
 
-    /// [`Config::quick_firewall`]; true at first.
-    pub const fn quick_firewall(mut self, quick_firewall: bool) -> Self {
-        self.config.quick_firewall = quick_firewall;
-        self
-    }
-
-    /// [`Config::concurrency`]; 10 at first.
-    pub const fn concurrency(mut self, concurrency: u16) -> Self {
-        self.config.concurrency = concurrency;
-        self
-    }
-
-    /// [`Config::max_window`]; 80 at first.
-    pub const fn max_window(mut self, max_window: u32) -> Self {
-        self.config.max_window = max_window;
-        self
-    }
-
-    /// [`Config::max_ping_delay`]; 10 s at first.
-    pub const fn max_ping_delay(mut self, max_ping_delay: Duration) -> Self {
-        self.config.max_ping_delay = max_ping_delay;
-        self
-    }
-
-    /// [`Config::send_down_hints`]; true at first.
-    pub const fn send_down_hints(mut self, send_down_hints: bool) -> Self {
-        self.config.send_down_hints = send_down_hints;
-        self
-    }
-
-    /// [`Config::down_hints_rate_limit`]; 50 at first, `None` for no limit.
-    pub const fn down_hints_rate_limit(mut self, limit: Option<u32>) -> Self {
-        self.config.down_hints_rate_limit = limit;
-        self
-    }
-
-    /// Keeps nodes out of table and queries for which this says `false`. Asked on the
-    /// datagram path, under the node's lock: it must answer at once, and call no handle. If it panics
-    /// it has said `false`.
-    pub fn filter_node(
-        mut self,
-        allow: impl Fn(SocketAddrV4) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.config.filter = Some(NodeFilter::new(allow));
-        self
-    }
-
-    /// [`Config::adaptive_timeout`]; false at first.
-    pub const fn adaptive_timeout(mut self, adaptive_timeout: bool) -> Self {
-        self.config.adaptive_timeout = adaptive_timeout;
-        self
-    }
-
-    /// Whatever else there is to configure.
+    /// Everything else that can be configured, by changing the [`Config`] so far or by replacing it.
     pub fn configure(mut self, configure: impl FnOnce(&mut Config)) -> Self {
         configure(&mut self.config);
         self
     }
 
-    pub(crate) const fn config(&self) -> &Config {
-        &self.config
-    }
-
     /// The node's handle, and the driver that has to be run. Nothing touches the network before that.
     ///
     /// # Errors
-    /// If the options are no good, or the system has no randomness to give.
+    /// If the options are invalid, or the system has no randomness to give.
     pub fn build(mut self) -> Result<(Dht, Driver<R>), Error> {
         if let Some(error) = self.error {
             return Err(error.into());
         }
         guard_config(&mut self.config);
         let runtime = Arc::new(self.runtime);
+        let mut seed = [0; 32];
         let now = runtime.now();
-        let mut rng = Entropy { host: &*runtime, result: Ok(()) };
-        let node = Node::new(self.config, &mut rng, now)?;
-        rng.result?;
-        let hail = Hail::new(&*runtime)?;
+        runtime.fill_random(&mut seed)?;
+        let node = Node::seeded(self.config, seed, now)?;
+        let hail = hail(&*runtime)?;
         let shared = Arc::new(Shared::new(runtime.clone(), node, self.binding.ports));
         let driver = Driver::new(Arc::clone(&shared), runtime, self.binding, hail);
         Ok((Dht::new(shared), driver))
@@ -217,43 +177,3 @@ impl<R: Runtime> Builder<R> {
         Ok(dht)
     }
 }
-
-impl<R> fmt::Debug for Builder<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("config", &self.config)
-            .field("binding", &self.binding)
-            .finish_non_exhaustive()
-    }
-}
-
-/// The system's randomness as the core takes it. An error shows afterwards.
-struct Entropy<'h> {
-    host: &'h dyn Host,
-    result: io::Result<()>,
-}
-
-impl TryRng for Entropy<'_> {
-    type Error = Infallible;
-
-    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
-    }
-
-    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    fn try_fill_bytes(&mut self, bytes: &mut [u8]) -> Result<(), Infallible> {
-        if let Err(error) = self.host.fill_random(bytes) {
-            self.result = Err(error);
-        }
-        Ok(())
-    }
-}
-
-impl TryCryptoRng for Entropy<'_> {}

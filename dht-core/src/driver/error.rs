@@ -1,24 +1,36 @@
-//! What can go wrong at a handle: one type for all of it.
+//! Everything that can go wrong at a handle, in one type.
 
 use alloc::sync::Arc;
-use core::fmt;
 use std::io;
+
+use thiserror::Error;
 
 use crate::{ConfigError, QueryError, RequestError, SendError, Unsent};
 
 /// Why something that was asked of a [`Dht`](super::Dht) did not happen.
-#[derive(Clone, Debug)]
+///
+/// ```
+/// use dht_core::driver::Error;
+/// use dht_core::{RequestError, SendError};
+///
+/// let error = Error::from(RequestError::Timeout);
+/// assert_eq!(error.code(), Some("REQUEST_TIMEOUT"));
+/// assert_eq!(error.to_string(), "request timed out");
+/// assert_eq!(Error::from(SendError::Busy).code(), None);
+/// ```
+#[derive(Clone, Debug, Error)]
+#[error(transparent)]
 #[non_exhaustive]
 pub enum Error {
-    /// The options are no good.
-    Config(ConfigError),
-    /// It was not even begun.
-    Send(SendError),
+    /// The options are invalid.
+    Config(#[from] ConfigError),
+    /// A request, a query or an answer was not begun.
+    Send(#[from] SendError),
     /// A request ended without an answer.
-    Request(RequestError),
+    Request(#[from] RequestError),
     /// A query failed.
-    Query(QueryError),
-    /// The system refused: a socket that can't be bound, most often. If that was the first time,
+    Query(#[from] QueryError),
+    /// The system refused: a socket that can't be bound, most often. If that was the first bind,
     /// the node is closed.
     Io(Arc<io::Error>),
 }
@@ -27,7 +39,7 @@ impl Error {
     /// The node is closed.
     pub(crate) const CLOSED: Self = Self::Send(SendError::Closed);
 
-    /// The code that dht-rpc gives this error in JavaScript, if it has one and it is not
+    /// The code that dht-rpc gives this error in JavaScript, if it has one and the error is not
     /// the system's.
     #[must_use]
     pub fn code(&self) -> Option<&'static str> {
@@ -51,58 +63,13 @@ impl Error {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(error) => error.fmt(f),
-            Self::Send(error) => error.fmt(f),
-            Self::Request(error) => error.fmt(f),
-            Self::Query(error) => error.fmt(f),
-            Self::Io(error) => error.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for Error {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        match self {
-            Self::Io(error) => error.source(),
-            _ => None,
-        }
-    }
-}
-
-impl From<ConfigError> for Error {
-    fn from(error: ConfigError) -> Self {
-        Self::Config(error)
-    }
-}
-
-impl From<SendError> for Error {
-    fn from(error: SendError) -> Self {
-        Self::Send(error)
-    }
-}
-
-impl From<RequestError> for Error {
-    fn from(error: RequestError) -> Self {
-        Self::Request(error)
-    }
-}
-
-impl From<QueryError> for Error {
-    fn from(error: QueryError) -> Self {
-        Self::Query(error)
-    }
-}
-
 impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Self::Io(Arc::new(error))
     }
 }
 
-/// What the core hears when the system does not send. For its own words there is [`Dht::send_error`](super::Dht::send_error).
+/// An error of the system's as the core is told of it. [`Status::send_error`](super::Status::send_error) has its own words.
 pub(crate) fn unsent(error: &io::Error) -> Unsent {
     use io::ErrorKind::{
         AddrNotAvailable, HostUnreachable, NetworkDown, NetworkUnreachable, PermissionDenied,

@@ -1,13 +1,13 @@
-//! How to write an adapter, or a loop of one's own.
+//! How to write an adapter for a runtime, or an event loop of your own.
 //!
 //! There are two ways, and both are short:
 //!
-//! - **A loop around [`Node`]**: without futures and without `std`, if need be; for firmware, for programs with
-//!   a loop of their own, for many nodes in one thread. `examples/blocking.rs`, `hundred.rs` and `smoltcp.rs` are such loops.
+//! - **A loop around [`Node`]**: without futures, and without `std` if need be; for firmware, for programs that have
+//!   an event loop, for many nodes in one thread. Examples: `examples/blocking.rs`, `hundred.rs` and `smoltcp.rs`.
 //! - **A [`Runtime`] for the driver**: sockets, a timer and name lookup for an async runtime. What users get is
-//!   [`Builder`], [`Dht`] and all their futures. `dht-tokio` and `dht-smol` are such adapters.
+//!   [`Builder`], [`Dht`] and all their futures. Examples: the crates `dht-tokio` and `dht-smol`.
 //!
-//! # What to bring
+//! # What a loop and a runtime bring
 //!
 //! | | the loop | the runtime |
 //! |---|---|---|
@@ -17,27 +17,29 @@
 //! | randomness, once | for [`Node::new`] | [`Host::fill_random`] |
 //! | names to addresses | [`poll_lookup`], [`handle_resolved`] | [`Runtime::lookup`] |
 //! | where this machine is | [`handle_network_change`] if its network is another | [`Host::interfaces`], [`Host::way_out`], looked at every 5 s |
-//! | sockets that stay | [`handle_rebound`] if others took their place | [`Socket::local_addr`], looked at every 5 s |
+//! | sockets that stay | [`handle_rebound`] after they were replaced | [`Socket::local_addr`], looked at every 5 s |
 //!
-//! *Two sockets*: requests leave by the client's, at any port, until the node knows that strangers reach the
-//! server's. Were they one, the node's own requests would open the firewall that it wants to know of. For
-//! a node that can be reached for certain, one does for both: `handle_bound(now, addr, addr)`.
+//! *Two sockets*: requests leave by the client socket, at any port, until the node knows that strangers reach the
+//! server socket. With a single socket the node's own requests would open the firewall that it tests for. A node that
+//! can be reached for certain needs one socket only: `handle_bound(now, addr, addr)`.
 //!
-//! *An answer leaves from where it was asked*, the same socket ([`Transmit::via`] says which) and the same
-//! address: peers like this one take it from no other. On a machine with several addresses, bind to one of them;
-//! or learn with each datagram which of them it came to, and say so ([`handle_datagram_at`], [`Socket::received_at`]):
-//! [`Transmit::source`] is where the answer is to leave from. With the feature `system`, `driver::PacketInfo` does it.
+//! *An answer leaves from the socket and the address that were asked*, since peers like this one take it from no other
+//! address: [`Transmit::via`] says by which socket. On a machine with several addresses, bind to one of them; or learn
+//! with each datagram which address it came to, and say so ([`handle_datagram_at`], [`Socket::received_at`]):
+//! [`Transmit::source`] then says from which address the answer is to leave. With the feature `system`,
+//! `driver::PacketInfo` does it.
 //!
-//! *The clock* counts microseconds from any moment on, and goes on while the machine sleeps: that is how the node
-//! notices (on Linux the boot-time clock, never the time of day). With the feature `system`, `driver::System` brings
-//! it, with randomness and interfaces.
+//! *The clock* counts microseconds from any moment on, and goes on while the machine sleeps, which is how the node
+//! notices sleep (on Linux it is the boot-time clock, never the time of day). With the feature `system`,
+//! `driver::System` brings it, with randomness and interfaces.
 //!
-//! *Buffers*: to receive, one byte more than [`Config::max_datagram_received`] (2,049 by default): what is too long
-//! must look too long, not cut off and valid. To send, `DATAGRAM_MAX`; nothing longer than [`Config::max_datagram`] is ever put there.
+//! *Buffers*: to receive, one byte more than [`Config::max_datagram_received`] (2,049 by default), since a datagram
+//! that is too long must not look like a shorter one that is valid. To send, `DATAGRAM_MAX`; no datagram is longer than
+//! [`Config::max_datagram`].
 //!
-//! # In which order
+//! # The order of calls
 //!
-//! Any order of calls is legal, and so is calling for nothing. This one answers fastest:
+//! Any order of calls is legal, and so are calls without need. This order answers fastest:
 //!
 //! ```
 //! use std::net::UdpSocket;
@@ -49,7 +51,7 @@
 //! #     if let SocketAddr::V4(from) = from { Some((len, from)) } else { None }
 //! # }
 //!
-//! /// What to do whenever a socket or the timer has something.
+//! /// Called whenever a socket is readable or writable, or the timer has rung.
 //! fn turn(node: &mut Node, now: impl Fn() -> Instant, sockets: [(Via, &UdpSocket); 2]) {
 //!     // In: a bounded number of datagrams from each, so that no flood keeps the rest waiting.
 //!     let mut buf = [0; DATAGRAM_MAX + 1];
@@ -58,18 +60,18 @@
 //!             let Some((len, from)) = receive(socket, &mut buf) else { break };
 //!             match node.handle_datagram(now(), via, from, &buf[..len]) {
 //!                 Handled::Consumed => {}
-//!                 // For the application: at once, or later by this Copy of `reply_to`, or never.
+//!                 // The application answers at once, or later by a copy of `reply_to`, or never.
 //!                 Handled::Request(request) => {
 //!                     let answer = Answer::error(error_code::UNKNOWN_COMMAND);
 //!                     let _ = node.reply(now(), request.reply_to, answer);
 //!                 }
-//!                 // Another protocol's, if one shares the socket.
+//!                 // A datagram of another protocol on the same socket.
 //!                 Handled::NotOurs => {}
 //!             }
 //!         }
 //!     }
 //!     node.handle_timeout(now());
-//!     // Out: first see whether the socket takes one, then poll.
+//!     // Out: first see whether the socket takes a datagram, then poll.
 //!     let mut out = [0; DATAGRAM_MAX];
 //!     for (via, socket) in sockets {
 //!         while is_writable(socket) {
@@ -93,62 +95,63 @@
 //! ```
 //!
 //! *Writability first*: a datagram is encoded when it is polled, with the token and the nodes of that moment, and
-//! its time-out runs from there. It can't be put back: keep it until the socket takes it, or let it be lost.
+//! its time-out runs from there. It can't be put back: keep it until the socket takes it, or drop it as lost.
 //!
-//! *Per datagram*: [`Transmit::ttl`], if there is one, counts for this datagram only.
+//! *Time to live*: [`Transmit::ttl`], if there is one, counts for this datagram only.
 //!
-//! *Sockets of your own* ([`Via::Extra`], for hole punching) are like the two: what comes in goes to
-//! [`handle_datagram`], what is to go out is polled ([`Dht::extra`] in the front-end).
+//! *Sockets of your own* ([`Via::Extra`], for hole punching) are used as the node's two are: a datagram that arrives
+//! goes to [`handle_datagram`], and datagrams to send are polled ([`Dht::extra`] in the front-end).
 //!
 //! # Asking
 //!
-//! [`Node::request`] and [`Node::query`] give a number at once; [`Event::Response`] and [`Event::Finished`] tell that it
-//! has ended, and [`Node::take_response`] and [`Node::take_outcome`] how, and free its place. Whoever wants only the
-//! outcome of a query says so by [`Query::discard_replies`]. Else each reply has to be taken by
-//! [`Node::next_reply`]: while [`Config::max_unread_replies`] wait, the query does, without end.
+//! [`Node::request`] and [`Node::query`] give a number at once. [`Event::Response`] and [`Event::Finished`] tell that
+//! the request or the query with this number has ended; [`Node::take_response`] and [`Node::take_outcome`] give the
+//! result and free its place. If only the outcome of a query is of use, make it with [`Query::discard_replies`]. Else
+//! take each reply by [`Node::next_reply`]: while [`Config::max_unread_replies`] replies wait, the query pauses, without
+//! end.
 //!
 //! # What may go wrong
 //!
 //! | | what follows |
 //! |---|---|
-//! | a datagram is late, lost, doubled, out of order | what follows on a network: nothing special: it is asked again after about a second |
-//! | sending fails, with any error but `WouldBlock` | the same; no reason to stop; tell by [`Node::handle_unsent`], or whoever asked hears that nobody answers |
-//! | connection refused, or reset | news of one peer, whichever call tells it; go on |
-//! | [`Node::reply`] fails: too long, too many wait | whoever asked hears nothing; go on |
-//! | `now` is earlier than before | it counts as no time |
-//! | [`handle_timeout`] early, or for nothing | nothing |
-//! | … late | all that is due is late; by more than 10 s, the node thinks that it has slept ([`Event::WakeUp`]) |
-//! | [`poll_event`] is not called | news are dropped beyond `Config::max_events`, the oldest of its kind, but never that a request or a query has ended |
-//! | a lookup is late, or none comes | after 5 s nobody waits; it still counts when it comes; never block on it |
+//! | a datagram is late, lost, doubled, out of order | nothing special: a request is sent again after about a second |
+//! | sending fails, with any error but `WouldBlock` | the same; go on, and tell the core by [`Node::handle_unsent`], or the request fails as if the peer had been silent |
+//! | connection refused, or reset | that is news of one peer, whichever call tells it; go on |
+//! | [`Node::reply`] fails: too long, too many wait | the peer gets no answer; go on |
+//! | `now` is earlier than before | no time has passed |
+//! | [`handle_timeout`] is called early, or without need | nothing |
+//! | … late | all that is due is late; after more than 10 s the node takes it for sleep ([`Event::WakeUp`]) |
+//! | [`poll_event`] is not called | beyond `Config::max_events` the oldest event of the same kind is dropped, but never the end of a request or a query |
+//! | a lookup is late, or without result | after 5 s the node does without; a late result still counts; never block on it |
 //!
 //! And of a [`Runtime`]:
 //!
 //! | | what follows |
 //! |---|---|
-//! | a timer rings early; late | a look for nothing; what is due is late |
-//! | … never again | datagrams and calls still wake the node; what waits for time waits for them |
-//! | [`poll_recv_from`](Socket::poll_recv_from) is ready with an error, also `WouldBlock` | counted ([`Drops`]), and asked again; after 16 in a row, a pause of 10 ms to 5 s. Resets: after 1,024 |
-//! | [`poll_send_ready`](Socket::poll_send_ready) is wrong | the datagram is kept and tried again, so it is sent once; after 16 in a row, a pause as above |
-//! | nothing but errors, of either kind | [`Event::SocketTrouble`] once; all is as before when it is over |
-//! | `interfaces` or `way_out` fails | nothing changed |
+//! | a timer rings early; late | a turn without need; all that is due is late |
+//! | … never again | only datagrams and calls wake the node, and all that is due waits for them |
+//! | [`poll_recv_from`](Socket::poll_recv_from) is ready with an error, also `WouldBlock` | counted ([`Drops`]), and tried again; after 16 errors in a row, or 1,024 resets, a pause of 10 ms to 5 s |
+//! | [`poll_send_ready`](Socket::poll_send_ready) is wrong | the datagram is kept and tried again, so it is sent once; after 16 times in a row, a pause as above |
+//! | nothing but errors, of either kind | [`Event::SocketTrouble`] once; normal work when they are over |
+//! | `interfaces` or `way_out` fails | the network counts as unchanged |
 //! | a socket is not bound any more to where it was, or hears nothing | [`Event::SocketLost`]; both are bound again, to the same ports if possible |
-//! | the first `bind` fails | the end: whoever waits for the node gets the error, and whoever comes later |
-//! | a later one fails | [`Event::BindFailed`]; suspended until one succeeds, tried again after 1 s, then ever later, up to 60 s |
-//! | name lookup, `interfaces`, `way_out`, `bind`, the clock, a waker, the node filter or the cache of ids panic | they have failed; a filter has said no, a clock stands still |
-//! | a socket or the timer panics | the node is closed, everybody who waits gets to know, and the panic goes on to whoever polls the driver |
-//! | a lookup never ends | at most 8 are under way: the oldest is given up after 5 s if another name is to be looked up; else after 30 s, if the same one is asked for again |
-//! | the [`Driver`] is dropped | the node is closed: whoever waits hears of it at once |
+//! | the first `bind` fails | the node is closed; everything that waits for it, and every later call, fails with the error |
+//! | a later one fails | [`Event::BindFailed`]; the node is suspended until a bind succeeds, which is tried after 1 s, then ever later, up to 60 s |
+//! | name lookup, `interfaces`, `way_out`, `bind`, the clock, a waker, the node filter or the cache of ids panic | that counts as a failure; a filter refuses the node, a clock stands still |
+//! | a socket or the timer panics | the node is closed, all that waits for it fails, and the panic goes on to the executor that polls the driver |
+//! | a lookup never ends | at most 8 are under way: the oldest is given up after 5 s if another name is to be looked up, else after 30 s if its name is asked for again |
+//! | the [`Driver`] is dropped | the node is closed; all that waits for it fails at once |
 //!
 //! # The end, and the time in between
 //!
-//! [`Node::suspend`], then close the sockets. [`Node::resume`], bind them, to the same ports if possible, and tell
-//! by [`handle_bound`]. [`Node::close`], then poll what was answered before until `None`, and close the sockets.
-//! The driver does that by itself, and gives the last answers 250 ms.
+//! To suspend, call [`Node::suspend`], then close the sockets. To resume, call [`Node::resume`], bind them, to the same
+//! ports if possible, and tell by [`handle_bound`]. To close, call [`Node::close`], poll the last answers until `None`,
+//! then close the sockets. The driver does that by itself, and gives the last answers 250 ms.
 //!
 //! # A whole runtime
 //!
-//! Nothing ever wakes this one: whoever runs the driver looks again every millisecond. That is allowed, since polling
-//! for nothing is.
+//! This runtime wakes no task: its drivers are polled every millisecond. That is allowed, since polling without need
+//! is.
 //!
 #![cfg_attr(feature = "system", doc = "```")]
 #![cfg_attr(not(feature = "system"), doc = "```ignore")]
@@ -255,25 +258,25 @@
 //! # Ok::<_, dht_core::driver::Error>(())
 //! ```
 //!
-//! A real one registers the waker wherever it says [`Poll::Pending`](core::task::Poll::Pending), and implements
+//! A real runtime registers the waker wherever it says [`Poll::Pending`](core::task::Poll::Pending), and implements
 //! [`Spawn`].
 //!
-//! # The list
+//! # Checklist
 //!
-//! - Two sockets, not blocking, bound to one address, or with `source`; taken ports are an error.
-//! - Receive buffers of one byte more than the longest, and datagrams of IPv6 passed over.
+//! - Two sockets that don't block, bound to one address, or with `source`; a taken port is an error.
+//! - Receive buffers of one byte more than the longest datagram; datagrams of IPv6 are passed over.
 //! - No error of a single datagram ends the loop.
 //! - A clock that counts through sleep, and seeds from the system.
-//! - Writability first, then `poll_transmit`; by the socket that `via` says; with its `ttl`.
+//! - Writability first, then `poll_transmit`; by the socket that `via` says; with the `ttl` of the datagram.
 //! - `poll_timeout` is asked again after any call.
-//! - Names are looked up beside the loop.
-//! - Bounded work per turn, then everybody else's turn.
-//! - Sockets are closed when suspended, and last answers sent when closed.
+//! - Names are looked up without blocking the loop.
+//! - Bounded work per turn, then the executor's other tasks.
+//! - Sockets are closed when the node is suspended; the last answers are sent when it is closed.
 //!
 //! `tests/conformance` in the repository shows most of this, over real sockets: make it a dev-dependency
 //! (`dht-conformance = { path = "…/tests/conformance" }`), implement `Loop` or `Adapter` for your tests, and call
 //! `conforms!(loop: YourLoop)` or `conforms!(YourAdapter)`.
-//! `dht-smol/tests/sockets.rs` and `tests/conformance/tests/blocking.rs` are all that it takes.
+//! See `dht-smol/tests/sockets.rs` and `tests/conformance/tests/blocking.rs`.
 //!
 //! [`Config::max_datagram`]: crate::Config::max_datagram
 //! [`Config::max_datagram_received`]: crate::Config::max_datagram_received

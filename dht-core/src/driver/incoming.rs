@@ -1,50 +1,53 @@
-//! Requests of others, to be answered.
+//! Requests of other nodes, to be answered.
 
 use alloc::sync::Arc;
 use core::fmt;
-use core::future::poll_fn;
 use core::net::SocketAddrV4;
-use core::pin::Pin;
-use core::task::{Context, Poll};
+use core::ops::Deref;
 
 use bytes::Bytes;
-use futures_core::Stream;
 
-use super::guard::Valued;
-use super::shared::{Look, Shared};
-use crate::wire::Token;
-use crate::{Answer, Id, Incoming, Peer, ReplyTo, SendError};
+use super::feed::{Feed, Kind};
+use super::guard::own;
+use super::mail::Received;
+use super::queue::Mailbox;
+use super::shared::Shared;
+use super::state::State;
+use crate::{Answer, Instant, ReplyTo, SendError};
 
-/// A request as it waits to be taken: plain data, without any duty to answer.
-pub(crate) struct Received {
-    from: Peer,
-    to: SocketAddrV4,
-    token: Option<Token>,
-    target: Option<Id>,
-    command: u64,
-    value: Option<Bytes>,
-    pub(crate) reply_to: ReplyTo,
-}
-
-impl From<&Incoming<'_>> for Received {
-    fn from(incoming: &Incoming<'_>) -> Self {
-        Self {
-            from: incoming.from,
-            to: incoming.to,
-            token: incoming.token.copied(),
-            target: incoming.target,
-            command: incoming.command,
-            value: incoming.value.map(Bytes::copy_from_slice),
-            reply_to: incoming.reply_to,
-        }
-    }
-}
-
-/// A request of another node, for the application to answer.
+/// A request of another node, for the application to answer, given by [`Requests`] and [`Items`](super::Items).
 ///
-/// Dropped without an answer it is answered with error code 1, "unknown command",
-/// unless the node is closed; [`ignore`](Self::ignore) leaves it alone. It does not keep
-/// the node alive.
+/// If it is dropped without an answer, it is answered with error code 1, "unknown command", unless the node is
+/// closed; [`ignore`](Self::ignore) leaves it without an answer. It does not keep the node alive.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use dht_core::{Answer, Request};
+///
+/// let (node, other) = (Local::node().await, Local::node().await);
+/// let mut requests = other.requests();
+/// let to = other.server_address().unwrap();
+/// let asked = [7, 8, 9].map(|command| node.request(Request::new(to, command).value("ping")));
+/// for _ in 0..3 {
+///     let request = requests.next().await.expect("open");
+///     match request.command {
+///         7 => request.reply_value("pong")?,
+///         8 => {
+///             // The answer may come later, also when the request itself is gone.
+///             let reply_to = request.ignore();
+///             other.reply(reply_to, Answer::error(16))?;
+///         }
+///         _ => drop(request), // answers "unknown command"
+///     }
+/// }
+/// let [pong, error, unknown] = asked;
+/// assert_eq!(pong.await?.value.unwrap(), "pong");
+/// assert_eq!((error.await?.error, unknown.await?.error), (16, 1));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[must_use = "dropping it answers \"unknown command\""]
 pub struct IncomingRequest {
     shared: Arc<Shared>,
@@ -52,54 +55,23 @@ pub struct IncomingRequest {
     open: bool,
 }
 
+impl Deref for IncomingRequest {
+    type Target = Received;
+
+    fn deref(&self) -> &Received {
+        &self.received
+    }
+}
+
 impl IncomingRequest {
-    pub(crate) const fn new(shared: Arc<Shared>, received: Received) -> Self {
-        Self { shared, received, open: true }
-    }
-
-    /// Who asks.
-    #[must_use]
-    pub const fn from(&self) -> Peer {
-        self.received.from
-    }
-
-    /// Our own address as they see it.
-    #[must_use]
-    pub const fn to(&self) -> SocketAddrV4 {
-        self.received.to
-    }
-
-    /// A token, if they sent back a valid one of ours: their address is theirs.
-    #[must_use]
-    pub const fn token(&self) -> Option<&Token> {
-        self.received.token.as_ref()
-    }
-
-    /// What they look for.
-    #[must_use]
-    pub const fn target(&self) -> Option<Id> {
-        self.received.target
-    }
-
-    /// What they want.
-    #[must_use]
-    pub const fn command(&self) -> u64 {
-        self.received.command
-    }
-
-    /// With what. An empty value is not the same as none.
-    #[must_use]
-    pub const fn value(&self) -> Option<&Bytes> {
-        self.received.value.as_ref()
-    }
-
     /// Answers.
     ///
     /// # Errors
     /// If the answer can't be sent; nothing is sent then.
-    pub fn reply(self, answer: Answer) -> Result<(), SendError> {
+    pub fn reply(self, mut answer: Answer) -> Result<(), SendError> {
         let shared = Arc::clone(&self.shared);
-        let (to, answer) = (self.ignore(), answer.own());
+        own(&mut answer.value);
+        let to = self.ignore();
         shared.act(|state, now| state.node.reply(now, to, answer))
     }
 
@@ -124,9 +96,10 @@ impl IncomingRequest {
     ///
     /// # Errors
     /// As [`reply`](Self::reply).
-    pub fn relay(self, to: SocketAddrV4, value: Option<Bytes>) -> Result<(), SendError> {
+    pub fn relay(self, to: SocketAddrV4, mut value: Option<Bytes>) -> Result<(), SendError> {
         let shared = Arc::clone(&self.shared);
-        let (request, value) = (self.ignore(), value.own());
+        own(&mut value);
+        let request = self.ignore();
         shared.act(|state, now| state.node.relay(now, request, to, value))
     }
 
@@ -146,76 +119,62 @@ impl Drop for IncomingRequest {
     }
 }
 
-/// Prints no token and no content.
 impl fmt::Debug for IncomingRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Received { from, command, .. } = &self.received;
-        f.debug_struct("IncomingRequest")
-            .field("from", from)
-            .field("command", command)
-            .field("token", &self.received.token.is_some())
-            .field("value", &self.received.value.as_ref().map(Bytes::len))
-            .finish_non_exhaustive()
+        self.received.fmt(f)
     }
 }
 
-/// The requests of others, made by [`Dht::requests`](super::Dht::requests).
+/// The requests of other nodes, made by [`Dht::requests`](super::Dht::requests).
 ///
-/// At most [`REQUESTS_MAX`](super::REQUESTS_MAX) wait here; what comes then is dropped
-/// and counted. The last such stream to go answers what it leaves with error code 1, as
-/// is everything while there is none. Ends when the node is closed, which it does not prevent.
-#[must_use = "while it lives, requests wait in it"]
-pub struct Requests {
-    shared: Arc<Shared>,
-    reader: u64,
-}
+/// At most [`REQUESTS_MAX`](super::REQUESTS_MAX) wait here; any further one is dropped and counted. The last feed of
+/// this kind answers what it leaves with error code 1, as is every request while there is none.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use std::collections::HashMap;
+/// use dht_core::{Answer, Id, Request};
+/// use dht_core::driver::Requests;
+///
+/// /// Keeps a value for each target.
+/// async fn serve(mut requests: Requests) {
+///     let mut values = HashMap::new();
+///     while let Some(request) = requests.next().await {
+///         let Some(target) = request.target else { continue };
+///         let known = values.get(&target).cloned();
+///         values.extend(request.value.clone().map(|value| (target, value)));
+///         request.reply(known.map_or(Answer::empty(), Answer::value)).ok();
+///     }
+/// }
+///
+/// let (node, other) = (Local::node().await, Local::node().await);
+/// let requests = other.requests();
+/// std::thread::spawn(|| block_on(serve(requests)));
+/// let get = || Request::new(other.server_address().unwrap(), 7).target(Id([1; 32]));
+/// node.request(get().value("kept")).await?;
+/// assert_eq!(node.request(get()).await?.value.unwrap(), "kept");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+pub type Requests = Feed<IncomingRequest>;
 
-impl Requests {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let reader = shared.act(|state, _| {
-            let reader = state.ticket();
-            state.incoming.join(reader);
-            reader
-        });
-        Self { shared, reader }
+impl Kind for IncomingRequest {
+    type Note = Received;
+    type Key = ();
+
+    fn mailbox(state: &mut State, (): (), _: u64) -> &mut Mailbox<Received> {
+        &mut state.mail.requests
     }
 
-    /// The next request; `None` when the node is closed.
-    pub async fn next(&mut self) -> Option<IncomingRequest> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+    fn clear(state: &mut State, now: Instant, (): (), _: u64) {
+        for received in state.mail.requests.queue.take() {
+            state.refuse(now, &received.reply_to);
+        }
     }
-}
 
-impl Stream for Requests {
-    type Item = IncomingRequest;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<IncomingRequest>> {
-        let reader = self.reader;
-        let next = self.shared.poll(cx, |state, _| match state.incoming.pop() {
-            Some(received) => Look::Ready(Some(received)),
-            None if state.ended => Look::Ready(None),
-            None => Look::Wait(state.incoming.slot(reader)),
-        });
-        next.map(|received| {
-            received.map(|received| IncomingRequest::new(Arc::clone(&self.shared), received))
-        })
-    }
-}
-
-impl Drop for Requests {
-    fn drop(&mut self) {
-        let _left = self.shared.act(|state, now| {
-            let (waker, left) = state.incoming.leave(self.reader);
-            for received in &left {
-                state.refuse(now, &received.reply_to);
-            }
-            (waker, left)
-        });
-    }
-}
-
-impl fmt::Debug for Requests {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Requests")
+    fn build(shared: &Arc<Shared>, received: Received) -> Option<Self> {
+        Some(Self { shared: Arc::clone(shared), received, open: true })
     }
 }

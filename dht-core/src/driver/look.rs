@@ -1,4 +1,4 @@
-//! What the driver has to look at every few seconds, because nobody tells: whether its sockets are still what
+//! What the driver has to look at every few seconds, because no system call tells: whether its sockets still are what
 //! it has bound, and whether the machine is in another network.
 
 use core::net::Ipv4Addr;
@@ -6,44 +6,33 @@ use core::time::Duration;
 use std::io;
 
 use super::guard::guard_io;
-use super::port::Port;
-use super::runtime::{Host, Socket};
-use crate::{Instant, Via};
+use super::runtime::Host;
+use crate::Instant;
 
-/// How often it looks.
+/// The time between two looks.
 const EVERY: Duration = Duration::from_secs(5);
-/// A socket that has brought nothing at so many looks is sent something by the other one: after a minute.
+/// The number of looks, a minute's, after which a socket that has brought nothing is sent something by the other one.
 const QUIET: u8 = 12;
-/// If it brings nothing until this look, it is deaf. Longer than a socket is left alone that brings errors.
+/// If it brings nothing until this look, it is deaf. That is longer than the pause of a socket that brings errors.
 const DEAF: u8 = QUIET + 2;
 
-/// What one socket of a node sends to the other. It is no datagram of dht-rpc's, and nobody else knows it.
-#[derive(Clone, Copy)]
-pub(crate) struct Hail([u8; 1 + NONCE]);
+/// What one socket of a node sends to the other. It is no datagram of dht-rpc's, and no peer can guess it.
+pub(crate) type Hail = [u8; 33];
 
-/// Bytes that can't be guessed.
-const NONCE: usize = 32;
-
-impl Hail {
-    pub(crate) fn new(host: &dyn Host) -> io::Result<Self> {
-        let mut bytes = [0xff; 1 + NONCE];
-        let [_, nonce @ ..] = &mut bytes;
-        host.fill_random(nonce)?;
-        Ok(Self(bytes))
-    }
-
-    pub(crate) const fn bytes(&self) -> &[u8] {
-        &self.0
-    }
+pub(crate) fn hail(host: &dyn Host) -> io::Result<Hail> {
+    let mut bytes = [0xff; 33];
+    let [_, nonce @ ..] = &mut bytes;
+    host.fill_random(nonce)?;
+    Ok(bytes)
 }
 
 /// When to look, and what was seen.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lookout {
     due: Instant,
-    /// The address that is bound is one of the machine's; `None` if nobody could say.
+    /// Whether the address that is bound is one of the machine's; `None` if the system did not say.
     is_here: Option<bool>,
-    /// The address by which datagrams leave for the rest of the world; the outer `None` as above.
+    /// The address by which datagrams leave for the rest of the world; `None` as above.
     way_out: Option<Option<Ipv4Addr>>,
 }
 
@@ -53,14 +42,14 @@ impl Lookout {
     }
 
     /// Whether the network is another than before for sockets bound to `host`. Addresses that they don't
-    /// use come and go on many machines all the time, and mean nothing.
+    /// use come and go on many machines all the time, and are not looked at.
     pub(crate) fn has_moved(&mut self, now: Instant, runtime: &dyn Host, host: Ipv4Addr) -> bool {
         self.due = now + EVERY;
         let is_here = match host.is_unspecified() {
             true => Some(true),
             false => guard_io(|| runtime.interfaces()).ok().map(|all| all.contains(&host)),
         };
-        // What stays on the machine goes by none.
+        // Datagrams of loopback sockets do not leave the machine.
         let way_out = match host.is_loopback() {
             true => None,
             false => guard_io(|| runtime.way_out()).ok(),
@@ -69,19 +58,19 @@ impl Lookout {
     }
 }
 
-/// Whether it is known to be another than it was known to be before.
+/// Whether both the value before and the one now are known, and differ.
 fn differs<T: PartialEq>(before: &mut Option<T>, now: Option<T>) -> bool {
     let differs = matches!((&*before, &now), (Some(before), Some(now)) if before != now);
     *before = now.or(before.take());
     differs
 }
 
-/// How long a socket has brought nothing.
+/// How long a socket has brought nothing, and whether it ever heard the other one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Hearing {
     looks: u8,
-    /// It was sent something by the other one: at its first look, since one that is busy until it goes deaf
-    /// would have no other occasion to prove that it could hear.
+    /// It was sent something by the other one. That happens at its first look, since a socket that is busy until it
+    /// goes deaf would have no later occasion to prove that it could hear.
     tried: bool,
     /// It has heard the other one: what they send each other does arrive.
     proved: bool,
@@ -93,34 +82,26 @@ impl Hearing {
         self.proved |= hail;
     }
 
-    /// It is tested at the next look.
+    /// The socket is tested at the next look.
     pub(crate) fn doubt(&mut self) {
         self.looks = self.looks.max(QUIET - 1);
     }
-}
 
-/// Looks after both sockets, and tests those that are quiet: the first that is deaf.
-pub(crate) fn deaf_one<S: Socket>(ports: &mut [Port<S>; 2], hail: &Hail) -> Option<Via> {
-    let [client, server] = ports;
-    let client_is_deaf = is_deaf(client, server, hail);
-    let server_is_deaf = is_deaf(server, client, hail);
-    client_is_deaf.or(server_is_deaf)
-}
-
-/// Where a datagram to oneself never arrives, nothing follows from that.
-fn is_deaf<S: Socket>(port: &mut Port<S>, other: &mut Port<S>, hail: &Hail) -> Option<Via> {
-    let hearing = &mut port.hearing;
-    hearing.looks += 1;
-    if !hearing.tried || hearing.looks == QUIET {
-        match other.hail(port.bound, hail) {
-            true => hearing.tried = true,
-            // It can't be held against it.
-            false => hearing.looks = hearing.looks.min(QUIET - 1),
+    /// A look: whether the socket is deaf. `hail` has the other socket send it something, if it can. Where a datagram
+    /// to oneself never arrives, silence proves nothing.
+    pub(crate) fn is_deaf(&mut self, hail: impl FnOnce() -> bool) -> bool {
+        self.looks += 1;
+        if !self.tried || self.looks == QUIET {
+            match hail() {
+                true => self.tried = true,
+                // Silence can't be held against it.
+                false => self.looks = self.looks.min(QUIET - 1),
+            }
         }
+        if self.looks < DEAF {
+            return false;
+        }
+        self.looks = 0;
+        self.proved
     }
-    if hearing.looks < DEAF {
-        return None;
-    }
-    hearing.looks = 0;
-    hearing.proved.then_some(port.via)
 }

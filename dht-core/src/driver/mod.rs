@@ -1,8 +1,8 @@
 //! The front-end that every runtime shares: handles, futures and streams over the core.
 //!
-//! An adapter brings a [`Runtime`]: sockets, a timer, a clock, name lookup. What it gets is
-//! a [`Builder`], and from that a [`Dht`], the handle, which is one type whatever the
-//! runtime, and a [`Driver`], the future that makes the node live. [`guide`] says how to write one.
+//! An adapter brings a [`Runtime`]: sockets, a timer, a clock, name lookup. Its users get a [`Builder`], and from that
+//! a [`Dht`], the handle, which is one type whatever the runtime is, and a [`Driver`], the future that makes the node
+//! live. [`guide`] says how to write an adapter.
 //!
 //! ```text
 //!  Dht, RequestFuture, QueryStream, …  ──call──▶  the core, behind a lock  ◀──call──  Driver ◀──▶ sockets
@@ -10,74 +10,85 @@
 //!           └───────────────wake─────────────────────┘      └──────────wake────────────┘
 //! ```
 //!
-//! Handles call the core at once and wake the driver; there are no channels and no tasks
-//! in between. What waits anywhere is bounded, and what is let go for that is counted.
+//! Handles call the core at once and wake the driver; there are no channels and no tasks in between. Everything that
+//! waits is bounded; entries that are dropped at a bound are counted.
 //!
-//! What of a runtime the node can do without for a while (names, interfaces, new sockets, the time) may panic, and
-//! so may wakers, the node filter and the cache of ids: it has failed then, no more. The filter
-//! ([`Config::filter`](crate::Config::filter)) and the cache ([`Config::ids`](crate::Config::ids)) run under the node's lock: they
-//! must not call a handle. Values that are handed in are copied.
+//! Parts of a runtime that a node can do without for a while (names, interfaces, new sockets, the time) may panic, as
+//! may wakers, the node filter and the cache of ids: that counts as a failure of this part alone. The filter
+//! ([`Config::filter`](crate::Config::filter)) and the cache ([`Config::ids`](crate::Config::ids)) run under the node's
+//! lock: they must not call a handle. Values that are handed in are copied.
+
+// Files import one way. From the bottom: what a runtime brings (`runtime`, `socket`) and tools (`error`, `guard`,
+// `queue`, `pause`, `retry`); the parts of the state (`life`, `calls`, `mail`), which do not know each other, and the
+// `state` that holds them; its lock (`shared`); what users hold (`feed` and its kinds, `call`, `request`, `query`, then
+// `dht` with `status`, `milestone` and `bindings`); beside these the driver (`bind`, `look`, `lookups`, `port`, then
+// `task`); and on top of both the `builder`.
 
 mod bind;
-mod bound;
 mod builder;
+mod call;
+mod calls;
+mod datagrams;
 mod error;
-mod events;
+mod feed;
 mod guard;
 pub mod guide;
-mod handle;
 mod incoming;
 mod items;
+mod life;
 mod look;
-mod mailbox;
-mod milestone;
-mod observe;
+mod lookups;
+mod mail;
+mod memory_bound;
 #[cfg(feature = "system")]
 mod packet_info;
 mod pause;
 mod port;
 mod query;
-mod raw;
+mod queue;
 mod request;
 mod retry;
 mod runtime;
 mod shared;
+mod socket;
 mod state;
 #[cfg(feature = "system")]
 mod system;
 mod task;
-mod waiting;
+
+// The documentation shows the methods of `Dht` in this order.
+mod dht;
+
+mod status;
+
+mod milestone;
+
+mod bindings;
 
 pub use bind::Ports;
 pub use builder::Builder;
+pub use calls::WAITING_MAX;
+pub use datagrams::{Datagrams, ExtraSocket};
+pub use dht::Dht;
 pub use error::Error;
-pub use events::{EVENTS_MAX, Events};
-pub use handle::{Dht, ReplyStats, RttStats};
+pub use feed::{Events, Feed};
+pub use futures_core::Stream;
 pub use incoming::{IncomingRequest, Requests};
 pub use items::{Item, Items};
+pub use mail::{
+    DATAGRAMS_MAX, Datagram, Drops, EVENTS_MAX, RAW_MAX, REQUESTS_MAX, RawTransmit, Received,
+};
 pub use milestone::Milestone;
 #[cfg(feature = "system")]
 pub use packet_info::PacketInfo;
 pub use query::QueryStream;
-pub use raw::{Datagram, Datagrams, ExtraSocket, RAW_MAX, RawTransmit};
 pub use request::{RequestFuture, Session};
-pub use runtime::{Host, LookupFuture, Runtime, Socket, Spawn, Timer};
-pub use state::{DATAGRAMS_MAX, Drops, REQUESTS_MAX};
+pub use runtime::{Host, LookupFuture, Runtime};
+pub use socket::{Socket, Timer};
+pub use status::{ReplyStats, RttStats, Status};
 #[cfg(feature = "system")]
 pub use system::{System, all_v4, bind_udp};
-pub use task::Driver;
-pub use waiting::WAITING_MAX;
-
-/// All of it, and what of the core comes with it: what an adapter is again.
-pub mod prelude {
-    pub use super::*;
-    pub use crate::{
-        Answer, BootstrapNode, Commit, Config, ConfigError, Event, HealthInfo, Id, Instant,
-        InvalidNode, NodeFilter, Outcome, Peer, Persistence, Query, QueryError, QueryId, Reply,
-        ReplyTo, Request, RequestError, RequestId, SavedNode, SendError, SessionId, Stats, Unsent,
-        Via, error_code,
-    };
-}
+pub use task::{Driver, Spawn};
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
-//! Which of the machine's addresses a datagram came to, and from which one an answer leaves: what the system knows
-//! of a socket that is bound to all of them, if it is asked. Every Unix says it in its own way; others are not asked.
+//! The address of this machine that a datagram came to, and that an answer leaves from, for a socket that is bound to
+//! all addresses. Every Unix tells it in its own way; other systems are not asked.
 
 #[cfg(any(
     target_os = "linux",
@@ -23,18 +23,34 @@ mod system {
         sendmsg, setsockopt, sockopt,
     };
 
-    /// What comes along with a datagram takes less.
+    /// Room for control messages; one takes less.
     const CONTROL_MAX: usize = 128;
 
-    /// For a socket that is bound to all addresses of the machine: says which of them a datagram came to,
-    /// and sends from that one.
+    /// The addresses of datagrams for a socket that is bound to all addresses of the machine: tells which of them a
+    /// datagram came to, and sends from one of them.
+    ///
+    /// ```
+    /// use std::net::{Ipv4Addr, UdpSocket};
+    /// use dht_core::driver::PacketInfo;
+    ///
+    /// let socket = UdpSocket::bind("0.0.0.0:0")?;
+    /// let Some(mut info) = PacketInfo::of(&socket) else { return Ok(()) };
+    /// let peer = UdpSocket::bind("127.0.0.1:0")?;
+    /// peer.send_to(b"ask", ("127.0.0.1", socket.local_addr()?.port()))?;
+    ///
+    /// let mut buf = [0; 2049];
+    /// let (len, from, at) = info.receive(&socket, &mut buf)?;
+    /// assert_eq!((&buf[..len], at), (&b"ask"[..], Some(Ipv4Addr::LOCALHOST)));
+    /// info.send(&socket, b"answer", from, Ipv4Addr::LOCALHOST)?;
+    /// # Ok::<_, std::io::Error>(())
+    /// ```
     #[derive(Debug)]
     pub struct PacketInfo {
         control: Box<[u8]>,
     }
 
     impl PacketInfo {
-        /// Switches it on; `None` if the socket is bound to one address, or the system can't.
+        /// Switches it on; `None` if the socket is bound to one address, or the system can't tell.
         #[must_use]
         pub fn of(socket: &UdpSocket) -> Option<Self> {
             if !socket.local_addr().ok()?.ip().is_unspecified() {
@@ -47,7 +63,7 @@ mod system {
             Some(Self { control: Box::new([0; CONTROL_MAX]) })
         }
 
-        /// Receives a datagram: how long it is, from where, and the address of this machine that it came to.
+        /// Receives a datagram: its length, its sender, and the address of this machine that it came to.
         ///
         /// # Errors
         /// As the system says.
@@ -62,13 +78,13 @@ mod system {
             let received = recvmsg::<SockaddrStorage>(fd, &mut parts, control, flags)?;
             let from = received.address.as_ref().and_then(SockaddrStorage::as_sockaddr_in);
             let from = from.ok_or(io::ErrorKind::InvalidData)?;
-            // If what came along was cut off, the datagram has come all the same.
+            // If the control message was cut off, the datagram counts without it.
             let at = received.cmsgs().ok();
             let at = at.and_then(|mut all| all.find_map(|message| local(&message)));
             Ok((received.bytes, SocketAddr::V4(SocketAddrV4::from(*from)), at))
         }
 
-        /// Sends a datagram from an address of this machine; from any, if it is not there any more.
+        /// Sends a datagram from an address of this machine; from any, if the machine has it no more.
         ///
         /// # Errors
         /// As the system says.
@@ -89,7 +105,7 @@ mod system {
                     .map_err(io::Error::from)
             };
             match with_source(source, |message| send(&[message])) {
-                // Maybe because of the address, which systems say in different ways.
+                // The reason may be the address: systems tell that in different ways.
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => send(&[]),
                 sent => sent,
             }
@@ -98,7 +114,7 @@ mod system {
 
     fn address(addr: in_addr) -> Option<Ipv4Addr> {
         let addr = Ipv4Addr::from(addr.s_addr.to_ne_bytes());
-        // Nobody can send from others.
+        // No datagram can be sent from any other address.
         let is_one = !addr.is_unspecified() && !addr.is_multicast() && !addr.is_broadcast();
         is_one.then_some(addr)
     }
@@ -106,7 +122,7 @@ mod system {
     #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
     fn local(message: &ControlMessageOwned) -> Option<Ipv4Addr> {
         match message {
-            // The first is the address of ours that it came to even if it was sent to several; not all tell it.
+            // The first is the address of ours even if the datagram was sent to a group; not all systems tell it.
             ControlMessageOwned::Ipv4PacketInfo(info) => {
                 address(info.ipi_spec_dst).or_else(|| address(info.ipi_addr))
             }
@@ -165,7 +181,7 @@ mod system {
             let mut info = PacketInfo::of(&socket).unwrap();
             let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
             let to = peer.local_addr().unwrap();
-            // Kept for documentation: nobody has it.
+            // Reserved for documentation, so no machine has it.
             let gone = Ipv4Addr::new(192, 0, 2, 1);
             let mut buf = [0; 8];
             for source in [gone, Ipv4Addr::LOCALHOST] {
@@ -195,7 +211,7 @@ mod system {
     use std::io;
     use std::net::UdpSocket;
 
-    /// Nothing, on this system: answers leave from the address that it takes.
+    /// Nothing on this system, which chooses the address that answers leave from.
     #[derive(Debug)]
     pub enum PacketInfo {}
 
@@ -206,7 +222,7 @@ mod system {
             None
         }
 
-        /// Not to be had.
+        /// Never called: there is no value of this type.
         ///
         /// # Errors
         /// Never.
@@ -218,7 +234,7 @@ mod system {
             match *self {}
         }
 
-        /// Not to be had.
+        /// Never called: there is no value of this type.
         ///
         /// # Errors
         /// Never.

@@ -1,12 +1,12 @@
-//! Leaving a socket alone that brings nothing but errors.
+//! Pauses of a socket that brings nothing but errors.
 
 use core::time::Duration;
 
 use crate::Instant;
 
-/// So many failures in a row are taken in stride.
+/// The number of failures in a row that begins a pause.
 pub(crate) const STREAK_MAX: u32 = 16;
-/// News of single peers that come as errors weigh less: so many in a row do.
+/// The same for errors that are news of single peers, which weigh less.
 const NEWS_MAX: u32 = 1024;
 /// The first pause; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
@@ -16,7 +16,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Counts failures in a row.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Pause {
-    /// By weight: the limit is [`NEWS_MAX`].
+    /// The weight of failures in a row; at [`NEWS_MAX`] a pause begins.
     streak: u32,
     pauses: u32,
     until: Option<Instant>,
@@ -27,18 +27,9 @@ impl Pause {
         *self = Self { streak: 0, pauses: 0, until: None };
     }
 
-    /// One failure too many begins a pause. Whether it is the first since the last success.
-    pub(crate) fn failed(&mut self, now: Instant) -> bool {
-        self.weigh(now, NEWS_MAX / STREAK_MAX)
-    }
-
-    /// As [`failed`](Self::failed), of what is no failure unless it never ends.
-    pub(crate) fn heard_news(&mut self, now: Instant) -> bool {
-        self.weigh(now, 1)
-    }
-
-    fn weigh(&mut self, now: Instant, weight: u32) -> bool {
-        self.streak += weight;
+    /// Counts a failure, or news of a single peer. Whether it begins the first pause since the last success.
+    pub(crate) fn failed(&mut self, now: Instant, is_news: bool) -> bool {
+        self.streak += if is_news { 1 } else { NEWS_MAX / STREAK_MAX };
         if self.streak < NEWS_MAX {
             return false;
         }
@@ -49,7 +40,7 @@ impl Pause {
         self.pauses == 1
     }
 
-    /// Whether there is a pause; the time is asked for only if there was one.
+    /// Whether there is a pause now; the time is asked for only if there was one.
     pub(crate) fn is_on(&mut self, now: impl FnOnce() -> Instant) -> bool {
         self.until.is_some() && self.until(now()).is_some()
     }
@@ -72,10 +63,10 @@ mod tests {
         let mut waits = alloc::vec::Vec::new();
         for round in 0..12 {
             for _ in 1..STREAK_MAX {
-                assert!(!pause.failed(now));
+                assert!(!pause.failed(now, false));
                 assert!(!pause.is_on(|| now));
             }
-            assert_eq!(pause.failed(now), round == 0);
+            assert_eq!(pause.failed(now, false), round == 0);
             let until = pause.until(now).unwrap();
             waits.push(until.saturating_since(now).as_millis());
             now = until;
@@ -84,10 +75,10 @@ mod tests {
         assert_eq!(waits[..4], [10, 20, 40, 80]);
         assert_eq!(waits[9..], [5000, 5000, 5000]);
         pause.succeeded();
-        let told = (0..STREAK_MAX).filter(|_| pause.failed(now)).count();
+        let told = (0..STREAK_MAX).filter(|_| pause.failed(now, false)).count();
         assert_eq!((told, pause.until(now)), (1, Some(now + PAUSE_MIN)));
         pause.succeeded();
-        assert!((1..NEWS_MAX).all(|_| !pause.heard_news(now)) && !pause.is_on(|| now));
-        assert!(pause.heard_news(now) && pause.is_on(|| now));
+        assert!((1..NEWS_MAX).all(|_| !pause.failed(now, true)) && !pause.is_on(|| now));
+        assert!(pause.failed(now, true) && pause.is_on(|| now));
     }
 }

@@ -1,5 +1,6 @@
-//! One socket with the datagram that it could not take, and its share of bad luck.
+//! One socket of the node's with the datagram that it could not take, and its errors.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::task::{Context, Poll};
@@ -8,42 +9,39 @@ use std::io;
 use super::bind::local_addr;
 use super::look::{Hail, Hearing};
 use super::pause::{Pause, STREAK_MAX};
-use super::runtime::Socket;
 use super::shared::Shared;
+use super::socket::Socket;
 use crate::{Event, Instant, Transmit, Via};
 
 /// A socket of the node's.
 pub(crate) struct Port<S> {
     pub(crate) via: Via,
     /// Where it was bound.
-    pub(crate) bound: SocketAddrV4,
+    bound: SocketAddrV4,
     socket: S,
-    /// It has taken all since it was found writable.
+    shared: Arc<Shared>,
+    /// It has taken every datagram since it was found writable.
     writable: bool,
-    /// Encoded, and then the socket would have blocked.
-    held: Option<Held>,
+    /// A datagram that was encoded when the socket would have blocked.
+    held: Option<(Vec<u8>, Transmit)>,
     receiving: Pause,
     sending: Pause,
-    /// So many datagrams in a row that the system refused.
+    /// How many datagrams in a row the system refused.
     refused: u32,
-    pub(crate) hearing: Hearing,
+    hearing: Hearing,
     /// It has brought an error since it was looked at.
     suspect: bool,
-    /// The time to live that it should have and has not: the system did not set it back.
+    /// The time to live that the socket should have and has not: the system did not set it back.
     usual_ttl: Option<u32>,
 }
 
-struct Held {
-    data: Vec<u8>,
-    transmit: Transmit,
-}
-
 impl<S: Socket> Port<S> {
-    pub(crate) fn new(socket: S, via: Via, bound: SocketAddrV4) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, socket: S, via: Via, bound: SocketAddrV4) -> Self {
         Self {
             via,
             bound,
             socket,
+            shared,
             writable: false,
             held: None,
             receiving: Pause::default(),
@@ -55,70 +53,58 @@ impl<S: Socket> Port<S> {
         }
     }
 
-    /// Receives one datagram, unless the socket has brought too many errors in a row. Errors
-    /// are counted here.
+    /// Receives one datagram, unless the socket has brought too many errors in a row. Gives its length, its sender,
+    /// and the address of this machine that it came to, if the socket knows. `None`: nothing that the core wants.
     pub(crate) fn receive(
         &mut self,
         cx: &mut Context<'_>,
-        shared: &Shared,
+        hail: &Hail,
         buf: &mut [u8],
-    ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        if self.receiving.is_on(|| shared.now()) {
+    ) -> Poll<Option<(usize, SocketAddrV4, Option<Ipv4Addr>)>> {
+        if self.receiving.is_on(|| self.shared.now()) {
             return Poll::Pending;
         }
-        let received = self.socket.poll_recv_from(cx, buf);
-        match &received {
-            Poll::Ready(Ok(_)) => self.receiving.succeeded(),
-            Poll::Ready(Err(error)) => {
-                let now = shared.now();
-                let trouble = match is_news(error) {
-                    true => self.receiving.heard_news(now),
-                    false => {
-                        self.suspect = true;
-                        self.receiving.failed(now)
-                    }
-                };
-                shared.drive(|state, _| state.drops.receives += 1);
-                self.tell(trouble, shared);
+        self.socket.poll_recv_from(cx, buf).map(|received| match received {
+            Ok((len, from)) => {
+                self.receiving.succeeded();
+                let SocketAddr::V4(from) = from else { return None };
+                let is_hail = buf.get(..len) == Some(&hail[..]);
+                self.hearing.heard(is_hail);
+                (!is_hail).then(|| (len, from, self.socket.received_at()))
             }
-            Poll::Pending => {}
-        }
-        received
+            Err(error) => {
+                let is_news = is_news(&error);
+                self.suspect |= !is_news;
+                let trouble = self.receiving.failed(self.shared.now(), is_news);
+                self.shared.drive(|state, _| state.mail.drops.receives += 1);
+                self.tell(trouble);
+                None
+            }
+        })
     }
 
-    /// Which address of this machine the last datagram came to, if the socket knows.
-    pub(crate) fn received_at(&self) -> Option<Ipv4Addr> {
-        self.socket.received_at()
-    }
-
-    /// Whether a datagram can be sent now: what was held goes first. If not, the task is
-    /// woken, or the pause ends, when that changes.
-    pub(crate) fn is_writable(&mut self, cx: &mut Context<'_>, shared: &Shared) -> bool {
-        if self.writable {
-            return true;
-        }
-        while !self.sending.is_on(|| shared.now()) {
+    /// Whether a datagram can be sent now; a datagram that was held goes first. If not, the task is woken, or the
+    /// pause ends, when that changes.
+    pub(crate) fn is_writable(&mut self, cx: &mut Context<'_>) -> bool {
+        while !self.writable && !self.sending.is_on(|| self.shared.now()) {
             match self.socket.poll_send_ready(cx) {
-                Poll::Pending => return false,
+                Poll::Pending => break,
                 Poll::Ready(Err(_)) => {
                     self.suspect = true;
-                    let trouble = self.sending.failed(shared.now());
-                    self.tell(trouble, shared);
+                    let trouble = self.sending.failed(self.shared.now(), false);
+                    self.tell(trouble);
                 }
                 Poll::Ready(Ok(())) => match self.held.take() {
-                    None => {
-                        self.writable = true;
-                        return true;
-                    }
-                    Some(held) => self.send(shared, &held.data, held.transmit),
+                    None => self.writable = true,
+                    Some((data, transmit)) => self.send(&data, transmit),
                 },
             }
         }
-        false
+        self.writable
     }
 
     /// Sends a datagram, or holds it if the socket takes none now.
-    pub(crate) fn send(&mut self, shared: &Shared, data: &[u8], transmit: Transmit) {
+    pub(crate) fn send(&mut self, data: &[u8], transmit: Transmit) {
         match self.try_send(data, &transmit) {
             Ok(()) => {
                 self.sending.succeeded();
@@ -126,24 +112,23 @@ impl<S: Socket> Port<S> {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 self.writable = false;
-                let data = data.to_vec();
-                self.held = Some(Held { data, transmit });
-                let trouble = self.sending.failed(shared.now());
-                self.tell(trouble, shared);
+                self.held = Some((data.to_vec(), transmit));
+                let trouble = self.sending.failed(self.shared.now(), false);
+                self.tell(trouble);
             }
-            // News about one peer, at most, so that the others don't wait.
+            // This may be news of one peer, so the other datagrams do not wait.
             Err(error) => {
-                let _previous = shared.drive(|state, now| state.not_sent(now, &transmit, error));
+                self.shared.drive(|state, now| state.not_sent(now, &transmit, error));
                 self.suspect = true;
                 self.refused = self.refused.saturating_add(1);
-                self.tell(self.refused == STREAK_MAX, shared);
+                self.tell(self.refused == STREAK_MAX);
             }
         }
     }
 
-    fn tell(&self, trouble: bool, shared: &Shared) {
+    fn tell(&self, trouble: bool) {
         if trouble {
-            shared.drive(|state, _| state.tell(Event::SocketTrouble(self.via)));
+            self.shared.drive(|state, _| state.tell(Event::SocketTrouble(self.via)));
         }
     }
 
@@ -161,7 +146,7 @@ impl<S: Socket> Port<S> {
         };
         self.socket.set_ttl(ttl.into())?;
         let sent = send(&mut self.socket);
-        // What is sent is sent, even if this fails: then it is tried again with the next one.
+        // The datagram is sent even if setting it back fails, which is tried again with the next datagram.
         self.usual_ttl = Some(usual);
         self.restore_ttl();
         sent
@@ -176,13 +161,20 @@ impl<S: Socket> Port<S> {
         }
     }
 
-    /// Sends what shows whether the node's other socket, which is bound to `to`, hears anything.
-    pub(crate) fn hail(&mut self, to: SocketAddrV4, hail: &Hail) -> bool {
-        let ip = if to.ip().is_unspecified() { Ipv4Addr::LOCALHOST } else { *to.ip() };
-        self.socket.try_send_to(hail.bytes(), SocketAddr::from((ip, to.port()))).is_ok()
+    /// A look at this socket: whether it is deaf. `other` is the node's other socket.
+    pub(crate) fn is_deaf(&mut self, other: &mut Self, hail: &Hail) -> bool {
+        let (ip, port) = (*self.bound.ip(), self.bound.port());
+        let ip = if ip.is_unspecified() { Ipv4Addr::LOCALHOST } else { ip };
+        let to = SocketAddr::from((ip, port));
+        self.hearing.is_deaf(|| other.socket.try_send_to(&hail[..], to).is_ok())
     }
 
-    /// Whether there was a reason to see if it [is gone](Self::is_gone).
+    /// Tests at the next look whether the socket is deaf.
+    pub(crate) fn doubt(&mut self) {
+        self.hearing.doubt();
+    }
+
+    /// Whether there was a reason to see if the socket [is gone](Self::is_gone).
     pub(crate) fn take_suspicion(&mut self) -> bool {
         core::mem::take(&mut self.suspect)
     }
@@ -198,13 +190,12 @@ impl<S: Socket> Port<S> {
     }
 
     pub(crate) fn paused_until(&mut self, now: Instant) -> Option<Instant> {
-        let pauses = [self.receiving.until(now), self.sending.until(now)];
-        pauses.into_iter().flatten().min()
+        [self.receiving.until(now), self.sending.until(now)].into_iter().flatten().min()
     }
 }
 
-/// Whether it is about one datagram, not about the socket: one of ours was refused somewhere, as some systems tell
-/// it; and on Windows, one of ours went out of time on its way, or one that came was too long.
+/// Whether an error is about one datagram, not about the socket: a datagram of ours was refused somewhere, as some
+/// systems tell it. On Windows also that its time to live ran out, or that a datagram which came was too long.
 fn is_news(error: &io::Error) -> bool {
     const TOO_LONG: i32 = 10_040;
     const OUT_OF_TIME: i32 = 10_052;

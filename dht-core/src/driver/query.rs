@@ -2,60 +2,82 @@
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::fmt;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
+use super::call::Call;
+use super::calls::{CallId, Want};
 use super::error::Error;
-use super::handle::Dht;
-use super::shared::Look;
-use super::waiting::Stage;
-use crate::{Outcome, Peer, Query, Reply};
+use super::shared::Handle;
+use crate::{Outcome, Peer, Query, Reply, RequestError};
 
-/// The replies to a query, as they come.
+/// The replies to a query as they come, made by [`Dht::query`](super::Dht::query).
 ///
-/// The query began when the stream was made. While many replies wait to be taken
-/// ([`Config::max_unread_replies`](crate::Config::max_unread_replies)) it pauses: read it, or call [`finished`](Self::finished), which throws away what nobody
-/// has read. Dropping the stream cancels the query. It keeps the node alive, as a
-/// handle does.
+/// The query began when the stream was made. While [`Config::max_unread_replies`](crate::Config::max_unread_replies)
+/// replies wait to be taken it pauses: read it, or call [`finished`](Self::finished), which discards replies that
+/// were not read. Dropping the stream cancels the query. It keeps the node alive, as a handle does.
 ///
-/// The stream ends without an error: whether all went well, `finished` tells.
+/// The stream ends without an error: `finished` tells whether all went well.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use dht_core::{Id, Query};
+///
+/// let (node, other) = (Local::node().await, Local::node().await);
+/// let query = || Query::find_node(Id([7; 32])).nodes(other.server_address());
+///
+/// // Reply by reply:
+/// let mut replies = node.query(query());
+/// while let Some(reply) = replies.next().await {
+///     assert_eq!(Some(reply.from.addr), other.server_address());
+/// }
+/// assert_eq!(replies.finished().await?.successes, 1);
+///
+/// // Or only the end of it:
+/// let outcome = node.query(query()).finished().await?;
+/// assert_eq!(outcome.asked, 1);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug)]
 #[must_use = "dropping it cancels the query"]
 pub struct QueryStream {
-    dht: Dht,
-    stage: Stage<Query>,
+    call: Call,
     outcome: Option<Result<Outcome, Error>>,
 }
 
 impl QueryStream {
-    pub(crate) fn new(dht: Dht, query: Query) -> Self {
-        let stage = Stage::new(dht.shared(), query);
-        Self { dht, stage, outcome: None }
+    pub(crate) fn new(handle: Handle, query: Query) -> Self {
+        Self { call: Call::new(handle, Want::Query(query)), outcome: None }
     }
 
     /// The next reply; `None` when the query is over.
     pub async fn next(&mut self) -> Option<Reply> {
-        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
+        poll_fn(|cx| self.poll_reply(cx, false)).await
     }
 
-    /// Waits for the end. Replies that nobody has taken are thrown away. May be called
-    /// again, also after the stream has ended.
+    /// Waits for the end. Replies that were not read are discarded. May be called again, also after the stream has
+    /// ended.
     ///
     /// # Errors
     /// If the query could not begin, or its commit failed, or the node was closed with
     /// nodes left to ask.
     pub async fn finished(&mut self) -> Result<Outcome, Error> {
-        if self.outcome.is_none() {
-            poll_fn(|cx| self.poll_finished(cx)).await;
-        }
+        poll_fn(|cx| {
+            while ready!(self.poll_reply(cx, true)).is_some() {}
+            Poll::Ready(())
+        })
+        .await;
         // It is there by now.
         self.outcome.clone().unwrap_or(Err(Error::CLOSED))
     }
 
-    /// Waits for the end and collects all replies that nobody has taken yet.
+    /// Waits for the end and collects all replies that were not read so far.
     ///
     /// # Errors
     /// As [`finished`](Self::finished).
@@ -80,8 +102,8 @@ impl QueryStream {
     /// commit with a logic of its own; [`Query::commit`] is the usual one.
     ///
     /// # Errors
-    /// As [`finished`](Self::finished), and [`QueryError::TooFewNodes`](crate::QueryError::TooFewNodes) if there is nobody to commit to.
-    /// Whether the commits themselves failed is for the caller to see.
+    /// As [`finished`](Self::finished), and [`QueryError::TooFewNodes`](crate::QueryError::TooFewNodes) if there is no
+    /// node to commit to. Whether the commits themselves failed is for the caller to see.
     pub async fn commit_with<F, C>(&mut self, mut commit: F) -> Result<Vec<C::Output>, Error>
     where
         F: FnMut(Reply) -> C,
@@ -91,34 +113,36 @@ impl QueryStream {
         if outcome.closest.is_empty() {
             return Err(outcome.too_few().into());
         }
-        let mut commits: Vec<_> =
-            outcome.closest.into_iter().map(|reply| Run::Going(Box::pin(commit(reply)))).collect();
+        let commits = outcome.closest.into_iter().map(|reply| Err(Box::pin(commit(reply))));
+        let mut commits: Vec<Result<C::Output, Pin<Box<C>>>> = commits.collect();
         poll_fn(|cx| {
-            let mut done = true;
-            for run in &mut commits {
-                done &= run.poll(cx);
+            for commit in &mut commits {
+                if let Err(going) = commit {
+                    if let Poll::Ready(output) = going.as_mut().poll(cx) {
+                        *commit = Ok(output);
+                    }
+                }
             }
-            if done { Poll::Ready(()) } else { Poll::Pending }
+            if commits.iter().all(Result::is_ok) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-        Ok(commits.into_iter().filter_map(Run::done).collect())
+        Ok(commits.into_iter().flatten().collect())
     }
 
     /// Ends the query early, with what it has so far: [`finished`](Self::finished) then
-    /// gives that. One that still waits for its place is given up for good.
+    /// gives that. A query that still waits for its place is given up for good.
     #[doc(alias = "destroy")]
     pub fn stop(&mut self) {
-        match self.stage {
-            Stage::Begun(id) if self.outcome.is_none() => {
-                self.dht.shared().act(|state, now| {
-                    state.node.discard_replies(id);
-                    state.node.finish_query(now, id);
-                });
-            }
-            Stage::Begun(_) | Stage::Failed(_) => {}
-            Stage::Waiting(_) => {
-                self.stage.cancel(self.dht.shared());
-                self.stage = Stage::Failed(Error::Request(crate::RequestError::Destroyed));
+        match self.call.begun() {
+            _ if self.outcome.is_some() => {}
+            Some(Ok(CallId::Query(id))) => self.call.handle.act(|state, now| {
+                state.node.discard_replies(id);
+                state.node.finish_query(now, id);
+            }),
+            Some(_) => {}
+            None => {
+                self.call.cancel();
+                self.outcome = Some(Err(RequestError::Destroyed.into()));
             }
         }
     }
@@ -126,10 +150,10 @@ impl QueryStream {
     /// The closest nodes so far, the closest first, at most 20.
     #[must_use]
     pub fn closest_nodes(&self) -> Vec<Peer> {
-        match (&self.outcome, &self.stage) {
+        match (&self.outcome, self.call.begun()) {
             (Some(Ok(outcome)), _) => outcome.closest.iter().map(|reply| reply.from).collect(),
-            (None, Stage::Begun(id)) => {
-                self.dht.shared().look(|state| state.node.closest_nodes(*id))
+            (None, Some(Ok(CallId::Query(id)))) => {
+                self.call.handle.look(|state| state.node.closest_nodes(id))
             }
             _ => Vec::new(),
         }
@@ -139,62 +163,31 @@ impl QueryStream {
     /// stream has ended.
     #[must_use]
     pub fn closest_replies(&self) -> &[Reply] {
-        match &self.outcome {
-            Some(Ok(outcome)) => &outcome.closest,
-            _ => &[],
-        }
+        self.outcome.as_ref().and_then(|outcome| outcome.as_ref().ok()).map_or(&[], |o| &o.closest)
     }
 
-    fn poll_finished(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut told = false;
-        while ready!(self.poll_reply(cx, |state, id| {
-            if !core::mem::replace(&mut told, true) {
-                state.node.discard_replies(id);
-                // It may have been paused, and go on now.
-                state.poke();
-            }
-        }))
-        .is_some()
-        {}
-        Poll::Ready(())
-    }
-
-    fn poll_reply(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut before: impl FnMut(&mut super::state::State, crate::QueryId),
-    ) -> Poll<Option<Reply>> {
+    /// The next reply, or `None` when the outcome is there. `discard`: replies are of no use any more, so the query
+    /// does not pause for them.
+    fn poll_reply(&mut self, cx: &mut Context<'_>, discard: bool) -> Poll<Option<Reply>> {
         if self.outcome.is_some() {
             return Poll::Ready(None);
         }
-        let stage = &mut self.stage;
-        let found = ready!(self.dht.shared().poll(cx, |state, _| {
-            let (id, state) = match stage.id(state) {
-                Ok(begun) => begun,
-                Err(Look::Ready(Ok(never))) => return Look::Ready(Ok(never)),
-                Err(look) => return look,
-            };
-            before(state, id);
-            if let Some(reply) = state.node.next_reply(id) {
-                // There is a place in the mailbox: the query may go on.
+        let found = ready!(self.call.poll(cx, |state, id| {
+            let CallId::Query(id) = id else { return None };
+            if discard {
+                state.node.discard_replies(id);
+                // It may have paused, and goes on now.
                 state.poke();
-                return Look::Ready(Ok(Found::Reply(reply)));
             }
-            match state.node.take_outcome(id) {
-                Some(outcome) => {
-                    let waker = state.queries.remove(&id).flatten();
-                    state.bury(waker);
-                    state.make_room();
-                    Look::Ready(state.conclude(outcome).map(Found::Outcome))
-                }
-                // Only a core that broke down leaves anything open.
-                None if state.node.closed() => Look::Ready(Err(Error::CLOSED)),
-                None => Look::Wait(state.queries.entry(id).or_default()),
+            if let Some(reply) = state.node.next_reply(id) {
+                return Some((false, Ok(Ok(reply))));
             }
+            let outcome = state.node.take_outcome(id)?;
+            Some((true, state.conclude(outcome).map(Err)))
         }));
         match found {
-            Ok(Found::Reply(reply)) => return Poll::Ready(Some(reply)),
-            Ok(Found::Outcome(outcome)) => self.outcome = Some(Ok(outcome)),
+            Ok(Ok(reply)) => return Poll::Ready(Some(reply)),
+            Ok(Err(outcome)) => self.outcome = Some(Ok(outcome)),
             Err(error) => self.outcome = Some(Err(error)),
         }
         Poll::Ready(None)
@@ -205,51 +198,6 @@ impl Stream for QueryStream {
     type Item = Reply;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Reply>> {
-        self.get_mut().poll_reply(cx, |_, _| {})
-    }
-}
-
-impl Drop for QueryStream {
-    fn drop(&mut self) {
-        if self.outcome.is_none() {
-            self.stage.cancel(self.dht.shared());
-        }
-    }
-}
-
-impl fmt::Debug for QueryStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueryStream").field("over", &self.outcome.is_some()).finish_non_exhaustive()
-    }
-}
-
-enum Found {
-    Reply(Reply),
-    Outcome(Outcome),
-}
-
-/// One commit, running or done.
-enum Run<C: Future> {
-    Going(Pin<Box<C>>),
-    Done(C::Output),
-}
-
-impl<C: Future> Run<C> {
-    /// Whether it is done.
-    fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        if let Self::Going(commit) = self {
-            match commit.as_mut().poll(cx) {
-                Poll::Ready(output) => *self = Self::Done(output),
-                Poll::Pending => return false,
-            }
-        }
-        true
-    }
-
-    fn done(self) -> Option<C::Output> {
-        match self {
-            Self::Going(_) => None,
-            Self::Done(output) => Some(output),
-        }
+        self.get_mut().poll_reply(cx, false)
     }
 }

@@ -1,4 +1,4 @@
-//! When sockets are sought again that could not be bound, or did not last.
+//! When binding is tried again after it failed, or after the sockets were lost soon.
 
 use core::time::Duration;
 
@@ -6,10 +6,10 @@ use crate::Instant;
 
 /// The first wait; each further one is twice as long.
 const WAIT_MIN: Duration = Duration::from_secs(1);
-/// The longest wait. Sockets that lasted this long after theirs have made up for what was before.
+/// The longest wait. Sockets that lasted this long after it are no failure: the next wait is the first one again.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
-/// Spaces the tries to bind that nobody asked for.
+/// The wait between tries to bind that the driver makes by itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Retry {
     wait: Duration,
@@ -17,12 +17,12 @@ pub(crate) struct Retry {
 }
 
 impl Retry {
-    /// From when on to try.
+    /// When the next try is due.
     pub(crate) const fn due(&self) -> Instant {
         self.due
     }
 
-    /// It is tried now, with success or without.
+    /// A try is made now, with success or without.
     pub(crate) fn tried(&mut self, now: Instant) {
         let is_old = now.saturating_since(self.due) > WAIT_MAX;
         let wait = if is_old { WAIT_MIN } else { self.wait.saturating_mul(2) };

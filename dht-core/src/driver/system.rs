@@ -1,5 +1,5 @@
 //! What an ordinary operating system brings, the same for every runtime on it: clock, randomness,
-//! interfaces, sockets that don't block, and which of a name's addresses to take.
+//! interfaces, sockets that don't block, and the addresses of a name.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::time::Duration;
@@ -47,10 +47,11 @@ pub fn bind_udp(addr: SocketAddrV4) -> io::Result<UdpSocket> {
     Ok(socket)
 }
 
-/// What a [lookup](super::Runtime::lookup) takes of what the system has found.
+/// The IPv4 addresses among those addresses that the system has found: the result of a
+/// [lookup](super::Runtime::lookup).
 ///
 /// # Errors
-/// The system's, or if there is no IPv4 address among that.
+/// The system's, or if there is no IPv4 address among the found ones.
 pub fn all_v4(
     found: io::Result<impl IntoIterator<Item = SocketAddr>>,
 ) -> io::Result<Vec<Ipv4Addr>> {
@@ -59,7 +60,7 @@ pub fn all_v4(
     if all.is_empty() { Err(none()) } else { Ok(all) }
 }
 
-/// An address that nobody has, so that it is as far away as any: nothing is sent there.
+/// An address outside of every network, reserved for documentation: nothing is sent there.
 const FAR: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(203, 0, 113, 1), 9);
 
 const fn is_no_way(kind: io::ErrorKind) -> bool {
@@ -75,7 +76,7 @@ fn v4(ip: IpAddr) -> Option<Ipv4Addr> {
 }
 
 /// The time since the machine was started, sleep included: Linux's monotonic clock stands
-/// still meanwhile, others count on.
+/// still meanwhile, the clocks of other systems count on.
 #[cfg(unix)]
 fn since_boot() -> Duration {
     use rustix::time::{ClockId, clock_gettime};

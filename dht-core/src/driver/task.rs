@@ -1,46 +1,61 @@
-//! The driver: carries datagrams between sockets and core, and time, names and interfaces.
+//! The driver: carries datagrams between sockets and core, and brings time, names and interfaces.
 
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::fmt;
 use core::future::Future;
-use core::net::SocketAddr;
 use core::panic::AssertUnwindSafe;
 use core::pin::Pin;
-use core::task::{Context, Poll, Waker};
+use core::task::{Context, Poll};
 use core::time::Duration;
+use std::io;
 use std::panic::{catch_unwind, resume_unwind};
 
 use super::bind::Binding;
-use super::guard::{GuardedLookup, guard};
-use super::look::{Hail, Lookout, deaf_one};
+use super::error::Error;
+use super::guard::guard;
+use super::life::Duty;
+use super::look::{Hail, Lookout};
+use super::lookups::Lookups;
 use super::port::Port;
-use super::raw::Outgoing;
-use super::runtime::{Runtime, Timer};
+use super::runtime::Runtime;
 use super::shared::Shared;
-use super::state::State;
-use crate::sources::names::LOOKUP_TIMEOUT;
-use crate::{DATAGRAM_MAX, Event, Instant, Lookup, Via};
+use super::socket::Timer;
+use crate::{DATAGRAM_MAX, Event, Instant, Via};
 
 /// Datagrams taken from each socket per wake-up.
 const RECEIVE_MAX: usize = 64;
 /// Datagrams sent per wake-up.
 const SEND_MAX: usize = 64;
-/// Names looked up at once. One that takes longer than anybody waits for it leaves its place to the next.
-pub(crate) const LOOKUPS_MAX: usize = 8;
-/// After how long a look-up is begun anew, should its name be asked for again.
-const LOOKUP_MAX: Duration = Duration::from_secs(30);
 /// For how long a closed node waits for a socket that takes no more.
 const FLUSH: Duration = Duration::from_millis(250);
 
 /// What makes a node live: a future for the runtime to run, made by [`Builder::build`](super::Builder::build).
 ///
-/// It binds the sockets when it is first polled, and ends when the node is closed, by a
-/// call, by the loss of its last handle, or because its sockets can't be bound the first time. It does a
-/// bounded amount of work at a time. Dropping it closes the node; everybody who waits gets to know. So does a
-/// panic of the runtime's sockets or timer, which goes on to whoever polls.
+/// It binds the sockets when it is first polled, and ends when the node is closed: by a call, by the loss of its last
+/// handle, or because its sockets can't be bound the first time. It does a bounded amount of work at a time. Dropping
+/// it closes the node, and ends every wait for it. So does a panic of the runtime's sockets or timer, which goes on to
+/// the caller of `poll`.
+///
+/// ```
+/// # mod support { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/support/local.rs")); }
+/// # use support::{Local, block_on};
+/// # block_on(async {
+/// use std::net::Ipv4Addr;
+/// use dht_core::driver::{Builder, Driver};
+///
+/// let (dht, driver): (_, Driver<Local>) =
+///     Builder::new(Local).host(Ipv4Addr::LOCALHOST).build()?;
+/// // Taken before the node runs, this feed misses nothing.
+/// let mut events = dht.events();
+/// let thread = std::thread::spawn(|| block_on(driver));
+/// assert_eq!(events.next().await, Some(dht_core::Event::Listening));
+///
+/// drop(dht);
+/// thread.join().unwrap();
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// # }).unwrap();
+/// ```
 #[must_use = "a node does nothing until its driver is run"]
 pub struct Driver<R: Runtime> {
     shared: Arc<Shared>,
@@ -48,44 +63,26 @@ pub struct Driver<R: Runtime> {
     binding: Binding,
     /// The client's and the server's.
     ports: Option<[Port<R::Socket>; 2]>,
-    /// Until the end.
+    /// `None`: the driver has ended.
     timer: Option<R::Timer>,
     /// When the timer rings.
     armed: Option<Instant>,
-    /// In the order in which they began.
-    lookups: Vec<(Lookup, Instant, GuardedLookup)>,
+    lookups: Lookups,
     lookout: Lookout,
     hail: Hail,
     flush_until: Option<Instant>,
     /// One byte more than is ever taken, so that the core sees what is too long.
     input: Box<[u8; DATAGRAM_MAX + 1]>,
     output: Box<[u8; DATAGRAM_MAX]>,
-    ended: bool,
 }
 
-/// What the state of the node asks for.
-enum Duty {
-    Bind,
-    Unbind,
-    /// `look`: the network is said to have changed.
-    Run {
-        look: bool,
-    },
-    /// Suspended, or too early to bind again.
-    Rest,
-    WindUp,
-}
-
-/// What the driver finds when it has nothing left to do.
-enum Park {
-    /// Nothing; it has to be back at this time.
-    Parked(Option<Instant>),
-    /// Its waker is not the one that the state has: bring a clone.
-    NeedsWaker,
-    /// Something has been asked of the node.
-    Poked,
-    /// A name is to be looked up.
-    LookUp(Lookup, String),
+/// A runtime that can run a driver by itself: then [`Builder::spawn`](super::Builder::spawn) does it all.
+pub trait Spawn: Runtime + Sized {
+    /// Runs `driver` to its end in the background.
+    ///
+    /// # Errors
+    /// If there is nothing to run it on.
+    fn spawn(driver: Driver<Self>) -> io::Result<()>;
 }
 
 /// How a turn of the driver ended.
@@ -95,7 +92,7 @@ enum Turn {
     More,
     /// Something has to happen first.
     Wait,
-    /// The node is closed and all is sent.
+    /// All is sent; of a closed node: it is over.
     Over,
 }
 
@@ -108,13 +105,12 @@ impl<R: Runtime> Driver<R> {
             binding,
             ports: None,
             armed: None,
-            lookups: Vec::new(),
+            lookups: Lookups::default(),
             lookout: Lookout::default(),
             hail,
             flush_until: None,
             input: Box::new([0; DATAGRAM_MAX + 1]),
             output: Box::new([0; DATAGRAM_MAX]),
-            ended: false,
         }
     }
 
@@ -124,10 +120,7 @@ impl<R: Runtime> Driver<R> {
                 Duty::Bind => self.bind(),
                 Duty::Unbind => {
                     self.close_ports();
-                    self.shared.drive(|state, _| {
-                        state.unbind = false;
-                        state.wake_milestones();
-                    });
+                    self.shared.drive(|state, _| state.step(|life, _| life.unbound()));
                 }
                 Duty::Run { look } => return self.run(cx, look),
                 Duty::Rest => return Turn::Wait,
@@ -136,33 +129,40 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
-    /// After a suspension it is compared at once what interfaces there are.
     fn bind(&mut self) {
-        self.shared.drive(|state, now| state.retry.tried(now));
-        let bound = self.binding.bind(&*self.runtime);
-        match bound {
-            Ok(([client, server], bound)) => {
-                self.ports = Some([
-                    Port::new(client, Via::Client, bound.client),
-                    Port::new(server, Via::Server, bound.server),
-                ]);
-                let _previous =
-                    self.shared.drive(|state, now| state.bound_to(now, bound.client, bound.server));
-                // It may have been carried away while it had none.
-                let now = self.shared.now();
-                if self.lookout.has_moved(now, &*self.runtime, self.binding.host) {
-                    self.network_changed();
-                }
-            }
-            Err(error) => {
-                let _previous = self.shared.drive(|state, now| state.not_bound(now, error.into()));
-            }
+        self.shared.drive(|state, now| state.life.retry.tried(now));
+        let bound = self.binding.bind(&*self.runtime).map(|[client, server]| {
+            let bound = [client.1, server.1];
+            let port = |(socket, at), via| Port::new(Arc::clone(&self.shared), socket, via, at);
+            self.ports = Some([port(client, Via::Client), port(server, Via::Server)]);
+            bound
+        });
+        let bound = bound.map_err(Error::from);
+        self.shared.drive(|state, now| {
+            state.step(|life, node| match &bound {
+                Ok(bound) => life.bound(now, node, *bound),
+                Err(error) => life.not_bound(now, node, error),
+            });
+        });
+        // The machine may have been carried away while the node had no sockets.
+        if self.ports.is_some() && self.has_moved(self.shared.now()) {
+            self.network_changed();
         }
     }
 
+    fn has_moved(&mut self, now: Instant) -> bool {
+        self.lookout.has_moved(now, &*self.runtime, self.binding.host)
+    }
+
+    fn network_changed(&self) {
+        self.shared.drive(|state, now| state.node.handle_network_change(now));
+    }
+
     fn run(&mut self, cx: &mut Context<'_>, look: bool) -> Turn {
-        // Before a flood of datagrams can use up what a runtime allows a task per turn.
-        self.poll_lookups(cx);
+        // Names come first, before a flood of datagrams can use up what a runtime allows a task per turn.
+        self.lookups.poll(cx, |lookup, found| {
+            self.shared.drive(|state, now| state.resolved(now, lookup, found));
+        });
         let more = self.receive(cx);
         if self.look_around(look) {
             return Turn::More;
@@ -173,7 +173,7 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
-    /// What was answered before the end is still sent.
+    /// Sends what was answered before the end.
     fn wind_up(&mut self, cx: &mut Context<'_>) -> Turn {
         if self.ports.is_none() {
             return Turn::Over;
@@ -186,45 +186,23 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
-    /// Takes datagrams in, and lets out what answers them. Whether there may be more.
+    /// Takes datagrams in, and sends an answer for each. Whether there may be more datagrams.
     fn receive(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(ports) = &mut self.ports else {
-            return false;
-        };
         let mut more = false;
-        for port in ports {
+        for port in self.ports.iter_mut().flatten() {
             for left in (0..RECEIVE_MAX).rev() {
-                let received = match port.receive(cx, &self.shared, &mut self.input[..]) {
-                    Poll::Pending => break,
-                    Poll::Ready(received) => received,
-                };
+                let received = port.receive(cx, &self.hail, &mut self.input[..]);
+                let Poll::Ready(received) = received else { break };
                 more |= left == 0;
-                let (len, from) = match received {
-                    Ok((len, SocketAddr::V4(from))) => (len, from),
-                    // Not for us, or counted already.
-                    Ok((_, SocketAddr::V6(_))) | Err(_) => continue,
-                };
+                let Some((len, from, at)) = received else { continue };
                 let data = self.input.get(..len).unwrap_or_default();
-                let is_hail = data == self.hail.bytes();
-                port.hearing.heard(is_hail);
-                if is_hail {
-                    continue;
-                }
-                let at = port.received_at();
-                let writable = port.is_writable(cx, &self.shared);
-                let output = &mut *self.output;
+                let (via, writable, output) = (port.via, port.is_writable(cx), &mut *self.output);
                 let transmit = self.shared.drive(|state, now| {
-                    if !state.receive(now, port.via, at, from, data) {
-                        state.keep_foreign(port.via, from, data);
-                    }
-                    match writable {
-                        true => state.node.poll_transmit_via(now, port.via, output),
-                        false => None,
-                    }
+                    state.receive(now, via, at, from, data);
+                    writable.then(|| state.node.poll_transmit_via(now, via, output)).flatten()
                 });
                 if let Some(transmit) = transmit {
-                    let data = output.get(..transmit.len).unwrap_or_default();
-                    port.send(&self.shared, data, transmit);
+                    port.send(output.get(..transmit.len).unwrap_or_default(), transmit);
                 }
             }
         }
@@ -233,129 +211,83 @@ impl<R: Runtime> Driver<R> {
 
     /// Sends what there is. `Over`: all of it; `Wait`: a socket takes no more.
     fn send(&mut self, cx: &mut Context<'_>) -> Turn {
-        let Some(ports) = &mut self.ports else {
-            return Turn::Over;
-        };
-        let mut writable = ports.each_mut().map(|port| port.is_writable(cx, &self.shared));
+        let Some(ports) = &mut self.ports else { return Turn::Over };
+        let mut writable = ports.each_mut().map(|port| port.is_writable(cx));
         for _ in 0..SEND_MAX {
             let output = &mut *self.output;
-            let outgoing =
-                self.shared.drive(|state, now| state.next_outgoing(now, writable, output));
-            let [client, server] = &mut *ports;
-            let (port, slot) = match &outgoing {
-                Some(outgoing) if outgoing.via() == Via::Server => (server, 1),
-                Some(_) => (client, 0),
-                None if writable == [true, true] => return Turn::Over,
-                None => return Turn::Wait,
+            let next = self.shared.drive(|state, now| state.next_outgoing(now, writable, output));
+            let Some((transmit, own)) = next else {
+                return if writable == [true; 2] { Turn::Over } else { Turn::Wait };
             };
-            match outgoing {
-                Some(Outgoing::Own(transmit)) => {
-                    let data = output.get(..transmit.len).unwrap_or_default();
-                    port.send(&self.shared, data, transmit);
-                }
-                Some(Outgoing::Raw(via, raw)) => {
-                    port.send(&self.shared, &raw.data, raw.transmit(via));
-                }
-                None => {}
-            }
-            if let Some(writable) = writable.get_mut(slot).filter(|_| port.is_holding()) {
-                *writable = port.is_writable(cx, &self.shared);
+            let ([client, server], [first, second]) = (&mut *ports, &mut writable);
+            let (port, writable) = match transmit.via {
+                Via::Server => (server, second),
+                Via::Client | Via::Extra(_) => (client, first),
+            };
+            let encoded = output.get(..transmit.len).unwrap_or_default();
+            port.send(own.as_deref().unwrap_or(encoded), transmit);
+            if port.is_holding() {
+                *writable = port.is_writable(cx);
             }
         }
         Turn::More
     }
 
-    /// Looks at network and sockets if it is time to, or asked for, or a socket has brought an error. One that
-    /// is no use any more makes way: whether that happened.
+    /// Looks at network and sockets if it is time to, or asked for, or a socket has brought an error. A socket that is
+    /// of no use any more is closed, with the other one: whether that happened.
     fn look_around(&mut self, asked: bool) -> bool {
         let now = self.shared.now();
-        let Some(ports) = &mut self.ports else { return false };
-        let suspect = ports.iter_mut().fold(false, |any, port| port.take_suspicion() | any);
+        let Some([client, server]) = &mut self.ports else { return false };
+        let suspect = client.take_suspicion() | server.take_suspicion();
         let due = asked || now >= self.lookout.due();
         if !due && !suspect {
             return false;
         }
-        let mut lost = ports.iter().find(|port| port.is_gone()).map(|port| port.via);
+        let mut lost = [client.is_gone(), server.is_gone()];
         if asked {
-            ports.iter_mut().for_each(|port| port.hearing.doubt());
+            client.doubt();
+            server.doubt();
         }
         if due {
-            lost = lost.or(deaf_one(ports, &self.hail));
-            let moved = self.lookout.has_moved(now, &*self.runtime, self.binding.host);
-            // Who asked for it has told the core.
-            if moved && !asked {
+            let deaf = [client.is_deaf(server, &self.hail), server.is_deaf(client, &self.hail)];
+            if lost == [false; 2] {
+                lost = deaf;
+            }
+            // Who asked for the look has told the core.
+            if self.has_moved(now) && !asked {
                 self.network_changed();
             }
         }
-        let Some(via) = lost.filter(|_| self.shared.look(|state| state.retry.due() <= now)) else {
+        let via = if lost[0] { Via::Client } else { Via::Server };
+        if lost == [false; 2] || self.shared.look(|state| now < state.life.retry.due()) {
             return false;
-        };
+        }
         self.close_ports();
         self.shared.drive(|state, _| state.tell(Event::SocketLost(via)));
         true
     }
 
-    fn network_changed(&self) {
-        self.shared.drive(|state, now| state.node.handle_network_change(now));
-    }
-
-    fn poll_lookups(&mut self, cx: &mut Context<'_>) {
-        let shared = &self.shared;
-        self.lookups.retain_mut(|(lookup, _, future)| match future.poll(cx) {
-            Poll::Pending => true,
-            Poll::Ready(found) => {
-                let _previous = shared.drive(|state, now| {
-                    let ips = found.as_deref().unwrap_or_default();
-                    state.node.handle_resolved(now, *lookup, ips);
-                    found.err().and_then(|error| state.lookup_error.replace(Arc::new(error)))
-                });
-                false
-            }
-        });
-    }
-
-    fn look_up(&mut self, now: Instant, lookup: Lookup, name: &str) {
-        self.lookups.retain(|(other, since, _)| *other != lookup || now < *since + LOOKUP_MAX);
-        if self.lookups.iter().any(|(other, ..)| *other == lookup) {
-            return;
-        }
-        if self.lookups.len() >= LOOKUPS_MAX {
-            drop(self.lookups.remove(0));
-        }
-        let future = GuardedLookup::new(|| self.runtime.lookup(name));
-        self.lookups.push((lookup, now, future));
-    }
-
-    /// Sees to it that the driver is woken when there is something to do. Whether there
-    /// is already.
+    /// Sees to it that the driver is woken when there is something to do. Whether there is already.
     fn park(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.shared.now();
-        let oldest = self.lookups.first().map(|(_, since, _)| *since);
-        let free = self.lookups.len() < LOOKUPS_MAX
-            || oldest.is_some_and(|since| since + LOOKUP_TIMEOUT <= now);
-        let mut fresh = None;
-        let core = loop {
-            match self.shared.drive(|state, _| state.park(cx.waker(), &mut fresh, free)) {
-                Park::Parked(deadline) => break deadline,
-                Park::NeedsWaker => fresh = Some(cx.waker().clone()),
-                Park::Poked => return true,
-                Park::LookUp(lookup, name) => {
-                    self.look_up(now, lookup, &name);
-                    return true;
-                }
+        let can_look_up = self.lookups.has_room(now);
+        let mut core = None;
+        match self.shared.poll(cx, |state, _| state.park(can_look_up, &mut core)) {
+            Poll::Pending => {}
+            Poll::Ready(None) => return true,
+            Poll::Ready(Some((lookup, name))) => {
+                self.lookups.begin(now, lookup, || self.runtime.lookup(&name));
+                return true;
             }
-        };
+        }
         let running = self.ports.is_some() && self.flush_until.is_none();
         let pauses = self.ports.iter_mut().flatten().filter_map(|port| port.paused_until(now));
-        let deadline = pauses
-            .chain(core)
-            .chain(running.then_some(self.lookout.due()))
-            .chain(self.flush_until)
-            .min();
+        let look = running.then_some(self.lookout.due());
+        let deadline = pauses.chain(core).chain(look).chain(self.flush_until).min();
         self.wait_until(cx, now, deadline)
     }
 
-    /// Whether the time has come. The timer is left alone if it rings before that anyway.
+    /// Whether the time has come. A timer that rings before that anyway is left alone.
     fn wait_until(
         &mut self,
         cx: &mut Context<'_>,
@@ -379,15 +311,14 @@ impl<R: Runtime> Driver<R> {
 
     /// Does not panic, whatever is broken: it may be called while something unwinds.
     fn end(&mut self) {
-        self.ended = true;
+        let Some(timer) = self.timer.take() else { return };
         self.close_ports();
-        let timer = self.timer.take();
         guard(|| drop(timer));
-        self.lookups.clear();
+        self.lookups = Lookups::default();
         self.shared.end();
     }
 
-    /// One by one: two that panic in one go are the end of the process.
+    /// Closes the sockets one by one: two that panic in one go would abort the process.
     fn close_ports(&mut self) {
         for port in self.ports.take().into_iter().flatten() {
             guard(|| drop(port));
@@ -415,7 +346,7 @@ impl<R: Runtime> Future for Driver<R> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if this.ended {
+        if this.timer.is_none() {
             return Poll::Ready(());
         }
         // Sockets and timers are the runtime's, and may panic.
@@ -432,9 +363,7 @@ impl<R: Runtime> Unpin for Driver<R> {}
 
 impl<R: Runtime> Drop for Driver<R> {
     fn drop(&mut self) {
-        if !self.ended {
-            self.end();
-        }
+        self.end();
     }
 }
 
@@ -442,45 +371,7 @@ impl<R: Runtime> fmt::Debug for Driver<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Driver")
             .field("bound", &self.ports.is_some())
-            .field("ended", &self.ended)
+            .field("ended", &self.timer.is_none())
             .finish_non_exhaustive()
-    }
-}
-
-/// The driver's questions to the state.
-impl State {
-    fn duty(&mut self, now: Instant, has_ports: bool) -> Duty {
-        self.seen();
-        if self.node.closed() {
-            Duty::WindUp
-        } else if self.unbind {
-            Duty::Unbind
-        } else if self.node.suspended() && !(self.seeking && self.retry.due() <= now) {
-            Duty::Rest
-        } else if has_ports {
-            Duty::Run { look: core::mem::take(&mut self.look) }
-        } else {
-            Duty::Bind
-        }
-    }
-
-    /// Leaves the driver's waker, unless there is something to do at once.
-    fn park(&mut self, waker: &Waker, fresh: &mut Option<Waker>, more_names: bool) -> Park {
-        // Nobody waits for what is found while there are no sockets.
-        let more_names = more_names && !self.node.suspended();
-        if let Some(lookup) = more_names.then(|| self.node.poll_lookup()).flatten() {
-            return Park::LookUp(lookup, self.node.lookup_host(lookup).into());
-        }
-        let retry = self.seeking.then(|| self.retry.due());
-        let deadline = self.node.poll_timeout().into_iter().chain(retry).min();
-        match self.driver_slot() {
-            None => return Park::Poked,
-            Some(Some(old)) if old.will_wake(waker) => {}
-            Some(slot) => match fresh.take() {
-                None => return Park::NeedsWaker,
-                new => *fresh = core::mem::replace(slot, new),
-            },
-        }
-        Park::Parked(deadline)
     }
 }

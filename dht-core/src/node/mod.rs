@@ -99,6 +99,17 @@ impl Node {
         Ok(Self::with_rng(config, Rng::new(seed), now))
     }
 
+    /// As [`new`](Self::new), with the 32 bytes that are drawn there.
+    #[cfg(feature = "driver")]
+    pub(crate) fn seeded(
+        config: Config,
+        seed: [u8; 32],
+        now: Instant,
+    ) -> Result<Self, ConfigError> {
+        config.check()?;
+        Ok(Self::with_rng(config.into(), Rng::new(seed), now))
+    }
+
     /// A closed one of the same configuration, to stand in for one that was left in the middle of a call.
     #[cfg(feature = "driver")]
     pub(crate) fn stand_in(&self) -> Self {

@@ -23,7 +23,7 @@ fn the_demo_stores_and_finds_the_value() {
     {
         assert!(text.contains(expected), "{expected}: {text}");
     }
-    // Those that hold it, a line for each.
+    // The nodes that hold it, a line for each.
     assert_eq!(
         text.lines().filter(|line| line.starts_with("   127.0.0.1:") && line.contains('…')).count(),
         20
@@ -140,7 +140,7 @@ fn find_node_lists_the_closest_first() {
     let net = testnet(25);
     let id = dht(&["ping", &net.address, "--json"]).json()[0]["id"].as_str().unwrap().to_owned();
 
-    // An address stands for its id, and nobody is closer to an id than its owner.
+    // An address stands for its id, and no node is closer to an id than its owner.
     for target in [&*id, &*net.address] {
         let run = dht(&["find-node", target, "--bootstrap", &net.address]);
         assert_eq!(run.code, Some(0), "{}", run.stderr);

@@ -79,7 +79,7 @@ fn a_value_over_the_limit_is_not_even_begun() {
 
 #[test]
 fn a_network_that_is_not_there_is_told_soon() {
-    // Bound, so that nobody else is there; silent all the same.
+    // Bound, so that no other program is there; silent all the same.
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().to_string();
     let dead = format!("127.0.0.1:{}", free_port());
@@ -101,7 +101,7 @@ fn a_network_that_is_not_there_is_told_soon() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_answer_from_another_address_of_the_machine_is_told() {
-    // It answers each datagram, as a response, from an address that nobody has asked.
+    // It answers each datagram, as a response, from an address that was not asked.
     let asked = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = asked.local_addr().unwrap().port();
     let other = UdpSocket::bind(("127.0.0.2", port)).unwrap();
@@ -127,7 +127,7 @@ fn an_answer_from_another_address_of_the_machine_is_told() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_network_that_is_unreachable_is_told_in_the_systems_words() {
-    // Nobody may send to all at once without asking for it first.
+    // No program may broadcast without asking the system for it first.
     let all = "255.255.255.255:1";
     refused(&dht(&["ping", all]), 1, &format!("could not ask {all}: Permission denied"));
     let put = dht(&["put", "x", "--bootstrap", all]);
@@ -158,10 +158,10 @@ fn a_port_that_is_taken_is_told() {
 #[test]
 fn an_address_that_is_not_of_this_machine_is_told() {
     let net = testnet(1);
-    // Kept for documentation: nobody has it.
+    // Reserved for documentation, so no machine has it.
     let args = ["put", "x", "--bootstrap", &net.address, "--host", "192.0.2.1"];
     refused(&dht(&args), 1, "can't listen on 192.0.2.1");
-    refused(&dht(&["bootstrap", "--port", "1000", "--host", "0.0.0.0"]), 1, "Invalid host");
+    refused(&dht(&["bootstrap", "--port", "1000", "--host", "0.0.0.0"]), 1, "invalid host");
 }
 
 #[cfg(target_os = "linux")]

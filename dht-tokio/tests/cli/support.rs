@@ -114,7 +114,7 @@ pub(crate) struct Running {
     process: Process,
     /// What it printed: where it is.
     pub(crate) address: String,
-    /// Kept, so that it has somebody to talk to.
+    /// Kept, so that the node has a peer.
     _stdout: BufReader<ChildStdout>,
 }
 
@@ -149,12 +149,12 @@ impl Running {
     }
 }
 
-/// A network of so many nodes, and a bootstrap node.
+/// A network of this many nodes, and a bootstrap node.
 pub(crate) fn testnet(nodes: usize) -> Running {
     Running::start(&["testnet", "--nodes", &nodes.to_string()])
 }
 
-/// A port that nobody has, and that the system does not give to those who take any.
+/// A port that is free, and that the system does not give to sockets bound to any port.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let own = u16::try_from(std::process::id() % 10_000).unwrap();

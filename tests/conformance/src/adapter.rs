@@ -4,7 +4,8 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
-use dht_core::driver::prelude::*;
+use dht_core::driver::*;
+use dht_core::*;
 
 use crate::{Adapter, LOCALHOST, builder, port, server, up};
 
@@ -15,7 +16,7 @@ pub fn values_of_all_sizes_travel<A: Adapter>() {
         let mut requests = b.requests();
         A::spawn(async move {
             while let Some(request) = requests.next().await {
-                let value = request.value().cloned().unwrap_or_default();
+                let value = request.value.clone().unwrap_or_default();
                 request.reply_value(value).unwrap();
             }
         });
@@ -45,7 +46,7 @@ pub fn answers_leave_from_the_address_that_was_asked<A: Adapter>() {
             }
         });
         let other = up::<A>().await;
-        for bound in [node.server_address(), node.client_address()] {
+        for bound in [node.server_address(), node.status().client_address] {
             assert_eq!(bound.map(|addr| *addr.ip()), Some(Ipv4Addr::UNSPECIFIED));
             for last in 1..4 {
                 let addr = SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, last), bound.unwrap().port());
@@ -103,11 +104,11 @@ pub fn a_taken_port_is_an_error_that_says_so<A: Adapter>() {
 pub fn suspended_it_holds_no_socket_and_resumed_the_same<A: Adapter>() {
     A::block_on(async {
         let (a, b) = (up::<A>().await, up::<A>().await);
-        let (client, server) = (b.client_address().unwrap(), server(&b));
+        let (client, server) = (b.status().client_address.unwrap(), server(&b));
         b.suspend().await.unwrap();
         drop((UdpSocket::bind(client).unwrap(), UdpSocket::bind(server).unwrap()));
         b.resume().await.unwrap();
-        assert_eq!((b.client_address(), b.server_address()), (Some(client), Some(server)));
+        assert_eq!((b.status().client_address, b.server_address()), (Some(client), Some(server)));
         a.ping(server).await.unwrap();
         b.close().await.unwrap();
         drop(UdpSocket::bind(server).unwrap());
@@ -134,7 +135,10 @@ pub fn datagrams_that_are_not_ours<A: Adapter>() {
         node.ping(server(&node)).await.ok();
         let mut buf = [0; 16];
         let (len, from) = peer.recv_from(&mut buf).unwrap();
-        assert_eq!((&buf[..len], from), (&b"hello"[..], node.client_address().unwrap().into()));
+        assert_eq!(
+            (&buf[..len], from),
+            (&b"hello"[..], node.status().client_address.unwrap().into())
+        );
     });
 }
 

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use dht_core::driver::prelude::*;
+use dht_core::driver::*;
+use dht_core::*;
 
 /// What is wrong.
 #[derive(Debug)]

@@ -22,19 +22,19 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use dht_core::driver::prelude::*;
+use dht_core::driver::*;
 
 pub use spawned::Spawned;
 
 /// Something that runs a node, whatever way.
 pub trait Loop: Sized {
     /// The longest value that has to travel: less if the node's configuration says so
-    /// ([`Config::max_datagram`]).
+    /// ([`Config::max_datagram`](dht_core::Config::max_datagram)).
     const LONGEST: usize = 1200;
 
     /// Runs a node on loopback in the background, until this is dropped: then its sockets are
     /// closed. Its server socket is at `port` and no other. It joins by `bootstrap`, as
-    /// [`Config::bootstrap`] has it, or is a bootstrap node itself if that is empty. To the
+    /// [`Config::bootstrap`](dht_core::Config::bootstrap) has it, or is a bootstrap node itself if that is empty. To the
     /// command 0 it answers with the value that came with it; others it does not know.
     fn start(port: u16, bootstrap: &[String]) -> Self;
 }

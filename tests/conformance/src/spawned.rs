@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 
-use dht_core::driver::prelude::*;
+use dht_core::driver::*;
+use dht_core::*;
 
 use crate::{Adapter, LOCALHOST, Loop, builder};
 
@@ -30,8 +31,8 @@ impl<A: Adapter> Loop for Spawned<A> {
             dht.listening().await.unwrap();
             tell.send(dht.clone()).unwrap();
             while let Some(request) = requests.next().await {
-                if request.command() == 0 {
-                    let answer = request.value().cloned().map_or(Answer::empty(), Answer::value);
+                if request.command == 0 {
+                    let answer = request.value.clone().map_or(Answer::empty(), Answer::value);
                     // One that is too long is refused: whoever asked hears nothing.
                     request.reply(answer).ok();
                 }

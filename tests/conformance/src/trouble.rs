@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use dht_core::driver::prelude::*;
+use dht_core::driver::*;
+use dht_core::*;
 
 use crate::faulty::{Alarm, Faults, Faulty, Helper, until};
 use crate::{Adapter, LOCALHOST, builder, free_port, local, port, server, up, wait};
@@ -55,7 +56,7 @@ pub fn sockets_that_receive_nothing_but_errors<A: Adapter>() {
             other.request(Request::ping(server(&node)).retries(0)).await.unwrap_err();
             let calls = runtime.faults().calls;
             assert!(calls < CALLS_MAX, "{kind}: {calls} calls");
-            assert!(node.drops().receives >= 16);
+            assert!(node.status().drops.receives >= 16);
             hear(&mut events, is_trouble).await;
 
             runtime.set(Faults::default());
@@ -93,7 +94,7 @@ pub fn sockets_that_send_nothing<A: Adapter>() {
             let calls = runtime.faults().calls;
             assert!(calls < CALLS_MAX, "{:?}: {calls} calls", fault());
             let lost = matches!(fault().send.0, ErrorKind::HostUnreachable);
-            assert_eq!(node.drops().sends >= 20, lost);
+            assert_eq!(node.status().drops.sends >= 20, lost);
 
             runtime.set(Faults::default());
             assert_well(&node, &other).await;
@@ -228,7 +229,7 @@ pub fn sockets_that_the_system_takes<A: Adapter>() {
         let other = up::<A>().await;
         for via in [Via::Server, Via::Client] {
             let node = up::<A>().await;
-            let at = || (node.client_address().unwrap(), server(&node));
+            let at = || (node.status().client_address.unwrap(), server(&node));
             // What is gone at once waits for a second.
             wait::<A>(SECOND * 3 / 2).await;
             let (mut events, before) = (node.events(), at());
@@ -311,7 +312,7 @@ pub fn sockets_that_can_not_be_bound_again<A: Adapter>() {
             assert_eq!(error.kind(), kind);
             hear(&mut events, |event| *event == Event::BindFailed).await;
         }
-        assert!(node.suspended() && !node.closed());
+        assert!(node.status().suspended && !node.closed());
         let asked = node.ping(server(&other)).await;
         assert!(matches!(asked, Err(Error::Send(SendError::Suspended))));
         runtime.faults().bind = None;
@@ -355,7 +356,9 @@ pub fn a_filter_that_panics<A: Adapter>() {
                 true
             };
             let nodes = [server(&first), server(&second)];
-            let node = builder::<A>().filter_node(filter).bootstrap(nodes).spawn().unwrap();
+            let filter = Some(NodeFilter::new(filter));
+            let node = builder::<A>().configure(|config| config.filter = filter).bootstrap(nodes);
+            let node = node.spawn().unwrap();
             let mut query = node.query(Query::find_node(Id([1; 32])));
             node.fully_bootstrapped().await.unwrap();
             assert!(query.finished().await.unwrap().answered > 0, "at call {nth}");

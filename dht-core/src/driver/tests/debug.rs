@@ -8,7 +8,6 @@ use bytes::Bytes;
 
 use super::sim::Sim;
 use super::world::local;
-use crate::driver::raw::Outgoing;
 use crate::driver::{Datagram, Item, RawTransmit};
 use crate::wire::{self, Message};
 use crate::{Answer, Handled, Id, Incoming, Outcome, Peer, Query, Reply, Request, Via};
@@ -98,7 +97,7 @@ fn debug_shows_no_value_and_no_token() {
         format!("{borrowed:?} {reply_to:?}"),
         format!("{:?}", Handled::Request(borrowed)),
         format!("{outcome:?}"),
-        format!("{raw:?} {:?}", Outgoing::Raw(Via::Client, raw.clone())),
+        format!("{raw:?} {raw:#?}"),
         format!("{:?}", Datagram { via: Via::Client, from: to, data: value.clone() }),
         format!("{wire_request:?} {:?}", Message::Request(wire_request)),
         format!("{wire_response:?} {:?}", Message::Response(wire_response)),

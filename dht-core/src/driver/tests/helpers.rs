@@ -35,7 +35,7 @@ fn a_look_up_that_panics_has_found_nothing() {
         // Alone, the name is looked up again when the bootstrap is tried again.
         let node = sim.node(|builder| builder.bootstrap(["first.example:1000"]));
         sim.block_on(node.fully_bootstrapped()).unwrap();
-        assert_eq!(node.table_len(), 0);
+        assert_eq!(node.status().table_len, 0);
         sim.world.get().panics = None;
         sim.advance(6 * SECOND);
         assert_eq!(node.nodes(9), [local(1000)], "{helper:?}");
@@ -51,7 +51,7 @@ fn look_ups_that_never_end_leave_their_places_to_others() {
     let names = (0..8).map(|n| format!("no{n}.example:1000")).chain(["first.example:1000".into()]);
     let node = sim.node(|builder| builder.bootstrap(names));
     sim.block_on(node.fully_bootstrapped()).unwrap();
-    assert_eq!(node.table_len(), 0);
+    assert_eq!(node.status().table_len, 0);
     sim.world.get().panics = None;
     sim.advance(60 * SECOND);
     assert_eq!(node.nodes(9), [local(1000)]);
@@ -119,18 +119,16 @@ fn a_filter_that_panics_has_said_no() {
         assert_ne!(addr, local(1001), "a bug of the user's");
         true
     };
-    let options: [&dyn Fn(Builder<_>) -> Builder<_>; 2] =
-        [&|builder| builder.filter_node(filter), &|builder| {
-            builder.configure(|config: &mut Config| config.filter = Some(NodeFilter::new(filter)))
-        }];
-    for option in options {
-        let node = sim.node(|builder| option(builder).bootstrap([local(1000), local(1001)]));
-        sim.block_on(node.fully_bootstrapped()).unwrap();
-        let query = crate::Query::find_node(crate::Id([7; 32]));
-        let outcome = sim.block_on(node.query(query).finished()).unwrap();
-        assert_eq!((node.nodes(9), outcome.closest.len()), ([local(1000)].to_vec(), 1));
-        sim.block_on(node.ping(local(1001))).unwrap();
-    }
+    let node = sim.node(|builder| {
+        let builder =
+            builder.configure(|config: &mut Config| config.filter = Some(NodeFilter::new(filter)));
+        builder.bootstrap([local(1000), local(1001)])
+    });
+    sim.block_on(node.fully_bootstrapped()).unwrap();
+    let query = crate::Query::find_node(crate::Id([7; 32]));
+    let outcome = sim.block_on(node.query(query).finished()).unwrap();
+    assert_eq!((node.nodes(9), outcome.closest.len()), ([local(1000)].to_vec(), 1));
+    sim.block_on(node.ping(local(1001))).unwrap();
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Requests of others.
+//! Requests of other nodes.
 
 use std::string::ToString;
 use std::time::Duration;
@@ -23,8 +23,8 @@ fn the_ways_to_answer() {
     let mut requests = b.requests();
     let mut ways = [0, 1, 2, 3].map(|_| ask(&a, &b));
     let taken = [0, 1, 2, 3].map(|_| sim.block_on(requests.next()).unwrap());
-    assert_eq!(taken[0].from().addr, a.client_address().unwrap());
-    assert_eq!((taken[0].command(), taken[0].value(), taken[0].token()), (16, None, None));
+    assert_eq!(taken[0].from.addr, a.status().client_address.unwrap());
+    assert_eq!((taken[0].command, &taken[0].value, taken[0].token), (16, &None, None));
     let [first, second, third, fourth] = taken;
     first.reply_value("yes").unwrap();
     second.error(17).unwrap();
@@ -85,7 +85,7 @@ fn too_many_are_dropped_in_silence() {
         peer.send(port, &request(tid));
     }
     sim.run();
-    assert_eq!(b.drops().requests, 3);
+    assert_eq!(b.status().drops.requests, 3);
     assert!(peer.take().is_none());
     for _ in 0..REQUESTS_MAX {
         sim.block_on(requests.next()).unwrap().error(20).unwrap();
@@ -115,13 +115,13 @@ fn a_relay_chain() {
     let sim = Sim::default();
     let (a, b, c) = (sim.up(), sim.up(), sim.up());
     let (mut at_b, mut at_c) = (b.requests(), c.requests());
-    let asker = a.client_address().unwrap();
+    let asker = a.status().client_address.unwrap();
     let asked = a.request(Request::new(b.server_address().unwrap(), 16).any_replier());
     let request = sim.block_on(at_b.next()).unwrap();
-    let from = Bytes::from(request.from().addr.port().to_string());
+    let from = Bytes::from(request.from.addr.port().to_string());
     request.relay(c.server_address().unwrap(), Some(from)).unwrap();
     let relayed = sim.block_on(at_c.next()).unwrap();
-    let port: u16 = std::str::from_utf8(relayed.value().unwrap()).unwrap().parse().unwrap();
+    let port: u16 = std::str::from_utf8(relayed.value.as_ref().unwrap()).unwrap().parse().unwrap();
     assert_eq!(local(port), asker);
     relayed.reply(Answer::value("from c").to(asker)).unwrap();
     let reply = sim.block_on(asked).unwrap();

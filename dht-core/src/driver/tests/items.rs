@@ -146,7 +146,7 @@ fn with_the_last_reader_goes_what_was_started_for_it() {
     drop(last);
     assert_eq!((node.stats().requests.active, node.stats().queries.active), (0, 0));
 
-    // Started for nobody, they run to their end, the late visit of the query too, and leave nothing.
+    // Started without a reader, they run to their end, the late visit of the query too, and leave nothing.
     node.start_request(Request::ping(local(9))).unwrap();
     node.start_query(Query::find_node(TARGET).nodes([local(9)])).unwrap();
     sim.advance(Duration::from_secs(20));

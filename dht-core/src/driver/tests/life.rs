@@ -14,7 +14,7 @@ use crate::{ConfigError, Event, InvalidNode, Persistence, Query, Request, Reques
 const SECOND: Duration = Duration::from_secs(1);
 
 fn ports(node: &Dht) -> [u16; 2] {
-    [node.client_address().unwrap().port(), node.server_address().unwrap().port()]
+    [node.status().client_address.unwrap().port(), node.server_address().unwrap().port()]
 }
 
 /// What has happened so far.
@@ -39,7 +39,7 @@ fn options_are_checked_when_the_node_is_built() {
         (own(1, ""), ConfigError::HostRequired),
         (own(1, "localhost"), ConfigError::HostNotIpv4),
         (new().bootstrap(["localhost"]), ConfigError::BootstrapFormat),
-        (new().concurrency(0), ConfigError::OutOfRange("concurrency")),
+        (new().configure(|config| config.concurrency = 0), ConfigError::OutOfRange("concurrency")),
         (new().bootstrap([any]), ConfigError::InvalidNode { field: "bootstrap", node }),
         (new().nodes([any]), ConfigError::InvalidNode { field: "nodes", node }),
     ];
@@ -49,7 +49,7 @@ fn options_are_checked_when_the_node_is_built() {
     }
     assert!(sim.world.get().tried.is_empty(), "the network was touched");
     let (node, _driver) = own(1000, "127.0.0.1").build().unwrap();
-    assert_eq!(node.port_range().bounds(), (1000, 1005));
+    assert_eq!(node.status().port_range.bounds(), (1000, 1005));
     assert_eq!(node.config().public_address, Some(local(1000)));
 }
 
@@ -57,15 +57,15 @@ fn options_are_checked_when_the_node_is_built() {
 fn bound_then_ready() {
     let sim = Sim::default();
     let node = sim.node(|builder| builder);
-    assert_eq!((node.address(), node.local_address()), (None, None));
+    assert_eq!((node.status().address, node.local_address()), (None, None));
     let mut events = node.events();
     sim.block_on(node.listening()).unwrap();
     sim.block_on(node.fully_bootstrapped()).unwrap();
     let reason = Event::Persistence(Persistence::Settling);
     assert_eq!(take(&sim, &mut events), [Event::Listening, Event::Ready, reason]);
-    assert!(node.bootstrapped() && node.persistence() == Persistence::Settling);
+    assert!(node.status().bootstrapped && node.status().persistence == Persistence::Settling);
     // Firewalled as far as it knows, it asks by its client socket.
-    assert_eq!(node.address(), node.client_address());
+    assert_eq!(node.status().address, node.status().client_address);
     sim.world.get().interfaces = [[127, 0, 0, 1], [10, 1, 2, 3]].map(Ipv4Addr::from).to_vec();
     let local = node.local_address().unwrap();
     assert_eq!(format!("{local}"), format!("10.1.2.3:{}", ports(&node)[1]));
@@ -85,7 +85,7 @@ fn a_taken_port_without_another_is_the_end() {
     }
     assert!(matches!(sim.block_on(ping), Err(Error::Io(_))));
     assert!(matches!(sim.block_on(query.finished()), Err(Error::Io(_))));
-    assert!(node.closed() && matches!(node.failure(), Some(Error::Io(_))));
+    assert!(node.closed() && matches!(node.status().failure, Some(Error::Io(_))));
     assert_eq!((sim.world.get().tried.clone(), sim.tasks()), (Vec::from([1000]), 0));
     sim.block_on(node.close()).unwrap();
 }
@@ -111,7 +111,7 @@ fn suspended_and_resumed_at_the_same_ports() {
     let mut events = node.events();
     let ping = node.ping(local(9));
     sim.block_on(node.suspend()).unwrap();
-    assert!(node.suspended() && sim.world.open().is_empty());
+    assert!(node.status().suspended && sim.world.open().is_empty());
     assert!(matches!(sim.block_on(ping), Err(Error::Request(RequestError::Suspended))));
     sim.block_on(node.suspend()).unwrap();
 
@@ -150,7 +150,7 @@ fn suspended_before_the_first_bind() {
     let mut events = node.events();
     sim.block_on(node.suspend()).unwrap();
     assert_eq!(take(&sim, &mut events)[0], Event::Listening);
-    assert!(node.suspended() && sim.world.open().is_empty());
+    assert!(node.status().suspended && sim.world.open().is_empty());
 
     // Taken back at once, it never happens.
     let node = sim.node(|builder| builder);
@@ -158,7 +158,7 @@ fn suspended_before_the_first_bind() {
     sim.block_on(suspended).unwrap();
     sim.block_on(resumed).unwrap();
     sim.block_on(node.listening()).unwrap();
-    assert!(!node.suspended());
+    assert!(!node.status().suspended);
 }
 
 #[test]
@@ -175,13 +175,14 @@ fn a_port_lost_while_suspended_is_sought_again() {
     for _ in 0..2 {
         let failed = sim.block_on(node.resume());
         assert!(
-            matches!(failed, Err(Error::Io(_))) && matches!(node.failure(), Some(Error::Io(_)))
+            matches!(failed, Err(Error::Io(_)))
+                && matches!(node.status().failure, Some(Error::Io(_)))
         );
         assert_eq!((sim.clock(), tries()), (start, 1), "at once");
     }
     let told = take(&sim, &mut events);
     let told = told.into_iter().filter(|event| *event == Event::BindFailed).count();
-    assert!(told == 2 && node.suspended() && !node.closed() && sim.tasks() == 1);
+    assert!(told == 2 && node.status().suspended && !node.closed() && sim.tasks() == 1);
     // Nothing waits for a socket that may never come.
     let asked = sim.block_on(node.ping(local(9)));
     assert!(matches!(asked, Err(Error::Send(crate::SendError::Suspended))), "{asked:?}");
@@ -196,8 +197,8 @@ fn a_port_lost_while_suspended_is_sought_again() {
 
     sim.world.get().taken.clear();
     sim.advance(60 * SECOND);
-    assert_eq!((tries() > 0, node.suspended(), ports(&node)[1]), (true, false, 1000));
-    assert!(node.failure().is_none() && node.nodes(9) == [local(9)]);
+    assert_eq!((tries() > 0, node.status().suspended, ports(&node)[1]), (true, false, 1000));
+    assert!(node.status().failure.is_none() && node.nodes(9) == [local(9)]);
     assert!(take(&sim, &mut events).contains(&Event::Resumed));
     sim.block_on(node.resume()).unwrap();
     sim.block_on(sim.up().ping(node.server_address().unwrap())).unwrap();
@@ -245,8 +246,8 @@ fn closing_is_told_once_and_can_be_repeated() {
         sim.block_on(wait).unwrap();
     }
     let error = sim.block_on(node.listening()).unwrap_err();
-    assert_eq!(format!("{error}"), "Node destroyed");
-    assert_eq!(format!("{}", sim.block_on(node.ping(local(9))).unwrap_err()), "Node destroyed");
+    assert_eq!(format!("{error}"), "node destroyed");
+    assert_eq!(format!("{}", sim.block_on(node.ping(local(9))).unwrap_err()), "node destroyed");
 }
 
 #[test]
@@ -374,7 +375,7 @@ fn bootstrap_names_are_looked_up() {
     let node = sim.node(|builder| builder.bootstrap(names));
     sim.block_on(node.fully_bootstrapped()).unwrap();
     assert_eq!(node.nodes(usize::MAX), [local(1000)]);
-    assert_eq!((node.nodes(0).len(), node.table_len()), (0, 1));
-    // What the system said of the others is kept.
-    assert_eq!(node.lookup_error().unwrap().to_string(), "no such name");
+    assert_eq!((node.nodes(0).len(), node.status().table_len), (0, 1));
+    // The system's error for the other names is kept.
+    assert_eq!(node.status().lookup_error.unwrap().to_string(), "no such name");
 }

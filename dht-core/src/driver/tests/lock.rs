@@ -1,4 +1,4 @@
-//! Nobody else's code runs under the lock: wakers that call the handle don't get stuck.
+//! No foreign code runs under the lock: wakers that call the handle don't get stuck.
 
 use std::boxed::Box;
 use std::fmt;
@@ -112,7 +112,7 @@ fn refused(after: impl FnOnce(&Sim, &Dht)) {
     sim.world.get().refusal = Some(Box::new(move || io::Error::other(Nosy(handle.clone()))));
     sim.world.destroy(dht.server_address().unwrap().port(), true);
     sim.run();
-    assert!(dht.failure().is_some());
+    assert!(dht.status().failure.is_some());
     after(&sim, &dht);
     forgive(&sim.world);
 }
@@ -128,12 +128,12 @@ fn errors_of_the_systems_may_call_the_handle() {
     unless_stuck(|| {
         refused(|sim, dht| {
             sim.advance(Duration::from_secs(10));
-            assert!(dht.failure().is_some());
+            assert!(dht.status().failure.is_some());
         });
         refused(|sim, dht| {
             forgive(&sim.world);
             sim.advance(Duration::from_secs(2));
-            assert!(dht.failure().is_none() && !dht.suspended());
+            assert!(dht.status().failure.is_none() && !dht.status().suspended);
         });
         refused(|sim, dht| sim.block_on(dht.suspend()).unwrap());
         refused(|sim, dht| sim.block_on(dht.resume()).map_or((), |()| unreachable!()));

@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const VIAS: [Via; 2] = [Via::Client, Via::Server];
 
 fn ports(node: &Dht) -> [u16; 2] {
-    [node.client_address().unwrap().port(), node.server_address().unwrap().port()]
+    [node.status().client_address.unwrap().port(), node.server_address().unwrap().port()]
 }
 
 /// The news of one kind so far.
@@ -50,7 +50,7 @@ fn a_socket_that_is_gone_is_replaced_at_the_same_port() {
             sim.world.destroy(before[usize::from(via == Via::Server)], tells);
             sim.advance(within);
             assert_eq!(told(&sim, &mut events, is_loss), [Event::SocketLost(via)]);
-            assert_eq!((ports(&node), node.suspended()), (before, false));
+            assert_eq!((ports(&node), node.status().suspended), (before, false));
             assert_well(&sim, &node);
             sim.advance(600 * SECOND);
             assert_eq!(told(&sim, &mut events, is_loss), []);
@@ -95,7 +95,7 @@ fn lost_sockets_that_can_not_be_had_again_are_sought() {
     // Told of another network, it does not wait for its next try.
     node.network_changed();
     sim.run();
-    assert!(!node.suspended() && ports(&node)[1] == 1000);
+    assert!(!node.status().suspended && ports(&node)[1] == 1000);
     assert_well(&sim, &node);
 }
 

@@ -1,4 +1,4 @@
-//! Whatever panics, nobody waits for ever, and nothing panics while it unwinds.
+//! Whatever panics, no wait is without end, and nothing panics while it unwinds.
 
 use std::boxed::Box;
 use std::future::Future;
@@ -28,7 +28,7 @@ fn panics(act: impl FnOnce()) -> bool {
 /// A driver as executors have it: if it panics it is dropped, while it unwinds.
 struct Task(Option<Driver<World>>);
 
-/// One that is kept, and never polled again.
+/// A driver that is kept after it panicked, and never polled again.
 struct Kept(Driver<World>, bool);
 
 impl Future for Kept {
@@ -83,7 +83,7 @@ impl Waits {
             datagrams: dht.datagrams(),
             extra: dht.extra(1),
             bootstrapped: dht.fully_bootstrapped(),
-            closed: Milestone::new(dht.clone(), crate::driver::milestone::Goal::Closed),
+            closed: Milestone::new(dht.handle.clone(), crate::driver::life::Goal::Closed),
         };
         dht.start_request(Request::ping(local(9))).unwrap_err();
         this
@@ -115,7 +115,7 @@ impl Waits {
         sim.block_on(self.closed).unwrap();
     }
 
-    /// Leaves wakers, which count how often anybody was woken.
+    /// Leaves wakers, which count how often a task was woken.
     fn poll(&mut self, wakes: &Arc<Count>) {
         let waker = Waker::from(Arc::clone(wakes));
         let mut cx = Context::from_waker(&waker);
@@ -147,7 +147,7 @@ impl Wake for Count {
     }
 }
 
-/// A node that is never bootstrapped, with little room, for others to wait at.
+/// A node that is never bootstrapped, with so little room that calls have to wait.
 fn node(sim: &Sim) -> (Dht, Driver<World>) {
     let builder = Builder::new(sim.world.clone()).host([127, 0, 0, 1].into()).bootstrap([local(8)]);
     let little = builder.configure(|config| (config.max_requests, config.max_queries) = (2, 3));
@@ -172,7 +172,7 @@ fn set_trap(dht: &Dht, nth: u32) {
 fn a_core_that_is_left_in_the_middle_is_the_end_for_everybody() {
     for nth in 0..6 {
         let sim = Sim::default();
-        // Names others.
+        // A node that names other ones.
         let first = sim.node(|builder| {
             drop(builder);
             Builder::bootstrapper(sim.world.clone(), 9, "127.0.0.1")

@@ -14,7 +14,7 @@ const TARGET: Id = Id([7; 32]);
 /// As many replies as a query keeps.
 const MAILBOX: usize = 64;
 
-/// `count` nodes, and one that has a way to all of them.
+/// `count` nodes, and a further node that knows the way to all of them.
 fn many(sim: &Sim, count: usize) -> (Dht, Vec<Dht>, Query) {
     let nodes: Vec<Dht> = (0..count).map(|_| sim.up()).collect();
     let addrs: Vec<SocketAddrV4> =
@@ -66,7 +66,7 @@ fn a_query_that_nobody_reads_pauses_and_goes_on_when_read() {
 fn waiting_for_the_end_needs_no_reader() {
     let sim = Sim::default();
     let (node, _nodes, query) = many(&sim, 100);
-    // A paused one goes on when nobody wants its replies any more.
+    // A paused query goes on when its replies are not wanted any more.
     let mut stream = node.query(query);
     sim.advance(Duration::from_secs(3));
     assert!(sim.block_on(stream.next()).is_some());
@@ -116,7 +116,7 @@ fn stopping_a_query_gives_what_it_has() {
     assert_eq!(node.stats().queries.active, 0);
     stream.stop();
 
-    // One that stands in the line never begins.
+    // A query that stands in the line never begins.
     let node = sim.node(|builder| builder.configure(|config| config.max_queries = 8));
     let _running: Vec<_> = (0..8).map(|_| node.query(query.clone())).collect();
     let mut waiting = node.query(query);
@@ -145,7 +145,7 @@ fn a_commit_of_ones_own() {
         let mut requests = node.requests();
         sim.spawn(async move {
             while let Some(request) = requests.next().await {
-                let taken = request.token().is_some() && at % 2 == 0;
+                let taken = request.token.is_some() && at % 2 == 0;
                 let answer = if taken { Answer::value("taken") } else { Answer::empty() };
                 request.reply(answer).unwrap();
             }
@@ -195,7 +195,7 @@ fn a_closed_node_begins_no_query() {
     sim.block_on(node.close()).unwrap();
     let mut query = node.find_node(TARGET);
     assert!(sim.block_on(query.next()).is_none());
-    assert_eq!(sim.block_on(query.finished()).unwrap_err().to_string(), "Node destroyed");
+    assert_eq!(sim.block_on(query.finished()).unwrap_err().to_string(), "node destroyed");
 }
 
 #[test]

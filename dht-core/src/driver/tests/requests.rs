@@ -18,14 +18,14 @@ fn a_request_is_answered() {
     let mut requests = b.requests();
     sim.spawn(async move {
         while let Some(request) = requests.next().await {
-            let value = request.value().cloned().unwrap_or_default();
+            let value = request.value.clone().unwrap_or_default();
             request.reply(Answer::value(value)).unwrap();
         }
     });
     let to = b.server_address().unwrap();
     let reply = sim.block_on(a.request(Request::new(to, 16).value(&b"hello"[..]))).unwrap();
     assert_eq!(reply.value.as_deref(), Some(&b"hello"[..]));
-    assert_eq!((reply.from.addr, reply.to), (to, a.client_address().unwrap()));
+    assert_eq!((reply.from.addr, reply.to), (to, a.status().client_address.unwrap()));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn what_can_not_be_sent_is_told() {
     let sim = Sim::default();
     let node = sim.up();
     let too_late = node.delayed_ping(local(9), 11 * SECOND);
-    assert_eq!(sim.block_on(too_late).unwrap_err().to_string(), "Delay exceeds max delay: 10000ms");
+    assert_eq!(sim.block_on(too_late).unwrap_err().to_string(), "delay exceeds max delay: 10000ms");
     let too_large = sim.block_on(node.ping_with(local(9), 100_000, 0)).unwrap_err();
     let Error::Send(SendError::TooLarge { limit }) = too_large else { panic!("{too_large}") };
     let fits = node.ping_with(local(9), limit, 7);
@@ -106,14 +106,14 @@ fn those_who_find_the_node_busy_get_their_turn_in_order() {
     assert_eq!(reached(), 2);
     assert_eq!((node.stats().requests.active, node.stats().requests.total), (6, 6));
 
-    // One that waits gives up, then one that runs: the next in line takes over, unpolled.
+    // A request that waits is given up, then a running one: the next in line takes over, unpolled.
     drop(pings.remove(3));
     drop(pings.remove(0));
     sim.run();
     let next = sockets.iter().position(|socket| socket.take().is_some());
     assert_eq!(next, Some(2));
 
-    // The rest fail one after the other, and nobody is left behind.
+    // The rest fail one after the other, and none is left behind.
     for ping in pings {
         assert!(sim.block_on(ping).is_err());
     }
@@ -140,8 +140,8 @@ fn a_session_ends_with_all_that_is_in_it() {
     sim.block_on(node.listening()).unwrap();
     let (session, other) = (node.session(), node.session());
     assert_ne!(session.id(), other.id());
-    let mine: Vec<_> = (0..4).map(|_| session.ping(local(9))).collect();
-    let theirs = other.ping(local(9));
+    let mine: Vec<_> = (0..4).map(|_| session.request(Request::ping(local(9)))).collect();
+    let theirs = other.request(Request::ping(local(9)));
     session.end();
     for ping in mine {
         let error = sim.block_on(ping).unwrap_err();
@@ -151,7 +151,7 @@ fn a_session_ends_with_all_that_is_in_it() {
     assert!(matches!(error, Error::Request(RequestError::Timeout)), "{error}");
     // It can be used again.
     assert!(matches!(
-        sim.block_on(session.ping(local(9))),
+        sim.block_on(session.request(Request::ping(local(9)))),
         Err(Error::Request(RequestError::Timeout))
     ));
 }

@@ -38,8 +38,8 @@ fn a_socket_that_brings_only_errors_does_not_spin() {
             let polls = sim.advance(60 * SECOND);
             let calls = sim.world.get().calls - before;
             assert!(polls < 2000 && calls < most, "{fault:?}: {polls} polls, {calls} calls");
-            assert_eq!(b.drops().receives > 0, receives);
-            assert_eq!(a.drops().sends > 0, fault == Fault::SendErrors);
+            assert_eq!(b.status().drops.receives > 0, receives);
+            assert_eq!(a.status().drops.sends > 0, fault == Fault::SendErrors);
             drop(pings);
 
             // Told of once by each socket that was used in vain.
@@ -77,12 +77,12 @@ fn who_asks_hears_what_the_system_said() {
     let sim = Sim::default();
     let (a, b) = (sim.up(), sim.up());
     let to = b.server_address().unwrap();
-    assert!(a.send_error().is_none());
+    assert!(a.status().send_error.is_none());
     sim.world.set_fault(Fault::SendErrors);
     let error = sim.block_on(a.ping(to)).unwrap_err();
     let why = RequestError::Unsent(Unsent::HostUnreachable);
     assert!(matches!(error, Error::Request(error) if error == why), "{error}");
-    assert_eq!(a.send_error().unwrap().kind(), ErrorKind::HostUnreachable);
+    assert_eq!(a.status().send_error.unwrap().kind(), ErrorKind::HostUnreachable);
     assert_eq!(a.stats().requests.timeouts, 0);
 
     // Also if it was kept until the socket takes it, and then was refused.
@@ -95,7 +95,7 @@ fn who_asks_hears_what_the_system_said() {
 
     sim.world.set_fault(Fault::None);
     sim.block_on(a.ping(to)).unwrap();
-    assert!(a.online());
+    assert!(a.status().online);
 }
 
 #[test]
@@ -163,8 +163,8 @@ fn foreign_datagrams_come_out_and_go_in() {
     let sim = Sim::default();
     let node = sim.up();
     let peer = sim.world.socket(9);
-    let (client, server) = (node.client_address().unwrap(), node.server_address().unwrap());
-    // Nobody wants it yet.
+    let (client, server) = (node.status().client_address.unwrap(), node.server_address().unwrap());
+    // There is no feed for it so far.
     peer.send(server.port(), b"lost");
     sim.run();
     let mut datagrams = node.datagrams();
@@ -205,7 +205,7 @@ fn foreign_datagrams_are_bounded_both_ways() {
         peer.send(node.server_address().unwrap().port(), b"x");
     }
     sim.run();
-    assert_eq!(node.drops().datagrams, 2);
+    assert_eq!(node.status().drops.datagrams, 2);
     drop(datagrams);
     let send = || node.send_datagram(Via::Server, local(9), "x", None);
     for _ in 0..RAW_MAX {
@@ -241,11 +241,11 @@ fn sockets_of_the_embedders_own() {
     assert!(!extra.receive(to, b"another protocol"));
     assert_eq!(sim.block_on(asked).unwrap().value, Some(Bytes::from_static(b"hi")));
 
-    // Without somebody who has the socket, all is lost, and times out.
+    // Without a feed for the socket, every datagram is lost, and requests time out.
     drop(extra);
     let asked = node.request(Request::new(to, 16).via(Via::Extra(5)));
     assert_eq!(sim.block_on(asked).unwrap_err().code(), Some("REQUEST_TIMEOUT"));
-    assert_eq!(node.drops().extra, 4);
+    assert_eq!(node.status().drops.extra, 4);
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn sockets_of_the_embedders_do_not_wait_for_the_nodes() {
     let sim = Sim::default();
     let node = sim.up();
     let mut extra = node.extra(5);
-    let own = [node.client_address().unwrap().port(), node.server_address().unwrap().port()];
+    let own = [node.status().client_address.unwrap().port(), node.server_address().unwrap().port()];
     let faults = own.map(Fault::BlockedAt).into_iter().chain([Fault::Blocked]);
     for fault in faults {
         sim.world.set_fault(fault);
@@ -284,7 +284,7 @@ fn a_time_to_live_that_sticks_costs_no_datagram() {
     };
     sim.world.get().ttl_sticks = true;
     send(Some(3));
-    assert_eq!(node.drops().sends, 0);
+    assert_eq!(node.status().drops.sends, 0);
     send(Some(4));
     sim.world.get().ttl_sticks = false;
     send(None);

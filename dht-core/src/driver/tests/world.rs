@@ -67,7 +67,7 @@ pub(super) enum Helper {
 pub(super) struct Inner {
     pub(super) now: Instant,
     pub(super) fault: Fault,
-    /// So many times receiving tells that a datagram was refused somewhere.
+    /// How many times receiving tells that a datagram was refused somewhere.
     pub(super) resets: u32,
     pub(super) interfaces: Vec<Ipv4Addr>,
     /// They can't be listed.
@@ -82,7 +82,7 @@ pub(super) struct Inner {
     /// What arrived at these ports.
     pub(super) heard: BTreeMap<u16, Vec<Vec<u8>>>,
     pub(super) names: BTreeMap<String, Ipv4Addr>,
-    /// Ports of somebody else's.
+    /// Ports that another program has.
     pub(super) taken: BTreeSet<u16>,
     /// Binding fails with this.
     pub(super) refusal: Option<Box<dyn Fn() -> io::Error + Send>>,
@@ -137,7 +137,7 @@ impl World {
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
-    /// When the next timer rings that somebody waits for.
+    /// When the next timer rings that a task waits for.
     pub(super) fn next_alarm(&self) -> Option<Instant> {
         let world = self.get();
         let heard = world.timers.values().filter(|alarm| alarm.waker.is_some());
@@ -196,7 +196,7 @@ impl World {
 }
 
 impl World {
-    /// Nobody holds the world meanwhile.
+    /// Call this without holding the world.
     fn try_to(&self, helper: Helper) {
         let panics = self.get().panics;
         assert!(panics != Some(helper), "{helper:?} is broken");

@@ -40,16 +40,16 @@ pub(crate) enum Command {
         #[arg(long, value_parser = port())]
         port: Option<u16>,
     },
-    /// Run a bootstrap node, by which others join; it stores values, too.
+    /// Run a bootstrap node, by which other nodes join; it stores values, too.
     Bootstrap {
         /// The port.
         #[arg(long, value_parser = port())]
         port: u16,
-        /// The address that others reach it by; 127.0.0.1 makes a network on this machine only.
+        /// The address that other nodes reach it by; 127.0.0.1 makes a network on this machine only.
         #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
         host: Ipv4Addr,
     },
-    /// Join a network and store values for it, if others can reach this node; waits for one that is not there yet.
+    /// Join a network and store values for it, if other nodes can reach this one; waits for a network that is not there yet.
     Node {
         #[command(flatten)]
         join: Join,

@@ -28,9 +28,9 @@ pub(crate) async fn run(value: String, nodes: u16, output: &Output) -> Result<()
     let stored = values::put(writer, key, &value).await?;
     tell_stored(&network, writer, &key, &value, &stored, output)?;
 
-    // One that has not got the value itself, unless all have.
+    // A node that does not keep the value itself, unless all nodes do.
     let holds = |dht: &Dht| {
-        let own = dht.remote_address();
+        let own = dht.status().remote_address;
         stored.outcome.closest.iter().any(|reply| Some(reply.from.addr) == own)
     };
     let reader = others.iter().rev().find(|dht| !holds(dht)).or(others.get(1)).unwrap_or(writer);
@@ -137,7 +137,7 @@ fn tell_stored(
     output.result(text, &json)
 }
 
-/// Step 3: the value, found by somebody else.
+/// Step 3: the value, found by another node.
 async fn find(reader: &Dht, key: &Id, output: &Output) -> Result<(), Failure> {
     let by = address(reader);
     let found = values::get(reader, *key).await?;
@@ -208,7 +208,7 @@ fn hits(replies: &[Reply], truth: &[SocketAddrV4]) -> usize {
 }
 
 fn address(dht: &Dht) -> String {
-    dht.remote_address().map(|addr| addr.to_string()).unwrap_or_default()
+    dht.status().remote_address.map(|addr| addr.to_string()).unwrap_or_default()
 }
 
 fn count(number: u32) -> usize {

@@ -6,11 +6,11 @@ use std::io;
 /// Why a command did not do what it was asked for.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// In words, for whoever asked.
+    /// In words, for the user.
     Because(String),
     /// By Ctrl-C or the like.
     Interrupted,
-    /// Nobody reads the results any more.
+    /// The reader of the results is gone.
     ReaderGone,
 }
 

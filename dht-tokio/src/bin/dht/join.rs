@@ -15,17 +15,19 @@ use crate::serve;
 /// For how long anything may take that is waited for before the node is of use.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Who waits for a network to come has the node ask for it every so many times [`PATIENCE`].
+/// How often [`PATIENCE`] runs out before a command that waits for a network asks for it again.
 const ASK_AGAIN: u32 = 3;
 
 /// How many addresses of a name are tried.
 const ADDRESSES_MAX: usize = 8;
 
-/// A node that asks, and that others need not know.
+/// A node that asks, and that no other node needs to know.
 pub(crate) async fn client(join: Join) -> Result<Dht, Failure> {
-    // Nobody will ask it, so whether it can be reached is not worth a probe.
-    let (dht, events, nodes) =
-        start(join, |builder| builder.ephemeral(true).quick_firewall(false)).await?;
+    // It will not be asked, so whether it can be reached is not worth a probe.
+    let (dht, events, nodes) = start(join, |builder| {
+        builder.ephemeral(true).configure(|config| config.quick_firewall = false)
+    })
+    .await?;
     enter(&dht, events, &nodes).await?;
     Ok(dht)
 }
@@ -40,7 +42,9 @@ pub(crate) async fn start(
     let (dht, driver) = options(builder).build()?;
     let events = dht.events();
     Tokio::spawn(driver)?;
-    dht.listening().await.map_err(|error| unbound(&error, host, dht.port_range().bounds().0))?;
+    dht.listening()
+        .await
+        .map_err(|error| unbound(&error, host, dht.status().port_range.bounds().0))?;
     Ok((dht, events, bootstrap))
 }
 
@@ -48,8 +52,8 @@ pub(crate) async fn start(
 async fn enter(dht: &Dht, mut events: Events, nodes: &[BootstrapNode]) -> Result<(), Failure> {
     match timeout(PATIENCE, bootstrapped(dht, &mut events, nodes)).await {
         Ok(joined) => joined,
-        // Somebody answered, if not all did.
-        Err(_) if dht.table_len() > 0 => Ok(()),
+        // Some node answered, if not all did.
+        Err(_) if dht.status().table_len > 0 => Ok(()),
         Err(_) => Err(because(format!("no answer from {} yet", list(nodes)))),
     }
 }
@@ -77,15 +81,15 @@ pub(crate) async fn enter_sometime(
     output: &Output,
 ) -> Result<(), Failure> {
     let (mut ready, mut told, mut waits) = (false, None, 0);
-    // It may be its own bootstrap node; then there is nobody to wait for.
-    while !ready || (told.is_some() && !dht.online()) {
+    // It may be its own bootstrap node; then there is no node to wait for.
+    while !ready || (told.is_some() && !dht.status().online) {
         let event = match timeout(PATIENCE, events.next()).await {
             Ok(Some(event)) => event,
             Ok(None) => return Err(because("the node was closed")),
-            // Somebody answered, if not all did.
-            Err(_) if dht.table_len() > 0 => break,
+            // Some node answered, if not all did.
+            Err(_) if dht.status().table_len > 0 => break,
             Err(_) => {
-                // The node asks ever less often by itself; somebody waits here.
+                // The node asks ever less often by itself, but here the user waits.
                 waits += 1;
                 if waits % ASK_AGAIN == 0 {
                     dht.refresh();
@@ -94,7 +98,7 @@ pub(crate) async fn enter_sometime(
             }
         };
         ready |= event == Event::Ready;
-        // It may be why nobody answers.
+        // It may be why no node answers.
         if is_trouble(&event) {
             serve::tell(event, dht, output);
         }
@@ -119,12 +123,13 @@ const fn is_trouble(event: &Event) -> bool {
     matches!(event, BindFailed | Offline | Resumed | SocketLost(_) | SocketTrouble(_))
 }
 
-/// Why nobody was found to join by, if that is what the event tells.
+/// Why no node was found to join by, if that is what the event tells.
 fn silence(event: &Event, dht: &Dht, nodes: &[BootstrapNode]) -> Option<String> {
     match *event {
         Event::BootstrapSilent { asked: 0, unusable, .. } => {
             let nodes: Vec<_> = nodes.iter().filter(|node| node.name().is_some()).collect();
-            let why = dht.lookup_error().map(|error| format!(": {error}")).unwrap_or_default();
+            let why =
+                dht.status().lookup_error.map(|error| format!(": {error}")).unwrap_or_default();
             let use_ = if unusable > 0 { " that can be sent to" } else { "" };
             Some(format!("there is no address{use_} for {}{why}", list(nodes)))
         }
@@ -151,7 +156,7 @@ fn silence(event: &Event, dht: &Dht, nodes: &[BootstrapNode]) -> Option<String> 
 
 /// What the system said when it did not send.
 pub(crate) fn said(dht: &Dht) -> String {
-    dht.send_error().map(|error| error.to_string()).unwrap_or_default()
+    dht.status().send_error.map(|error| error.to_string()).unwrap_or_default()
 }
 
 fn list<'n>(nodes: impl IntoIterator<Item = &'n BootstrapNode>) -> String {

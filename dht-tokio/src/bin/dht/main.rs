@@ -30,7 +30,7 @@ use failure::Failure;
 use output::Output;
 use stop::Stop;
 
-/// For how long a name lookup that nobody waits for any more may hold up the end.
+/// For how long a name lookup that is not waited for any more may hold up the end.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {

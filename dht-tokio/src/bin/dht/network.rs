@@ -9,9 +9,9 @@ use crate::format;
 use crate::join::unbound;
 use crate::store;
 
-/// At most so many nodes join at once: each finds its place with the help of those that are there.
+/// The number of nodes that join at once: each finds its place with the help of the nodes before it.
 const WAVE_MAX: usize = 16;
-/// How often a free port is looked for, since somebody else may take it meanwhile.
+/// How often a free port is looked for, since another program may take it meanwhile.
 const PORT_TRIES: usize = 8;
 /// Files that are open besides sockets: standard ones, the runtime's.
 const FILES_BESIDES: u64 = 64;
@@ -60,11 +60,11 @@ impl Network {
         &self.nodes
     }
 
-    /// The 20 nodes closest to `key` as nobody in the network can know them, the closest
-    /// first. The one that asks doesn't count.
+    /// The 20 nodes closest to `key`, found by looking at all nodes, as none of them could, the closest
+    /// first. The node that asks doesn't count.
     pub(crate) fn closest(&self, key: &Id, asker: &Dht) -> Vec<SocketAddrV4> {
-        let own = asker.remote_address();
-        let nodes = self.nodes.iter().filter_map(Dht::remote_address);
+        let own = asker.status().remote_address;
+        let nodes = self.nodes.iter().filter_map(|node| node.status().remote_address);
         let mut nodes: Vec<_> = nodes.filter(|addr| Some(*addr) != own).collect();
         nodes.sort_by_cached_key(|addr| Id::of(*addr).distance(key));
         nodes.truncate(20);
@@ -73,7 +73,7 @@ impl Network {
 
     /// How many nodes a node knows, on average.
     pub(crate) fn mean_table(&self) -> usize {
-        let known: usize = self.nodes.iter().map(Dht::table_len).sum();
+        let known: usize = self.nodes.iter().map(|node| node.status().table_len).sum();
         known / self.nodes.len().max(1)
     }
 
@@ -113,7 +113,7 @@ fn newcomer(bootstrap: SocketAddrV4, values: usize) -> Result<Dht, Error> {
     Ok(dht)
 }
 
-/// Sees to it that so many sockets may be open at once.
+/// Raises the limit of open sockets to this number.
 #[cfg(unix)]
 fn allow_sockets(count: usize) -> Result<(), Failure> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

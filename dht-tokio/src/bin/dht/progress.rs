@@ -49,7 +49,7 @@ impl Mode {
 pub(crate) struct Progress(Option<ProgressBar>);
 
 impl Progress {
-    /// So many parts are done.
+    /// The number of parts that are done.
     pub(crate) fn at(&self, done: usize) {
         if let Some(bar) = &self.0 {
             bar.set_position(u64::try_from(done).unwrap_or(u64::MAX));

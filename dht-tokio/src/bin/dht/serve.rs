@@ -54,7 +54,7 @@ pub(crate) async fn bootstrap(
     output: &Output,
     stop: &mut Stop,
 ) -> Result<(), Failure> {
-    // What others can't reach need not listen to them. A public address may be a router's.
+    // A node that can't be reached need not listen to the world. A public address may be a router's.
     let local = if host.is_loopback() { host } else { Ipv4Addr::UNSPECIFIED };
     let dht = dht_tokio::bootstrapper(port, &host.to_string()).host(local).spawn()?;
     dht.fully_bootstrapped().await.map_err(|error| unbound(&error, local, port))?;
@@ -83,19 +83,19 @@ pub(crate) async fn node(
     let serving = tokio::spawn(store::serve(dht.requests(), store::VALUES_MAX));
     stop.or(join::enter_sometime(&dht, &mut events, &nodes, output)).await?;
 
-    let address = dht.remote_address();
+    let address = dht.status().remote_address;
     let local = dht.server_address().map(to_give);
     let seen = address.or(local).map(|addr| addr.to_string()).unwrap_or_default();
     output.result(
         seen,
         &json!({
             "event": "ready", "address": address, "local": local,
-            "id": dht.id().map(|id| id.to_string()), "persistence": dht.persistence().name(),
+            "id": dht.status().id.map(|id| id.to_string()), "persistence": dht.status().persistence.name(),
         }),
     )?;
-    match dht.id() {
+    match dht.status().id {
         Some(id) => output.log(format_args!("joined as {id}; knows {}", knows(&dht))),
-        None => output.log(format_args!("joined; {}", why(dht.persistence()))),
+        None => output.log(format_args!("joined; {}", why(dht.status().persistence))),
     }
     loop {
         tokio::select! {
@@ -111,8 +111,8 @@ pub(crate) async fn node(
     Ok(())
 }
 
-/// The address by which others on this machine can reach a node that is bound to this one: 0.0.0.0 stands for
-/// all of the machine's, and is of no use to anybody.
+/// The address by which programs on this machine can reach a node that is bound to this address: 0.0.0.0 stands for
+/// all of the machine's, and can't be sent to.
 fn to_give(bound: SocketAddrV4) -> SocketAddrV4 {
     match bound.ip().is_unspecified() {
         true => SocketAddrV4::new(Ipv4Addr::LOCALHOST, bound.port()),
@@ -124,16 +124,18 @@ fn to_give(bound: SocketAddrV4) -> SocketAddrV4 {
 pub(crate) fn tell(event: Event, dht: &Dht, output: &Output) {
     match event {
         Event::Persistent => {
-            let id = dht.id().map(|id| id.to_string()).unwrap_or_default();
+            let id = dht.status().id.map(|id| id.to_string()).unwrap_or_default();
             output.log(format_args!("others can reach this node now, as {id}"));
         }
         Event::Persistence(reason) if !reason.is_persistent() => output.log(why(reason)),
         Event::Offline => {
-            let unsent = dht.health().unsent.map(|_| format!(": {}", join::said(dht)));
+            let unsent = dht.status().health.unsent.map(|_| format!(": {}", join::said(dht)));
             output.log(format_args!("offline: nobody answers{}", unsent.unwrap_or_default()));
         }
         Event::Online => output.log(format_args!("online; knows {}", knows(dht))),
-        Event::NetworkUpdate if dht.degraded() => output.log("degraded: many don't answer"),
+        Event::NetworkUpdate if dht.status().health.degraded => {
+            output.log("degraded: many don't answer");
+        }
         Event::BindFailed => output.log("no sockets: trying to bind them again"),
         Event::Resumed => output.log("sockets are bound again"),
         Event::SocketLost(via) => output.log(format_args!("{via:?} socket: lost; binding again")),
@@ -143,13 +145,13 @@ pub(crate) fn tell(event: Event, dht: &Dht, output: &Output) {
     }
 }
 
-/// Why others don't have this node in their tables.
+/// Why other nodes don't have this one in their tables.
 fn why(reason: Persistence) -> String {
     format!("not in others' tables: {reason}")
 }
 
 fn knows(dht: &Dht) -> String {
-    format::count(dht.table_len(), "node")
+    format::count(dht.status().table_len, "node")
 }
 
 async fn end(dht: &Dht, output: &Output) {

@@ -21,17 +21,17 @@ pub(crate) fn key_of(value: &[u8]) -> Id {
     Id(Sha256::digest(value).into())
 }
 
-/// Answers the requests of others with a store of at most `max` values, until the node is closed.
+/// Answers requests from a store of at most `max` values, until the node is closed.
 pub(crate) async fn serve(mut requests: Requests, max: usize) {
     let mut store = Store::new(max);
     while let Some(request) = requests.next().await {
         // Dropped, it is answered as an unknown command.
-        if request.command() != COMMAND {
+        if request.command != COMMAND {
             continue;
         }
-        let answer = match request.token() {
-            Some(_) => store.put(request.value()),
-            None => store.get(request.target()),
+        let answer = match request.token {
+            Some(_) => store.put(request.value.as_ref()),
+            None => store.get(request.target),
         };
         // If there is no place for the answer, they ask again.
         let _ = request.reply(answer);

@@ -1,4 +1,4 @@
-//! Storing a value and finding it: as commands, and for whoever has a node.
+//! Storing a value and finding it: as commands, and as functions for a node that runs.
 
 use std::io::{self, Read};
 use std::str;

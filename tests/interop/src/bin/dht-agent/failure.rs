@@ -18,9 +18,12 @@ impl Failure {
         Failure { code: Some("PROTOCOL"), message: message.to_owned() }
     }
 
-    /// An error of the library's, in its own words.
+    /// An error of the library's, in its own words, which begin with a capital letter in JavaScript.
     fn says(message: &impl ToString) -> Failure {
-        Failure { code: None, message: message.to_string() }
+        let message = message.to_string();
+        let mut letters = message.chars();
+        let first = letters.next().map(|first| first.to_ascii_uppercase());
+        Failure { code: None, message: first.into_iter().chain(letters).collect() }
     }
 }
 

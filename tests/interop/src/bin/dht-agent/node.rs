@@ -114,7 +114,7 @@ impl Node {
 
     /// A node that could not bind says so instead of being closed.
     pub(crate) fn explain(&self, error: SendError) -> Failure {
-        match self.dht.failure() {
+        match self.dht.status().failure {
             Some(failure) if error == SendError::Closed => failure.into(),
             _ => error.into(),
         }
@@ -167,12 +167,12 @@ impl Node {
         self.last_incoming += 1;
         let fields = json!({
             "request": self.last_incoming,
-            "from": say::peer(request.from()),
-            "to": say::address(request.to()),
-            "token": request.token().map(|token| say::hex(token)),
-            "target": request.target().map(|target| say::hex(&target.0)),
-            "command": request.command(),
-            "value": request.value().map(|value| say::hex(value)),
+            "from": say::peer(request.from),
+            "to": say::address(request.to),
+            "token": request.token.map(|token| say::hex(&token)),
+            "target": request.target.map(|target| say::hex(&target.0)),
+            "command": request.command,
+            "value": request.value.as_ref().map(|value| say::hex(value)),
         });
         say::event(self.number, "request", fields);
         self.incoming.insert(self.last_incoming, (Instant::now(), request.ignore()));

@@ -131,7 +131,7 @@ fn table(node: &Shared, _: Fields<'_>, _: &Value) -> Answered {
     let dht = &node.borrow().dht;
     let peer = |addr| say::peer(dht_core::Peer { addr, id: Some(Id::of(addr)) });
     let nodes: Value = dht.nodes(usize::MAX).into_iter().map(peer).collect();
-    let id = say::hex(&dht.table_id().0);
+    let id = say::hex(&dht.status().table_id.0);
     Ok(Some(json!({ "id": id, "k": dht_core::K, "nodes": nodes })))
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dht_core::DATAGRAM_MAX;
 use dht_core::driver::{Builder, Runtime};
+use dht_core::{DATAGRAM_MAX, NodeFilter};
 
 use crate::failure::Failure;
 use crate::fields::{
@@ -46,7 +46,8 @@ pub(crate) fn builder<R: Runtime>(runtime: R, op: Fields<'_>) -> Result<Builder<
     }
     if let Some(refused) = given.maybe("refuse", written_addresses)? {
         let refused: BTreeSet<_> = refused.into_iter().collect();
-        builder = builder.filter_node(move |addr| !refused.contains(&addr));
+        let filter = NodeFilter::new(move |addr| !refused.contains(&addr));
+        builder = builder.configure(|config| config.filter = Some(filter));
     }
     behaviour(limits(builder), given)
 }
@@ -60,31 +61,34 @@ fn behaviour<R: Runtime>(
         builder = builder.ephemeral(ephemeral);
     }
     if let Some(adaptive) = given.maybe("adaptive", boolean)? {
-        builder = builder.adaptive(adaptive);
+        builder = builder.configure(|config| config.adaptive = adaptive);
     }
     if let Some(firewalled) = given.maybe("firewalled", boolean)? {
         builder = builder.firewalled(firewalled);
     }
     if let Some(quick) = given.maybe("quickFirewall", boolean)? {
-        builder = builder.quick_firewall(quick);
+        builder = builder.configure(|config| config.quick_firewall = quick);
     }
     // What is too large for the library's types is out of its ranges as well, which `build` tells.
     // Of these two the reference takes 0 for nothing said.
     if let Some(concurrency) = given.maybe("concurrency", uint)?.filter(|n| *n > 0) {
-        builder = builder.concurrency(u16::try_from(concurrency).unwrap_or(u16::MAX));
+        let concurrency = u16::try_from(concurrency).unwrap_or(u16::MAX);
+        builder = builder.configure(|config| config.concurrency = concurrency);
     }
     if let Some(window) = given.maybe("maxWindow", uint)? {
-        builder = builder.max_window(u32::try_from(window).unwrap_or(u32::MAX));
+        let window = u32::try_from(window).unwrap_or(u32::MAX);
+        builder = builder.configure(|config| config.max_window = window);
     }
     if let Some(delay) = given.maybe("maxPingDelay", uint)?.filter(|n| *n > 0) {
-        builder = builder.max_ping_delay(Duration::from_millis(delay));
+        let delay = Duration::from_millis(delay);
+        builder = builder.configure(|config| config.max_ping_delay = delay);
     }
     if let Some(send) = given.maybe("sendDownHints", boolean)? {
-        builder = builder.send_down_hints(send);
+        builder = builder.configure(|config| config.send_down_hints = send);
     }
     if let Some(limit) = given.maybe("downHintsRateLimit", integer)? {
         let limit = (limit != -1).then(|| u32::try_from(limit.max(0)).unwrap_or(u32::MAX));
-        builder = builder.down_hints_rate_limit(limit);
+        builder = builder.configure(|config| config.down_hints_rate_limit = limit);
     }
     Ok(builder)
 }

@@ -117,29 +117,30 @@ pub(crate) fn rtt_stats(stats: &RttStats) -> Value {
 
 /// The state of a node. Before it is started it has neither addresses nor ids.
 pub(crate) fn info(dht: &Dht, started: bool, destroyed: bool) -> Value {
-    let (config, health) = (dht.config(), dht.health());
+    let (config, status) = (dht.config(), dht.status());
+    let health = status.health;
     let known = |addr: Option<SocketAddrV4>| addr.filter(|_| started);
     let bound = |addr| known(addr).map(|addr| addr.port());
     json!({
-        "id": dht.id().filter(|_| started).map(|id| hex(&id.0)),
-        "tableId": started.then(|| hex(&dht.table_id().0)),
-        "host": dht.host().filter(|_| started).map(|ip| ip.to_string()),
-        "port": if started { dht.port() } else { 0 },
-        "ephemeral": dht.ephemeral(),
-        "firewalled": dht.firewalled(),
-        "randomized": dht.randomized(),
-        "bootstrapped": dht.bootstrapped(),
-        "suspended": dht.suspended(),
+        "id": status.id.filter(|_| started).map(|id| hex(&id.0)),
+        "tableId": started.then(|| hex(&status.table_id.0)),
+        "host": status.host.filter(|_| started).map(|ip| ip.to_string()),
+        "port": if started { status.port } else { 0 },
+        "ephemeral": status.ephemeral,
+        "firewalled": status.firewalled,
+        "randomized": status.randomized,
+        "bootstrapped": status.bootstrapped,
+        "suspended": status.suspended,
         "destroyed": destroyed,
         "online": health.online,
-        "degraded": dht.degraded(),
-        "address": known(dht.address()).map(address),
+        "degraded": health.degraded,
+        "address": known(status.address).map(address),
         "localAddress": known(dht.local_address()).map(address),
-        "remoteAddress": known(dht.remote_address()).map(address),
-        "serverPort": bound(dht.server_address()),
-        "clientPort": bound(dht.client_address()),
+        "remoteAddress": known(status.remote_address).map(address),
+        "serverPort": bound(status.server_address),
+        "clientPort": bound(status.client_address),
         "bootstrap": bootstrap(&config),
-        "size": dht.table_len(),
+        "size": status.table_len,
         "k": K,
         "stats": stats(&dht.stats()),
         "health": {
@@ -157,7 +158,7 @@ pub(crate) fn info(dht: &Dht, started: bool, destroyed: bool) -> Value {
             "maxPingDelay": u64::try_from(config.max_ping_delay.as_millis()).unwrap_or(u64::MAX),
             "sendDownHints": config.send_down_hints,
             "downHintsRateLimit": config.down_hints_rate_limit.map_or(-1, i64::from),
-            "portRange": dht.port_range().bounds(),
+            "portRange": status.port_range.bounds(),
         },
     })
 }

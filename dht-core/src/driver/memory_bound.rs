@@ -1,21 +1,18 @@
-//! How much memory a node takes with its driver, whatever its peers do.
+//! The memory that a node takes with its driver at most, whatever its peers do.
 
 use core::task::Waker;
 
 use super::builder::Builder;
-use super::events::EVENTS_MAX;
-use super::incoming::Received;
-use super::items::Notes;
-use super::raw::Datagram;
+use super::lookups::LOOKUPS_MAX;
+use super::mail::{DATAGRAMS_MAX, Datagram, EVENTS_MAX, Note, REQUESTS_MAX, Received};
 use super::runtime::Runtime;
 use super::shared::Shared;
-use super::state::{DATAGRAMS_MAX, REQUESTS_MAX};
-use super::task::{Driver, LOOKUPS_MAX};
+use super::task::Driver;
 use crate::bounded::memory::Heap;
 use crate::{DATAGRAM_MAX, Event, Node};
 
-/// What an entry of a map of wakers, or of a set of ids, takes at most, in bytes: where most entries were removed
-/// again, the standard library's nodes are less than half full.
+/// What an entry of a map of wakers, or of a set of ids, takes at most, in bytes. After most entries were removed
+/// the standard library's tree nodes are less than half full.
 const OWNER: usize = 96;
 const ID: usize = 40;
 /// The longest name that can be looked up.
@@ -28,35 +25,36 @@ impl<R: Runtime> Builder<R> {
     /// items of one order ([`Dht::items`](super::Dht::items)). 6 MB of it with the defaults. `usize::MAX` for
     /// options that [`build`](Self::build) refuses because of a number.
     ///
-    /// Not counted, since none of it comes from others, is what the user keeps or has wait: requests and queries
+    /// What the user keeps or has wait is not counted, since no peer can make it grow: requests and queries
     /// that wait for a place (at most [`WAITING_MAX`](super::WAITING_MAX) of each), datagrams of the user's own
     /// ([`RAW_MAX`](super::RAW_MAX) for each socket), handles, futures and streams, with [`EVENTS_MAX`] events
     /// in each [`Events`](super::Events) and [`RAW_MAX`](super::RAW_MAX) datagrams in each
     /// [`ExtraSocket`](super::ExtraSocket). Nor is what the runtime takes: sockets, timers, look-ups.
     #[must_use]
     pub fn memory_bound(&self) -> usize {
-        let config = self.config();
+        let config = &self.config;
         let node = Node::memory_bound(config);
         if node == usize::MAX {
             return node;
         }
         let mut heap = Heap::default();
-        // The node counts for itself.
+        // `Node::memory_bound` counts the node.
         heap.fixed(1, size_of::<Shared>() - size_of::<Node>() + 2 * size_of::<usize>());
         heap.fixed(1, size_of::<Driver<R>>());
         heap.fixed(2, DATAGRAM_MAX + 1);
 
-        // There may be room in both queues, but not so many.
+        // The bound is for requests in both queues together, but each may have got room for all of them.
         heap.lists::<Received>(1, REQUESTS_MAX);
         heap.payloads(REQUESTS_MAX, config.max_value_received());
         heap.lists::<Datagram>(1, DATAGRAMS_MAX);
         heap.payloads(DATAGRAMS_MAX, DATAGRAM_MAX + 1);
-        // What a socket could not take.
+        // The datagram that a socket could not take.
         heap.fixed(2, config.max_datagram);
 
         let (requests, queries) = (config.max_requests, config.max_queries);
         let replies = queries * (config.max_unread_replies + 1);
-        Notes::add_to(&mut heap, requests + replies);
+        heap.lists::<Note>(1, EVENTS_MAX + REQUESTS_MAX + requests + replies);
+        heap.fixed(REQUESTS_MAX, size_of::<Received>());
         heap.fixed(requests + queries, OWNER + ID);
         heap.lists::<Waker>(1, requests + queries);
         heap.lists::<Event>(1, 2 * EVENTS_MAX);
