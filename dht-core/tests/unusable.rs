@@ -51,7 +51,7 @@ fn the_reason_says_what_to_give_instead() {
     let said = ConfigError::InvalidNode { field: "nodes", node }.to_string();
     assert_eq!(
         said,
-        "`nodes`: 0.0.0.0:4000 is no node's address: it stands for all of a machine's; one on this \
+        "`nodes`: 0.0.0.0:4000 is no node's address: it stands for all of a machine's; a node on this \
          machine is at 127.0.0.1:4000"
     );
     assert_eq!(InvalidNode(NO_PORT).to_string(), "46.0.0.1:0 is no node's address: its port is 0");
