@@ -3,11 +3,11 @@
 use core::net::SocketAddrV4;
 
 use super::Node;
-use super::queries::Queries;
 use crate::api::config::{BootstrapNode, Config};
 use crate::bounded::memory::Heap;
 use crate::context::events::Events;
 use crate::members::Members;
+use crate::queries::Queries;
 use crate::reach::Reach;
 use crate::replies::Replies;
 use crate::requests::Requests;

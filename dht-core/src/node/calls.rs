@@ -177,11 +177,15 @@ impl Node {
 
     /// Begins a request of the node's own, if there is a place for one.
     pub(super) fn ask(&mut self, ask: Ask) -> bool {
-        let Ask { to, command, value, class, purpose } = ask;
-        if !self.cx.may_ask() {
-            return false;
+        self.cx.may_ask() && {
+            let call = self.call_of(ask);
+            self.begin(call).is_some()
         }
-        let call = Call {
+    }
+
+    pub(super) fn call_of(&self, ask: Ask) -> Call {
+        let Ask { to, command, value, class, purpose } = ask;
+        Call {
             to,
             via: if purpose == Purpose::Probe { Via::Client } else { self.request_via() },
             internal: true,
@@ -197,13 +201,7 @@ impl Node {
             any_replier: false,
             session: None,
             purpose,
-        };
-        self.begin(call).is_some()
-    }
-
-    /// Whether requests that are not the user's have to wait.
-    pub(super) fn is_busy(&self) -> bool {
-        self.cx.busy
+        }
     }
 
     pub(super) fn check_open(&self) -> Result<(), SendError> {

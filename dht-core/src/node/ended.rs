@@ -69,9 +69,9 @@ impl Node {
                     self.on_visit_answered(query, node, reply);
                 }
             }
-            Purpose::Gap { query, node } => self.on_gap_answered(query, node, reply),
+            Purpose::Gap { query, node } => self.on_gap(query, node, Some(reply)),
             Purpose::Commit { query, to, again } => {
-                self.on_commit_answered(query, to, again, reply);
+                self.on_commit(query, (to, again), &ended.result);
             }
             Purpose::Check { .. } | Purpose::Swap { .. } | Purpose::Verify => {
                 self.on_check(&ended, no_id);
@@ -110,8 +110,10 @@ impl Node {
                 }
                 self.on_visit_failed(query, node, seen, timed_out);
             }
-            Purpose::Gap { query, .. } => self.on_gap_failed(query),
-            Purpose::Commit { query, .. } => self.on_commit_failed(query, error),
+            Purpose::Gap { query, node } => self.on_gap(query, node, None),
+            Purpose::Commit { query, to, again } => {
+                self.on_commit(query, (to, again), &ended.result);
+            }
             Purpose::Check { .. } | Purpose::Swap { .. } | Purpose::Verify => {
                 self.on_check(ended, false);
             }

@@ -4,7 +4,7 @@ use alloc::string::String;
 use core::net::SocketAddrV4;
 
 use super::Node;
-use super::queries::Kind;
+use crate::queries::Kind;
 use crate::requests::call::Purpose;
 use crate::upkeep::Stage;
 
@@ -22,7 +22,8 @@ impl Node {
     pub fn check_invariants(&self) {
         self.requests.check_invariants(&self.cx, self.members.verifying());
         self.replies.check_invariants(&self.cx.config);
-        self.queries.check_invariants(self);
+        let calls: alloc::vec::Vec<_> = self.requests.calls().map(|call| call.purpose).collect();
+        self.queries.check_invariants(&self.cx, &calls, self.sources.names.pending());
         self.cx.events.check_invariants();
         self.check_requests();
         self.check_reachability();

@@ -4,11 +4,12 @@
 use core::net::SocketAddrV4;
 
 use super::Node;
-use super::queries::Running;
 use crate::addr::{is_local, prefix24};
 use crate::api::ask::Query;
-use crate::api::message::RequestId;
-use crate::requests::call::{Call, Purpose};
+use crate::api::message::{QueryId, RequestId};
+use crate::requests::call::{Ask, Call, Purpose};
+use crate::requests::congestion::Class;
+use crate::wire::command::FIND_NODE;
 
 /// How many strangers of one host, and of one /24, are asked on at once.
 const LATE_PER_HOST_MAX: usize = 2;
@@ -16,58 +17,61 @@ const LATE_PER_PREFIX_MAX: usize = 4;
 
 impl Node {
     /// A query ends, and does not wait for its late visits.
-    pub(super) fn leave_late(&mut self, running: &Running) {
+    pub(super) fn leave_late(&mut self, query: QueryId) {
         if !self.upkeep.is_running() {
             return;
         }
-        let of_query = |call: &Call| matches!(call.purpose, Purpose::Visit { query, .. } if query == running.id);
+        let of_query =
+            |call: &Call| matches!(call.purpose, Purpose::Visit { query: q, .. } if q == query);
         let mut slot = 0;
         while let Some((next, id)) = self.requests.next_from(slot, of_query) {
             slot = next;
-            self.leave_visit(running, id);
+            self.leave_visit(query, id);
         }
     }
 
-    fn leave_visit(&mut self, running: &Running, id: RequestId) {
+    fn leave_visit(&mut self, query: QueryId, id: RequestId) {
         let Some(call) = self.requests.call(id) else { return };
         let (Purpose::Visit { node, seen, .. }, to) = (call.purpose, call.to) else { return };
-        if !running.walk.is_late(node) {
+        if !self.queries.is_late(query, node) || !self.is_in_question(query, node, to) {
             return;
         }
+        let plain = |query: &Query| query.internal && query.value.is_none() && !query.force;
         // What an application leaves unanswered says little of its node; FIND_NODE is answered by every one.
-        if self.is_in_question(running, node, to) {
-            // Of what goes on nothing is counted but an address, and nothing goes past the window.
-            let query = &running.query;
-            match query.internal && query.value.is_none() && !query.force {
-                true => self.requests.go_on(id, Purpose::Late { seen }),
-                false => self.ask_late(query, to, seen),
-            }
+        // Of what goes on nothing is counted but an address, and nothing goes past the window.
+        match self.queries.query(query).is_some_and(plain) {
+            true => self.requests.go_on(id, Purpose::Late { seen }),
+            false => self.ask_late(query, to, seen),
         }
     }
 
     /// A visit has failed: all who have named its node are told, if it had tries enough to say that it is down.
-    pub(super) fn leave_failed(&mut self, running: &Running, node: u16, seen: u8) {
-        let Some(to) = running.walk.addr(node) else { return };
-        if self.is_in_question(running, node, to) {
-            self.ask_late(&running.query, to, seen);
+    pub(super) fn leave_failed(&mut self, query: QueryId, node: u16, seen: u8) {
+        let Some(to) = self.queries.addr(query, node) else { return };
+        if self.is_in_question(query, node, to) {
+            self.ask_late(query, to, seen);
         }
     }
 
-    /// Whether a silent node of a walk is to be asked on; those who have named it are told as soon as it is clear.
-    fn is_in_question(&mut self, running: &Running, node: u16, to: SocketAddrV4) -> bool {
-        for by in running.walk.named_by(node) {
+    /// Whether a silent node of a walk is to be asked on; the nodes that have named it are told as soon as it is clear.
+    fn is_in_question(&mut self, query: QueryId, node: u16, to: SocketAddrV4) -> bool {
+        for by in self.queries.named_by(query, node) {
             self.members.note_namer(&self.cx, to, by);
         }
         // Where it was silent before it need not be asked once more that often, unless that is all there is against it.
-        let known = !running.query.internal && self.members.table().get(to).is_some();
+        let internal = self.queries.query(query).is_some_and(|query| query.internal);
+        let known = !internal && self.members.table().get(to).is_some();
         let sure = self.report_if_sure(to);
         (!sure || known) && self.has_place_for_late(to)
     }
 
-    fn ask_late(&mut self, query: &Query, to: SocketAddrV4, seen: u8) {
-        if !self.is_busy() {
-            let query = Query::find_node(query.target);
-            self.begin(self.call_of(&query, to, None, Purpose::Late { seen }));
+    fn ask_late(&mut self, query: QueryId, to: SocketAddrV4, seen: u8) {
+        let Some(target) = self.queries.query(query).map(|query| query.target) else { return };
+        if !self.cx.busy {
+            let purpose = Purpose::Late { seen };
+            let ask = Ask::new(to, FIND_NODE, Class::Query, purpose);
+            let call = Call { target: Some(target), ..self.call_of(ask) };
+            self.begin(call);
         }
     }
 

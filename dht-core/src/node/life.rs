@@ -223,7 +223,7 @@ impl Node {
         self.end_all_queries(error);
         self.requests.forget_all(&mut self.cx, |purpose| purpose != Purpose::User);
         self.fail_all(|_| true, error);
-        self.queries.stalled = false;
+        self.queries.forget_stalled();
         self.members.stop();
         self.replies.clear(self.upkeep.stage == Stage::Suspended);
         self.requests.clear();

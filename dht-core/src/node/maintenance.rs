@@ -2,7 +2,7 @@
 //! Mirrors `_ontick` and `_pingSome` of `index.js`.
 
 use super::Node;
-use super::queries::Kind;
+use crate::queries::Kind;
 use crate::time::Instant;
 use crate::upkeep::clock::Clock;
 

@@ -10,10 +10,7 @@
 
 mod bound;
 mod calls;
-mod commits;
 mod ended;
-mod fairness;
-mod gaps;
 mod inbound;
 #[cfg(any(test, feature = "_invariants"))]
 mod invariants;
@@ -27,7 +24,6 @@ mod queries;
 mod query_calls;
 mod reach;
 mod unsent;
-mod walks;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -45,6 +41,7 @@ use crate::context::Cx;
 use crate::context::events::Events;
 use crate::id::Id;
 use crate::members::Members;
+use crate::queries::Queries;
 use crate::reach::Reach;
 use crate::replies::Replies;
 use crate::requests::Requests;
@@ -54,7 +51,6 @@ use crate::sources::names::{Lookup, Lookups};
 use crate::time::Instant;
 use crate::upkeep::clock::{Clock, SLEEP};
 use crate::upkeep::{Stage, Upkeep};
-use queries::Queries;
 
 /// A dht-rpc node without sockets, clock or randomness of its own.
 ///

@@ -1,407 +1,350 @@
-//! The queries of a node: where each is kept, what it is doing, and the memory that one leaves to
-//! the next. What a query does is in `walks` and `commits`.
+//! Queries at work: what they want is asked, what is answered goes to them, and what they find out goes to the other parts.
 
-use alloc::boxed::Box;
-use alloc::collections::VecDeque;
-use alloc::vec::Vec;
-use core::time::Duration;
+use alloc::collections::BinaryHeap;
+use core::cmp::Reverse;
+use core::net::SocketAddrV4;
 
-#[cfg(any(test, feature = "_invariants"))]
 use super::Node;
-use super::commits::Committing;
 use crate::api::ask::Query;
-use crate::api::config::Config;
-use crate::api::error::QueryError;
-use crate::api::message::{Outcome, QueryId, Reply};
-use crate::bounded::memory::{Capped, Heap};
-use crate::queries::walk::{Plan, Walk};
-use crate::requests::Walks;
-#[cfg(any(test, feature = "_invariants"))]
-use crate::requests::call::Purpose;
+use crate::api::error::{QueryError, RequestError, SendError};
+use crate::api::event::Event;
+use crate::api::message::{Nodes, Outcome, QueryId, Reply, SessionId, Via};
+use crate::context::Cx;
+use crate::id::Id;
+use crate::members::Members;
+use crate::queries::walk::Offer;
+use crate::queries::{Kind, Progress, Sight, Step, Walked};
+use crate::requests::Requests;
+use crate::requests::call::{Call, Purpose};
 use crate::requests::congestion::Class;
-use crate::requests::pace::Timing;
+use crate::sources::Sources;
 use crate::table::K;
-use crate::time::Instant;
 
-/// How many queries' memory is kept for the next: none where there are few.
-fn spares(config: &Config) -> usize {
-    (config.max_queries / 8).min(4)
+/// What queries are shown of the other parts.
+struct View<'a> {
+    cx: &'a Cx,
+    via: Via,
+    members: &'a Members,
+    requests: &'a Requests,
+    sources: &'a Sources,
 }
 
-/// On whose behalf a query runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    User,
-    Bootstrap,
-    Refresh,
-}
-
-/// What a query is doing.
-#[derive(Clone, Debug)]
-pub(super) enum Phase {
-    Walking,
-    Committing(Committing),
-    Finished(Result<Outcome, QueryError>),
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Running {
-    pub(super) id: QueryId,
-    pub(super) kind: Kind,
-    pub(super) query: Query,
-    pub(super) phase: Phase,
-    pub(super) walk: Walk,
-    pub(super) mailbox: VecDeque<Reply>,
-    /// Scratch for [`Queries::count_notes`].
-    notes: usize,
-    /// Bootstrap names that are being looked up may bring more nodes to ask.
-    pub(super) wants_lookup: bool,
-    pub(super) clock: Clock,
-}
-
-/// What time a walk has left. It passes only while visits are under way: not while the query
-/// waits for its reader, for a place, or for a name.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
-    left: Duration,
-    since: Option<Instant>,
-}
-
-impl Clock {
-    pub(super) fn new(left: Duration) -> Self {
-        Self { left, since: None }
+impl Sight for View<'_> {
+    fn via(&self) -> Via {
+        self.via
     }
 
-    /// Visits are under way, or not.
-    pub(super) fn run(&mut self, now: Instant, runs: bool) {
-        if runs {
-            self.since.get_or_insert(now);
-        } else if let Some(since) = self.since.take() {
-            self.left = self.left.saturating_sub(now.saturating_since(since));
+    fn is_suspected(&self, addr: SocketAddrV4) -> bool {
+        self.members.is_suspected(self.cx, addr)
+    }
+
+    fn is_in_crowd(&self, addr: SocketAddrV4) -> bool {
+        self.members.is_in_crowd(self.cx, addr)
+    }
+
+    fn times_seen(&self, prefix: u64, addr: SocketAddrV4) -> u8 {
+        self.members.times_seen(prefix, addr)
+    }
+
+    fn free(&self) -> usize {
+        self.requests.free(&self.cx.config)
+    }
+
+    fn window(&self) -> usize {
+        self.requests.window_for_walks()
+    }
+
+    fn awaits_names(&self) -> bool {
+        self.sources.names.pending_alone(&self.cx.config.bootstrap)
+    }
+}
+
+impl Node {
+    pub(super) fn start_query(&mut self, kind: Kind, query: Query) -> QueryId {
+        self.members.queried();
+        let (table, pace) = (self.members.table(), self.requests.pace());
+        let known = (table.radius(), pace);
+        let id = self.queries.start(&mut self.cx, kind, query, known, table.ids());
+        self.seed(id);
+        self.pump(id);
+        id
+    }
+
+    /// Adds nodes to begin with: the closest of the table and, if these are few, the bootstrap nodes.
+    fn seed(&mut self, id: QueryId) {
+        let Some((missing, target)) = self.queries.wants_seed(id) else { return };
+        let (table, mut nodes) = (self.members.table(), Nodes::new());
+        table.closest(&target, &mut nodes);
+        self.queries.offer(id, table.ids(), nodes.iter().copied().take(missing));
+        if nodes.len() < missing {
+            self.queries.offer(id, table.ids(), self.members.doubted());
+        }
+        let own = self.reach.own_addr();
+        let pending = |node: &Self| node.queries.pending(id).map_or(K, |(pending, _)| pending);
+        if pending(self) < K && !self.cx.config.bootstrap.is_empty() {
+            let wants = self.sources.names.want(self.cx.now, &self.cx.config.bootstrap);
+            self.queries.set_wants_lookup(id, wants);
+            let ids = self.members.table().ids();
+            self.queries.offer(id, ids, self.sources.bootstrap(&self.cx.config, own));
+        }
+        // Nobody else is known. The node itself has another way to ask them, and less often.
+        if pending(self) == 0 && self.queries.kind(id) != Some(Kind::Refresh) {
+            let given = self.sources.given.iter().filter(|addr| Some(*addr) != own);
+            self.queries.offer(id, self.members.table().ids(), given);
         }
     }
 
-    /// When the time is up.
-    fn deadline(&self) -> Option<Instant> {
-        Some(self.since? + self.left)
-    }
-
-    pub(super) fn is_over(&self, now: Instant) -> bool {
-        self.deadline().is_some_and(|deadline| deadline <= now)
-    }
-}
-
-impl Running {
-    /// The walk, while it is on.
-    pub(super) fn walking(&mut self) -> Option<&mut Walk> {
-        matches!(self.phase, Phase::Walking).then_some(&mut self.walk)
-    }
-
-    fn is_walking(&self) -> bool {
-        matches!(self.phase, Phase::Walking)
-    }
-
-    pub(super) fn is_finished(&self) -> bool {
-        matches!(self.phase, Phase::Finished(_))
-    }
-
-    /// What it adds to the [`walks`](Queries::walks).
-    fn counts(&self) -> (usize, usize) {
-        let walks = usize::from(self.is_walking());
-        (walks, walks * usize::from(self.walk.is_astray()))
-    }
-
-    /// Besides the counts: what has not ended waits for something that will come.
-    #[cfg(any(test, feature = "_invariants"))]
-    fn check_invariants(&self, stalled: bool, node: &Node) {
-        let under_way = |wanted: &dyn Fn(Purpose) -> bool| {
-            node.requests.calls().filter(|call| wanted(call.purpose)).count()
-        };
-        let unread = self.mailbox.len();
-        assert!(
-            unread <= node.cx.config.max_unread_replies && (unread == 0 || !self.query.discard)
-        );
-        assert!(self.kind == Kind::User || self.query.discard);
-        match &self.phase {
-            Phase::Walking => {
-                let id = self.id;
-                let visits =
-                    under_way(&|p| matches!(p, Purpose::Visit { query, .. } if query == id));
-                assert_eq!(self.walk.in_flight(), visits);
-                let gaps = under_way(&|p| matches!(p, Purpose::Gap { query, .. } if query == id));
-                assert_eq!(self.walk.gaps_open(), gaps);
-                let paused = !self.query.discard && unread >= node.cx.config.max_unread_replies;
-                let looks_up = self.wants_lookup && node.sources.names.pending();
-                assert!(
-                    visits + gaps > 0 || paused || looks_up || stalled,
-                    "a query waits for nothing"
-                );
+    /// Names were looked up, or given up.
+    pub(super) fn after_lookup(&mut self) {
+        for id in self.queries.ids() {
+            if self.queries.wants_lookup(id) {
+                let own = self.reach.own_addr();
+                let found = self.sources.bootstrap(&self.cx.config, own);
+                self.queries.offer(id, self.members.table().ids(), found);
+                self.pump(id);
             }
-            Phase::Committing(committing) => {
-                let id = self.id;
-                let commits =
-                    under_way(&|p| matches!(p, Purpose::Commit { query, .. } if query == id));
-                assert_eq!(committing.open(), commits);
-                assert!(commits > 0 || stalled, "a commit waits for nothing");
-            }
-            Phase::Finished(_) => assert_eq!(self.kind, Kind::User),
         }
     }
 
-    /// Takes what the query has found so far.
-    pub(super) fn take_outcome_so_far(&mut self) -> Outcome {
-        match &mut self.phase {
-            Phase::Walking => self.walk.take_outcome(),
-            Phase::Committing(committing) => committing.take_outcome(),
-            Phase::Finished(_) => Outcome::default(),
-        }
-    }
-}
-
-/// All queries, those with an outcome that nobody took among them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Queries {
-    slots: Vec<Option<Box<Running>>>,
-    #[allow(clippy::vec_box)] // They move between here and the slots as they are.
-    spare: Vec<Box<Running>>,
-    serial: u64,
-    /// How many of the queries in slots walk, and how many of these are led astray. That changes only while a query is taken
-    /// out.
-    walks: (usize, usize),
-    /// Some query could not ask everybody for want of a place.
-    pub(super) stalled: bool,
-}
-
-impl Queries {
-    /// How many events about queries are of use.
-    pub(super) fn notes(&self) -> usize {
-        let users = self.slots.iter().flatten().filter(|running| running.kind == Kind::User);
-        users.map(|running| running.mailbox.len() + 1).sum()
-    }
-
-    pub(super) fn has(&self, id: QueryId) -> bool {
-        self.get(id).is_some()
-    }
-
-    pub(super) fn is_running(&self, kind: Kind) -> bool {
-        self.slots.iter().flatten().any(|running| running.kind == kind)
-    }
-
-    /// A visit was answered. Whether its walk would have given it up, had it not waited on purpose.
-    pub(super) fn answered_after(&mut self, id: QueryId, timing: Timing) -> bool {
-        let walk = self.get_mut(id).and_then(Running::walking);
-        walk.is_some_and(|walk| walk.answered_after(timing))
-    }
-
-    /// How many walk, and how many of these are led astray; without a query that is being worked on.
-    pub(super) const fn walks(&self) -> (usize, usize) {
-        self.walks
-    }
-
-    /// The class of its visits, unless it is being worked on.
-    pub(super) fn class_of(&self, id: QueryId) -> Option<Class> {
-        self.get(id).map(|running| running.walk.class())
-    }
-
-    /// Gives memory back that nobody has needed for a while.
-    pub(super) fn trim(&mut self) {
-        self.spare = Vec::new();
-        if self.slots.iter().all(Option::is_none) {
-            self.slots = Vec::new();
-        }
-    }
-
-    #[cfg(any(test, feature = "_invariants"))]
-    pub(super) fn check_invariants(&self, node: &Node) {
-        assert!(self.users() <= node.cx.config.max_queries);
-        assert!(self.background().count() <= node.cx.config.background_queries());
-        assert!(!self.stalled || node.cx.busy, "there are places, and nobody was told");
-        let (mut active, mut counted) = (0, (0, 0));
-        for (at, running) in self.slots.iter().enumerate() {
-            let Some(running) = running else { continue };
-            assert_eq!(self.get(running.id).map(|running| running.id), Some(running.id), "at {at}");
-            running.check_invariants(self.stalled, node);
-            active += u64::from(!running.is_finished());
-            let (walks, astray) = running.counts();
-            counted = (counted.0 + walks, counted.1 + astray);
-        }
-        assert_eq!(self.walks, counted, "walks are counted wrongly");
-        assert_eq!(node.cx.stats.queries.active, active);
-        for call in node.requests.calls() {
-            let phase = |query| self.get(query).map(|running| &running.phase);
-            match call.purpose {
-                Purpose::Visit { query, .. } | Purpose::Gap { query, .. } => {
-                    assert!(matches!(phase(query), Some(Phase::Walking)), "nobody waits for it");
+    /// Lets a query ask all nodes that it can, and end if there is nothing left to wait for.
+    pub(super) fn pump(&mut self, id: QueryId) {
+        let mut progress = Progress::default();
+        loop {
+            let view = View {
+                cx: &self.cx,
+                via: self.reach.request_via(),
+                members: &self.members,
+                requests: &self.requests,
+                sources: &self.sources,
+            };
+            match self.queries.advance(&self.cx, id, &mut progress, &view) {
+                Step::Wait => return,
+                Step::Ask(call) => {
+                    let begun = self.begin(call);
+                    debug_assert!(begun.is_some(), "there was a place");
                 }
-                Purpose::Commit { query, .. } => {
-                    assert!(matches!(phase(query), Some(Phase::Committing(_))));
-                }
-                _ => {}
+                Step::GiveUp { node, addr } => self.give_up(id, node, addr),
+                Step::Seed => self.seed(id),
+                Step::Walked => return self.finish_walk(id),
+                Step::Committed(result) => return self.conclude(id, result),
             }
         }
     }
 
-    /// A walk whose time is up.
-    pub(super) fn late(&self, now: Instant) -> Option<QueryId> {
-        let mut walks = self.slots.iter().flatten().filter(|running| running.is_walking());
-        walks.find(|running| running.clock.is_over(now)).map(|running| running.id)
+    /// A late visit is given up, since places are scarce.
+    fn give_up(&mut self, id: QueryId, node: u16, addr: SocketAddrV4) {
+        let visit = |call: &Call| matches!(call.purpose, Purpose::Visit { query: q, node: n, .. } if (q, n) == (id, node));
+        let Some((_, request)) = self.requests.next_from(0, visit) else { return };
+        let Some(question) = self.requests.call(request).map(Call::question) else { return };
+        // Where the system sent nothing, nobody was silent.
+        let silent = self.requests.was_sent(request);
+        self.requests.forget(&mut self.cx, request);
+        if silent {
+            self.members.suspect(&self.cx, addr, (false, true), question);
+        }
+        self.queries.failed(id, node, silent);
     }
 
-    /// When the time of a walk is up.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let walks = self.slots.iter().flatten().filter(|running| running.is_walking());
-        walks.filter_map(|running| running.clock.deadline()).min()
-    }
-
-    /// The sockets are bound: what was held goes out, and time begins to pass.
-    pub(super) fn start_clocks(&mut self, now: Instant) {
-        for running in self.slots.iter_mut().flatten() {
-            let runs = running.clock.since.take().is_some();
-            running.clock.run(now, runs);
+    /// Queries whose time is up end with what they have.
+    pub(super) fn end_late_walks(&mut self) {
+        while let Some(id) = self.queries.late(self.cx.now) {
+            self.pump(id);
         }
     }
 
-    pub(super) fn users(&self) -> usize {
-        self.slots.iter().flatten().filter(|running| running.kind == Kind::User).count()
-    }
-
-    /// The node's own.
-    pub(super) fn background(&self) -> impl Iterator<Item = QueryId> + '_ {
-        let all = self.slots.iter().flatten().filter(|running| running.kind != Kind::User);
-        all.map(|running| running.id)
-    }
-
-    /// Makes sure that no more notes of replies are kept than there are replies: see
-    /// [`keeps_note`](Self::keeps_note).
-    pub(super) fn count_notes(&mut self) {
-        for running in self.slots.iter_mut().flatten() {
-            running.notes = running.mailbox.len();
+    /// Goes on with queries that had found no place. To be called after all that may free one, at
+    /// the end of each way in: a query that ends while others are pumped frees places for the ones
+    /// before it.
+    pub(super) fn pump_stalled(&mut self) {
+        while self.queries.take_stalled(self.cx.busy) {
+            // The oldest first, else queries in high slots might never get their turn.
+            // (A heap, for it is there anyway: sorting takes 3 KB of code.)
+            let mut ids: BinaryHeap<_> = self.queries.ids().into_iter().map(Reverse).collect();
+            while let Some(Reverse(id)) = ids.pop() {
+                self.pump(id);
+            }
         }
     }
 
-    /// Whether one more note of a reply to this query is worth keeping.
-    pub(super) fn keeps_note(&mut self, id: QueryId) -> bool {
-        let Some(running) = self.get_mut(id).filter(|running| running.notes > 0) else {
-            return false;
-        };
-        running.notes -= 1;
-        true
+    pub(super) fn on_visit_answered(&mut self, id: QueryId, node: u16, reply: Reply) {
+        if reply.error == 0 && self.queries.kind(id) == Some(Kind::Bootstrap) {
+            self.quick_nat(reply.from.addr);
+        }
+        let Some(before) = self.queries.answered(id, node, &reply) else { return };
+        self.offer_named(id, node, &reply);
+        let (live, late) = (self.requests.live(), self.late_visits());
+        self.queries.yields_to(&self.cx, id, live, late);
+        if self.queries.deliver(&self.cx, id, reply) {
+            self.note(Event::Reply(id));
+        }
+        self.sort_visits(id, before);
+        self.pump(id);
     }
 
-    /// What all queries take of the heap, at most, apart from values that users have handed in.
-    pub(super) fn add_to(heap: &mut Heap, config: &Config) {
-        // Spare ones are among them: no more than have been under way at once.
-        let all = config.max_queries + config.background_queries();
-        heap.fixed(all, size_of::<Running>());
-        heap.capped::<Option<Box<Running>>>(all);
-        heap.capped::<Box<Running>>(spares(config));
-        let open = config.max_background_requests;
-        Walk::add_to(heap, (all, config.max_queries), config.max_query_addresses, open);
-        // The room that a user's has for replies may be kept for any other.
-        let users = if spares(config) == 0 { config.max_queries } else { all };
-        heap.capped_each::<Reply>(users, config.max_unread_replies);
-        heap.payloads(
-            config.max_queries * (config.max_unread_replies + K),
-            config.max_value_received(),
-        );
-        // Lists of ids, made while going through all of them.
-        heap.lists::<QueryId>(2, all);
-    }
-
-    pub(super) fn ids(&self) -> Vec<QueryId> {
-        self.slots.iter().flatten().map(|running| running.id).collect()
-    }
-
-    pub(super) fn get(&self, id: QueryId) -> Option<&Running> {
-        let running = self.slots.get(slot_of(id))?.as_deref()?;
-        (running.id == id).then_some(running)
-    }
-
-    pub(super) fn get_mut(&mut self, id: QueryId) -> Option<&mut Running> {
-        let running = self.slots.get_mut(slot_of(id))?.as_deref_mut()?;
-        (running.id == id).then_some(running)
-    }
-
-    /// Takes a query out, to work on it; [`put`](Self::put) it back, or [`recycle`](Self::recycle) it.
-    pub(super) fn take(&mut self, id: QueryId) -> Option<Box<Running>> {
-        let (walks, astray) = self.get(id)?.counts();
-        self.walks = (self.walks.0 - walks, self.walks.1 - astray);
-        self.slots.get_mut(slot_of(id))?.take()
-    }
-
-    pub(super) fn put(&mut self, running: Box<Running>) {
-        if let Some(slot) = self.slots.get_mut(slot_of(running.id)) {
-            let (walks, astray) = running.counts();
-            self.walks = (self.walks.0 + walks, self.walks.1 + astray);
-            *slot = Some(running);
+    /// What an answer names is offered to the walk; whatever is down is told of.
+    fn offer_named(&mut self, id: QueryId, node: u16, reply: &Reply) {
+        let (from, own) = (reply.from.addr, self.reach.own_addrs());
+        for addr in reply.closer_nodes.iter().flatten().copied() {
+            if !self.is_visitable(addr, from, &own) {
+                self.cx.stats.drops.closer_nodes += 1;
+                continue;
+            }
+            match self.queries.offer_from(id, self.members.table().ids(), addr, node) {
+                Some(Offer::Closer) => {}
+                Some(Offer::Down) => {
+                    self.members.note_namer(&self.cx, addr, from);
+                    self.report_if_sure(addr);
+                }
+                Some(Offer::Farther) | None => break,
+            }
         }
     }
 
-    /// A query that begins; it is not among the others until it is [`put`](Self::put).
-    pub(super) fn begin(
+    pub(super) fn on_visit_missed(&mut self, id: QueryId, node: u16) {
+        if let Some(before) = self.queries.missed(id, node) {
+            self.sort_visits(id, before);
+            self.pump(id);
+        }
+    }
+
+    pub(super) fn on_visit_failed(&mut self, id: QueryId, node: u16, seen: u8, timed_out: bool) {
+        let Some(before) = self.queries.failed(id, node, timed_out) else { return };
+        if timed_out {
+            self.leave_failed(id, node, seen);
+        }
+        self.sort_visits(id, before);
+        self.pump(id);
+    }
+
+    /// A walk has gone astray, or is not astray any more: its requests that wait go to where they belong now.
+    fn sort_visits(&mut self, id: QueryId, before: Class) {
+        let class = self.queries.class_of(id).filter(|class| *class != before);
+        if let Some(class) = class {
+            self.requests.reclass(id, class);
+        }
+    }
+
+    /// A node was asked what silent ones hide.
+    pub(super) fn on_gap(&mut self, id: QueryId, node: u16, reply: Option<&Reply>) {
+        self.queries.gap_ended(id);
+        let own = self.reach.own_addrs();
+        for addr in reply.iter().flat_map(|reply| reply.closer_nodes.iter().flatten()).copied() {
+            let from = reply.map_or(addr, |reply| reply.from.addr);
+            if self.is_visitable(addr, from, &own) {
+                self.queries.offer_from(id, self.members.table().ids(), addr, node);
+            } else {
+                self.cx.stats.drops.closer_nodes += 1;
+            }
+        }
+        self.pump(id);
+    }
+
+    pub(super) fn on_commit(
         &mut self,
-        kind: Kind,
-        query: Query,
-        plan: Plan,
-        clock: Clock,
-        config: &Config,
-    ) -> Box<Running> {
-        let free = self.slots.iter().position(Option::is_none);
-        let at = free.unwrap_or(self.slots.len());
-        if free.is_none() {
-            self.slots.make_room(config.max_queries + config.background_queries());
-            self.slots.push(None);
+        id: QueryId,
+        commit: (u16, bool),
+        result: &Result<Reply, RequestError>,
+    ) {
+        match result {
+            Ok(reply) => {
+                let via = self.reach.request_via();
+                let again = self.queries.commit_answered(id, commit, reply, via);
+                let begun = again.map(|call| self.begin(call));
+                debug_assert!(begun != Some(None), "its own place was free");
+            }
+            Err(error) => self.queries.commit_failed(id, *error),
         }
-        self.serial += 1;
-        let id = QueryId(self.serial << 16 | at as u64);
-        let Some(mut running) = self.spare.pop() else {
-            return Box::new(Running {
-                id,
-                kind,
-                query,
-                phase: Phase::Walking,
-                walk: Walk::new(plan),
-                mailbox: VecDeque::new(),
-                notes: 0,
-                wants_lookup: false,
-                clock,
-            });
-        };
-        running.walk.reset(plan);
-        *running = Running { id, kind, query, phase: Phase::Walking, clock, ..*running };
-        running
+        self.pump(id);
     }
 
-    /// A query is no more; what it used may serve another.
-    pub(super) fn recycle(&mut self, mut running: Box<Running>, config: &Config) {
-        if self.spare.len() < spares(config) && running.walk.is_worth_keeping() {
-            running.walk.forget_replies();
-            running.mailbox.clear();
-            running.query.value = None;
-            running.query.nodes = Vec::new();
-            running.phase = Phase::Walking;
-            running.wants_lookup = false;
-            self.spare.make_room(spares(config));
-            self.spare.push(running);
+    /// The walk is over: what is late of it goes on by itself, what else is left is cancelled, and the
+    /// commits begin.
+    fn finish_walk(&mut self, id: QueryId) {
+        self.end_visits(id);
+        match self.queries.walked(&mut self.cx, id) {
+            Walked::Background(Kind::Refresh, outcome) => self.on_refreshed(&outcome),
+            Walked::Background(_, outcome) => self.on_bootstrap_walked(&outcome),
+            Walked::Ended => self.note_end(id),
+            Walked::Commits => self.pump(id),
         }
     }
-}
 
-impl Walks for Queries {
-    fn debt(&self, id: QueryId) -> u16 {
-        let walking = self.get(id).filter(|running| running.is_walking());
-        walking.map_or(0, |running| running.walk.debt())
+    fn conclude(&mut self, id: QueryId, result: Result<Outcome, QueryError>) {
+        self.queries.conclude(&mut self.cx, id, result);
+        self.note_end(id);
     }
 
-    fn patience(&self, id: QueryId, tries: u16, waited: Duration) -> Option<Duration> {
-        self.get(id)?.walk.patience(tries, waited)
+    /// Ends a query with what it has.
+    pub(super) fn end_query(&mut self, id: QueryId, error: Option<RequestError>) {
+        if self.queries.is_unfinished(id) {
+            self.end_visits(id);
+            let closed = self.check_open() == Err(SendError::Closed);
+            self.queries.end(&mut self.cx, id, error, closed);
+            self.note_end(id);
+        }
     }
 
-    fn last_patience(&self, id: QueryId, waited: Duration) -> Option<Duration> {
-        self.get(id)?.walk.last_patience(waited)
+    /// The user is told that a query has ended; one of the node's own is no more.
+    fn note_end(&mut self, id: QueryId) {
+        if self.queries.has(id) {
+            self.note(Event::Finished(id));
+        }
     }
-}
 
-fn slot_of(id: QueryId) -> usize {
-    (id.0 & 0xffff) as usize
+    /// Visits that are late go on by themselves; what else a query has under way is cancelled.
+    pub(super) fn end_visits(&mut self, id: QueryId) {
+        self.leave_late(id);
+        self.requests.forget_all(&mut self.cx, |purpose| match purpose {
+            Purpose::Visit { query, .. }
+            | Purpose::Gap { query, .. }
+            | Purpose::Commit { query, .. } => query == id,
+            _ => false,
+        });
+    }
+
+    /// Ends all queries of a session.
+    pub(super) fn end_queries_of(&mut self, session: SessionId) {
+        for id in self.queries.of_session(session) {
+            self.end_query(id, Some(RequestError::Destroyed));
+        }
+    }
+
+    /// Ends all queries: the node is suspended, or closed.
+    pub(super) fn end_all_queries(&mut self, error: RequestError) {
+        for id in self.queries.ids() {
+            self.end_query(id, Some(error));
+        }
+    }
+
+    /// Looks for nodes near a random one of the table, in the background.
+    pub(super) fn start_refresh(&mut self) {
+        if self.queries.is_running(Kind::Refresh) {
+            return;
+        }
+        let table = self.members.table();
+        let slot = table.random(self.cx.rng.next_u64());
+        let target = slot.map_or(table.own(), |slot| table.ids().of(slot.addr()));
+        self.start_search(target);
+    }
+
+    /// Looks for nodes in the background, unless enough is done there.
+    pub(super) fn start_search(&mut self, target: Id) {
+        if self.has_place_for_search() {
+            self.start_query(Kind::Refresh, Query::find_node(target).discard_replies());
+        }
+    }
+
+    pub(super) fn has_place_for_search(&self) -> bool {
+        self.queries.background().count() < self.cx.config.background_queries()
+    }
+
+    /// Looks for the own neighbours, before anything else that is done in the background.
+    pub(super) fn start_bootstrap_walk(&mut self) {
+        while !self.has_place_for_search() {
+            let Some(oldest) = self.queries.background().min() else { break };
+            self.cancel(oldest);
+        }
+        let query = Query::find_node(self.members.table().own()).discard_replies();
+        self.start_query(Kind::Bootstrap, query);
+    }
 }

@@ -1,15 +1,14 @@
 //! What callers do with queries: begin them, take what they bring, end them.
 
-use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::Node;
-use super::queries::{Kind, Phase};
 use crate::addr::is_sendable;
 use crate::api::ask::{Query, Request};
 use crate::api::error::{QueryError, SendError};
 use crate::api::message::{Outcome, Peer, QueryId, Reply};
+use crate::queries::Kind;
 use crate::time::Instant;
 use crate::wire::VARINT_MAX;
 
@@ -41,7 +40,7 @@ impl Node {
     /// [`Config::max_unread_replies`](crate::Config::max_unread_replies).
     #[must_use]
     pub fn next_reply(&mut self, id: QueryId) -> Option<Reply> {
-        let reply = self.queries.get_mut(id)?.mailbox.pop_front();
+        let reply = self.queries.next_reply(id);
         if reply.is_some() {
             self.pump(id);
             self.pump_stalled();
@@ -51,11 +50,9 @@ impl Node {
 
     /// From now on nobody wants the replies of a query, only its outcome: it never pauses.
     pub fn discard_replies(&mut self, id: QueryId) {
-        let Some(running) = self.queries.get_mut(id) else {
+        if !self.queries.discard_replies(id) {
             return;
-        };
-        running.query.discard = true;
-        running.mailbox = VecDeque::new();
+        }
         self.pump(id);
         self.pump_stalled();
     }
@@ -64,45 +61,21 @@ impl Node {
     /// forgets the query, with all replies that were not taken.
     #[must_use]
     pub fn take_outcome(&mut self, id: QueryId) -> Option<Result<Outcome, QueryError>> {
-        if !self.queries.get(id)?.is_finished() {
-            return None;
-        }
-        let mut running = self.queries.take(id)?;
-        let phase = core::mem::replace(&mut running.phase, Phase::Walking);
-        self.queries.recycle(running, &self.cx.config);
-        match phase {
-            Phase::Finished(outcome) => Some(outcome),
-            Phase::Walking | Phase::Committing(_) => None,
-        }
+        self.queries.take_outcome(&self.cx.config, id)
     }
 
     /// The closest repliers with a proven id so far, the closest first.
     #[must_use]
     pub fn closest_nodes(&self, id: QueryId) -> Vec<Peer> {
-        let peers = |closest: &[Reply]| closest.iter().map(|reply| reply.from).collect();
-        let Some(running) = self.queries.get(id) else { return Vec::new() };
-        match &running.phase {
-            Phase::Walking => peers(running.walk.closest()),
-            Phase::Committing(committing) => peers(committing.closest()),
-            Phase::Finished(Ok(outcome)) => peers(&outcome.closest),
-            Phase::Finished(Err(_)) => Vec::new(),
-        }
+        self.queries.closest(id).iter().map(|reply| reply.from).collect()
     }
 
     /// Ends a query early, with what it has and without a commit: replies that were not taken are
     /// gone, [`Event::Finished`](crate::Event::Finished) follows. One that has ended is left alone.
     pub fn finish_query(&mut self, now: Instant, id: QueryId) {
         self.enter(now);
-        if self.is_unfinished(id) {
-            if let Some(mut running) = self.queries.take(id) {
-                self.leave_late(&running);
-                self.end_flights_of(id);
-                running.mailbox = VecDeque::new();
-                let outcome = running.take_outcome_so_far();
-                self.conclude(running, Ok(outcome));
-            }
-            self.pump_stalled();
-        }
+        self.end_query(id, None);
+        self.pump_stalled();
     }
 
     /// Forgets a query, ended or not, with all that it has under way. Visits that are late go on until it is
@@ -115,13 +88,11 @@ impl Node {
     }
 
     pub(super) fn cancel(&mut self, id: QueryId) -> bool {
-        let unfinished = self.is_unfinished(id);
-        let Some(running) = self.queries.take(id) else { return false };
-        self.leave_late(&running);
-        self.end_flights_of(id);
-        self.queries.recycle(running, &self.cx.config);
-        self.cx.stats.queries.active -= u64::from(unfinished);
-        true
+        if !self.queries.has(id) {
+            return false;
+        }
+        self.end_visits(id);
+        self.queries.forget(&mut self.cx, id)
     }
 
     fn check_query_size(&self, query: &Query) -> Result<(), SendError> {

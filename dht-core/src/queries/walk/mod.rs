@@ -412,14 +412,6 @@ impl Walk {
         self.visits.iter().any(late)
     }
 
-    /// Puts a visit back that could not be made after all.
-    pub(crate) fn put_back(&mut self, node: u16) {
-        self.end_visit(node);
-        self.asked = self.asked.saturating_sub(1);
-        self.seen.set(node, State::Pending);
-        self.frontier.push(&self.seen, node, self.plan.max_query_addresses);
-    }
-
     /// A node has answered.
     pub(crate) fn answered(&mut self, node: u16, reply: &Reply) {
         let doubted = self.end_visit(node).is_some_and(|visit| visit.doubted);

@@ -1,0 +1,218 @@
+//! What a query does next: which node it asks, what of the window and of the places it leaves to the others, and when it is over.
+
+use core::net::SocketAddrV4;
+use core::time::Duration;
+
+use super::pool::{Phase, Queries, Running};
+use crate::api::ask::Query;
+use crate::api::error::QueryError;
+use crate::api::message::{Outcome, QueryId, Via};
+use crate::context::Cx;
+use crate::queries::walk::Walk;
+use crate::requests::call::{Call, Purpose};
+use crate::requests::congestion::Class;
+use crate::wire::Token;
+
+/// What queries see of the rest of the node.
+pub(crate) trait Sight {
+    /// The socket that requests leave by.
+    fn via(&self) -> Via;
+    /// Whether an address was silent lately.
+    fn is_suspected(&self, addr: SocketAddrV4) -> bool;
+    /// Whether so many addresses near that one are suspected that it is asked after others.
+    fn is_in_crowd(&self, addr: SocketAddrV4) -> bool;
+    /// How often a node of the table, whose id begins with `prefix`, has answered.
+    fn times_seen(&self, prefix: u64, addr: SocketAddrV4) -> u8;
+    /// Places left for requests, and places that the window has for walks.
+    fn free(&self) -> usize;
+    fn window(&self) -> usize;
+    /// Whether names are looked up for which nothing else is known.
+    fn awaits_names(&self) -> bool;
+}
+
+/// How far a query has come with what it can do now.
+#[derive(Default)]
+pub(crate) struct Progress {
+    /// It has given up a late visit for the next one.
+    gave_up: bool,
+    visited: bool,
+    seeded: bool,
+}
+
+/// What a query wants.
+pub(crate) enum Step {
+    /// Nothing, until something happens.
+    Wait,
+    /// This is to be asked. There is a place for it.
+    Ask(Call),
+    /// The request of this late visit is to be forgotten, and [told](Queries::gave_up).
+    GiveUp { node: u16, addr: SocketAddrV4 },
+    /// More nodes to begin with, by [`Queries::seed`].
+    Seed,
+    /// The walk is over.
+    Walked,
+    /// The commits are over.
+    Committed(Result<Outcome, QueryError>),
+}
+
+impl Queries {
+    /// What a query wants next. To be called, with the same `progress`, until it waits or is over.
+    pub(crate) fn advance(
+        &mut self,
+        cx: &Cx,
+        id: QueryId,
+        progress: &mut Progress,
+        sight: &impl Sight,
+    ) -> Step {
+        let step = self.work(id, |others, running| match running.phase {
+            Phase::Walking => others.advance_walk(cx, running, progress, sight),
+            Phase::Committing(_) => others.advance_commits(cx, running, sight),
+            Phase::Finished(_) => Step::Wait,
+        });
+        step.unwrap_or(Step::Wait)
+    }
+
+    fn advance_walk(
+        &mut self,
+        cx: &Cx,
+        running: &mut Running,
+        progress: &mut Progress,
+        sight: &impl Sight,
+    ) -> Step {
+        if !progress.visited {
+            if let Some(step) = self.next_visit(cx, running, progress, sight) {
+                return step;
+            }
+            running.walk.begun();
+            progress.visited = true;
+        }
+        if let Some((node, to, target)) = running.walk.look_into_gap() {
+            if !cx.busy {
+                let purpose = Purpose::Gap { query: running.id, node };
+                let session = running.query.session;
+                let call = call_of(&Query::find_node(target), to, None, purpose, sight.via());
+                return Step::Ask(Call { retries: 0, session, ..call });
+            }
+            running.walk.looked_into_gap();
+        }
+        let runs = running.walk.in_flight() + running.walk.gaps_open() > 0;
+        running.clock.run(cx.now, runs);
+        let done = running.is_done(cx.now, sight);
+        if !done {
+            return Step::Wait;
+        }
+        if running.walk.wants_table() && !progress.seeded {
+            *progress = Progress { seeded: true, ..Progress::default() };
+            return Step::Seed;
+        }
+        Step::Walked
+    }
+
+    /// The next visit; `None` if there is none, or it has to wait.
+    fn next_visit(
+        &mut self,
+        cx: &Cx,
+        running: &mut Running,
+        progress: &mut Progress,
+        sight: &impl Sight,
+    ) -> Option<Step> {
+        let Running { id, query, walk, mailbox, .. } = running;
+        let open = mailbox.len() + walk.in_flight();
+        if !(query.discard || open < cx.config.max_unread_replies) {
+            return None;
+        }
+        if !walk.may_ask(self.share_of_window(cx, sight)) {
+            return None;
+        }
+        if !self.has_place_for(cx, walk, sight) {
+            // Where places are scarce, a query gives up the most overdue of its visits for the next.
+            let late = walk.most_late().filter(|_| walk.has_candidates() && !progress.gave_up);
+            if let Some((node, addr)) = late {
+                progress.gave_up = true;
+                return Some(Step::GiveUp { node, addr });
+            }
+            // Else it goes on when one of its own visits has ended.
+            self.stalled |= cx.busy;
+            return None;
+        }
+        progress.gave_up = false;
+        let (node, to) =
+            walk.next(|addr| sight.is_suspected(addr), |addr| sight.is_in_crowd(addr))?;
+        let seen = sight.times_seen(walk.id_prefix(node), to);
+        let purpose = Purpose::Visit { query: *id, node, seen };
+        Some(Step::Ask(Call {
+            retries: if query.force { 0 } else { query.retries },
+            force: query.force,
+            class: walk.class(),
+            ..call_of(query, to, None, purpose, sight.via())
+        }))
+    }
+
+    fn advance_commits(&mut self, cx: &Cx, running: &mut Running, sight: &impl Sight) -> Step {
+        let Running { id, query, phase, .. } = running;
+        let Phase::Committing(committing) = phase else { return Step::Wait };
+        if let Some((to, addr, token)) = committing.next() {
+            if !cx.busy {
+                committing.begun();
+                let purpose = Purpose::Commit { query: *id, to, again: false };
+                return Step::Ask(call_of(query, addr, Some(token), purpose, sight.via()));
+            }
+            self.stalled = true;
+        }
+        match committing.is_over() {
+            true => Step::Committed(committing.result()),
+            false => Step::Wait,
+        }
+    }
+
+    /// How much of the window a query may fill before it is clear that any node answers: an equal part of most of it or,
+    /// if that is more, of what is left for the queries that are not led astray.
+    fn share_of_window(&self, cx: &Cx, sight: &impl Sight) -> usize {
+        let (walks, astray) = self.walks();
+        let most = cx.config.max_window as usize / 8 * 7;
+        (most / (walks + 1)).max(sight.window() / (walks - astray + 1))
+    }
+
+    /// Whether there is a place for one more visit. A walk that is astray leaves the other ones, if there are
+    /// any, as many as it has.
+    fn has_place_for(&self, cx: &Cx, walk: &Walk, sight: &impl Sight) -> bool {
+        let leaves_some = walk.is_astray() && self.walks().0 > 0;
+        !(cx.busy || leaves_some && walk.in_flight() >= sight.free())
+    }
+}
+
+impl Running {
+    /// Whether a walk has come to its end, by itself or by the clock.
+    fn is_done(&self, now: crate::time::Instant, sight: &impl Sight) -> bool {
+        // Where any node has answered no name is waited for, nor where there is an address to ask.
+        let more_sources = self.wants_lookup && !self.walk.has_answers() && sight.awaits_names();
+        self.clock.is_over(now) || self.walk.is_done(more_sources)
+    }
+}
+
+/// A request of a query: by default as a commit is sent.
+pub(super) fn call_of(
+    query: &Query,
+    to: SocketAddrV4,
+    token: Option<Token>,
+    purpose: Purpose,
+    via: Via,
+) -> Call {
+    Call {
+        to,
+        via,
+        internal: query.internal,
+        command: query.command,
+        target: Some(query.target),
+        token,
+        value: query.value.clone(),
+        ttl: None,
+        retries: 3,
+        delay: Duration::ZERO,
+        class: Class::Query,
+        force: false,
+        any_replier: false,
+        session: query.session,
+        purpose,
+    }
+}
