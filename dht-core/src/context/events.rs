@@ -76,9 +76,12 @@ impl Events {
         let at = find(&Event::is_about_node)
             .or_else(|| find(&|queued| core::mem::discriminant(queued) == kind))
             .or_else(|| find(&Event::is_change));
-        let Some(gone) = at.and_then(|at| self.queue.remove(at)) else {
+        let Some((at, gone)) = at.and_then(|at| Some((at, *self.queue.get(at)?))) else {
             return 0;
         };
+        // (Not `remove`, which takes half a kilobyte of code.)
+        let mut place = 0..;
+        self.queue.retain(|_| place.next() != Some(at));
         self.bounded -= 1;
         let about_node = u32::from(gone.is_about_node());
         self.lost = self.lost.saturating_add(about_node);

@@ -6,9 +6,9 @@ use core::net::SocketAddrV4;
 
 use super::Node;
 use crate::api::ask::Query;
-use crate::api::error::{QueryError, RequestError, SendError};
+use crate::api::error::{RequestError, SendError};
 use crate::api::event::Event;
-use crate::api::message::{Nodes, Outcome, QueryId, Reply, SessionId, Via};
+use crate::api::message::{Nodes, QueryId, Reply, SessionId, Via};
 use crate::context::Cx;
 use crate::id::Id;
 use crate::members::Members;
@@ -107,6 +107,7 @@ impl Node {
     }
 
     /// Lets a query ask all nodes that it can, and end if there is nothing left to wait for.
+    #[inline(never)]
     pub(super) fn pump(&mut self, id: QueryId) {
         let mut progress = Progress::default();
         loop {
@@ -126,7 +127,10 @@ impl Node {
                 Step::GiveUp { node, addr } => self.give_up(id, node, addr),
                 Step::Seed => self.seed(id),
                 Step::Walked => return self.finish_walk(id),
-                Step::Committed(result) => return self.conclude(id, result),
+                Step::Committed => {
+                    self.queries.committed(&mut self.cx, id);
+                    return self.note_end(id);
+                }
             }
         }
     }
@@ -184,7 +188,7 @@ impl Node {
     /// What an answer names is offered to the walk; whatever is down is told of.
     fn offer_named(&mut self, id: QueryId, node: u16, reply: &Reply) {
         let (from, own) = (reply.from.addr, self.reach.own_addrs());
-        for addr in reply.closer_nodes.iter().flatten().copied() {
+        for addr in named(reply) {
             if !self.is_visitable(addr, from, &own) {
                 self.cx.stats.drops.closer_nodes += 1;
                 continue;
@@ -227,13 +231,14 @@ impl Node {
     /// A node was asked what silent ones hide.
     pub(super) fn on_gap(&mut self, id: QueryId, node: u16, reply: Option<&Reply>) {
         self.queries.gap_ended(id);
-        let own = self.reach.own_addrs();
-        for addr in reply.iter().flat_map(|reply| reply.closer_nodes.iter().flatten()).copied() {
-            let from = reply.map_or(addr, |reply| reply.from.addr);
-            if self.is_visitable(addr, from, &own) {
-                self.queries.offer_from(id, self.members.table().ids(), addr, node);
-            } else {
-                self.cx.stats.drops.closer_nodes += 1;
+        if let Some(reply) = reply {
+            let (from, own) = (reply.from.addr, self.reach.own_addrs());
+            for addr in named(reply) {
+                if self.is_visitable(addr, from, &own) {
+                    self.queries.offer_from(id, self.members.table().ids(), addr, node);
+                } else {
+                    self.cx.stats.drops.closer_nodes += 1;
+                }
             }
         }
         self.pump(id);
@@ -267,11 +272,6 @@ impl Node {
             Walked::Ended => self.note_end(id),
             Walked::Commits => self.pump(id),
         }
-    }
-
-    fn conclude(&mut self, id: QueryId, result: Result<Outcome, QueryError>) {
-        self.queries.conclude(&mut self.cx, id, result);
-        self.note_end(id);
     }
 
     /// Ends a query with what it has.
@@ -347,4 +347,9 @@ impl Node {
         let query = Query::find_node(self.members.table().own()).discard_replies();
         self.start_query(Kind::Bootstrap, query);
     }
+}
+
+/// The nodes that an answer names.
+fn named(reply: &Reply) -> impl Iterator<Item = SocketAddrV4> + '_ {
+    reply.closer_nodes.as_ref().map_or(&[][..], |nodes| nodes.as_slice()).iter().copied()
 }

@@ -51,12 +51,8 @@ impl Node {
                     self.ask(Ask::new(to, PING, Class::KeepAlive, Purpose::View { users }))
                 }
             };
-            match step {
-                _ if begun => {}
-                Step::Probe { .. } => self.reach.on_probe(&mut self.cx, others!(self), None, false),
-                Step::View { users } => {
-                    self.reach.on_view(&mut self.cx, others!(self), users, None);
-                }
+            if !begun {
+                self.reach.not_asked(&mut self.cx, others!(self), step);
             }
         }
     }

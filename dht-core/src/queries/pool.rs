@@ -534,6 +534,7 @@ impl Queries {
 
     /// A walk is over, and nothing of it is under way any more. The commits begin, or what was found is the result. What a
     /// query of the node's own has found is returned.
+    #[inline(never)]
     pub(crate) fn walked(&mut self, cx: &mut Cx, id: QueryId) -> Walked {
         let Some((kind, commit, outcome)) = self.work(id, |_, running| {
             running.walk.abandon(true);
@@ -558,13 +559,17 @@ impl Queries {
         Walked::Ended
     }
 
+    /// The commits of a query are over.
+    pub(crate) fn committed(&mut self, cx: &mut Cx, id: QueryId) {
+        if let Some(Phase::Committing(committing)) = self.get_mut(id).map(|r| &mut r.phase) {
+            let result = committing.result();
+            self.conclude(cx, id, result);
+        }
+    }
+
     /// A query has ended. Only the user wants to know how.
-    pub(crate) fn conclude(
-        &mut self,
-        cx: &mut Cx,
-        id: QueryId,
-        result: Result<Outcome, QueryError>,
-    ) {
+    #[inline(never)]
+    fn conclude(&mut self, cx: &mut Cx, id: QueryId, result: Result<Outcome, QueryError>) {
         let Some(mut running) = self.take(id) else { return };
         cx.stats.queries.active -= 1;
         if running.kind != Kind::User {
@@ -705,12 +710,14 @@ impl Queries {
     }
 
     /// Takes a query out, to work on it; [`put`](Self::put) it back, or [`recycle`](Self::recycle) it.
+    #[inline(never)]
     fn take(&mut self, id: QueryId) -> Option<Box<Running>> {
         let (walks, astray) = self.get(id)?.counts();
         self.walks = (self.walks.0 - walks, self.walks.1 - astray);
         self.slots.get_mut(slot_of(id))?.take()
     }
 
+    #[inline(never)]
     fn put(&mut self, running: Box<Running>) {
         if let Some(slot) = self.slots.get_mut(slot_of(running.id)) {
             let (walks, astray) = running.counts();

@@ -5,8 +5,7 @@ use core::time::Duration;
 
 use super::pool::{Phase, Queries, Running};
 use crate::api::ask::Query;
-use crate::api::error::QueryError;
-use crate::api::message::{Outcome, QueryId, Via};
+use crate::api::message::{QueryId, Via};
 use crate::context::Cx;
 use crate::queries::walk::Walk;
 use crate::requests::call::{Call, Purpose};
@@ -52,11 +51,12 @@ pub(crate) enum Step {
     /// The walk is over.
     Walked,
     /// The commits are over.
-    Committed(Result<Outcome, QueryError>),
+    Committed,
 }
 
 impl Queries {
     /// What a query wants next. To be called, with the same `progress`, until it waits or is over.
+    #[inline(never)]
     pub(crate) fn advance(
         &mut self,
         cx: &Cx,
@@ -72,6 +72,7 @@ impl Queries {
         step.unwrap_or(Step::Wait)
     }
 
+    #[inline(never)]
     fn advance_walk(
         &mut self,
         cx: &Cx,
@@ -109,6 +110,7 @@ impl Queries {
     }
 
     /// The next visit; `None` if there is none, or it has to wait.
+    #[inline(never)]
     fn next_visit(
         &mut self,
         cx: &Cx,
@@ -148,6 +150,7 @@ impl Queries {
         }))
     }
 
+    #[inline(never)]
     fn advance_commits(&mut self, cx: &Cx, running: &mut Running, sight: &impl Sight) -> Step {
         let Running { id, query, phase, .. } = running;
         let Phase::Committing(committing) = phase else { return Step::Wait };
@@ -159,10 +162,7 @@ impl Queries {
             }
             self.stalled = true;
         }
-        match committing.is_over() {
-            true => Step::Committed(committing.result()),
-            false => Step::Wait,
-        }
+        if committing.is_over() { Step::Committed } else { Step::Wait }
     }
 
     /// How much of the window a query may fill before it is clear that any node answers: an equal part of most of it or,

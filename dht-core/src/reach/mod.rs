@@ -201,6 +201,14 @@ impl Reach {
         Some((next, self.step))
     }
 
+    /// A request could not be made.
+    pub(crate) fn not_asked(&mut self, cx: &mut Cx, others: Others<'_>, step: Step) {
+        match step {
+            Step::Probe { .. } => self.on_probe(cx, others, None, false),
+            Step::View { users } => self.on_view(cx, others, users, None),
+        }
+    }
+
     /// What the rest of the node has to know next. To be polled after each call.
     pub(crate) fn poll_news(&mut self) -> Option<News> {
         (!self.news.is_empty()).then(|| self.news.remove(0))

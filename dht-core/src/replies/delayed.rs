@@ -4,7 +4,7 @@
 //! waits is small and bounded, in all and per host; what is refused gets no
 //! answer, as if lost.
 
-use alloc::collections::VecDeque;
+use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
 use crate::addr::is_local;
@@ -38,10 +38,10 @@ fn max_for(max_replies: usize) -> usize {
     max_replies.saturating_mul(2).min(PENDING_MAX)
 }
 
-/// The queue, in order of time, then of arrival.
+/// The queue, in order of time, then of arrival; the next one last.
 #[derive(Clone, Debug)]
 pub(crate) struct Delayed {
-    pongs: VecDeque<Pong>,
+    pongs: Vec<Pong>,
     max: usize,
 }
 
@@ -49,7 +49,7 @@ impl Delayed {
     /// An empty queue for twice as many as other replies may wait; it has no memory of its own until
     /// something does.
     pub(crate) fn new(max_replies: usize) -> Self {
-        Self { pongs: VecDeque::new(), max: max_for(max_replies) }
+        Self { pongs: Vec::new(), max: max_for(max_replies) }
     }
 
     pub(crate) fn add_to(heap: &mut Heap, max_replies: usize) {
@@ -69,7 +69,7 @@ impl Delayed {
         if !is_local(*host) && same_host.count() >= PENDING_PER_HOST_MAX {
             return false;
         }
-        let place = self.pongs.partition_point(|other| other.due <= pong.due);
+        let place = self.pongs.partition_point(|other| other.due > pong.due);
         self.pongs.make_room(self.max);
         self.pongs.insert(place, pong);
         true
@@ -80,7 +80,7 @@ impl Delayed {
         if self.next_due()? > now {
             return None;
         }
-        let pong = self.pongs.pop_front();
+        let pong = self.pongs.pop();
         if self.pongs.is_empty() {
             self.clear();
         }
@@ -89,7 +89,7 @@ impl Delayed {
 
     /// When the next answer is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.pongs.front().map(|pong| pong.due)
+        self.pongs.last().map(|pong| pong.due)
     }
 
     /// How many answers wait.
@@ -100,13 +100,12 @@ impl Delayed {
 
     /// Drops everything and releases the memory: a flood must not leave its mark.
     pub(crate) fn clear(&mut self) {
-        self.pongs = VecDeque::new();
+        self.pongs = Vec::new();
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
     use core::net::Ipv4Addr;
 
     use quickcheck::quickcheck;
