@@ -43,88 +43,26 @@
 //! ```
 #![forbid(unsafe_code)]
 
-pub mod addresses;
-mod addrs;
-mod app;
-pub mod atomic_file;
 pub mod attack;
-mod calls;
-mod check;
 pub mod checks;
-pub mod churn;
-pub mod clock;
-pub mod describe;
 pub mod guide;
-pub mod histogram;
-mod host;
-mod ids;
-mod invariant;
-pub mod json_lines;
-mod life;
-pub mod link;
-mod lookup;
-mod named_hosts;
-pub mod nat;
-mod net;
-mod packets;
-pub mod partition;
-pub mod pcap;
-mod phantom;
-mod place;
-mod quiet;
+mod output;
 pub mod report;
 pub mod results;
 mod run;
 pub mod scenario;
-pub mod script;
-pub mod series;
-pub mod shrink;
 mod sim;
-pub mod snapshot;
-pub mod stream;
 pub mod swarm;
-mod tally;
-mod tap;
-pub mod text_table;
-pub mod timeline;
-mod trace;
-mod truth;
-mod wheel;
+mod world;
 
-pub use app::{Actor, ActorCx, App, Cx};
-pub use calls::Walked;
-pub use host::Spec;
-pub use invariant::{Invariant, Verdict, Violation};
-pub use life::Return;
-pub use lookup::Lookup;
-pub use net::{Fate, Rule};
-pub use packets::Packet;
-pub use run::Run;
-pub use scenario::Scenario;
-pub use sim::{Counts, Sim};
-pub use snapshot::Snapshot;
-pub use tally::Tally;
-pub use tap::{Direction, Tapped, What};
-
-/// Microseconds of virtual time since the simulation began.
-pub type Micros = u64;
-
-/// A host, by its number: the first one is 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostId(pub u32);
-
-impl HostId {
-    pub(crate) const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// A NAT or firewall, by its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NatId(pub u32);
-
-impl NatId {
-    pub(crate) const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
+pub use output::{atomic_file, describe, json_lines, pcap, timeline};
+pub use report::{histogram, series, text_table};
+pub use run::{Run, Snapshot, Tally, snapshot};
+pub use scenario::{Scenario, script};
+pub use sim::{
+    Actor, ActorCx, App, Counts, Cx, Direction, Fate, Invariant, Lookup, Packet, Return, Rule, Sim,
+    Spec, Tapped, Verdict, Violation, Walked, What,
+};
+pub use swarm::shrink;
+pub use world::{HostId, Micros, NatId};
+pub use world::{addresses, churn, clock, link, nat, partition, stream};

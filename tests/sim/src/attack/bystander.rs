@@ -4,7 +4,7 @@
 use std::net::SocketAddrV4;
 
 use super::Spent;
-use crate::app::{Actor, ActorCx};
+use crate::sim::{Actor, ActorCx};
 
 /// It answers nothing and counts what arrives.
 #[derive(Clone, Debug, Default)]

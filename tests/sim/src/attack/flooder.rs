@@ -8,10 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::pace::{Pacer, TURN};
 use super::puppet::{request_bytes, response_bytes};
 use super::{MARK, Pace, Puppet, Sources, Spent};
-use crate::app::{Actor, ActorCx};
-use crate::check;
-use crate::checks::command;
-use crate::stream::Stream;
+use crate::sim::{Actor, ActorCx, command};
+use crate::world::{Stream, check};
 
 /// What a [`Flooder`] floods with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

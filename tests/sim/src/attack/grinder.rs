@@ -7,14 +7,12 @@ use dht_core::wire;
 use dht_core::{Id, K};
 use serde::{Deserialize, Serialize};
 
-use super::ground::Ground;
 use super::minimal::{Story, answer};
 use super::pace::{Pacer, TURN};
 use super::puppet::{addresses, closest_addresses, request_bytes};
-use super::{Pace, Puppet, Spent};
-use crate::app::{Actor, ActorCx};
-use crate::check;
-use crate::checks::command;
+use super::{Pace, Puppet, Spent, ground::Ground};
+use crate::sim::{Actor, ActorCx, command};
+use crate::world::check;
 
 /// What a [`Grinder`] does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 
 use dht_core::Id;
 
-use crate::truth::closest;
+use crate::sim::truth::closest;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]

@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::pace::{Pacer, TURN};
 use super::puppet::{request_bytes, response_bytes};
 use super::{Pace, Puppet, Sources, Spent};
-use crate::app::{Actor, ActorCx};
-use crate::checks::command;
-use crate::{Micros, check};
+use crate::sim::{Actor, ActorCx, command};
+use crate::world::{Micros, check};
 
 /// What a [`HintAbuser`] does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,14 +5,12 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use dht_core::{Id, wire};
 use serde::{Deserialize, Serialize};
 
-use super::ground::Ground;
 use super::minimal::{Story, answer};
 use super::pace::{Pacer, TURN};
 use super::puppet::{closest_addresses, request_bytes, response_bytes};
-use super::{Pace, Puppet, Sources, Spent};
-use crate::app::{Actor, ActorCx};
-use crate::check;
-use crate::stream::Stream;
+use super::{Pace, Puppet, Sources, Spent, ground::Ground};
+use crate::sim::{Actor, ActorCx};
+use crate::world::{Stream, check};
 
 /// Whom a [`Liar`] names as closer nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use dht_core::wire;
 
 use super::MARK;
 use super::puppet::{Puppet, response_bytes};
-use crate::checks::command;
+use crate::sim::command;
 
 /// What is told to those who ask.
 #[derive(Clone, Copy, Debug)]

@@ -4,8 +4,8 @@ use std::net::SocketAddrV4;
 
 use serde::{Deserialize, Serialize};
 
-use crate::app::ActorCx;
-use crate::{Micros, check};
+use crate::sim::ActorCx;
+use crate::world::{Micros, check};
 
 /// IPv4 and UDP headers, in bytes.
 const HEADERS: usize = 28;

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use dht_core::Id;
 use dht_core::wire::{self, addr_bytes};
 
-use crate::checks::command;
+use crate::sim::command;
 
 /// An address that an attacker speaks as, its own or a forged one, and the id that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

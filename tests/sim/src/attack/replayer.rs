@@ -6,10 +6,9 @@ use std::net::SocketAddrV4;
 use dht_core::wire;
 use serde::{Deserialize, Serialize};
 
-use super::puppet::request_bytes;
-use super::{MARK, Puppet, Spent};
-use crate::app::{Actor, ActorCx};
-use crate::{Micros, check};
+use super::{MARK, Puppet, Spent, puppet::request_bytes};
+use crate::sim::{Actor, ActorCx};
+use crate::world::{Micros, check};
 
 /// What a [`Replayer`] does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

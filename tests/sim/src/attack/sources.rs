@@ -4,8 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::{Deserialize, Serialize};
 
-use crate::check;
-use crate::stream::Stream;
+use crate::world::{Stream, check};
 
 /// Where datagrams claim to come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +58,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::stream::Purpose;
+    use crate::world::Purpose;
 
     #[test]
     fn they_are_where_they_should_be() {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::pace::{Pacer, TURN};
 use super::puppet::{request_bytes, response_bytes};
 use super::{MARK, Pace, Puppet, Sources, Spent};
-use crate::app::{Actor, ActorCx};
-use crate::{Micros, check};
+use crate::sim::{Actor, ActorCx};
+use crate::world::{Micros, check};
 
 /// What a [`Spoofer`] does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

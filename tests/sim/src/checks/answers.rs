@@ -5,13 +5,11 @@ use dht_core::Id;
 use dht_core::error_code::INVALID_TOKEN;
 use dht_core::wire::{Message, Response};
 
-use super::command::{DELAYED_PING, FIND_NODE};
 use super::keys::{ByKey, Key};
 use super::{MEMORY, TIDY, check_id, must, read};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use crate::sim::command::{DELAYED_PING, FIND_NODE};
+use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 /// The least that a delayed ping may come early, for clocks that drift: a percent.
 const EARLY: u64 = 100;

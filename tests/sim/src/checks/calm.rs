@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 
 use dht_core::{Event, Node};
 
-use crate::link::{Link, Loss};
 use crate::sim::Sim;
-use crate::{HostId, Micros};
+use crate::world::link::{Link, Loss};
+use crate::world::{HostId, Micros};
 
 const SECOND: Micros = 1_000_000;
 /// The network, and a node, count as calm after so long: two refreshes.

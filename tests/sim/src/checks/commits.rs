@@ -10,13 +10,9 @@ use std::net::SocketAddrV4;
 use dht_core::error_code::INVALID_TOKEN;
 use dht_core::{Id, Outcome, QueryError};
 
-use super::echo::STORE;
-use super::raw::parse;
-use super::{MEMORY, TIDY, must};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use super::{MEMORY, TIDY, echo::STORE, must, raw::parse};
+use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 /// Who stores what, by its target.
 type Key = (HostId, [u8; 32]);

@@ -5,15 +5,10 @@ use std::collections::BTreeSet;
 
 use dht_core::{Event, Id, Node};
 
-use super::command::FIND_NODE;
-use super::echo::STORE;
 use super::keys::{ByKey, Key};
-use super::raw::parse;
-use super::{TIDY, must};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use super::{TIDY, echo::STORE, must, raw::parse};
+use crate::sim::{Invariant, Packet, Sim, Verdict, command::FIND_NODE};
+use crate::world::{HostId, Micros};
 
 /// Silent addresses of one host that a query asks.
 const DOORS_MAX: u64 = 4;

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use dht_core::{Answer, Id, Incoming, error_code};
 
-use crate::HostId;
-use crate::app::{App, Cx};
+use crate::sim::{App, Cx, Sim};
+use crate::world::HostId;
 
 /// The command that is answered with its value. Those that aren't known are refused.
 pub const ECHO: u64 = 7;
@@ -43,5 +43,18 @@ impl App for Echo {
 
     fn fork(&self) -> Box<dyn App> {
         Box::new(*self)
+    }
+}
+
+impl Sim {
+    /// Whether an application of the user's answers on a host: any but [`Echo`].
+    #[must_use]
+    pub fn has_app(&self, host: HostId) -> bool {
+        self.hosts[host.index()].app.is_some() && !self.has_echo(host)
+    }
+
+    /// Whether the one that answers is `Echo`.
+    pub(super) fn has_echo(&self, host: HostId) -> bool {
+        self.app::<Echo>(host).is_some()
     }
 }

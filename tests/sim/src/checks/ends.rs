@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use dht_core::{Event, QueryId, RequestId};
 
 use super::must;
-use crate::invariant::{Invariant, Verdict};
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use crate::sim::{Invariant, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 /// A walk takes 20 s at most while it is under way; before and in between it may wait for places.
 const LOOKUP_MAX: Micros = 90_000_000;

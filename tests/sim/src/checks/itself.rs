@@ -3,12 +3,9 @@
 
 use dht_core::{Event, Node};
 
-use super::must;
-use super::raw::parse;
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use super::{must, raw::parse};
+use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 /// A check whether a node can be reached is over by then, clocks that drift and processes that stop aside.
 const CHECK_MAX: Micros = 30_000_000;

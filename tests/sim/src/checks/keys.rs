@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::HostId;
+use crate::world::HostId;
 
 pub(super) type ByKey<V> = HashMap<Key, V, BuildHasherDefault<Mixer>>;
 

@@ -8,13 +8,11 @@ use std::net::SocketAddrV4;
 use dht_core::wire::Message;
 use dht_core::{Event, Id};
 
-use super::command::{FIND_NODE, PING_NAT};
 use super::keys::{ByKey, Key};
 use super::{must, read};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use crate::sim::command::{FIND_NODE, PING_NAT};
+use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 /// For how long it is known what has passed between two nodes.
 const MEMORY: Micros = 180_000_000;

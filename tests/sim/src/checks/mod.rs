@@ -41,9 +41,8 @@ pub use results::Results;
 pub use tables::Tables;
 pub use unasked::Unasked;
 
-use crate::invariant::Invariant;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use crate::sim::{Invariant, Sim};
+use crate::world::{HostId, Micros};
 
 /// All of them.
 #[must_use]
@@ -61,15 +60,6 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(Itself::default()),
         Box::new(Results::default()),
     ]
-}
-
-/// Commands of the protocol's own.
-pub(crate) mod command {
-    pub(crate) const PING: u64 = 0;
-    pub(crate) const PING_NAT: u64 = 1;
-    pub(crate) const FIND_NODE: u64 = 2;
-    pub(crate) const DOWN_HINT: u64 = 3;
-    pub(crate) const DELAYED_PING: u64 = 4;
 }
 
 /// A request that was sent, or an answer, as far as it can be read.

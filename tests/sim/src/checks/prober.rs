@@ -7,13 +7,10 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use dht_core::Id;
 use dht_core::wire::{CloserNodes, Message, Request, Response, addr_bytes};
 
-use super::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
-use super::echo::ECHO;
-use super::read;
-use crate::app::{Actor, ActorCx};
-use crate::sim::Sim;
-use crate::stream::Stream;
-use crate::{HostId, Micros};
+use super::{echo::ECHO, read};
+use crate::sim::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
+use crate::sim::{Actor, ActorCx, Sim};
+use crate::world::{HostId, Micros, Stream};
 
 /// Its two hosts, away from all others.
 pub(crate) const IPS: [Ipv4Addr; 2] = [Ipv4Addr::new(104, 0, 0, 1), Ipv4Addr::new(104, 0, 1, 1)];

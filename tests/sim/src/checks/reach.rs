@@ -7,12 +7,9 @@
 
 use dht_core::{Id, K, Node};
 
-use super::calm::Calm;
-use super::must;
-use crate::HostId;
-use crate::invariant::Verdict;
-use crate::sim::Sim;
-use crate::stream::{Purpose, Stream};
+use super::{calm::Calm, must};
+use crate::sim::{Sim, Verdict};
+use crate::world::{HostId, Purpose, Stream};
 
 /// The stream of keys and askers.
 const KEYS: u32 = u32::MAX;

@@ -9,15 +9,13 @@ use std::net::SocketAddrV4;
 
 use dht_core::{Event, Id};
 
-use super::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
 use super::echo::{ECHO, STORE, judge};
 use super::keys::{ByKey, Key};
 use super::must;
 use super::raw::{Raw, parse};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use crate::sim::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
+use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 const SECOND: Micros = 1_000_000;
 /// A token that was given out is good for at least this long, and for less than twice that.

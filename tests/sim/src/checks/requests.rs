@@ -6,13 +6,11 @@ use std::net::SocketAddrV4;
 use dht_core::wire::Message;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
 use super::keys::{ByKey, Key};
 use super::{MEMORY, TIDY, check_id, must, read};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use crate::sim::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
+use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 /// So long after its last try, the same transaction id at the same address is another request: the
 /// first one is answered or given up.

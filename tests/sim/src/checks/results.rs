@@ -5,13 +5,9 @@ use std::net::SocketAddrV4;
 
 use dht_core::{Id, K, Outcome, QueryError};
 
-use super::command::DOWN_HINT;
-use super::must;
-use super::raw::parse;
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use super::{must, raw::parse};
+use crate::sim::{Invariant, Packet, Sim, Verdict, command::DOWN_HINT};
+use crate::world::{HostId, Micros};
 
 /// A little less than a tick, so that it has parts of two of them at most.
 const TICK: Micros = 4_900_000;

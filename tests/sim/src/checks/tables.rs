@@ -11,12 +11,9 @@ use std::net::SocketAddrV4;
 use dht_core::{Event, Node};
 
 use super::calm::{CALM, Calm};
-use super::raw::parse;
-use super::{must, reach};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use super::{must, raw::parse, reach};
+use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 const SECOND: Micros = 1_000_000;
 /// A node is looked at so often, in seconds.

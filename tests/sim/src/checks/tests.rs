@@ -5,9 +5,9 @@ use dht_core::Id;
 use dht_core::wire::{Message, Request, Response, decode};
 
 use super::*;
-use crate::invariant::Verdict;
-use crate::packets::Packet;
-use crate::{Run, Scenario, Spec};
+use crate::run::Run;
+use crate::scenario::Scenario;
+use crate::sim::{Packet, Spec, Verdict, command};
 
 const ASKER: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(90, 0, 0, 1), 4_000);
 const OTHER: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(90, 0, 1, 1), 4_000);

@@ -9,13 +9,10 @@ use std::net::Ipv4Addr;
 use dht_core::Node;
 use dht_core::wire::{Message, Request};
 
-use super::command::DOWN_HINT;
 use super::keys::{ByKey, Key};
 use super::{TIDY, must, read};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use crate::sim::{Invariant, Packet, Sim, Verdict, command::DOWN_HINT};
+use crate::world::{HostId, Micros};
 
 /// Hints of one host that are acted on in a tick of 5 s. Less than that has parts of two ticks.
 const HINTS_MAX: u32 = 5;

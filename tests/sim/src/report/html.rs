@@ -2,10 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::style::STYLE;
-use super::svg::{self, NARROW, WIDE};
-use super::{Kind, Plot, Report, Table, Unit, scale};
-use crate::text_table::TextTable;
+use super::svg::{NARROW, WIDE};
+use super::{Kind, Plot, Report, Table, Unit, scale, style::STYLE, svg, text_table::TextTable};
 
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {

@@ -6,15 +6,18 @@
 //! since those fix every colour and size in the picture, and then there is no dark mode, no text
 //! that stays readable on a phone, and nothing for a screen reader.
 
+pub mod histogram;
 mod html;
 mod scale;
+pub mod series;
 mod shapes;
 mod style;
 mod svg;
+pub mod text_table;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text_table::TextTable;
+use text_table::TextTable;
 
 /// What a report says. Any text may be in any field: all of it is escaped.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::html::escape;
 use super::svg::{Frame, GLYPH, colour};
-use super::{Plot, Series, Unit, scale};
+use super::{Plot, Series, Unit, html::escape, scale};
 
 impl Frame {
     pub(super) fn line(&self, out: &mut String, index: usize, series: &Series, count: usize) {

@@ -2,10 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::html::escape;
-use super::scale::{self, Scale};
-use super::style::COLOURS;
-use super::{Kind, Plot};
+use super::{Kind, Plot, html::escape, scale, scale::Scale, style::COLOURS};
 
 /// For which width of the page a picture is made: text has the same size in all of them.
 #[derive(Clone, Copy, Debug)]

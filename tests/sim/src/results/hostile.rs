@@ -9,11 +9,9 @@ use std::time::Duration;
 
 use dht_core::{Id, Query};
 
-use crate::addresses::Addresses;
 use crate::attack::{Grinder, GrinderConfig, Pace, closest_addresses};
-use crate::invariant::Violation;
-use crate::sim::Sim;
-use crate::{HostId, Micros, Spec};
+use crate::sim::{Sim, Spec, Violation};
+use crate::world::{HostId, Micros, addresses::Addresses};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Nodes of an attacker near a key, and how many of the honest ones nearest to it are told of each of them.

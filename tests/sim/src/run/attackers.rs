@@ -12,8 +12,8 @@ use crate::attack::{
 };
 use crate::checks::ECHO;
 use crate::scenario::{Attack, AttackKind, SECOND, Stands};
-use crate::stream::{Purpose, Stream};
-use crate::{Actor, HostId};
+use crate::sim::Actor;
+use crate::world::{HostId, Purpose, Stream};
 
 /// The stream of what attackers choose; that of random scenarios is the one before.
 const ATTACKERS: u32 = u32::MAX - 2;
@@ -234,8 +234,9 @@ mod tests {
     use dht_core::{DropStats, wire};
 
     use super::*;
-    use crate::scenario::{Fault, FaultKind};
-    use crate::{Direction, Scenario, What};
+    use crate::Direction;
+    use crate::What;
+    use crate::scenario::{Fault, FaultKind, Scenario};
 
     const NODES: u32 = 20;
     const VICTIM: HostId = HostId(3);

@@ -4,10 +4,9 @@
 use std::cmp::Reverse;
 
 use super::{Run, Step};
-use crate::HostId;
-use crate::invariant::Violation;
-use crate::life::Return;
 use crate::scenario::SECOND;
+use crate::sim::{Return, Violation};
+use crate::world::HostId;
 
 /// Of the lookups after everything has healed: how many, and what they have to find on average.
 const LOOKUPS: u32 = 40;

@@ -8,7 +8,7 @@ use dht_core::{Query, Request, RequestId, SessionId};
 use super::{Run, Step};
 use crate::checks::{ECHO, STORE};
 use crate::scenario::SECOND;
-use crate::{HostId, Micros};
+use crate::world::{HostId, Micros};
 
 /// A session that is open.
 #[derive(Clone, Debug)]
@@ -114,8 +114,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Scenario;
-    use crate::scenario::{Fault, FaultKind};
+    use crate::scenario::{Fault, FaultKind, Scenario};
 
     fn run(what: FaultKind) -> Run {
         let faults = vec![Fault { at_us: SECOND, what }];

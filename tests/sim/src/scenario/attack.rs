@@ -4,8 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::SECOND;
-use crate::churn::LENGTH_MAX_US;
-use crate::{Micros, check};
+use crate::world::{Micros, check, churn::LENGTH_MAX_US};
 
 /// An attacker. When its time is over, or when all heals, it is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -184,7 +183,7 @@ impl Attack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Scenario;
+    use crate::scenario::Scenario;
 
     #[test]
     fn what_is_left_out_is_usual_and_what_is_unknown_refused() {

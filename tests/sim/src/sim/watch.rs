@@ -1,9 +1,7 @@
 //! How invariants are asked, and what becomes of one that does not hold.
 
-use super::Sim;
-use crate::HostId;
-use crate::invariant::{Invariant, Verdict, Violation};
-use crate::quiet;
+use super::{Invariant, Sim, Verdict, Violation, quiet};
+use crate::world::HostId;
 
 impl Sim {
     pub(super) fn verdict(&self) -> Result<(), Violation> {

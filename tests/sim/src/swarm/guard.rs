@@ -1,8 +1,9 @@
 //! One way to run for all who do, so that whoever runs a scenario finds in it what the others find.
 
-use crate::quiet;
-use crate::scenario::SECOND;
-use crate::{Micros, Run, Scenario, Violation};
+use crate::run::Run;
+use crate::scenario::{SECOND, Scenario};
+use crate::sim::{Violation, quiet};
+use crate::world::Micros;
 
 /// The name of the invariant that a panic violates.
 pub const PANIC: &str = "panic";

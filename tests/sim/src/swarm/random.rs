@@ -1,19 +1,18 @@
 //! Random scenarios. Each feature draws from a stream of its own, so that a feature that gets another
 //! draw shifts no other.
 
-use crate::Micros;
-use crate::addresses::{
-    ADDRESSES_PER_NETWORK_MAX, Addresses, HOSTS_PER_NAT_MAX, NODES_PER_ADDRESS_MAX, Sharing,
-};
-use crate::churn::{Churn, Length};
-use crate::link::{Latency, Link, Loss, Reorder};
-use crate::nat::{Kind, Nat, Ports};
-use crate::partition::{Flap, Side};
+use super::SwarmOptions;
 use crate::scenario::{
     Attack, AttackKind, Clocks, Fault, FaultKind, NatGroup, NodeOptions, SECOND, Scenario, Stands,
 };
-use crate::stream::{Purpose, Stream};
-use crate::swarm::SwarmOptions;
+use crate::world::addresses::{
+    ADDRESSES_PER_NETWORK_MAX, Addresses, HOSTS_PER_NAT_MAX, NODES_PER_ADDRESS_MAX, Sharing,
+};
+use crate::world::churn::{Churn, Length};
+use crate::world::link::{Latency, Link, Loss, Reorder};
+use crate::world::nat::{Kind, Nat, Ports};
+use crate::world::partition::{Flap, Side};
+use crate::world::{Micros, Purpose, Stream};
 
 const MILLI: Micros = 1_000;
 const MINUTE: Micros = 60 * SECOND;

@@ -102,7 +102,7 @@ fn what_is_stopped_has_no_result() {
 fn a_panic_is_a_failure() {
     let scenario = Scenario { nodes: 4, ..Scenario::random(1, &small()) };
     let failure = run_prepared(scenario, |run| {
-        run.sim_mut().add_rule(|now: Micros, _: &crate::Packet| {
+        run.sim_mut().add_rule(|now: Micros, _: &crate::sim::Packet| {
             assert!(now < 30 * SECOND, "enough");
             crate::Fate::Pass
         });
@@ -119,14 +119,14 @@ fn a_panic_is_a_failure() {
 #[derive(Clone)]
 struct Loop(std::net::SocketAddrV4);
 
-impl crate::Actor for Loop {
-    fn on_start(&mut self, cx: &mut crate::ActorCx<'_>) {
+impl crate::sim::Actor for Loop {
+    fn on_start(&mut self, cx: &mut crate::sim::ActorCx<'_>) {
         cx.send(self.0, self.0, vec![7]);
     }
 
     fn on_packet(
         &mut self,
-        cx: &mut crate::ActorCx<'_>,
+        cx: &mut crate::sim::ActorCx<'_>,
         from: std::net::SocketAddrV4,
         to: std::net::SocketAddrV4,
         bytes: &[u8],
@@ -134,7 +134,7 @@ impl crate::Actor for Loop {
         (0..2).for_each(|_| cx.send(to, from, bytes.to_vec()));
     }
 
-    fn fork(&self) -> Box<dyn crate::Actor> {
+    fn fork(&self) -> Box<dyn crate::sim::Actor> {
         Box::new(self.clone())
     }
 }
@@ -148,9 +148,9 @@ fn tiny() -> Scenario {
 #[test]
 fn a_loop_of_datagrams_is_a_storm() {
     // About 19 doublings until the end.
-    let link = crate::link::Link {
-        latency: crate::link::Latency::Constant { delay_us: SECOND / 2 },
-        ..crate::link::Link::default()
+    let link = crate::world::link::Link {
+        latency: crate::world::link::Latency::Constant { delay_us: SECOND / 2 },
+        ..crate::world::link::Link::default()
     };
     let failure = run_prepared(Scenario { link, ..tiny() }, |run| {
         let addr = std::net::SocketAddrV4::new([66, 0, 0, 1].into(), 4_000);

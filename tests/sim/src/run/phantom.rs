@@ -1,0 +1,113 @@
+//! Two nuisances that a random scenario may meet: nodes that ask and never answer, and somebody who
+//! says of a node that it is down. Real attackers are in [`attack`](crate::attack).
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use dht_core::Id;
+use dht_core::wire::{Request, addr_bytes};
+
+use crate::sim::command::{DOWN_HINT, PING};
+use crate::sim::{Actor, ActorCx};
+use crate::world::Micros;
+
+/// An address for the actor with this host number, away from all hosts.
+pub(crate) fn address(host: u32) -> Ipv4Addr {
+    Ipv4Addr::from(0x6600_0001 + (host << 8))
+}
+
+/// One datagram each 20 ms.
+const PAUSE: Micros = 20_000;
+
+/// Many ports of one address, each of which asks a node once, with its true id, and never answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Phantom {
+    ip: Ipv4Addr,
+    target: SocketAddrV4,
+    left: u32,
+}
+
+impl Phantom {
+    pub(crate) fn new(ip: Ipv4Addr, target: SocketAddrV4, count: u32) -> Self {
+        Self { ip, target, left: count }
+    }
+}
+
+impl Actor for Phantom {
+    fn on_start(&mut self, cx: &mut ActorCx<'_>) {
+        cx.wake_after(PAUSE, 0);
+    }
+
+    fn on_packet(&mut self, _: &mut ActorCx<'_>, _: SocketAddrV4, _: SocketAddrV4, _: &[u8]) {}
+
+    fn on_timer(&mut self, cx: &mut ActorCx<'_>, _: u64) {
+        if self.left == 0 {
+            return;
+        }
+        self.left -= 1;
+        let from = SocketAddrV4::new(self.ip, 1_024 + (self.left % 60_000) as u16);
+        let id = Id::of(from);
+        ask(cx, from, self.target, PING, Some(&id), None);
+        cx.wake_after(PAUSE, 0);
+    }
+
+    fn fork(&self) -> Box<dyn Actor> {
+        Box::new(self.clone())
+    }
+}
+
+/// Tells nodes, one after the other, that a node is down.
+#[derive(Clone, Debug)]
+pub(crate) struct Slanderer {
+    from: SocketAddrV4,
+    to: Vec<SocketAddrV4>,
+    down: SocketAddrV4,
+}
+
+impl Slanderer {
+    pub(crate) fn new(ip: Ipv4Addr, to: Vec<SocketAddrV4>, down: SocketAddrV4) -> Self {
+        Self { from: SocketAddrV4::new(ip, 4_000), to, down }
+    }
+}
+
+impl Actor for Slanderer {
+    fn on_start(&mut self, cx: &mut ActorCx<'_>) {
+        cx.wake_after(PAUSE, 0);
+    }
+
+    fn on_packet(&mut self, _: &mut ActorCx<'_>, _: SocketAddrV4, _: SocketAddrV4, _: &[u8]) {}
+
+    fn on_timer(&mut self, cx: &mut ActorCx<'_>, _: u64) {
+        if let Some(to) = self.to.pop() {
+            ask(cx, self.from, to, DOWN_HINT, None, Some(&addr_bytes(self.down)));
+            cx.wake_after(PAUSE, 0);
+        }
+    }
+
+    fn fork(&self) -> Box<dyn Actor> {
+        Box::new(self.clone())
+    }
+}
+
+fn ask(
+    cx: &mut ActorCx<'_>,
+    from: SocketAddrV4,
+    to: SocketAddrV4,
+    command: u64,
+    id: Option<&Id>,
+    value: Option<&[u8]>,
+) {
+    let request = Request {
+        tid: cx.rng.next() as u16,
+        to,
+        id: id.map(Id::as_bytes),
+        token: None,
+        internal: true,
+        command,
+        target: None,
+        value,
+    };
+    let mut bytes = vec![0; request.encoded_len()];
+    if request.encode(&mut bytes).is_ok() {
+        cx.send(from, to, bytes);
+    }
+}

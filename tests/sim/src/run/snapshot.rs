@@ -1,0 +1,434 @@
+//! A settled network as a file: of each node what it would save in production as well, its routing
+//! table, and of which scenario it was a part. Whoever loads it spares the time of joining.
+//!
+//! It is no picture of a process: nodes that are loaded start anew, with new secrets and nothing
+//! under way; see [`Run::load`]. For an exact copy, clone a [`Run`].
+//!
+//! The format: 8 bytes that say what it is, the version (4 bytes, least first as all numbers), how
+//! long the rest is (8), the scenario as JSON after its length (4), the number of hosts (4), for each
+//! host the number of its table's entries and these, and at the end the XXH3 of all that (8). An entry
+//! is an address (4 bytes and 2) and how many seconds ago it was heard of and added. Numbers within
+//! tables have seven bits per byte, the last of which is below 128.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use dht_core::SavedNode;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+use super::Run;
+use crate::scenario::{Impossible, Scenario};
+use crate::sim::Sim;
+use crate::world::HostId;
+
+/// The version that is written, and the only one that is read.
+pub const VERSION: u32 = 1;
+
+const MAGIC: &[u8; 8] = b"dht-snap";
+/// What is there before the rest whose length is known.
+const HEAD: usize = 8 + 4 + 8;
+const CHECKSUM: usize = 8;
+
+/// The tables of all nodes, packed: some 9 bytes per entry.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    scenario: Scenario,
+    tables: Vec<u8>,
+    /// Where the table of each host ends.
+    ends: Vec<usize>,
+}
+
+/// Why something is no snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SnapshotError {
+    /// It is something else.
+    Other,
+    /// It is one of another version.
+    Version(u32),
+    /// Its end is missing.
+    Short {
+        /// How many bytes there are.
+        has: u64,
+        /// How many there should be.
+        needs: u64,
+    },
+    /// There is more than there should be.
+    Long,
+    /// Its checksum does not fit.
+    Damaged,
+    /// Its checksum fits, but what it says makes no sense.
+    Nonsense(&'static str),
+}
+
+impl fmt::Display for SnapshotError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Other => f.write_str("this is no snapshot of a network"),
+            Self::Version(version) => {
+                write!(f, "a snapshot of version {version}, but only version {VERSION} is known")
+            }
+            Self::Short { has, needs } => {
+                write!(f, "the snapshot is cut short: {has} bytes of {needs}")
+            }
+            Self::Long => f.write_str("something else follows the snapshot"),
+            Self::Damaged => f.write_str("the snapshot is damaged: its checksum does not fit"),
+            Self::Nonsense(what) => write!(f, "the snapshot makes no sense: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for SnapshotError {}
+
+impl Snapshot {
+    /// Saves the tables of a run's nodes. Best at the end of settling, before the third phase: nodes
+    /// that came back with new addresses meanwhile won't be found there again.
+    #[must_use]
+    pub fn of(run: &Run) -> Self {
+        Self::of_sim(run.scenario().clone(), run.sim())
+    }
+
+    fn of_sim(scenario: Scenario, sim: &Sim) -> Self {
+        let (mut tables, mut ends) = (Vec::new(), Vec::new());
+        for host in (0..scenario.nodes.min(sim.hosts())).map(HostId) {
+            let table = sim.saved_table(host);
+            put(&mut tables, table.len() as u64);
+            for node in table {
+                tables.extend_from_slice(&node.addr.ip().octets());
+                tables.extend_from_slice(&node.addr.port().to_le_bytes());
+                put(&mut tables, node.pinged.as_secs());
+                put(&mut tables, node.added.as_secs());
+            }
+            ends.push(tables.len());
+        }
+        Self { scenario, tables, ends }
+    }
+
+    /// The scenario that it was saved in.
+    #[must_use]
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// The table of a host; nothing if there is no such host.
+    #[must_use]
+    pub fn table(&self, host: HostId) -> Vec<SavedNode> {
+        let end = self.ends.get(host.index()).copied().unwrap_or(0);
+        let start = host.index().checked_sub(1).and_then(|at| self.ends.get(at)).copied();
+        let mut from = self.tables.get(start.unwrap_or(0)..end).unwrap_or_default();
+        // What was read was looked at.
+        let count = take(&mut from).unwrap_or(0);
+        (0..count).map_while(|_| take_node(&mut from)).collect()
+    }
+
+    /// Refuses a scenario whose nodes have other addresses.
+    ///
+    /// # Errors
+    /// What is different.
+    pub fn check_fits(&self, scenario: &Scenario) -> Result<(), Impossible> {
+        let saved = &self.scenario;
+        let differ = |what: String| Err(Impossible(format!("the snapshot {what}")));
+        if saved.nodes != scenario.nodes {
+            return differ(format!("has {} nodes, not {}", saved.nodes, scenario.nodes));
+        }
+        if saved.bootstraps != scenario.bootstraps {
+            let (has, wants) = (saved.bootstraps, scenario.bootstraps);
+            return differ(format!("has {has} bootstrap nodes, not {wants}"));
+        }
+        if saved.nats != scenario.nats {
+            return differ("has other NATs".to_owned());
+        }
+        if saved.addresses != scenario.addresses {
+            return differ("has addresses from another model".to_owned());
+        }
+        let seed = saved.seed;
+        if !saved.nats.is_empty() && seed != scenario.seed {
+            return differ(format!("has NATs where seed {seed} puts them: use that seed"));
+        }
+        if saved.addresses.is_some() && seed != scenario.seed {
+            return differ(format!("has hosts where seed {seed} puts them: use that seed"));
+        }
+        Ok(())
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Those of `to`.
+    pub fn write(&self, to: impl Write) -> io::Result<()> {
+        let header = serde_json::to_vec(&self.scenario).map_err(io::Error::other)?;
+        let rest = 4 + header.len() + 4 + self.tables.len() + CHECKSUM;
+        let mut to = Hashing { to, hash: Xxh3::new() };
+        to.write_all(MAGIC)?;
+        to.write_all(&VERSION.to_le_bytes())?;
+        to.write_all(&(rest as u64).to_le_bytes())?;
+        to.write_all(&(header.len() as u32).to_le_bytes())?;
+        to.write_all(&header)?;
+        to.write_all(&(self.ends.len() as u32).to_le_bytes())?;
+        to.write_all(&self.tables)?;
+        let hash = to.hash.digest();
+        to.to.write_all(&hash.to_le_bytes())?;
+        to.to.flush()
+    }
+
+    /// Reads one from all bytes of a file.
+    ///
+    /// # Errors
+    /// If it is not one, or not as it was written.
+    pub fn parse(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let magic = bytes.len().min(MAGIC.len());
+        if bytes.get(..magic) != MAGIC.get(..magic) || bytes.is_empty() {
+            return Err(SnapshotError::Other);
+        }
+        let has = bytes.len() as u64;
+        let short = |needs: u64| SnapshotError::Short { has, needs };
+        let least = HEAD as u64;
+        let mut rest = bytes.get(MAGIC.len()..).ok_or(short(least))?;
+        let version = fixed(&mut rest).map(u32::from_le_bytes).ok_or(short(least))?;
+        if version != VERSION {
+            return Err(SnapshotError::Version(version));
+        }
+        let len = fixed(&mut rest).map(u64::from_le_bytes).ok_or(short(least))?;
+        let needs = least.saturating_add(len);
+        match has.cmp(&needs) {
+            std::cmp::Ordering::Less => return Err(short(needs)),
+            std::cmp::Ordering::Equal => {}
+            std::cmp::Ordering::Greater => return Err(SnapshotError::Long),
+        }
+        let (hashed, checksum) =
+            bytes.split_last_chunk::<CHECKSUM>().ok_or(SnapshotError::Damaged)?;
+        if xxh3_64(hashed) != u64::from_le_bytes(*checksum) {
+            return Err(SnapshotError::Damaged);
+        }
+        hashed
+            .get(HEAD..)
+            .and_then(parse_rest)
+            .ok_or(SnapshotError::Nonsense("somebody has made its checksum fit"))?
+    }
+}
+
+/// What follows the length. `None`: it ends too soon.
+fn parse_rest(mut rest: &[u8]) -> Option<Result<Snapshot, SnapshotError>> {
+    let header = u32::from_le_bytes(fixed(&mut rest)?) as usize;
+    let header = rest.split_off(..header)?;
+    let Ok(scenario) = serde_json::from_slice::<Scenario>(header) else {
+        return Some(Err(SnapshotError::Nonsense("its scenario can't be read")));
+    };
+    let hosts = u32::from_le_bytes(fixed(&mut rest)?);
+    if hosts != scenario.nodes {
+        return Some(Err(SnapshotError::Nonsense("it has not as many tables as nodes")));
+    }
+    let tables = rest;
+    let mut ends = Vec::new();
+    for _ in 0..hosts {
+        for _ in 0..take(&mut rest)? {
+            take_node(&mut rest)?;
+        }
+        ends.push(tables.len() - rest.len());
+    }
+    if !rest.is_empty() {
+        return Some(Err(SnapshotError::Nonsense("something follows its last table")));
+    }
+    Some(Ok(Snapshot { scenario, tables: tables.to_vec(), ends }))
+}
+
+fn put(to: &mut Vec<u8>, mut number: u64) {
+    while number >= 128 {
+        to.push(number as u8 | 128);
+        number >>= 7;
+    }
+    to.push(number as u8);
+}
+
+fn take(from: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..63).step_by(7) {
+        let byte = *from.split_off_first()?;
+        number |= u64::from(byte & 127) << shift;
+        if byte < 128 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+fn take_node(from: &mut &[u8]) -> Option<SavedNode> {
+    let ip = Ipv4Addr::from(fixed::<4>(from)?);
+    let addr = SocketAddrV4::new(ip, u16::from_le_bytes(fixed(from)?));
+    let (pinged, added) = (take(from)?, take(from)?);
+    let [pinged, added] = [pinged, added].map(Duration::from_secs);
+    Some(SavedNode { addr, pinged, added })
+}
+
+fn fixed<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
+    let (first, rest) = from.split_first_chunk::<N>()?;
+    *from = rest;
+    Some(*first)
+}
+
+/// Hashes what passes.
+struct Hashing<W> {
+    to: W,
+    hash: Xxh3,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.hash.update(bytes.get(..written).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{NatGroup, SECOND};
+    use crate::world::nat::Nat;
+
+    fn scenario() -> Scenario {
+        Scenario {
+            nodes: 12,
+            join_over_us: 12 * SECOND,
+            settle_us: 300 * SECOND,
+            run_us: 30 * SECOND,
+            lookups: 30,
+            ..Scenario::default()
+        }
+    }
+
+    fn settled(scenario: Scenario) -> Run {
+        let mut run = Run::new(scenario).unwrap();
+        run.run_to(run.scenario().run_from() - 1).unwrap();
+        run
+    }
+
+    fn written(snapshot: &Snapshot) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        snapshot.write(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let run = settled(scenario());
+        let snapshot = Snapshot::of(&run);
+        let bytes = written(&snapshot);
+        let read = Snapshot::parse(&bytes).unwrap();
+        assert_eq!(read, snapshot);
+        for host in (0..12).map(HostId) {
+            assert_eq!(read.table(host), run.sim().saved_table(host));
+            assert_eq!(read.table(host).len(), 11);
+        }
+        assert_eq!(read.table(HostId(12)), []);
+        // Ages of more than two minutes take more than a byte.
+        assert!(read.table(HostId(3)).iter().any(|node| node.added.as_secs() > 128));
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let bytes = written(&Snapshot::of(&settled(scenario())));
+        for len in 1..bytes.len() {
+            let error = Snapshot::parse(&bytes[..len]).unwrap_err();
+            assert!(matches!(error, SnapshotError::Short { .. }), "{len}: {error}");
+        }
+        assert_eq!(Snapshot::parse(&[]), Err(SnapshotError::Other));
+        let more = [&bytes[..], b"\n"].concat();
+        assert_eq!(Snapshot::parse(&more), Err(SnapshotError::Long));
+    }
+
+    #[test]
+    fn every_flipped_byte_is_refused() {
+        let bytes = written(&Snapshot::of(&settled(scenario())));
+        for at in 0..bytes.len() {
+            for xor in [1, 0x80, 0xff] {
+                let mut bytes = bytes.clone();
+                bytes[at] ^= xor;
+                Snapshot::parse(&bytes).unwrap_err();
+            }
+        }
+        let mut other = bytes.clone();
+        other[8] = 2;
+        assert_eq!(Snapshot::parse(&other), Err(SnapshotError::Version(2)));
+        assert_eq!(Snapshot::parse(b"#!/bin/sh\nexit\n"), Err(SnapshotError::Other));
+    }
+
+    /// Whoever makes the checksum fit may get an error or a snapshot, but nothing worse.
+    #[test]
+    fn no_bytes_do_harm() {
+        let bytes = written(&Snapshot::of(&settled(Scenario { nodes: 3, ..scenario() })));
+        for at in 0..bytes.len() - CHECKSUM {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut bytes = bytes.clone();
+                bytes[at] = value;
+                let end = bytes.len() - CHECKSUM;
+                let hash = xxh3_64(&bytes[..end]);
+                bytes[end..].copy_from_slice(&hash.to_le_bytes());
+                if let Ok(snapshot) = Snapshot::parse(&bytes) {
+                    (0..4).map(HostId).for_each(|host| drop(snapshot.table(host)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_loaded_network_is_as_good() {
+        let snapshot = Snapshot::of(&settled(Scenario { nodes: 200, ..scenario() }));
+        let loaded = Scenario {
+            nodes: 200,
+            seed: 2,
+            join_over_us: SECOND,
+            settle_us: 4 * SECOND,
+            ..scenario()
+        };
+        let mut run = Run::load(loaded.clone(), snapshot.clone()).unwrap();
+        run.run_to(5 * SECOND).unwrap();
+        let size = |host| run.sim().node(host).map_or(0, dht_core::Node::table_len);
+        for host in (0..200).map(HostId) {
+            let saved = snapshot.table(host).len();
+            assert!(size(host) * 10 >= saved * 9, "{host:?}: {} of {saved}", size(host));
+        }
+        assert_eq!(run.sim().persistent_count(), 200);
+        let sent = run.sim().counts().sent;
+        assert!(sent < 2_000, "{sent}: joining would be much more");
+        run.finish().unwrap();
+        assert!(run.tally().recall() > 0.99, "{}", run.tally().recall());
+        let mut again = Run::load(loaded, snapshot).unwrap();
+        again.finish().unwrap();
+        assert_eq!(run.sim().trace_hash(), again.sim().trace_hash());
+    }
+
+    #[test]
+    fn another_network_is_refused() {
+        let nats = vec![NatGroup { part: 0.3, share: 1, nat: Nat::default() }];
+        let plain = Snapshot::of(&settled(scenario()));
+        let behind = Snapshot::of(&settled(Scenario { nats: nats.clone(), ..scenario() }));
+        let refused = |snapshot: &Snapshot, scenario| {
+            Run::load(scenario, snapshot.clone()).unwrap_err().to_string()
+        };
+        let nodes = Scenario { nodes: 13, ..scenario() };
+        assert_eq!(refused(&plain, nodes), "the snapshot has 12 nodes, not 13");
+        let bootstraps = Scenario { bootstraps: 2, ..scenario() };
+        assert_eq!(refused(&plain, bootstraps), "the snapshot has 1 bootstrap nodes, not 2");
+        assert_eq!(refused(&behind, scenario()), "the snapshot has other NATs");
+        let addresses = Some(crate::world::addresses::Addresses::default());
+        let shared = Scenario { addresses, ..scenario() };
+        let said = "the snapshot has addresses from another model";
+        assert_eq!(refused(&plain, shared.clone()), said);
+        let saved = Snapshot::of(&settled(shared.clone()));
+        let said = "the snapshot has hosts where seed 1 puts them: use that seed";
+        assert_eq!(refused(&saved, Scenario { seed: 2, ..shared.clone() }), said);
+        Run::load(shared, saved).unwrap();
+        let seed = Scenario { nats: nats.clone(), seed: 2, ..scenario() };
+        let said = "the snapshot has NATs where seed 1 puts them: use that seed";
+        assert_eq!(refused(&behind, seed), said);
+        Run::load(Scenario { nats, ..scenario() }, behind).unwrap();
+        Run::load(Scenario { seed: 2, ..scenario() }, plain).unwrap();
+    }
+}

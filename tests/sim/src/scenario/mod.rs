@@ -1,0 +1,458 @@
+//! What a run is made of, as plain data: the network, what it goes through, what is asked of it. It can be
+//! written to a file, read back, and made smaller.
+//!
+//! A run has three phases: nodes join, the network settles, and then time counts: faults happen,
+//! lookups are made. Times in faults and attacks count from the beginning of the third phase.
+
+mod attack;
+pub(crate) mod named_hosts;
+pub mod script;
+
+use std::fmt;
+
+use attack::ATTACKS_MAX;
+pub use attack::{Attack, AttackKind, Stands};
+use serde::{Deserialize, Serialize};
+
+use crate::world::addresses::{Addresses, PLACES_MAX};
+use crate::world::churn::{Churn, LENGTH_MAX_US};
+use crate::world::nat::{BEHIND_FIREWALL_MAX, Kind, Nat};
+use crate::world::partition::{Flap, Partition, Side};
+use crate::world::{Micros, check, link::Link};
+
+/// A run. All that happens in it follows from these numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scenario {
+    /// Decides everything that is random.
+    pub seed: u64,
+    /// How many nodes there are, bootstrap nodes among them.
+    pub nodes: u32,
+    /// How many of them are bootstrap nodes; these are never touched by churn.
+    pub bootstraps: u32,
+    /// Over which time nodes join, one after the other.
+    pub join_over_us: Micros,
+    /// How long the network is left alone after that.
+    pub settle_us: Micros,
+    /// How long the run is from then on.
+    pub run_us: Micros,
+    /// The way of datagrams, from the beginning.
+    pub link: Link,
+    /// What nodes are like.
+    pub node: NodeOptions,
+    /// Who is behind which kind of NAT.
+    pub nats: Vec<NatGroup>,
+    /// Who shares a /24, an address, a NAT. Without it each host has a /24 of its own.
+    pub addresses: Option<Addresses>,
+    /// How far the clocks of nodes are off, at most.
+    pub clocks: Clocks,
+    /// How nodes come and go in the third phase.
+    pub churn: Option<Churn>,
+    /// This part of the nodes, drawn at random, vanishes at the beginning of the third phase.
+    pub dead: f64,
+    /// How many lookups are made in the third phase, evenly over it, for random keys by random nodes.
+    pub lookups: u32,
+    /// What happens in the third phase.
+    pub faults: Vec<Fault>,
+    /// Who attacks it in the third phase.
+    pub attacks: Vec<Attack>,
+    /// Whether everything is checked all the time.
+    pub checks: bool,
+    /// After the last fault and attack, and so long after the end of churn: whether a sample of lookups has
+    /// to find nearly everything. It makes the run longer.
+    pub heal_us: Option<Micros>,
+}
+
+/// What nodes are like.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeOptions {
+    /// See [`Config::adaptive_timeout`](dht_core::Config::adaptive_timeout).
+    pub adaptive_timeout: bool,
+    /// See [`Config::concurrency`](dht_core::Config::concurrency).
+    pub concurrency: u16,
+    /// This part of the nodes is ephemeral: it asks, but is in nobody's table.
+    pub ephemeral: f64,
+    /// This part of the nodes does not know that it can be reached, and finds out.
+    pub unsure: f64,
+    /// Whether queries wait for everybody's last try, as in dht-rpc.
+    pub thorough: bool,
+}
+
+/// Some of the nodes are behind NATs of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NatGroup {
+    /// What part of the nodes.
+    pub part: f64,
+    /// How many of them share one NAT: more than one as behind a carrier's. With one, the scenario's
+    /// [`addresses`](Scenario::addresses) may say how many.
+    #[serde(default = "one")]
+    pub share: u32,
+    /// What it does.
+    pub nat: Nat,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// How far clocks are off. Each node draws its own, evenly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Clocks {
+    /// Fast or slow by at most so many parts per million.
+    pub drift_ppm: u32,
+    /// Wall clocks: off by at most this.
+    pub offset_us: Micros,
+}
+
+/// Something that happens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// When, from the beginning of the third phase.
+    pub at_us: Micros,
+    /// What.
+    #[serde(flatten)]
+    pub what: FaultKind,
+}
+
+/// What can happen. Hosts are numbers, which begin anew after the last one; one in the wrong state is
+/// left alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields, tag = "fault")]
+pub enum FaultKind {
+    /// A node vanishes.
+    Crash {
+        /// Which.
+        host: u32,
+    },
+    /// One that has vanished comes back.
+    Restart {
+        /// Which.
+        host: u32,
+        /// With the table that it had.
+        with_table: bool,
+        /// As another node, at another port.
+        anew: bool,
+    },
+    /// The process of a node is stopped.
+    Stall {
+        /// Which.
+        host: u32,
+        /// For how long.
+        for_us: Micros,
+    },
+    /// The machine of a node sleeps.
+    Sleep {
+        /// Which.
+        host: u32,
+        /// For how long.
+        for_us: Micros,
+    },
+    /// A node is suspended by its application, and resumed.
+    Suspend {
+        /// Which.
+        host: u32,
+        /// For how long.
+        for_us: Micros,
+    },
+    /// Two sides can't talk.
+    Partition {
+        /// Who is on the first.
+        first: Side,
+        /// Only what the first sends is lost.
+        one_way: bool,
+        /// For how long.
+        for_us: Micros,
+        /// Whether it comes and goes.
+        flap: Option<Flap>,
+    },
+    /// A part of the nodes vanishes at once.
+    MassLeave {
+        /// Which part.
+        part: f64,
+    },
+    /// New nodes join.
+    FlashCrowd {
+        /// How many.
+        nodes: u32,
+        /// Within which time.
+        over_us: Micros,
+    },
+    /// The wall clock of a node is set.
+    StepClock {
+        /// Which.
+        host: u32,
+        /// By how much.
+        by_us: i64,
+    },
+    /// All NATs give their mappings new ports.
+    RebindNats,
+    /// Datagrams travel like this from now on.
+    Link {
+        /// Like what.
+        link: Link,
+    },
+    /// Many requests at once by one node, to nodes that it knows and to some that don't exist.
+    Burst {
+        /// Which.
+        host: u32,
+        /// How many.
+        requests: u32,
+    },
+    /// Lookups that are begun together, some of which are cancelled.
+    Lookups {
+        /// By which node.
+        host: u32,
+        /// How many.
+        count: u32,
+        /// Of these, how many are cancelled a little later.
+        cancel: u32,
+    },
+    /// Values are stored: lookups whose closest nodes are shown the tokens that they gave. It needs
+    /// `checks`, with which nodes store.
+    Stores {
+        /// By which node.
+        host: u32,
+        /// How many.
+        count: u32,
+    },
+    /// Requests and lookups of one session, which ends while most of them are under way.
+    Session {
+        /// Of which node.
+        host: u32,
+        /// How many requests; for every fourth there is a lookup as well.
+        requests: u32,
+        /// When it ends.
+        for_us: Micros,
+    },
+    /// Somebody claims that this node is down, to everybody who knows it.
+    DownHints {
+        /// Which.
+        host: u32,
+    },
+    /// A node asks with an id, but never answers itself: at addresses of its own.
+    Phantoms {
+        /// Which node is told.
+        host: u32,
+        /// How many.
+        count: u32,
+    },
+}
+
+impl Default for NodeOptions {
+    fn default() -> Self {
+        Self {
+            adaptive_timeout: false,
+            concurrency: 10,
+            ephemeral: 0.0,
+            unsure: 0.0,
+            thorough: false,
+        }
+    }
+}
+
+/// 100 nodes that are there for ten minutes, without any fault.
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            nodes: 100,
+            bootstraps: 1,
+            join_over_us: 60 * SECOND,
+            settle_us: 60 * SECOND,
+            run_us: 600 * SECOND,
+            link: Link::default(),
+            node: NodeOptions::default(),
+            nats: Vec::new(),
+            addresses: None,
+            clocks: Clocks::default(),
+            churn: None,
+            dead: 0.0,
+            lookups: 100,
+            faults: Vec::new(),
+            attacks: Vec::new(),
+            checks: false,
+            heal_us: None,
+        }
+    }
+}
+
+pub(crate) const SECOND: Micros = 1_000_000;
+
+/// What a scenario costs at most, roughly: memory in bytes per node.
+const NODE_BYTES: u64 = 26_000;
+const PACKET_BYTES: u64 = 400;
+
+/// Lookups that have to find nearly everything are given so long.
+const HEALING_WAIT: Micros = 40 * SECOND;
+
+/// Lookups in a second.
+const LOOKUPS_MAX: u64 = 10_000;
+
+/// Why a scenario can't be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Impossible(pub String);
+
+impl fmt::Display for Impossible {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Impossible {}
+
+impl Scenario {
+    /// Refuses what is impossible or contradicts itself.
+    ///
+    /// # Errors
+    /// What is wrong, with the field's name.
+    pub fn check(&self) -> Result<(), Impossible> {
+        self.find_fault().map_err(Impossible)
+    }
+
+    fn find_fault(&self) -> Result<(), String> {
+        let most = crate::world::addrs::HOSTS_MAX as u32;
+        check::that(self.nodes >= 2, "nodes", "be at least 2")?;
+        let addresses = format!("be at most {most}: there are no more addresses");
+        check::that(self.nodes <= most, "nodes", &addresses)?;
+        check::that(self.bootstraps >= 1, "bootstraps", "be at least 1")?;
+        check::that(self.bootstraps < self.nodes, "bootstraps", "be fewer than nodes")?;
+        let crowds = self.faults.iter().map(|fault| match fault.what {
+            FaultKind::FlashCrowd { nodes, .. } => u64::from(nodes),
+            _ => 0,
+        });
+        let all = crowds.sum::<u64>() + u64::from(self.nodes);
+        let together = format!("be at most {most} together");
+        check::that(all <= u64::from(most), "nodes and those of faults", &together)?;
+        let length = |field: &str, us: Micros| check::duration(field, us, 0, LENGTH_MAX_US);
+        length("join_over_us", self.join_over_us)?;
+        length("settle_us", self.settle_us)?;
+        length("run_us", self.run_us)?;
+        length("heal_us", self.heal_us.unwrap_or(0))?;
+        self.link.check().map_err(|error| format!("link.{error}"))?;
+        check::probability("dead", self.dead)?;
+        check::probability("node.ephemeral", self.node.ephemeral)?;
+        check::probability("node.unsure", self.node.unsure)?;
+        let concurrency = (1..=256).contains(&self.node.concurrency);
+        check::that(concurrency, "node.concurrency", "be between 1 and 256")?;
+        let drift = self.clocks.drift_ppm <= 100_000;
+        check::that(drift, "clocks.drift_ppm", "be at most 100,000: a tenth")?;
+        let mut behind = 0.0;
+        for (at, group) in self.nats.iter().enumerate() {
+            check::probability(&format!("nats[{at}].part"), group.part)?;
+            let share = format!("nats[{at}].share");
+            check::that(group.share >= 1, &share, "be at least 1")?;
+            let fits = group.nat.kind != Kind::Firewall || group.share <= BEHIND_FIREWALL_MAX;
+            check::that(fits, &share, "be at most 254: a firewall stands before a /24")?;
+            group.nat.check().map_err(|error| format!("nats[{at}].nat.{error}"))?;
+            behind += group.part;
+        }
+        if behind > 1.0 {
+            return Err("the parts of nats are more than 1 together".to_owned());
+        }
+        if let Some(addresses) = &self.addresses {
+            addresses.check().map_err(|error| format!("addresses.{error}"))?;
+            let most = PLACES_MAX as u64;
+            let fits = format!("be at most {most} with addresses from a model");
+            check::that(all <= most, "nodes and those of faults", &fits)?;
+        }
+        if let Some(churn) = &self.churn {
+            churn.check().map_err(|error| format!("churn.{error}"))?;
+        }
+        let idle = self.lookups == 0 && self.faults.is_empty() && self.attacks.is_empty();
+        let lasts = self.run_us > 0 || idle;
+        check::that(lasts, "run_us", "not be 0: there are lookups, faults or attacks")?;
+        let lookups = LOOKUPS_MAX.saturating_mul(self.run_us.div_ceil(SECOND).max(1));
+        let few = u64::from(self.lookups) <= lookups;
+        check::that(few, "lookups", "be at most 10,000 a second")?;
+        check::that(self.attacks.len() <= ATTACKS_MAX, "attacks", "be at most 256")?;
+        for (at, attack) in self.attacks.iter().enumerate() {
+            let fault = attack.find_fault(self.run_us);
+            fault.map_err(|error| format!("attacks[{at}]: {error}"))?;
+        }
+        for (at, fault) in self.faults.iter().enumerate() {
+            self.find_fault_in(fault).map_err(|error| format!("faults[{at}]: {error}"))?;
+        }
+        Ok(())
+    }
+
+    fn find_fault_in(&self, fault: &Fault) -> Result<(), String> {
+        if fault.at_us > self.run_us {
+            return Err(format!(
+                "at_us is {}, after the end of the run at {}",
+                fault.at_us, self.run_us
+            ));
+        }
+        match &fault.what {
+            FaultKind::Partition { first, one_way, for_us, flap } => {
+                let (first, flap, one_way) = (first.clone(), *flap, *one_way);
+                Partition { first, one_way, from_us: 0, until_us: *for_us, flap }.check()
+            }
+            FaultKind::MassLeave { part } => check::probability("part", *part),
+            FaultKind::Link { link } => link.check(),
+            FaultKind::Stall { for_us, .. }
+            | FaultKind::Sleep { for_us, .. }
+            | FaultKind::Suspend { for_us, .. } => {
+                check::duration("for_us", *for_us, 0, LENGTH_MAX_US)
+            }
+            FaultKind::FlashCrowd { nodes, over_us } => {
+                check::duration("over_us", *over_us, 0, LENGTH_MAX_US)?;
+                check::that(*nodes <= 1_000_000, "nodes", "be at most 1,000,000")
+            }
+            FaultKind::Burst { requests, .. } => {
+                check::that(*requests <= 4_096, "requests", "be at most 4,096")
+            }
+            FaultKind::Lookups { count, cancel, .. } => {
+                check::that(*count <= 256, "count", "be at most 256")?;
+                check::that(cancel <= count, "cancel", "be at most count")
+            }
+            FaultKind::Stores { .. } if !self.checks => {
+                Err("stores need checks: no node stores anything without".to_owned())
+            }
+            FaultKind::Stores { count, .. } => {
+                check::that(*count <= 256, "count", "be at most 256")
+            }
+            FaultKind::Session { requests, for_us, .. } => {
+                check::duration("for_us", *for_us, 0, LENGTH_MAX_US)?;
+                check::that(*requests <= 4_096, "requests", "be at most 4,096")
+            }
+            FaultKind::Phantoms { count, .. } => {
+                check::that(*count <= 10_000, "count", "be at most 10,000")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How much memory it takes, roughly, in bytes.
+    #[must_use]
+    pub fn memory_estimate(&self) -> u64 {
+        let crowds = self.faults.iter().map(|fault| match fault.what {
+            FaultKind::FlashCrowd { nodes, .. } => u64::from(nodes),
+            _ => 0,
+        });
+        let nodes = u64::from(self.nodes) + crowds.sum::<u64>();
+        // Joining nodes have most under way: about 30 datagrams each for a second or two.
+        let joining = nodes.saturating_mul(2 * SECOND) / self.join_over_us.max(2 * SECOND);
+        (20_000_000 + nodes * NODE_BYTES).saturating_add(joining.saturating_mul(30 * PACKET_BYTES))
+    }
+
+    /// How datagrams travel once everything has healed: as fast as before, and all arrive.
+    pub(crate) fn healed_link(&self) -> Link {
+        Link { latency: self.link.latency.clone(), ..Link::default() }
+    }
+
+    /// When it ends, in virtual time, healing and its lookups included.
+    #[must_use]
+    pub fn end(&self) -> Micros {
+        let healing = self.heal_us.map_or(0, |heal| heal.saturating_add(HEALING_WAIT));
+        self.run_from().saturating_add(self.run_us).saturating_add(healing)
+    }
+
+    /// When the third phase begins, in virtual time.
+    #[must_use]
+    pub fn run_from(&self) -> Micros {
+        self.join_over_us.saturating_add(self.settle_us)
+    }
+}

@@ -1,0 +1,107 @@
+//! What must hold, always: checked after every event and every simulated second. The simulator has
+//! its own (`checks`), and users add theirs.
+
+use std::any::Any;
+use std::fmt;
+
+use dht_core::{Event, Id, Outcome, QueryError};
+
+use super::{Packet, Sim};
+use crate::world::{HostId, Micros};
+
+/// What an invariant says: fine, or what is wrong.
+pub type Verdict = Result<(), String>;
+
+/// Something that must hold. It sees everything and changes nothing.
+///
+/// All methods say `Ok` unless implemented.
+pub trait Invariant: Any + Send {
+    /// Its name in reports: short, lower case.
+    fn name(&self) -> &'static str;
+
+    /// A datagram is about to be handled by `host`.
+    fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
+        let _ = (sim, host, packet);
+        Ok(())
+    }
+
+    /// A node has sent a datagram; its addresses are those of the node's own view, before any NAT.
+    fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
+        let _ = (sim, host, packet);
+        Ok(())
+    }
+
+    /// Something has happened to a node.
+    fn event(&mut self, sim: &Sim, host: HostId, event: &Event) -> Verdict {
+        let _ = (sim, host, event);
+        Ok(())
+    }
+
+    /// A query that the simulator follows ([`Sim::look_up_by`]) has ended.
+    fn ended(
+        &mut self,
+        sim: &Sim,
+        host: HostId,
+        target: &Id,
+        result: Result<&Outcome, &QueryError>,
+    ) -> Verdict {
+        let _ = (sim, host, target, result);
+        Ok(())
+    }
+
+    /// A host has dealt with a datagram, a deadline or a call, and has sent what followed.
+    fn after(&mut self, sim: &Sim, host: HostId) -> Verdict {
+        let _ = (sim, host);
+        Ok(())
+    }
+
+    /// A host has gone down: what it was about to do will not be done.
+    fn down(&mut self, sim: &Sim, host: HostId) -> Verdict {
+        let _ = (sim, host);
+        Ok(())
+    }
+
+    /// A second has passed.
+    fn every_second(&mut self, sim: &Sim) -> Verdict {
+        let _ = sim;
+        Ok(())
+    }
+
+    /// A copy for a fork of the simulation.
+    fn fork(&self) -> Box<dyn Invariant>;
+}
+
+/// An invariant did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which one.
+    pub invariant: String,
+    /// What was wrong.
+    pub message: String,
+    /// On which host, if it was on one.
+    pub host: Option<HostId>,
+    /// When, in virtual time.
+    pub at: Micros,
+    /// The seed of the simulation.
+    pub seed: u64,
+    /// The trace hash up to that moment.
+    pub trace: u64,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} violated at {}.{:06} s",
+            self.invariant,
+            self.at / 1_000_000,
+            self.at % 1_000_000
+        )?;
+        if let Some(HostId(host)) = self.host {
+            write!(f, " on host {host}")?;
+        }
+        write!(f, ": {} (seed {}, trace {:016x})", self.message, self.seed, self.trace)
+    }
+}
+
+impl std::error::Error for Violation {}
