@@ -10,7 +10,7 @@ use std::net::SocketAddrV4;
 use dht_core::error_code::INVALID_TOKEN;
 use dht_core::{Id, Outcome, QueryError};
 
-use super::{MEMORY, TIDY, echo::STORE, must, raw::parse};
+use super::{MEMORY, TIDY, echo::STORE, must, request, response};
 use crate::sim::{Invariant, Packet, Sim, Verdict};
 use crate::world::{HostId, Micros};
 
@@ -53,7 +53,7 @@ impl Invariant for Commits {
     }
 
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        let Some(raw) = parse(&packet.bytes).filter(|raw| raw.is_request) else { return Ok(()) };
+        let Some(raw) = request(packet) else { return Ok(()) };
         let target = raw.target.and_then(|target| <[u8; 32]>::try_from(target).ok());
         let stores = !raw.internal && raw.command == STORE;
         let Some(target) = target.filter(|_| stores) else { return Ok(()) };
@@ -78,7 +78,7 @@ impl Invariant for Commits {
     }
 
     fn received(&mut self, _: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        let Some(raw) = parse(&packet.bytes).filter(|raw| !raw.is_request) else { return Ok(()) };
+        let Some(raw) = response(packet) else { return Ok(()) };
         let Some(target) = self.targets.remove(&(host, packet.from, raw.tid)) else {
             return Ok(());
         };

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use dht_core::{Event, Id, Node};
 
 use super::keys::{ByKey, Key};
-use super::{TIDY, echo::STORE, must, raw::parse};
+use super::{TIDY, echo::STORE, must, request};
 use crate::sim::{Invariant, Packet, Sim, Verdict, command::FIND_NODE};
 use crate::world::{HostId, Micros};
 
@@ -50,7 +50,7 @@ impl Invariant for Doors {
     }
 
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        let Some(raw) = parse(&packet.bytes).filter(|raw| raw.is_request) else { return Ok(()) };
+        let Some(raw) = request(packet) else { return Ok(()) };
         // For its own neighbours a node is asked that is to show that it is there.
         let own = raw.target == Some(&Id::of(packet.to).0[..]);
         let of_query = raw.command == if raw.internal { FIND_NODE } else { STORE };

@@ -3,7 +3,7 @@
 
 use dht_core::{Event, Node};
 
-use super::{must, raw::parse};
+use super::{must, response};
 use crate::sim::{Invariant, Packet, Sim, Verdict};
 use crate::world::{HostId, Micros};
 
@@ -51,7 +51,7 @@ impl Invariant for Itself {
     }
 
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        let answers = parse(&packet.bytes).is_some_and(|raw| !raw.is_request);
+        let answers = response(packet).is_some();
         if answers && packet.to.port() == sim.address(host).port() {
             self.was(host).reached = Some(sim.now());
         }

@@ -14,7 +14,6 @@ mod itself;
 mod keys;
 mod members;
 mod prober;
-mod raw;
 mod reach;
 mod replies;
 mod requests;
@@ -25,6 +24,7 @@ mod unasked;
 use std::net::SocketAddrV4;
 
 use dht_core::wire::{self, Message};
+use dht_model::decoder::{Raw, parse};
 
 pub use answers::Answers;
 pub use commits::Commits;
@@ -41,7 +41,7 @@ pub use results::Results;
 pub use tables::Tables;
 pub use unasked::Unasked;
 
-use crate::sim::{Invariant, Sim};
+use crate::sim::{Invariant, Packet, Sim};
 use crate::world::{HostId, Micros};
 
 /// All of them.
@@ -65,6 +65,16 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
 /// A request that was sent, or an answer, as far as it can be read.
 fn read(bytes: &[u8]) -> Result<Message<'_>, String> {
     wire::decode(bytes).map_err(|error| format!("it can't be read: {error:?}"))
+}
+
+/// What a datagram asks, read by other code than the node's.
+fn request(packet: &Packet) -> Option<Raw<'_>> {
+    parse(&packet.bytes).ok().filter(|raw| raw.is_request)
+}
+
+/// What a datagram answers, likewise.
+fn response(packet: &Packet) -> Option<Raw<'_>> {
+    parse(&packet.bytes).ok().filter(|raw| !raw.is_request)
 }
 
 /// Says what is wrong, unless it holds.

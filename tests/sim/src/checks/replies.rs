@@ -2,17 +2,18 @@
 //! nobody else gets any. And tokens: good for 7.5 s, for the host that was given them; bad after 15 s.
 //!
 //! It looks at what reaches a node and what leaves it, so nothing that happens on the way matters. Time is
-//! the node's own. What comes in is read by [other code](super::raw) than the node's.
+//! the node's own. What comes in is read by [other code](dht_model::decoder) than the node's.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use dht_core::{Event, Id};
+use dht_model::decoder::{Raw, parse};
 
 use super::echo::{ECHO, STORE, judge};
 use super::keys::{ByKey, Key};
 use super::must;
-use super::raw::{Raw, parse};
+use super::request;
 use crate::sim::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
 use crate::sim::{Invariant, Packet, Sim, Verdict};
 use crate::world::{HostId, Micros};
@@ -96,7 +97,7 @@ impl Replies {
         let Some(node) = sim.node(host) else { return Expected::Anything };
         let from = packet.from;
         let asleep = node.suspended() || node.closed() || node.server_addr().is_none();
-        let request = parse(&packet.bytes).filter(|raw| raw.is_request);
+        let request = request(packet);
         let takes = !asleep && packet.bytes.len() <= DATAGRAM_MAX && from.port() != 0;
         let Some(request) = request.filter(|_| takes) else { return Expected::Silence };
         let names_any = node.nodes().any(|addr| !node.suspects(addr));
@@ -223,7 +224,7 @@ impl Invariant for Replies {
 
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let Packet { from, to, ref bytes, .. } = *packet;
-        let Some(raw) = parse(bytes) else { return Err("what leaves can't be read".to_owned()) };
+        let raw = parse(bytes).map_err(|error| format!("what leaves can't be read: {error}"))?;
         if raw.is_request {
             return Ok(());
         }

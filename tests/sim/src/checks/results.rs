@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 
 use dht_core::{Id, K, Outcome, QueryError};
 
-use super::{must, raw::parse};
+use super::{must, request};
 use crate::sim::{Invariant, Packet, Sim, Verdict, command::DOWN_HINT};
 use crate::world::{HostId, Micros};
 
@@ -32,8 +32,7 @@ impl Invariant for Results {
     }
 
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        let hint = parse(&packet.bytes)
-            .is_some_and(|raw| raw.is_request && raw.internal && raw.command == DOWN_HINT);
+        let hint = request(packet).is_some_and(|raw| raw.internal && raw.command == DOWN_HINT);
         let Some(node) = sim.node(host).filter(|_| hint) else { return Ok(()) };
         let begun = node.stats().commands.down_hint.tx;
         if self.hints.len() <= host.index() {

@@ -11,7 +11,7 @@ use std::net::SocketAddrV4;
 use dht_core::{Event, Node};
 
 use super::calm::{CALM, Calm};
-use super::{must, raw::parse, reach};
+use super::{must, reach, request};
 use crate::sim::{Invariant, Packet, Sim, Verdict};
 use crate::world::{HostId, Micros};
 
@@ -106,7 +106,7 @@ impl Invariant for Tables {
     }
 
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        let raw = parse(&packet.bytes).filter(|raw| raw.is_request && raw.target.is_some());
+        let raw = request(packet).filter(|raw| raw.target.is_some());
         if raw.is_some() {
             if self.looked.len() <= host.index() {
                 self.looked.resize(host.index() + 1, 0);

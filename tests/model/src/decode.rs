@@ -2,12 +2,12 @@
 
 use dht_core::wire::{self, Message};
 
-use super::naive_wire;
+use super::decoder;
 
-/// Decoding is total, agrees with the naive decoder, and what was read means the same
+/// Decoding is total, agrees with the second decoder, and what was read means the same
 /// once written again.
 pub fn decode(data: &[u8]) {
-    naive_wire::assert_agrees(data);
+    decoder::assert_agrees(data);
     let Ok(message) = wire::decode(data) else {
         return;
     };

@@ -1,8 +1,6 @@
-//! Every input of the fuzz corpus, with no fuzzer. Not part of the published package,
-//! which has no `fuzz/` beside it.
+//! Every input of the fuzz corpus, with no fuzzer.
 #![allow(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     reason = "a test, in functions that clippy doesn't take for one"
 )]
@@ -11,12 +9,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-#[path = "../../fuzz/src/lib.rs"]
-#[allow(unreachable_pub, reason = "a library's root, where it is at home")]
-mod targets;
-
 fn corpus() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus")
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -30,7 +24,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[test]
 fn no_input_of_the_corpus_breaks_its_target() {
-    let targets: BTreeMap<_, _> = targets::TARGETS.iter().copied().collect();
+    let targets: BTreeMap<_, _> = dht_model::TARGETS.iter().copied().collect();
     assert!(names(&corpus()).iter().eq(targets.keys()), "targets and folders of the corpus differ");
     for (target, run) in targets {
         let folder = corpus().join(target);
@@ -44,7 +38,7 @@ fn no_input_of_the_corpus_breaks_its_target() {
 
 #[test]
 fn the_corpus_holds_the_seeds_as_they_are_written_down() {
-    for seed in targets::seeds::all() {
+    for seed in dht_model::seeds::all() {
         let path = corpus().join(seed.target).join(seed.file());
         let bytes = fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(bytes, seed.bytes, "{}", path.display());
