@@ -57,7 +57,7 @@ fn main() {
 
 fn tell_small(failure: Failure, patience: Duration) {
     let begun = Instant::now();
-    let small = shrink(failure, ShrinkOptions::default().time(patience));
+    let small = shrink(failure, ShrinkOptions { time: patience, ..ShrinkOptions::default() });
     let (before, after, took) = (small.before, small.after, begun.elapsed());
     println!("{before:?} to {after:?} by {} attempts in {took:.1?}", small.attempts);
     println!("{}", small.violation);

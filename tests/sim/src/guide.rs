@@ -166,10 +166,6 @@
 //!         }
 //!         Ok(())
 //!     }
-//!
-//!     fn fork(&self) -> Box<dyn Invariant> {
-//!         Box::new(self.clone())
-//!     }
 //! }
 //!
 //! /// One seed, one run.

@@ -31,10 +31,6 @@ impl App for Notes {
     fn on_restart(&mut self, how: Return) {
         self.returns.push(how);
     }
-
-    fn fork(&self) -> Box<dyn App> {
-        Box::new(self.clone())
-    }
 }
 
 const HOST: HostId = HostId(0);

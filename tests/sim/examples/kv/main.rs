@@ -95,10 +95,6 @@ impl Invariant for NothingIsLost {
         }
         Ok(())
     }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
-    }
 }
 
 /// What the user of a host is going to store, if it is one of the first.

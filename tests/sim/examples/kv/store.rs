@@ -219,8 +219,4 @@ impl App for Store {
             self.values.clear();
         }
     }
-
-    fn fork(&self) -> Box<dyn App> {
-        Box::new(self.clone())
-    }
 }

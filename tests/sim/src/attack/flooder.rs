@@ -87,7 +87,6 @@ impl Flooder {
     }
 
     /// What it has sent.
-    #[must_use]
     pub fn spent(&self) -> Spent {
         self.spent
     }
@@ -107,18 +106,12 @@ impl Actor for Flooder {
         self.pacer.start(cx);
     }
 
-    fn on_packet(&mut self, _: &mut ActorCx<'_>, _: SocketAddrV4, _: SocketAddrV4, _: &[u8]) {}
-
     fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
         if token == TURN {
             for _ in 0..self.pacer.turn(cx) {
                 self.flood(cx);
             }
         }
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
     }
 }
 

@@ -11,7 +11,7 @@ use super::minimal::{Story, answer};
 use super::pace::{Pacer, TURN};
 use super::puppet::{addresses, closest_addresses, request_bytes};
 use super::{Pace, Puppet, Spent, ground::Ground};
-use crate::sim::{Actor, ActorCx, command};
+use crate::sim::{Actor, ActorCx, Datagram, command};
 use crate::world::check;
 
 /// What a [`Grinder`] does.
@@ -75,7 +75,6 @@ impl GrinderConfig {
     }
 
     /// The addresses of its nodes.
-    #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddrV4> {
         let all = addresses(&self.ips, self.first_port, self.ports);
         match &self.near {
@@ -149,13 +148,11 @@ impl Grinder {
     }
 
     /// How many honest nodes it has heard of.
-    #[must_use]
     pub fn known(&self) -> usize {
         self.known.len()
     }
 
     /// What it has sent.
-    #[must_use]
     pub fn spent(&self) -> Spent {
         self.spent
     }
@@ -211,13 +208,7 @@ impl Actor for Grinder {
         self.pacer.start(cx);
     }
 
-    fn on_packet(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) {
+    fn on_packet(&mut self, cx: &mut ActorCx<'_>, Datagram { from, to, bytes }: Datagram<'_>) {
         let Some(puppet) = self.nodes.get(&to).copied() else { return };
         match wire::decode(bytes) {
             Ok(wire::Message::Request(request)) => {
@@ -238,10 +229,6 @@ impl Actor for Grinder {
                 self.introduce(cx);
             }
         }
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
     }
 }
 

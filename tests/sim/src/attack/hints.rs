@@ -87,13 +87,11 @@ impl HintAbuser {
     }
 
     /// Hints that it has sent.
-    #[must_use]
     pub fn hints(&self) -> u64 {
         self.hints
     }
 
     /// What it has sent.
-    #[must_use]
     pub fn spent(&self) -> Spent {
         self.spent
     }
@@ -137,16 +135,10 @@ impl Actor for HintAbuser {
         self.pacer.start(cx);
     }
 
-    fn on_packet(&mut self, _: &mut ActorCx<'_>, _: SocketAddrV4, _: SocketAddrV4, _: &[u8]) {}
-
     fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
         match token {
             TURN => (0..self.pacer.turn(cx)).for_each(|_| self.hint(cx)),
             _ => self.answer(cx),
         }
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
     }
 }

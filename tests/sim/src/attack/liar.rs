@@ -9,7 +9,7 @@ use super::minimal::{Story, answer};
 use super::pace::{Pacer, TURN};
 use super::puppet::{closest_addresses, request_bytes, response_bytes};
 use super::{Pace, Puppet, Sources, Spent, ground::Ground};
-use crate::sim::{Actor, ActorCx};
+use crate::sim::{Actor, ActorCx, Datagram};
 use crate::world::{Stream, check};
 
 /// Whom a [`Liar`] names as closer nodes.
@@ -130,19 +130,16 @@ impl Liar {
     }
 
     /// Requests that it was sent.
-    #[must_use]
     pub fn asked(&self) -> u64 {
         self.asked
     }
 
     /// Addresses that it has named.
-    #[must_use]
     pub fn named(&self) -> u64 {
         self.named
     }
 
     /// What it has sent.
-    #[must_use]
     pub fn spent(&self) -> Spent {
         self.spent
     }
@@ -199,13 +196,7 @@ impl Actor for Liar {
         self.pacer.start(cx);
     }
 
-    fn on_packet(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) {
+    fn on_packet(&mut self, cx: &mut ActorCx<'_>, Datagram { from, to, bytes }: Datagram<'_>) {
         let Some(puppet) = self.puppets.iter().find(|puppet| puppet.addr() == to).copied() else {
             return;
         };
@@ -226,10 +217,6 @@ impl Actor for Liar {
                 self.shout(cx);
             }
         }
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
     }
 }
 

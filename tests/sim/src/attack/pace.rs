@@ -35,7 +35,6 @@ impl Default for Pace {
 
 impl Pace {
     /// So many a second, for so many seconds.
-    #[must_use]
     pub fn per_second(rate: u32, seconds: u32) -> Self {
         // Not more often than every millisecond.
         let burst = (rate / 1_000).max(1);
@@ -44,7 +43,6 @@ impl Pace {
     }
 
     /// The same, begun later.
-    #[must_use]
     pub fn after(self, after_us: Micros) -> Self {
         Self { after_us, ..self }
     }

@@ -16,19 +16,16 @@ pub struct Puppet {
 
 impl Puppet {
     /// The one at this address.
-    #[must_use]
     pub fn at(addr: SocketAddrV4) -> Self {
         Self { addr, id: Id::of(addr) }
     }
 
     /// Its address.
-    #[must_use]
     pub const fn addr(&self) -> SocketAddrV4 {
         self.addr
     }
 
     /// Its id, as anybody can compute it.
-    #[must_use]
     pub const fn id(&self) -> &Id {
         &self.id
     }
@@ -112,7 +109,6 @@ pub fn addresses(
 
 /// The `keep` of these addresses whose ids are the closest to `target`, the closest first. An id
 /// can't be chosen, but an address can: this is what an attacker with many of them does.
-#[must_use]
 pub fn closest_addresses(
     addrs: impl Iterator<Item = SocketAddrV4>,
     target: &Id,

@@ -7,7 +7,7 @@ use dht_core::wire;
 use serde::{Deserialize, Serialize};
 
 use super::{MARK, Puppet, Spent, puppet::request_bytes};
-use crate::sim::{Actor, ActorCx};
+use crate::sim::{Actor, ActorCx, Datagram};
 use crate::world::{Micros, check};
 
 /// What a [`Replayer`] does.
@@ -100,26 +100,22 @@ impl Replayer {
     }
 
     /// Hands it a datagram to begin with, as recorded elsewhere.
-    #[must_use]
     pub fn with(mut self, from: SocketAddrV4, to: SocketAddrV4, bytes: Vec<u8>) -> Self {
         self.handed_in.push(Record { from, to, bytes });
         self
     }
 
     /// Tokens that it was given.
-    #[must_use]
     pub fn tokens(&self) -> u32 {
         self.tokens
     }
 
     /// Datagrams that it has recorded.
-    #[must_use]
     pub fn recorded(&self) -> u32 {
         self.recorded
     }
 
     /// What it has sent.
-    #[must_use]
     pub fn spent(&self) -> Spent {
         self.spent
     }
@@ -166,13 +162,7 @@ impl Actor for Replayer {
         }
     }
 
-    fn on_packet(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        _: SocketAddrV4,
-        bytes: &[u8],
-    ) {
+    fn on_packet(&mut self, cx: &mut ActorCx<'_>, Datagram { from, bytes, .. }: Datagram<'_>) {
         let Ok(wire::Message::Response(response)) = wire::decode(bytes) else { return };
         let Some(at) = self.unanswered.iter().position(|addr| *addr == from) else { return };
         if let Some(token) = response.token {
@@ -183,13 +173,7 @@ impl Actor for Replayer {
         }
     }
 
-    fn on_overheard(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) {
+    fn on_overheard(&mut self, cx: &mut ActorCx<'_>, Datagram { from, to, bytes }: Datagram<'_>) {
         self.record(cx, &Record { from, to, bytes: bytes.to_vec() });
     }
 
@@ -201,9 +185,5 @@ impl Actor for Replayer {
         for source in &self.config.sources {
             self.spent.send(cx, *source, to, bytes.clone());
         }
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
     }
 }

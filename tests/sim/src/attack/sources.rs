@@ -22,7 +22,6 @@ pub enum Sources {
 
 impl Sources {
     /// One of them.
-    #[must_use]
     pub fn draw(&self, rng: &mut Stream) -> SocketAddrV4 {
         let port = 1 + rng.below(u16::MAX.into()) as u16;
         let below = |n: usize, rng: &mut Stream| rng.below(n as u64);

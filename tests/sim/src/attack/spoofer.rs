@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::pace::{Pacer, TURN};
 use super::puppet::{request_bytes, response_bytes};
 use super::{MARK, Pace, Puppet, Sources, Spent};
-use crate::sim::{Actor, ActorCx};
+use crate::sim::{Actor, ActorCx, Datagram};
 use crate::world::{Micros, check};
 
 /// What a [`Spoofer`] does.
@@ -106,7 +106,6 @@ impl Spoofer {
     }
 
     /// What it has sent.
-    #[must_use]
     pub fn spent(&self) -> Spent {
         self.spent
     }
@@ -144,15 +143,7 @@ impl Actor for Spoofer {
         self.pacer.start(cx);
     }
 
-    fn on_packet(&mut self, _: &mut ActorCx<'_>, _: SocketAddrV4, _: SocketAddrV4, _: &[u8]) {}
-
-    fn on_overheard(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) {
+    fn on_overheard(&mut self, cx: &mut ActorCx<'_>, Datagram { from, to, bytes }: Datagram<'_>) {
         let Ok(wire::Message::Request(request)) = wire::decode(bytes) else { return };
         if !self.config.victims.iter().any(|victim| victim.ip() == from.ip()) {
             return;
@@ -177,10 +168,6 @@ impl Actor for Spoofer {
                 self.guess(cx);
             }
         }
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
     }
 }
 

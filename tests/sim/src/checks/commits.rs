@@ -1,6 +1,6 @@
 //! What a query that stores makes of tokens and answers, as seen from outside: it shows each node the token
-//! that this node gave it last, a second time only if it was refused for it, and counts as success
-//! what was answered as such.
+//! that this node gave it last, a second time only if the token was refused, and counts a commit as a success only
+//! if it was answered as one.
 //!
 //! It looks at queries for [`STORE`] that the simulator follows, each with a target of its own.
 
@@ -10,7 +10,7 @@ use std::net::SocketAddrV4;
 use dht_core::error_code::INVALID_TOKEN;
 use dht_core::{Id, Outcome, QueryError};
 
-use super::{MEMORY, TIDY, echo::STORE, must, request, response};
+use super::{echo::STORE, must, request, response};
 use crate::sim::{Invariant, Packet, Sim, Verdict};
 use crate::world::{HostId, Micros};
 
@@ -44,6 +44,9 @@ pub struct Commits {
     targets: BTreeMap<(HostId, SocketAddrV4, u16), [u8; 32]>,
 }
 
+/// Stores that begun so long ago are forgotten, and how often it is looked for them.
+const MEMORY: Micros = 120_000_000;
+const TIDY: Micros = 15_000_000;
 /// A commit goes once, and once more with a fresh token.
 const COMMITS_MAX: u32 = 2;
 
@@ -129,14 +132,10 @@ impl Invariant for Commits {
 
     fn every_second(&mut self, sim: &Sim) -> Verdict {
         if sim.now().is_multiple_of(TIDY) {
-            self.stores.retain(|_, store| sim.now() - store.begun < 2 * MEMORY);
+            self.stores.retain(|_, store| sim.now() - store.begun < MEMORY);
             let Self { stores, targets } = self;
             targets.retain(|(host, ..), target| stores.contains_key(&(*host, *target)));
         }
         Ok(())
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

@@ -68,8 +68,4 @@ impl Invariant for Ends {
             .find(|(host, since)| sim.now() - **since > READY_MAX && !sim.was_paused(**host));
         must(late.is_none(), || format!("{late:?} is not ready yet"))
     }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
-    }
 }

@@ -42,10 +42,9 @@ pub use tables::Tables;
 pub use unasked::Unasked;
 
 use crate::sim::{Invariant, Packet, Sim};
-use crate::world::{HostId, Micros};
+use crate::world::HostId;
 
 /// All of them.
-#[must_use]
 pub fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(Requests::default()),
@@ -97,11 +96,6 @@ fn check_id(
     must(own.is_some(), || "an id leaves, though the node is ephemeral".to_owned())?;
     must(own.is_some_and(|own| own.0 == *id), || "another's id leaves".to_owned())
 }
-
-/// Older than this, what was seen on the wire says nothing any more.
-const MEMORY: Micros = 60_000_000;
-/// What is older is thrown away so often: to go through all of it costs more than to keep it.
-const TIDY: Micros = 15_000_000;
 
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
-//! Somebody who asks nodes all that can be asked, rightly and wrongly. It judges nothing: whatever a node
-//! makes of it is seen by the invariants, which also see what really arrived.
+//! An actor that asks nodes all that can be asked, rightly and wrongly. It judges nothing: the invariants see
+//! what arrives at a node, and what the node makes of it.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -9,14 +9,14 @@ use dht_core::wire::{CloserNodes, Message, Request, Response, addr_bytes};
 
 use super::{echo::ECHO, read};
 use crate::sim::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
-use crate::sim::{Actor, ActorCx, Sim};
+use crate::sim::{Actor, ActorCx, Datagram, Sim};
 use crate::world::{HostId, Micros, Stream};
 
-/// Its two hosts, away from all others.
+/// Its two hosts, in networks of their own.
 pub(crate) const IPS: [Ipv4Addr; 2] = [Ipv4Addr::new(104, 0, 0, 1), Ipv4Addr::new(104, 0, 1, 1)];
 /// From one probe to the next, about.
 const PAUSE: Micros = 2_000_000;
-/// The timer of the next probe; those of tokens are counted.
+/// The timer of the next probe; timers of tokens are counted from 1.
 const NEXT: u64 = 0;
 /// When a token is shown again, by whom: from another port, from the other host, just before it may
 /// be refused, and after it must be. The way there takes some time.
@@ -95,7 +95,7 @@ impl Prober {
             }),
             // Verified by a ping, which is answered from elsewhere only.
             9 | 10 => probe.ask(|request| Request { id: Some(id.as_bytes()), ..request }),
-            // A token that nobody gave out, with what is answered, unknown, or ignored otherwise.
+            // A token that was never given out, with commands that are answered, unknown, or ignored.
             11 => probe.ask(|request| Request {
                 token: Some(&key),
                 internal: number & 1 == 0,
@@ -222,13 +222,7 @@ impl Actor for Prober {
         cx.wake_after(PAUSE, NEXT);
     }
 
-    fn on_packet(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) {
+    fn on_packet(&mut self, cx: &mut ActorCx<'_>, Datagram { from, to, bytes }: Datagram<'_>) {
         match read(bytes) {
             Ok(Message::Response(Response { token: Some(token), error: 0, .. })) => {
                 // Of an answer to a shown token nothing more is made.
@@ -273,10 +267,6 @@ impl Actor for Prober {
         }
         let pause = PAUSE / 2 + cx.rng.below(PAUSE);
         cx.wake_after(pause, NEXT);
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
     }
 }
 

@@ -1,5 +1,5 @@
-//! Who asks gets exactly the answer that the protocol says, at once, from the socket that was asked;
-//! nobody else gets any. And tokens: good for 7.5 s, for the host that was given them; bad after 15 s.
+//! Each request gets exactly the answer that the protocol says, at once, from the socket that was asked, and
+//! nothing else is answered. A token is good for 7.5 s, for the host that was given it, and bad after 15 s.
 //!
 //! It looks at what reaches a node and what leaves it, so nothing that happens on the way matters. Time is
 //! the node's own. What comes in is read by [other code](dht_model::decoder) than the node's.
@@ -181,7 +181,7 @@ impl Replies {
 
     fn is_good(&self, sim: &Sim, host: HostId, from: SocketAddrV4, token: &[u8]) -> Good {
         let now = sim.local(host);
-        let given = self.tokens.get(&Key::of_ip(host, *from.ip(), 0)).into_iter().flatten();
+        let given = self.tokens.get(Key::of_ip(sim, host, *from.ip(), 0)).into_iter().flatten();
         match { given }.find(|given| given.token == token) {
             Some(given) if now.saturating_sub(given.last) <= TOKEN_LIFE => Good::Yes,
             Some(given) if now.saturating_sub(given.first) < 2 * TOKEN_LIFE => Good::Perhaps,
@@ -191,7 +191,7 @@ impl Replies {
 
     fn give(&mut self, sim: &Sim, host: HostId, to: SocketAddrV4, token: &[u8]) {
         let (now, Ok(token)) = (sim.local(host), token.try_into()) else { return };
-        let all = self.tokens.entry(Key::of_ip(host, *to.ip(), 0)).or_default();
+        let all = self.tokens.entry(sim, Key::of_ip(sim, host, *to.ip(), 0), Vec::new);
         all.retain(|given| now.saturating_sub(given.last) < 4 * TOKEN_LIFE);
         match all.iter_mut().find(|given| given.token == token) {
             Some(given) => given.last = now,
@@ -276,7 +276,6 @@ impl Invariant for Replies {
 
     fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
         self.delayed.remove(&host);
-        self.tokens.retain(|key, _| key.host() != host);
         Ok(())
     }
 
@@ -290,9 +289,5 @@ impl Invariant for Replies {
             must(late.is_none(), || format!("host {}: {late:?} is still unanswered", host.0))?;
         }
         Ok(())
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

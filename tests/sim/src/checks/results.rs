@@ -5,6 +5,7 @@ use std::net::SocketAddrV4;
 
 use dht_core::{Id, K, Outcome, QueryError};
 
+use super::keys::PerHost;
 use super::{must, request};
 use crate::sim::{Invariant, Packet, Sim, Verdict, command::DOWN_HINT};
 use crate::world::{HostId, Micros};
@@ -23,7 +24,7 @@ struct Hints {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
-    hints: Vec<Hints>,
+    hints: PerHost<Hints>,
 }
 
 impl Invariant for Results {
@@ -35,10 +36,7 @@ impl Invariant for Results {
         let hint = request(packet).is_some_and(|raw| raw.internal && raw.command == DOWN_HINT);
         let Some(node) = sim.node(host).filter(|_| hint) else { return Ok(()) };
         let begun = node.stats().commands.down_hint.tx;
-        if self.hints.len() <= host.index() {
-            self.hints.resize(host.index() + 1, Hints::default());
-        }
-        let hints = &mut self.hints[host.index()];
+        let hints = self.hints.of(sim, host);
         if !hints.known || sim.now() - hints.since >= TICK {
             *hints = Hints { since: sim.now(), before: begun, known: true };
         }
@@ -74,16 +72,5 @@ impl Invariant for Results {
             last = Some(distance);
         }
         Ok(())
-    }
-
-    fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
-        if let Some(hints) = self.hints.get_mut(host.index()) {
-            *hints = Hints::default();
-        }
-        Ok(())
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

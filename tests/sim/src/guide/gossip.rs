@@ -50,10 +50,6 @@ impl App for Gossip {
         // The rumour is on disk, unless it is another machine that takes the place.
         self.heard = self.heard && how != Return::Anew;
     }
-
-    fn fork(&self) -> Box<dyn App> {
-        Box::new(self.clone())
-    }
 }
 
 /// A bootstrap node and others that have joined through it, all with the application.

@@ -9,7 +9,6 @@ use dht_core::wire::{self, DecodeError, Message, Request, Response};
 use dht_core::{Id, error_code};
 
 /// What `data`, one whole datagram, says: `FIND_NODE tid 4711, target 3fa2c4d1…, no id`.
-#[must_use]
 pub fn describe(data: &[u8]) -> String {
     let len = data.len();
     match wire::decode(data) {

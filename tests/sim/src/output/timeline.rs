@@ -69,7 +69,6 @@ pub struct Timeline {
 impl Timeline {
     /// An empty one with room for `capacity` entries, at least one. At that bound the oldest go:
     /// what matters is what led to the end.
-    #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self { entries: VecDeque::new(), capacity: capacity.max(1), left_out: 0 }
     }
@@ -100,13 +99,11 @@ impl Timeline {
     }
 
     /// How many earlier entries had to go.
-    #[must_use]
     pub const fn left_out(&self) -> u64 {
         self.left_out
     }
 
     /// As lines, with times relative to `origin`: the node's start, or the moment of a fault.
-    #[must_use]
     pub fn lines(&self, origin: Micros) -> Vec<String> {
         let outcomes = self.outcomes();
         let peers = self.entries.iter().filter_map(|entry| entry.peer);

@@ -22,7 +22,6 @@ pub struct Histogram {
 
 impl Histogram {
     /// An empty one.
-    #[must_use]
     pub const fn new() -> Self {
         Self { buckets: Vec::new(), count: 0, sum: 0, min: 0, max: 0 }
     }
@@ -58,32 +57,27 @@ impl Histogram {
     }
 
     /// How many values were recorded.
-    #[must_use]
     pub const fn count(&self) -> u64 {
         self.count
     }
 
     /// The smallest value, exactly.
-    #[must_use]
     pub fn min(&self) -> Option<u64> {
         (self.count > 0).then_some(self.min)
     }
 
     /// The greatest value, exactly.
-    #[must_use]
     pub fn max(&self) -> Option<u64> {
         (self.count > 0).then_some(self.max)
     }
 
     /// The mean: of the values themselves, not of their buckets.
-    #[must_use]
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum as f64 / self.count as f64)
     }
 
     /// The smallest value that at least the part `q` of all values does not exceed (the "nearest
     /// rank"): exact below 128 and at both ends, else within 0.8 %. `q` is taken into 0 to 1.
-    #[must_use]
     pub fn quantile(&self, q: f64) -> Option<u64> {
         let rank = rank(q, self.count)?;
         if rank == self.count {
@@ -107,7 +101,6 @@ impl Histogram {
     }
 
     /// The figures that people ask for.
-    #[must_use]
     pub fn summary(&self) -> Summary {
         Summary {
             count: self.count,
@@ -163,7 +156,6 @@ pub struct Bucket {
 
 impl Bucket {
     /// The value that stands for all in here.
-    #[must_use]
     pub const fn middle(&self) -> u64 {
         self.low + (self.high - self.low) / 2
     }

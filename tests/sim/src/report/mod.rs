@@ -41,7 +41,6 @@ pub struct Report {
 
 impl Report {
     /// The report as the text of an HTML file: the same for equal reports.
-    #[must_use]
     pub fn html(&self) -> String {
         html::page(self)
     }
@@ -112,13 +111,11 @@ pub struct Axis {
 
 impl Axis {
     /// An axis whose ends the points decide.
-    #[must_use]
     pub fn new(label: impl Into<String>, unit: Unit) -> Self {
         Self { label: label.into(), unit, ..Self::default() }
     }
 
     /// The same in steps that are multiples.
-    #[must_use]
     pub fn log(self) -> Self {
         Self { log: true, ..self }
     }
@@ -150,7 +147,6 @@ pub struct Series {
 
 impl Series {
     /// A series.
-    #[must_use]
     pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         Self { name: name.into(), points: points.into_iter().collect() }
     }

@@ -18,7 +18,6 @@ pub struct Series {
 impl Series {
     /// An empty one: intervals of `width` (at least a microsecond) at first, and room for
     /// `capacity` of them (at least two).
-    #[must_use]
     pub fn new(width: Micros, capacity: usize) -> Self {
         Self { width: width.max(1), capacity: capacity.max(2), sums: Vec::new() }
     }
@@ -41,7 +40,6 @@ impl Series {
     }
 
     /// How long an interval is by now.
-    #[must_use]
     pub const fn width(&self) -> Micros {
         self.width
     }
@@ -85,6 +83,13 @@ impl Series {
     }
 }
 
+/// At most 512 intervals, of 5 s at first.
+impl Default for Series {
+    fn default() -> Self {
+        Self::new(5_000_000, 512)
+    }
+}
+
 /// What was added in one interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval {
@@ -100,19 +105,16 @@ pub struct Interval {
 
 impl Interval {
     /// The middle, in seconds: where a plot puts it.
-    #[must_use]
     pub fn middle_secs(&self) -> f64 {
         (self.start as f64 + self.width as f64 / 2.0) / 1e6
     }
 
     /// The sum per second. Of the last interval too, which may not be over: leave that out.
-    #[must_use]
     pub fn per_second(&self) -> f64 {
         self.sum as f64 * 1e6 / self.width as f64
     }
 
     /// The mean of what was added, if anything was.
-    #[must_use]
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum as f64 / self.count as f64)
     }

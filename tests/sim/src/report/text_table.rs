@@ -16,7 +16,6 @@ pub struct TextTable {
 
 impl TextTable {
     /// A table without rows.
-    #[must_use]
     pub fn new<S: Into<String>>(header: impl IntoIterator<Item = S>) -> Self {
         Self { header: header.into_iter().map(Into::into).collect(), rows: Vec::new() }
     }
@@ -28,7 +27,6 @@ impl TextTable {
 
     /// As lines for a terminal, each with its end: columns two spaces apart, numbers to the right,
     /// a line under the heading, if there is one.
-    #[must_use]
     pub fn plain(&self) -> String {
         let columns = self.columns(one_line);
         let mut out = String::new();
@@ -48,7 +46,6 @@ impl TextTable {
     }
 
     /// As a Markdown table whose source is aligned as well.
-    #[must_use]
     pub fn markdown(&self) -> String {
         let mut columns = self.columns(markdown_cell);
         // `--:` is the shortest rule.
@@ -67,7 +64,6 @@ impl TextTable {
     }
 
     /// Whether a column, counted from 0, holds nothing but numbers.
-    #[must_use]
     pub fn is_numeric(&self, column: usize) -> bool {
         let cells = || self.rows.iter().filter_map(|row| row.get(column));
         cells().all(|cell| is_number(cell) || is_nothing(cell)) && cells().any(|c| is_number(c))

@@ -69,7 +69,6 @@ pub enum Hosts {
 
 impl Hosts {
     /// Their addresses, where nobody else is.
-    #[must_use]
     pub fn ips(self) -> Vec<Ipv4Addr> {
         let at = |n: u32| Ipv4Addr::from(0xa100_0001 + n);
         match self {
@@ -98,7 +97,6 @@ pub struct Eclipse {
 
 impl Eclipse {
     /// Of the 20 found, the attacker's, on average.
-    #[must_use]
     pub fn mean(&self) -> f64 {
         f64::from(self.held) / f64::from(self.lookups.max(1))
     }

@@ -259,7 +259,6 @@ impl Run {
     }
 
     /// The network.
-    #[must_use]
     pub fn sim(&self) -> &Sim {
         &self.sim
     }
@@ -270,19 +269,16 @@ impl Run {
     }
 
     /// The scenario.
-    #[must_use]
     pub fn scenario(&self) -> &Scenario {
         &self.scenario
     }
 
     /// What has been measured so far.
-    #[must_use]
     pub fn tally(&self) -> &Tally {
         &self.tally
     }
 
     /// When it ends, in virtual time.
-    #[must_use]
     pub fn end(&self) -> Micros {
         self.end
     }

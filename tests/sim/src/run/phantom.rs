@@ -37,8 +37,6 @@ impl Actor for Phantom {
         cx.wake_after(PAUSE, 0);
     }
 
-    fn on_packet(&mut self, _: &mut ActorCx<'_>, _: SocketAddrV4, _: SocketAddrV4, _: &[u8]) {}
-
     fn on_timer(&mut self, cx: &mut ActorCx<'_>, _: u64) {
         if self.left == 0 {
             return;
@@ -48,10 +46,6 @@ impl Actor for Phantom {
         let id = Id::of(from);
         ask(cx, from, self.target, PING, Some(&id), None);
         cx.wake_after(PAUSE, 0);
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
     }
 }
 
@@ -74,17 +68,11 @@ impl Actor for Slanderer {
         cx.wake_after(PAUSE, 0);
     }
 
-    fn on_packet(&mut self, _: &mut ActorCx<'_>, _: SocketAddrV4, _: SocketAddrV4, _: &[u8]) {}
-
     fn on_timer(&mut self, cx: &mut ActorCx<'_>, _: u64) {
         if let Some(to) = self.to.pop() {
             ask(cx, self.from, to, DOWN_HINT, None, Some(&addr_bytes(self.down)));
             cx.wake_after(PAUSE, 0);
         }
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
     }
 }
 

@@ -10,7 +10,6 @@
 //! is an address (4 bytes and 2) and how many seconds ago it was heard of and added. Numbers within
 //! tables have seven bits per byte, the last of which is below 128.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -41,14 +40,17 @@ pub struct Snapshot {
 }
 
 /// Why something is no snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SnapshotError {
     /// It is something else.
+    #[error("this is no snapshot of a network")]
     Other,
-    /// It is one of another version.
+    /// It is a snapshot of another version.
+    #[error("a snapshot of version {0}, but only version {VERSION} is known")]
     Version(u32),
     /// Its end is missing.
+    #[error("the snapshot is cut short: {has} bytes of {needs}")]
     Short {
         /// How many bytes there are.
         has: u64,
@@ -56,36 +58,19 @@ pub enum SnapshotError {
         needs: u64,
     },
     /// There is more than there should be.
+    #[error("something else follows the snapshot")]
     Long,
     /// Its checksum does not fit.
+    #[error("the snapshot is damaged: its checksum does not fit")]
     Damaged,
     /// Its checksum fits, but what it says makes no sense.
+    #[error("the snapshot makes no sense: {0}")]
     Nonsense(&'static str),
 }
-
-impl fmt::Display for SnapshotError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Other => f.write_str("this is no snapshot of a network"),
-            Self::Version(version) => {
-                write!(f, "a snapshot of version {version}, but only version {VERSION} is known")
-            }
-            Self::Short { has, needs } => {
-                write!(f, "the snapshot is cut short: {has} bytes of {needs}")
-            }
-            Self::Long => f.write_str("something else follows the snapshot"),
-            Self::Damaged => f.write_str("the snapshot is damaged: its checksum does not fit"),
-            Self::Nonsense(what) => write!(f, "the snapshot makes no sense: {what}"),
-        }
-    }
-}
-
-impl std::error::Error for SnapshotError {}
 
 impl Snapshot {
     /// Saves the tables of a run's nodes. Best at the end of settling, before the third phase: nodes
     /// that came back with new addresses meanwhile won't be found there again.
-    #[must_use]
     pub fn of(run: &Run) -> Self {
         Self::of_sim(run.scenario().clone(), run.sim())
     }
@@ -107,13 +92,11 @@ impl Snapshot {
     }
 
     /// The scenario that it was saved in.
-    #[must_use]
     pub fn scenario(&self) -> &Scenario {
         &self.scenario
     }
 
     /// The table of a host; nothing if there is no such host.
-    #[must_use]
     pub fn table(&self, host: HostId) -> Vec<SavedNode> {
         let end = self.ends.get(host.index()).copied().unwrap_or(0);
         let start = host.index().checked_sub(1).and_then(|at| self.ends.get(at)).copied();
@@ -157,20 +140,22 @@ impl Snapshot {
     ///
     /// # Errors
     /// Those of `to`.
-    pub fn write(&self, to: impl Write) -> io::Result<()> {
+    pub fn write(&self, mut to: impl Write) -> io::Result<()> {
         let header = serde_json::to_vec(&self.scenario).map_err(io::Error::other)?;
         let rest = 4 + header.len() + 4 + self.tables.len() + CHECKSUM;
-        let mut to = Hashing { to, hash: Xxh3::new() };
-        to.write_all(MAGIC)?;
-        to.write_all(&VERSION.to_le_bytes())?;
-        to.write_all(&(rest as u64).to_le_bytes())?;
-        to.write_all(&(header.len() as u32).to_le_bytes())?;
-        to.write_all(&header)?;
-        to.write_all(&(self.ends.len() as u32).to_le_bytes())?;
-        to.write_all(&self.tables)?;
-        let hash = to.hash.digest();
-        to.to.write_all(&hash.to_le_bytes())?;
-        to.to.flush()
+        let mut head = MAGIC.to_vec();
+        head.extend(VERSION.to_le_bytes());
+        head.extend((rest as u64).to_le_bytes());
+        head.extend((header.len() as u32).to_le_bytes());
+        head.extend(header);
+        head.extend((self.ends.len() as u32).to_le_bytes());
+        let mut hash = Xxh3::new();
+        for part in [&head, &self.tables] {
+            hash.update(part);
+            to.write_all(part)?;
+        }
+        to.write_all(&hash.digest().to_le_bytes())?;
+        to.flush()
     }
 
     /// Reads one from all bytes of a file.
@@ -266,24 +251,6 @@ fn fixed<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
     let (first, rest) = from.split_first_chunk::<N>()?;
     *from = rest;
     Some(*first)
-}
-
-/// Hashes what passes.
-struct Hashing<W> {
-    to: W,
-    hash: Xxh3,
-}
-
-impl<W: Write> Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.to.write(bytes)?;
-        self.hash.update(bytes.get(..written).unwrap_or_default());
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.to.flush()
-    }
 }
 
 #[cfg(test)]

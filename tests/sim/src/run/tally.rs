@@ -5,16 +5,13 @@ use crate::report::{histogram::Histogram, series::Series};
 use crate::sim::{Counts, Lookup, Sim};
 use crate::world::{HostId, Micros};
 
-/// Intervals of a series at most, and their width at first.
-const INTERVALS: usize = 512;
-const WIDTH: Micros = 5_000_000;
 /// Tables that are looked at per sample.
 const TABLES: u32 = 64;
 /// Recall is kept in millionths.
 const WHOLE: f64 = 1e6;
 
 /// The measurements of a run so far.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Tally {
     /// Lookups that have ended, in all phases.
     pub lookups: u64,
@@ -46,31 +43,6 @@ pub struct Tally {
     begun: Option<(Micros, Counts)>,
     seen: u64,
     recent: Vec<(Micros, u32, u32)>,
-}
-
-impl Default for Tally {
-    fn default() -> Self {
-        let series = || Series::new(WIDTH, INTERVALS);
-        Self {
-            lookups: 0,
-            reached: 0,
-            complete: 0,
-            not_begun: 0,
-            found: 0,
-            wanted: 0,
-            hops: Histogram::new(),
-            latency: Histogram::new(),
-            asked: Histogram::new(),
-            recall_over_time: series(),
-            latency_over_time: series(),
-            traffic: series(),
-            tables: series(),
-            persistent: series(),
-            begun: None,
-            seen: 0,
-            recent: Vec::new(),
-        }
-    }
 }
 
 impl Tally {
@@ -110,13 +82,11 @@ impl Tally {
     }
 
     /// The part of the true closest that lookups found, in all. 1.0 if none was made.
-    #[must_use]
     pub fn recall(&self) -> f64 {
         if self.wanted == 0 { 1.0 } else { self.found as f64 / self.wanted as f64 }
     }
 
     /// The same for lookups begun at `from` or later, of the last thousand; and how many these are.
-    #[must_use]
     pub fn lookups_since(&self, from: Micros) -> Option<(u32, f64)> {
         let since = self.recent.iter().filter(|(started, ..)| *started >= from);
         let (count, found, wanted) =
@@ -125,7 +95,6 @@ impl Tally {
     }
 
     /// What has happened since the third phase began, and for how long it has been.
-    #[must_use]
     pub fn since_begin(&self, sim: &Sim) -> Option<(Micros, Counts)> {
         let (at, before) = self.begun?;
         Some((sim.now() - at, sim.counts().minus(&before)))

@@ -129,7 +129,6 @@ impl AttackKind {
 
     /// The fields of an [`Attack`] that make no difference to it. (Who [stands beside](Stands::Beside) a victim has
     /// one, whatever the kind.)
-    #[must_use]
     pub fn unused(self) -> &'static [&'static str] {
         match self {
             Self::Spoof => &["rate", "hosts", "stands"],

@@ -8,8 +8,6 @@ mod attack;
 pub(crate) mod named_hosts;
 pub mod script;
 
-use std::fmt;
-
 use attack::ATTACKS_MAX;
 pub use attack::{Attack, AttackKind, Stands};
 use serde::{Deserialize, Serialize};
@@ -292,16 +290,9 @@ const HEALING_WAIT: Micros = 40 * SECOND;
 const LOOKUPS_MAX: u64 = 10_000;
 
 /// Why a scenario can't be run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct Impossible(pub String);
-
-impl fmt::Display for Impossible {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Impossible {}
 
 impl Scenario {
     /// Refuses what is impossible or contradicts itself.
@@ -426,7 +417,6 @@ impl Scenario {
     }
 
     /// How much memory it takes, roughly, in bytes.
-    #[must_use]
     pub fn memory_estimate(&self) -> u64 {
         let crowds = self.faults.iter().map(|fault| match fault.what {
             FaultKind::FlashCrowd { nodes, .. } => u64::from(nodes),
@@ -444,14 +434,12 @@ impl Scenario {
     }
 
     /// When it ends, in virtual time, healing and its lookups included.
-    #[must_use]
     pub fn end(&self) -> Micros {
         let healing = self.heal_us.map_or(0, |heal| heal.saturating_add(HEALING_WAIT));
         self.run_from().saturating_add(self.run_us).saturating_add(healing)
     }
 
     /// When the third phase begins, in virtual time.
-    #[must_use]
     pub fn run_from(&self) -> Micros {
         self.join_over_us.saturating_add(self.settle_us)
     }

@@ -5,7 +5,6 @@ use crate::world::{HostId, partition::Side};
 
 impl Scenario {
     /// The last host that there will be, crowds that join later included.
-    #[must_use]
     pub fn last_host(&self) -> HostId {
         let crowds = self.faults.iter().map(|fault| match fault.what {
             FaultKind::FlashCrowd { nodes, .. } => nodes,

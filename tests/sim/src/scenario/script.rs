@@ -33,7 +33,6 @@ pub struct ScriptError {
 }
 
 /// The scenario as text.
-#[must_use]
 pub fn to_text(scenario: &Scenario) -> String {
     #[derive(Serialize)]
     struct Script<'a> {
@@ -124,7 +123,6 @@ fn explain(text: &str, error: &serde_json::Error) -> ScriptError {
 }
 
 /// What is wrong with JSON, in words of JSON, without the place.
-#[must_use]
 pub fn plain(error: &serde_json::Error) -> String {
     let full = error.to_string();
     let end = full.rfind(" at line ").unwrap_or(full.len());

@@ -5,14 +5,16 @@ use std::any::Any;
 use std::net::SocketAddrV4;
 
 use dht_core::{Answer, Event, Incoming, Instant, Node, QueryId, SendError, error_code};
+use dyn_clone::DynClone;
 
-use super::Return;
+use super::{Datagram, Return};
 use crate::world::{HostId, Micros, Stream};
 
 /// An application on a node: it answers requests for its commands, and is told what happens.
 ///
-/// Implement `Clone` and have `fork` return `Box::new(self.clone())`, so that a simulation with it can be forked.
-pub trait App: Any + Send {
+/// It is `Clone`, so that a simulation with it can be forked.
+#[allow(unused_variables, reason = "what the defaults make nothing of")]
+pub trait App: DynClone + Any + Send {
     /// A request for the application has come in. Answer it by [`Cx::reply`], now or later, or not at all.
     /// By default nobody handles any command.
     fn on_request(&mut self, cx: &mut Cx<'_>, request: &Incoming<'_>) {
@@ -20,26 +22,19 @@ pub trait App: Any + Send {
     }
 
     /// Something has happened to the node: also how requests and queries of the application end.
-    fn on_event(&mut self, cx: &mut Cx<'_>, event: &Event) {
-        let _ = (cx, event);
-    }
+    fn on_event(&mut self, cx: &mut Cx<'_>, event: &Event) {}
 
     /// A timer that was set by [`Cx::wake_after`] has run out. Those of a process that was stopped
     /// meanwhile run out when it goes on; those of one that has crashed never do.
-    fn on_timer(&mut self, cx: &mut Cx<'_>, token: u64) {
-        let _ = (cx, token);
-    }
+    fn on_timer(&mut self, cx: &mut Cx<'_>, token: u64) {}
 
     /// The host has crashed and is about to come back: lose what is only in memory, and all if it
     /// comes back [`Anew`](Return::Anew). Requests and queries of before are gone.
     /// [`Event::Listening`] follows, then [`Event::Ready`].
-    fn on_restart(&mut self, how: Return) {
-        let _ = how;
-    }
-
-    /// A copy for a fork of the simulation.
-    fn fork(&self) -> Box<dyn App>;
+    fn on_restart(&mut self, how: Return) {}
 }
+
+dyn_clone::clone_trait_object!(App);
 
 /// What an application can do.
 #[derive(Debug)]
@@ -83,41 +78,23 @@ impl Cx<'_> {
 }
 
 /// Something on the network that is no node of ours: it sends what it likes, with any source address.
-pub trait Actor: Any + Send {
+#[allow(unused_variables, reason = "what the defaults make nothing of")]
+pub trait Actor: DynClone + Any + Send {
     /// It begins.
-    fn on_start(&mut self, cx: &mut ActorCx<'_>) {
-        let _ = cx;
-    }
+    fn on_start(&mut self, cx: &mut ActorCx<'_>) {}
 
     /// A datagram has arrived at one of its addresses.
-    fn on_packet(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    );
+    fn on_packet(&mut self, cx: &mut ActorCx<'_>, datagram: Datagram<'_>) {}
 
     /// A datagram from or to a host that it was put in the path of: see
     /// [`Sim::overhear`](crate::Sim::overhear). The datagram itself goes on unharmed.
-    fn on_overheard(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) {
-        let _ = (cx, from, to, bytes);
-    }
+    fn on_overheard(&mut self, cx: &mut ActorCx<'_>, datagram: Datagram<'_>) {}
 
     /// A timer has run out.
-    fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
-        let _ = (cx, token);
-    }
-
-    /// A copy for a fork of the simulation.
-    fn fork(&self) -> Box<dyn Actor>;
+    fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {}
 }
+
+dyn_clone::clone_trait_object!(Actor);
 
 /// What an actor can do.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dht_core::{DATAGRAM_MAX, Id, Node};
+use serde::Serialize;
 
 use super::{
     Fate, Invariant, Rule, Violation, calls::Awaited, host::Host, ids::SharedIds, life::Timer,
@@ -21,7 +22,7 @@ use crate::world::{
 };
 
 /// Counts of what has happened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counts {
     /// Datagrams sent, by nodes and actors.
@@ -41,6 +42,7 @@ pub struct Counts {
 /// A simulated network. A clone is a fork: both go on from the same state.
 ///
 /// Methods that are given a host which does not exist panic, unless they say what they do then.
+#[derive(Clone, Default)]
 pub struct Sim {
     pub(crate) seed: u64,
     pub(crate) now: Micros,
@@ -72,12 +74,22 @@ pub struct Sim {
     pub(crate) timers: BTreeMap<u64, Timer>,
     pub(crate) next_timer: u64,
     /// Deadlines met in a row at this very moment, and by whom: see `life::fire`.
-    pub(crate) in_a_row: (Micros, HostId, u32),
+    pub(super) in_a_row: (Micros, Option<HostId>, u32),
     pub(super) invariants: Vec<Box<dyn Invariant>>,
     pub(super) check_nodes: bool,
     pub(super) violation: Option<Violation>,
     next_second: Micros,
-    pub(crate) buf: Box<[u8; DATAGRAM_MAX]>,
+    pub(super) buf: Buffer,
+}
+
+/// What a node writes a datagram into.
+#[derive(Clone)]
+pub(super) struct Buffer(pub(super) [u8; DATAGRAM_MAX]);
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self([0; DATAGRAM_MAX])
+    }
 }
 
 /// What an entry of the wheel stands for: two bits of its key. At one moment, datagrams come first.
@@ -104,7 +116,6 @@ const SECOND: Micros = 1_000_000;
 
 impl Counts {
     /// What has happened since `before`.
-    #[must_use]
     pub fn minus(&self, before: &Self) -> Self {
         Self {
             sent: self.sent - before.sent,
@@ -119,105 +130,62 @@ impl Counts {
 
 impl Sim {
     /// An empty network. Everything random in it follows from `seed`.
-    #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self {
-            seed,
-            now: 0,
-            wheel: Wheel::new(),
-            packets: Packets::default(),
-            hosts: Vec::new(),
-            up: 0,
-            addrs: Addrs::default(),
-            model: None,
-            ids: SharedIds::default(),
-            nats: Vec::new(),
-            inner_hosts: BTreeMap::new(),
-            link: Arc::new(Link::default()),
-            partitions: Vec::new(),
-            partitions_made: 0,
-            rules: Vec::new(),
-            wires: Vec::new(),
-            truth: Truth::default(),
-            lookups: Lookups::default(),
-            awaited: BTreeSet::new(),
-            taps: Taps::default(),
-            trace: Trace::default(),
-            counts: Counts::default(),
-            timers: BTreeMap::new(),
-            next_timer: 0,
-            in_a_row: (0, HostId(0), 0),
-            invariants: Vec::new(),
-            check_nodes: false,
-            violation: None,
-            next_second: SECOND,
-            buf: Box::new([0; DATAGRAM_MAX]),
-        }
+        Self { seed, ..Self::default() }
     }
 
     /// Virtual time since the beginning.
-    #[must_use]
     pub fn now(&self) -> Micros {
         self.now
     }
 
     /// The seed.
-    #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
     /// One number that stands for all that has happened so far: every delivery and every change of state.
-    #[must_use]
     pub fn trace_hash(&self) -> u64 {
         self.trace.hash()
     }
 
     /// Counts of what has happened so far.
-    #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
     /// How many hosts there are, those that are down among them.
-    #[must_use]
     pub fn hosts(&self) -> u32 {
         self.hosts.len() as u32
     }
 
     /// How many nodes are up.
-    #[must_use]
     pub fn up_count(&self) -> u32 {
         self.up
     }
 
     /// The host whose address in the row this is: whether there is such a host is another matter.
-    #[must_use]
     pub fn host_at(ip: Ipv4Addr) -> Option<HostId> {
         crate::world::addrs::host_at(ip).and_then(|host| u32::try_from(host).ok()).map(HostId)
     }
 
     /// Datagrams under way.
-    #[must_use]
     pub fn in_flight(&self) -> usize {
         self.packets.len()
     }
 
     /// The node of a host, if it is up.
-    #[must_use]
     pub fn node(&self, host: HostId) -> Option<&Node> {
         self.hosts.get(host.index())?.node.as_deref()
     }
 
     /// The application of a host, if it is of this type.
-    #[must_use]
     pub fn app<A: crate::sim::App>(&self, host: HostId) -> Option<&A> {
         let app: &dyn Any = self.hosts.get(host.index())?.app.as_deref()?;
         app.downcast_ref()
     }
 
     /// The actor of a host, if it is of this type.
-    #[must_use]
     pub fn actor<A: crate::sim::Actor>(&self, host: HostId) -> Option<&A> {
         let actor: &dyn Any = self.hosts.get(host.index())?.actor.as_deref()?;
         actor.downcast_ref()
@@ -280,7 +248,6 @@ impl Sim {
     }
 
     /// An invariant, if there is one of this type.
-    #[must_use]
     pub fn invariant<I: Invariant>(&self) -> Option<&I> {
         self.invariants.iter().find_map(|invariant| {
             let invariant: &dyn Any = invariant.as_ref();
@@ -289,7 +256,6 @@ impl Sim {
     }
 
     /// The hosts whose nodes are up, persistent and closest to `target`, the closest first.
-    #[must_use]
     pub fn true_closest(&self, target: &Id, count: usize) -> Vec<HostId> {
         self.truth.closest(target, count).into_iter().map(|(_, host)| host).collect()
     }
@@ -300,7 +266,6 @@ impl Sim {
     }
 
     /// How many nodes are up and persistent.
-    #[must_use]
     pub fn persistent_count(&self) -> usize {
         self.truth.len()
     }
@@ -331,13 +296,11 @@ impl Sim {
     }
 
     /// The id of the node at an address.
-    #[must_use]
     pub fn id_of(&self, addr: SocketAddrV4) -> Id {
         self.ids.of(addr)
     }
 
     /// Whether the process of a host was stopped, or its machine asleep, lately or ever.
-    #[must_use]
     pub fn was_paused(&self, host: HostId) -> bool {
         self.hosts[host.index()].was_paused
     }
@@ -423,34 +386,6 @@ impl Sim {
 /// Whole microseconds, as many as there is room for.
 pub(crate) fn micros(time: Duration) -> Micros {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-impl Clone for Sim {
-    fn clone(&self) -> Self {
-        Self {
-            wheel: self.wheel.clone(),
-            packets: self.packets.clone(),
-            hosts: self.hosts.clone(),
-            addrs: self.addrs.clone(),
-            model: self.model.clone(),
-            ids: self.ids.clone(),
-            nats: self.nats.clone(),
-            inner_hosts: self.inner_hosts.clone(),
-            link: self.link.clone(),
-            partitions: self.partitions.clone(),
-            rules: self.rules.iter().map(|rule| rule.fork()).collect(),
-            wires: self.wires.clone(),
-            truth: self.truth.clone(),
-            lookups: self.lookups.clone(),
-            awaited: self.awaited.clone(),
-            taps: self.taps.clone(),
-            timers: self.timers.clone(),
-            invariants: self.invariants.iter().map(|invariant| invariant.fork()).collect(),
-            violation: self.violation.clone(),
-            buf: Box::new([0; DATAGRAM_MAX]),
-            ..*self
-        }
-    }
 }
 
 impl std::fmt::Debug for Sim {

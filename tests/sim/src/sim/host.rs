@@ -9,6 +9,8 @@ use crate::world::clock::{Clock, NodeClock};
 use crate::world::{Micros, NatId, Stream, link::LinkState};
 
 /// What a new host is.
+#[must_use]
+#[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "it holds an application")]
 pub struct Spec {
     pub(crate) config: Config,
@@ -23,35 +25,30 @@ pub struct Spec {
 
 impl Spec {
     /// A node with this configuration, at a public address of its own, with a clock that is right.
-    #[must_use]
     pub fn new(config: Config) -> Self {
         let clock = Clock::default();
         Self { config, app: None, region: 0, nat: None, clock, ip: None, slot: None, delay: 0 }
     }
 
     /// With an application that answers requests.
-    #[must_use]
     pub fn app(mut self, app: impl App) -> Self {
         self.app = Some(Box::new(app));
         self
     }
 
     /// In this region: see [`Latency`](crate::link::Latency).
-    #[must_use]
     pub fn region(mut self, region: u8) -> Self {
         self.region = region;
         self
     }
 
     /// Behind a NAT or firewall, made by [`Sim::add_nat`](crate::Sim::add_nat).
-    #[must_use]
     pub fn behind(mut self, nat: NatId) -> Self {
         self.nat = Some(nat);
         self
     }
 
     /// With a clock that is off.
-    #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
@@ -59,7 +56,6 @@ impl Spec {
 
     /// At this address, instead of the next one of the row or of the
     /// [model](crate::Sim::set_addresses). In one /24 there may be many hosts.
-    #[must_use]
     pub fn ip(mut self, ip: Ipv4Addr) -> Self {
         self.ip = Some(ip);
         self
@@ -68,14 +64,12 @@ impl Spec {
     /// At this address, which it shares with other nodes, each of which has a number below
     /// [`NODES_PER_ADDRESS_MAX`](crate::addresses::NODES_PER_ADDRESS_MAX): a server with many nodes. Its
     /// ports follow from the number.
-    #[must_use]
     pub fn shared(mut self, ip: Ipv4Addr, number: u16) -> Self {
         (self.ip, self.slot) = (Some(ip), Some(number));
         self
     }
 
     /// Started so much later.
-    #[must_use]
     pub fn after(mut self, delay: Micros) -> Self {
         self.delay = delay;
         self
@@ -94,6 +88,7 @@ pub(crate) enum Pause {
 }
 
 /// A host.
+#[derive(Clone)]
 pub(crate) struct Host {
     pub(crate) node: Option<Box<Node>>,
     pub(crate) app: Option<Box<dyn App>>,
@@ -138,24 +133,6 @@ pub(crate) struct Kept {
     pub(crate) since: Micros,
 }
 
-impl Clone for Host {
-    fn clone(&self) -> Self {
-        Self {
-            node: self.node.clone(),
-            app: self.app.as_ref().map(|app| app.fork()),
-            actor: self.actor.as_ref().map(|actor| actor.fork()),
-            link: self.link,
-            link_rng: self.link_rng.clone(),
-            app_rng: self.app_rng.clone(),
-            kept: self.kept.clone(),
-            usual: self.usual.clone(),
-            backlog: self.backlog.clone(),
-            missed: self.missed.clone(),
-            ..*self
-        }
-    }
-}
-
 impl Host {
     pub(crate) fn server(&self) -> SocketAddrV4 {
         SocketAddrV4::new(self.ip, self.port)
@@ -193,7 +170,6 @@ impl Spec {
     }
 
     /// A node that can be reached, joins through these nodes, and becomes persistent at once.
-    #[must_use]
     pub fn joining(bootstrap: &[SocketAddrV4]) -> Self {
         let mut config = Config::default();
         config.bootstrap = bootstrap.iter().map(|addr| (*addr).into()).collect();

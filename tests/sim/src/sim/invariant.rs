@@ -5,6 +5,7 @@ use std::any::Any;
 use std::fmt;
 
 use dht_core::{Event, Id, Outcome, QueryError};
+use dyn_clone::DynClone;
 
 use super::{Packet, Sim};
 use crate::world::{HostId, Micros};
@@ -15,25 +16,23 @@ pub type Verdict = Result<(), String>;
 /// Something that must hold. It sees everything and changes nothing.
 ///
 /// All methods say `Ok` unless implemented.
-pub trait Invariant: Any + Send {
+#[allow(unused_variables, reason = "what the defaults make nothing of")]
+pub trait Invariant: DynClone + Any + Send {
     /// Its name in reports: short, lower case.
     fn name(&self) -> &'static str;
 
     /// A datagram is about to be handled by `host`.
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        let _ = (sim, host, packet);
         Ok(())
     }
 
     /// A node has sent a datagram; its addresses are those of the node's own view, before any NAT.
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        let _ = (sim, host, packet);
         Ok(())
     }
 
     /// Something has happened to a node.
     fn event(&mut self, sim: &Sim, host: HostId, event: &Event) -> Verdict {
-        let _ = (sim, host, event);
         Ok(())
     }
 
@@ -45,31 +44,26 @@ pub trait Invariant: Any + Send {
         target: &Id,
         result: Result<&Outcome, &QueryError>,
     ) -> Verdict {
-        let _ = (sim, host, target, result);
         Ok(())
     }
 
     /// A host has dealt with a datagram, a deadline or a call, and has sent what followed.
     fn after(&mut self, sim: &Sim, host: HostId) -> Verdict {
-        let _ = (sim, host);
         Ok(())
     }
 
     /// A host has gone down: what it was about to do will not be done.
     fn down(&mut self, sim: &Sim, host: HostId) -> Verdict {
-        let _ = (sim, host);
         Ok(())
     }
 
     /// A second has passed.
     fn every_second(&mut self, sim: &Sim) -> Verdict {
-        let _ = sim;
         Ok(())
     }
-
-    /// A copy for a fork of the simulation.
-    fn fork(&self) -> Box<dyn Invariant>;
 }
+
+dyn_clone::clone_trait_object!(Invariant);
 
 /// An invariant did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -234,7 +234,6 @@ impl Sim {
     }
 
     /// The table of a host: as it was saved, if the host is down.
-    #[must_use]
     pub fn saved_table(&self, at: HostId) -> Vec<SavedNode> {
         let host = &self.hosts[at.index()];
         match (&host.node, &host.kept) {
@@ -341,8 +340,8 @@ impl Sim {
 
     fn notice_spin(&mut self, at: HostId) {
         let (since, who, count) = self.in_a_row;
-        let again = (since, who) == (self.now, at);
-        self.in_a_row = (self.now, at, if again { count + 1 } else { 0 });
+        let again = (since, who) == (self.now, Some(at));
+        self.in_a_row = (self.now, Some(at), if again { count + 1 } else { 0 });
         if self.in_a_row.2 > WAKES_IN_A_ROW_MAX {
             let message = "its deadline does not move".to_owned();
             self.violate("no deadline in the past", Some(at), message);
@@ -359,7 +358,7 @@ impl Sim {
             };
             if let Some(event) = node.poll_event() {
                 self.on_event(at, &event);
-            } else if let Some(transmit) = node.poll_transmit(now, &mut self.buf) {
+            } else if let Some(transmit) = node.poll_transmit(now, &mut self.buf.0) {
                 self.send(at, transmit);
             } else {
                 break;

@@ -34,7 +34,6 @@ pub struct Lookup {
 
 impl Lookup {
     /// The part of the truth that was found: 1.0 for all.
-    #[must_use]
     pub fn recall(&self) -> f64 {
         if self.wanted == 0 { 1.0 } else { f64::from(self.found) / f64::from(self.wanted) }
     }
@@ -88,14 +87,12 @@ impl Sim {
     }
 
     /// Lookups under way.
-    #[must_use]
     pub fn lookups_under_way(&self) -> usize {
         self.lookups.walks.len()
     }
 
     /// The lookup that has been under way for longest, of those whose hosts were never stopped: by whom, and since
     /// when.
-    #[must_use]
     pub fn oldest_lookup(&self) -> Option<(HostId, Micros)> {
         let walks = self.lookups.walks.iter().map(|((host, _), walk)| (*host, walk.started));
         let walks = walks.filter(|(host, _)| !self.was_paused(*host));
@@ -103,13 +100,11 @@ impl Sim {
     }
 
     /// Lookups that will never end, since their hosts went down.
-    #[must_use]
     pub fn lookups_aborted(&self) -> u64 {
         self.lookups.aborted
     }
 
     /// Lookups that have ended with an error: cancelled with a session, or with nobody to commit to.
-    #[must_use]
     pub fn lookups_failed(&self) -> u64 {
         self.lookups.failed
     }

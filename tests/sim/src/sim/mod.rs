@@ -32,5 +32,5 @@ pub use invariant::{Invariant, Verdict, Violation};
 pub use life::Return;
 pub use lookup::Lookup;
 pub use net::{Fate, Rule};
-pub use packets::Packet;
+pub use packets::{Datagram, Packet};
 pub use tap::{Direction, Tapped, What};

@@ -5,6 +5,7 @@ use std::any::Any;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dht_core::{Answer, Handled, Transmit, Via, error_code};
+use dyn_clone::DynClone;
 
 use super::host::{Host, Pause};
 use super::{ActorCx, Cx, Packet, Sim, engine::packet_key, life::Due};
@@ -25,21 +26,16 @@ pub enum Fate {
 }
 
 /// Decides what becomes of datagrams. A closure that can be cloned is one.
-pub trait Rule: Any + Send {
+pub trait Rule: DynClone + Any + Send {
     /// A datagram has been sent. Addresses are those on the public network, after any NAT.
     fn on_packet(&mut self, now: Micros, packet: &Packet) -> Fate;
-
-    /// A copy for a fork of the simulation.
-    fn fork(&self) -> Box<dyn Rule>;
 }
+
+dyn_clone::clone_trait_object!(Rule);
 
 impl<F: FnMut(Micros, &Packet) -> Fate + Clone + Send + 'static> Rule for F {
     fn on_packet(&mut self, now: Micros, packet: &Packet) -> Fate {
         self(now, packet)
-    }
-
-    fn fork(&self) -> Box<dyn Rule> {
-        Box::new(self.clone())
     }
 }
 
@@ -98,7 +94,7 @@ impl Sim {
             Via::Extra(port) => port,
         };
         let (from, nat) = (SocketAddrV4::new(sender.ip, port), sender.nat);
-        let at = self.packets.put(from, transmit.to, host, &self.buf[..transmit.len]);
+        let at = self.packets.put(from, transmit.to, host, &self.buf.0[..transmit.len]);
         let mut packet = self.packets.take(at);
         if self.is_watched() {
             self.ask(Some(host), |invariant, sim| invariant.sent(sim, host, &packet));
@@ -206,9 +202,7 @@ impl Sim {
         for at in 0..self.wires.len() {
             let (host, actor) = self.wires[at];
             if packet.sender == host || receiver == Some(host) {
-                self.act(actor, |actor, cx| {
-                    actor.on_overheard(cx, packet.from, packet.to, &packet.bytes);
-                });
+                self.act(actor, |actor, cx| actor.on_overheard(cx, packet.datagram()));
             }
         }
     }
@@ -288,9 +282,7 @@ impl Sim {
         }
         if receiver.actor.is_some() {
             self.arrived(host, packet);
-            self.act(host, |actor, cx| {
-                actor.on_packet(cx, packet.from, packet.to, &packet.bytes);
-            });
+            self.act(host, |actor, cx| actor.on_packet(cx, packet.datagram()));
             return false;
         }
         let via = match packet.to.port() {

@@ -17,6 +17,23 @@ pub struct Packet {
     pub bytes: Vec<u8>,
 }
 
+impl Packet {
+    pub(super) fn datagram(&self) -> Datagram<'_> {
+        Datagram { from: self.from, to: self.to, bytes: &self.bytes }
+    }
+}
+
+/// What its receiver sees of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagram<'a> {
+    /// The source address.
+    pub from: SocketAddrV4,
+    /// The destination address.
+    pub to: SocketAddrV4,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
 /// All datagrams under way, by number. A number is used again once its datagram has arrived, and so
 /// is its memory.
 #[derive(Clone, Debug, Default)]

@@ -11,20 +11,17 @@ use crate::world::{HostId, NatId, addrs};
 
 impl Sim {
     /// The server address that the next host will get, if it asks for none and is behind no NAT.
-    #[must_use]
     pub fn next_address(&self) -> SocketAddrV4 {
         let Place { ip, slot } = self.next_place(HostId(self.hosts.len() as u32)).0;
         SocketAddrV4::new(ip, port_of(slot, 0))
     }
 
     /// The address of the server socket as the public network sees it, unless a NAT translates it.
-    #[must_use]
     pub fn address(&self, host: HostId) -> SocketAddrV4 {
         self.hosts[host.index()].server()
     }
 
     /// The address of the client socket, likewise.
-    #[must_use]
     pub fn client_address(&self, host: HostId) -> SocketAddrV4 {
         self.hosts[host.index()].client()
     }

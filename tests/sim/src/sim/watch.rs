@@ -69,7 +69,6 @@ impl Sim {
     }
 
     /// What is to be said of something that does not hold now.
-    #[must_use]
     pub fn violation(&self, invariant: &str, message: String) -> Violation {
         Violation {
             invariant: invariant.to_owned(),

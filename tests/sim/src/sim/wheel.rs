@@ -27,11 +27,13 @@ struct Slots {
     taken: Vec<u64>,
 }
 
-impl Slots {
-    fn new() -> Self {
+impl Default for Slots {
+    fn default() -> Self {
         Self { entries: vec![Vec::new(); SLOTS], taken: vec![0; SLOTS / 64] }
     }
+}
 
+impl Slots {
     fn push(&mut self, slot: usize, entry: Entry, spare: &mut Vec<Vec<Entry>>) {
         if self.entries[slot].capacity() == 0 {
             self.entries[slot] = spare.pop().unwrap_or_default();
@@ -61,7 +63,7 @@ impl Slots {
 }
 
 /// The wheel. Times only go forward: an entry for a time that has passed comes out next.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Wheel {
     /// The slot whose turn it is, counted from the beginning of time.
     slot: u64,
@@ -78,19 +80,6 @@ pub(crate) struct Wheel {
 }
 
 impl Wheel {
-    pub(crate) fn new() -> Self {
-        Self {
-            slot: 0,
-            batch: Vec::new(),
-            late: BinaryHeap::new(),
-            inner: Slots::new(),
-            outer: Slots::new(),
-            beyond: BTreeMap::new(),
-            spare: Vec::new(),
-            len: 0,
-        }
-    }
-
     /// How many entries there are.
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -224,7 +213,7 @@ mod tests {
 
     #[test]
     fn entries_come_out_by_time_then_key() {
-        let mut wheel = Wheel::new();
+        let mut wheel = Wheel::default();
         for (at, key) in [(5, 2), (5, 1), (0, 9), (1 << 40, 3), (4_194_304, 4), (4_194_303, 5)] {
             wheel.push(at, key);
         }
@@ -237,7 +226,7 @@ mod tests {
 
     #[test]
     fn what_is_late_comes_next() {
-        let mut wheel = Wheel::new();
+        let mut wheel = Wheel::default();
         wheel.push(10_000_000, 1);
         assert_eq!(wheel.pop(u64::MAX), Some((10_000_000, 1)));
         wheel.push(3, 2);
@@ -252,7 +241,7 @@ mod tests {
         fn agrees_with_a_set(
             steps in prop::collection::vec((0..44u32, any::<u64>(), any::<bool>()), 1..300),
         ) {
-            let (mut wheel, mut model) = (Wheel::new(), BTreeSet::new());
+            let (mut wheel, mut model) = (Wheel::default(), BTreeSet::new());
             let mut now = 0u64;
             for (key, (bits, random, pop)) in (0..).zip(steps) {
                 let time = now + (random & ((1 << bits) - 1));

@@ -29,7 +29,6 @@ pub struct Guard {
 
 impl Guard {
     /// From now on.
-    #[must_use]
     pub fn new(run: &Run) -> Self {
         let (from, before) = (run.sim().now(), events(run));
         Self { from, before, asked_for: asked_for(run.scenario()) }

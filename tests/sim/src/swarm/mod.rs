@@ -25,7 +25,6 @@ use crate::world::Micros;
 
 /// How large random scenarios are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct SwarmOptions {
     /// How many nodes there are at first.
     pub nodes: u32,
@@ -41,36 +40,6 @@ pub struct SwarmOptions {
 impl Default for SwarmOptions {
     fn default() -> Self {
         Self { nodes: 100, time_us: 3_600 * SECOND, faults_max: 20, attacks_max: 3 }
-    }
-}
-
-impl SwarmOptions {
-    /// With so many nodes at first.
-    #[must_use]
-    pub fn nodes(mut self, nodes: u32) -> Self {
-        self.nodes = nodes;
-        self
-    }
-
-    /// So long, in virtual time.
-    #[must_use]
-    pub fn time_us(mut self, time_us: Micros) -> Self {
-        self.time_us = time_us;
-        self
-    }
-
-    /// With so many faults at most.
-    #[must_use]
-    pub fn faults_max(mut self, faults_max: u32) -> Self {
-        self.faults_max = faults_max;
-        self
-    }
-
-    /// With so many attackers at most.
-    #[must_use]
-    pub fn attacks_max(mut self, attacks_max: u32) -> Self {
-        self.attacks_max = attacks_max;
-        self
     }
 }
 

@@ -37,7 +37,6 @@ const FAULT_MAX: Micros = 5 * MINUTE;
 impl Scenario {
     /// The random scenario of a seed: a random part of all that can be is there, each in a random
     /// strength (swarm testing: Groce and others, 2012). What is never there can't hide what is.
-    #[must_use]
     pub fn random(seed: u64, options: &SwarmOptions) -> Self {
         let mut all = Stream::new(seed, Purpose::Scenario, SWARM);
         let [mut link, mut nats, mut node, mut churn, mut rest, mut faults, mut attacks, mut work] =

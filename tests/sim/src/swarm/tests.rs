@@ -2,7 +2,7 @@ use super::*;
 use crate::scenario::AttackKind;
 
 fn small() -> SwarmOptions {
-    SwarmOptions::default().nodes(10).time_us(300 * SECOND)
+    SwarmOptions { nodes: 10, time_us: 300 * SECOND, ..SwarmOptions::default() }
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn hash(kind: std::mem::Discriminant<crate::scenario::FaultKind>) -> u64 {
 
 #[test]
 fn many_seeds_are_run_on_two_threads_as_on_one() {
-    let options = small().nodes(6).time_us(240 * SECOND);
+    let options = SwarmOptions { nodes: 6, time_us: 240 * SECOND, ..small() };
     let run = |threads| {
         let mut all = std::collections::BTreeMap::new();
         let count = run_many(
@@ -87,7 +87,7 @@ fn many_seeds_are_run_on_two_threads_as_on_one() {
 #[test]
 fn what_is_stopped_has_no_result() {
     // Long enough never to end here.
-    let options = small().time_us(1_000_000_000 * SECOND);
+    let options = SwarmOptions { time_us: 1_000_000_000 * SECOND, ..small() };
     let asked = std::sync::atomic::AtomicU32::new(0);
     let stop = || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 9;
     assert_eq!(run_many(0.., &options, 2, None, stop, |_, _| unreachable!()), 0);
@@ -124,18 +124,8 @@ impl crate::sim::Actor for Loop {
         cx.send(self.0, self.0, vec![7]);
     }
 
-    fn on_packet(
-        &mut self,
-        cx: &mut crate::sim::ActorCx<'_>,
-        from: std::net::SocketAddrV4,
-        to: std::net::SocketAddrV4,
-        bytes: &[u8],
-    ) {
-        (0..2).for_each(|_| cx.send(to, from, bytes.to_vec()));
-    }
-
-    fn fork(&self) -> Box<dyn crate::sim::Actor> {
-        Box::new(self.clone())
+    fn on_packet(&mut self, cx: &mut crate::sim::ActorCx<'_>, packet: crate::sim::Datagram<'_>) {
+        (0..2).for_each(|_| cx.send(packet.to, packet.from, packet.bytes.to_vec()));
     }
 }
 

@@ -43,7 +43,6 @@ pub struct Stream(u64);
 
 impl Stream {
     /// The stream of `node` (or of whatever else is numbered) for `purpose`.
-    #[must_use]
     pub const fn new(seed: u64, purpose: Purpose, node: u32) -> Self {
         let which = (purpose as u64) << 32 | node as u64;
         Self(mix(mix(seed) ^ mix(which.wrapping_mul(0xd1b5_4a32_d192_ed03))))
@@ -51,7 +50,6 @@ impl Stream {
 
     /// The stream of two numbers, in this order: whatever is decided by its first draws is decided
     /// the same way each time, without a table.
-    #[must_use]
     #[inline]
     pub const fn of_pair(seed: u64, purpose: Purpose, a: u32, b: u32) -> Self {
         let Self(state) = Self::new(seed, purpose, a);
@@ -81,14 +79,12 @@ impl Stream {
 
     /// A stream of its own, for one draw of this one: however much is drawn from it, this one stays
     /// where it is.
-    #[must_use]
     pub const fn split(&mut self) -> Self {
         Self(self.next())
     }
 
     /// This stream after `n` draws, at the price of none: draws that are not needed can be left out
     /// without shifting the others.
-    #[must_use]
     #[inline]
     pub const fn ahead(&self, n: u64) -> Self {
         Self(self.0.wrapping_add(STEP.wrapping_mul(n)))
@@ -151,7 +147,6 @@ impl Stream {
 }
 
 /// Whole microseconds, rounded down; 0 for what is negative or no number.
-#[must_use]
 #[inline]
 pub const fn micros(us: f64) -> Micros {
     us as Micros

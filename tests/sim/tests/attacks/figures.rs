@@ -129,10 +129,6 @@ impl Invariant for Sent {
         self.1 += u64::from(host == self.0);
         Ok(())
     }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
-    }
 }
 
 #[test]
@@ -261,10 +257,6 @@ struct Refuses;
 impl App for Refuses {
     fn on_request(&mut self, cx: &mut Cx<'_>, request: &Incoming<'_>) {
         cx.reply(request, Answer::error(16).token(true));
-    }
-
-    fn fork(&self) -> Box<dyn App> {
-        Box::new(Self)
     }
 }
 

@@ -18,7 +18,9 @@ pub(crate) enum Failure {
     Because(String),
     /// By Ctrl-C or the like: where, and what tells the shell so.
     Interrupted { at: String, status: u8 },
-    /// Nobody reads the results any more.
+    /// A scenario fails, and has been printed.
+    Found,
+    /// Nothing reads the results any more.
     ReaderGone,
 }
 
@@ -39,6 +41,7 @@ impl Failure {
                 say(format_args!("interrupted {at}"));
                 ExitCode::from(*status)
             }
+            Self::Found => ExitCode::FAILURE,
             Self::ReaderGone => ExitCode::SUCCESS,
         }
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use dht_sim::histogram::Summary;
 use dht_sim::text_table::TextTable;
-use dht_sim::{HostId, Micros, Run};
+use dht_sim::{Counts, HostId, Micros, Run};
 use serde::Serialize;
 
 use crate::memory;
@@ -52,12 +52,8 @@ pub(crate) struct Figures {
     persistent: usize,
     virtual_seconds: f64,
     wall_seconds: f64,
-    sent: u64,
-    bytes: u64,
-    delivered: u64,
-    lost: u64,
-    unreachable: u64,
-    timeouts: u64,
+    #[serde(flatten)]
+    counts: Counts,
     delivered_per_wall_second: f64,
     lookups: u64,
     /// Those that have not ended well: with their nodes, with an error, not by the end, not even begun.
@@ -98,12 +94,7 @@ impl Figures {
             persistent: sim.persistent_count(),
             virtual_seconds: sim.now() as f64 / 1e6,
             wall_seconds: wall.as_secs_f64(),
-            sent: counts.sent,
-            bytes: counts.bytes,
-            delivered: counts.delivered,
-            lost: counts.lost,
-            unreachable: counts.unreachable,
-            timeouts: counts.timeouts,
+            counts,
             delivered_per_wall_second: counts.delivered as f64 / wall.as_secs_f64(),
             lookups: tally.lookups,
             aborted: sim.lookups_aborted(),
@@ -186,7 +177,7 @@ impl Figures {
             ("nodes", thousands(self.nodes.into())),
             ("virtual time", duration_text((self.virtual_seconds * 1e6) as Micros)),
             ("wall time", wall_text(self.wall_seconds)),
-            ("datagrams delivered", rate_text(self.delivered as f64)),
+            ("datagrams delivered", rate_text(self.counts.delivered as f64)),
             ("datagrams per wall second", rate_text(self.delivered_per_wall_second)),
         ];
         if let Some(recall) = self.recall {
@@ -233,9 +224,9 @@ impl Figures {
     }
 
     fn datagrams(&self) -> String {
-        let part = |count: u64| percent_text(count as f64 / (self.sent.max(1)) as f64);
-        let (lost, nobody) = (part(self.lost), part(self.unreachable));
-        let sent = thousands(self.sent);
+        let Counts { sent, lost, unreachable, .. } = self.counts;
+        let part = |count: u64| percent_text(count as f64 / sent.max(1) as f64);
+        let (sent, lost, nobody) = (thousands(sent), part(lost), part(unreachable));
         format!("{sent} sent; {lost} lost, {nobody} to nodes down or out of reach")
     }
 

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use dht_sim::Run;
 
@@ -31,14 +30,7 @@ pub(crate) struct Args {
     quiet: bool,
 }
 
-pub(crate) fn run(args: &Args) -> ExitCode {
-    match replay(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
-}
-
-fn replay(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut scenario = checked_script(&args.script)?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
     memory::check(&scenario, args.force, args.quiet)?;

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use dht_sim::atomic_file::{self, AtomicFile};
 use dht_sim::json_lines::JsonLines;
@@ -27,14 +26,7 @@ use crate::units::{bytes_text, duration_text, thousands};
 const INTERVAL: u64 = 10_000_000;
 
 /// Runs; `again` is the command for a seed.
-pub(crate) fn run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> ExitCode {
-    match try_run(args, again) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
-}
-
-fn try_run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> Result<(), Failure> {
+pub(crate) fn run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> Result<(), Failure> {
     let Plan { scenario, snapshot } = Plan::new(args)?;
     check_outputs(args, &scenario)?;
     memory::check(&scenario, args.files.force, args.output.quiet)?;

@@ -5,7 +5,6 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use dht_sim::shrink::{ShrinkOptions, shrink_by};
@@ -65,19 +64,7 @@ pub(crate) struct ShrinkArgs {
     time: Micros,
 }
 
-pub(crate) fn run(args: &Args) -> ExitCode {
-    done(swarm(args))
-}
-
-pub(crate) fn run_shrink(args: &ShrinkArgs) -> ExitCode {
-    done(shrink_file(args))
-}
-
-fn done(result: Result<ExitCode, Failure>) -> ExitCode {
-    result.unwrap_or_else(|failure| failure.report())
-}
-
-fn swarm(args: &Args) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let none = [("--seeds", args.seeds == Some(0)), ("--for", args.time == 0)];
     if let Some((option, _)) = none.into_iter().find(|(_, none)| *none) {
         return Err(because(format!("{option} must not be 0: nothing would be run")));
@@ -87,9 +74,9 @@ fn swarm(args: &Args) -> Result<ExitCode, Failure> {
     }
     let file = |seed: u64| args.out.join(format!("seed-{seed}.json"));
     outputs::check(&[&file(args.seed)], &[])?;
-    let mut options = SwarmOptions::default();
-    options.nodes = args.nodes.unwrap_or(options.nodes);
-    options.time_us = args.virtual_time.unwrap_or(options.time_us);
+    let usual = SwarmOptions::default();
+    let (nodes, time_us) = (args.nodes.unwrap_or(usual.nodes), args.virtual_time);
+    let options = SwarmOptions { nodes, time_us: time_us.unwrap_or(usual.time_us), ..usual };
     let stop = Stop::new()?;
     let begun = Instant::now();
     let until = begun.checked_add(Duration::from_micros(args.time));
@@ -118,7 +105,7 @@ fn swarm(args: &Args) -> Result<ExitCode, Failure> {
     ended(failed, &stop, format_args!("after {run} seeds"))
 }
 
-fn shrink_file(args: &ShrinkArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn run_shrink(args: &ShrinkArgs) -> Result<(), Failure> {
     let scenario = checked_script(&args.script)?;
     outputs::check(&[&args.out], &[&args.script])?;
     let stop = Stop::new()?;
@@ -133,18 +120,14 @@ fn shrink_file(args: &ShrinkArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-/// A failure is worth more than that it was not looked for any longer.
-fn ended(failed: bool, stop: &Stop, at: impl Display) -> Result<ExitCode, Failure> {
+/// How a search has ended. A failure that was found counts for more than that the search was stopped.
+fn ended(failed: bool, stop: &Stop, at: impl Display) -> Result<(), Failure> {
     let interrupted = stop.is_set().then(|| stop.interrupted(at));
-    match interrupted {
-        Some(interrupted) if failed => {
-            interrupted.report();
-            Ok(ExitCode::FAILURE)
-        }
-        Some(interrupted) => Err(interrupted),
-        None if failed => Ok(ExitCode::FAILURE),
-        None => Ok(ExitCode::SUCCESS),
+    if !failed {
+        return interrupted.map_or(Ok(()), Err);
     }
+    interrupted.map(|interrupted| interrupted.report());
+    Err(Failure::Found)
 }
 
 /// Writes the smallest scenario that there is by when the time is over, or it is stopped.
@@ -155,7 +138,7 @@ fn make_small(
     stop: &Stop,
 ) -> Result<(), Failure> {
     let begun = Instant::now();
-    let options = ShrinkOptions::default().time(Duration::from_micros(time));
+    let options = ShrinkOptions { time: Duration::from_micros(time), ..ShrinkOptions::default() };
     let mut attempts = 0;
     let shrunk = shrink_by(failure, options, |candidate| {
         let result = swarm::run_unless(candidate.clone(), || stop.is_set())?;

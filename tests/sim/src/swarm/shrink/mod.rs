@@ -22,7 +22,6 @@ use crate::world::Micros;
 
 /// How long to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct ShrinkOptions {
     /// No candidate is begun after this time.
     pub time: Duration,
@@ -34,22 +33,6 @@ pub struct ShrinkOptions {
 impl Default for ShrinkOptions {
     fn default() -> Self {
         Self { time: Duration::from_secs(60), attempts: 100_000 }
-    }
-}
-
-impl ShrinkOptions {
-    /// With so much time.
-    #[must_use]
-    pub fn time(mut self, time: Duration) -> Self {
-        self.time = time;
-        self
-    }
-
-    /// With so many candidates.
-    #[must_use]
-    pub fn attempts(mut self, attempts: u32) -> Self {
-        self.attempts = attempts;
-        self
     }
 }
 
@@ -91,13 +74,11 @@ pub struct Shrunk {
 }
 
 /// Makes the scenario of a failure as small as it gets.
-#[must_use]
 pub fn shrink(failure: Failure, options: ShrinkOptions) -> Shrunk {
     shrink_by(failure, options, |candidate| run_scenario(candidate.clone()).err())
 }
 
 /// The same with another way to find out how a candidate fails, if it does: for invariants of one's own.
-#[must_use]
 pub fn shrink_by(
     failure: Failure,
     options: ShrinkOptions,

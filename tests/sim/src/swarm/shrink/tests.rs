@@ -106,9 +106,13 @@ fn it_ends_in_time() {
         count.set(count.get() + 1);
         crash_before_partition(scenario)
     };
-    let shrunk = shrink_by(first.clone(), ShrinkOptions::default().attempts(5), counted);
+    let shrunk = shrink_by(
+        first.clone(),
+        ShrinkOptions { attempts: 5, ..ShrinkOptions::default() },
+        counted,
+    );
     assert_eq!((shrunk.attempts, count.get(), shrunk.finished), (5, 5, false));
-    let none = ShrinkOptions::default().time(Duration::ZERO);
+    let none = ShrinkOptions { time: Duration::ZERO, ..ShrinkOptions::default() };
     let shrunk = shrink_by(first, none, |_| unreachable!());
     assert_eq!((&shrunk.scenario, shrunk.attempts), (&scenario, 0));
 }
@@ -175,28 +179,25 @@ impl Invariant for CrashBeforePartition {
         let wrong = self.0 && sim.is_partitioned();
         if wrong { Err("a partition after the crash".to_owned()) } else { Ok(()) }
     }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
-    }
 }
 
 #[test]
 fn by_real_runs_as_well_and_always_the_same() {
     let prepare = |run: &mut Run| run.sim_mut().add_invariant(CrashBeforePartition::default());
     let fails = |scenario: &Scenario| run_prepared(scenario.clone(), prepare).err();
-    let mut scenario = scenario(2, &SwarmOptions::default().nodes(10).time_us(240 * SECOND));
+    let mut scenario =
+        scenario(2, &SwarmOptions { nodes: 10, time_us: 240 * SECOND, ..SwarmOptions::default() });
     // Nothing else takes host 7 down.
     scenario.churn = None;
     scenario.dead = 0.0;
     scenario.faults.retain(|fault| !matches!(fault.what, FaultKind::MassLeave { .. }));
     let first = fails(&scenario).unwrap();
-    let options = ShrinkOptions::default().time(Duration::from_secs(600)).attempts(100);
+    let options = ShrinkOptions { time: Duration::from_secs(600), attempts: 100 };
     let shrunk = shrink_by(first.clone(), options, fails);
     assert_eq!((shrunk.after.faults, shrunk.after.nodes), (2, 8), "{:?}", shrunk.scenario);
     assert!(shrunk.after.events < shrunk.before.events / 4, "{shrunk:?}");
     let again = fails(&shrunk.scenario).unwrap();
     assert_eq!(again.violation, shrunk.violation);
-    let few = options.attempts(12);
+    let few = ShrinkOptions { attempts: 12, ..options };
     assert_eq!(shrink_by(first.clone(), few, fails), shrink_by(first, few, fails));
 }

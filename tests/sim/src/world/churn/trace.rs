@@ -29,7 +29,8 @@ pub struct Change {
 }
 
 /// Why a trace is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {problem}")]
 pub struct TraceError {
     /// The line, from 1.
     pub line: usize,
@@ -38,22 +39,29 @@ pub struct TraceError {
 }
 
 /// What is wrong with a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
     /// It is not three words.
+    #[error("expected a time in seconds, a node, and up or down")]
     Words,
     /// The first word is no time.
+    #[error("the time is no number of seconds with up to six decimals")]
     Time,
     /// The second word is no number, or too high.
+    #[error("the node is no number below {HOSTS_MAX}")]
     Node,
     /// The third word is something else.
+    #[error("expected up or down")]
     Change,
     /// The time is before that of an earlier line.
+    #[error("the time is before that of the line above")]
     Order,
     /// The node is already up, or down, since this line.
+    #[error("the node is already so since line {0}")]
     Already(usize),
     /// Too many changes came before.
+    #[error("more than {CHANGES_MAX} changes")]
     TooMany,
 }
 
@@ -69,28 +77,6 @@ impl fmt::Display for Change {
         write!(f, "{seconds}.{rest:06} {} {change}", self.node)
     }
 }
-
-impl fmt::Display for TraceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.problem)
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Words => f.write_str("expected a time in seconds, a node, and up or down"),
-            Self::Time => f.write_str("the time is no number of seconds with up to six decimals"),
-            Self::Node => write!(f, "the node is no number below {HOSTS_MAX}"),
-            Self::Change => f.write_str("expected up or down"),
-            Self::Order => f.write_str("the time is before that of the line above"),
-            Self::Already(since) => write!(f, "the node is already so since line {since}"),
-            Self::TooMany => write!(f, "more than {CHANGES_MAX} changes"),
-        }
-    }
-}
-
-impl core::error::Error for TraceError {}
 
 fn parse_up_to(max: usize, text: &str) -> Result<Vec<Change>, TraceError> {
     let mut changes: Vec<Change> = Vec::new();

@@ -161,7 +161,6 @@ impl Nat {
 impl NatBox {
     /// A box that has seen nothing yet. `public_ip` is of no use to a firewall itself, whose hosts
     /// have public addresses. Bounds that [`Nat::check`] refuses are brought into range.
-    #[must_use]
     pub fn new(config: Nat, public_ip: Ipv4Addr, rng: Stream) -> Self {
         let config = Nat {
             mappings_max: config.mappings_max.clamp(1, MAPPINGS_MAX),
