@@ -44,76 +44,96 @@ impl Prober {
         let other = self.nodes[cx.rng.below(self.nodes.len() as u64) as usize];
         let (id, key) = (Id::of(from), random_key(cx.rng));
         let number = cx.rng.next();
-        let bytes = number.to_le_bytes();
-        // Half of the time the port is 0, or not there.
-        let port = [0, number as u8];
-        let down = addr_bytes(other);
-        let delay = (number as u32 % 12_000).to_le_bytes();
-        if number >> 32 & 15 == 8 {
-            // One, or more at once than may wait.
-            let value = Some(&delay[..4 - (number >> 62) as usize]);
-            for _ in 0..if number & 48 == 0 { DELAYED } else { 1 } {
-                let probe = Probe { cx: &mut *cx, from, to };
-                probe.ask(|request| Request { command: DELAYED_PING, value, ..request });
-            }
-            return;
-        }
-        let probe = Probe { cx, from, to };
+        let parts = Parts {
+            id,
+            key,
+            bytes: number.to_le_bytes(),
+            // Half of the time the port is 0, or not there.
+            port: [0, number as u8],
+            down: addr_bytes(other),
+            delay: (number as u32 % 12_000).to_le_bytes(),
+        };
         match number >> 32 & 15 {
-            0..=2 => probe.ask(|request| Request {
-                internal: false,
-                command: ECHO,
-                value: Some(&bytes[..number as usize % 9]).filter(|_| number & 16 == 0),
-                target: Some(&key).filter(|_| number & 32 == 0),
-                ..request
-            }),
-            3 => probe.ask(|request| Request {
-                value: Some(&bytes[..number as usize % 9]).filter(|_| number & 16 == 0),
-                target: Some(&key).filter(|_| number & 32 == 0),
-                ..request
-            }),
-            4 => probe.ask(|request| Request {
-                command: FIND_NODE,
-                target: Some(&key).filter(|_| number & 7 > 0),
-                ..request
-            }),
-            5 => probe.ask(|request| Request {
-                internal: number & 1 == 0,
-                command: 8 + (number >> 40),
-                target: Some(&key).filter(|_| number & 2 == 0),
-                ..request
-            }),
-            6 => probe.ask(|request| Request {
-                command: PING_NAT,
-                value: Some(&port[..number as usize / 256 % 3]),
-                ..request
-            }),
-            7 => probe.ask(|request| Request {
-                command: DOWN_HINT,
-                value: Some(&down[..if number & 3 == 0 { 5 } else { 6 }]),
-                ..request
-            }),
-            // Verified by a ping, which is answered from elsewhere only.
-            9 | 10 => probe.ask(|request| Request { id: Some(id.as_bytes()), ..request }),
-            // A token that was never given out, with commands that are answered, unknown, or ignored.
-            11 => probe.ask(|request| Request {
-                token: Some(&key),
-                internal: number & 1 == 0,
-                command: number >> 1 & 7,
-                target: Some(&key).filter(|_| number & 16 == 0),
-                ..request
-            }),
+            8 => {
+                // One, or more at once than may wait.
+                for _ in 0..if number & 48 == 0 { DELAYED } else { 1 } {
+                    let probe = Probe { cx: &mut *cx, from, to };
+                    probe.ask(|request| parts.request(8, number, request));
+                }
+            }
             12 => {
                 let from = if number & 1 == 0 { other } else { from };
-                Probe { from, ..probe }.answer_unasked(number as u16, &key);
+                Probe { cx, from, to }.answer_unasked(number as u16, &key);
             }
-            13 => probe.cut(&key, number),
-            14 => probe.garbage(number),
-            _ => probe.ask(|request| Request {
-                // Just too long, or just not.
+            13 => Probe { cx, from, to }.cut(&key, number),
+            14 => Probe { cx, from, to }.garbage(number),
+            kind => Probe { cx, from, to }.ask(|request| parts.request(kind, number, request)),
+        }
+    }
+}
+
+/// What requests are made of.
+struct Parts {
+    id: Id,
+    key: [u8; 32],
+    bytes: [u8; 8],
+    port: [u8; 2],
+    down: [u8; 6],
+    delay: [u8; 4],
+}
+
+impl Parts {
+    /// A ping changed to this kind of request; the number decides the rest.
+    fn request<'v>(&'v self, kind: u64, number: u64, ping: Request<'v>) -> Request<'v> {
+        let key_unless = |bits: u64| Some(&self.key).filter(|_| number & bits == 0);
+        let echoed = || Some(&self.bytes[..number as usize % 9]).filter(|_| number & 16 == 0);
+        match kind {
+            0..=2 => Request {
+                internal: false,
+                command: ECHO,
+                value: echoed(),
+                target: key_unless(32),
+                ..ping
+            },
+            3 => Request { value: echoed(), target: key_unless(32), ..ping },
+            4 => Request {
+                command: FIND_NODE,
+                target: Some(&self.key).filter(|_| number & 7 > 0),
+                ..ping
+            },
+            5 => Request {
+                internal: number & 1 == 0,
+                command: 8 + (number >> 40),
+                target: key_unless(2),
+                ..ping
+            },
+            6 => {
+                let value = Some(&self.port[..number as usize / 256 % 3]);
+                Request { command: PING_NAT, value, ..ping }
+            }
+            7 => {
+                let value = Some(&self.down[..if number & 3 == 0 { 5 } else { 6 }]);
+                Request { command: DOWN_HINT, value, ..ping }
+            }
+            8 => {
+                let value = Some(&self.delay[..4 - (number >> 62) as usize]);
+                Request { command: DELAYED_PING, value, ..ping }
+            }
+            // Verified by a ping, which is answered from elsewhere only.
+            9 | 10 => Request { id: Some(self.id.as_bytes()), ..ping },
+            // A token that was never given out, with commands that are answered, unknown, or ignored.
+            11 => Request {
+                token: Some(&self.key),
+                internal: number & 1 == 0,
+                command: number >> 1 & 7,
+                target: key_unless(16),
+                ..ping
+            },
+            // Just too long, or just not.
+            _ => Request {
                 value: Some(&[7; DATAGRAM_MAX + 1 - HEAD][number as usize & 1..]),
-                ..request
-            }),
+                ..ping
+            },
         }
     }
 }

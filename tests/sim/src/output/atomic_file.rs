@@ -1,46 +1,55 @@
 //! Files that are there as a whole or not at all.
 //!
-//! A run that takes an hour and fails must neither leave half a report behind nor have destroyed
-//! the last one. So the text goes to a temporary file beside it, which takes the name at the end.
-//! If the process is killed, that temporary file stays; it is hidden and says whose it is.
+//! A run that takes an hour and fails must neither leave half a report behind nor have destroyed the last one.
+//! So the text goes to a temporary file beside it, which takes the name at the end. If the process is killed,
+//! that temporary file stays; it is hidden, and its name begins with the name of the file.
 //!
-//! What is no file, such as `/dev/stdout` or a named pipe, is written to directly: it must not be
-//! replaced by one.
+//! A path that is no file, such as `/dev/stdout` or a named pipe, is written to directly: it must not be replaced
+//! by a file.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::process;
+
+use tempfile::TempPath;
 
 /// A file under way. Dropped without [`commit`](Self::commit) it leaves nothing behind.
 #[derive(Debug)]
 pub struct AtomicFile {
-    /// There until the end.
-    to: Option<BufWriter<File>>,
-    /// What to remove, or to rename at the end: not there if the path is no file.
-    temporary: Option<PathBuf>,
+    to: BufWriter<File>,
+    /// The file that takes the name at the end; `None` for a path that is no file.
+    temporary: Option<TempPath>,
     path: PathBuf,
 }
 
 impl AtomicFile {
-    /// Begins a file. A link is followed: what it leads to is replaced.
+    /// Begins a file. A link is followed: the file that it leads to is replaced.
     ///
     /// # Errors
     ///
-    /// Whatever the system says, with the path before it, as from all functions here.
+    /// Errors of the system, with the path before them, as from all functions here.
     pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         Self::open(&path).map_err(|error| explain(&path, &error))
     }
 
-    /// Ends the file: from now on it is there, in place of what was there before.
+    /// Ends the file: from now on it is there, in place of an older one.
     ///
     /// # Errors
     ///
     /// If not all could be written, or the file can't take its name.
-    pub fn commit(mut self) -> io::Result<()> {
-        self.end().map_err(|error| explain(&self.path, &error))
+    pub fn commit(self) -> io::Result<()> {
+        let Self { to, temporary, path } = self;
+        let end = || {
+            let file = to.into_inner().map_err(io::IntoInnerError::into_error)?;
+            let Some(temporary) = temporary else { return Ok(()) };
+            // Otherwise after a power failure the name might be there and the content not.
+            file.sync_all()?;
+            drop(file);
+            temporary.persist(&path).map_err(|error| error.error)
+        };
+        end().map_err(|error| explain(&path, &error))
     }
 
     fn open(path: &Path) -> io::Result<Self> {
@@ -49,8 +58,7 @@ impl AtomicFile {
                 return Err(io::Error::new(ErrorKind::IsADirectory, "is a directory"));
             }
             Ok(metadata) if !metadata.is_file() => {
-                let to = OpenOptions::new().write(true).open(path)?;
-                let to = Some(BufWriter::new(to));
+                let to = BufWriter::new(File::options().write(true).open(path)?);
                 return Ok(Self { to, temporary: None, path: path.to_owned() });
             }
             Ok(metadata) => Some(metadata),
@@ -58,53 +66,32 @@ impl AtomicFile {
             Err(error) => return Err(error),
         };
         let path = if there.is_some() { fs::canonicalize(path)? } else { path.to_owned() };
-        let (file, temporary) = create_beside(&path)?;
-        // From here on `Drop` removes it.
-        let this = Self { to: Some(BufWriter::new(file)), temporary: Some(temporary), path };
-        if let (Some(there), Some(temporary)) = (there, &this.temporary) {
-            fs::set_permissions(temporary, there.permissions())?;
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "is no name of a file"));
+        };
+        let mut hidden = OsString::from(".");
+        hidden.push(name);
+        let mut builder = tempfile::Builder::new();
+        // In the same folder: no other is sure to be on the same file system.
+        let file = builder
+            .prefix(&hidden)
+            .suffix(".tmp")
+            .make_in(folder, |path| File::create_new(path))?;
+        if let Some(there) = there {
+            fs::set_permissions(file.path(), there.permissions())?;
         }
-        Ok(this)
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        let Some(to) = self.to.take() else { return Ok(()) };
-        let file = to.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let Some(temporary) = &self.temporary else { return Ok(()) };
-        // Otherwise after a power failure the name might be there and the content not.
-        file.sync_all()?;
-        drop(file);
-        fs::rename(temporary, &self.path)?;
-        self.temporary = None;
-        Ok(())
-    }
-
-    fn with<T>(
-        &mut self,
-        run: impl FnOnce(&mut BufWriter<File>) -> io::Result<T>,
-    ) -> io::Result<T> {
-        let done = self.to.as_mut().map_or_else(|| Err(ErrorKind::BrokenPipe.into()), run);
-        done.map_err(|error| explain(&self.path, &error))
+        let (file, temporary) = file.into_parts();
+        Ok(Self { to: BufWriter::new(file), temporary: Some(temporary), path })
     }
 }
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.with(|to| to.write(bytes))
+        self.to.write(bytes).map_err(|error| explain(&self.path, &error))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.with(Write::flush)
-    }
-}
-
-impl Drop for AtomicFile {
-    fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
-            // Windows removes no open file. What is still in the buffer is not worth writing.
-            drop(self.to.take().map(BufWriter::into_parts));
-            let _ = fs::remove_file(temporary);
-        }
+        self.to.flush().map_err(|error| explain(&self.path, &error))
     }
 }
 
@@ -112,7 +99,7 @@ impl Drop for AtomicFile {
 ///
 /// # Errors
 ///
-/// Those of `content`, and those of the system, all with the path before them.
+/// Errors of `content`, and errors of the system, all with the path before them.
 pub fn write(
     path: impl Into<PathBuf>,
     content: impl FnOnce(&mut AtomicFile) -> io::Result<()>,
@@ -122,42 +109,16 @@ pub fn write(
     written.and_then(|()| file.commit())
 }
 
-/// A new file beside `path`, and its path. In the same directory, since no other is sure to be on
-/// the same file system.
-fn create_beside(path: &Path) -> io::Result<(File, PathBuf)> {
-    let Some(name) = path.file_name() else {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "is no name of a file"));
-    };
-    for number in 0..TRIES {
-        let mut hidden = OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{}-{number}.tmp", process::id()));
-        let temporary = path.with_file_name(hidden);
-        match OpenOptions::new().write(true).create_new(true).open(&temporary) {
-            // Another thread's, or that of a killed process that had the same number.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            other => return other.map(|file| (file, temporary)),
-        }
-    }
-    Err(ErrorKind::AlreadyExists.into())
-}
-
 /// The same error, naming the path, unless it does already.
 fn explain(path: &Path, error: &io::Error) -> io::Error {
-    let prefix = format!("{}: ", path.display());
-    let text = error.to_string();
-    if text.starts_with(&prefix) {
-        return io::Error::new(error.kind(), text);
-    }
-    io::Error::new(error.kind(), prefix + &text)
+    let (prefix, text) = (format!("{}: ", path.display()), error.to_string());
+    let prefix = if text.starts_with(&prefix) { "" } else { &prefix };
+    io::Error::new(error.kind(), format!("{prefix}{text}"))
 }
-
-/// How many left-over temporary files are in the way at most.
-const TRIES: u32 = 1_000;
 
 #[cfg(test)]
 mod tests {
-    use std::env;
+    use std::{env, process};
 
     use super::*;
 

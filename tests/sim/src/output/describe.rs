@@ -24,25 +24,26 @@ struct Asks<'a>(Request<'a>);
 impl fmt::Display for Asks<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(request) = self;
-        let command = Command::of(request);
-        match command {
-            Command::App(number) => write!(f, "command {number}")?,
-            Command::Unknown(number) => write!(f, "internal command {number}")?,
-            known => f.write_str(known.name())?,
+        let number = usize::try_from(request.command).unwrap_or(usize::MAX);
+        let name = NAMES.get(number).copied().filter(|_| request.internal);
+        match name {
+            Some(name) => f.write_str(name)?,
+            None if request.internal => write!(f, "internal command {}", request.command)?,
+            None => write!(f, "command {}", request.command)?,
         }
         write!(f, " tid {}", request.tid)?;
         if let Some(target) = request.target {
             write!(f, ", target {}", Short(target))?;
         }
-        match (command, request.value) {
+        match (name, request.value) {
             (_, None) => {}
-            (Command::PingNat, Some(&[lo, hi])) => {
+            (Some("PING_NAT"), Some(&[lo, hi])) => {
                 write!(f, ", to port {}", u16::from_le_bytes([lo, hi]))?;
             }
-            (Command::DownHint, Some(&[a, b, c, d, lo, hi])) => {
+            (Some("DOWN_HINT"), Some(&[a, b, c, d, lo, hi])) => {
                 write!(f, ", of {}", wire::addr_from_bytes([a, b, c, d, lo, hi]))?;
             }
-            (Command::DelayedPing, Some(&[a, b, c, d])) => {
+            (Some("DELAYED_PING"), Some(&[a, b, c, d])) => {
                 write!(f, ", after {} ms", u32::from_le_bytes([a, b, c, d]))?;
             }
             (_, Some(value)) => write!(f, ", value of {}", bytes(value.len()))?,
@@ -85,42 +86,8 @@ fn ends(f: &mut fmt::Formatter<'_>, id: Option<&[u8; 32]>, token: bool) -> fmt::
     }
 }
 
-#[derive(Clone, Copy)]
-enum Command {
-    Ping,
-    PingNat,
-    FindNode,
-    DownHint,
-    DelayedPing,
-    /// Internal, but none that we know.
-    Unknown(u64),
-    App(u64),
-}
-
-impl Command {
-    fn of(request: &Request<'_>) -> Self {
-        match (request.internal, request.command) {
-            (false, number) => Self::App(number),
-            (true, 0) => Self::Ping,
-            (true, 1) => Self::PingNat,
-            (true, 2) => Self::FindNode,
-            (true, 3) => Self::DownHint,
-            (true, 4) => Self::DelayedPing,
-            (true, number) => Self::Unknown(number),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ping => "PING",
-            Self::PingNat => "PING_NAT",
-            Self::FindNode => "FIND_NODE",
-            Self::DownHint => "DOWN_HINT",
-            Self::DelayedPing => "DELAYED_PING",
-            Self::Unknown(_) | Self::App(_) => "command",
-        }
-    }
-}
+/// The protocol's own commands, by their numbers.
+const NAMES: [&str; 5] = ["PING", "PING_NAT", "FIND_NODE", "DOWN_HINT", "DELAYED_PING"];
 
 /// Enough of an id to tell it from others: four bytes.
 struct Short<'a>(&'a [u8; 32]);

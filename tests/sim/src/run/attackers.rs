@@ -47,7 +47,9 @@ impl Run {
         // A stream of its own, by its time, as with faults.
         let when = (attack.at_us / 1_000) as u32;
         let draws = Stream::of_pair(self.scenario.seed, Purpose::Scenario, ATTACKERS, when);
-        let Some(attacker) = self.attacker(&attack, victim, &ips, draws) else { return };
+        let Some(attacker) = Start::new(self, attack, victim, &ips, draws).attacker() else {
+            return;
+        };
         let sees = matches!(attack.kind, AttackKind::Spoof | AttackKind::Replay);
         let attacker = self.sim.add_boxed_actor(&ips, attacker);
         if sees {
@@ -79,114 +81,6 @@ impl Run {
         }
     }
 
-    /// `None`: it finds nobody.
-    fn attacker(
-        &self,
-        attack: &Attack,
-        victim: HostId,
-        ips: &[Ipv4Addr],
-        mut draws: Stream,
-    ) -> Option<Box<dyn Actor>> {
-        let plain = Pace::per_second(attack.rate, 1);
-        let total = u128::from(attack.rate) * u128::from(attack.for_us) / u128::from(SECOND);
-        let pace = Pace { total: u64::try_from(total).unwrap_or(u64::MAX).max(1), ..plain };
-        let node = self.sim.node(victim);
-        if node.is_none() && !attack.kind.unused().contains(&"victim") {
-            return None;
-        }
-        let server = self.sim.address(victim);
-        let both = vec![self.sim.client_address(victim), server];
-        let own: Vec<_> = addresses(ips, PORT, 1).collect();
-        let liar = |names: Names, sees: Sees| {
-            let targets = self.public_nodes().collect();
-            boxed(Liar::new(LiarConfig { addrs: own.clone(), names, sees, targets, pace }))
-        };
-        let flooder = |flood: Flood, sources: Sources| {
-            let targets = vec![server];
-            boxed(Flooder::new(FlooderConfig { flood, targets, sources, pace }))
-        };
-        let these = || Sources::These(own.clone());
-        match attack.kind {
-            AttackKind::Guess => boxed(Spoofer::new(SpooferConfig {
-                asked: node?.nodes().take(NAMES_MAX).collect(),
-                victims: both,
-                pace,
-                provoke: draws.chance(0.5),
-                with_id: draws.chance(0.5),
-                names: vec![nobody(&mut draws)],
-                ..SpooferConfig::default()
-            })),
-            AttackKind::Spoof => boxed(Spoofer::new(SpooferConfig {
-                victims: both,
-                pace: Pace { total: 0, ..pace },
-                with_id: draws.chance(0.5),
-                names: vec![nobody(&mut draws)],
-                strays: STRAYS,
-                ..SpooferConfig::default()
-            })),
-            AttackKind::Grind | AttackKind::GrindDead => {
-                let key = node?.table_id();
-                boxed(Grinder::new(GrinderConfig {
-                    ips: ips.to_vec(),
-                    ports: (SEARCHED / ips.len() as u32) as u16,
-                    near: Some(key),
-                    nodes: GROUND,
-                    dead: if attack.kind == AttackKind::GrindDead { GROUND_DEAD } else { 0 },
-                    // Those whose tables matter most to who looks for the key are told again and again.
-                    targets: closest_addresses(self.public_nodes(), &key, TOLD_MAX),
-                    known_max: TOLD_MAX as u32,
-                    pace,
-                    ..GrinderConfig::default()
-                }))
-            }
-            AttackKind::LieNobody => liar(Names::Nobody, Sees::Truth),
-            AttackKind::LieDead => liar(Names::Dead(DEAD), Sees::Truth),
-            AttackKind::LieNear => {
-                let sources = if draws.chance(0.5) { Sources::Anywhere } else { hosts_of(ips) };
-                liar(Names::Near { sources, of: SEARCHED, count: DOORS }, Sees::Truth)
-            }
-            AttackKind::LieDoors => {
-                let house = *Sources::Anywhere.draw(&mut draws).ip();
-                liar(Names::Doors(house, DOORS), Sees::Truth)
-            }
-            AttackKind::LieImpossible => liar(Names::Impossible, Sees::Truth),
-            AttackKind::LieAddress => liar(Names::Nobody, Sees::Anything),
-            AttackKind::Hints => boxed(HintAbuser::new(HintAbuserConfig {
-                about: vec![server],
-                victims: self.who_knows(server).take(TOLD_MAX).collect(),
-                sources: if draws.chance(0.5) { these() } else { Sources::Anywhere },
-                pace,
-                answers: 1,
-            })),
-            AttackKind::FloodIds if attack.hosts == 1 => {
-                flooder(Flood::Ids, Sources::Host(*ips.first()?))
-            }
-            AttackKind::FloodIds => flooder(Flood::Ids, these()),
-            AttackKind::FloodDelayedPings => {
-                flooder(Flood::DelayedPings(draws.below(10_000) as u32), these())
-            }
-            AttackKind::FloodFindNode => flooder(Flood::FindNode, these()),
-            AttackKind::FloodCommands => flooder(Flood::Command(ECHO), these()),
-            AttackKind::FloodMalformed => flooder(Flood::Malformed, Sources::Anywhere),
-            AttackKind::Replay => boxed(Replayer::new(ReplayerConfig {
-                addr: *own.first()?,
-                ask: self.public_nodes().take(NAMES_MAX).collect(),
-                command: ECHO,
-                delays_us: AGAIN_US.to_vec(),
-                sources: Vec::new(),
-                records: u32::try_from((attack.for_us / SECOND).max(1) * OVERHEARD)
-                    .unwrap_or(u32::MAX),
-            })),
-            AttackKind::Slander => boxed(HintAbuser::new(HintAbuserConfig {
-                about: node?.nodes().collect(),
-                victims: vec![server],
-                sources: these(),
-                pace,
-                answers: 0,
-            })),
-        }
-    }
-
     /// The addresses of all nodes that are up and can be reached.
     fn public_nodes(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
         let hosts = (0..self.sim.hosts()).map(HostId);
@@ -200,6 +94,175 @@ impl Run {
         let hosts = (0..self.sim.hosts()).map(HostId);
         let hosts = hosts.filter(move |at| self.sim.node(*at).is_some_and(knows));
         hosts.map(|at| self.sim.address(at))
+    }
+}
+
+/// What an attacker goes by when it begins.
+struct Start<'a> {
+    run: &'a Run,
+    attack: Attack,
+    /// The victim's node, if it is up, and its addresses.
+    node: Option<&'a Node>,
+    client: SocketAddrV4,
+    server: SocketAddrV4,
+    /// The attacker's hosts, and one address on each.
+    ips: &'a [Ipv4Addr],
+    own: Vec<SocketAddrV4>,
+    pace: Pace,
+    draws: Stream,
+}
+
+/// An attacker; `None` if it finds no node to attack.
+type Begun = Option<Box<dyn Actor>>;
+
+impl<'a> Start<'a> {
+    fn new(
+        run: &'a Run,
+        attack: Attack,
+        victim: HostId,
+        ips: &'a [Ipv4Addr],
+        draws: Stream,
+    ) -> Self {
+        let total = u128::from(attack.rate) * u128::from(attack.for_us) / u128::from(SECOND);
+        let total = u64::try_from(total).unwrap_or(u64::MAX).max(1);
+        let sim = &run.sim;
+        Self {
+            run,
+            attack,
+            node: sim.node(victim),
+            client: sim.client_address(victim),
+            server: sim.address(victim),
+            ips,
+            own: addresses(ips, PORT, 1).collect(),
+            pace: Pace { total, ..Pace::per_second(attack.rate, 1) },
+            draws,
+        }
+    }
+
+    fn attacker(mut self) -> Begun {
+        let kind = self.attack.kind;
+        if self.node.is_none() && !kind.unused().contains(&"victim") {
+            return None;
+        }
+        match kind {
+            AttackKind::Guess => self.guesser(),
+            AttackKind::Spoof => self.spoofer(),
+            AttackKind::Grind => self.grinder(0),
+            AttackKind::GrindDead => self.grinder(GROUND_DEAD),
+            AttackKind::LieNobody => self.liar(Names::Nobody, Sees::Truth),
+            AttackKind::LieDead => self.liar(Names::Dead(DEAD), Sees::Truth),
+            AttackKind::LieNear => {
+                let own_host = self.draws.chance(0.5).then_some(Sources::Anywhere);
+                let sources = own_host.unwrap_or_else(|| hosts_of(self.ips));
+                self.liar(Names::Near { sources, of: SEARCHED, count: DOORS }, Sees::Truth)
+            }
+            AttackKind::LieDoors => {
+                let house = *Sources::Anywhere.draw(&mut self.draws).ip();
+                self.liar(Names::Doors(house, DOORS), Sees::Truth)
+            }
+            AttackKind::LieImpossible => self.liar(Names::Impossible, Sees::Truth),
+            AttackKind::LieAddress => self.liar(Names::Nobody, Sees::Anything),
+            AttackKind::Hints => self.hints(),
+            AttackKind::FloodIds if self.attack.hosts == 1 => {
+                self.flooder(Flood::Ids, Sources::Host(*self.ips.first()?))
+            }
+            AttackKind::FloodIds => self.flooder(Flood::Ids, self.these()),
+            AttackKind::FloodDelayedPings => {
+                let delay = self.draws.below(10_000) as u32;
+                self.flooder(Flood::DelayedPings(delay), self.these())
+            }
+            AttackKind::FloodFindNode => self.flooder(Flood::FindNode, self.these()),
+            AttackKind::FloodCommands => self.flooder(Flood::Command(ECHO), self.these()),
+            AttackKind::FloodMalformed => self.flooder(Flood::Malformed, Sources::Anywhere),
+            AttackKind::Replay => self.replayer(),
+            AttackKind::Slander => self.slanderer(),
+        }
+    }
+
+    fn these(&self) -> Sources {
+        Sources::These(self.own.clone())
+    }
+
+    fn guesser(mut self) -> Begun {
+        boxed(Spoofer::new(SpooferConfig {
+            asked: self.node?.nodes().take(NAMES_MAX).collect(),
+            victims: vec![self.client, self.server],
+            pace: self.pace,
+            provoke: self.draws.chance(0.5),
+            with_id: self.draws.chance(0.5),
+            names: vec![Sources::Anywhere.draw(&mut self.draws)],
+            ..SpooferConfig::default()
+        }))
+    }
+
+    fn spoofer(mut self) -> Begun {
+        boxed(Spoofer::new(SpooferConfig {
+            victims: vec![self.client, self.server],
+            pace: Pace { total: 0, ..self.pace },
+            with_id: self.draws.chance(0.5),
+            names: vec![Sources::Anywhere.draw(&mut self.draws)],
+            strays: STRAYS,
+            ..SpooferConfig::default()
+        }))
+    }
+
+    fn grinder(self, dead: u16) -> Begun {
+        let key = self.node?.table_id();
+        boxed(Grinder::new(GrinderConfig {
+            ips: self.ips.to_vec(),
+            ports: (SEARCHED / self.ips.len() as u32) as u16,
+            near: Some(key),
+            nodes: GROUND,
+            dead,
+            // The nodes whose tables matter most to a lookup of the key are told again and again.
+            targets: closest_addresses(self.run.public_nodes(), &key, TOLD_MAX),
+            known_max: TOLD_MAX as u32,
+            pace: self.pace,
+            ..GrinderConfig::default()
+        }))
+    }
+
+    fn liar(self, names: Names, sees: Sees) -> Begun {
+        let targets = self.run.public_nodes().collect();
+        boxed(Liar::new(LiarConfig { addrs: self.own, names, sees, targets, pace: self.pace }))
+    }
+
+    fn flooder(&self, flood: Flood, sources: Sources) -> Begun {
+        let (targets, pace) = (vec![self.server], self.pace);
+        boxed(Flooder::new(FlooderConfig { flood, targets, sources, pace }))
+    }
+
+    fn hints(mut self) -> Begun {
+        let forged = !self.draws.chance(0.5);
+        boxed(HintAbuser::new(HintAbuserConfig {
+            about: vec![self.server],
+            victims: self.run.who_knows(self.server).take(TOLD_MAX).collect(),
+            sources: if forged { Sources::Anywhere } else { self.these() },
+            pace: self.pace,
+            answers: 1,
+        }))
+    }
+
+    fn slanderer(self) -> Begun {
+        boxed(HintAbuser::new(HintAbuserConfig {
+            about: self.node?.nodes().collect(),
+            victims: vec![self.server],
+            sources: self.these(),
+            pace: self.pace,
+            answers: 0,
+        }))
+    }
+
+    fn replayer(self) -> Begun {
+        let records = (self.attack.for_us / SECOND).max(1) * OVERHEARD;
+        boxed(Replayer::new(ReplayerConfig {
+            addr: *self.own.first()?,
+            ask: self.run.public_nodes().take(NAMES_MAX).collect(),
+            command: ECHO,
+            delays_us: AGAIN_US.to_vec(),
+            sources: Vec::new(),
+            records: u32::try_from(records).unwrap_or(u32::MAX),
+        }))
     }
 }
 
@@ -218,13 +281,8 @@ fn hosts_of(ips: &[Ipv4Addr]) -> Sources {
     ips.first().map_or(Sources::Anywhere, |ip| Sources::Host(*ip))
 }
 
-/// Who finds nobody to attack is no attacker.
-fn boxed<A: Actor>(attacker: Result<A, String>) -> Option<Box<dyn Actor>> {
+fn boxed<A: Actor>(attacker: Result<A, String>) -> Begun {
     Some(Box::new(attacker.ok()?))
-}
-
-fn nobody(draws: &mut Stream) -> SocketAddrV4 {
-    Sources::Anywhere.draw(draws)
 }
 
 #[cfg(test)]

@@ -5,23 +5,26 @@
 //! lookups are made. Times in faults and attacks count from the beginning of the third phase.
 
 mod attack;
-pub(crate) mod named_hosts;
+mod fault;
+mod named_hosts;
 pub mod script;
 
 use attack::ATTACKS_MAX;
 pub use attack::{Attack, AttackKind, Stands};
+pub use fault::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
 
 use crate::world::addresses::{Addresses, PLACES_MAX};
 use crate::world::churn::{Churn, LENGTH_MAX_US};
 use crate::world::nat::{BEHIND_FIREWALL_MAX, Kind, Nat};
-use crate::world::partition::{Flap, Partition, Side};
 use crate::world::{Micros, check, link::Link};
 
 /// A run. All that happens in it follows from these numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scenario {
+    /// The version of the format of [scripts](script): always [`VERSION`](script::VERSION).
+    pub version: u32,
     /// Decides everything that is random.
     pub seed: u64,
     /// How many nodes there are, bootstrap nodes among them.
@@ -105,140 +108,6 @@ pub struct Clocks {
     pub offset_us: Micros,
 }
 
-/// Something that happens.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Fault {
-    /// When, from the beginning of the third phase.
-    pub at_us: Micros,
-    /// What.
-    #[serde(flatten)]
-    pub what: FaultKind,
-}
-
-/// What can happen. Hosts are numbers, which begin anew after the last one; one in the wrong state is
-/// left alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields, tag = "fault")]
-pub enum FaultKind {
-    /// A node vanishes.
-    Crash {
-        /// Which.
-        host: u32,
-    },
-    /// One that has vanished comes back.
-    Restart {
-        /// Which.
-        host: u32,
-        /// With the table that it had.
-        with_table: bool,
-        /// As another node, at another port.
-        anew: bool,
-    },
-    /// The process of a node is stopped.
-    Stall {
-        /// Which.
-        host: u32,
-        /// For how long.
-        for_us: Micros,
-    },
-    /// The machine of a node sleeps.
-    Sleep {
-        /// Which.
-        host: u32,
-        /// For how long.
-        for_us: Micros,
-    },
-    /// A node is suspended by its application, and resumed.
-    Suspend {
-        /// Which.
-        host: u32,
-        /// For how long.
-        for_us: Micros,
-    },
-    /// Two sides can't talk.
-    Partition {
-        /// Who is on the first.
-        first: Side,
-        /// Only what the first sends is lost.
-        one_way: bool,
-        /// For how long.
-        for_us: Micros,
-        /// Whether it comes and goes.
-        flap: Option<Flap>,
-    },
-    /// A part of the nodes vanishes at once.
-    MassLeave {
-        /// Which part.
-        part: f64,
-    },
-    /// New nodes join.
-    FlashCrowd {
-        /// How many.
-        nodes: u32,
-        /// Within which time.
-        over_us: Micros,
-    },
-    /// The wall clock of a node is set.
-    StepClock {
-        /// Which.
-        host: u32,
-        /// By how much.
-        by_us: i64,
-    },
-    /// All NATs give their mappings new ports.
-    RebindNats,
-    /// Datagrams travel like this from now on.
-    Link {
-        /// Like what.
-        link: Link,
-    },
-    /// Many requests at once by one node, to nodes that it knows and to some that don't exist.
-    Burst {
-        /// Which.
-        host: u32,
-        /// How many.
-        requests: u32,
-    },
-    /// Lookups that are begun together, some of which are cancelled.
-    Lookups {
-        /// By which node.
-        host: u32,
-        /// How many.
-        count: u32,
-        /// Of these, how many are cancelled a little later.
-        cancel: u32,
-    },
-    /// Values are stored: lookups whose closest nodes are shown the tokens that they gave. It needs
-    /// `checks`, with which nodes store.
-    Stores {
-        /// By which node.
-        host: u32,
-        /// How many.
-        count: u32,
-    },
-    /// Requests and lookups of one session, which ends while most of them are under way.
-    Session {
-        /// Of which node.
-        host: u32,
-        /// How many requests; for every fourth there is a lookup as well.
-        requests: u32,
-        /// When it ends.
-        for_us: Micros,
-    },
-    /// Somebody claims that this node is down, to everybody who knows it.
-    DownHints {
-        /// Which.
-        host: u32,
-    },
-    /// A node asks with an id, but never answers itself: at addresses of its own.
-    Phantoms {
-        /// Which node is told.
-        host: u32,
-        /// How many.
-        count: u32,
-    },
-}
-
 impl Default for NodeOptions {
     fn default() -> Self {
         Self {
@@ -255,6 +124,7 @@ impl Default for NodeOptions {
 impl Default for Scenario {
     fn default() -> Self {
         Self {
+            version: script::VERSION,
             seed: 1,
             nodes: 100,
             bootstraps: 1,
@@ -310,11 +180,7 @@ impl Scenario {
         check::that(self.nodes <= most, "nodes", &addresses)?;
         check::that(self.bootstraps >= 1, "bootstraps", "be at least 1")?;
         check::that(self.bootstraps < self.nodes, "bootstraps", "be fewer than nodes")?;
-        let crowds = self.faults.iter().map(|fault| match fault.what {
-            FaultKind::FlashCrowd { nodes, .. } => u64::from(nodes),
-            _ => 0,
-        });
-        let all = crowds.sum::<u64>() + u64::from(self.nodes);
+        let all = self.all_nodes();
         let together = format!("be at most {most} together");
         check::that(all <= u64::from(most), "nodes and those of faults", &together)?;
         let length = |field: &str, us: Micros| check::duration(field, us, 0, LENGTH_MAX_US);
@@ -364,65 +230,14 @@ impl Scenario {
             fault.map_err(|error| format!("attacks[{at}]: {error}"))?;
         }
         for (at, fault) in self.faults.iter().enumerate() {
-            self.find_fault_in(fault).map_err(|error| format!("faults[{at}]: {error}"))?;
+            fault.find_fault(self).map_err(|error| format!("faults[{at}]: {error}"))?;
         }
         Ok(())
     }
 
-    fn find_fault_in(&self, fault: &Fault) -> Result<(), String> {
-        if fault.at_us > self.run_us {
-            return Err(format!(
-                "at_us is {}, after the end of the run at {}",
-                fault.at_us, self.run_us
-            ));
-        }
-        match &fault.what {
-            FaultKind::Partition { first, one_way, for_us, flap } => {
-                let (first, flap, one_way) = (first.clone(), *flap, *one_way);
-                Partition { first, one_way, from_us: 0, until_us: *for_us, flap }.check()
-            }
-            FaultKind::MassLeave { part } => check::probability("part", *part),
-            FaultKind::Link { link } => link.check(),
-            FaultKind::Stall { for_us, .. }
-            | FaultKind::Sleep { for_us, .. }
-            | FaultKind::Suspend { for_us, .. } => {
-                check::duration("for_us", *for_us, 0, LENGTH_MAX_US)
-            }
-            FaultKind::FlashCrowd { nodes, over_us } => {
-                check::duration("over_us", *over_us, 0, LENGTH_MAX_US)?;
-                check::that(*nodes <= 1_000_000, "nodes", "be at most 1,000,000")
-            }
-            FaultKind::Burst { requests, .. } => {
-                check::that(*requests <= 4_096, "requests", "be at most 4,096")
-            }
-            FaultKind::Lookups { count, cancel, .. } => {
-                check::that(*count <= 256, "count", "be at most 256")?;
-                check::that(cancel <= count, "cancel", "be at most count")
-            }
-            FaultKind::Stores { .. } if !self.checks => {
-                Err("stores need checks: no node stores anything without".to_owned())
-            }
-            FaultKind::Stores { count, .. } => {
-                check::that(*count <= 256, "count", "be at most 256")
-            }
-            FaultKind::Session { requests, for_us, .. } => {
-                check::duration("for_us", *for_us, 0, LENGTH_MAX_US)?;
-                check::that(*requests <= 4_096, "requests", "be at most 4,096")
-            }
-            FaultKind::Phantoms { count, .. } => {
-                check::that(*count <= 10_000, "count", "be at most 10,000")
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// How much memory it takes, roughly, in bytes.
     pub fn memory_estimate(&self) -> u64 {
-        let crowds = self.faults.iter().map(|fault| match fault.what {
-            FaultKind::FlashCrowd { nodes, .. } => u64::from(nodes),
-            _ => 0,
-        });
-        let nodes = u64::from(self.nodes) + crowds.sum::<u64>();
+        let nodes = self.all_nodes();
         // Joining nodes have most under way: about 30 datagrams each for a second or two.
         let joining = nodes.saturating_mul(2 * SECOND) / self.join_over_us.max(2 * SECOND);
         (20_000_000 + nodes * NODE_BYTES).saturating_add(joining.saturating_mul(30 * PACKET_BYTES))

@@ -1,16 +1,21 @@
 //! The hosts that a scenario names: those that its faults and attackers befall.
 
 use super::{FaultKind, Impossible, Scenario};
-use crate::world::{HostId, partition::Side};
+use crate::world::HostId;
 
 impl Scenario {
     /// The last host that there will be, crowds that join later included.
     pub fn last_host(&self) -> HostId {
+        HostId(u32::try_from(self.all_nodes()).unwrap_or(u32::MAX).saturating_sub(1))
+    }
+
+    /// How many nodes there will be.
+    pub(super) fn all_nodes(&self) -> u64 {
         let crowds = self.faults.iter().map(|fault| match fault.what {
-            FaultKind::FlashCrowd { nodes, .. } => nodes,
+            FaultKind::FlashCrowd { nodes, .. } => u64::from(nodes),
             _ => 0,
         });
-        HostId(crowds.fold(self.nodes, u32::saturating_add).saturating_sub(1))
+        u64::from(self.nodes) + crowds.sum::<u64>()
     }
 
     /// Refuses faults and attacks of hosts beyond the last one. In a run their numbers begin anew, so that it can be
@@ -28,7 +33,7 @@ impl Scenario {
         }
         for (at, fault) in self.faults.iter().enumerate() {
             let mut what = fault.what.clone();
-            if let Some(host) = hosts_of(&mut what).into_iter().find(|host| **host > last) {
+            if let Some(host) = what.hosts().into_iter().find(|host| **host > last) {
                 return Err(beyond("faults", at, *host));
             }
         }
@@ -36,34 +41,11 @@ impl Scenario {
     }
 }
 
-/// The hosts that a fault names.
-pub(crate) fn hosts_of(what: &mut FaultKind) -> Vec<&mut u32> {
-    match what {
-        FaultKind::Crash { host }
-        | FaultKind::Restart { host, .. }
-        | FaultKind::Stall { host, .. }
-        | FaultKind::Sleep { host, .. }
-        | FaultKind::Suspend { host, .. }
-        | FaultKind::StepClock { host, .. }
-        | FaultKind::Burst { host, .. }
-        | FaultKind::Lookups { host, .. }
-        | FaultKind::Stores { host, .. }
-        | FaultKind::Session { host, .. }
-        | FaultKind::DownHints { host }
-        | FaultKind::Phantoms { host, .. } => vec![host],
-        FaultKind::Partition { first: Side::Hosts(side), .. } => side.iter_mut().collect(),
-        FaultKind::Partition { .. }
-        | FaultKind::MassLeave { .. }
-        | FaultKind::FlashCrowd { .. }
-        | FaultKind::RebindNats
-        | FaultKind::Link { .. } => Vec::new(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::scenario::{Attack, AttackKind, Fault};
+    use crate::world::partition::Side;
 
     #[test]
     fn hosts_beyond_the_last_one_are_refused() {

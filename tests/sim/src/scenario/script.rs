@@ -11,9 +11,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{DeserializeSeed, Error as _, IgnoredAny, IntoDeserializer, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::error::Category;
 
 use super::Scenario;
@@ -34,15 +33,8 @@ pub struct ScriptError {
 
 /// The scenario as text.
 pub fn to_text(scenario: &Scenario) -> String {
-    #[derive(Serialize)]
-    struct Script<'a> {
-        version: u32,
-        #[serde(flatten)]
-        scenario: &'a Scenario,
-    }
     // It fails for keys that are no strings, of which there are none.
-    let text = serde_json::to_string_pretty(&Script { version: VERSION, scenario });
-    text.unwrap_or_default() + "\n"
+    serde_json::to_string_pretty(scenario).unwrap_or_default() + "\n"
 }
 
 /// The scenario that a text says. Whether it is possible is not looked at.
@@ -53,22 +45,20 @@ pub fn parse(text: &str) -> Result<Scenario, ScriptError> {
     #[derive(Deserialize)]
     struct Versioned {
         version: Option<u32>,
+        // With this, only an object will do.
+        #[serde(flatten)]
+        _rest: IgnoredAny,
     }
-    let Versioned { version } =
+    let Versioned { version, .. } =
         serde_json::from_str(text).map_err(|error| explain(text, &error))?;
-    match version {
-        Some(VERSION) => {}
-        other => {
-            let message = match other {
-                Some(other) => format!("version {other}, but only version {VERSION} is known"),
-                None => format!("no version: a scenario begins with \"version\": {VERSION}"),
-            };
-            return Err(ScriptError { line: 0, message });
+    let message = match version {
+        Some(VERSION) => {
+            return serde_json::from_str(text).map_err(|error| explain(text, &error));
         }
-    }
-    let Unversioned(scenario) =
-        serde_json::from_str(text).map_err(|error| explain(text, &error))?;
-    Ok(scenario)
+        Some(other) => format!("version {other}, but only version {VERSION} is known"),
+        None => format!("no version: a scenario begins with \"version\": {VERSION}"),
+    };
+    Err(ScriptError { line: 0, message })
 }
 
 /// The scenario in a file.
@@ -144,56 +134,6 @@ pub fn plain(error: &serde_json::Error) -> String {
 /// Whether it ends as a scenario does.
 fn is_whole(text: &str) -> bool {
     text.trim_end().ends_with('}')
-}
-
-/// A scenario beside which there may be a version.
-struct Unversioned(Scenario);
-
-impl<'de> Deserialize<'de> for Unversioned {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(Rest)
-    }
-}
-
-struct Rest;
-
-impl<'de> Visitor<'de> for Rest {
-    type Value = Unversioned;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a scenario")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Unversioned, A::Error> {
-        Scenario::deserialize(MapAccessDeserializer::new(WithoutVersion(map))).map(Unversioned)
-    }
-}
-
-struct WithoutVersion<A>(A);
-
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutVersion<A> {
-    type Error = A::Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(
-        &mut self,
-        seed: K,
-    ) -> Result<Option<K::Value>, A::Error> {
-        let mut seen = false;
-        while let Some(key) = self.0.next_key::<String>()? {
-            if key != "version" {
-                return seed.deserialize(key.into_deserializer()).map(Some);
-            }
-            if std::mem::replace(&mut seen, true) {
-                return Err(A::Error::duplicate_field("version"));
-            }
-            self.0.next_value::<IgnoredAny>()?;
-        }
-        Ok(None)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
-        self.0.next_value_seed(seed)
-    }
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use dht_core::{DATAGRAM_MAX, Id, Node};
 use serde::Serialize;
 
 use super::{
-    Fate, Invariant, Rule, Violation, calls::Awaited, host::Host, ids::SharedIds, life::Timer,
-    lookup::Lookups, packets::Packets, tap::Taps, trace::Trace, truth::Truth, wheel::Wheel,
+    Fate, Invariant, Rule, Violation, calls::Awaited, events::Events, host::Host, ids::SharedIds,
+    life::Timer, lookup::Lookups, packets::Packets, tap::Taps, trace::Trace, truth::Truth,
 };
 use crate::world::partition::{Cut, Partition};
 use crate::world::{
@@ -46,7 +46,7 @@ pub struct Counts {
 pub struct Sim {
     pub(crate) seed: u64,
     pub(crate) now: Micros,
-    pub(crate) wheel: Wheel,
+    pub(crate) events: Events,
     pub(crate) packets: Packets,
     pub(crate) hosts: Vec<Host>,
     /// How many of them are up.
@@ -92,7 +92,7 @@ impl Default for Buffer {
     }
 }
 
-/// What an entry of the wheel stands for: two bits of its key. At one moment, datagrams come first.
+/// What an entry of the queue stands for: two bits of its key. At one moment, datagrams come first.
 const PACKET: u64 = 0;
 const DEADLINE: u64 = 1;
 const TIMER: u64 = 2;
@@ -349,7 +349,7 @@ impl Sim {
         self.verdict()?;
         if self.next_second <= end && !self.invariants.is_empty() {
             // The second is checked before whatever happens after it.
-            let Some((at, key)) = self.wheel.pop(self.next_second) else {
+            let Some((at, key)) = self.events.pop(self.next_second) else {
                 self.now = self.now.max(self.next_second);
                 self.next_second += SECOND;
                 self.ask(None, |invariant, sim| invariant.every_second(sim));
@@ -358,7 +358,7 @@ impl Sim {
             };
             self.happen(at, key);
         } else {
-            let Some((at, key)) = self.wheel.pop(end) else { return Ok(false) };
+            let Some((at, key)) = self.events.pop(end) else { return Ok(false) };
             self.happen(at, key);
         }
         self.verdict()?;
@@ -394,7 +394,7 @@ impl std::fmt::Debug for Sim {
             .field("seed", &self.seed)
             .field("now", &self.now)
             .field("hosts", &self.hosts.len())
-            .field("events", &self.wheel.len())
+            .field("events", &self.events.len())
             .finish_non_exhaustive()
     }
 }

@@ -113,7 +113,7 @@ pub(crate) struct Host {
     pub(crate) generation: u32,
     /// How much it has handled since all of its state was checked.
     pub(crate) unchecked: u32,
-    /// When the wheel has an entry for it, in virtual time.
+    /// When the queue of events has an entry for it, in virtual time.
     pub(crate) armed: Micros,
     /// What is kept while it is down or not started yet.
     pub(crate) kept: Option<Box<Kept>>,

@@ -375,7 +375,7 @@ impl Sim {
         // A later deadline is not worth an entry: the earlier one will find out.
         if due < host.armed {
             host.armed = due;
-            self.wheel.push(due, deadline_key(at));
+            self.events.push(due, deadline_key(at));
         }
     }
 
@@ -429,7 +429,7 @@ impl Sim {
         self.next_timer += 1;
         let timer = Timer { host: at, generation: self.hosts[at.index()].generation, due };
         self.timers.insert(self.next_timer, timer);
-        self.wheel.push(when, timer_key(self.next_timer));
+        self.events.push(when, timer_key(self.next_timer));
     }
 
     /// A timer of a host has run out, whether it is up or not.

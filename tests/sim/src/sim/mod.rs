@@ -9,6 +9,7 @@ mod app;
 mod calls;
 pub(crate) mod command;
 mod engine;
+mod events;
 mod host;
 mod ids;
 mod invariant;
@@ -22,7 +23,6 @@ mod tap;
 mod trace;
 pub(crate) mod truth;
 mod watch;
-mod wheel;
 
 pub use app::{Actor, ActorCx, App, Cx};
 pub use calls::Walked;

@@ -210,7 +210,7 @@ impl Sim {
     /// A datagram will arrive.
     fn arrive(&mut self, delay: Micros, at: u32, packet: Packet) {
         self.packets.restore(at, packet);
-        self.wheel.push(self.now.saturating_add(delay), packet_key(self.counts.sent, at));
+        self.events.push(self.now.saturating_add(delay), packet_key(self.counts.sent, at));
     }
 
     fn lose(&mut self, at: u32, packet: Packet) {

@@ -4,6 +4,7 @@
 use super::SwarmOptions;
 use crate::scenario::{
     Attack, AttackKind, Clocks, Fault, FaultKind, NatGroup, NodeOptions, SECOND, Scenario, Stands,
+    script,
 };
 use crate::world::addresses::{
     ADDRESSES_PER_NETWORK_MAX, Addresses, HOSTS_PER_NAT_MAX, NODES_PER_ADDRESS_MAX, Sharing,
@@ -58,6 +59,7 @@ impl Scenario {
         let clocks = if rest.chance(0.5) { random_clocks(&mut rest) } else { Clocks::default() };
         let dead = if rest.chance(0.2) { rest.unit() * 0.4 } else { 0.0 };
         let mut scenario = Self {
+            version: script::VERSION,
             seed,
             nodes: options.nodes.max(4),
             bootstraps,

@@ -17,6 +17,16 @@ pub(crate) fn between(field: &str, value: f64, min: f64, max: f64) -> Result<(),
     }
 }
 
+/// Refuses a number above `max`.
+pub(crate) fn at_most(field: &str, number: u32, max: u32) -> Result<(), String> {
+    let thousands = match (max / 1_000_000, max / 1_000 % 1_000, max % 1_000) {
+        (0, 0, ones) => ones.to_string(),
+        (0, thousands, ones) => format!("{thousands},{ones:03}"),
+        (millions, thousands, ones) => format!("{millions},{thousands:03},{ones:03}"),
+    };
+    that(number <= max, field, &format!("be at most {thousands}"))
+}
+
 /// Refuses a duration below `min` or above `max`.
 pub(crate) fn duration(field: &str, us: Micros, min: Micros, max: Micros) -> Result<(), String> {
     if (min..=max).contains(&us) {

@@ -15,7 +15,7 @@ pub(crate) fn table(scenario: &Scenario) -> TextTable {
     let [mut fields, mut usual] = [Vec::new(), Vec::new()];
     flatten("", &to_value(scenario), &mut fields);
     flatten("", &to_value(&Scenario::default()), &mut usual);
-    for (name, text) in fields {
+    for (name, text) in fields.into_iter().filter(|(name, _)| name != "version") {
         let basic =
             text != "0.0" && !name.contains('.') && text.starts_with(|c: char| c.is_ascii_digit());
         if basic || !usual.contains(&(name.clone(), text.clone())) {

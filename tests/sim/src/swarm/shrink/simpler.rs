@@ -1,11 +1,12 @@
 //! What a scenario can do without.
 
-use crate::scenario::{
-    Attack, Clocks, FaultKind, NodeOptions, SECOND, Scenario, Stands, named_hosts::hosts_of,
-};
+use crate::scenario::{Attack, Clocks, FaultKind, NodeOptions, SECOND, Scenario, Stands};
 use crate::world::addresses::{Addresses, Sharing};
 use crate::world::link::{Latency, Link, Loss, Reorder};
-use crate::world::{Micros, partition::Side};
+use crate::world::{
+    Micros,
+    partition::{Partition, Side},
+};
 
 /// Switches features off, one by one, the costly ones first.
 pub(super) fn features() -> [fn(&mut Scenario); 29] {
@@ -69,79 +70,76 @@ pub(super) fn halves() -> [fn(&mut Scenario); 5] {
 
 /// Simpler variants of a fault, the simplest first.
 pub(super) fn faults(what: &FaultKind) -> Vec<FaultKind> {
-    let mut all = Vec::new();
-    match what.clone() {
+    let mut all = match what.clone() {
         FaultKind::Partition { first, one_way, for_us, flap } => {
-            let plain =
-                |first: &Side| FaultKind::Partition { first: first.clone(), one_way, for_us, flap };
-            if flap.is_some() {
-                let first = first.clone();
-                all.push(FaultKind::Partition { first, one_way, for_us, flap: None });
-            }
-            if one_way {
-                let first = first.clone();
-                all.push(FaultKind::Partition { first, one_way: false, for_us, flap });
-            }
-            if let Side::Hosts(hosts) = &first {
-                let (left, right) = hosts.split_at(hosts.len() / 2);
-                let sides = [left, right, &hosts[1.min(hosts.len())..]];
-                let sides = sides.into_iter().filter(|side| !side.is_empty());
-                all.extend(sides.map(|side| plain(&Side::Hosts(side.to_vec()))));
-            }
-            if for_us > 2 * SECOND {
-                let for_us = for_us / 2;
-                all.push(FaultKind::Partition { first, one_way, for_us, flap });
-            }
+            return partitions(&Partition { first, one_way, from_us: 0, until_us: for_us, flap });
         }
-        FaultKind::Restart { host, with_table, anew } if with_table || anew => {
-            all.push(FaultKind::Restart { host, with_table: false, anew: false });
+        FaultKind::Restart { host, .. } => {
+            vec![FaultKind::Restart { host, with_table: false, anew: false }]
         }
-        FaultKind::Stall { host, for_us } if for_us > SECOND => {
-            all.push(FaultKind::Stall { host, for_us: for_us / 2 });
-        }
-        FaultKind::Sleep { host, for_us } if for_us > SECOND => {
-            all.push(FaultKind::Sleep { host, for_us: for_us / 2 });
-        }
-        FaultKind::Suspend { host, for_us } if for_us > SECOND => {
-            all.push(FaultKind::Suspend { host, for_us: for_us / 2 });
-        }
-        FaultKind::FlashCrowd { nodes, over_us } if nodes > 1 => {
-            all.push(FaultKind::FlashCrowd { nodes: nodes / 2, over_us });
-        }
-        FaultKind::Burst { host, requests } if requests > 1 => {
-            all.push(FaultKind::Burst { host, requests: requests / 2 });
-        }
-        FaultKind::Stores { host, count } if count > 1 => {
-            all.push(FaultKind::Stores { host, count: count / 2 });
-        }
-        FaultKind::Session { host, requests, for_us } if requests > 1 => {
-            all.push(FaultKind::Session { host, requests: requests / 2, for_us });
-        }
-        FaultKind::Phantoms { host, count } if count > 1 => {
-            all.push(FaultKind::Phantoms { host, count: count / 2 });
-        }
-        FaultKind::Lookups { host, count, cancel } => {
-            all.push(FaultKind::Lookups { host, count, cancel: 0 });
-            all.push(FaultKind::Lookups { host, count: count / 2, cancel: cancel.min(count / 2) });
-            all.retain(|simpler| simpler != what);
+        FaultKind::Lookups { host, count, .. } => {
+            vec![FaultKind::Lookups { host, count, cancel: 0 }]
         }
         FaultKind::Link { link } => {
-            let latency = Link { latency: link.latency.clone(), ..Link::default() };
-            let parts = [
-                latency,
-                Link { latency: Link::default().latency, ..link.clone() },
-                Link { loss: Loss::None, ..link.clone() },
-                Link { duplicate: 0.0, ..link.clone() },
-                Link { reorder: Reorder::default(), ..link.clone() },
-                Link { corrupt: 0.0, ..link.clone() },
-                Link { truncate: 0.0, ..link.clone() },
-            ];
-            let simpler = parts.into_iter().filter(|part| *part != link);
-            all.extend(simpler.map(|link| FaultKind::Link { link }));
+            links(&link).into_iter().map(|link| FaultKind::Link { link }).collect()
         }
+        _ => Vec::new(),
+    };
+    let mut less = what.clone();
+    if let Some((amount, ..)) = less.amount() {
+        *amount = amount.div_ceil(2);
+    }
+    match &mut less {
+        FaultKind::Stall { for_us, .. }
+        | FaultKind::Sleep { for_us, .. }
+        | FaultKind::Suspend { for_us, .. }
+            if *for_us > SECOND =>
+        {
+            *for_us /= 2;
+        }
+        FaultKind::Lookups { count, cancel, .. } => *cancel = (*cancel).min(*count),
         _ => {}
     }
+    all.push(less);
+    all.retain(|simpler| simpler != what);
     all
+}
+
+fn partitions(cut: &Partition) -> Vec<FaultKind> {
+    let steady = Partition { flap: None, ..cut.clone() };
+    let both_ways = Partition { one_way: false, ..cut.clone() };
+    let mut all = vec![steady, both_ways];
+    if let Side::Hosts(hosts) = &cut.first {
+        let (left, right) = hosts.split_at(hosts.len() / 2);
+        let sides = [left, right, &hosts[1.min(hosts.len())..]];
+        let sides = sides.into_iter().filter(|side| !side.is_empty());
+        all.extend(
+            sides.map(|side| Partition { first: Side::Hosts(side.to_vec()), ..cut.clone() }),
+        );
+    }
+    if cut.until_us > 2 * SECOND {
+        all.push(Partition { until_us: cut.until_us / 2, ..cut.clone() });
+    }
+    all.retain(|simpler| simpler != cut);
+    let fault = |Partition { first, one_way, until_us: for_us, flap, .. }| FaultKind::Partition {
+        first,
+        one_way,
+        for_us,
+        flap,
+    };
+    all.into_iter().map(fault).collect()
+}
+
+fn links(link: &Link) -> [Link; 7] {
+    [
+        Link { latency: link.latency.clone(), ..Link::default() },
+        Link { latency: Link::default().latency, ..link.clone() },
+        Link { loss: Loss::None, ..link.clone() },
+        Link { duplicate: 0.0, ..link.clone() },
+        Link { reorder: Reorder::default(), ..link.clone() },
+        Link { corrupt: 0.0, ..link.clone() },
+        Link { truncate: 0.0, ..link.clone() },
+    ]
 }
 
 /// Weaker variants of an attack, the weakest first.
@@ -182,7 +180,7 @@ pub(super) fn wrap(scenario: &mut Scenario, hosts: u32) {
     };
     scenario.attacks.iter_mut().for_each(|attack| wrap(&mut attack.victim));
     for fault in &mut scenario.faults {
-        hosts_of(&mut fault.what).into_iter().for_each(wrap);
+        fault.what.hosts().into_iter().for_each(wrap);
         if let FaultKind::Partition { first: Side::Hosts(side), .. } = &mut fault.what {
             side.sort_unstable();
             side.dedup();
