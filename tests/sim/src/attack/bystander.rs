@@ -1,5 +1,4 @@
-//! Somebody who only receives: the victim of a reflection, or the host at an address that others
-//! are sent to.
+//! A host that only receives: the victim of a reflection, or the host at an address that lies name.
 
 use super::Spent;
 use crate::sim::{Actor, ActorCx, Datagram};
@@ -16,7 +15,7 @@ impl Bystander {
         Self::default()
     }
 
-    /// What has arrived: somebody else has spent it.
+    /// What has arrived: another host has spent it.
     pub fn received(&self) -> Spent {
         self.received
     }

@@ -1,11 +1,11 @@
-//! Floods: more of something than anybody asked for.
+//! Floods: more of something than was asked for.
 
 use std::net::SocketAddrV4;
 
 use dht_core::wire;
 use serde::{Deserialize, Serialize};
 
-use super::pace::{Pacer, TURN};
+use super::pace::Pacer;
 use super::puppet::{request_bytes, response_bytes};
 use super::{MARK, Pace, Puppet, Sources, Spent};
 use crate::sim::{Actor, ActorCx, command};
@@ -23,7 +23,7 @@ pub enum Flood {
     FindNode,
     /// Requests with this command of the application's, for its value.
     Command(u64),
-    /// What no honest node sends: cut off, with counts and lengths up to 2^64, answers to nothing,
+    /// Datagrams that no honest node sends: cut off, with counts and lengths up to 2^64, answers to nothing,
     /// noise.
     Malformed,
 }
@@ -64,10 +64,10 @@ impl FlooderConfig {
 
 /// Sends much, and looks at no answer.
 ///
-/// Rules 2, 7, 8, 9 and 11 of `HARDENING.md`: who has not answered is in no table; what goes to a source
-/// that has not proved its address is bounded by what came from it; queues have ends; the decoder takes
+/// Rules 2, 7, 8, 9 and 11 of `HARDENING.md`: a node that has not answered is in no table; traffic to a source
+/// that has not proved its address is bounded by the traffic from it; queues have ends; the decoder takes
 /// anything. It shows in [`DropStats`](dht_core::DropStats).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Flooder {
     config: FlooderConfig,
     pacer: Pacer,
@@ -82,8 +82,7 @@ impl Flooder {
     /// As [`FlooderConfig::check`].
     pub fn new(config: FlooderConfig) -> Result<Self, String> {
         config.check()?;
-        let pacer = Pacer::new(config.pace);
-        Ok(Self { config, pacer, turns: 0, spent: Spent::default() })
+        Ok(Self { pacer: Pacer::new(config.pace), config, ..Self::default() })
     }
 
     /// What it has sent.
@@ -106,12 +105,8 @@ impl Actor for Flooder {
         self.pacer.start(cx);
     }
 
-    fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
-        if token == TURN {
-            for _ in 0..self.pacer.turn(cx) {
-                self.flood(cx);
-            }
-        }
+    fn on_timer(&mut self, cx: &mut ActorCx<'_>, _: u64) {
+        (0..self.pacer.turn(cx)).for_each(|_| self.flood(cx));
     }
 }
 

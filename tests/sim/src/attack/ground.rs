@@ -1,4 +1,4 @@
-//! Addresses by their ids: what an attacker has who has hashed all ports of its hosts once.
+//! Addresses by their ids: all ports of an attacker's hosts, hashed once.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;

@@ -1,4 +1,4 @@
-//! As much of a node as an attacker needs: it answers what keeps it in others' tables.
+//! As much of a node as an attacker needs: it answers the requests that keep it in tables.
 
 use std::net::SocketAddrV4;
 
@@ -8,7 +8,7 @@ use super::MARK;
 use super::puppet::{Puppet, response_bytes};
 use crate::sim::command;
 
-/// What is told to those who ask.
+/// What is told to an asker.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Story<'a> {
     /// The asker's own address.

@@ -12,17 +12,17 @@ const HEADERS: usize = 28;
 /// The timer of a [`Pacer`].
 pub(super) const TURN: u64 = 0;
 
-/// When datagrams are sent: so many at a time, each time after a pause, until there were enough.
+/// When datagrams are sent: a burst at a time, each after a pause, until there were enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pace {
-    /// The first ones leave so long after the attacker was added, in microseconds.
+    /// Time until the first burst, in microseconds.
     pub after_us: Micros,
-    /// From one time to the next, in microseconds.
+    /// From one burst to the next, in microseconds.
     pub every_us: Micros,
-    /// How many leave each time.
+    /// Datagrams in a burst.
     pub burst: u32,
-    /// How many there are in all.
+    /// Datagrams in all.
     pub total: u64,
 }
 
@@ -34,7 +34,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// So many a second, for so many seconds.
+    /// This rate a second, for this many seconds.
     pub fn per_second(rate: u32, seconds: u32) -> Self {
         // Not more often than every millisecond.
         let burst = (rate / 1_000).max(1);
@@ -55,7 +55,7 @@ impl Pace {
 }
 
 /// Keeps a [`Pace`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Pacer {
     pace: Pace,
     left: u64,

@@ -15,7 +15,7 @@ pub struct Puppet {
 }
 
 impl Puppet {
-    /// The one at this address.
+    /// The puppet at this address.
     pub fn at(addr: SocketAddrV4) -> Self {
         Self { addr, id: Id::of(addr) }
     }
@@ -25,13 +25,13 @@ impl Puppet {
         self.addr
     }
 
-    /// Its id, as anybody can compute it.
+    /// Its id, the hash of the address.
     pub const fn id(&self) -> &Id {
         &self.id
     }
 
     /// A PING with its id, to be changed and then [encoded](request_bytes).
-    pub(super) fn request(&self, tid: u16, to: SocketAddrV4) -> wire::Request<'_> {
+    pub(crate) fn request(&self, tid: u16, to: SocketAddrV4) -> wire::Request<'_> {
         wire::Request {
             tid,
             to,
@@ -59,7 +59,7 @@ impl Puppet {
 }
 
 /// A request as bytes; none if there is no such request.
-pub(super) fn request_bytes(request: &wire::Request<'_>) -> Vec<u8> {
+pub(crate) fn request_bytes(request: &wire::Request<'_>) -> Vec<u8> {
     let mut bytes = vec![0; request.encoded_len()];
     if request.encode(&mut bytes).is_err() {
         bytes.clear();
@@ -67,8 +67,7 @@ pub(super) fn request_bytes(request: &wire::Request<'_>) -> Vec<u8> {
     bytes
 }
 
-/// A response as bytes, with closer nodes: as many as there are, which is more than an honest
-/// one would carry.
+/// A response as bytes, with all of these closer nodes, which may be more than an honest response carries.
 pub(super) fn response_bytes(response: &wire::Response<'_>, nodes: &[SocketAddrV4]) -> Vec<u8> {
     let response = wire::Response { closer_nodes: None, ..*response };
     let mut bytes = vec![0; response.encoded_len()];
@@ -107,8 +106,8 @@ pub fn addresses(
     ips.iter().flat_map(move |ip| ports.clone().map(|port| SocketAddrV4::new(*ip, port)))
 }
 
-/// The `keep` of these addresses whose ids are the closest to `target`, the closest first. An id
-/// can't be chosen, but an address can: this is what an attacker with many of them does.
+/// The `keep` of these addresses whose ids are the closest to `target`, the closest first. An id can't be chosen,
+/// but an address can: so does an attacker with many of them.
 pub fn closest_addresses(
     addrs: impl Iterator<Item = SocketAddrV4>,
     target: &Id,

@@ -14,17 +14,17 @@ use crate::world::{Micros, check};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReplayerConfig {
-    /// Its own address, whose host must be the one that the actor is added with.
+    /// Its own address, on the host that the actor is added with.
     pub addr: SocketAddrV4,
-    /// Whom it asks for a token of its own, once.
+    /// The nodes that it asks for a token of its own, once.
     pub ask: Vec<SocketAddrV4>,
-    /// By this command of the application's, which it also uses the token for.
+    /// The application's command that it asks by, and uses the token for.
     pub command: u64,
-    /// What it has learned is sent again so long afterwards, in microseconds: each of these.
+    /// Each datagram is sent again after each of these times, in microseconds.
     pub delays_us: Vec<Micros>,
-    /// From these addresses, each of them; with none, from the one that it came from at first.
+    /// The source addresses, one after the other; with none, the datagram's first source.
     pub sources: Vec<SocketAddrV4>,
-    /// So many datagrams are recorded, and no more.
+    /// The number of datagrams that are recorded.
     pub records: u32,
 }
 
@@ -58,17 +58,16 @@ struct Record {
     bytes: Vec<u8>,
 }
 
-/// Sends datagrams again, later and with other sources: whatever it overhears in the path of a host
+/// Sends datagrams again, later and with other sources: all that it overhears in the path of a host
 /// ([`Sim::overhear`](crate::Sim::overhear)), requests and answers alike; and, off the path, commits with a
-/// token that it was given itself, in the name of others.
+/// token that it was given itself, in the name of other hosts.
 ///
 /// Rules 1 and 10 of `HARDENING.md`: a request is answered once, and a token is good for one host, for
 /// 7.5 to 15 s. It shows in [`DropStats::bad_token`](dht_core::DropStats::bad_token) and
 /// [`unsolicited`](dht_core::DropStats::unsolicited).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Replayer {
     config: ReplayerConfig,
-    me: Puppet,
     unanswered: Vec<SocketAddrV4>,
     recorded: u32,
     waiting: BTreeMap<u64, Record>,
@@ -79,24 +78,13 @@ pub struct Replayer {
 }
 
 impl Replayer {
-    /// One that does this.
+    /// A replayer with this configuration.
     ///
     /// # Errors
     /// As [`ReplayerConfig::check`].
     pub fn new(config: ReplayerConfig) -> Result<Self, String> {
         config.check()?;
-        let (me, unanswered) = (Puppet::at(config.addr), config.ask.clone());
-        Ok(Self {
-            config,
-            me,
-            unanswered,
-            recorded: 0,
-            waiting: BTreeMap::new(),
-            timers: 0,
-            tokens: 0,
-            spent: Spent::default(),
-            handed_in: Vec::new(),
-        })
+        Ok(Self { unanswered: config.ask.clone(), config, ..Self::default() })
     }
 
     /// Hands it a datagram to begin with, as recorded elsewhere.
@@ -126,14 +114,15 @@ impl Replayer {
         to: SocketAddrV4,
         token: Option<&wire::Token>,
     ) -> Vec<u8> {
+        let me = Puppet::at(self.config.addr);
         let request = wire::Request {
             id: None,
             token,
             internal: false,
             command: self.config.command,
-            target: Some(self.me.id().as_bytes()),
+            target: Some(me.id().as_bytes()),
             value: token.map(|_| MARK),
-            ..self.me.request(cx.rng.next() as u16, to)
+            ..me.request(cx.rng.next() as u16, to)
         };
         request_bytes(&request)
     }

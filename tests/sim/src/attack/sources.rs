@@ -10,7 +10,7 @@ use crate::world::{Stream, check};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Sources {
-    /// One of these.
+    /// One of these addresses.
     These(Vec<SocketAddrV4>),
     /// One host, any port.
     Host(Ipv4Addr),
@@ -21,7 +21,7 @@ pub enum Sources {
 }
 
 impl Sources {
-    /// One of them.
+    /// A source address.
     pub fn draw(&self, rng: &mut Stream) -> SocketAddrV4 {
         let port = 1 + rng.below(u16::MAX.into()) as u16;
         let below = |n: usize, rng: &mut Stream| rng.below(n as u64);

@@ -5,7 +5,7 @@ use std::net::SocketAddrV4;
 use dht_core::wire;
 use serde::{Deserialize, Serialize};
 
-use super::pace::{Pacer, TURN};
+use super::pace::Pacer;
 use super::puppet::{request_bytes, response_bytes};
 use super::{MARK, Pace, Puppet, Sources, Spent};
 use crate::sim::{Actor, ActorCx, Datagram};
@@ -15,14 +15,13 @@ use crate::world::{Micros, check};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SpooferConfig {
-    /// Whose answers it forges: their exact source addresses.
+    /// The nodes whose answers it forges: their exact source addresses.
     pub asked: Vec<SocketAddrV4>,
-    /// Whom it answers: an address of each victim's, either of the two does.
+    /// The victims that it answers: one of the two addresses of each.
     pub victims: Vec<SocketAddrV4>,
     /// How fast it guesses.
     pub pace: Pace,
-    /// How long it guesses in the name of one of those asked before it goes on to the next, in
-    /// microseconds.
+    /// How long it guesses in the name of one node before it goes on to the next, in microseconds.
     pub dwell_us: Micros,
     /// Begins with a request in that name, so that the victim asks whether its sender is there.
     pub provoke: bool,
@@ -61,24 +60,23 @@ impl SpooferConfig {
     }
 }
 
-/// Answers in the name of others.
+/// Answers in the name of other nodes.
 ///
-/// Off the path it never sees a request: it guesses the id, no guess twice in 65,536, and hopes that
-/// one is in flight. In the path of a victim ([`Sim::overhear`](crate::Sim::overhear)) it knows the id,
+/// Off the path it never sees a request: it guesses the id, no guess twice in 65,536, and hopes that a request
+/// with it is in flight. In the path of a victim ([`Sim::overhear`](crate::Sim::overhear)) it knows the id,
 /// but answers from wrong addresses: another port, another host of the network, anywhere. (An attacker
 /// in the path that forges the right source is beyond what this protocol can defend against.)
 ///
 /// Rule 1 of `HARDENING.md`: an answer counts for id and exact source, and ids can't be predicted.
 /// It shows in [`DropStats::unsolicited`](dht_core::DropStats::unsolicited) and
 /// [`wrong_source`](dht_core::DropStats::wrong_source).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Spoofer {
     config: SpooferConfig,
-    asked: Vec<Puppet>,
     pacer: Pacer,
     tid: u16,
     step: u16,
-    /// In whose name it guesses, and since when.
+    /// The node in whose name it guesses, and since when.
     at: usize,
     since: Option<Micros>,
     victim: usize,
@@ -86,23 +84,13 @@ pub struct Spoofer {
 }
 
 impl Spoofer {
-    /// One that does this.
+    /// A spoofer with this configuration.
     ///
     /// # Errors
     /// As [`SpooferConfig::check`].
     pub fn new(config: SpooferConfig) -> Result<Self, String> {
         config.check()?;
-        Ok(Self {
-            asked: config.asked.iter().copied().map(Puppet::at).collect(),
-            pacer: Pacer::new(config.pace),
-            tid: 0,
-            step: 1,
-            at: 0,
-            since: None,
-            victim: 0,
-            spent: Spent::default(),
-            config,
-        })
+        Ok(Self { pacer: Pacer::new(config.pace), config, ..Self::default() })
     }
 
     /// What it has sent.
@@ -118,7 +106,7 @@ impl Spoofer {
         }
         self.tid = self.tid.wrapping_add(self.step);
         self.victim += 1;
-        let Some(asked) = cycled(&self.asked, self.at) else { return };
+        let Some(asked) = cycled(&self.config.asked, self.at).map(Puppet::at) else { return };
         let Some(victim) = cycled(&self.config.victims, self.victim) else { return };
         let bytes = forge(asked, self.tid, victim, &self.config);
         self.spent.send(cx, asked.addr(), victim, bytes);
@@ -128,9 +116,8 @@ impl Spoofer {
     fn begin(&mut self, cx: &mut ActorCx<'_>) {
         let random = cx.rng.next();
         (self.tid, self.step) = (random as u16, (random >> 16) as u16 | 1);
-        let Some(asked) = cycled(&self.asked, self.at).filter(|_| self.config.provoke) else {
-            return;
-        };
+        let asked = cycled(&self.config.asked, self.at).filter(|_| self.config.provoke);
+        let Some(asked) = asked.map(Puppet::at) else { return };
         for victim in &self.config.victims {
             let bytes = request_bytes(&asked.request(self.tid, *victim));
             self.spent.send(cx, asked.addr(), *victim, bytes);
@@ -162,12 +149,8 @@ impl Actor for Spoofer {
         }
     }
 
-    fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
-        if token == TURN {
-            for _ in 0..self.pacer.turn(cx) {
-                self.guess(cx);
-            }
-        }
+    fn on_timer(&mut self, cx: &mut ActorCx<'_>, _: u64) {
+        (0..self.pacer.turn(cx)).for_each(|_| self.guess(cx));
     }
 }
 

@@ -1,12 +1,12 @@
-//! Two nuisances that a random scenario may meet: nodes that ask and never answer, and somebody who
-//! says of a node that it is down. Real attackers are in [`attack`](crate::attack).
+//! Two nuisances that a random scenario may meet: nodes that ask and never answer, and false hints that a node is
+//! down. Real attackers are in [`attack`](crate::attack).
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use dht_core::Id;
 use dht_core::wire::{Request, addr_bytes};
 
-use crate::sim::command::{DOWN_HINT, PING};
+use crate::attack::{Puppet, request_bytes};
+use crate::sim::command::DOWN_HINT;
 use crate::sim::{Actor, ActorCx};
 use crate::world::Micros;
 
@@ -43,8 +43,8 @@ impl Actor for Phantom {
         }
         self.left -= 1;
         let from = SocketAddrV4::new(self.ip, 1_024 + (self.left % 60_000) as u16);
-        let id = Id::of(from);
-        ask(cx, from, self.target, PING, Some(&id), None);
+        let bytes = request_bytes(&Puppet::at(from).request(cx.rng.next() as u16, self.target));
+        cx.send(from, self.target, bytes);
         cx.wake_after(PAUSE, 0);
     }
 }
@@ -70,32 +70,15 @@ impl Actor for Slanderer {
 
     fn on_timer(&mut self, cx: &mut ActorCx<'_>, _: u64) {
         if let Some(to) = self.to.pop() {
-            ask(cx, self.from, to, DOWN_HINT, None, Some(&addr_bytes(self.down)));
+            let (puppet, down) = (Puppet::at(self.from), addr_bytes(self.down));
+            let hint = Request {
+                id: None,
+                command: DOWN_HINT,
+                value: Some(&down),
+                ..puppet.request(cx.rng.next() as u16, to)
+            };
+            cx.send(self.from, to, request_bytes(&hint));
             cx.wake_after(PAUSE, 0);
         }
-    }
-}
-
-fn ask(
-    cx: &mut ActorCx<'_>,
-    from: SocketAddrV4,
-    to: SocketAddrV4,
-    command: u64,
-    id: Option<&Id>,
-    value: Option<&[u8]>,
-) {
-    let request = Request {
-        tid: cx.rng.next() as u16,
-        to,
-        id: id.map(Id::as_bytes),
-        token: None,
-        internal: true,
-        command,
-        target: None,
-        value,
-    };
-    let mut bytes = vec![0; request.encoded_len()];
-    if request.encode(&mut bytes).is_ok() {
-        cx.send(from, to, bytes);
     }
 }
