@@ -17,7 +17,7 @@ use crate::world::{Stream, check};
 pub enum Flood {
     /// Requests with true ids, whose owners never answer.
     Ids,
-    /// Requests for answers after so many milliseconds.
+    /// Requests for answers after this many milliseconds.
     DelayedPings(u32),
     /// Requests for closer nodes: with a victim as the source, the answers flood it.
     FindNode,
@@ -76,7 +76,7 @@ pub struct Flooder {
 }
 
 impl Flooder {
-    /// One that does this.
+    /// A flooder with this configuration.
     ///
     /// # Errors
     /// As [`FlooderConfig::check`].

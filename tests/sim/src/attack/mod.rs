@@ -12,7 +12,7 @@
 //! | [`Grinder`] | be all that is found near a key | limits per host and network |
 //! | [`Liar`] | leave victims without anyone to ask, or make them believe a false address | bounds on what is believed |
 //! | [`HintAbuser`] | have live nodes forgotten | hints are checked, not believed |
-//! | [`Flooder`] | fill tables and queues, or have others flooded | verification, bounds, budgets |
+//! | [`Flooder`] | fill tables and queues, or flood a third host | verification, bounds, budgets |
 //! | [`Replayer`] | use again what was said before | tokens of one host that age, one answer per request |
 //!
 //! A [`Scenario`](crate::Scenario) has them as [`Attack`](crate::scenario::Attack)s: their victims and what they
@@ -60,7 +60,7 @@ mod tests {
 
     use super::*;
 
-    /// Written and read again it is the same; with a field that nobody knows it is refused.
+    /// Written and read again it is the same; with an unknown field it is refused.
     fn round_trip<T: Serialize + DeserializeOwned + PartialEq + Debug>(config: &T) {
         let text = serde_json::to_string(config).unwrap();
         assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), config, "{text}");

@@ -58,7 +58,7 @@ impl Puppet {
     }
 }
 
-/// A request as bytes; none if there is no such request.
+/// A request as bytes; empty if it can't be written.
 pub(crate) fn request_bytes(request: &wire::Request<'_>) -> Vec<u8> {
     let mut bytes = vec![0; request.encoded_len()];
     if request.encode(&mut bytes).is_err() {

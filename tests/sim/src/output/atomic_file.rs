@@ -4,8 +4,7 @@
 //! So the text goes to a temporary file beside it, which takes the name at the end. If the process is killed,
 //! that temporary file stays; it is hidden, and its name begins with the name of the file.
 //!
-//! A path that is no file, such as `/dev/stdout` or a named pipe, is written to directly: it must not be replaced
-//! by a file.
+//! A path like `/dev/stdout` or a named pipe is written to directly: it must not be replaced by a file.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

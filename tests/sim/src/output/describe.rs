@@ -1,7 +1,7 @@
 //! A datagram in one line of text, for people who look for what went wrong.
 //!
-//! Never the token itself: whoever has it can act in its owner's name, and lines are copied into
-//! bug reports. Never the value either, but its length: it is the application's.
+//! Never the token itself: with it anyone can act in its owner's name, and lines are copied into bug reports. Never
+//! the value either, but its length: it is the application's.
 
 use std::fmt;
 
@@ -89,7 +89,7 @@ fn ends(f: &mut fmt::Formatter<'_>, id: Option<&[u8; 32]>, token: bool) -> fmt::
 /// The protocol's own commands, by their numbers.
 const NAMES: [&str; 5] = ["PING", "PING_NAT", "FIND_NODE", "DOWN_HINT", "DELAYED_PING"];
 
-/// Enough of an id to tell it from others: four bytes.
+/// Enough of an id to recognise it: four bytes.
 struct Short<'a>(&'a [u8; 32]);
 
 impl fmt::Display for Short<'_> {

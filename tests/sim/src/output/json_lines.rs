@@ -20,16 +20,15 @@ impl<W: Write> JsonLines<W> {
         Self { to, line: Vec::new(), failed: None }
     }
 
-    /// Writes one record and flushes, so that whoever reads along sees it now.
+    /// Writes one record and flushes, so that a reader sees it now.
     ///
     /// `record` must be a struct or a map, without a field `kind` of its own.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidData`] if `record` is no object; nothing has been written then. Else
-    /// those of the writer, [`ErrorKind::BrokenPipe`] among them: the reader has seen enough, which
-    /// is for the caller to end the run quietly by. After an error of the writer there may be half
-    /// a line, so nothing more is written, and further records get the same error.
+    /// [`ErrorKind::InvalidData`] if `record` is no object; nothing has been written then. Else errors of the writer. Among
+    /// them is [`ErrorKind::BrokenPipe`]: the reader has seen enough, and the caller may end the run quietly. After an
+    /// error of the writer there may be half a line, so nothing more is written, and further records get the same error.
     pub fn record(&mut self, kind: &str, record: &impl Serialize) -> io::Result<()> {
         if let Some(failed) = self.failed {
             return Err(failed.into());
@@ -78,7 +77,7 @@ mod tests {
         out.record("lookup", &LOOKUP).unwrap();
         out.record("end", &json!({ "ok": true })).unwrap();
         out.record("nothing", &json!({})).unwrap();
-        // JSON has no such number.
+        // JSON has no number for it.
         out.record("odd", &Lookup { recall: f64::NAN, ..LOOKUP }).unwrap();
         let text = String::from_utf8(out.into_inner()).unwrap();
         assert!(text.ends_with('\n'));
@@ -103,7 +102,7 @@ mod tests {
         assert_eq!(out.into_inner(), b"{\"kind\":\"right\"}\n");
     }
 
-    /// Takes so many bytes, then its reader is gone. Counts flushes.
+    /// Takes this many bytes, then its reader is gone. Counts flushes.
     struct Pipe {
         left: usize,
         flushed: u32,

@@ -35,7 +35,7 @@ impl<W: Write> Capture<W> {
     ///
     /// # Errors
     ///
-    /// Those of `to`, as everywhere here.
+    /// Errors of `to`, as everywhere here.
     pub fn new(to: W) -> io::Result<Self> {
         let header = PcapHeader {
             datalink: DataLink::RAW,
@@ -48,8 +48,8 @@ impl<W: Write> Capture<W> {
         Ok(Self { to, packet: Vec::new() })
     }
 
-    /// Adds a datagram that left or arrived at `at`. Addresses are those that a tap at that place
-    /// would see: behind a NAT the private ones.
+    /// Adds a datagram that left or arrived at `at`. Its addresses are as a tap at that place sees them: behind a NAT the
+    /// private ones.
     ///
     /// # Errors
     ///
@@ -78,8 +78,8 @@ impl<W: Write> Capture<W> {
         self.to.write_packet(&packet).map(drop).map_err(into_io)
     }
 
-    /// Writes what is still buffered, and gives back what was written to. Without it the end may
-    /// be missing and nobody is told.
+    /// Writes what is still buffered, and gives back what was written to. Without it the end may be missing without a
+    /// word.
     ///
     /// # Errors
     ///

@@ -52,7 +52,7 @@ struct Exchange {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     peer: SocketAddrV4,
-    /// Whether the node is the one that asks.
+    /// Whether the node asks, rather than its peer.
     asks: bool,
     tid: u16,
 }
@@ -126,7 +126,7 @@ impl Timeline {
             if !remarks.is_empty() {
                 let _ = write!(line, " ({})", remarks.join("; "));
             }
-            // A line is one line, also if somebody's event has more.
+            // A line is one line, also if an event has several.
             lines.push(line.replace(char::is_control, " "));
         }
         lines
@@ -147,7 +147,7 @@ impl Timeline {
         let mut later: BTreeMap<Key, (Micros, bool)> = BTreeMap::new();
         for (entry, outcome) in self.entries.iter().zip(&mut outcomes).rev() {
             let Some(Exchange { key, answer }) = entry.exchange else { continue };
-            // An answer that is lost reaches nobody.
+            // An answer that is lost does not arrive.
             if answer && entry.sort == Sort::Lost {
                 continue;
             }
@@ -294,7 +294,7 @@ mod tests {
             let lines = timeline.lines(0);
             assert!(lines[0].ends_with("(never answered)"), "{lines:?}");
             timeline.datagram(20, Sort::Received, peer(NEAR), &pong(7));
-            // The tid comes up again, and this time nobody answers.
+            // The tid comes up again, and this time there is no answer.
             timeline.datagram(30, Sort::Sent, peer(NEAR), &ping(7));
             let lines = timeline.lines(0);
             assert!(lines[0].ends_with("(answered 20 µs later)"), "{lines:?}");

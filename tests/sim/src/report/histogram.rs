@@ -4,7 +4,7 @@
 //! is relative: numbers below 128 are kept as they are, larger ones within 0.8 %. Counting and
 //! merging are integer arithmetic, so what comes out doesn't depend on the order of what went in.
 //!
-//! Not for a few values whose exact order matters: sort those.
+//! Not for a few values whose exact order matters: sort these.
 
 use serde::Serialize;
 
@@ -31,7 +31,7 @@ impl Histogram {
         self.record_many(value, 1);
     }
 
-    /// Counts `value` so many times.
+    /// Counts `value` this many times.
     pub fn record_many(&mut self, value: u64, times: u64) {
         if times == 0 {
             return;

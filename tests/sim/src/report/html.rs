@@ -105,7 +105,7 @@ fn figure(plot: &Plot) -> Markup {
                     }
                 }
             }
-            // One for each width: in a single one that is scaled, text would be too small on a phone.
+            // One for each width: in a single picture that is scaled, text would be too small on a phone.
             @for size in [WIDE, NARROW] { (svg::picture(plot, size)) }
             @if !table.rows.is_empty() {
                 details {

@@ -1,10 +1,9 @@
 //! A report of a run as one HTML file that works offline: its style and its plots are in it, and it
 //! loads and runs nothing.
 //!
-//! It knows nothing of the simulation: whoever has figures fills in a [`Report`], which is plain
-//! data and can be kept as JSON. The plots are written by hand rather than by a plotting crate,
-//! since those fix every colour and size in the picture, and then there is no dark mode, no text
-//! that stays readable on a phone, and nothing for a screen reader.
+//! It knows nothing of the simulation: a caller with figures fills in a [`Report`], which is plain data and can be kept
+//! as JSON. The plots are drawn here rather than by a plotting crate, since these crates fix every colour and size in the
+//! picture, and then there is no dark mode, no text that stays readable on a phone, and nothing for a screen reader.
 
 pub mod histogram;
 mod html;
@@ -74,9 +73,9 @@ pub struct Plot {
     pub kind: Kind,
     /// What is drawn, at best six of them: there are no more colours that everybody can tell apart.
     pub series: Vec<Series>,
-    /// What happened when, such as a partition.
+    /// What happened when: a partition, for example.
     pub marks: Vec<Mark>,
-    /// Heights to compare with, such as a goal.
+    /// Heights to compare with: a goal, for example.
     pub goals: Vec<Goal>,
 }
 

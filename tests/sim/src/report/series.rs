@@ -1,8 +1,8 @@
 //! Something counted over time, in a bounded space: whole numbers per interval, and whenever the
 //! space is full every two intervals become one.
 //!
-//! So a run of a minute shows every second and a run of a week every hour, and nobody has to say
-//! beforehand how long it will be. Sums stay exact.
+//! So a run of a minute shows every second and a run of a week every hour, and its length need not be known
+//! beforehand. Sums stay exact.
 
 use crate::world::Micros;
 
@@ -22,8 +22,8 @@ impl Series {
         Self { width: width.max(1), capacity: capacity.max(2), sums: Vec::new() }
     }
 
-    /// Adds `value` to the interval of `at`: bytes of a datagram, 1 for an event, or a level such
-    /// as a table's size, of which then the [mean](Interval::mean) says something.
+    /// Adds `value` to the interval of `at`: bytes of a datagram, 1 for an event, or a level like the size of a table,
+    /// whose [mean](Interval::mean) then says something.
     pub fn add(&mut self, at: Micros, value: u64) {
         self.put(at, Sums { sum: value, count: 1 });
     }

@@ -154,7 +154,7 @@ mod tests {
             svg.split(" height=\"").skip(1).map(|s| s.split('"').next().unwrap()).collect();
         assert_eq!(heights, ["110.0", "220.0", "0.0"]);
         assert!(svg.contains("<title>2: 100 (66.67 %)</title>"), "{svg}");
-        // Above the bars, but nothing above one that isn't there.
+        // Above the bars, but not above a bar of height 0.
         let label = |y: &str, text: &str| svg.contains(&format!(" y=\"{y}\">{text}</text>"));
         assert!(label("31.0", "100") && label("141.0", "50") && !label("251.0", "0"), "{svg}");
         for tick in ["1", "2", "4"] {

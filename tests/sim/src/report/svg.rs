@@ -258,7 +258,7 @@ pub(super) fn colour(index: usize) -> String {
     format!("c{}", index % COLOURS)
 }
 
-/// Above the plot: the name of the axis, and under it those of marks.
+/// Above the plot: the name of the axis, and under it the names of marks.
 const TOP: f64 = 36.0;
 /// Below the plot: numbers and the name of the axis.
 const BELOW: f64 = 44.0;

@@ -100,8 +100,8 @@ impl Column {
     }
 }
 
-/// Whether this begins like a number: `12`, `-0.5`, `≤ 0.7`, `1,000`, `80 ms`, `±3 %`. An address or
-/// a version (with more than one dot) is none, and neither is a text such as `3 of the nodes`.
+/// Whether this begins like a number: `12`, `-0.5`, `≤ 0.7`, `1,000`, `80 ms`, `±3 %`. An address or a version (with
+/// more than one dot) is none, and neither is a text like `3 of the nodes`.
 fn is_number(cell: &str) -> bool {
     let digits =
         cell.trim().trim_start_matches(['+', '-', '−', '±', '~', '≈', '<', '>', '≤', '≥', ' ']);
@@ -118,7 +118,7 @@ fn is_nothing(cell: &str) -> bool {
     matches!(cell.trim(), "" | "-" | "–" | "—" | "n/a")
 }
 
-/// What a terminal makes of letters such as `é` or `→`. Wide and combining ones don't come up here.
+/// How wide it is on a terminal. Wide and combining letters don't come up here.
 fn width(text: &str) -> usize {
     text.chars().count()
 }

@@ -1,7 +1,7 @@
 //! What an attacker achieves in a network larger than its nodes' tables: S6, S7 and S8 of `HARDENING.md`.
 //!
-//! In a network of 60 everybody knows everybody, so nobody needs to be told of anybody, and what an attacker says
-//! about others is heard by nobody. Here nobody knows more than a part of the network.
+//! In a network of 60, each node knows all others: none needs to be told of a node, and lies about nodes have no
+//! effect. Here a node knows no more than a part of the network.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -20,7 +20,7 @@ const TOLD: usize = 60;
 /// Lookups for each key that is attacked.
 const LOOKUPS: u32 = 20;
 
-/// A settled network of `nodes` nodes: those of the model, if there is one.
+/// A settled network of `nodes` nodes; with addresses from the model, if there is one.
 ///
 /// # Errors
 /// If an invariant does not hold, or nodes don't find their places in time.
@@ -61,14 +61,14 @@ fn key(n: u64) -> Id {
 /// Where an attacker has its hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hosts {
-    /// So many, each in a /24 of its own.
+    /// This many hosts, each in a /24 of its own.
     Apart(u32),
-    /// So many in one /24, at most 254.
+    /// This many hosts in one /24, at most 254.
     Together(u32),
 }
 
 impl Hosts {
-    /// Their addresses, where nobody else is.
+    /// Their addresses, in networks without other hosts.
     pub fn ips(self) -> Vec<Ipv4Addr> {
         let at = |n: u32| Ipv4Addr::from(0xa100_0001 + n);
         match self {
@@ -87,7 +87,7 @@ pub struct Eclipse {
     pub held: u32,
     /// The most that one lookup found.
     pub worst: u32,
-    /// Lookups that found more than ten of them, and nobody else.
+    /// Lookups that found more than ten of the attacker's nodes.
     pub majority: u32,
     /// See `majority`.
     pub all: u32,

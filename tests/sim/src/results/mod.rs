@@ -352,7 +352,7 @@ fn upkeep(size: Size) -> Result<Vec<Figure>, Violation> {
     Ok(vec![Of { run: &run, id: "M15", what, goal, network }.is(result, per_node <= 0.5)])
 }
 
-/// From `from` on a hundred lookups are begun every five seconds. When the recall of those is good.
+/// From `from` on a hundred lookups are begun every five seconds, until their recall is good: when that is.
 fn time_to_recall(
     scenario: Scenario,
     from: Micros,
@@ -409,7 +409,7 @@ fn keys(size: Size) -> u64 {
     }
 }
 
-/// Of larger networks than those that every change is checked with, two.
+/// Two networks larger than the ones that every change is checked with.
 fn hostile_sizes(size: Size) -> Vec<u32> {
     match size {
         Size::Full => vec![1_000, 3_000],

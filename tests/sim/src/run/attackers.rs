@@ -19,9 +19,9 @@ use crate::world::{HostId, Purpose, Stream};
 const ATTACKERS: u32 = u32::MAX - 2;
 /// The port of an attacker that needs but one.
 const PORT: u16 = 4_000;
-/// In so many names one guesses, of so many one wants tokens.
+/// In the names of this many nodes an attacker guesses, and from this many it wants tokens.
 const NAMES_MAX: usize = 20;
-/// So many are told lies about one.
+/// This many nodes are told lies about one node.
 const TOLD_MAX: usize = 100;
 /// Nodes of one who searches all ports of its hosts, and how many addresses it hashes for that.
 const GROUND: u32 = 64;
@@ -35,11 +35,11 @@ const GROUND_DEAD: u16 = 12;
 const STRAYS: u32 = 2;
 /// What was overheard is sent again at once, while a token is good, and when it is not any more.
 const AGAIN_US: [u64; 3] = [50_000, 5 * SECOND, 20 * SECOND];
-/// So many datagrams are overheard for each second, at most: one's own may be among them.
+/// Datagrams overheard per second, at most; the attacker's own may be among them.
 const OVERHEARD: u64 = 100;
 
 impl Run {
-    /// An attacker of the scenario begins, unless there is nobody that it could attack.
+    /// An attacker of the scenario begins, unless there is no node that it could attack.
     pub(super) fn attack(&mut self, at: usize) {
         let Some(attack) = self.scenario.attacks.get(at).copied() else { return };
         let victim = HostId(attack.victim % self.sim.hosts());
@@ -266,7 +266,7 @@ impl<'a> Start<'a> {
     }
 }
 
-/// A host of the attacker with this number, in a network that nobody else is in: 160.0.0.0/8.
+/// A host of the attacker with this number, in a network without other hosts: 160.0.0.0/8.
 fn address(attacker: usize, host: u32) -> Ipv4Addr {
     Ipv4Addr::new(160, attacker as u8, host as u8, 1)
 }
@@ -276,7 +276,7 @@ fn together(attacker: usize, host: u32) -> Ipv4Addr {
     Ipv4Addr::new(160, attacker as u8, 0, 1 + host as u8)
 }
 
-/// All ports of the first of these: where it has no node, nobody is.
+/// All ports of the first of these hosts: most are without a node.
 fn hosts_of(ips: &[Ipv4Addr]) -> Sources {
     ips.first().map_or(Sources::Anywhere, |ip| Sources::Host(*ip))
 }
@@ -326,21 +326,21 @@ mod tests {
         drops: DropStats,
         strangers_named: u64,
         verified: u64,
-        /// Requests of all nodes while it lasted, and datagrams to where nobody is.
+        /// Requests of all nodes while it lasted, and datagrams to addresses without a socket.
         requests: u64,
         astray: u64,
         /// Answers of the attacker that tell the asker another address for its own.
         misleading: usize,
     }
 
-    /// Requests that all nodes have made, and datagrams that went where nobody is.
+    /// Requests that all nodes have made, and datagrams to addresses without a socket.
     fn made(run: &Run) -> (u64, u64) {
         let nodes = (0..NODES).filter_map(|host| run.sim().node(HostId(host)));
         let requests = nodes.map(|node| node.stats().requests.total).sum();
         (requests, run.sim().counts().unreachable)
     }
 
-    /// Whether a datagram to `dest` is an answer that says that it is to somebody else.
+    /// Whether a datagram to `dest` is an answer that names another receiver.
     fn misleads(bytes: &[u8], dest: SocketAddrV4) -> bool {
         matches!(wire::decode(bytes), Ok(wire::Message::Response(response)) if response.to != dest)
     }

@@ -82,7 +82,7 @@ impl Run {
         });
     }
 
-    /// Somebody tells everybody that a node is down: by requests that nobody can tell from honest ones.
+    /// All nodes that know a node are told that it is down, by requests that can't be told from honest ones.
     fn down_hints(&mut self, host: HostId) {
         let down = self.sim.address(host);
         let to: Vec<_> = self.who_knows(down).take(100).collect();

@@ -19,7 +19,7 @@ impl Run {
         self.end_attacks();
         self.sim.set_link(self.scenario.healed_link());
         self.sim.end_partitions();
-        // Who returns needs somebody to join by.
+        // A node that returns needs a node to join by.
         for host in 0..self.scenario.bootstraps {
             let _ = self.sim.restart(HostId(host), Return::WithTable);
         }
@@ -37,7 +37,7 @@ impl Run {
         self.healing = true;
     }
 
-    /// Those lookups are over.
+    /// The lookups after healing are over.
     pub(super) fn judge_healing(&mut self) -> Result<(), Violation> {
         let from =
             self.scenario.run_from() + self.scenario.run_us + self.scenario.heal_us.unwrap_or(0);
@@ -47,7 +47,7 @@ impl Run {
             Some((count, recall)) => {
                 Some(format!("{count} lookups found {recall:.4} of the closest"))
             }
-            // A node that is all alone has nobody to find.
+            // A node that is all alone has no other to find.
             None if self.sim.persistent_count() < 2 => None,
             None => return Err(self.sim.violation("ends", "no lookup has ended".to_owned())),
         };

@@ -80,7 +80,7 @@ pub struct Run {
 const SAMPLE: Micros = 5 * SECOND;
 
 impl Run {
-    /// Prepares a run: nobody has joined yet.
+    /// Prepares a run: no node has joined yet.
     ///
     /// # Errors
     /// If the scenario is impossible.
@@ -88,13 +88,12 @@ impl Run {
         Self::create(scenario, None)
     }
 
-    /// Prepares a run of a network that was saved: its nodes start with the tables that they had,
-    /// as if they had been there all along, instead of joining with none. Only those that can't be
-    /// reached, or have to find out, look for their places. They should start within the 5 s
-    /// after which nodes begin to ask each other.
+    /// Prepares a run of a network that was saved: its nodes start with the tables that they had, as if they had been
+    /// there all along, instead of joining with empty ones. Only nodes that can't be reached, or have to find out, look for
+    /// their places. All should start within the 5 s after which nodes begin to ask each other.
     ///
     /// # Errors
-    /// If the scenario is impossible, or has other nodes or NATs than the one that was saved.
+    /// If the scenario is impossible, or has other nodes or NATs than the saved network.
     pub fn load(scenario: Scenario, snapshot: Snapshot) -> Result<Self, Impossible> {
         snapshot.check_fits(&scenario)?;
         Self::create(scenario, Some(Arc::new(snapshot)))
@@ -319,7 +318,7 @@ impl Run {
             Step::Begin => self.begin(),
             Step::Fault(at) => {
                 if let Some(fault) = self.scenario.faults.get(at).cloned() {
-                    // A stream of its own, by its time: to leave one out does not shift the others.
+                    // A stream of its own, by its time: a fault that is left out does not shift other faults.
                     let (seed, when) = (self.scenario.seed, (fault.at_us / 1_000) as u32);
                     self.draws = Stream::of_pair(seed, Purpose::Scenario, u32::MAX, when);
                     self.inflict(&fault.what);

@@ -1,5 +1,5 @@
-//! A settled network as a file: of each node what it would save in production as well, its routing
-//! table, and of which scenario it was a part. Whoever loads it spares the time of joining.
+//! A settled network as a file: the routing table of each node, as a node saves it in production, and the scenario
+//! that it was a part of. A run that loads it spares the time of joining.
 //!
 //! It is no picture of a process: nodes that are loaded start anew, with new secrets and nothing
 //! under way; see [`Run::load`]. For an exact copy, clone a [`Run`].
@@ -22,7 +22,7 @@ use crate::scenario::{Impossible, Scenario};
 use crate::sim::Sim;
 use crate::world::HostId;
 
-/// The version that is written, and the only one that is read.
+/// The version that is written, and the only version that is read.
 pub const VERSION: u32 = 1;
 
 const MAGIC: &[u8; 8] = b"dht-snap";
@@ -96,7 +96,7 @@ impl Snapshot {
         &self.scenario
     }
 
-    /// The table of a host; nothing if there is no such host.
+    /// The table of a host; empty if there is no such host.
     pub fn table(&self, host: HostId) -> Vec<SavedNode> {
         let end = self.ends.get(host.index()).copied().unwrap_or(0);
         let start = host.index().checked_sub(1).and_then(|at| self.ends.get(at)).copied();
@@ -139,7 +139,7 @@ impl Snapshot {
     /// Writes it.
     ///
     /// # Errors
-    /// Those of `to`.
+    /// Errors of `to`.
     pub fn write(&self, mut to: impl Write) -> io::Result<()> {
         let header = serde_json::to_vec(&self.scenario).map_err(io::Error::other)?;
         let rest = 4 + header.len() + 4 + self.tables.len() + CHECKSUM;
@@ -326,7 +326,7 @@ mod tests {
         assert_eq!(Snapshot::parse(b"#!/bin/sh\nexit\n"), Err(SnapshotError::Other));
     }
 
-    /// Whoever makes the checksum fit may get an error or a snapshot, but nothing worse.
+    /// A file made on purpose, with a checksum that fits, may give an error or a snapshot, but nothing worse.
     #[test]
     fn no_bytes_do_harm() {
         let bytes = written(&Snapshot::of(&settled(Scenario { nodes: 3, ..scenario() })));

@@ -19,7 +19,7 @@ pub struct Tally {
     pub reached: u64,
     /// How many found all of them.
     pub complete: u64,
-    /// Lookups that no node could begin: none was up, or the one that was drawn had too much to do.
+    /// Lookups that no node could begin: none was up, or the node that was drawn had too much to do.
     pub not_begun: u64,
     found: u64,
     wanted: u64,
@@ -101,5 +101,5 @@ impl Tally {
     }
 }
 
-/// So many lookups are remembered one by one.
+/// How many lookups are remembered one by one.
 const RECENT: usize = 1_000;

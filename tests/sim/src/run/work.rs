@@ -19,7 +19,7 @@ pub(super) struct Session {
 }
 
 impl Run {
-    /// Requests to those that a node knows, and to addresses next to theirs, where nobody is.
+    /// Requests to the nodes that a node knows, and to addresses next to theirs, which are without a node.
     pub(super) fn burst(&mut self, host: HostId, requests: u32) {
         for request in self.requests(host, requests) {
             self.sim.call(host, |node, now| node.request(now, request));
@@ -27,7 +27,7 @@ impl Run {
         self.sim.with(host, |_, _| ());
     }
 
-    /// So many requests, unless the node knows nobody.
+    /// This many requests, unless the node knows no other.
     fn requests(&mut self, host: HostId, count: u32) -> Vec<Request> {
         let known: Vec<_> =
             self.sim.node(host).map(|node| node.nodes().collect()).unwrap_or_default();

@@ -41,7 +41,7 @@ pub enum Stands {
     /// Each in a /24 of its own.
     #[default]
     Apart,
-    /// All in one /24, in which there is nobody else.
+    /// All in one /24, without other hosts.
     Together,
     /// In the /24 of the victim, as far as there is room; as `Together` if the victim is behind a NAT or
     /// firewall.
@@ -68,20 +68,19 @@ pub enum AttackKind {
     Guess,
     /// Sees all that the victim asks, and answers from addresses that were not asked.
     Spoof,
-    /// Has nodes at those ports of its hosts that are nearest to the victim's id, which name each other.
+    /// Has nodes at the ports of its hosts that are nearest to the victim's id, which name each other.
     Grind,
-    /// The same, but beside each other they name ports of their hosts where nobody is, those that are nearest to what
-    /// is asked for.
+    /// The same, but these also name ports of their hosts without a node, the nearest to the target of the request.
     GrindDead,
-    /// Has nodes that name nobody.
+    /// Has nodes that name none.
     LieNobody,
-    /// Has nodes that name others where nobody is.
+    /// Has nodes that name addresses without a node.
     LieDead,
-    /// The same, but of very many such addresses those that are nearest to what is asked for.
+    /// The same, but of very many such addresses the nearest to the target of the request.
     LieNear,
-    /// Has nodes that name many addresses of one host, which is nobody's.
+    /// Has nodes that name many addresses of one host, which does not exist.
     LieDoors,
-    /// Has nodes that name addresses which nobody can have.
+    /// Has nodes that name addresses which no node can have.
     LieImpossible,
     /// Has nodes that tell each asker another address for its own.
     LieAddress,

@@ -72,7 +72,7 @@ pub struct NodeOptions {
     pub adaptive_timeout: bool,
     /// See [`Config::concurrency`](dht_core::Config::concurrency).
     pub concurrency: u16,
-    /// This part of the nodes is ephemeral: it asks, but is in nobody's table.
+    /// This part of the nodes is ephemeral: it asks, but is in no table.
     pub ephemeral: f64,
     /// This part of the nodes does not know that it can be reached, and finds out.
     pub unsure: f64,
@@ -102,7 +102,7 @@ fn one() -> u32 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Clocks {
-    /// Fast or slow by at most so many parts per million.
+    /// Fast or slow by at most this many parts per million.
     pub drift_ppm: u32,
     /// Wall clocks: off by at most this.
     pub offset_us: Micros,

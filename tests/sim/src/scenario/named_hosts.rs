@@ -1,4 +1,4 @@
-//! The hosts that a scenario names: those that its faults and attackers befall.
+//! The hosts that a scenario names: in its faults and attacks.
 
 use super::{FaultKind, Impossible, Scenario};
 use crate::world::HostId;

@@ -17,7 +17,7 @@ use serde_json::error::Category;
 
 use super::Scenario;
 
-/// The version that is written, and the only one that is read.
+/// The version that is written, and the only version that is read.
 pub const VERSION: u32 = 1;
 /// Longer files are refused, in bytes.
 const LENGTH_MAX: u64 = 16 << 20;
@@ -64,7 +64,7 @@ pub fn parse(text: &str) -> Result<Scenario, ScriptError> {
 /// The scenario in a file.
 ///
 /// # Errors
-/// As [`parse`], and those of the system; the path is named.
+/// As [`parse`], and errors of the system; the path is named.
 pub fn read(path: &Path) -> io::Result<Scenario> {
     let error = |kind, what: &dyn fmt::Display| {
         let path = path.display();

@@ -16,7 +16,7 @@ use crate::world::{HostId, Micros, Stream};
 #[allow(unused_variables, reason = "what the defaults make nothing of")]
 pub trait App: DynClone + Any + Send {
     /// A request for the application has come in. Answer it by [`Cx::reply`], now or later, or not at all.
-    /// By default nobody handles any command.
+    /// By default no command is known.
     fn on_request(&mut self, cx: &mut Cx<'_>, request: &Incoming<'_>) {
         cx.reply(request, Answer::error(error_code::UNKNOWN_COMMAND));
     }
@@ -24,8 +24,8 @@ pub trait App: DynClone + Any + Send {
     /// Something has happened to the node: also how requests and queries of the application end.
     fn on_event(&mut self, cx: &mut Cx<'_>, event: &Event) {}
 
-    /// A timer that was set by [`Cx::wake_after`] has run out. Those of a process that was stopped
-    /// meanwhile run out when it goes on; those of one that has crashed never do.
+    /// A timer that was set by [`Cx::wake_after`] has run out. Timers of a process that was stopped meanwhile run
+    /// out when it goes on; timers of a process that has crashed never do.
     fn on_timer(&mut self, cx: &mut Cx<'_>, token: u64) {}
 
     /// The host has crashed and is about to come back: lose what is only in memory, and all if it
@@ -71,7 +71,7 @@ impl Cx<'_> {
         self.node.query(self.now, query)
     }
 
-    /// Calls [`App::on_timer`] with `token`, whatever it is, after so many microseconds of virtual time.
+    /// Calls [`App::on_timer`] with `token` after this many microseconds of virtual time.
     pub fn wake_after(&mut self, after: Micros, token: u64) {
         self.timers.push((after, token));
     }
@@ -115,7 +115,7 @@ impl ActorCx<'_> {
         self.out.push((from, to, bytes));
     }
 
-    /// Calls [`Actor::on_timer`] with `token` after so many microseconds.
+    /// Calls [`Actor::on_timer`] with `token` after this many microseconds.
     pub fn wake_after(&mut self, after: Micros, token: u64) {
         self.timers.push((after, token));
     }

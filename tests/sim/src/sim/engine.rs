@@ -33,7 +33,7 @@ pub struct Counts {
     pub delivered: u64,
     /// Lost on the way: by the link, a rule or a partition.
     pub lost: u64,
-    /// Arrived where nobody is, or at a NAT that knows of no one to give it to.
+    /// Arrived at an address without a socket, or at a NAT without a mapping for it.
     pub unreachable: u64,
     /// Deadlines that were met.
     pub timeouts: u64,
@@ -98,8 +98,8 @@ const DEADLINE: u64 = 1;
 const TIMER: u64 = 2;
 const KIND_SHIFT: u32 = 62;
 
-/// Of datagrams that arrive at one moment, the one that was sent first is the first. `serial` counts
-/// them; that it wraps after a thousand million matters to nobody within one moment.
+/// Datagrams that arrive at the same moment are handled in the order in which they were sent. `serial` counts them;
+/// it wraps after a thousand million, more than ever arrive at one moment.
 pub(crate) const fn packet_key(serial: u64, at: u32) -> u64 {
     PACKET << KIND_SHIFT | (serial & 0x3fff_ffff) << 32 | at as u64
 }
@@ -154,7 +154,7 @@ impl Sim {
         self.counts
     }
 
-    /// How many hosts there are, those that are down among them.
+    /// How many hosts there are, up or down.
     pub fn hosts(&self) -> u32 {
         self.hosts.len() as u32
     }
@@ -164,7 +164,7 @@ impl Sim {
         self.up
     }
 
-    /// The host whose address in the row this is: whether there is such a host is another matter.
+    /// The host with this number's address in the row, whether that host exists or not.
     pub fn host_at(ip: Ipv4Addr) -> Option<HostId> {
         crate::world::addrs::host_at(ip).and_then(|host| u32::try_from(host).ok()).map(HostId)
     }
@@ -220,9 +220,8 @@ impl Sim {
         self.rules.push(Box::new(rule));
     }
 
-    /// Puts an actor in the path of a host: [`Actor::on_overheard`](crate::Actor::on_overheard) tells
-    /// it of every datagram that the host sends, as it leaves, and of those that go to it, as they
-    /// leave their senders. What actors send is not told.
+    /// Puts an actor in the path of a host: [`Actor::on_overheard`](crate::Actor::on_overheard) tells it of every
+    /// datagram from the host and to it, as it leaves its sender. Datagrams of actors are not told.
     pub fn overhear(&mut self, host: HostId, actor: HostId) {
         self.wires.push((host, actor));
     }
@@ -235,7 +234,7 @@ impl Sim {
     /// Adds an invariant that is boxed already.
     pub fn add_boxed_invariant(&mut self, invariant: Box<dyn Invariant>) {
         if self.invariants.is_empty() {
-            // Nobody was asked about the seconds before.
+            // No invariant was asked about the seconds before.
             self.next_second = (self.now / SECOND + 1) * SECOND;
         }
         self.invariants.push(invariant);

@@ -97,7 +97,7 @@ pub(crate) struct Host {
     pub(crate) ip: Ipv4Addr,
     /// The port of the server socket; the client socket has the next one.
     pub(crate) port: u16,
-    /// Which of the nodes at its address it is, if there may be others.
+    /// Which of the nodes at its address it is, if the address can be shared.
     pub(crate) slot: Option<u16>,
     pub(crate) region: u8,
     pub(crate) pause: Pause,
@@ -160,8 +160,8 @@ impl Host {
 
 /// What most networks are made of.
 impl Spec {
-    /// A bootstrap node: persistent from the start. It knows its public address, so it has to be
-    /// the one that the host gets: see [`Sim::next_address`](crate::Sim::next_address).
+    /// A bootstrap node: persistent from the start. It knows its public address, so this has to be the address of the
+    /// host: see [`Sim::next_address`](crate::Sim::next_address).
     ///
     /// # Errors
     /// If the address can't be one.

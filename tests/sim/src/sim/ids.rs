@@ -13,7 +13,7 @@ use crate::world::addrs;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct SharedIds(Arc<RwLock<Known>>);
 
-/// What is known: of hosts of the row, by their numbers, and of all others.
+/// The known ids: of hosts of the row by their numbers, of other hosts by their addresses.
 #[derive(Debug, Default)]
 struct Known {
     row: Vec<Option<(SocketAddrV4, Id)>>,
@@ -35,7 +35,7 @@ impl SharedIds {
         id
     }
 
-    /// Nobody will be at this address again soon.
+    /// No node will be at this address again soon.
     pub(crate) fn forget(&self, addr: SocketAddrV4) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         known.others.remove(&addr);

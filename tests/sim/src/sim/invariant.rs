@@ -26,7 +26,7 @@ pub trait Invariant: DynClone + Any + Send {
         Ok(())
     }
 
-    /// A node has sent a datagram; its addresses are those of the node's own view, before any NAT.
+    /// A node has sent a datagram; its addresses are as the node sees them, before any NAT.
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         Ok(())
     }

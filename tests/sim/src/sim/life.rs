@@ -43,8 +43,8 @@ impl Sim {
     /// If its configuration can't be used.
     ///
     /// # Panics
-    /// Beyond 5.7 million hosts, for which there are no addresses; if the address that it asks for is
-    /// somebody else's; behind a firewall that stands before 254 hosts already.
+    /// Beyond 5.7 million hosts, for which there are no addresses; if the address that it asks for is taken; behind a
+    /// firewall that stands before 254 hosts already.
     pub fn add(&mut self, spec: Spec) -> Result<HostId, ConfigError> {
         let at = HostId(self.hosts.len() as u32);
         let Place { ip, slot } = self.place(at, spec.ip, spec.slot, spec.nat);
@@ -67,12 +67,12 @@ impl Sim {
     /// Adds an attacker, or whatever else is no node, at these addresses, at once.
     ///
     /// # Panics
-    /// If one of them is somebody else's.
+    /// If one of them is taken.
     pub fn add_actor(&mut self, ips: &[Ipv4Addr], actor: impl Actor) -> HostId {
         self.add_boxed_actor(ips, Box::new(actor))
     }
 
-    /// Adds one that is boxed already.
+    /// Adds an actor that is boxed already.
     ///
     /// # Panics
     /// As [`add_actor`](Self::add_actor).
@@ -207,9 +207,9 @@ impl Sim {
         self.start(at)
     }
 
-    /// Starts the node of a host that is down as one that has been there all along: it has this table,
-    /// knows its public address, and asks nobody for its place. Not for nodes that can't be
-    /// reached, or have to find out. Does nothing if it is up.
+    /// Starts the node of a host that is down as if it had been there all along: it has this table, knows its public
+    /// address, and begins no lookup for its place. Not for nodes that can't be reached, or have to find out. Does nothing
+    /// if the node is up.
     ///
     /// Until it starts the next time, its table alone tells it whom to ask, and no bootstrap node.
     ///
@@ -403,7 +403,7 @@ impl Sim {
         match event {
             Event::Persistent => self.list(at),
             Event::Ephemeral => {
-                // Behind a NAT, its own address is not the one that its id is of.
+                // Behind a NAT, its own address is not the address that its id is the hash of.
                 if let Some(id) = self.node(at).map(Node::table_id) {
                     self.truth.remove(id, at);
                 }
@@ -463,7 +463,7 @@ impl Sim {
     }
 }
 
-/// A timer that somebody waits for.
+/// A timer under way.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timer {
     host: HostId,

@@ -48,14 +48,14 @@ struct Walk {
     depth: BTreeMap<SocketAddrV4, u32>,
 }
 
-/// All that are under way, and those that are over and were not taken.
+/// All lookups under way, and all that are over and were not taken.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lookups {
     walks: BTreeMap<(HostId, QueryId), Walk>,
     over: Vec<Lookup>,
-    /// Those whose host went down meanwhile.
+    /// Lookups whose host went down meanwhile.
     aborted: u64,
-    /// Those that ended with an error.
+    /// Lookups that ended with an error.
     failed: u64,
 }
 
@@ -91,8 +91,7 @@ impl Sim {
         self.lookups.walks.len()
     }
 
-    /// The lookup that has been under way for longest, of those whose hosts were never stopped: by whom, and since
-    /// when.
+    /// The lookup that has been under way for longest, of hosts that were never stopped: its host, and since when.
     pub fn oldest_lookup(&self) -> Option<(HostId, Micros)> {
         let walks = self.lookups.walks.iter().map(|((host, _), walk)| (*host, walk.started));
         let walks = walks.filter(|(host, _)| !self.was_paused(*host));
@@ -104,7 +103,7 @@ impl Sim {
         self.lookups.aborted
     }
 
-    /// Lookups that have ended with an error: cancelled with a session, or with nobody to commit to.
+    /// Lookups that have ended with an error: cancelled with a session, or without any node to commit to.
     pub fn lookups_failed(&self) -> u64 {
         self.lookups.failed
     }
@@ -183,7 +182,7 @@ mod tests {
         begin(&mut sim, host);
         sim.run_to(40_000_000).unwrap();
         assert_eq!(sim.take_lookups().len(), 1);
-        // Nobody knows the command: so there is nobody to commit to.
+        // No node knows the command, so none gives a token to commit with.
         assert!(sim.look_up_by(host, target, Query::new(target, 9).commit()));
         sim.run_to(50_000_000).unwrap();
         begin(&mut sim, other);

@@ -19,7 +19,7 @@ use crate::world::{HostId, Micros, NatId, Purpose, Stream, addresses::Who};
 pub enum Fate {
     /// The next rule decides, or else the link.
     Pass,
-    /// It arrives unharmed, after so many microseconds.
+    /// It arrives unharmed, after this many microseconds.
     Deliver(Micros),
     /// It is lost.
     Drop,
@@ -27,7 +27,7 @@ pub enum Fate {
 
 /// Decides what becomes of datagrams. A closure that can be cloned is one.
 pub trait Rule: DynClone + Any + Send {
-    /// A datagram has been sent. Addresses are those on the public network, after any NAT.
+    /// A datagram has been sent. Its addresses are as on the public network, after any NAT.
     fn on_packet(&mut self, now: Micros, packet: &Packet) -> Fate;
 }
 
@@ -60,11 +60,11 @@ impl Sim {
         self.add_nat_at(ip, config)
     }
 
-    /// Adds a NAT or firewall at this public address. Hosts behind a firewall have this address and
-    /// those that follow it in its /24: it translates nothing.
+    /// Adds a NAT or firewall at this public address. Hosts behind a firewall have this address and the following
+    /// ones in its /24: it translates nothing.
     ///
     /// # Panics
-    /// If the address is somebody's already.
+    /// If the address is taken.
     pub fn add_nat_at(&mut self, ip: Ipv4Addr, config: Nat) -> NatId {
         let nat = NatId(self.nats.len() as u32);
         let stream = Stream::new(self.seed, Purpose::Nat, nat.0);
@@ -192,8 +192,8 @@ impl Sim {
         self.nats[nat.index()].is_firewall() && other()
     }
 
-    /// Tells those in the path of a datagram, unless an actor has sent it: so nobody goes on and on
-    /// reacting to himself.
+    /// Tells the actors in the path of a datagram, unless an actor has sent it: otherwise one could react to itself for
+    /// ever.
     fn tell_wires(&mut self, packet: &Packet) {
         if self.hosts[packet.sender.index()].actor.is_some() {
             return;
@@ -218,7 +218,7 @@ impl Sim {
         self.packets.put_back(at, packet);
     }
 
-    /// The host that a datagram goes to, as far as its address tells; behind a NAT any of those.
+    /// The host that a datagram goes to, as far as its address tells; behind a NAT any of its hosts.
     fn receiver(&self, packet: &Packet) -> Option<HostId> {
         match self.owner(packet.to)? {
             Owner::Shared => None,
@@ -226,7 +226,7 @@ impl Sim {
             Owner::Nat(nat) => {
                 let inner = self.nats[nat.index()].inbound(self.now, packet.from, packet.to);
                 let host = inner.and_then(|inner| self.inner_hosts.get(&(nat, *inner.ip())));
-                // Where nobody is let in, all of those behind it are as far away.
+                // A NAT that lets nothing in: all hosts behind it are equally far away.
                 let any = self.inner_hosts.range((nat, MIN_IP)..).next();
                 host.or(any.filter(|((of, _), _)| *of == nat).map(|(_, host)| host)).copied()
             }

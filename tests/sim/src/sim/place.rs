@@ -47,7 +47,7 @@ impl Sim {
         self.model.as_ref().map_or(1, |model| model.behind(self.nats.len() as u32))
     }
 
-    /// Addresses in the /24 of a host that are nobody's yet, and that no later host will be given.
+    /// Free addresses in the /24 of a host, which no later host will be given.
     pub(crate) fn free_beside(&self, host: HostId) -> impl Iterator<Item = Ipv4Addr> + '_ {
         let network = self.address(host).ip().to_bits() & !0xff;
         let last = ADDRESSES_PER_NETWORK_MAX + 1..u32::from(u8::MAX);
@@ -212,7 +212,7 @@ mod tests {
         let ips: Vec<_> = (0..121).map(|n| *sim.address(HostId(n)).ip()).collect();
         let of = |ip: &Ipv4Addr| ips.iter().filter(|other| *other == ip).count();
         assert!(ips.iter().any(|ip| of(ip) > 5), "there is a server");
-        // An attacker has room beside anybody.
+        // An attacker has room beside each host.
         assert_eq!(sim.free_beside(HostId(40)).count(), 128);
         let beside: Vec<_> = sim.free_beside(HostId(40)).take(3).collect();
         sim.add_actor(&beside, Bystander::new());

@@ -14,8 +14,7 @@ thread_local! {
 
 /// Calls `call`. If it panics, that is the error: what was said, and where in the code.
 ///
-/// The process's panic hook is replaced once, by one that is silent in here and otherwise calls the one
-/// that was there before.
+/// The process's panic hook is replaced once, by a hook that is silent in here and otherwise calls the previous one.
 pub(crate) fn catch<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -43,7 +42,7 @@ fn said(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "a panic".to_owned())
 }
 
-/// The end of a path, from `src` on: where a crate lies is nobody's business.
+/// The end of a path, from `src` on: the folder of a crate says nothing about a panic.
 fn short(path: &str) -> &str {
     path.rfind("src/").map_or(path, |at| &path[at..])
 }

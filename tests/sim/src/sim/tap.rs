@@ -1,5 +1,5 @@
-//! Taps: everything that a host sends, receives and goes through, for those who want to look at
-//! it closely. Nothing is recorded unless asked for.
+//! Taps: everything that a host sends, receives and goes through, for a close look at it. Nothing is recorded unless
+//! asked for.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;

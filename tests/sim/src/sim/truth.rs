@@ -1,5 +1,4 @@
-//! What is true, as nobody inside the network can know it: which nodes are there, and so which
-//! are the closest to a target.
+//! What is true, though no node can know it: which nodes are there, and so which are the closest to a target.
 
 use std::collections::BTreeMap;
 
@@ -43,8 +42,8 @@ impl Truth {
 /// The `count` entries closest to `target`, the closest first.
 pub(crate) fn closest<V: Copy>(all: &BTreeMap<Id, V>, target: &Id, count: usize) -> Vec<(Id, V)> {
     let mut found = Vec::new();
-    // Ids that share exactly so many leading bits with the target stand together, and are nearer
-    // than all that share fewer. Start where the nearest neighbours in order are.
+    // Ids that share exactly the same number of leading bits with the target stand together, and are nearer than all
+    // ids that share fewer. Start at the neighbours of the target in that order.
     let below = all.range(..=*target).next_back().map(|(id, _)| id);
     let above = all.range(*target..).next().map(|(id, _)| id);
     let shared = |id: &Id| id.distance(target).shared_bits();

@@ -1,4 +1,4 @@
-//! How invariants are asked, and what becomes of one that does not hold.
+//! How invariants are asked, and what happens once an invariant does not hold.
 
 use super::{Invariant, Sim, Verdict, Violation, quiet};
 use crate::world::HostId;
@@ -11,7 +11,7 @@ impl Sim {
         }
     }
 
-    /// Whether anybody wants to know of every datagram and event.
+    /// Whether any invariant has to see every datagram and event.
     pub(crate) fn is_watched(&self) -> bool {
         !self.invariants.is_empty()
     }
@@ -81,7 +81,7 @@ impl Sim {
     }
 }
 
-/// Of what a node handles, each eighth, or as many later as requests are under way, is followed by a look at all
-/// of its state, the others by one at its counters. What is wrong inside seldom rights itself; a full
-/// look each time would make a run with everything checked three times as long.
+/// A node's whole state is looked at after every eighth thing that it handles, or as many later as it has requests
+/// under way; its counters after each. A fault inside seldom rights itself, and a look at the whole state each time
+/// would make a run with everything checked three times as long.
 const CHECK_EVERY: u64 = 8;

@@ -1,4 +1,4 @@
-//! One way to run for all who do, so that whoever runs a scenario finds in it what the others find.
+//! One way to run a scenario, so that a run from the command line finds the same as one of a swarm.
 
 use crate::run::Run;
 use crate::scenario::{SECOND, Scenario};
@@ -9,8 +9,8 @@ use crate::world::Micros;
 pub const PANIC: &str = "panic";
 /// The name of the invariant that a run with far too much going on violates.
 pub const STORM: &str = "storm";
-/// Events in a second of virtual time, per host, that only a loop of datagrams can cause, beside those
-/// that are asked for: by each lookup, and by each datagram of an attacker.
+/// Events in a second of virtual time, per host, that only a loop of datagrams can cause, beside the events that
+/// each lookup and each datagram of an attacker may cause.
 const STORM_EVENTS: u64 = 20_000;
 const LOOKUP_EVENTS: u64 = 1_000;
 const ATTACK_EVENTS: u64 = 20;

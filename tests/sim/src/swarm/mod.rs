@@ -57,7 +57,7 @@ pub struct Stats {
     pub lookups: u64,
     /// The part of the true closest that they found.
     pub recall: f64,
-    /// The same for those after everything had healed, if the scenario has them.
+    /// The same for lookups after everything had healed, if the scenario has them.
     pub healed: Option<f64>,
 }
 
@@ -183,10 +183,9 @@ fn stats(run: &Run, events: u64) -> Stats {
     }
 }
 
-/// Runs one seed after the other, on this many threads (at least one), until there are no more, or it
-/// is `until`, or `on_result` says that it is enough. It is called in this thread, as results come.
-/// How many seeds were run. Those under way when `stop` says so are not: it is asked all the time, by
-/// all threads.
+/// Runs one seed after the other, on this many threads (at least one), until there are no more, or it is `until`, or
+/// `on_result` says that it is enough, which is called in this thread, as results come. How many seeds were run. Seeds
+/// under way when `stop` says so do not count: it is asked all the time, by all threads.
 ///
 /// Each seed gives the same result, whatever the number of threads; only their order may differ.
 pub fn run_many(
@@ -222,7 +221,7 @@ pub fn run_many(
         for (seed, result) in &results {
             count += 1;
             if on_result(seed, result).is_break() {
-                // Whoever has another result finds nobody to give it to.
+                // A thread with another result can't send it any more, and ends.
                 break;
             }
         }

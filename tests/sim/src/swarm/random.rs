@@ -17,7 +17,7 @@ use crate::world::{Micros, Purpose, Stream};
 
 const MILLI: Micros = 1_000;
 const MINUTE: Micros = 60 * SECOND;
-/// The stream of random scenarios; those of hosts are numbered from 0, that of a run is the last.
+/// The stream of random scenarios; streams of hosts are numbered from 0, and the stream of a run is the last.
 const SWARM: u32 = u32::MAX - 1;
 /// Kinds of faults.
 const KINDS: u64 = 16;
@@ -25,10 +25,10 @@ const KINDS: u64 = 16;
 const WORK_MAX: u64 = 6;
 /// A crash, and a return of the same host.
 const RETURN: u64 = 1;
-/// Kinds of attackers that are drawn together, and those that came later.
+/// Kinds of attackers that are drawn together, and kinds that were added later.
 const FIRST: (u64, u64) = (0, 16);
 const LATER: (u64, u64) = (FIRST.1, AttackKind::ALL.len() as u64);
-/// So many lookups at once that requests of a node's own find no place.
+/// More lookups at once than there are places for, so that requests of a node's own find none.
 const CROWD: u32 = 100;
 /// So much time to heal, if there is any: tables may need two or three refreshes.
 const HEAL: Micros = 15 * MINUTE;
@@ -36,8 +36,8 @@ const HEAL: Micros = 15 * MINUTE;
 const FAULT_MAX: Micros = 5 * MINUTE;
 
 impl Scenario {
-    /// The random scenario of a seed: a random part of all that can be is there, each in a random
-    /// strength (swarm testing: Groce and others, 2012). What is never there can't hide what is.
+    /// The random scenario of a seed: a random part of all features, each in a random strength (swarm testing: Groce and
+    /// others, 2012). A feature that is left out can't hide another one.
     pub fn random(seed: u64, options: &SwarmOptions) -> Self {
         let mut all = Stream::new(seed, Purpose::Scenario, SWARM);
         let [mut link, mut nats, mut node, mut churn, mut rest, mut faults, mut attacks, mut work] =
@@ -191,7 +191,7 @@ fn random_nats(draws: &mut Stream) -> Vec<NatGroup> {
             ports: if draws.chance(0.5) { Ports::Preserve } else { Ports::Random },
             ..Nat::default()
         };
-        // Nothing is translated by a firewall, so nobody can share its address.
+        // A firewall translates nothing, so hosts behind it can't share an address.
         let share = if kind == Kind::Firewall { 1 } else { range(draws, 1, 6) as u32 };
         NatGroup { part: part(draws, 0.2), share, nat }
     };
@@ -247,8 +247,7 @@ fn random_faults(draws: &mut Stream, scenario: &Scenario, most: u32) -> Vec<Faul
         let kind = kinds[draws.below(kinds.len() as u64) as usize];
         let what = random_fault(&mut draws, kind, scenario.nodes);
         if let (FaultKind::Crash { host }, RETURN) = (&what, kind) {
-            // A bootstrap node that has forgotten everybody has nobody to join by: an island, until
-            // somebody joins by it.
+            // A bootstrap node that has forgotten all nodes has none to join by: an island, until another node joins by it.
             let is_bootstrap = *host < scenario.bootstraps;
             let with_table = draws.chance(0.5) || is_bootstrap;
             let anew = draws.chance(0.3) && !is_bootstrap;

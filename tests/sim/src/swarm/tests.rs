@@ -158,5 +158,5 @@ fn what_is_asked_for_is_no_storm() {
     assert!(stats.events > STORM_LIMIT, "{}", stats.events);
 }
 
-/// Of two nodes and somebody else, for ten seconds.
+/// Of two nodes and an attacker, for ten seconds.
 const STORM_LIMIT: u64 = 3 * 20_000 * 10;

@@ -1,9 +1,8 @@
 //! Who shares a network, an address, a NAT: a model that hosts draw their places from.
 //!
-//! Without it each host has a /24 of its own, and whatever concerns neighbours is invisible: limits per host
-//! and per network meet nobody honest. With it most hosts still stand alone, as out there, but some
-//! /24s hold tens of them, some addresses are servers with many nodes at ports of their own, and
-//! behind some NATs there are many hosts.
+//! Without it each host has a /24 of its own, and nothing that concerns neighbours can be seen: limits per host and
+//! per network never meet honest nodes. With it most hosts still stand alone, as on the internet, but some /24s hold tens
+//! of them, some addresses are servers with many nodes at ports of their own, and behind some NATs there are many hosts.
 
 use std::net::Ipv4Addr;
 
@@ -11,18 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use super::{Purpose, Stream, check};
 
-/// So many nodes share an address at most: see [`Spec::shared`](crate::Spec::shared).
+/// The most nodes that share an address: see [`Spec::shared`](crate::Spec::shared).
 pub const NODES_PER_ADDRESS_MAX: u32 = 100;
-/// So many addresses of a /24 are given out at most: the other half is left to attackers who stand beside.
+/// The most addresses of a /24 that are given out: the other half is left to attackers beside a victim.
 pub const ADDRESSES_PER_NETWORK_MAX: u32 = 126;
-/// So many hosts the model puts behind one NAT, at most.
+/// The most hosts that the model puts behind one NAT.
 pub const HOSTS_PER_NAT_MAX: u32 = 100;
 
 /// Where the model's addresses begin; they are in a row of /24s.
 const FIRST: u32 = 0x7000_0000;
 /// All of them are below 127.0.0.0.
 pub(crate) const PLACES_MAX: usize = 15 << 16;
-/// So many /24s are being filled at a time, so that neighbours need not join one after the other.
+/// How many /24s are filled at a time, so that neighbours need not join one after the other.
 const OPEN: usize = 16;
 
 /// Who shares what. Numbers are drawn for each /24, address and NAT.
@@ -43,7 +42,7 @@ pub struct Addresses {
 pub struct Sharing {
     /// This part of them (of /24s, addresses, NATs, not of hosts) is shared.
     pub part: f64,
-    /// By 2 up to so many, smaller numbers more often: the logarithm is even.
+    /// From 2 to this many share it, smaller numbers more often: the logarithm is even.
     pub most: u32,
 }
 
@@ -91,7 +90,7 @@ impl Sharing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) ip: Ipv4Addr,
-    /// Which of the nodes at this address it is, if there may be others.
+    /// Which of the nodes at this address it is, if the address can be shared.
     pub(crate) slot: Option<u16>,
 }
 

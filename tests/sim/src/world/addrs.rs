@@ -1,9 +1,8 @@
 //! Who has which address.
 //!
-//! Hosts get public addresses in a row, one per /24 (11.0.0.1, 11.0.1.1, …), so that limits per
-//! network apply as they would out there, and so that the owner of an address follows from it without a
-//! look-up. Other addresses are kept in a map: those that were asked for, and those of a
-//! [model](crate::addresses) in which hosts share networks and addresses.
+//! Hosts get public addresses in a row, one per /24 (11.0.0.1, 11.0.1.1, …), so that limits per network apply as
+//! on the internet, and so that the owner of an address follows from it without a look-up. Other addresses are kept in a
+//! map: addresses that were asked for, and addresses of a [model](crate::addresses) in which hosts share them.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -32,7 +31,7 @@ pub(crate) fn in_row(host: usize) -> Ipv4Addr {
     Ipv4Addr::from(FIRST + ((host as u32) << 8))
 }
 
-/// The number of the host that an address of the row belongs to, if there are so many.
+/// The number of the host that an address of the row belongs to, if the row is that long.
 pub(crate) fn host_at(ip: Ipv4Addr) -> Option<usize> {
     let offset = ip.to_bits().checked_sub(FIRST)?;
     let host = (offset >> 8) as usize;
@@ -41,7 +40,7 @@ pub(crate) fn host_at(ip: Ipv4Addr) -> Option<usize> {
 
 /// The first port of the first generation.
 pub(crate) const PORT: u16 = 2000;
-/// So many generations have ports of their own.
+/// How many generations have ports of their own.
 const GENERATIONS: u32 = 30_000;
 
 /// Nodes at an address that is shared take turns with their ports: each has fewer generations.
@@ -72,7 +71,7 @@ pub(crate) struct Addrs {
 }
 
 impl Addrs {
-    /// `false`: it is somebody's already.
+    /// `false`: it is taken.
     pub(crate) fn claim(&mut self, ip: Ipv4Addr, owner: Owner) -> bool {
         match self.owners.get(&ip) {
             Some(other) => *other == owner,
@@ -88,7 +87,7 @@ impl Addrs {
         self.claim(ip, Owner::Shared) && self.nodes.insert((ip, slot), host).is_none()
     }
 
-    /// Whether an address is anybody's.
+    /// Whether an address is taken.
     pub(crate) fn is_taken(&self, ip: Ipv4Addr) -> bool {
         self.owners.contains_key(&ip)
     }

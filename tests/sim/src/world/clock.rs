@@ -10,8 +10,8 @@
 //! A machine that falls asleep knows when it wakes up, so that a clock is a few numbers and needs no
 //! timer. A process that stands still stops no clock. All of it is exact, in integers.
 //!
-//! A node is asked and told in order of global time; answers about what was before the last thing
-//! it was told are those of that moment's settings.
+//! A node is asked and told in order of global time. Answers about the time before the last change are answers with
+//! its present settings.
 
 use serde::{Deserialize, Serialize};
 
@@ -119,8 +119,8 @@ impl NodeClock {
         shown((drifted * i128::from(MILLION) + rate - 1) / rate)
     }
 
-    /// Somebody sets the wall clock by `by_us` microseconds ahead, or back if it is negative. The
-    /// boot clock moves only with [`Clock::boot_step`]; the monotonic clock never.
+    /// The wall clock is set ahead by `by_us` microseconds, or back if it is negative. The boot clock moves only with
+    /// [`Clock::boot_step`]; the monotonic clock never.
     pub fn step(&mut self, by_us: i64) {
         self.wall_us = self.wall_us.saturating_add(by_us);
         if self.boot_step {
@@ -128,9 +128,8 @@ impl NodeClock {
         }
     }
 
-    /// The machine falls asleep at `now`, global time, for `for_us` microseconds of it: the process
-    /// and the monotonic clock stop, the others go on. To fall asleep while asleep can only make it
-    /// longer.
+    /// The machine falls asleep at `now`, global time, for `for_us` microseconds of it: the process and the monotonic
+    /// clock stop, the boot and the wall clock go on. To fall asleep while asleep can only make it longer.
     pub fn suspend(&mut self, now: Micros, for_us: Micros) {
         let until = now.saturating_add(for_us);
         if now <= self.sleep_until && self.sleep_from < self.sleep_until {
@@ -159,7 +158,7 @@ impl NodeClock {
     }
 }
 
-/// What a clock with so many digits shows.
+/// What a clock shows that has 64 bits and no negative times.
 #[inline]
 fn shown(us: i128) -> Micros {
     Micros::try_from(us.max(0)).unwrap_or(Micros::MAX)

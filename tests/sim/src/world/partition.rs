@@ -1,8 +1,7 @@
 //! Hosts that cannot reach each other for a while, in whole sets: a cut cable, a country behind a
 //! wall, a route that comes and goes.
 //!
-//! Not for single hosts or datagrams: those are the matter of [`nat`](crate::nat) and
-//! [`link`](crate::link).
+//! Not for single hosts or datagrams: see [`nat`](crate::nat) and [`link`](crate::link).
 
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ pub const HOSTS_MAX: u32 = 1 << 24;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Partition {
-    /// Who is on the first side. All others, whenever they join, are on the second.
+    /// The hosts of the first side. All other hosts, whenever they join, are on the second.
     pub first: Side,
     /// Only what the first side sends to the second is lost; what the second sends arrives.
     #[serde(default)]
@@ -35,7 +34,7 @@ pub struct Partition {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Side {
-    /// Each host with this probability, whatever the others do.
+    /// Each host with this probability, independently of other hosts.
     Fraction(f64),
     /// The hosts of these numbers, in any order, each below [`HOSTS_MAX`].
     Hosts(Vec<u32>),
@@ -78,8 +77,8 @@ impl Partition {
 
     /// Makes it ready, or refuses what [`check`](Self::check) does.
     ///
-    /// `index` is the number of the partition in its scenario: those of one seed, but not of one
-    /// index, divide the hosts independently.
+    /// `index` is the number of the partition in its scenario: partitions of one seed with different numbers divide the
+    /// hosts independently.
     pub fn cut(&self, seed: u64, index: u32) -> Result<Cut, String> {
         self.check()?;
         let first = match &self.first {
@@ -134,7 +133,7 @@ impl Cut {
         from != to && (from || !self.one_way)
     }
 
-    /// Whether it keeps anybody from talking at `now`.
+    /// Whether it keeps any hosts apart at `now`.
     #[inline]
     pub fn closed(&self, now: Micros) -> bool {
         let Flap { period_us, open_us } = self.flap;

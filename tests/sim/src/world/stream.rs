@@ -83,8 +83,8 @@ impl Stream {
         Self(self.next())
     }
 
-    /// This stream after `n` draws, at the price of none: draws that are not needed can be left out
-    /// without shifting the others.
+    /// This stream after `n` draws, at the price of none: a draw that is not needed can be left out without shifting the
+    /// next ones.
     #[inline]
     pub const fn ahead(&self, n: u64) -> Self {
         Self(self.0.wrapping_add(STEP.wrapping_mul(n)))
@@ -244,7 +244,7 @@ impl TryRng for Stream {
     }
 }
 
-/// In a simulation the seed is known to whoever runs it.
+/// In a simulation the seed is known.
 impl TryCryptoRng for Stream {}
 
 #[cfg(test)]
@@ -334,7 +334,7 @@ mod tests {
         }
     }
 
-    /// The expected values are those of Python's `statistics.NormalDist().inv_cdf`.
+    /// The expected values are from Python's `statistics.NormalDist().inv_cdf`.
     #[test]
     fn the_normal_quantile_is_right_to_nine_digits() {
         for (p, expected) in QUANTILES {

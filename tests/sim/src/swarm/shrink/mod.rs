@@ -1,5 +1,5 @@
-//! From a scenario that fails to a small one that still does: fewer faults, fewer nodes, less of everything,
-//! a shorter time.
+//! From a scenario that fails to a small one that fails in the same way: fewer faults, fewer nodes, less of
+//! everything, a shorter time.
 //!
 //! A candidate is run from its beginning, and kept if it violates the same invariant (the
 //! message may differ). Faults are dropped by delta debugging (Zeller and Hildebrandt, 2002), features one

@@ -168,8 +168,8 @@ pub(super) fn advance(scenario: &mut Scenario, from: Micros, sooner: Micros) {
     scenario.run_us = scenario.run_us.saturating_sub(sooner).max(SECOND);
 }
 
-/// With fewer hosts, those that are not there any more become others; but none becomes a bootstrap node,
-/// without which a network is another one.
+/// With fewer hosts, the numbers of missing hosts become numbers of other ones; but never of bootstrap nodes, without
+/// which a network is another one.
 pub(super) fn wrap(scenario: &mut Scenario, hosts: u32) {
     let bootstraps = scenario.bootstraps;
     let joining = hosts.saturating_sub(bootstraps).max(1);

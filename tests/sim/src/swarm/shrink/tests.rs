@@ -29,7 +29,7 @@ fn crash_before_partition(scenario: &Scenario) -> Option<Failure> {
     Some(failure(scenario, scenario.run_from() + cut))
 }
 
-/// A random scenario with everything on, and such a pair of faults among the others.
+/// A random scenario with everything on, and with this pair of faults.
 fn scenario(seed: u64, options: &SwarmOptions) -> Scenario {
     let mut faults = Vec::new();
     for more in 0..5 {

@@ -69,9 +69,9 @@ pub struct Churn {
 pub enum Met {
     /// It is up, and never leaves.
     Permanent,
-    /// It is up, and leaves in so many microseconds.
+    /// It is up, and leaves in this many microseconds.
     Up(Micros),
-    /// It is down, and comes in so many microseconds.
+    /// It is down, and comes in this many microseconds.
     Down(Micros),
 }
 
@@ -163,7 +163,7 @@ impl Churn {
         }
     }
 
-    /// Whether a node that joins is one of those that never leave. To be asked once per node.
+    /// Whether a node that joins never leaves. To be asked once per node.
     pub fn is_permanent(&self, rng: &mut Stream) -> bool {
         rng.chance(self.permanent)
     }
@@ -292,7 +292,7 @@ mod tests {
             |test: fn(&Met) -> bool| met.iter().filter(|m| test(m)).count() as f64 / N as f64;
         assert!((share(|met| *met == Met::Permanent) - 0.2).abs() < 0.01);
         assert!((share(|met| matches!(met, Met::Up(_))) - 0.8 * 2.0 / 3.0).abs() < 0.01);
-        // An hour later as many are up: by those who left, and have perhaps come back.
+        // An hour later as many are up: less the nodes that left, plus the nodes that came back.
         let up_at = |met: &Met, rng: &mut Stream| {
             let (mut up, mut left) = match *met {
                 Met::Permanent => return true,

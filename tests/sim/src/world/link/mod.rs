@@ -32,8 +32,8 @@ pub struct Link {
     pub duplicate: f64,
     /// What is overtaken.
     pub reorder: Reorder,
-    /// The probability that one byte, or only one bit of it, arrives changed. (Real networks rarely
-    /// let such a datagram through the checksum of UDP, which is 16 bits wide and may be left out.)
+    /// The probability that one byte, or only one bit of it, arrives changed. (Real networks rarely let a changed
+    /// datagram through the checksum of UDP, which is 16 bits wide and may be left out.)
     pub corrupt: f64,
     /// The probability that a datagram arrives cut short, down to nothing. It goes before
     /// `corrupt`: no copy has both.
@@ -71,8 +71,8 @@ pub enum Latency {
         /// as the simulation lasts. It is derived from the seed and the two numbers, so nothing is
         /// stored.
         ///
-        /// Without it all datagrams are alike, so that no host is near another one: choosing hosts
-        /// by round-trip time cannot pay off then, and most datagrams overtake others.
+        /// Without it all datagrams are alike, so that no host is near another one: choosing hosts by round-trip time
+        /// cannot pay off then, and most datagrams overtake earlier ones.
         per_pair: bool,
         /// With `per_pair`, the deviation of the logarithm around the pair's median, among its
         /// datagrams. Must be 0 without it.
@@ -97,7 +97,7 @@ pub enum Latency {
 pub enum Loss {
     /// Nothing.
     None,
-    /// Each datagram with this probability, whatever happened to others.
+    /// Each datagram with this probability, independently of other datagrams.
     Independent(f64),
     /// In bursts (Gilbert and Elliott): each sender has good and bad spells, which change with its
     /// datagrams, not with time. A spell is `1 / p` datagrams long on average, `p` being the

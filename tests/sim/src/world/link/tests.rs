@@ -309,7 +309,7 @@ fn both_bits_and_bytes_are_flipped() {
         .collect();
     assert!(flips.iter().all(|xor| *xor != 0));
     assert!((1..=255).all(|xor| flips.contains(&xor)));
-    // Half of them, and 8 of the 255 others.
+    // Half of them, and 8 of the 255 other values.
     let bits = flips.iter().filter(|xor| xor.count_ones() == 1).count();
     assert!((share(bits) - 0.516).abs() < 0.01);
 }

@@ -40,7 +40,7 @@ pub const PEERS_MAX: u32 = 1 << 16;
 /// A firewall stands before the hosts of one /24, whose addresses end in 1 to 254.
 pub const BEHIND_FIREWALL_MAX: u32 = 254;
 
-/// The first port that a NAT gives out of itself; those below are for services (REQ-3a).
+/// The first port that a NAT gives out of itself; lower ones are for services (REQ-3a).
 const FIRST_PORT: u16 = 1024;
 /// How many there are.
 const PORTS: u16 = u16::MAX - FIRST_PORT + 1;
@@ -53,16 +53,16 @@ const _: () = assert!(MAPPINGS_MAX <= PORTS as u32 / 3);
 pub struct Nat {
     /// How it maps and filters.
     pub kind: Kind,
-    /// Whether inner hosts reach each other at their public addresses (REQ-9). A firewall passes
-    /// such datagrams on like all others.
+    /// Whether inner hosts reach each other at their public addresses (REQ-9). A firewall passes these datagrams on like
+    /// any datagram.
     pub hairpin: bool,
     /// For how long after the last outbound datagram an address is mapped, and a peer let in, in
     /// microseconds.
     pub timeout_us: Micros,
     /// Which public ports it gives out. Of no use to a firewall.
     pub ports: Ports,
-    /// How many mappings there may be; the one that was longest without outbound datagrams gives
-    /// way. At most [`MAPPINGS_MAX`].
+    /// How many mappings there may be; the mapping that was longest without outbound datagrams gives way. At most
+    /// [`MAPPINGS_MAX`].
     pub mappings_max: u32,
     /// How many peers are remembered per mapping, in the same manner. At most [`PEERS_MAX`]. Of no
     /// use to full-cone and symmetric NATs, which remember none.
@@ -254,7 +254,7 @@ impl NatBox {
         }
     }
 
-    /// A port for a new mapping. 0, which nobody sends to, with a firewall.
+    /// A port for a new mapping. With a firewall 0, a port that is never sent to.
     fn open_port(&mut self, key: Key) -> u16 {
         let own = key.inner.port();
         let free = own != 0 && !self.ports.contains_key(&own);
