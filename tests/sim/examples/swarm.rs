@@ -1,5 +1,5 @@
 //! Runs random scenarios: `swarm [FIRST] [COUNT] [SECONDS] [SHRINK]`. Failures are told with their seeds;
-//! with SHRINK, the first of each kind is made small in so many seconds, and told as JSON.
+//! with SHRINK, the first of each kind is made small in that many seconds, and told as JSON.
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeSet;

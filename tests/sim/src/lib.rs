@@ -5,14 +5,15 @@
 //! request handlers, clients, faults and invariants, in a test of theirs: start with the [`guide`].
 //!
 //! - **One number decides.** Everything random follows from a seed, through a stream of its own for each
-//!   node and purpose ([`stream`]), so adding a node does not shift the others. A [`Violation`] names
-//!   the seed; [`Sim::trace_hash`] stands for all that has happened, and is the same on every machine,
-//!   debug or release.
-//! - **Nothing is simulated but the world.** Nodes are made by [`dht_core::Node::new`] from a
-//!   configuration as in production, and exchange the bytes that they would exchange out there.
+//!   node and purpose ([`stream`]), so one more node does not shift the streams of other nodes. A
+//!   [`Violation`] names the seed. [`Sim::trace_hash`] stands for all that has happened, and is the same on
+//!   every machine, debug or release.
+//! - **Only the world is simulated.** Nodes are made by [`dht_core::Node::new`] from a configuration as in
+//!   production, and exchange the bytes that they would exchange on the internet.
 //! - **The world is unkind on request:** latency, bursts of loss, duplicates, reordering, damage ([`link`]);
-//!   partitions ([`partition`]); neighbours on one host or net ([`addresses`]); NATs and firewalls ([`nat`]); clocks that drift, step and sleep
-//!   ([`clock`]); crashes, restarts and churn ([`churn`]); rules of your own ([`Rule`]); attackers ([`attack`]).
+//!   partitions ([`partition`]); neighbours on one host or network ([`addresses`]); NATs and firewalls
+//!   ([`nat`]); clocks that drift, step and sleep ([`clock`]); crashes, restarts and churn ([`churn`]); rules
+//!   of your own ([`Rule`]); attackers ([`attack`]).
 //! - **What must hold is checked** after every event and every second: [`Invariant`], [`checks`], and what
 //!   each node checks inside ([`Sim::check_nodes`]).
 //! - **A simulation is a value.** A clone is a fork: settle a large network once, and try many futures.

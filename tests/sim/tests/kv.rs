@@ -16,7 +16,7 @@ fn run(seed: u64, flaw: Flaw) -> Result<(), Violation> {
     trial(&mut sim, true).map_err(|error| *error.downcast().unwrap())
 }
 
-/// Most seeds, not all, show a flaw: the first one that does.
+/// Most seeds, not all, show a flaw: the first seed that does.
 #[track_caller]
 fn violation(flaw: Flaw) -> Violation {
     let violation = (1..=6).find_map(|seed| run(seed, flaw).err());
@@ -31,7 +31,7 @@ fn nothing_is_lost(seed: u64, churn: bool) {
     if let Err(violation) = trial(&mut sim, churn) {
         panic!("{violation}");
     }
-    // That nobody has missed anything means little unless enough was looked for.
+    // That no value is missed means little unless enough was looked for.
     let stored = &sim.invariant::<NothingIsLost>().unwrap().stored;
     let in_a_half = stored.values().filter(|value| (CUT[0]..CUT[1]).contains(&value.at));
     assert!(stored.len() >= 20 && in_a_half.count() > 0, "seed {seed}: {} stored", stored.len());
@@ -56,7 +56,7 @@ fn nothing_is_lost_seed_3() {
     nothing_is_lost(3, true);
 }
 
-/// Nobody who joins leads the two halves together: the nodes have to remember whom they have lost.
+/// No newcomer leads the two halves together: the nodes have to remember the nodes that they have lost.
 #[test]
 fn nothing_is_lost_if_nobody_comes_or_goes() {
     nothing_is_lost(4, false);

@@ -8,7 +8,7 @@ use dht_sim::{Actor, ActorCx, Datagram, HostId};
 
 use super::network::*;
 
-/// So many hosts, each in a /24 of its own.
+/// The number of hosts, each in a /24 of its own.
 const HOLES: u8 = 15;
 
 /// Introduces all of its nodes to all of the honest ones, one after the other, again and again.

@@ -23,8 +23,8 @@ pub(crate) struct Cli {
     pub(crate) run: RunArgs,
 }
 
-/// The words of a command line, where `--time -5s` becomes `--time=-5s`: refused as a negative time, and
-/// not as an option that nobody knows.
+/// The words of a command line, where `--time -5s` becomes `--time=-5s`: refused as a negative time, and not as an
+/// unknown option.
 pub(crate) fn joined(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut all: Vec<OsString> = Vec::new();
     for word in words {
@@ -167,7 +167,7 @@ pub(crate) struct Nodes {
     /// Wall clocks are off by at most: 5s
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub(crate) clock_offset: Option<Micros>,
-    /// Ask, but are in nobody's table: 10%
+    /// Ask, but are in no table: 10%
     #[arg(long, value_name = "PART", value_parser = units::part)]
     pub(crate) ephemeral: Option<f64>,
     /// Don't know at first if they can be reached
@@ -200,7 +200,7 @@ pub(crate) struct Faults {
     /// Nodes that never leave: 10%
     #[arg(long, value_name = "PART", value_parser = units::part)]
     pub(crate) permanent: Option<f64>,
-    /// Come back with their tables; others, anew
+    /// Come back with their tables; the rest, anew
     #[arg(long, value_name = "PART", value_parser = units::part)]
     pub(crate) return_with_table: Option<f64>,
     /// Lines of `SECONDS NODE up|down`; its nodes,

@@ -14,7 +14,7 @@ use crate::units::duration_text;
 pub(crate) enum Failure {
     /// Something that must hold did not, and how to see it again.
     Violated(Violation, Vec<String>),
-    /// It can't be run like this: in words, for whoever asked.
+    /// It can't be run like this: why, in words.
     Because(String),
     /// By Ctrl-C or the like: where, and what tells the shell so.
     Interrupted { at: String, status: u8 },
@@ -59,7 +59,7 @@ impl From<Impossible> for Failure {
     }
 }
 
-/// From where times count, for whoever compares them.
+/// From where times count, for a reader who compares them.
 pub(crate) fn origin_text(scenario: &Scenario) -> String {
     format!(
         "times are since the first node's start; the network had settled at {}, from where `at` counts",

@@ -56,7 +56,7 @@ pub(crate) struct Figures {
     counts: Counts,
     delivered_per_wall_second: f64,
     lookups: u64,
-    /// Those that have not ended well: with their nodes, with an error, not by the end, not even begun.
+    /// Lookups that have not ended well: with their nodes, with an error, not by the end, not even begun.
     aborted: u64,
     failed: u64,
     unfinished: u64,
@@ -67,7 +67,7 @@ pub(crate) struct Figures {
     hops: Summary,
     latency_us: Summary,
     asked: Summary,
-    /// Datagrams per node and second in the third phase, but for those of lookups.
+    /// Datagrams per node and second in the third phase, without the datagrams of lookups.
     upkeep: Option<f64>,
     table: Tables,
     memory_bytes: Option<u64>,

@@ -33,7 +33,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 
 const SECOND: Micros = 1_000_000;
 
-/// Some of everything. It never changes: hashes are compared with those of other versions.
+/// Some of everything. It never changes: the hashes are compared with hashes of other versions.
 fn scenario(seed: u64) -> Result<Scenario, Failure> {
     let scenario = script::parse(include_str!("hash.json"));
     Ok(Scenario { seed, ..scenario.map_err(|error| because(error.to_string()))? })

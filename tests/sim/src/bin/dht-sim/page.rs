@@ -11,9 +11,9 @@ use crate::figures::Figures;
 use crate::units::{duration_text, percent_text, thousands};
 use crate::words::attack_name;
 
-/// A line has about so many points.
+/// About how many points a line has.
 const POINTS: usize = 120;
-/// With more marks nobody reads any.
+/// More marks can't be read.
 const MARKS: usize = 12;
 
 pub(crate) fn of(run: &Run, figures: &Figures, violation: Option<&Violation>) -> Report {
@@ -57,7 +57,7 @@ fn title(scenario: &Scenario) -> String {
     }
 }
 
-/// Times on the page count from the third phase, as those of faults do.
+/// Times on the page count from the third phase, as times of faults do.
 struct Clock(f64);
 
 impl Clock {

@@ -22,7 +22,7 @@ use crate::sample::Sample;
 use crate::stop::Stop;
 use crate::units::{bytes_text, duration_text, thousands};
 
-/// How often is looked at a run, if nobody says otherwise, in microseconds.
+/// How often a run is looked at without `--sample`, in microseconds.
 const INTERVAL: u64 = 10_000_000;
 
 /// Runs; `again` is the command for a seed.

@@ -3,7 +3,7 @@
 use dht_sim::Run;
 use serde::Serialize;
 
-/// A record for whoever reads along.
+/// A record for a reader of the lines.
 #[derive(Debug, Serialize)]
 pub(crate) struct Sample {
     /// Virtual time, in seconds.

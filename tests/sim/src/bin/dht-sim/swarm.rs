@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// The first seed
     #[arg(long, value_name = "N", value_parser = units::whole, default_value = "1")]
     seed: u64,
-    /// At most so many seeds
+    /// Seeds at most
     #[arg(long, value_name = "N", value_parser = units::whole)]
     seeds: Option<u64>,
     /// Nodes in each

@@ -161,7 +161,7 @@ pub(crate) fn addresses(text: &str) -> Result<Sharers, String> {
     checked(Sharers(Some(addresses)), addresses.check())
 }
 
-/// Who shares addresses; nobody.
+/// The model of shared addresses; `None`: each host stands alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sharers(pub(crate) Option<Addresses>);
 
@@ -247,8 +247,8 @@ const HOUR: Length = Length::Fixed { length_us: 3_600_000_000 };
 const CHURN: Churn =
     Churn { session: HOUR, downtime: HOUR, permanent: 0.0, return_with_table: 0.0 };
 
-/// A value, unless there is something wrong with it: then that, in words of options instead of those of
-/// scripts, `mean` instead of `session.mean_us`.
+/// A value, unless there is something wrong with it: then the fault, in words of options instead of scripts,
+/// `mean` instead of `session.mean_us`.
 pub(crate) fn checked<T>(value: T, check: Result<(), String>) -> Result<T, String> {
     check.map(|()| value).map_err(|wrong| {
         let plain = |word: &str| match word.starts_with(|c: char| c.is_ascii_alphabetic()) {
@@ -262,7 +262,7 @@ pub(crate) fn checked<T>(value: T, check: Result<(), String>) -> Result<T, Strin
     })
 }
 
-/// A word that means nothing, and those that do.
+/// An unknown word, and the known ones.
 pub(crate) fn unknown<T>(word: &str, known: &str) -> Result<T, String> {
     Err(format!("`{word}` is not known here: expected {known}"))
 }
