@@ -29,6 +29,18 @@ pub enum Flood {
 }
 
 /// What a [`Flooder`] does.
+///
+/// ```
+/// use std::net::Ipv4Addr;
+/// use dht_sim::Sim;
+/// use dht_sim::attack::{Flooder, FlooderConfig};
+///
+/// let mut sim = Sim::new(1);
+/// let victim = sim.next_address();
+/// let config = FlooderConfig { targets: vec![victim], ..FlooderConfig::default() };
+/// sim.add_actor(&[Ipv4Addr::new(90, 0, 0, 1)], Flooder::new(config)?);
+/// # Ok::<_, String>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlooderConfig {

@@ -14,6 +14,20 @@ use std::path::{Path, PathBuf};
 use tempfile::TempPath;
 
 /// A file under way. Dropped without [`commit`](Self::commit) it leaves nothing behind.
+///
+/// ```
+/// use std::io::Write;
+/// use dht_sim::atomic_file::AtomicFile;
+///
+/// let path = std::env::temp_dir().join(format!("dht-sim-{}.txt", std::process::id()));
+/// let mut file = AtomicFile::create(&path)?;
+/// file.write_all(b"all or nothing")?;
+/// assert!(!path.exists());
+/// file.commit()?;
+/// assert!(path.exists());
+/// # std::fs::remove_file(path)?;
+/// # Ok::<_, std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct AtomicFile {
     to: BufWriter<File>,

@@ -5,6 +5,15 @@ use std::io::{self, ErrorKind, Write};
 use serde::Serialize;
 
 /// Writes records.
+///
+/// ```
+/// use dht_sim::json_lines::JsonLines;
+///
+/// let mut lines = JsonLines::new(Vec::new());
+/// lines.record("sample", &std::collections::BTreeMap::from([("up", 7)]))?;
+/// assert_eq!(lines.into_inner(), b"{\"kind\":\"sample\",\"up\":7}\n");
+/// # Ok::<_, std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct JsonLines<W> {
     to: W,

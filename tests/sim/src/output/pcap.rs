@@ -23,6 +23,16 @@ pub const EPOCH: u64 = 946_684_800;
 pub const PAYLOAD_MAX: usize = 65_507;
 
 /// A capture under way.
+///
+/// ```
+/// use dht_sim::pcap::Capture;
+///
+/// let mut capture = Capture::new(Vec::new())?;
+/// let [from, to] = ["11.0.0.1:2000", "11.0.1.1:2000"].map(|addr| addr.parse().unwrap());
+/// capture.packet(1_500_000, from, to, b"ping")?;
+/// assert_eq!(capture.finish()?.len(), 24 + 16 + 28 + 4);
+/// # Ok::<_, std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Capture<W: Write> {
     to: PcapWriter<BufWriter<W>>,

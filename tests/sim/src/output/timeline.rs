@@ -58,6 +58,14 @@ struct Key {
 }
 
 /// The last entries of a node, as many as there is room for.
+///
+/// ```
+/// use dht_sim::timeline::Timeline;
+///
+/// let mut timeline = Timeline::new(1_000);
+/// timeline.event(1_500_000, "has bootstrapped");
+/// assert_eq!(timeline.lines(0), ["+1.500000 s  • has bootstrapped"]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Timeline {
     entries: VecDeque<Entry>,

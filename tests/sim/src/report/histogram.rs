@@ -9,6 +9,13 @@
 use serde::Serialize;
 
 /// Counts of values in buckets. At most 30 KB, whatever is recorded; a few hundred bytes for hops.
+///
+/// ```
+/// use dht_sim::histogram::Histogram;
+///
+/// let hops: Histogram = [1, 2, 2, 3].into_iter().collect();
+/// assert_eq!((hops.count(), hops.quantile(0.5), hops.max()), (4, Some(2), Some(3)));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
     /// Up to the bucket of the greatest value.

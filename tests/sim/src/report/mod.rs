@@ -19,6 +19,20 @@ use serde::{Deserialize, Serialize};
 use text_table::TextTable;
 
 /// What a report says. Any text may be in any field: all of it is escaped.
+///
+/// ```
+/// use dht_sim::report::{Axis, Plot, Report, Series, Unit};
+///
+/// let plot = Plot {
+///     title: "Traffic".to_owned(),
+///     x: Axis::new("time", Unit::Seconds),
+///     y: Axis::new("datagrams per second", Unit::Count),
+///     series: vec![Series::new("sent", [(0.0, 10.0), (1.0, 20.0)])],
+///     ..Plot::default()
+/// };
+/// let report = Report { title: "100 nodes".to_owned(), plots: vec![plot], ..Report::default() };
+/// assert!(report.html().contains("<svg"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {

@@ -7,6 +7,16 @@
 use crate::world::Micros;
 
 /// Sums per interval of virtual time, the first of which begins at 0.
+///
+/// ```
+/// use dht_sim::series::Series;
+///
+/// let mut sent = Series::new(1_000_000, 60);
+/// sent.add(500_000, 3);
+/// sent.add(700_000, 4);
+/// let first = sent.intervals().next().unwrap();
+/// assert_eq!((first.sum, first.per_second(), first.mean()), (7, 7.0, Some(3.5)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
     width: Micros,

@@ -6,6 +6,14 @@
 use serde::{Deserialize, Serialize};
 
 /// A heading and rows of text.
+///
+/// ```
+/// use dht_sim::text_table::TextTable;
+///
+/// let mut table = TextTable::new(["what", "how many"]);
+/// table.row(["nodes", "1,000"]);
+/// assert_eq!(table.plain(), "what   how many\n─────  ────────\nnodes     1,000\n");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextTable {
     /// What the columns are.

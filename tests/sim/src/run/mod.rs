@@ -47,6 +47,16 @@ enum Step {
 }
 
 /// A run under way. A clone is a fork.
+///
+/// ```
+/// use dht_sim::{Run, Scenario};
+///
+/// let scenario = Scenario { nodes: 20, lookups: 5, run_us: 60_000_000, ..Scenario::default() };
+/// let mut run = Run::new(scenario)?;
+/// run.finish()?;
+/// assert_eq!((run.tally().lookups, run.tally().recall()), (5, 1.0));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Run {
     scenario: Scenario,

@@ -31,6 +31,20 @@ const HEAD: usize = 8 + 4 + 8;
 const CHECKSUM: usize = 8;
 
 /// The tables of all nodes, packed: some 9 bytes per entry.
+///
+/// ```
+/// use dht_sim::{Run, Scenario, Snapshot};
+///
+/// let scenario = Scenario { nodes: 20, lookups: 0, run_us: 0, ..Scenario::default() };
+/// let mut run = Run::new(scenario.clone())?;
+/// run.finish()?;
+/// let mut file = Vec::new();
+/// Snapshot::of(&run).write(&mut file)?;
+/// let mut again = Run::load(scenario, Snapshot::parse(&file)?)?;
+/// again.finish()?;
+/// assert_eq!(again.sim().persistent_count(), 20);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     scenario: Scenario,

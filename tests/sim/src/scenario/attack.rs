@@ -7,6 +7,15 @@ use super::SECOND;
 use crate::world::{Micros, check, churn::LENGTH_MAX_US};
 
 /// An attacker. When its time is over, or when all heals, it is gone.
+///
+/// ```
+/// use dht_sim::Scenario;
+/// use dht_sim::scenario::{Attack, AttackKind};
+///
+/// let flood = Attack { victim: 7, rate: 1_000, ..AttackKind::FloodIds.into() };
+/// let scenario = Scenario { attacks: vec![flood], ..Scenario::default() };
+/// assert_eq!(scenario.check(), Ok(()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attack {

@@ -20,6 +20,17 @@ use crate::world::nat::{BEHIND_FIREWALL_MAX, Kind, Nat};
 use crate::world::{Micros, check, link::Link};
 
 /// A run. All that happens in it follows from these numbers.
+///
+/// ```
+/// use dht_sim::scenario::{Fault, FaultKind};
+/// use dht_sim::{Scenario, script};
+///
+/// let leave = Fault { at_us: 0, what: FaultKind::MassLeave { part: 0.2 } };
+/// let scenario = Scenario { nodes: 1_000, faults: vec![leave], ..Scenario::default() };
+/// scenario.check()?;
+/// assert_eq!(script::parse(&script::to_text(&scenario))?, scenario);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scenario {

@@ -13,6 +13,22 @@ use crate::world::{HostId, Micros, Stream};
 /// An application on a node: it answers requests for its commands, and is told what happens.
 ///
 /// It is `Clone`, so that a simulation with it can be forked.
+///
+/// ```
+/// use dht_core::{Answer, Incoming};
+/// use dht_sim::{App, Cx};
+///
+/// /// Counts, for each of its askers.
+/// #[derive(Clone, Default)]
+/// struct Counter(u8);
+///
+/// impl App for Counter {
+///     fn on_request(&mut self, cx: &mut Cx<'_>, request: &Incoming<'_>) {
+///         self.0 += 1;
+///         cx.reply(request, Answer::value(vec![self.0]));
+///     }
+/// }
+/// ```
 #[allow(unused_variables, reason = "what the defaults make nothing of")]
 pub trait App: DynClone + Any + Send {
     /// A request for the application has come in. Answer it by [`Cx::reply`], now or later, or not at all.
@@ -78,6 +94,23 @@ impl Cx<'_> {
 }
 
 /// Something on the network that is no node of ours: it sends what it likes, with any source address.
+///
+/// ```
+/// use std::net::Ipv4Addr;
+/// use dht_sim::{Actor, ActorCx, Datagram, Sim};
+///
+/// /// Sends everything back.
+/// #[derive(Clone)]
+/// struct Mirror;
+///
+/// impl Actor for Mirror {
+///     fn on_packet(&mut self, cx: &mut ActorCx<'_>, packet: Datagram<'_>) {
+///         cx.send(packet.to, packet.from, packet.bytes.to_vec());
+///     }
+/// }
+///
+/// Sim::new(1).add_actor(&[Ipv4Addr::new(90, 0, 0, 1)], Mirror);
+/// ```
 #[allow(unused_variables, reason = "what the defaults make nothing of")]
 pub trait Actor: DynClone + Any + Send {
     /// It begins.

@@ -42,6 +42,26 @@ pub struct Counts {
 /// A simulated network. A clone is a fork: both go on from the same state.
 ///
 /// Methods that are given a host which does not exist panic, unless they say what they do then.
+///
+/// ```
+/// use std::time::Duration;
+/// use dht_sim::{Sim, Spec};
+///
+/// let mut sim = Sim::new(7);
+/// let first = sim.next_address();
+/// sim.add(Spec::bootstrapper(first)?)?;
+/// for _ in 0..20 {
+///     sim.add(Spec::joining(&[first]))?;
+/// }
+/// sim.run_for(Duration::from_secs(60))?;
+/// assert_eq!((sim.up_count(), sim.persistent_count()), (21, 21));
+///
+/// let mut fork = sim.clone();
+/// fork.run_for(Duration::from_secs(1))?;
+/// sim.run_for(Duration::from_secs(1))?;
+/// assert_eq!(fork.trace_hash(), sim.trace_hash());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Sim {
     pub(crate) seed: u64,

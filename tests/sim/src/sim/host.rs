@@ -9,6 +9,21 @@ use crate::world::clock::{Clock, NodeClock};
 use crate::world::{Micros, NatId, Stream, link::LinkState};
 
 /// What a new host is.
+///
+/// ```
+/// use dht_sim::clock::Clock;
+/// use dht_sim::nat::Nat;
+/// use dht_sim::{Sim, Spec};
+///
+/// let mut sim = Sim::new(7);
+/// let first = sim.next_address();
+/// sim.add(Spec::bootstrapper(first)?)?;
+/// let home = sim.add_nat(Nat::default());
+/// let slow = Clock { drift_ppm: -50, ..Clock::default() };
+/// let host = sim.add(Spec::joining(&[first]).behind(home).clock(slow).after(5_000_000))?;
+/// assert!(sim.node(host).is_none(), "it starts in 5 s");
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 #[derive(Clone)]
 #[expect(missing_debug_implementations, reason = "it holds an application")]

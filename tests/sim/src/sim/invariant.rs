@@ -16,6 +16,30 @@ pub type Verdict = Result<(), String>;
 /// Something that must hold. It sees everything and changes nothing.
 ///
 /// All methods say `Ok` unless implemented.
+///
+/// ```
+/// use dht_core::Event;
+/// use dht_sim::{HostId, Invariant, Sim, Verdict};
+///
+/// /// No node has to notice that its network has changed.
+/// #[derive(Clone)]
+/// struct Still;
+///
+/// impl Invariant for Still {
+///     fn name(&self) -> &'static str {
+///         "still"
+///     }
+///
+///     fn event(&mut self, _: &Sim, host: HostId, event: &Event) -> Verdict {
+///         match event {
+///             Event::NetworkChange => Err(format!("host {} has moved", host.0)),
+///             _ => Ok(()),
+///         }
+///     }
+/// }
+///
+/// Sim::new(1).add_invariant(Still);
+/// ```
 #[allow(unused_variables, reason = "what the defaults make nothing of")]
 pub trait Invariant: DynClone + Any + Send {
     /// Its name in reports: short, lower case.

@@ -26,6 +26,16 @@ pub enum Fate {
 }
 
 /// Decides what becomes of datagrams. A closure that can be cloned is one.
+///
+/// ```
+/// use dht_sim::{Fate, Micros, Packet, Sim};
+///
+/// let mut sim = Sim::new(1);
+/// sim.add_rule(|_: Micros, packet: &Packet| match packet.bytes.len() {
+///     ..500 => Fate::Pass,
+///     _ => Fate::Drop,
+/// });
+/// ```
 pub trait Rule: DynClone + Any + Send {
     /// A datagram has been sent. Its addresses are as on the public network, after any NAT.
     fn on_packet(&mut self, now: Micros, packet: &Packet) -> Fate;

@@ -24,6 +24,15 @@ use crate::sim::{Violation, quiet};
 use crate::world::Micros;
 
 /// How large random scenarios are.
+///
+/// ```
+/// use dht_sim::swarm::{SwarmOptions, run_seed};
+///
+/// let options = SwarmOptions { nodes: 10, time_us: 120_000_000, ..SwarmOptions::default() };
+/// let stats = run_seed(1, &options)?;
+/// assert_eq!(run_seed(1, &options)?.trace, stats.trace);
+/// # Ok::<_, dht_sim::swarm::Failure>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SwarmOptions {
     /// How many nodes there are at first.

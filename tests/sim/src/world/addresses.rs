@@ -25,6 +25,15 @@ pub(crate) const PLACES_MAX: usize = 15 << 16;
 const OPEN: usize = 16;
 
 /// Who shares what. Numbers are drawn for each /24, address and NAT.
+///
+/// ```
+/// use dht_sim::Sim;
+/// use dht_sim::addresses::{Addresses, Sharing};
+///
+/// let mut sim = Sim::new(1);
+/// sim.set_addresses(Addresses { servers: Sharing::NONE, ..Addresses::default() })?;
+/// # Ok::<_, String>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Addresses {

@@ -28,6 +28,14 @@ const MILLION: i64 = 1_000_000;
 const _: () = assert!(u64::MAX / MILLION as u64 * DRIFT_MAX_PPM as u64 <= i64::MAX as u64);
 
 /// How a node's clocks start and run. The default is a right one.
+///
+/// ```
+/// use dht_sim::clock::Clock;
+///
+/// let fast = Clock { drift_ppm: 100, offset_us: 5_000_000, ..Clock::default() }.start();
+/// assert_eq!(fast.boot(10_000_000), 10_001_000);
+/// assert_eq!(fast.wall(10_000_000), 15_001_000);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Clock {

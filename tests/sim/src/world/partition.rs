@@ -13,6 +13,16 @@ use super::{Micros, Purpose, Stream, check};
 pub const HOSTS_MAX: u32 = 1 << 24;
 
 /// One partition of the network into two sides.
+///
+/// ```
+/// use dht_sim::Sim;
+/// use dht_sim::partition::{Partition, Side};
+///
+/// // Half of the hosts, from the first minute to the third.
+/// let cut = Partition::new(Side::Fraction(0.5), 60_000_000, 180_000_000);
+/// Sim::new(1).add_partition(&cut)?;
+/// # Ok::<_, String>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Partition {

@@ -38,6 +38,14 @@ pub enum Purpose {
 }
 
 /// A stream of random numbers: SplitMix64 (Steele, Lea and Flood, 2014).
+///
+/// ```
+/// use dht_sim::stream::{Purpose, Stream};
+///
+/// let draw = |host| Stream::new(7, Purpose::Workload, host).below(100);
+/// assert_eq!(draw(3), draw(3));
+/// assert_ne!(draw(3), draw(4));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream(u64);
 

@@ -21,6 +21,18 @@ use crate::swarm::{Failure, run_scenario};
 use crate::world::Micros;
 
 /// How long to try.
+///
+/// ```
+/// use dht_sim::Scenario;
+/// use dht_sim::shrink::{ShrinkOptions, shrink};
+/// use dht_sim::swarm::run_scenario;
+///
+/// // It can't be run, and nothing can be taken away from that.
+/// let scenario = Scenario { nodes: 1, ..Scenario::default() };
+/// let failure = run_scenario(scenario).unwrap_err();
+/// let shrunk = shrink(failure, ShrinkOptions { attempts: 10, ..ShrinkOptions::default() });
+/// assert_eq!(shrunk.violation.invariant, "scenario");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShrinkOptions {
     /// No candidate is begun after this time.

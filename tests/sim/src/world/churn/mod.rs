@@ -49,6 +49,20 @@ pub enum Length {
 }
 
 /// How the nodes of a network come and go.
+///
+/// ```
+/// use dht_sim::Scenario;
+/// use dht_sim::churn::{Churn, Length};
+///
+/// let churn = Churn {
+///     session: Length::Exponential { mean_us: 3_600_000_000 },
+///     downtime: Length::Fixed { length_us: 60_000_000 },
+///     permanent: 0.1,
+///     return_with_table: 0.5,
+/// };
+/// let scenario = Scenario { churn: Some(churn), ..Scenario::default() };
+/// assert_eq!(scenario.check(), Ok(()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Churn {

@@ -21,6 +21,17 @@ pub const DELAY_MAX_US: Micros = 120_000_000;
 const HEADERS: usize = 28;
 
 /// The rules for datagrams under way. The default: 40 ms one way, an MTU of 1500, and no faults.
+///
+/// ```
+/// use dht_sim::Sim;
+/// use dht_sim::link::{Latency, Link, Loss};
+///
+/// let latency = Latency::Uniform { min_us: 20_000, max_us: 80_000 };
+/// let link = Link { latency, loss: Loss::Independent(0.05), ..Link::default() };
+/// link.check()?;
+/// Sim::new(1).set_link(link);
+/// # Ok::<_, String>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Link {

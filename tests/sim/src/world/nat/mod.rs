@@ -48,6 +48,20 @@ const _: () = assert!(MAPPINGS_MAX <= PORTS as u32 / 3);
 
 /// What a box does. The default is what most homes have: port-restricted, with ports preserved and
 /// hairpinning.
+///
+/// ```
+/// use dht_sim::nat::{Kind, Nat};
+/// use dht_sim::{Sim, Spec};
+///
+/// let mut sim = Sim::new(1);
+/// let first = sim.next_address();
+/// sim.add(Spec::bootstrapper(first)?)?;
+/// let carrier = sim.add_nat(Nat { kind: Kind::Symmetric, ..Nat::default() });
+/// for _ in 0..16 {
+///     sim.add(Spec::joining(&[first]).behind(carrier))?;
+/// }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Nat {
