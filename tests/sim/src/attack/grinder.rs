@@ -65,12 +65,8 @@ impl GrinderConfig {
         check::that(!self.ips.is_empty(), "ips", "not be empty")?;
         check::that(self.first_port > 0, "first_port", "not be 0")?;
         check::that(self.ports > 0, "ports", "not be 0")?;
-        check::that((1..=NODES_MAX).contains(&self.nodes), "nodes", "be between 1 and 4096")?;
-        check::that(
-            (1..=KNOWN_MAX).contains(&self.known_max),
-            "known_max",
-            "be between 1 and 4096",
-        )?;
+        check::within("nodes", self.nodes, 1, NODES_MAX)?;
+        check::within("known_max", self.known_max, 1, KNOWN_MAX)?;
         check::that(!self.targets.is_empty(), "targets", "not be empty")
     }
 

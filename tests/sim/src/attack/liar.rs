@@ -82,7 +82,7 @@ impl LiarConfig {
         check::that(!self.addrs.is_empty(), "addrs", "not be empty")?;
         if let Names::Near { sources, of, .. } = &self.names {
             sources.check()?;
-            check::that((1..=GROUND_MAX).contains(of), "names.near.of", "be between 1 and 65536")?;
+            check::within("names.near.of", *of, 1, GROUND_MAX)?;
         }
         let silent = self.pace.total == 0;
         check::that(silent || !self.targets.is_empty(), "targets", "not be empty")

@@ -117,16 +117,16 @@ fn join_over(nodes: u32) -> Micros {
 }
 
 fn churning(nodes: u32, session: Micros, loss: f64, lookups: u32) -> Scenario {
-    let churn = Churn {
-        session: Length::Exponential { mean_us: session },
-        downtime: Length::Exponential { mean_us: 30 * SECOND },
-        permanent: 0.0,
-        return_with_table: 0.0,
-    };
+    let churn = exponential(session, 30 * SECOND);
     let link = Link { loss: Loss::Independent(loss), ..Link::default() };
     // Long enough for the network to forget how it began.
     let run_us = 2 * session;
     Scenario { link, churn: Some(churn), run_us, ..calm(nodes, lookups) }
+}
+
+fn exponential(session: Micros, downtime: Micros) -> Churn {
+    let [session, downtime] = [session, downtime].map(|mean_us| Length::Exponential { mean_us });
+    Churn::new(session, downtime)
 }
 
 /// Round trips of 80 ms in the middle, other ones for other pairs.
@@ -153,23 +153,22 @@ fn impossible(error: &Impossible) -> Violation {
     Violation { invariant, message, host: None, at: 0, seed: SEED, trace: 0 }
 }
 
-/// What a run gives for one measure.
-struct Of<'a> {
-    run: &'a Run,
-    id: &'static str,
-    what: &'static str,
-    goal: &'static str,
-    network: &'a str,
+/// A measure: its number, what it is, and its goal.
+type What = (&'static str, &'static str, &'static str);
+
+/// What a run gives for a measure.
+fn figure(run: &Run, what: What, network: &str, result: String, met: bool) -> Figure {
+    let (id, what, goal) = what;
+    let (nodes, trace) = (run.scenario().nodes, run.sim().trace_hash());
+    let comma = if network.is_empty() { "" } else { ", " };
+    let network = format!("{nodes} nodes{comma}{network}");
+    Figure { id, what, network, result, goal, met, trace }
 }
 
-impl Of<'_> {
-    fn is(&self, result: String, met: bool) -> Figure {
-        let (scenario, trace) = (self.run.scenario(), self.run.sim().trace_hash());
-        let comma = if self.network.is_empty() { "" } else { ", " };
-        let network = format!("{} nodes{comma}{}", scenario.nodes, self.network);
-        let Self { id, what, goal, .. } = *self;
-        Figure { id, what, network, result, goal, met, trace }
-    }
+/// The recall of a run, which has to be at least this.
+fn recall(what: What, least: f64, network: &str, run: &Run) -> Figure {
+    let recall = run.tally().recall();
+    figure(run, what, network, part(recall), recall >= least)
 }
 
 fn calm_lookups(size: Size) -> Result<Vec<Figure>, Violation> {
@@ -180,27 +179,23 @@ fn calm_lookups(size: Size) -> Result<Vec<Figure>, Violation> {
     };
     for nodes in sizes {
         let run = run(calm(nodes, size.lookups(5_000)))?;
-        let (tally, network) = (run.tally(), "");
+        let tally = run.tally();
         let (median, p99) = (quantile(&tally.hops, 0.5), quantile(&tally.hops, 0.99));
         let log2 = libm::log2(f64::from(nodes));
-        let met = median as f64 <= 0.5 * log2 && p99 as f64 <= 0.7 * log2;
-        let (what, goal) = ("hops of a lookup, median / p99", "0.5 / 0.7 log2 N");
-        figures.push(
-            Of { run: &run, id: "M7", what, goal, network }.is(format!("{median} / {p99}"), met),
-        );
-        let (what, goal) = ("recall of the true 20", "0.9999");
-        let recall = tally.recall();
-        figures.push(
-            Of { run: &run, id: "M8", what, goal, network }.is(part(recall), recall >= 0.9999),
-        );
-        let (what, goal) = ("requests per lookup", "45");
+        let short = median as f64 <= 0.5 * log2 && p99 as f64 <= 0.7 * log2;
+        let hops = ("M7", "hops of a lookup, median / p99", "0.5 / 0.7 log2 N");
         let mean = tally.asked.mean().unwrap_or(0.0);
-        figures.push(
-            Of { run: &run, id: "M14", what, goal, network }.is(format!("{mean:.2}"), mean <= 45.0),
-        );
+        let asked = ("M14", "requests per lookup", "45");
+        figures.extend([
+            figure(&run, hops, "", format!("{median} / {p99}"), short),
+            recall(("M8", TRUE_20, "0.9999"), 0.9999, "", &run),
+            figure(&run, asked, "", format!("{mean:.2}"), mean <= 45.0),
+        ]);
     }
     Ok(figures)
 }
+
+const TRUE_20: &str = "recall of the true 20";
 
 fn quantile(histogram: &Histogram, q: f64) -> u64 {
     histogram.quantile(q).unwrap_or(0)
@@ -212,35 +207,24 @@ fn part(part: f64) -> String {
 
 fn among_dead(size: Size) -> Result<Vec<Figure>, Violation> {
     let run = run(Scenario { dead: 0.2, ..calm(size.nodes(16_000), size.lookups(5_000)) })?;
-    let recall = run.tally().recall();
-    let (what, goal, network) = ("recall of the true 20", "0.996", "20 % of which have just left");
-    Ok(vec![Of { run: &run, id: "M8", what, goal, network }.is(part(recall), recall >= 0.996)])
+    Ok(vec![recall(("M8", TRUE_20, "0.996"), 0.996, "20 % of which have just left", &run)])
 }
 
 fn among_neighbours(size: Size) -> Result<Vec<Figure>, Violation> {
     let addresses = Some(Addresses::default());
     let run = run(Scenario { addresses, ..calm(size.nodes(16_000), size.lookups(5_000)) })?;
-    let recall = run.tally().recall();
-    let (what, goal) = ("recall of the true 20", "0.9999");
-    let network = "which share /24s and addresses";
-    Ok(vec![Of { run: &run, id: "M8", what, goal, network }.is(part(recall), recall >= 0.9999)])
+    Ok(vec![recall(("M8", TRUE_20, "0.9999"), 0.9999, "which share /24s and addresses", &run)])
 }
 
 fn mild_churn(size: Size) -> Result<Vec<Figure>, Violation> {
     let run = run(churning(size.nodes(10_000), 60 * MINUTE, 0.05, size.lookups(5_000)))?;
-    let recall = run.tally().recall();
-    let (what, goal, network) = ("recall, sessions of 60 min, 5 % loss", "0.99", "2 h");
-    Ok(vec![Of { run: &run, id: "M9", what, goal, network }.is(part(recall), recall >= 0.99)])
+    let what = ("M9", "recall, sessions of 60 min, 5 % loss", "0.99");
+    Ok(vec![recall(what, 0.99, "2 h", &run)])
 }
 
 /// Each fault alone, and both: `cargo sim --nodes 2000 --churn 60m --loss 5% --lookups 500 --time 10m --seed 7`.
 fn times_under_faults(size: Size) -> Result<Vec<Figure>, Violation> {
-    let churn = Churn {
-        session: Length::Exponential { mean_us: 60 * MINUTE },
-        downtime: Length::Exponential { mean_us: 6 * MINUTE },
-        permanent: 0.0,
-        return_with_table: 0.0,
-    };
+    let churn = exponential(60 * MINUTE, 6 * MINUTE);
     let loss = Loss::Independent(0.05);
     // The last ones: milliseconds for half of the lookups and for 99 of a hundred, and the recall.
     let kinds = [
@@ -269,17 +253,16 @@ fn times_under_faults(size: Size) -> Result<Vec<Figure>, Violation> {
         let recalls = part(recall);
         let result = format!("p50 {p50} ms, p99 {p99} ms; recall {recalls}; {asked:.1} asked");
         let met = p50 <= most.0 && p99 <= most.1 && recall >= least;
-        let what = "time of a lookup, RTT 80 ms";
-        figures.push(Of { run: &run, id: "M9b", what, goal, network }.is(result, met));
+        let what = ("M9b", "time of a lookup, RTT 80 ms", goal);
+        figures.push(figure(&run, what, network, result, met));
     }
     Ok(figures)
 }
 
 fn wild_churn(size: Size) -> Result<Vec<Figure>, Violation> {
     let run = run(churning(size.nodes(10_000), 10 * MINUTE, 0.2, size.lookups(5_000)))?;
-    let recall = run.tally().recall();
-    let (what, goal, network) = ("recall, sessions of 10 min, 20 % loss", "0.95", "20 min");
-    Ok(vec![Of { run: &run, id: "M10", what, goal, network }.is(part(recall), recall >= 0.95)])
+    let what = ("M10", "recall, sessions of 10 min, 20 % loss", "0.95");
+    Ok(vec![recall(what, 0.95, "20 min", &run)])
 }
 
 fn heavy_loss(size: Size) -> Result<Vec<Figure>, Violation> {
@@ -287,10 +270,8 @@ fn heavy_loss(size: Size) -> Result<Vec<Figure>, Violation> {
     let run = run(Scenario { link, ..calm(size.nodes(10_000), size.lookups(20_000)) })?;
     let (reached, all) = (run.tally().reached, run.tally().lookups);
     let met = reached as f64 >= 0.999 * all as f64;
-    let (what, goal) = ("lookups that reach one of the true 20, 30 % loss", "99.9 %");
-    Ok(vec![
-        Of { run: &run, id: "M11", what, goal, network: "" }.is(format!("{reached} of {all}"), met),
-    ])
+    let what = ("M11", "lookups that reach one of the true 20, 30 % loss", "99.9 %");
+    Ok(vec![figure(&run, what, "", format!("{reached} of {all}"), met)])
 }
 
 fn latency(size: Size) -> Result<Vec<Figure>, Violation> {
@@ -298,23 +279,20 @@ fn latency(size: Size) -> Result<Vec<Figure>, Violation> {
         run(Scenario { link: realistic(), ..calm(size.nodes(100_000), size.lookups(5_000)) })?;
     let latency = &run.tally().latency;
     let (p50, p99) = (quantile(latency, 0.5) / 1_000, quantile(latency, 0.99) / 1_000);
-    let (what, goal) = ("time of a lookup, RTT 80 ms log-normal", "p50 600 ms, p99 1.5 s");
+    let what = ("M12", "time of a lookup, RTT 80 ms log-normal", "p50 600 ms, p99 1.5 s");
     let met = p50 <= 600 && p99 <= 1_500;
-    let result = format!("p50 {p50} ms, p99 {p99} ms");
-    Ok(vec![Of { run: &run, id: "M12", what, goal, network: "" }.is(result, met)])
+    Ok(vec![figure(&run, what, "", format!("p50 {p50} ms, p99 {p99} ms"), met)])
 }
 
 fn latency_among_dead(size: Size) -> Result<Vec<Figure>, Violation> {
     let scenario = Scenario { link: realistic(), ..calm(size.nodes(10_000), size.lookups(5_000)) };
     let healthy = run(scenario.clone())?;
     let mut figures = Vec::new();
+    let usual = NodeOptions::default();
     let kinds = [
-        ("the walk's own pace", NodeOptions::default()),
-        (
-            "per-destination time-outs",
-            NodeOptions { adaptive_timeout: true, ..NodeOptions::default() },
-        ),
-        ("as dht-rpc", NodeOptions { thorough: true, ..NodeOptions::default() }),
+        ("the walk's own pace", usual),
+        ("per-destination time-outs", NodeOptions { adaptive_timeout: true, ..usual }),
+        ("as dht-rpc", NodeOptions { thorough: true, ..usual }),
     ];
     for (name, node) in kinds {
         let run = run(Scenario { dead: 0.2, node, ..scenario.clone() })?;
@@ -327,10 +305,8 @@ fn latency_among_dead(size: Size) -> Result<Vec<Figure>, Violation> {
             "p50 {p50} ms, {p50_times:.2} x healthy; p99 {p99} ms, {p99_times:.2} x; recall {}",
             part(run.tally().recall())
         );
-        let (what, goal) = ("the same, 20 % dead entries", "p50 1.2 x healthy");
-        figures.push(
-            Of { run: &run, id: "M13", what, goal, network: name }.is(result, p50_times <= 1.2),
-        );
+        let what = ("M13", "the same, 20 % dead entries", "p50 1.2 x healthy");
+        figures.push(figure(&run, what, name, result, p50_times <= 1.2));
     }
     Ok(figures)
 }
@@ -348,8 +324,8 @@ fn upkeep(size: Size) -> Result<Vec<Figure>, Violation> {
         .map_or(0.0, |(time, counts)| counts.sent as f64 * 1e6 / time as f64 / f64::from(nodes));
     run.finish()?;
     let result = format!("{per_node:.3}; recall after it {}", part(run.tally().recall()));
-    let (what, goal, network) = ("upkeep of an idle node, datagrams/s", "0.5", "idle for an hour");
-    Ok(vec![Of { run: &run, id: "M15", what, goal, network }.is(result, per_node <= 0.5)])
+    let what = ("M15", "upkeep of an idle node, datagrams/s", "0.5");
+    Ok(vec![figure(&run, what, "idle for an hour", result, per_node <= 0.5)])
 }
 
 /// From `from` on a hundred lookups are begun every five seconds, until their recall is good: when that is.
@@ -382,9 +358,8 @@ fn partition(size: Size) -> Result<Vec<Figure>, Violation> {
     let scenario = Scenario { faults, run_us: 90 * MINUTE, ..calm(size.nodes(5_000), 0) };
     let healed = scenario.run_from() + for_us;
     let (run, took) = time_to_recall(scenario, healed, 0.99)?;
-    let (what, goal) = ("50/50 partition for 30 min, then time to recall 0.99", "10 min");
-    let met = took.is_some_and(|took| took <= 10 * MINUTE);
-    Ok(vec![Of { run: &run, id: "M18", what, goal, network: "" }.is(within(took), met)])
+    let what = ("M18", "50/50 partition for 30 min, then time to recall 0.99", "10 min");
+    Ok(vec![within(&run, what, took, 10 * MINUTE)])
 }
 
 fn mass_leave(size: Size) -> Result<Vec<Figure>, Violation> {
@@ -392,13 +367,15 @@ fn mass_leave(size: Size) -> Result<Vec<Figure>, Violation> {
     let scenario = Scenario { faults, run_us: 60 * MINUTE, ..calm(size.nodes(10_000), 0) };
     let left = scenario.run_from();
     let (run, took) = time_to_recall(scenario, left, 0.95)?;
-    let (what, goal) = ("half of the nodes leave, then time to recall 0.95", "5 min");
-    let met = took.is_some_and(|took| took <= 5 * MINUTE);
-    Ok(vec![Of { run: &run, id: "M19", what, goal, network: "" }.is(within(took), met)])
+    let what = ("M19", "half of the nodes leave, then time to recall 0.95", "5 min");
+    Ok(vec![within(&run, what, took, 5 * MINUTE)])
 }
 
-fn within(time: Option<Micros>) -> String {
-    time.map_or("not within an hour".to_owned(), |time| format!("{} s", time / SECOND))
+/// A time that has to be at most this.
+fn within(run: &Run, what: What, took: Option<Micros>, most: Micros) -> Figure {
+    let said = |time| format!("{} s", time / SECOND);
+    let result = took.map_or("not within an hour".to_owned(), said);
+    figure(run, what, "", result, took.is_some_and(|took| took <= most))
 }
 
 /// One key is enough to see the figure change: the small size is for that.

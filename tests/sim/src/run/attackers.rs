@@ -398,7 +398,7 @@ mod tests {
     #[test]
     fn each_does_what_it_is_for_and_is_gone_in_time() {
         let mut wrong = Vec::new();
-        for kind in AttackKind::ALL {
+        for kind in AttackKind::ALL.iter().copied() {
             let seen = see(kind);
             let (first, last) = (seen.sent[0], seen.sent[seen.sent.len() - 1]);
             assert!((FROM..FROM + 20 * SECOND).contains(&first), "{kind:?}: {first}");
@@ -465,7 +465,7 @@ mod tests {
             run.finish().unwrap();
             run.sim().trace_hash()
         };
-        for kind in AttackKind::ALL {
+        for kind in AttackKind::ALL.iter().copied() {
             let plain = Attack { victim: VICTIM.0, at_us: FROM, for_us: FOR, ..kind.into() };
             let usual = trace(plain, false);
             for (field, other) in [

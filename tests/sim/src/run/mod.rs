@@ -412,13 +412,13 @@ impl Run {
     fn plan_return(&mut self, host: HostId) {
         let Some(churn) = self.scenario.churn else { return };
         let stream = &mut self.churn[host.index()];
-        let (down, table) = (churn.next_downtime(stream), churn.returns_with_table(stream));
+        let (down, table) = (churn.downtime.draw(stream), churn.returns_with_table(stream));
         self.plan(self.sim.now().saturating_add(down), Step::Return(host, table));
     }
 
     fn plan_leave(&mut self, host: HostId) {
         let Some(churn) = self.scenario.churn.filter(|_| self.churns) else { return };
-        let up = churn.next_session(&mut self.churn[host.index()]);
+        let up = churn.session.draw(&mut self.churn[host.index()]);
         self.plan(self.sim.now().saturating_add(up), Step::Leave(host));
     }
 

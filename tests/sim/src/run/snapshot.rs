@@ -125,29 +125,25 @@ impl Snapshot {
     /// # Errors
     /// What is different.
     pub fn check_fits(&self, scenario: &Scenario) -> Result<(), Impossible> {
-        let saved = &self.scenario;
-        let differ = |what: String| Err(Impossible(format!("the snapshot {what}")));
-        if saved.nodes != scenario.nodes {
-            return differ(format!("has {} nodes, not {}", saved.nodes, scenario.nodes));
-        }
-        if saved.bootstraps != scenario.bootstraps {
-            let (has, wants) = (saved.bootstraps, scenario.bootstraps);
-            return differ(format!("has {has} bootstrap nodes, not {wants}"));
-        }
-        if saved.nats != scenario.nats {
-            return differ("has other NATs".to_owned());
-        }
-        if saved.addresses != scenario.addresses {
-            return differ("has addresses from another model".to_owned());
-        }
-        let seed = saved.seed;
-        if !saved.nats.is_empty() && seed != scenario.seed {
-            return differ(format!("has NATs where seed {seed} puts them: use that seed"));
-        }
-        if saved.addresses.is_some() && seed != scenario.seed {
-            return differ(format!("has hosts where seed {seed} puts them: use that seed"));
-        }
-        Ok(())
+        let Scenario { seed, nodes, bootstraps, ref nats, addresses, .. } = self.scenario;
+        let other_seed = seed != scenario.seed;
+        let (wants, wants_bootstraps) = (scenario.nodes, scenario.bootstraps);
+        let what = if nodes != wants {
+            format!("has {nodes} nodes, not {wants}")
+        } else if bootstraps != wants_bootstraps {
+            format!("has {bootstraps} bootstrap nodes, not {wants_bootstraps}")
+        } else if *nats != scenario.nats {
+            "has other NATs".to_owned()
+        } else if addresses != scenario.addresses {
+            "has addresses from another model".to_owned()
+        } else if other_seed && !nats.is_empty() {
+            format!("has NATs where seed {seed} puts them: use that seed")
+        } else if other_seed && addresses.is_some() {
+            format!("has hosts where seed {seed} puts them: use that seed")
+        } else {
+            return Ok(());
+        };
+        Err(Impossible(format!("the snapshot {what}")))
     }
 
     /// Writes it.

@@ -2,6 +2,7 @@
 //! Who they are is in [`attack`](crate::attack).
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, VariantArray};
 
 use super::SECOND;
 use crate::world::{Micros, check, churn::LENGTH_MAX_US};
@@ -44,8 +45,11 @@ pub struct Attack {
 }
 
 /// Where the hosts of an attacker are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, EnumString, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Stands {
     /// Each in a /24 of its own.
     #[default]
@@ -70,8 +74,25 @@ fn one() -> u32 {
 }
 
 /// What attackers can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+///
+/// As text they are written as on a command line: `flood-ids`.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum AttackKind {
     /// Answers the victim in the names of nodes that it knows, under guessed transaction ids.
     Guess,
@@ -114,26 +135,7 @@ pub enum AttackKind {
 
 impl AttackKind {
     /// All of them.
-    pub const ALL: [Self; 18] = [
-        Self::Guess,
-        Self::Spoof,
-        Self::Grind,
-        Self::GrindDead,
-        Self::LieNobody,
-        Self::LieDead,
-        Self::LieNear,
-        Self::LieDoors,
-        Self::LieImpossible,
-        Self::LieAddress,
-        Self::Hints,
-        Self::FloodIds,
-        Self::FloodDelayedPings,
-        Self::FloodFindNode,
-        Self::FloodCommands,
-        Self::FloodMalformed,
-        Self::Replay,
-        Self::Slander,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The fields of an [`Attack`] that make no difference to it. (Who [stands beside](Stands::Beside) a victim has
     /// one, whatever the kind.)
@@ -180,10 +182,8 @@ impl Attack {
             return Err(format!("at_us is {}, after the end of the run at {run_us}", self.at_us));
         }
         check::duration("for_us", self.for_us, 1, LENGTH_MAX_US)?;
-        let rate = (1..=RATE_MAX).contains(&self.rate);
-        check::that(rate, "rate", "be between 1 and 100,000")?;
-        let hosts = (1..=HOSTS_MAX).contains(&self.hosts);
-        check::that(hosts, "hosts", "be between 1 and 128")
+        check::within("rate", self.rate, 1, RATE_MAX)?;
+        check::within("hosts", self.hosts, 1, HOSTS_MAX)
     }
 }
 
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_usual_and_what_is_unknown_refused() {
-        for kind in AttackKind::ALL {
+        for kind in AttackKind::ALL.iter().copied() {
             let text = serde_json::to_string(&Attack::from(kind)).unwrap();
             assert_eq!(serde_json::from_str::<Attack>(&text).unwrap(), Attack::from(kind));
         }

@@ -203,8 +203,7 @@ impl Scenario {
         check::probability("dead", self.dead)?;
         check::probability("node.ephemeral", self.node.ephemeral)?;
         check::probability("node.unsure", self.node.unsure)?;
-        let concurrency = (1..=256).contains(&self.node.concurrency);
-        check::that(concurrency, "node.concurrency", "be between 1 and 256")?;
+        check::within("node.concurrency", self.node.concurrency.into(), 1, 256)?;
         let drift = self.clocks.drift_ppm <= 100_000;
         check::that(drift, "clocks.drift_ppm", "be at most 100,000: a tenth")?;
         let mut behind = 0.0;

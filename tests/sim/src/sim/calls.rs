@@ -34,8 +34,7 @@ impl Sim {
     /// that of its own, unless [`response`](Self::response) or [`outcome`](Self::outcome) waits for it.
     pub fn with<T>(&mut self, at: HostId, call: impl FnOnce(&mut Node, Instant) -> T) -> Option<T> {
         let result = self.call(at, call)?;
-        self.flush(at);
-        self.check(at);
+        self.settle(at);
         Some(result)
     }
 
@@ -50,8 +49,7 @@ impl Sim {
             let app: &mut dyn Any = app;
             app.downcast_mut().map(|app| call(app, cx))
         });
-        self.flush(at);
-        self.check(at);
+        self.settle(at);
         result.flatten()
     }
 
@@ -84,14 +82,9 @@ impl Sim {
         id: RequestId,
         limit: Duration,
     ) -> Result<Option<Result<Reply, RequestError>>, Violation> {
-        let mut result = None;
-        self.awaited.insert((at, Awaited::Request(id)));
-        let ended = self.run_until(limit, |sim| {
-            result = sim.call(at, |node, _| node.take_response(id)).flatten();
-            result.is_some()
-        });
-        self.awaited.remove(&(at, Awaited::Request(id)));
-        ended.map(|_| result)
+        self.wait(at, Awaited::Request(id), limit, |sim| {
+            sim.call(at, |node, _| node.take_response(id)).flatten()
+        })
     }
 
     /// Begins a query and runs to its end, reading all replies. `None` as for [`ask_node`](Self::ask_node).
@@ -122,17 +115,32 @@ impl Sim {
         id: QueryId,
         limit: Duration,
     ) -> Result<Option<Walked>, Violation> {
-        let (mut replies, mut outcome) = (Vec::new(), None);
-        self.awaited.insert((at, Awaited::Query(id)));
-        let ended = self.run_until(limit, |sim| {
+        let mut replies = Vec::new();
+        let outcome = self.wait(at, Awaited::Query(id), limit, |sim| {
             while let Some(Some(reply)) = sim.with(at, |node, _| node.next_reply(id)) {
                 replies.push(reply);
             }
-            outcome = sim.call(at, |node, _| node.take_outcome(id)).flatten();
-            outcome.is_some()
+            sim.call(at, |node, _| node.take_outcome(id)).flatten()
+        })?;
+        Ok(outcome.map(|outcome| (replies, outcome)))
+    }
+
+    /// Runs until `take` has something for a caller, and tells the application nothing of it.
+    fn wait<T>(
+        &mut self,
+        at: HostId,
+        what: Awaited,
+        limit: Duration,
+        mut take: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Result<Option<T>, Violation> {
+        let mut result = None;
+        self.awaited.insert((at, what));
+        let ended = self.run_until(limit, |sim| {
+            result = take(sim);
+            result.is_some()
         });
-        self.awaited.remove(&(at, Awaited::Query(id)));
-        ended.map(|_| outcome.map(|outcome| (replies, outcome)))
+        self.awaited.remove(&(at, what));
+        ended.map(|_| result)
     }
 
     /// Whether an event is news of what a caller waits for.

@@ -153,8 +153,7 @@ impl Sim {
         host.node = Some(Box::new(node));
         self.up += 1;
         self.trace.change(self.now, at, code::STARTED);
-        self.flush(at);
-        self.check(at);
+        self.settle(at);
         Ok(())
     }
 
@@ -301,8 +300,7 @@ impl Sim {
             self.packets.put_back(place, packet);
         }
         // What was asked of it meanwhile.
-        self.flush(at);
-        self.check(at);
+        self.settle(at);
     }
 
     /// Steps a host's wall clock. Nodes don't look at it; applications may.
@@ -331,8 +329,7 @@ impl Sim {
             self.counts.timeouts += 1;
             node.handle_timeout(now);
             self.notice_spin(at);
-            self.flush(at);
-            self.check(at);
+            self.settle(at);
         } else {
             self.arm(at);
         }
@@ -346,6 +343,12 @@ impl Sim {
             let message = "its deadline does not move".to_owned();
             self.violate("no deadline in the past", Some(at), message);
         }
+    }
+
+    /// A host has dealt with something: sends what follows, and checks what must hold.
+    pub(crate) fn settle(&mut self, at: HostId) {
+        self.flush(at);
+        self.check(at);
     }
 
     /// Sends what a node wants to send, and deals with its events.
@@ -457,8 +460,7 @@ impl Sim {
     fn app_timer(&mut self, at: HostId, token: u64) {
         let called = self.call_app(at, |app, cx| app.on_timer(cx, token));
         if called.is_some() {
-            self.flush(at);
-            self.check(at);
+            self.settle(at);
         }
     }
 }

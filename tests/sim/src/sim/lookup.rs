@@ -81,8 +81,7 @@ impl Sim {
         let Some(Ok(query)) = begun else { return false };
         // It may have ended at once; then its end has not been noticed yet either.
         self.lookups.walks.insert((host, query), Walk { target, started, depth: BTreeMap::new() });
-        self.flush(host);
-        self.check(host);
+        self.settle(host);
         true
     }
 

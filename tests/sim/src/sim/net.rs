@@ -310,8 +310,7 @@ impl Sim {
         }
         self.arrived(host, packet);
         self.handle(host, via, packet);
-        self.flush(host);
-        self.check(host);
+        self.settle(host);
         false
     }
 
@@ -399,11 +398,6 @@ const NEARBY: Micros = 1_000;
 const MIN_IP: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
 fn damage(bytes: &mut Vec<u8>, damage: Damage) {
-    match damage {
-        Damage::None => {}
-        Damage::FlipByte { at, xor } => {
-            bytes.get_mut(usize::from(at)).into_iter().for_each(|byte| *byte ^= xor);
-        }
-        Damage::Truncate(len) => bytes.truncate(usize::from(len)),
-    }
+    let len = damage.apply(bytes);
+    bytes.truncate(len);
 }

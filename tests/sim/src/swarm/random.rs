@@ -1,6 +1,8 @@
 //! Random scenarios. Each feature draws from a stream of its own, so that a feature that gets another
 //! draw shifts no other.
 
+use strum::VariantArray;
+
 use super::SwarmOptions;
 use crate::scenario::{
     Attack, AttackKind, Clocks, Fault, FaultKind, NatGroup, NodeOptions, SECOND, Scenario, Stands,
@@ -174,16 +176,9 @@ fn random_nats(draws: &mut Stream) -> Vec<NatGroup> {
     if !draws.chance(0.4) {
         return Vec::new();
     }
-    let kinds = [
-        Kind::FullCone,
-        Kind::AddressRestricted,
-        Kind::PortRestricted,
-        Kind::Symmetric,
-        Kind::Firewall,
-    ];
     let groups = range(draws, 1, 3);
     let mut group = || {
-        let kind = kinds[draws.below(5) as usize];
+        let kind = Kind::VARIANTS[draws.below(5) as usize];
         let nat = Nat {
             kind,
             hairpin: draws.chance(0.5),
@@ -348,7 +343,7 @@ fn random_attack(draws: &mut Stream, scenario: &Scenario, (from, to): (u64, u64)
         victim: draws.below(u64::from(scenario.nodes)) as u32,
         rate: scale(draws, 1, 500) as u32,
         hosts: scale(draws, 1, u64::from(scenario.nodes / 10).max(2)) as u32,
-        stands: [Stands::Apart, Stands::Together, Stands::Beside][draws.below(3) as usize],
+        stands: Stands::VARIANTS[draws.below(3) as usize],
     }
 }
 

@@ -82,8 +82,7 @@ impl Sharing {
 
     fn check(&self, field: &str, most: u32) -> Result<(), String> {
         check::probability(&format!("{field}.part"), self.part)?;
-        let fits = (2..=most).contains(&self.most);
-        check::that(fits, &format!("{field}.most"), &format!("be between 2 and {most}"))
+        check::within(&format!("{field}.most"), self.most, 2, most)
     }
 
     fn draw(&self, draws: &mut Stream) -> u32 {

@@ -19,12 +19,21 @@ pub(crate) fn between(field: &str, value: f64, min: f64, max: f64) -> Result<(),
 
 /// Refuses a number above `max`.
 pub(crate) fn at_most(field: &str, number: u32, max: u32) -> Result<(), String> {
-    let thousands = match (max / 1_000_000, max / 1_000 % 1_000, max % 1_000) {
-        (0, 0, ones) => ones.to_string(),
-        (0, thousands, ones) => format!("{thousands},{ones:03}"),
-        (millions, thousands, ones) => format!("{millions},{thousands:03},{ones:03}"),
-    };
-    that(number <= max, field, &format!("be at most {thousands}"))
+    that(number <= max, field, &format!("be at most {}", thousands(max)))
+}
+
+/// Refuses a number below `min` or above `max`.
+pub(crate) fn within(field: &str, number: u32, min: u32, max: u32) -> Result<(), String> {
+    let fits = (min..=max).contains(&number);
+    that(fits, field, &format!("be between {min} and {}", thousands(max)))
+}
+
+/// `12,345`.
+fn thousands(number: u32) -> String {
+    match number.to_string() {
+        digits if digits.len() <= 3 => digits,
+        digits => format!("{},{}", thousands(number / 1_000), &digits[digits.len() - 3..]),
+    }
 }
 
 /// Refuses a duration below `min` or above `max`.

@@ -9,7 +9,6 @@ use dht_sim::{Micros, Run, Scenario, Violation};
 use crate::fields;
 use crate::figures::Figures;
 use crate::units::{duration_text, percent_text, thousands};
-use crate::words::attack_name;
 
 /// About how many points a line has.
 const POINTS: usize = 120;
@@ -248,7 +247,7 @@ fn marks(scenario: &Scenario) -> (Vec<Mark>, u64) {
             continue;
         }
         let (at, lasts) = (seconds(attack.at_us), seconds(attack.for_us));
-        marks.push(mark(at, at + lasts, attack_name(attack.kind)));
+        marks.push(mark(at, at + lasts, attack.kind.to_string()));
     }
     if scenario.heal_us.is_some() {
         let at = seconds(scenario.run_us);

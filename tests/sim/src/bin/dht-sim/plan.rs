@@ -204,7 +204,7 @@ fn change_churn(scenario: &mut Scenario, args: &Faults) -> Result<(), Failure> {
         Some(Churning::For(session)) => {
             let mean_us = (session.mean_us() / 10.0) as Micros;
             let away = Length::Exponential { mean_us: mean_us.max(1) };
-            let new = Churn { session, downtime: away, permanent: 0.0, return_with_table: 0.0 };
+            let new = Churn::new(session, away);
             scenario.churn = Some(Churn { session, ..scenario.churn.unwrap_or(new) });
         }
     }

@@ -1,6 +1,7 @@
 //! The small languages of options: `lognormal:80ms,0.5`, `burst:5%,10`, `symmetric:20%x16`.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
 use dht_sim::Micros;
 use dht_sim::addresses::{Addresses, Sharing};
@@ -106,17 +107,8 @@ pub(crate) fn nat(text: &str) -> Result<NatGroup, String> {
     let Some((kind, options)) = text.split_once(':') else {
         return Err("write KIND:PART, such as symmetric:20%".to_owned());
     };
-    let kind = match kind {
-        "full-cone" => Kind::FullCone,
-        "address-restricted" => Kind::AddressRestricted,
-        "port-restricted" => Kind::PortRestricted,
-        "symmetric" => Kind::Symmetric,
-        "firewall" => Kind::Firewall,
-        _ => {
-            let kinds = "full-cone, address-restricted, port-restricted, symmetric or firewall";
-            return unknown(kind, kinds);
-        }
-    };
+    let kinds = "full-cone, address-restricted, port-restricted, symmetric or firewall";
+    let kind = Kind::from_str(kind).or_else(|_| unknown(kind, kinds))?;
     let mut options = options.split(',');
     let who = options.next().unwrap_or_default();
     let (who, share) = who.split_once('x').map_or(Ok((who, 1)), |(who, share)| {
@@ -168,9 +160,9 @@ pub(crate) struct Sharers(pub(crate) Option<Addresses>);
 /// `grind`, `flood-ids:victim=3,at=1m,for=30s,rate=1000,hosts=4`.
 pub(crate) fn attack(text: &str) -> Result<Attack, String> {
     let (kind, options) = text.split_once(':').unwrap_or((text, ""));
-    let named = AttackKind::ALL.into_iter().find(|known| attack_name(*known) == kind);
-    let Some(known) = named else {
-        return unknown(kind, &AttackKind::ALL.map(attack_name).join(", "));
+    let Ok(known) = AttackKind::from_str(kind) else {
+        let kinds: Vec<_> = AttackKind::ALL.iter().map(ToString::to_string).collect();
+        return unknown(kind, &kinds.join(", "));
     };
     let mut attack = Attack::from(known);
     let mut said = BTreeSet::new();
@@ -190,10 +182,10 @@ pub(crate) fn attack(text: &str) -> Result<Attack, String> {
             Some(("victim", node)) => attack.victim = host(node)?.0,
             Some(("rate", rate)) => attack.rate = count(rate)?,
             Some(("hosts", hosts)) => attack.hosts = count(hosts)?,
-            Some(("stands", "apart")) => attack.stands = Stands::Apart,
-            Some(("stands", "together")) => attack.stands = Stands::Together,
-            Some(("stands", "beside")) => attack.stands = Stands::Beside,
-            Some(("stands", place)) => return unknown(place, "apart, together or beside"),
+            Some(("stands", place)) => {
+                let known = Stands::from_str(place);
+                attack.stands = known.or_else(|_| unknown(place, "apart, together or beside"))?;
+            }
             _ => {
                 let expected = "victim=NODE, at=TIME, for=TIME, rate=N, hosts=N or stands=WHERE";
                 return unknown(option, expected);
@@ -201,12 +193,6 @@ pub(crate) fn attack(text: &str) -> Result<Attack, String> {
         }
     }
     Ok(attack)
-}
-
-/// As in a script, but written like an option.
-pub(crate) fn attack_name(kind: AttackKind) -> String {
-    let name = serde_json::to_value(kind).unwrap_or_default();
-    name.as_str().unwrap_or_default().replace('_', "-")
 }
 
 /// `60m`, `weibull:60m,0.5`, `pareto:20m,1.5`, `fixed:60m`.
@@ -244,8 +230,7 @@ pub(crate) fn downtime(text: &str) -> Result<Length, String> {
 }
 
 const HOUR: Length = Length::Fixed { length_us: 3_600_000_000 };
-const CHURN: Churn =
-    Churn { session: HOUR, downtime: HOUR, permanent: 0.0, return_with_table: 0.0 };
+const CHURN: Churn = Churn::new(HOUR, HOUR);
 
 /// A value, unless there is something wrong with it: then the fault, in words of options instead of scripts,
 /// `mean` instead of `session.mean_us`.

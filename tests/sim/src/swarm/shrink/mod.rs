@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::scenario::{Attack, Fault, SECOND, Scenario};
+use crate::scenario::{SECOND, Scenario};
 use crate::sim::Violation;
 use crate::swarm::{Failure, run_scenario};
 use crate::world::Micros;
@@ -164,18 +164,26 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
         helped |= self.change(|scenario| scenario.lookups = 0);
         helped |= self.drop_nodes();
         helped |= self.shorten();
-        helped |= self.drop_faults();
-        helped |= self.drop_attacks();
+        let faults = self.best.scenario.faults.clone();
+        helped |= self.drop_parts(faults, |scenario, faults| scenario.faults = faults);
+        let attacks = self.best.scenario.attacks.clone();
+        helped |= self.drop_parts(attacks, |scenario, attacks| scenario.attacks = attacks);
         helped |= self.shorten();
         for change in simpler::features() {
             helped |= self.change(change);
         }
         helped |= self.lessen();
         for at in 0..self.best.scenario.faults.len() {
-            helped |= self.simplify_fault(at);
+            helped |= self.simplify(
+                |scenario| simpler::faults(&scenario.faults[at].what),
+                |scenario, what| scenario.faults[at].what = what,
+            );
         }
         for at in 0..self.best.scenario.attacks.len() {
-            helped |= self.simplify_attack(at);
+            helped |= self.simplify(
+                |scenario| simpler::attacks(&scenario.attacks[at]),
+                |scenario, attack| scenario.attacks[at] = attack,
+            );
         }
         helped |= self.drop_waiting();
         helped && !self.is_over()
@@ -243,16 +251,6 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
         }
     }
 
-    fn drop_faults(&mut self) -> bool {
-        let all = self.best.scenario.faults.clone();
-        self.drop_parts(all, |scenario, faults: Vec<Fault>| scenario.faults = faults)
-    }
-
-    fn drop_attacks(&mut self) -> bool {
-        let all = self.best.scenario.attacks.clone();
-        self.drop_parts(all, |scenario, attacks: Vec<Attack>| scenario.attacks = attacks)
-    }
-
     /// Delta debugging: as few of `all` as possible.
     fn drop_parts<T: Clone>(
         &mut self,
@@ -301,28 +299,20 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
         helped
     }
 
-    fn simplify_fault(&mut self, at: usize) -> bool {
+    /// Replaces a fault or an attack by simpler ones, as often as that helps.
+    fn simplify<T>(
+        &mut self,
+        simpler: impl Fn(&Scenario) -> Vec<T>,
+        put: impl Fn(&mut Scenario, T),
+    ) -> bool {
         let mut helped = false;
-        while let Some(fault) = self.best.scenario.faults.get(at) {
-            let mut simpler = simpler::faults(&fault.what).into_iter();
-            if !simpler.any(|what| self.change(|scenario| scenario.faults[at].what = what)) {
-                break;
+        loop {
+            let mut all = simpler(&self.best.scenario).into_iter();
+            if !all.any(|simpler| self.change(|scenario| put(scenario, simpler))) {
+                return helped;
             }
             helped = true;
         }
-        helped
-    }
-
-    fn simplify_attack(&mut self, at: usize) -> bool {
-        let mut helped = false;
-        while let Some(attack) = self.best.scenario.attacks.get(at) {
-            let mut simpler = simpler::attacks(attack).into_iter();
-            if !simpler.any(|attack| self.change(|scenario| scenario.attacks[at] = attack)) {
-                break;
-            }
-            helped = true;
-        }
-        helped
     }
 
     /// Everything happens sooner: less time to join and to settle, and until the first fault.

@@ -155,6 +155,11 @@ impl Length {
 }
 
 impl Churn {
+    /// All nodes leave, and come back without their tables.
+    pub const fn new(session: Length, downtime: Length) -> Self {
+        Self { session, downtime, permanent: 0.0, return_with_table: 0.0 }
+    }
+
     /// Refuses impossible numbers, naming the field.
     pub fn check(&self) -> Result<(), String> {
         self.session.check("session")?;
@@ -169,37 +174,12 @@ impl Churn {
     /// How a node is met when the simulation begins in the steady state; see
     /// [`Length::draw_residual`].
     pub fn meet(&self, rng: &mut Stream) -> Met {
-        let (permanent, up) = (self.is_permanent(rng), rng.chance(self.availability()));
+        let (permanent, up) = (rng.chance(self.permanent), rng.chance(self.availability()));
         match (permanent, up) {
             (true, _) => Met::Permanent,
-            (false, true) => Met::Up(self.residual_session(rng)),
-            (false, false) => Met::Down(self.residual_downtime(rng)),
+            (false, true) => Met::Up(self.session.draw_residual(rng)),
+            (false, false) => Met::Down(self.downtime.draw_residual(rng)),
         }
-    }
-
-    /// Whether a node that joins never leaves. To be asked once per node.
-    pub fn is_permanent(&self, rng: &mut Stream) -> bool {
-        rng.chance(self.permanent)
-    }
-
-    /// How long a node that just came stays, in microseconds.
-    pub fn next_session(&self, rng: &mut Stream) -> Micros {
-        self.session.draw(rng)
-    }
-
-    /// How long a node that just left stays away, in microseconds.
-    pub fn next_downtime(&self, rng: &mut Stream) -> Micros {
-        self.downtime.draw(rng)
-    }
-
-    /// How long a node that is met while up still stays, in microseconds.
-    pub fn residual_session(&self, rng: &mut Stream) -> Micros {
-        self.session.draw_residual(rng)
-    }
-
-    /// How long a node that is met while down still stays away, in microseconds.
-    pub fn residual_downtime(&self, rng: &mut Stream) -> Micros {
-        self.downtime.draw_residual(rng)
     }
 
     /// Whether a node that comes back has its table.
@@ -315,7 +295,7 @@ mod tests {
             };
             while left <= HOUR {
                 up = !up;
-                left += if up { churn.next_session(rng) } else { churn.next_downtime(rng) };
+                left += if up { churn.session.draw(rng) } else { churn.downtime.draw(rng) };
             }
             up
         };
@@ -364,8 +344,8 @@ mod tests {
         ] {
             let error = churn.check().unwrap_err();
             assert!(error.starts_with(field), "{error}");
-            assert!(churn.next_session(&mut stream()) > 0, "but it does no harm");
-            assert!(churn.residual_session(&mut stream()) > 0);
+            assert!(churn.session.draw(&mut stream()) > 0, "but it does no harm");
+            assert!(churn.session.draw_residual(&mut stream()) > 0);
         }
         assert!(LENGTHS.iter().all(|length| churn(*length, hour).check() == Ok(())));
         let least = Length::Exponential { mean_us: SESSION_MIN_US };

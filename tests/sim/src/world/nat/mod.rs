@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 
 use recent::Recent;
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, VariantArray};
 
 use crate::world::{Micros, Stream, check};
 
@@ -84,8 +85,11 @@ pub struct Nat {
 }
 
 /// How a box maps and filters; see the [module](self).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// As text they are written as on a command line: `full-cone`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, EnumString, VariantArray)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Kind {
     /// One public port for all peers, and all of the world is let in.
     FullCone,
@@ -163,12 +167,9 @@ impl Default for Nat {
 impl Nat {
     /// Refuses impossible numbers, naming the field.
     pub fn check(&self) -> Result<(), String> {
-        let bound = |field: &str, n: u32, max: u32| {
-            check::that((1..=max).contains(&n), field, &format!("be between 1 and {max}"))
-        };
         check::that(self.timeout_us > 0, "timeout_us", "not be 0")?;
-        bound("mappings_max", self.mappings_max, MAPPINGS_MAX)?;
-        bound("peers_max", self.peers_max, PEERS_MAX)
+        check::within("mappings_max", self.mappings_max, 1, MAPPINGS_MAX)?;
+        check::within("peers_max", self.peers_max, 1, PEERS_MAX)
     }
 }
 
