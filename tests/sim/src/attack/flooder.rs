@@ -4,6 +4,7 @@ use std::net::SocketAddrV4;
 
 use dht_core::wire;
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use super::pace::Pacer;
 use super::puppet::{request_bytes, response_bytes};
@@ -41,24 +42,19 @@ pub enum Flood {
 /// sim.add_actor(&[Ipv4Addr::new(90, 0, 0, 1)], Flooder::new(config)?);
 /// # Ok::<_, String>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlooderConfig {
     /// With what.
+    #[default(Flood::Ids)]
     pub flood: Flood,
     /// Whom: one after the other.
     pub targets: Vec<SocketAddrV4>,
     /// From where.
+    #[default(Sources::Anywhere)]
     pub sources: Sources,
     /// How fast.
     pub pace: Pace,
-}
-
-impl Default for FlooderConfig {
-    fn default() -> Self {
-        let (targets, sources) = (Vec::new(), Sources::Anywhere);
-        Self { flood: Flood::Ids, targets, sources, pace: Pace::default() }
-    }
 }
 
 impl FlooderConfig {

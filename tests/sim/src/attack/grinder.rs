@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use dht_core::wire;
 use dht_core::{Id, K};
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use super::minimal::{Story, answer};
 use super::pace::Pacer;
@@ -15,20 +16,23 @@ use crate::sim::{Actor, ActorCx, Datagram, command};
 use crate::world::check;
 
 /// What a [`Grinder`] does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrinderConfig {
     /// Its hosts: they must be the addresses that the actor is added with.
     pub ips: Vec<Ipv4Addr>,
     /// The first port that it uses on each.
+    #[default(1_024)]
     pub first_port: u16,
     /// How many ports it uses on each.
+    #[default(64_512)]
     pub ports: u16,
     /// The key: of all these addresses it takes the ones whose ids are the closest. Without a key it takes the
     /// first ones.
     #[serde(with = "key")]
     pub near: Option<Id>,
     /// The number of addresses that act as nodes.
+    #[default(20)]
     pub nodes: u32,
     /// How many of the 20 closer nodes in its answers are addresses of its hosts without a node: the nearest to the
     /// target of the request.
@@ -37,25 +41,11 @@ pub struct GrinderConfig {
     pub targets: Vec<SocketAddrV4>,
     /// How many honest nodes it remembers, the nearest to the key: each of its nodes makes itself known to each of
     /// them, and then again and again as long as the pace lasts.
+    #[default(KNOWN_MAX)]
     pub known_max: u32,
     /// How fast its nodes make themselves known: each time, one of them asks an honest one.
+    #[default(Pace::per_second(100, 60))]
     pub pace: Pace,
-}
-
-impl Default for GrinderConfig {
-    fn default() -> Self {
-        Self {
-            ips: Vec::new(),
-            first_port: 1_024,
-            ports: 64_512,
-            near: None,
-            nodes: 20,
-            dead: 0,
-            targets: Vec::new(),
-            known_max: KNOWN_MAX,
-            pace: Pace::per_second(100, 60),
-        }
-    }
 }
 
 impl GrinderConfig {

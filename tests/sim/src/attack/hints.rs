@@ -5,6 +5,7 @@ use std::net::SocketAddrV4;
 
 use dht_core::wire;
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use super::pace::{Pacer, TURN};
 use super::puppet::{request_bytes, response_bytes};
@@ -13,7 +14,7 @@ use crate::sim::{Actor, ActorCx, command};
 use crate::world::{Micros, check};
 
 /// What a [`HintAbuser`] does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HintAbuserConfig {
     /// The nodes that are to be forgotten.
@@ -21,19 +22,14 @@ pub struct HintAbuserConfig {
     /// The nodes that are to forget them.
     pub victims: Vec<SocketAddrV4>,
     /// Where the hints come from. Limits per host are of no use against forged sources.
+    #[default(Sources::Anywhere)]
     pub sources: Sources,
     /// How fast it sends hints.
     pub pace: Pace,
     /// How many forged answers go with each hint, for the question that it may have caused: from the exact address,
     /// without an id, as from a host that is no node any more.
+    #[default(1)]
     pub answers: u32,
-}
-
-impl Default for HintAbuserConfig {
-    fn default() -> Self {
-        let (about, victims, sources) = (Vec::new(), Vec::new(), Sources::Anywhere);
-        Self { about, victims, sources, pace: Pace::default(), answers: 1 }
-    }
 }
 
 impl HintAbuserConfig {

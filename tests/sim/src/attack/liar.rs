@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dht_core::{Id, wire};
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use super::minimal::{Story, answer};
 use super::pace::Pacer;
@@ -51,28 +52,23 @@ pub enum Sees {
 }
 
 /// What a [`Liar`] does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LiarConfig {
     /// Its addresses: their hosts must be the ones that the actor is added with.
     pub addrs: Vec<SocketAddrV4>,
     /// The closer nodes that it names.
+    #[default(Names::Nobody)]
     pub names: Names,
     /// What it says of the asker's address.
+    #[default(Sees::Truth)]
     pub sees: Sees,
     /// The nodes that it sends to unasked, in turn requests with its id, which make it known, and answers to
     /// nothing. Both have its lie about the receiver's address.
     pub targets: Vec<SocketAddrV4>,
     /// How fast.
+    #[default(Pace { total: 0, ..Pace::default() })]
     pub pace: Pace,
-}
-
-impl Default for LiarConfig {
-    fn default() -> Self {
-        let pace = Pace { total: 0, ..Pace::default() };
-        let (addrs, targets) = (Vec::new(), Vec::new());
-        Self { addrs, names: Names::Nobody, sees: Sees::Truth, targets, pace }
-    }
 }
 
 impl LiarConfig {

@@ -3,6 +3,7 @@
 use std::net::SocketAddrV4;
 
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use crate::sim::ActorCx;
 use crate::world::{Micros, check};
@@ -13,24 +14,22 @@ const HEADERS: usize = 28;
 pub(super) const TURN: u64 = 0;
 
 /// When datagrams are sent: a burst at a time, each after a pause, until there were enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// By default 10,000 a second, for 10 s.
+#[derive(SmartDefault, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pace {
     /// Time until the first burst, in microseconds.
     pub after_us: Micros,
     /// From one burst to the next, in microseconds.
+    #[default(1_000)]
     pub every_us: Micros,
     /// Datagrams in a burst.
+    #[default(10)]
     pub burst: u32,
     /// Datagrams in all.
+    #[default(100_000)]
     pub total: u64,
-}
-
-/// 10,000 a second, for 10 s.
-impl Default for Pace {
-    fn default() -> Self {
-        Self { after_us: 0, every_us: 1_000, burst: 10, total: 100_000 }
-    }
 }
 
 impl Pace {

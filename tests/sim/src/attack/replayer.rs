@@ -5,40 +5,31 @@ use std::net::SocketAddrV4;
 
 use dht_core::wire;
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use super::{MARK, Puppet, Spent, puppet::request_bytes};
 use crate::sim::{Actor, ActorCx, Datagram};
 use crate::world::{Micros, check};
 
 /// What a [`Replayer`] does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReplayerConfig {
     /// Its own address, on the host that the actor is added with.
+    #[default(SocketAddrV4::new([66, 0, 0, 1].into(), 4_000))]
     pub addr: SocketAddrV4,
     /// The nodes that it asks for a token of its own, once.
     pub ask: Vec<SocketAddrV4>,
     /// The application's command that it asks by, and uses the token for.
     pub command: u64,
     /// Each datagram is sent again after each of these times, in microseconds.
+    #[default(vec![1_000_000])]
     pub delays_us: Vec<Micros>,
     /// The source addresses, one after the other; with none, the datagram's first source.
     pub sources: Vec<SocketAddrV4>,
     /// The number of datagrams that are recorded.
+    #[default(1_000)]
     pub records: u32,
-}
-
-impl Default for ReplayerConfig {
-    fn default() -> Self {
-        Self {
-            addr: SocketAddrV4::new([66, 0, 0, 1].into(), 4_000),
-            ask: Vec::new(),
-            command: 0,
-            delays_us: vec![1_000_000],
-            sources: Vec::new(),
-            records: 1_000,
-        }
-    }
 }
 
 impl ReplayerConfig {

@@ -4,6 +4,7 @@ use std::net::SocketAddrV4;
 
 use dht_core::wire;
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use super::pace::Pacer;
 use super::puppet::{request_bytes, response_bytes};
@@ -12,7 +13,7 @@ use crate::sim::{Actor, ActorCx, Datagram};
 use crate::world::{Micros, check};
 
 /// What a [`Spoofer`] does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SpooferConfig {
     /// The nodes whose answers it forges: their exact source addresses.
@@ -22,31 +23,18 @@ pub struct SpooferConfig {
     /// How fast it guesses.
     pub pace: Pace,
     /// How long it guesses in the name of one node before it goes on to the next, in microseconds.
+    #[default(1_000_000)]
     pub dwell_us: Micros,
     /// Begins with a request in that name, so that the victim asks whether its sender is there.
     pub provoke: bool,
     /// Whether what it forges carries the id of its source.
+    #[default(true)]
     pub with_id: bool,
     /// The closer nodes in what it forges.
     pub names: Vec<SocketAddrV4>,
     /// Answers to each request that it overhears: with the true id of the request, from addresses
     /// that were not asked.
     pub strays: u32,
-}
-
-impl Default for SpooferConfig {
-    fn default() -> Self {
-        Self {
-            asked: Vec::new(),
-            victims: Vec::new(),
-            pace: Pace::default(),
-            dwell_us: 1_000_000,
-            provoke: false,
-            with_id: true,
-            names: Vec::new(),
-            strays: 0,
-        }
-    }
 }
 
 impl SpooferConfig {

@@ -13,6 +13,7 @@ use attack::ATTACKS_MAX;
 pub use attack::{Attack, AttackKind, Stands};
 pub use fault::{Fault, FaultKind};
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use crate::world::addresses::{Addresses, PLACES_MAX};
 use crate::world::churn::{Churn, LENGTH_MAX_US};
@@ -31,22 +32,31 @@ use crate::world::{Micros, check, link::Link};
 /// assert_eq!(script::parse(&script::to_text(&scenario))?, scenario);
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// By default 100 nodes are there for ten minutes, without any fault.
+#[derive(SmartDefault, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scenario {
     /// The version of the format of [scripts](script): always [`VERSION`](script::VERSION).
+    #[default(script::VERSION)]
     pub version: u32,
     /// Decides everything that is random.
+    #[default(1)]
     pub seed: u64,
     /// How many nodes there are, bootstrap nodes among them.
+    #[default(100)]
     pub nodes: u32,
     /// How many of them are bootstrap nodes; these are never touched by churn.
+    #[default(1)]
     pub bootstraps: u32,
     /// Over which time nodes join, one after the other.
+    #[default(60 * SECOND)]
     pub join_over_us: Micros,
     /// How long the network is left alone after that.
+    #[default(60 * SECOND)]
     pub settle_us: Micros,
     /// How long the run is from then on.
+    #[default(600 * SECOND)]
     pub run_us: Micros,
     /// The way of datagrams, from the beginning.
     pub link: Link,
@@ -63,6 +73,7 @@ pub struct Scenario {
     /// This part of the nodes, drawn at random, vanishes at the beginning of the third phase.
     pub dead: f64,
     /// How many lookups are made in the third phase, evenly over it, for random keys by random nodes.
+    #[default(100)]
     pub lookups: u32,
     /// What happens in the third phase.
     pub faults: Vec<Fault>,
@@ -76,12 +87,13 @@ pub struct Scenario {
 }
 
 /// What nodes are like.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(SmartDefault, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NodeOptions {
     /// See [`Config::adaptive_timeout`](dht_core::Config::adaptive_timeout).
     pub adaptive_timeout: bool,
     /// See [`Config::concurrency`](dht_core::Config::concurrency).
+    #[default(10)]
     pub concurrency: u16,
     /// This part of the nodes is ephemeral: it asks, but is in no table.
     pub ephemeral: f64,
@@ -117,45 +129,6 @@ pub struct Clocks {
     pub drift_ppm: u32,
     /// Wall clocks: off by at most this.
     pub offset_us: Micros,
-}
-
-impl Default for NodeOptions {
-    fn default() -> Self {
-        Self {
-            adaptive_timeout: false,
-            concurrency: 10,
-            ephemeral: 0.0,
-            unsure: 0.0,
-            thorough: false,
-        }
-    }
-}
-
-/// 100 nodes that are there for ten minutes, without any fault.
-impl Default for Scenario {
-    fn default() -> Self {
-        Self {
-            version: script::VERSION,
-            seed: 1,
-            nodes: 100,
-            bootstraps: 1,
-            join_over_us: 60 * SECOND,
-            settle_us: 60 * SECOND,
-            run_us: 600 * SECOND,
-            link: Link::default(),
-            node: NodeOptions::default(),
-            nats: Vec::new(),
-            addresses: None,
-            clocks: Clocks::default(),
-            churn: None,
-            dead: 0.0,
-            lookups: 100,
-            faults: Vec::new(),
-            attacks: Vec::new(),
-            checks: false,
-            heal_us: None,
-        }
-    }
 }
 
 pub(crate) const SECOND: Micros = 1_000_000;

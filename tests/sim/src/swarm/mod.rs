@@ -9,6 +9,7 @@ pub mod shrink;
 #[cfg(test)]
 mod tests;
 
+use smart_default::SmartDefault;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
@@ -33,23 +34,22 @@ use crate::world::Micros;
 /// assert_eq!(run_seed(1, &options)?.trace, stats.trace);
 /// # Ok::<_, dht_sim::swarm::Failure>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// By default 100 nodes, an hour, up to 20 faults and 3 attackers.
+#[derive(SmartDefault, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SwarmOptions {
     /// How many nodes there are at first.
+    #[default(100)]
     pub nodes: u32,
     /// How long it is from the first node's start to the end, healing included, about.
+    #[default(3_600 * SECOND)]
     pub time_us: Micros,
     /// How many faults there are at most.
+    #[default(20)]
     pub faults_max: u32,
     /// How many attackers there are at most; most scenarios have none.
+    #[default(3)]
     pub attacks_max: u32,
-}
-
-/// 100 nodes, an hour, up to 20 faults and 3 attackers.
-impl Default for SwarmOptions {
-    fn default() -> Self {
-        Self { nodes: 100, time_us: 3_600 * SECOND, faults_max: 20, attacks_max: 3 }
-    }
 }
 
 /// What a run that went well was like.

@@ -7,6 +7,7 @@
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use super::{Purpose, Stream, check};
 
@@ -34,14 +35,20 @@ const OPEN: usize = 16;
 /// sim.set_addresses(Addresses { servers: Sharing::NONE, ..Addresses::default() })?;
 /// # Ok::<_, String>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// By default one /24 in five has up to 40 addresses in use, one address in twenty up to 50 nodes, and of NATs one
+/// in three up to 20 hosts. Of the hosts two in five then share their address, and three in four their /24.
+#[derive(SmartDefault, Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Addresses {
     /// Addresses in use in a /24; at most [`ADDRESSES_PER_NETWORK_MAX`].
+    #[default(Sharing { part: 0.2, most: 40 })]
     pub networks: Sharing,
     /// Nodes at one address; at most [`NODES_PER_ADDRESS_MAX`].
+    #[default(Sharing { part: 0.05, most: 50 })]
     pub servers: Sharing,
     /// Hosts behind one NAT or firewall, of a group whose `share` is 1; at most [`HOSTS_PER_NAT_MAX`].
+    #[default(Sharing { part: 0.3, most: 20 })]
     pub nats: Sharing,
 }
 
@@ -53,18 +60,6 @@ pub struct Sharing {
     pub part: f64,
     /// From 2 to this many share it, smaller numbers more often: the logarithm is even.
     pub most: u32,
-}
-
-/// One /24 in five has up to 40 addresses in use, one address in twenty up to 50 nodes, and of NATs one in three
-/// up to 20 hosts. Of the hosts two in five then share their address, and three in four their /24.
-impl Default for Addresses {
-    fn default() -> Self {
-        Self {
-            networks: Sharing { part: 0.2, most: 40 },
-            servers: Sharing { part: 0.05, most: 50 },
-            nats: Sharing { part: 0.3, most: 20 },
-        }
-    }
 }
 
 impl Addresses {

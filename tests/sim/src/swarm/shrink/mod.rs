@@ -10,6 +10,7 @@ mod simpler;
 #[cfg(test)]
 mod tests;
 
+use smart_default::SmartDefault;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -33,19 +34,16 @@ use crate::world::Micros;
 /// let shrunk = shrink(failure, ShrinkOptions { attempts: 10, ..ShrinkOptions::default() });
 /// assert_eq!(shrunk.violation.invariant, "scenario");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// By default a minute, and as many candidates as fit in there.
+#[derive(SmartDefault, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShrinkOptions {
     /// No candidate is begun after this time.
+    #[default(Duration::from_secs(60))]
     pub time: Duration,
     /// How many candidates are run, at most.
+    #[default(100_000)]
     pub attempts: u32,
-}
-
-/// A minute, and as many as fit in there.
-impl Default for ShrinkOptions {
-    fn default() -> Self {
-        Self { time: Duration::from_secs(60), attempts: 100_000 }
-    }
 }
 
 /// How large a failing scenario is.

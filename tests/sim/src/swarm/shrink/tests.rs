@@ -2,7 +2,7 @@ use std::cell::Cell;
 
 use super::*;
 use crate::run::Run;
-use crate::scenario::{AttackKind, Fault, FaultKind};
+use crate::scenario::{Attack, AttackKind, Fault, FaultKind};
 use crate::sim::{Invariant, Sim, Verdict};
 use crate::swarm::{SwarmOptions, run_prepared};
 use crate::world::HostId;

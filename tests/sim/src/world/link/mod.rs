@@ -10,6 +10,7 @@
 //! Not for who may talk to whom: that is [`partition`](crate::partition) and [`nat`](crate::nat).
 
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use crate::world::{Micros, Purpose, Stream, check, stream};
 
@@ -32,12 +33,14 @@ const HEADERS: usize = 28;
 /// Sim::new(1).set_link(link);
 /// # Ok::<_, String>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Link {
     /// How long it takes.
+    #[default(Latency::Constant { delay_us: 40_000 })]
     pub latency: Latency,
     /// What does not arrive.
+    #[default(Loss::None)]
     pub loss: Loss,
     /// The probability that a datagram arrives twice. Each copy has a delay and damage of its own.
     pub duplicate: f64,
@@ -50,6 +53,7 @@ pub struct Link {
     /// `corrupt`: no copy has both.
     pub truncate: f64,
     /// Datagrams that are longer in bytes, with 28 of headers, are lost: nothing is fragmented.
+    #[default(1500)]
     pub mtu: usize,
 }
 
@@ -192,20 +196,6 @@ pub enum Damage {
     },
     /// Only this many bytes arrive, fewer than were sent.
     Truncate(u16),
-}
-
-impl Default for Link {
-    fn default() -> Self {
-        Self {
-            latency: Latency::Constant { delay_us: 40_000 },
-            loss: Loss::None,
-            duplicate: 0.0,
-            reorder: Reorder::default(),
-            corrupt: 0.0,
-            truncate: 0.0,
-            mtu: 1500,
-        }
-    }
 }
 
 impl Link {

@@ -28,6 +28,7 @@ use std::collections::BTreeMap;
 
 use recent::Recent;
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 use strum::{EnumString, VariantArray};
 
 use crate::world::{Micros, Stream, check};
@@ -63,24 +64,30 @@ const _: () = assert!(MAPPINGS_MAX <= PORTS as u32 / 3);
 /// }
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(SmartDefault, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Nat {
     /// How it maps and filters.
+    #[default(Kind::PortRestricted)]
     pub kind: Kind,
     /// Whether inner hosts reach each other at their public addresses (REQ-9). A firewall passes these datagrams on like
     /// any datagram.
+    #[default(true)]
     pub hairpin: bool,
     /// For how long after the last outbound datagram an address is mapped, and a peer let in, in
     /// microseconds.
+    #[default(60_000_000)]
     pub timeout_us: Micros,
     /// Which public ports it gives out. Of no use to a firewall.
+    #[default(Ports::Preserve)]
     pub ports: Ports,
     /// How many mappings there may be; the mapping that was longest without outbound datagrams gives way. At most
     /// [`MAPPINGS_MAX`].
+    #[default(1024)]
     pub mappings_max: u32,
     /// How many peers are remembered per mapping, in the same manner. At most [`PEERS_MAX`]. Of no
     /// use to full-cone and symmetric NATs, which remember none.
+    #[default(1024)]
     pub peers_max: u32,
 }
 
@@ -149,19 +156,6 @@ struct Mapping {
     port: u16,
     /// Who was sent to, and when. The port is 0 if none is looked at.
     peers: Recent<SocketAddrV4, ()>,
-}
-
-impl Default for Nat {
-    fn default() -> Self {
-        Self {
-            kind: Kind::PortRestricted,
-            hairpin: true,
-            timeout_us: 60_000_000,
-            ports: Ports::Preserve,
-            mappings_max: 1024,
-            peers_max: 1024,
-        }
-    }
 }
 
 impl Nat {
