@@ -79,10 +79,6 @@ impl Answers {
 }
 
 impl Invariant for Answers {
-    fn name(&self) -> &'static str {
-        "answers"
-    }
-
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let Ok(Message::Request(request)) = read(&packet.bytes) else { return Ok(()) };
         let delay_ms = match (request.internal, request.command, request.value) {

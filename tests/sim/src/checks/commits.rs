@@ -51,10 +51,6 @@ const TIDY: Micros = 15_000_000;
 const COMMITS_MAX: u32 = 2;
 
 impl Invariant for Commits {
-    fn name(&self) -> &'static str {
-        "commits"
-    }
-
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let Some(raw) = request(packet) else { return Ok(()) };
         let target = raw.target.and_then(|target| <[u8; 32]>::try_from(target).ok());

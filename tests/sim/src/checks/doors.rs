@@ -45,10 +45,6 @@ pub struct Doors {
 }
 
 impl Invariant for Doors {
-    fn name(&self) -> &'static str {
-        "doors"
-    }
-
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let Some(raw) = request(packet) else { return Ok(()) };
         // For its own neighbours a node is asked that is to show that it is there.

@@ -23,10 +23,6 @@ pub struct Ends {
 }
 
 impl Invariant for Ends {
-    fn name(&self) -> &'static str {
-        "ends"
-    }
-
     fn event(&mut self, sim: &Sim, host: HostId, event: &Event) -> Verdict {
         match event {
             Event::Response(id) => {

@@ -38,10 +38,6 @@ fn runs(node: &Node) -> bool {
 }
 
 impl Invariant for Itself {
-    fn name(&self) -> &'static str {
-        "itself"
-    }
-
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let answers = response(packet).is_some();
         if answers && packet.to.port() == sim.address(host).port() {

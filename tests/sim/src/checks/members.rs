@@ -68,10 +68,6 @@ fn ignored(sim: &Sim, host: HostId) -> u64 {
 }
 
 impl Invariant for Members {
-    fn name(&self) -> &'static str {
-        "members"
-    }
-
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let to = packet.to;
         let Message::Request(request) = read(&packet.bytes)? else { return Ok(()) };

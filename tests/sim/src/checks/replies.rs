@@ -212,10 +212,6 @@ impl Replies {
 }
 
 impl Invariant for Replies {
-    fn name(&self) -> &'static str {
-        "replies"
-    }
-
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let expected = self.expected(sim, host, packet);
         self.now = Some((host, expected, false));

@@ -114,10 +114,6 @@ impl Requests {
 }
 
 impl Invariant for Requests {
-    fn name(&self) -> &'static str {
-        "requests"
-    }
-
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let Packet { from, to, ref bytes, .. } = *packet;
         let Message::Request(request) = read(bytes)? else { return Ok(()) };

@@ -28,10 +28,6 @@ pub struct Results {
 }
 
 impl Invariant for Results {
-    fn name(&self) -> &'static str {
-        "results"
-    }
-
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let hint = request(packet).is_some_and(|raw| raw.internal && raw.command == DOWN_HINT);
         let Some(node) = sim.node(host).filter(|_| hint) else { return Ok(()) };

@@ -102,10 +102,6 @@ impl Tables {
 }
 
 impl Invariant for Tables {
-    fn name(&self) -> &'static str {
-        "tables"
-    }
-
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         if request(packet).is_some_and(|raw| raw.target.is_some()) {
             *self.looked.of(sim, host) = sim.now();

@@ -103,10 +103,6 @@ impl Unasked {
 }
 
 impl Invariant for Unasked {
-    fn name(&self) -> &'static str {
-        "unasked"
-    }
-
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         // What was handled before, by a node that was stopped and has more than this to handle.
         self.judge(sim)?;

@@ -5,7 +5,7 @@
 //! shows.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 use std::net::SocketAddrV4;
 
 use dht_core::wire::{self, Message};
@@ -130,7 +130,7 @@ impl Timeline {
                 None => line.write_str(&entry.text),
             };
             let lost = (entry.sort == Sort::Lost).then(|| "lost".to_owned());
-            let remarks: Vec<_> = lost.into_iter().chain(outcome.map(|o| o.to_string())).collect();
+            let remarks: Vec<_> = lost.into_iter().chain(outcome).collect();
             if !remarks.is_empty() {
                 let _ = write!(line, " ({})", remarks.join("; "));
             }
@@ -149,7 +149,7 @@ impl Timeline {
     }
 
     /// For each entry how it went on, or what it belongs to.
-    fn outcomes(&self) -> Vec<Option<Outcome>> {
+    fn outcomes(&self) -> Vec<Option<String>> {
         let mut outcomes = vec![None; self.entries.len()];
         // From the end, so that what comes later is known. The next message of each exchange.
         let mut later: BTreeMap<Key, (Micros, bool)> = BTreeMap::new();
@@ -164,30 +164,13 @@ impl Timeline {
                 continue;
             }
             *outcome = Some(match next {
-                Some((at, true)) => Outcome::Answered(at.saturating_sub(entry.at)),
+                Some((at, true)) => format!("answered {} later", span(at - entry.at)),
                 // The tid is the same: another try, or a duplicate from the network.
-                Some((at, false)) => Outcome::Again(at.saturating_sub(entry.at)),
-                None => Outcome::Never,
+                Some((at, false)) => format!("again {} later", span(at - entry.at)),
+                None => "never answered".to_owned(),
             });
         }
         outcomes
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Answered(Micros),
-    Again(Micros),
-    Never,
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Answered(after) => write!(f, "answered {} later", span(*after)),
-            Self::Again(after) => write!(f, "again {} later", span(*after)),
-            Self::Never => f.write_str("never answered"),
-        }
     }
 }
 

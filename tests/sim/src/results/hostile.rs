@@ -26,14 +26,7 @@ const LOOKUPS: u32 = 20;
 /// If an invariant does not hold, or nodes don't find their places in time.
 pub fn settled(seed: u64, nodes: u32, addresses: Option<Addresses>) -> Result<Sim, Violation> {
     let mut sim = Sim::new(seed);
-    let failed = |error: String| Violation {
-        invariant: "scenario".to_owned(),
-        message: error,
-        host: None,
-        at: 0,
-        seed,
-        trace: 0,
-    };
+    let failed = |error: String| Violation::before(seed, "scenario", error);
     if let Some(addresses) = addresses {
         sim.set_addresses(addresses).map_err(failed)?;
     }

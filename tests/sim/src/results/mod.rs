@@ -149,8 +149,7 @@ fn run(scenario: Scenario) -> Result<Run, Violation> {
 
 /// The scenarios in here are possible.
 fn impossible(error: &Impossible) -> Violation {
-    let (invariant, message) = ("scenario".to_owned(), error.to_string());
-    Violation { invariant, message, host: None, at: 0, seed: SEED, trace: 0 }
+    Violation::before(SEED, "scenario", error.to_string())
 }
 
 /// A measure: its number, what it is, and its goal.

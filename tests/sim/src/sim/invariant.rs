@@ -26,10 +26,6 @@ pub type Verdict = Result<(), String>;
 /// struct Still;
 ///
 /// impl Invariant for Still {
-///     fn name(&self) -> &'static str {
-///         "still"
-///     }
-///
 ///     fn event(&mut self, _: &Sim, host: HostId, event: &Event) -> Verdict {
 ///         match event {
 ///             Event::NetworkChange => Err(format!("host {} has moved", host.0)),
@@ -42,8 +38,11 @@ pub type Verdict = Result<(), String>;
 /// ```
 #[allow(unused_variables, reason = "what the defaults make nothing of")]
 pub trait Invariant: DynClone + Any + Send {
-    /// Its name in reports: short, lower case.
-    fn name(&self) -> &'static str;
+    /// Its name in reports: by default the module of its type.
+    fn name(&self) -> &'static str {
+        let path = std::any::type_name::<Self>();
+        path.rsplit("::").nth(1).unwrap_or(path)
+    }
 
     /// A datagram is about to be handled by `host`.
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
@@ -104,6 +103,13 @@ pub struct Violation {
     pub seed: u64,
     /// The trace hash up to that moment.
     pub trace: u64,
+}
+
+impl Violation {
+    /// Before anything has happened.
+    pub(crate) fn before(seed: u64, invariant: &str, message: String) -> Self {
+        Self { invariant: invariant.to_owned(), message, host: None, at: 0, seed, trace: 0 }
+    }
 }
 
 impl fmt::Display for Violation {

@@ -140,14 +140,7 @@ fn perform(
     stop: &dyn Fn() -> bool,
 ) -> Result<Stats, Failure> {
     let seed = scenario.seed;
-    let plain = |invariant: &str, message: String| Violation {
-        invariant: invariant.to_owned(),
-        message,
-        host: None,
-        at: 0,
-        seed,
-        trace: 0,
-    };
+    let plain = |invariant: &str, message| Violation::before(seed, invariant, message);
     let kept = Box::new(scenario.clone());
     let fail = |violation, events| Failure { scenario: kept.clone(), violation, events };
     let mut run = match quiet::catch(|| Run::new(scenario)) {

@@ -109,6 +109,11 @@ fn part(draws: &mut Stream, max: f64) -> f64 {
     libm::round(draws.unit() * max * 1_000.0).max(1.0) / 1_000.0
 }
 
+/// The same with this chance, otherwise 0.
+fn maybe(draws: &mut Stream, chance: f64, max: f64) -> f64 {
+    if draws.chance(chance) { part(draws, max) } else { 0.0 }
+}
+
 pub(super) fn random_link(draws: &mut Stream) -> Link {
     let [mut latency, mut loss, mut rest] = std::array::from_fn(|_| draws.split());
     let loss = if !loss.chance(0.6) {
@@ -124,14 +129,10 @@ pub(super) fn random_link(draws: &mut Stream) -> Link {
             loss_bad: 0.3 + part(&mut loss, 0.5),
         }
     };
-    let mut maybe = |chance: f64, max: f64| {
-        let mut draws = rest.split();
-        if draws.chance(chance) { part(&mut draws, max) } else { 0.0 }
-    };
-    let (duplicate, corrupt, truncate) = (maybe(0.3, 0.1), maybe(0.3, 0.05), maybe(0.3, 0.05));
-    let reorder = Reorder { probability: maybe(0.3, 0.2), extra_us: 0 };
+    let [duplicate, corrupt, truncate, probability] =
+        [0.1, 0.05, 0.05, 0.2].map(|max| maybe(&mut rest.split(), 0.3, max));
     let extra_us = scale(&mut rest, MILLI, 500 * MILLI);
-    let reorder = if reorder.probability > 0.0 { Reorder { extra_us, ..reorder } } else { reorder };
+    let reorder = Reorder { probability, extra_us: if probability > 0.0 { extra_us } else { 0 } };
     let latency = random_latency(&mut latency);
     let mtu = if rest.chance(0.2) { 9_000 } else { 1_500 };
     Link { latency, loss, duplicate, reorder, corrupt, truncate, mtu }
@@ -167,8 +168,7 @@ fn random_node(draws: &mut Stream) -> NodeOptions {
     let concurrency = if draws.chance(0.3) { range(draws, 1, 32) as u16 } else { 10 };
     let adaptive_timeout = draws.chance(0.3);
     let thorough = draws.chance(0.3);
-    let ephemeral = if draws.chance(0.3) { part(draws, 0.5) } else { 0.0 };
-    let unsure = if draws.chance(0.3) { part(draws, 0.5) } else { 0.0 };
+    let [ephemeral, unsure] = std::array::from_fn(|_| maybe(draws, 0.3, 0.5));
     NodeOptions { adaptive_timeout, concurrency, ephemeral, unsure, thorough }
 }
 
@@ -226,7 +226,7 @@ fn random_churn(draws: &mut Stream) -> Churn {
         session,
         downtime: Length::Exponential { mean_us: scale(draws, 30 * SECOND, 15 * MINUTE) },
         permanent: part(draws, 0.5),
-        return_with_table: if draws.chance(0.5) { part(draws, 1.0) } else { 0.0 },
+        return_with_table: maybe(draws, 0.5, 1.0),
     }
 }
 

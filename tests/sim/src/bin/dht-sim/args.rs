@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use dht_sim::churn::Length;
 use dht_sim::link::{Latency, Loss, Reorder};
 use dht_sim::scenario::{Attack, Fault, NatGroup};
 use dht_sim::{HostId, Micros};
 
-use crate::values::{Churning, Switch};
+use crate::values::Churning;
 use crate::{hash, phrases, replay, results, swarm, units, values, words};
 
 /// Run networks of thousands of nodes in virtual time: the same seed, the same run.
@@ -178,12 +179,12 @@ pub(crate) struct Nodes {
     pub(crate) concurrency: Option<u16>,
     /// Time-outs follow round trips
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "on", hide_possible_values = true)]
-    pub(crate) adaptive_timeout: Option<Switch>,
+    #[arg(default_missing_value = "on", value_parser = BoolishValueParser::new())]
+    pub(crate) adaptive_timeout: Option<bool>,
     /// Lookups wait for everybody's last try
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "on", hide_possible_values = true)]
-    pub(crate) thorough: Option<Switch>,
+    #[arg(default_missing_value = "on", value_parser = BoolishValueParser::new())]
+    pub(crate) thorough: Option<bool>,
 }
 
 #[derive(Debug, Args)]
@@ -236,8 +237,8 @@ pub(crate) struct Faults {
     pub(crate) attack: Vec<Attack>,
     /// Check everything all the time
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "on", hide_possible_values = true)]
-    pub(crate) checks: Option<Switch>,
+    #[arg(default_missing_value = "on", value_parser = BoolishValueParser::new())]
+    pub(crate) checks: Option<bool>,
     /// All faults end, and this later all is well;
     /// with --checks
     #[arg(long, value_name = "TIME", value_parser = units::duration, verbatim_doc_comment)]

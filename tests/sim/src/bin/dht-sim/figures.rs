@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use dht_sim::histogram::Summary;
+use dht_sim::histogram::{Histogram, Summary};
 use dht_sim::text_table::TextTable;
 use dht_sim::{Counts, HostId, Micros, Run};
 use serde::Serialize;
@@ -39,8 +39,8 @@ impl Meter {
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Tables {
     pub(crate) mean: f64,
-    min: usize,
-    max: usize,
+    min: u64,
+    max: u64,
 }
 
 /// All of them.
@@ -281,14 +281,11 @@ fn wall_text(seconds: f64) -> String {
 }
 
 fn tables(run: &Run) -> Tables {
-    let sim = run.sim();
-    let nodes = (0..sim.hosts()).filter_map(|host| sim.node(HostId(host)));
-    let (mut count, mut sum, mut min, mut max) = (0u64, 0usize, usize::MAX, 0);
-    for len in nodes.map(dht_core::Node::table_len) {
-        (count, sum, min, max) = (count + 1, sum + len, min.min(len), max.max(len));
-    }
-    match count {
-        0 => Tables::default(),
-        count => Tables { mean: sum as f64 / count as f64, min, max },
+    let nodes = (0..run.sim().hosts()).filter_map(|host| run.sim().node(HostId(host)));
+    let sizes: Histogram = nodes.map(|node| node.table_len() as u64).collect();
+    Tables {
+        mean: sizes.mean().unwrap_or(0.0),
+        min: sizes.min().unwrap_or(0),
+        max: sizes.max().unwrap_or(0),
     }
 }

@@ -10,7 +10,7 @@ use crate::fields;
 use crate::figures::Figures;
 use crate::units::{duration_text, percent_text, thousands};
 
-/// About how many points a line has.
+/// The most points of a line.
 const POINTS: usize = 120;
 /// More marks can't be read.
 const MARKS: usize = 12;
@@ -65,23 +65,13 @@ impl Clock {
         of: &series::Series,
         value: impl Fn(&Interval) -> Option<f64>,
     ) -> Vec<(f64, f64)> {
-        // The last interval may not be over.
-        let mut intervals: Vec<_> = of.intervals().collect();
+        let mut few = series::Series::new(of.width(), POINTS);
+        few.merge(of);
+        let mut intervals: Vec<_> = few.intervals().collect();
+        // It may not be over.
         intervals.pop();
-        let together = intervals.len().div_ceil(POINTS).max(1);
-        let merged = intervals.chunks(together).map(|few| {
-            let start = few.first().map_or(0, |interval| interval.start);
-            Interval {
-                start,
-                width: few.iter().map(|interval| interval.width).sum(),
-                sum: few.iter().map(|interval| interval.sum).sum(),
-                count: few.iter().map(|interval| interval.count).sum(),
-            }
-        });
-        let points = merged.filter_map(|interval| {
-            value(&interval).map(|value| (interval.middle_secs() - self.0, value))
-        });
-        points.collect()
+        let point = |i: &Interval| value(i).map(|value| (i.middle_secs() - self.0, value));
+        intervals.iter().filter_map(point).collect()
     }
 }
 

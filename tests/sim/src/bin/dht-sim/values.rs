@@ -2,24 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::ValueEnum;
 use dht_sim::churn::Length;
 use dht_sim::{HostId, Sim};
 
 use crate::units;
-
-/// Whether something is so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Switch {
-    On,
-    Off,
-}
-
-impl Switch {
-    pub(crate) fn is_on(self) -> bool {
-        self == Self::On
-    }
-}
 
 /// Whether and how long nodes stay.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -9,7 +9,6 @@
 //! Empty lines and what follows a `#` are skipped. Times may have six digits after the point, and
 //! must not go back. A node that first goes down was up from the start.
 
-use core::fmt;
 use std::collections::BTreeMap;
 
 use crate::world::{Micros, partition::HOSTS_MAX};
@@ -68,14 +67,6 @@ pub enum Problem {
 /// Reads a trace; the changes are in order of time.
 pub fn parse(text: &str) -> Result<Vec<Change>, TraceError> {
     parse_up_to(CHANGES_MAX, text)
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, rest) = (self.at_us / SECOND, self.at_us % SECOND);
-        let change = if self.up { "up" } else { "down" };
-        write!(f, "{seconds}.{rest:06} {} {change}", self.node)
-    }
 }
 
 fn parse_up_to(max: usize, text: &str) -> Result<Vec<Change>, TraceError> {
@@ -142,7 +133,17 @@ const SECOND: Micros = 1_000_000;
 mod tests {
     use proptest::prelude::*;
 
+    use std::fmt;
+
     use super::*;
+
+    impl fmt::Display for Change {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            let (seconds, rest) = (self.at_us / SECOND, self.at_us % SECOND);
+            let change = if self.up { "up" } else { "down" };
+            write!(f, "{seconds}.{rest:06} {} {change}", self.node)
+        }
+    }
 
     #[test]
     fn a_trace_is_read() {
