@@ -149,7 +149,7 @@ fn address(bytes: &[u8]) -> SocketAddrV4 {
     SocketAddrV4::new(ip, little(&bytes[4..]) as u16)
 }
 
-/// How many addresses there are, and those that a node reads.
+/// The number of addresses, and the addresses that a node reads.
 fn addresses(bytes: &[u8]) -> (usize, Vec<SocketAddrV4>) {
     (bytes.len() / 6, bytes.chunks(6).take(NODES_READ).map(address).collect())
 }

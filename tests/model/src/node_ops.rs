@@ -222,7 +222,7 @@ impl World {
         }
     }
 
-    /// The embedder goes on as it should, and nobody answers any more: all has to end.
+    /// The embedder goes on as it should, and no peer answers any more: all has to end.
     fn settle(&mut self) {
         if self.latest == Instant::MAX {
             // Nothing comes after that.

@@ -9,7 +9,7 @@ use super::Source;
 ///
 /// The input: a byte of switches (1 response, 2 id, 4 token, 8 target or closer nodes,
 /// 16 value, 32 internal), tid, address, 32 bytes for all keys, command or error in
-/// eight bytes, the count of closer nodes and so many addresses; the rest is the value.
+/// eight bytes, the count of closer nodes and their addresses; the rest is the value.
 pub fn roundtrip(data: &[u8]) {
     let mut source = Source::new(data);
     let switches = source.byte();

@@ -43,7 +43,7 @@ impl World {
         keep(&mut self.sent, (transmit, bytes.to_vec()));
     }
 
-    /// Somebody answers one of the node's requests, well or badly.
+    /// A peer answers one of the node's requests, well or badly.
     pub(super) fn answer(&mut self, source: &mut Source<'_>) {
         let (which, how) = (source.byte(), source.byte());
         let Some((transmit, bytes)) = nth_latest(&self.sent, which) else { return };
@@ -73,7 +73,7 @@ impl World {
         self.deliver(via, from, &buf);
     }
 
-    /// Somebody asks the node.
+    /// A peer asks the node.
     pub(super) fn ask(&mut self, source: &mut Source<'_>) {
         let (how, from) = (source.byte(), addr(source.byte()));
         let command = source.byte();
@@ -136,7 +136,7 @@ impl World {
             assert!(incoming.from.id.is_none_or(|id| id == Id::of(from)));
             keep(&mut self.incoming, incoming.reply_to);
         }
-        // Who answers what was given up is suspected no more, and named to others again.
+        // A peer that answers a request that was given up is suspected no more, and named again.
         let trusted = before.suspects(from) && !self.node.suspects(from);
         if ignored(&self.node) > ignored(&before) && !trusted {
             // No answer to it, and nothing else that would not have been sent anyway. The

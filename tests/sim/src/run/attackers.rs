@@ -145,8 +145,11 @@ impl<'a> Start<'a> {
             return None;
         }
         match kind {
-            AttackKind::Guess => self.guesser(),
-            AttackKind::Spoof => self.spoofer(),
+            AttackKind::Guess => {
+                let asked: Vec<_> = self.node?.nodes().take(NAMES_MAX).collect();
+                if asked.is_empty() { None } else { self.spoofer(asked) }
+            }
+            AttackKind::Spoof => self.spoofer(Vec::new()),
             AttackKind::Grind => self.grinder(0),
             AttackKind::GrindDead => self.grinder(GROUND_DEAD),
             AttackKind::LieNobody => self.liar(Names::Nobody, Sees::Truth),
@@ -162,7 +165,12 @@ impl<'a> Start<'a> {
             }
             AttackKind::LieImpossible => self.liar(Names::Impossible, Sees::Truth),
             AttackKind::LieAddress => self.liar(Names::Nobody, Sees::Anything),
-            AttackKind::Hints => self.hints(),
+            AttackKind::Hints => {
+                let victims = self.run.who_knows(self.server).take(TOLD_MAX).collect();
+                let own = self.draws.chance(0.5);
+                let sources = if own { self.these() } else { Sources::Anywhere };
+                self.hints(vec![self.server], victims, sources, 1)
+            }
             AttackKind::FloodIds if self.attack.hosts == 1 => {
                 self.flooder(Flood::Ids, Sources::Host(*self.ips.first()?))
             }
@@ -175,7 +183,10 @@ impl<'a> Start<'a> {
             AttackKind::FloodCommands => self.flooder(Flood::Command(ECHO), self.these()),
             AttackKind::FloodMalformed => self.flooder(Flood::Malformed, Sources::Anywhere),
             AttackKind::Replay => self.replayer(),
-            AttackKind::Slander => self.slanderer(),
+            AttackKind::Slander => {
+                let about = self.node?.nodes().collect();
+                self.hints(about, vec![self.server], self.these(), 0)
+            }
         }
     }
 
@@ -183,25 +194,17 @@ impl<'a> Start<'a> {
         Sources::These(self.own.clone())
     }
 
-    fn guesser(mut self) -> Begun {
+    /// It guesses in the names of these nodes, or, without any, answers what it overhears.
+    fn spoofer(mut self, asked: Vec<SocketAddrV4>) -> Begun {
+        let guesses = !asked.is_empty();
         boxed(Spoofer::new(SpooferConfig {
-            asked: self.node?.nodes().take(NAMES_MAX).collect(),
+            asked,
             victims: vec![self.client, self.server],
-            pace: self.pace,
-            provoke: self.draws.chance(0.5),
+            pace: Pace { total: if guesses { self.pace.total } else { 0 }, ..self.pace },
+            provoke: guesses && self.draws.chance(0.5),
             with_id: self.draws.chance(0.5),
             names: vec![Sources::Anywhere.draw(&mut self.draws)],
-            ..SpooferConfig::default()
-        }))
-    }
-
-    fn spoofer(mut self) -> Begun {
-        boxed(Spoofer::new(SpooferConfig {
-            victims: vec![self.client, self.server],
-            pace: Pace { total: 0, ..self.pace },
-            with_id: self.draws.chance(0.5),
-            names: vec![Sources::Anywhere.draw(&mut self.draws)],
-            strays: STRAYS,
+            strays: if guesses { 0 } else { STRAYS },
             ..SpooferConfig::default()
         }))
     }
@@ -232,25 +235,15 @@ impl<'a> Start<'a> {
         boxed(Flooder::new(FlooderConfig { flood, targets, sources, pace }))
     }
 
-    fn hints(mut self) -> Begun {
-        let forged = !self.draws.chance(0.5);
-        boxed(HintAbuser::new(HintAbuserConfig {
-            about: vec![self.server],
-            victims: self.run.who_knows(self.server).take(TOLD_MAX).collect(),
-            sources: if forged { Sources::Anywhere } else { self.these() },
-            pace: self.pace,
-            answers: 1,
-        }))
-    }
-
-    fn slanderer(self) -> Begun {
-        boxed(HintAbuser::new(HintAbuserConfig {
-            about: self.node?.nodes().collect(),
-            victims: vec![self.server],
-            sources: self.these(),
-            pace: self.pace,
-            answers: 0,
-        }))
+    fn hints(
+        &self,
+        about: Vec<SocketAddrV4>,
+        victims: Vec<SocketAddrV4>,
+        sources: Sources,
+        answers: u32,
+    ) -> Begun {
+        let pace = self.pace;
+        boxed(HintAbuser::new(HintAbuserConfig { about, victims, sources, pace, answers }))
     }
 
     fn replayer(self) -> Begun {

@@ -3,8 +3,10 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dht_core::{Config, ConfigError, Instant, Node, SavedNode};
+use smart_default::SmartDefault;
 
 use super::{Actor, App};
+use crate::world::addrs::port_of;
 use crate::world::clock::{Clock, NodeClock};
 use crate::world::{Micros, NatId, Stream, link::LinkState};
 
@@ -92,9 +94,10 @@ impl Spec {
 }
 
 /// What happens to a host whose process does not run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Pause {
     /// It runs.
+    #[default]
     No,
     /// The process is stopped: datagrams wait in the sockets.
     Stalled,
@@ -103,14 +106,16 @@ pub(crate) enum Pause {
 }
 
 /// A host.
-#[derive(Clone)]
+#[derive(Clone, SmartDefault)]
 pub(crate) struct Host {
     pub(crate) node: Option<Box<Node>>,
     pub(crate) app: Option<Box<dyn App>>,
     pub(crate) actor: Option<Box<dyn Actor>>,
     /// The address that it knows of itself: behind a NAT, an inner one.
+    #[default(Ipv4Addr::UNSPECIFIED)]
     pub(crate) ip: Ipv4Addr,
     /// The port of the server socket; the client socket has the next one.
+    #[default(port_of(None, 0))]
     pub(crate) port: u16,
     /// Which of the nodes at its address it is, if the address can be shared.
     pub(crate) slot: Option<u16>,
@@ -129,6 +134,7 @@ pub(crate) struct Host {
     /// How much it has handled since all of its state was checked.
     pub(crate) unchecked: u32,
     /// When the queue of events has an entry for it, in virtual time.
+    #[default(Micros::MAX)]
     pub(crate) armed: Micros,
     /// What is kept while it is down or not started yet.
     pub(crate) kept: Option<Box<Kept>>,

@@ -10,9 +10,7 @@ use super::engine::{deadline_key, micros, timer_key};
 use super::host::{Host, Kept, Pause};
 use super::{Actor, Sim, Spec};
 use crate::world::addrs::{Owner, in_row, port_of};
-use crate::world::{
-    HostId, Micros, Purpose, Stream, addresses::Place, clock::Clock, link::LinkState,
-};
+use crate::world::{HostId, Micros, Purpose, Stream, addresses::Place, clock::Clock};
 
 /// A node that asks to be woken at the very moment at which it is, over and over, is not right.
 const WAKES_IN_A_ROW_MAX: u32 = 1_000;
@@ -100,27 +98,11 @@ impl Sim {
 
     fn empty_host(&self, at: HostId, ip: Ipv4Addr, clock: Clock) -> Host {
         Host {
-            node: None,
-            app: None,
-            actor: None,
             ip,
-            port: port_of(None, 0),
-            slot: None,
-            region: 0,
-            pause: Pause::No,
-            was_paused: false,
-            nat: None,
             clock: clock.start(),
-            link: LinkState::default(),
             link_rng: Stream::new(self.seed, Purpose::Link, at.0),
             app_rng: Stream::new(self.seed, Purpose::App, at.0),
-            generation: 0,
-            unchecked: 0,
-            armed: Micros::MAX,
-            kept: None,
-            usual: None,
-            backlog: Vec::new(),
-            missed: Vec::new(),
+            ..Host::default()
         }
     }
 

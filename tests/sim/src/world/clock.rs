@@ -52,7 +52,7 @@ pub struct Clock {
 }
 
 /// A node's clocks under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeClock {
     drift_ppm: i32,
     boot_step: bool,

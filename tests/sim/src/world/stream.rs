@@ -46,7 +46,7 @@ pub enum Purpose {
 /// assert_eq!(draw(3), draw(3));
 /// assert_ne!(draw(3), draw(4));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stream(u64);
 
 impl Stream {

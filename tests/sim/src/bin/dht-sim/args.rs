@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand};
 use dht_sim::churn::Length;
 use dht_sim::link::{Latency, Loss, Reorder};
@@ -179,11 +178,11 @@ pub(crate) struct Nodes {
     pub(crate) concurrency: Option<u16>,
     /// Time-outs follow round trips
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "on", value_parser = BoolishValueParser::new())]
+    #[arg(default_missing_value = "on", value_parser = values::switch)]
     pub(crate) adaptive_timeout: Option<bool>,
     /// Lookups wait for everybody's last try
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "on", value_parser = BoolishValueParser::new())]
+    #[arg(default_missing_value = "on", value_parser = values::switch)]
     pub(crate) thorough: Option<bool>,
 }
 
@@ -237,7 +236,7 @@ pub(crate) struct Faults {
     pub(crate) attack: Vec<Attack>,
     /// Check everything all the time
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "on", value_parser = BoolishValueParser::new())]
+    #[arg(default_missing_value = "on", value_parser = values::switch)]
     pub(crate) checks: Option<bool>,
     /// All faults end, and this later all is well;
     /// with --checks

@@ -7,6 +7,15 @@ use dht_sim::{HostId, Sim};
 
 use crate::units;
 
+/// Whether something is so.
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("`{text}` is neither on nor off")),
+    }
+}
+
 /// Whether and how long nodes stay.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Churning {

@@ -420,18 +420,6 @@ impl Path {
     }
 }
 
-impl Carried {
-    /// The arrivals: none, one or two.
-    pub fn deliveries(self) -> impl Iterator<Item = Delivery> {
-        let (first, second) = match self {
-            Self::Lost | Self::TooLong => (None, None),
-            Self::Once(first) => (Some(first), None),
-            Self::Twice(first, second) => (Some(first), Some(second)),
-        };
-        first.into_iter().chain(second)
-    }
-}
-
 impl Damage {
     /// Does it to `bytes`, in place, and returns how many of them arrive.
     pub fn apply(self, bytes: &mut [u8]) -> usize {

@@ -2,6 +2,18 @@ use proptest::prelude::*;
 
 use super::*;
 
+impl Carried {
+    /// The arrivals: none, one or two.
+    fn deliveries(self) -> impl Iterator<Item = Delivery> {
+        let (first, second) = match self {
+            Self::Lost | Self::TooLong => (None, None),
+            Self::Once(first) => (Some(first), None),
+            Self::Twice(first, second) => (Some(first), Some(second)),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
 const N: u32 = 50_000;
 
 fn path(from: u32, to: u32) -> Path {
