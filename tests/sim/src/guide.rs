@@ -276,6 +276,6 @@
 //!
 //! The bound follows from that: holders have republished after 6 min 15 s, and two minutes are for
 //! a put that has to be repeated. From 8 min 15 s after the partition on, every get that finds
-//! nothing is a violation. In the test (`tests/kv.rs`) users read at random all the time, and at the
+//! nothing is a violation. In the test (`tests/library/store.rs`) users read at random all the time, and at the
 //! end three hosts look for each value. It also runs stores without one of these, and wants them
 //! found out: try `-- 1 writer` and `-- 1 never`.

@@ -147,13 +147,8 @@ impl Run {
         for _ in 0..self.scenario.bootstraps {
             let address = self.sim.next_address();
             self.bootstraps.push(address);
-            let mut spec = Spec::bootstrapper(address)?;
-            spec.config.bootstrap = self.bootstraps.iter().map(|addr| (*addr).into()).collect();
-            spec.config.node_events = self.scenario.checks;
-            if self.scenario.checks {
-                spec = spec.app(checks::Echo);
-            }
-            let spec = spec.after(u64::from(self.stored.is_some()));
+            let spec =
+                self.equip(Spec::bootstrapper(address)?).after(u64::from(self.stored.is_some()));
             let host = self.sim.add(spec)?;
             self.plan_load(0, host, true);
         }
@@ -191,10 +186,8 @@ impl Run {
         let mut draws = Stream::new(seed, Purpose::Scenario, host);
         let nat = self.draw_nat(draws.unit());
         let mut config = Config::default();
-        config.bootstrap = self.bootstraps.iter().map(|addr| (*addr).into()).collect();
         config.adaptive_timeout = node.adaptive_timeout;
         config.concurrency = node.concurrency;
-        config.node_events = self.scenario.checks;
         config.firewalled = nat.is_some() || draws.chance(node.unsure);
         config.ephemeral = Some(draws.chance(node.ephemeral)).filter(|_| nat.is_none());
         let starts_settled = !config.firewalled;
@@ -205,13 +198,8 @@ impl Run {
             ..Clock::default()
         };
         let region = draws.below(256) as u8;
-        let mut spec = Spec::new(config).clock(clock).region(region).after(after);
-        if let Some(nat) = nat {
-            spec = spec.behind(nat);
-        }
-        if self.scenario.checks {
-            spec = spec.app(checks::Echo);
-        }
+        let mut spec = self.equip(Spec::new(config).clock(clock).region(region).after(after));
+        spec.nat = nat;
         if self.stored.is_none() {
             return self.sim.add(spec);
         }
@@ -219,6 +207,13 @@ impl Run {
         let host = self.sim.add(spec.after(after + 1))?;
         self.plan_load(after, host, starts_settled);
         Ok(host)
+    }
+
+    /// A host as the scenario has it: it knows the bootstrap nodes, and what the checks need.
+    fn equip(&self, mut spec: Spec) -> Spec {
+        spec.config.bootstrap = self.bootstraps.iter().map(|addr| (*addr).into()).collect();
+        spec.config.node_events = self.scenario.checks;
+        if self.scenario.checks { spec.app(checks::Echo) } else { spec }
     }
 
     fn plan_load(&mut self, at: Micros, host: HostId, start: bool) {

@@ -13,8 +13,8 @@ use dht_core::{DATAGRAM_MAX, Id, Node};
 use serde::Serialize;
 
 use super::{
-    Fate, Invariant, Rule, Violation, calls::Awaited, events::Events, host::Host, ids::SharedIds,
-    life::Timer, lookup::Lookups, packets::Packets, tap::Taps, trace::Trace, truth::Truth,
+    Fate, Rule, Violation, calls::Awaited, events::Events, host::Host, ids::SharedIds, life::Timer,
+    lookup::Lookups, packets::Packets, tap::Taps, trace::Trace, truth::Truth, watch::Watch,
 };
 use crate::world::partition::{Cut, Partition};
 use crate::world::{
@@ -95,10 +95,7 @@ pub struct Sim {
     pub(crate) next_timer: u64,
     /// Deadlines met in a row at this very moment, and by whom: see `life::fire`.
     pub(super) in_a_row: (Micros, Option<HostId>, u32),
-    pub(super) invariants: Vec<Box<dyn Invariant>>,
-    pub(super) check_nodes: bool,
-    pub(super) violation: Option<Violation>,
-    next_second: Micros,
+    pub(super) watch: Watch,
     pub(super) buf: Buffer,
 }
 
@@ -131,8 +128,6 @@ pub(crate) const fn deadline_key(host: HostId) -> u64 {
 pub(crate) const fn timer_key(serial: u64) -> u64 {
     TIMER << KIND_SHIFT | serial
 }
-
-const SECOND: Micros = 1_000_000;
 
 impl Counts {
     /// What has happened since `before`.
@@ -246,34 +241,6 @@ impl Sim {
         self.wires.push((host, actor));
     }
 
-    /// Adds an invariant.
-    pub fn add_invariant(&mut self, invariant: impl Invariant) {
-        self.add_boxed_invariant(Box::new(invariant));
-    }
-
-    /// Adds an invariant that is boxed already.
-    pub fn add_boxed_invariant(&mut self, invariant: Box<dyn Invariant>) {
-        if self.invariants.is_empty() {
-            // No invariant was asked about the seconds before.
-            self.next_second = (self.now / SECOND + 1) * SECOND;
-        }
-        self.invariants.push(invariant);
-    }
-
-    /// Has each node check itself: bounds and counters after everything that it has handled, and all of its
-    /// state after every eighth: with requests under way, as many later as there are of these.
-    pub fn check_nodes(&mut self, on: bool) {
-        self.check_nodes = on;
-    }
-
-    /// An invariant, if there is one of this type.
-    pub fn invariant<I: Invariant>(&self) -> Option<&I> {
-        self.invariants.iter().find_map(|invariant| {
-            let invariant: &dyn Any = invariant.as_ref();
-            invariant.downcast_ref()
-        })
-    }
-
     /// The hosts whose nodes are up, persistent and closest to `target`, the closest first.
     pub fn true_closest(&self, target: &Id, count: usize) -> Vec<HostId> {
         self.truth.closest(target, count).into_iter().map(|(_, host)| host).collect()
@@ -366,19 +333,12 @@ impl Sim {
     /// The next thing that happens, if it does by `end`. Whether it did.
     fn step(&mut self, end: Micros) -> Result<bool, Violation> {
         self.verdict()?;
-        if self.next_second <= end && !self.invariants.is_empty() {
-            // The second is checked before whatever happens after it.
-            let Some((at, key)) = self.events.pop(self.next_second) else {
-                self.now = self.now.max(self.next_second);
-                self.next_second += SECOND;
-                self.ask(None, |invariant, sim| invariant.every_second(sim));
-                self.verdict()?;
-                return Ok(true);
-            };
-            self.happen(at, key);
-        } else {
-            let Some((at, key)) = self.events.pop(end) else { return Ok(false) };
-            self.happen(at, key);
+        let second = self.watch.next_second(end);
+        match self.events.pop(second.unwrap_or(end)) {
+            Some((at, key)) => self.happen(at, key),
+            None if second.is_none() => return Ok(false),
+            // The second is checked before anything happens after it.
+            None => self.check_second(),
         }
         self.verdict()?;
         Ok(true)

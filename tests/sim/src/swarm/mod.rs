@@ -140,13 +140,13 @@ fn perform(
     stop: &dyn Fn() -> bool,
 ) -> Result<Stats, Failure> {
     let seed = scenario.seed;
-    let plain = |invariant: &str, message| Violation::before(seed, invariant, message);
     let kept = Box::new(scenario.clone());
     let fail = |violation, events| Failure { scenario: kept.clone(), violation, events };
+    let plain = |name: &str, message| fail(Violation::before(seed, name, message), 0);
     let mut run = match quiet::catch(|| Run::new(scenario)) {
         Ok(Ok(run)) => run,
-        Ok(Err(impossible)) => return Err(fail(plain(IMPOSSIBLE, impossible.to_string()), 0)),
-        Err(panic) => return Err(fail(plain(PANIC, panic), 0)),
+        Ok(Err(impossible)) => return Err(plain(IMPOSSIBLE, impossible.to_string())),
+        Err(panic) => return Err(plain(PANIC, panic)),
     };
     if let Err(panic) = quiet::catch(|| prepare(&mut run)) {
         return Err(fail(run.sim().violation(PANIC, panic), events(&run)));

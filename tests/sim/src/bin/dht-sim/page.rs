@@ -210,34 +210,28 @@ fn marks(scenario: &Scenario) -> (Vec<Mark>, u64) {
     if scenario.churn.is_some() {
         marks.push(mark(0.0, 0.0, "churn begins".to_owned()));
     }
-    for fault in &scenario.faults {
-        let at = seconds(fault.at_us);
-        let (for_us, label) = match &fault.what {
-            FaultKind::Partition { for_us, .. } => (*for_us, "partition".to_owned()),
-            FaultKind::MassLeave { part } => (0, format!("{} leave", percent_text(*part))),
+    let faults = scenario.faults.iter().map(|fault| {
+        let said = match &fault.what {
+            FaultKind::Partition { for_us, .. } => Some((*for_us, "partition".to_owned())),
+            FaultKind::MassLeave { part } => Some((0, format!("{} leave", percent_text(*part)))),
             FaultKind::FlashCrowd { nodes, over_us } => {
-                (*over_us, format!("{} join", thousands((*nodes).into())))
+                Some((*over_us, format!("{} join", thousands((*nodes).into()))))
             }
-            FaultKind::RebindNats => (0, "NATs rebind".to_owned()),
-            FaultKind::Link { .. } => (0, "link changes".to_owned()),
-            _ => {
-                others += 1;
-                continue;
-            }
+            FaultKind::RebindNats => Some((0, "NATs rebind".to_owned())),
+            FaultKind::Link { .. } => Some((0, "link changes".to_owned())),
+            _ => None,
         };
-        if marks.len() == MARKS {
-            others += 1;
-            continue;
+        (fault.at_us, said)
+    });
+    let attacks = scenario.attacks.iter();
+    let attacks = attacks.map(|at| (at.at_us, Some((at.for_us, at.kind.to_string()))));
+    for (at_us, said) in faults.chain(attacks) {
+        match said.filter(|_| marks.len() < MARKS) {
+            Some((for_us, label)) => {
+                marks.push(mark(seconds(at_us), seconds(at_us + for_us), label));
+            }
+            None => others += 1,
         }
-        marks.push(mark(at, at + seconds(for_us), label));
-    }
-    for attack in &scenario.attacks {
-        if marks.len() == MARKS {
-            others += 1;
-            continue;
-        }
-        let (at, lasts) = (seconds(attack.at_us), seconds(attack.for_us));
-        marks.push(mark(at, at + lasts, attack.kind.to_string()));
     }
     if scenario.heal_us.is_some() {
         let at = seconds(scenario.run_us);

@@ -1,7 +1,5 @@
 //! Runs in which an invariant once did not hold.
 
-#![allow(clippy::unwrap_used)]
-
 use dht_sim::Run;
 use dht_sim::scenario::{Attack, AttackKind, Scenario};
 

@@ -1,7 +1,5 @@
 //! What the reader that people will use makes of our captures. Skipped, loudly, where there is no
 //! tshark; with `REQUIRE_TSHARK` set that is a failure.
-#![allow(clippy::unwrap_used)]
-
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::Command;

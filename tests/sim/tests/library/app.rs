@@ -1,7 +1,5 @@
 //! What applications can rely on when their host crashes, returns or is stopped.
 
-#![allow(clippy::unwrap_used)]
-
 use std::time::Duration;
 
 use dht_core::{Event, Id, Query, Request};

@@ -1,11 +1,9 @@
 //! The key-value store of `examples/kv`: nothing that was stored is lost under loss, churn and a
 //! partition, and the same test notices when a store does lose values.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use dht_sim::Violation;
 
-#[path = "../examples/kv/main.rs"]
+#[path = "../../examples/kv/main.rs"]
 #[allow(dead_code, reason = "the example's own main")]
 mod kv;
 
