@@ -91,6 +91,13 @@ pub(crate) fn printed(result: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
+/// A line of the results.
+pub(crate) fn print(text: impl fmt::Display) -> Result<(), Failure> {
+    use io::Write;
+
+    printed(writeln!(io::stdout(), "{text}"))
+}
+
 /// A line on standard error, if that is still there.
 pub(crate) fn say(text: impl fmt::Display) {
     use io::Write;

@@ -125,81 +125,65 @@ impl Figures {
     /// For a terminal.
     pub(crate) fn table(&self) -> TextTable {
         let mut table = TextTable::default();
-        self.rows().into_iter().for_each(|(name, value)| table.row([name.to_owned(), value]));
-        table
-    }
-
-    fn rows(&self) -> Vec<(&'static str, String)> {
-        let mut rows = vec![
-            ("nodes", self.who()),
-            ("time", self.time()),
-            ("datagrams", self.datagrams()),
-            ("rate", format!("{} datagrams delivered per second of real time", self.rate())),
-        ];
+        let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
+        let rate = rate_text(self.delivered_per_wall_second);
+        row("nodes", self.who());
+        row("time", self.time());
+        row("datagrams", self.datagrams());
+        row("rate", format!("{rate} datagrams delivered per second of real time"));
         if self.all_lookups() > 0 {
-            rows.push(("lookups", self.lookups()));
+            row("lookups", self.lookups());
         }
         if self.lookups > 0 {
-            rows.extend([
-                ("recall", self.recall()),
-                ("lookup hops", quantiles(&self.hops, |hops| hops.to_string())),
-                ("lookup time", quantiles(&self.latency_us, duration_text)),
-                ("lookup cost", format!("{:.1} nodes asked on average", self.asked_mean())),
-            ]);
+            row("recall", self.recall());
+            row("lookup hops", quantiles(&self.hops, |hops| hops.to_string()));
+            row("lookup time", quantiles(&self.latency_us, duration_text));
+            row("lookup cost", format!("{:.1} nodes asked on average", self.asked_mean()));
         }
         if let Some(upkeep) = self.upkeep {
-            rows.push((
-                "upkeep",
-                format!("{upkeep:.2} datagrams sent per node and second, besides those of lookups"),
-            ));
+            let what = "datagrams sent per node and second, besides those of lookups";
+            row("upkeep", format!("{upkeep:.2} {what}"));
         }
         let Tables { mean, min, max } = self.table;
-        rows.push((
-            "table size",
-            format!("{mean:.0} nodes on average, {min} in the smallest, {max} in the largest"),
-        ));
+        let ends = format!("{min} in the smallest, {max} in the largest");
+        row("table size", format!("{mean:.0} nodes on average, {ends}"));
         if let Some(peak) = self.memory_bytes {
-            rows.push(("memory", format!("{} at most, for all nodes together", bytes_text(peak))));
+            row("memory", format!("{} at most, for all nodes together", bytes_text(peak)));
         }
         if self.checked {
-            rows.push((
-                "checks",
-                self.violation.clone().unwrap_or_else(|| "all passed".to_owned()),
-            ));
+            row("checks", self.violation.clone().unwrap_or_else(|| "all passed".to_owned()));
         }
-        rows.push(("trace hash", self.trace.clone()));
-        rows
+        row("trace hash", self.trace.clone());
+        table
     }
 
     /// The figures to see first, for a page.
     pub(crate) fn highlights(&self) -> Vec<(String, String)> {
-        let mut tiles = vec![
-            ("nodes", thousands(self.nodes.into())),
-            ("virtual time", duration_text((self.virtual_seconds * 1e6) as Micros)),
-            ("wall time", wall_text(self.wall_seconds)),
-            ("datagrams delivered", rate_text(self.counts.delivered as f64)),
-            ("datagrams per wall second", rate_text(self.delivered_per_wall_second)),
-        ];
+        let mut tiles = Vec::new();
+        let mut tile = |name: &str, value: String| tiles.push((name.to_owned(), value));
+        tile("nodes", thousands(self.nodes.into()));
+        tile("virtual time", duration_text((self.virtual_seconds * 1e6) as Micros));
+        tile("wall time", wall_text(self.wall_seconds));
+        tile("datagrams delivered", rate_text(self.counts.delivered as f64));
+        tile("datagrams per wall second", rate_text(self.delivered_per_wall_second));
         if let Some(recall) = self.recall {
             let pair = |of: &Summary, text: fn(f64) -> String| {
                 let [p50, p99] = [of.p50, of.p99].map(|value| text(value.unwrap_or(0) as f64));
                 format!("{p50} / {p99}")
             };
-            tiles.extend([
-                ("recall", percent_text(recall)),
-                ("hops, p50 / p99", pair(&self.hops, |hops| format!("{hops:.0}"))),
-                ("seconds, p50 / p99", pair(&self.latency_us, |us| format!("{:.2}", us / 1e6))),
-                ("asked per lookup", format!("{:.1}", self.asked_mean())),
-            ]);
+            tile("recall", percent_text(recall));
+            tile("hops, p50 / p99", pair(&self.hops, |hops| format!("{hops:.0}")));
+            tile("seconds, p50 / p99", pair(&self.latency_us, |us| format!("{:.2}", us / 1e6)));
+            tile("asked per lookup", format!("{:.1}", self.asked_mean()));
         }
         if let Some(upkeep) = self.upkeep {
-            tiles.push(("upkeep per node", format!("{upkeep:.2} /s")));
+            tile("upkeep per node", format!("{upkeep:.2} /s"));
         }
-        tiles.push(("table size", format!("{:.0}", self.table.mean)));
+        tile("table size", format!("{:.0}", self.table.mean));
         if let Some(peak) = self.memory_bytes {
-            tiles.push(("memory", bytes_text(peak)));
+            tile("memory", bytes_text(peak));
         }
-        tiles.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        tiles
     }
 
     fn who(&self) -> String {
@@ -228,10 +212,6 @@ impl Figures {
         let part = |count: u64| percent_text(count as f64 / sent.max(1) as f64);
         let (sent, lost, nobody) = (thousands(sent), part(lost), part(unreachable));
         format!("{sent} sent; {lost} lost, {nobody} to nodes down or out of reach")
-    }
-
-    fn rate(&self) -> String {
-        rate_text(self.delivered_per_wall_second)
     }
 
     fn asked_mean(&self) -> f64 {

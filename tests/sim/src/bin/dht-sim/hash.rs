@@ -1,12 +1,10 @@
 //! `hash`: one number per seed that stands for everything that happens in a small network. The same
 //! on every machine, optimised or not.
 
-use std::io::{self, Write};
-
 use dht_sim::{Micros, Run, Scenario, script};
 
 use crate::drive::drive;
-use crate::failure::{Failure, because, printed};
+use crate::failure::{Failure, because, print};
 use crate::stop::Stop;
 use crate::units;
 
@@ -26,7 +24,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         if let Some(violation) = drive(&mut run, 60 * SECOND, &stop, |_, _| Ok(()))? {
             return Err(Failure::Violated(violation, Vec::new()));
         }
-        printed(writeln!(io::stdout(), "{seed} {:016x}", run.sim().trace_hash()))?;
+        print(format_args!("{seed} {:016x}", run.sim().trace_hash()))?;
     }
     Ok(())
 }

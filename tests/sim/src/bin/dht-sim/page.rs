@@ -100,45 +100,26 @@ fn plots(run: &Run, marks: &[Mark]) -> Vec<Plot> {
     let traffic = clock.points(&tally.traffic, |i| Some(i.per_second()));
     let tables = clock.points(&tally.tables, Interval::mean);
     let persistent = clock.points(&tally.persistent, Interval::mean);
+    let lookup = Axis::new("time of a lookup", Unit::Seconds);
+    let [datagrams, in_table, nodes] = ["datagrams per second", "nodes in a table", "nodes"]
+        .map(|label| Axis::new(label, Unit::Count));
     let mut plots = Vec::new();
     if tally.lookups > 0 {
+        let found = "Of the 20 nodes that really are the closest, how many lookups found.";
+        let until = "On average, until the last answer.";
         plots.extend([
-            over_time(
-                "Recall over time",
-                "Of the 20 nodes that really are the closest, how many lookups found.",
-                recall_axis,
-                recall,
-            ),
+            over_time("Recall over time", found, recall_axis, recall),
             hops(&tally.hops),
             asked(&tally.asked),
             percentiles(&tally.latency),
-            over_time(
-                "Time of lookups over time",
-                "On average, until the last answer.",
-                Axis::new("time of a lookup", Unit::Seconds),
-                latency,
-            ),
+            over_time("Time of lookups over time", until, lookup, latency),
         ]);
     }
+    let known = "Nodes that are up and in the tables of others.";
     plots.extend([
-        over_time(
-            "Traffic",
-            "Datagrams sent by all nodes.",
-            Axis::new("datagrams per second", Unit::Count),
-            traffic,
-        ),
-        over_time(
-            "Table sizes",
-            "Nodes in a routing table, on average.",
-            Axis::new("nodes in a table", Unit::Count),
-            tables,
-        ),
-        over_time(
-            "Persistent nodes",
-            "Nodes that are up and in the tables of others.",
-            Axis::new("nodes", Unit::Count),
-            persistent,
-        ),
+        over_time("Traffic", "Datagrams sent by all nodes.", datagrams, traffic),
+        over_time("Table sizes", "Nodes in a routing table, on average.", in_table, tables),
+        over_time("Persistent nodes", known, nodes, persistent),
     ]);
     plots
 }

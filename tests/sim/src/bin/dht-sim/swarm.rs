@@ -2,7 +2,7 @@
 //! scenario from a file.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use dht_sim::swarm::{self, SwarmOptions};
 use dht_sim::{Micros, atomic_file, script};
 
 use crate::command_line::quoted;
-use crate::failure::{Failure, because, printed, say};
+use crate::failure::{Failure, because, print, say};
 use crate::outputs;
 use crate::plan::checked_script;
 use crate::stop::Stop;
@@ -91,15 +91,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     });
     let hours = begun.elapsed().as_secs_f64() / 3_600.0 * args.threads as f64;
     let rate = run as f64 / hours;
-    printed(writeln!(
-        io::stdout(),
-        "{run} seeds, {} failed; {rate:.0} seeds per hour and thread",
-        failures.len()
-    ))?;
-    let failed = !failures.is_empty();
+    let (failed, count) = (!failures.is_empty(), failures.len());
+    print(format_args!("{run} seeds, {count} failed; {rate:.0} seeds per hour and thread"))?;
     for failure in failures {
         let seed = failure.scenario.seed;
-        printed(writeln!(io::stdout(), "{failure}"))?;
+        print(&failure)?;
         make_small(failure, args.shrink, &file(seed), &stop)?;
     }
     ended(failed, &stop, format_args!("after {run} seeds"))
@@ -113,7 +109,7 @@ pub(crate) fn run_shrink(args: &ShrinkArgs) -> Result<(), Failure> {
         None => Err(stop.interrupted("before anything failed")),
         Some(Ok(_)) => Err(because("nothing fails in this scenario")),
         Some(Err(failure)) => {
-            printed(writeln!(io::stdout(), "{failure}"))?;
+            print(&failure)?;
             make_small(failure, args.time, &args.out, &stop)?;
             ended(true, &stop, "before it was as small as it gets")
         }
@@ -148,18 +144,12 @@ fn make_small(
     let text = script::to_text(&shrunk.scenario);
     atomic_file::write(path, |file| file.write_all(text.as_bytes()))?;
     let (before, after) = (shrunk.before, shrunk.after);
-    printed(writeln!(
-        io::stdout(),
-        "made small in {:.1} s and {attempts} attempts: faults and attackers {} instead of {}, nodes \
-         {} instead of {}, events {} instead of {}\n  {}",
-        begun.elapsed().as_secs_f64(),
-        after.faults,
-        before.faults,
-        after.nodes,
-        before.nodes,
-        thousands(after.events),
-        thousands(before.events),
-        shrunk.violation
+    let seconds = begun.elapsed().as_secs_f64();
+    let events = [after, before].map(|size| thousands(size.events)).join(" instead of ");
+    print(format_args!(
+        "made small in {seconds:.1} s and {attempts} attempts: faults and attackers {} instead of {}, \
+         nodes {} instead of {}, events {events}\n  {}",
+        after.faults, before.faults, after.nodes, before.nodes, shrunk.violation
     ))?;
     say(format_args!("run it again: cargo sim replay {}", quoted(path.as_os_str())));
     Ok(())
