@@ -123,7 +123,7 @@ fn datagram(flood: Flood, from: SocketAddrV4, to: SocketAddrV4, rng: &mut Stream
     let puppet = Puppet::at(from);
     let plain = puppet.request(tid, to);
     let anonymous = wire::Request { id: None, ..plain };
-    let target = key(rng);
+    let target = rng.key();
     match flood {
         Flood::Ids => request_bytes(&plain),
         Flood::DelayedPings(millis) => {
@@ -145,7 +145,7 @@ fn datagram(flood: Flood, from: SocketAddrV4, to: SocketAddrV4, rng: &mut Stream
 
 /// A message of any kind with all its fields, spoiled in one of several ways.
 fn malformed(puppet: Puppet, to: SocketAddrV4, rng: &mut Stream) -> Vec<u8> {
-    let (tid, token, target) = (rng.next() as u16, key(rng), key(rng));
+    let (tid, token, target) = (rng.next() as u16, rng.key(), rng.key());
     let mut bytes = if rng.chance(0.5) {
         let plain = puppet.request(tid, to);
         let (command, internal) = (rng.below(8), rng.chance(0.7));
@@ -177,16 +177,8 @@ fn malformed(puppet: Puppet, to: SocketAddrV4, rng: &mut Stream) -> Vec<u8> {
         }
         _ => {
             let len = rng.below(64) as usize;
-            bytes = key(rng).into_iter().chain(key(rng)).take(len).collect();
+            bytes = rng.key().into_iter().chain(rng.key()).take(len).collect();
         }
     }
     bytes
-}
-
-fn key(rng: &mut Stream) -> [u8; 32] {
-    let mut key = [0; 32];
-    for bytes in key.chunks_exact_mut(8) {
-        bytes.copy_from_slice(&rng.next().to_le_bytes());
-    }
-    key
 }

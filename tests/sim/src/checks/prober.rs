@@ -42,7 +42,7 @@ impl Prober {
     fn probe(&self, cx: &mut ActorCx<'_>, to: SocketAddrV4) {
         let from = own(cx.rng, 0);
         let other = self.nodes[cx.rng.below(self.nodes.len() as u64) as usize];
-        let (id, key) = (Id::of(from), random_key(cx.rng));
+        let (id, key) = (Id::of(from), cx.rng.key());
         let number = cx.rng.next();
         let parts = Parts {
             id,
@@ -150,14 +150,6 @@ fn own(rng: &mut Stream, which: usize) -> SocketAddrV4 {
     SocketAddrV4::new(IPS[which], 1_024 + rng.below(60_000) as u16)
 }
 
-fn random_key(rng: &mut Stream) -> [u8; 32] {
-    let mut key = [0; 32];
-    for chunk in key.chunks_mut(8) {
-        chunk.copy_from_slice(&rng.next().to_le_bytes());
-    }
-    key
-}
-
 /// What is sent to a node.
 struct Probe<'a, 'b> {
     cx: &'a mut ActorCx<'b>,
@@ -257,7 +249,7 @@ impl Actor for Prober {
             }
             Ok(Message::Request(request)) => {
                 let tid = request.tid;
-                let key = random_key(cx.rng);
+                let key = cx.rng.key();
                 // From the right host at the wrong port, the wrong host, and with the wrong id.
                 for (which, tid) in [(0, tid), (1, tid), (0, tid.wrapping_add(1))] {
                     let source = if tid == request.tid { own(cx.rng, which) } else { to };

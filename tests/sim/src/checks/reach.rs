@@ -27,8 +27,7 @@ const KNOWN_MIN_FAR: usize = 15;
 pub(super) fn check(sim: &Sim, calm: &Calm) -> Verdict {
     let second = (sim.now() / 1_000_000) as u32;
     let mut draws = Stream::of_pair(sim.seed(), Purpose::Workload, KEYS, second);
-    let mut key = Id([0; 32]);
-    key.0.chunks_mut(8).for_each(|part| part.copy_from_slice(&draws.next().to_be_bytes()));
+    let key = draws.id();
     let closest = sim.true_closest(&key, K);
     let sure = |host: &HostId| sim.is_public(*host) && calm.came_well(sim, *host);
     let Some(first) = closest.first().copied().filter(sure) else { return Ok(()) };

@@ -42,18 +42,15 @@ impl Run {
         let from =
             self.scenario.run_from() + self.scenario.run_us + self.scenario.heal_us.unwrap_or(0);
         let healed = self.tally.lookups_since(from);
-        let wrong = match healed {
-            Some((count, recall)) if count >= LOOKUPS / 2 && recall >= RECALL => None,
+        let (invariant, message) = match healed {
+            Some((count, recall)) if count >= LOOKUPS / 2 && recall >= RECALL => return Ok(()),
             Some((count, recall)) => {
-                Some(format!("{count} lookups found {recall:.4} of the closest"))
+                ("healing", format!("{count} lookups found {recall:.4} of the closest"))
             }
             // A node that is all alone has no other to find.
-            None if self.sim.persistent_count() < 2 => None,
-            None => return Err(self.sim.violation("ends", "no lookup has ended".to_owned())),
+            None if self.sim.persistent_count() < 2 => return Ok(()),
+            None => ("ends", "no lookup has ended".to_owned()),
         };
-        match wrong {
-            Some(message) => Err(self.sim.violation("healing", message)),
-            None => Ok(()),
-        }
+        Err(self.sim.violation(invariant, message))
     }
 }

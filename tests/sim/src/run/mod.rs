@@ -17,7 +17,7 @@ use std::time::Duration;
 pub use snapshot::Snapshot;
 pub use tally::Tally;
 
-use dht_core::{Config, ConfigError, Id, Node, Query, QueryId};
+use dht_core::{Config, ConfigError, Node, Query, QueryId};
 
 use crate::checks;
 use crate::scenario::{Impossible, SECOND, Scenario};
@@ -65,7 +65,7 @@ pub struct Run {
     serial: u64,
     bootstraps: Vec<SocketAddrV4>,
     /// Of each host, when it comes and goes.
-    churn: Vec<Stream>,
+    churn: BTreeMap<HostId, Stream>,
     churns: bool,
     draws: Stream,
     /// How many random lookups were begun.
@@ -125,7 +125,7 @@ impl Run {
             agenda: BinaryHeap::new(),
             serial: 0,
             bootstraps: Vec::new(),
-            churn: Vec::new(),
+            churn: BTreeMap::new(),
             churns: false,
             draws: Stream::new(scenario.seed, Purpose::Scenario, u32::MAX),
             looked_up: 0,
@@ -381,21 +381,17 @@ impl Run {
             self.churns = true;
             for host in hosts {
                 let mut stream = Stream::new(self.scenario.seed, Purpose::Churn, host);
-                let met = churn.meet(&mut stream);
-                while self.churn.len() <= host as usize {
-                    self.churn.push(stream.clone());
-                }
-                self.churn[host as usize] = stream;
                 let host = HostId(host);
-                match met {
+                match churn.meet(&mut stream) {
                     Met::Permanent => {}
                     Met::Up(for_us) => self.plan(from.saturating_add(for_us), Step::Leave(host)),
                     Met::Down(for_us) => {
                         self.sim.crash(host);
-                        let table = churn.returns_with_table(&mut self.churn[host.index()]);
+                        let table = churn.returns_with_table(&mut stream);
                         self.plan(from.saturating_add(for_us), Step::Return(host, table));
                     }
                 }
+                self.churn.insert(host, stream);
             }
         }
         if self.scenario.lookups > 0 {
@@ -406,14 +402,15 @@ impl Run {
 
     fn plan_return(&mut self, host: HostId) {
         let Some(churn) = self.scenario.churn else { return };
-        let stream = &mut self.churn[host.index()];
+        let Some(stream) = self.churn.get_mut(&host) else { return };
         let (down, table) = (churn.downtime.draw(stream), churn.returns_with_table(stream));
         self.plan(self.sim.now().saturating_add(down), Step::Return(host, table));
     }
 
     fn plan_leave(&mut self, host: HostId) {
         let Some(churn) = self.scenario.churn.filter(|_| self.churns) else { return };
-        let up = churn.session.draw(&mut self.churn[host.index()]);
+        let Some(stream) = self.churn.get_mut(&host) else { return };
+        let up = churn.session.draw(stream);
         self.plan(self.sim.now().saturating_add(up), Step::Leave(host));
     }
 
@@ -426,7 +423,7 @@ impl Run {
         for _ in 0..1_000 {
             let host = HostId(self.draws.below(hosts) as u32);
             if self.sim.is_up(host) && self.sim.node(host).is_some_and(Node::bootstrapped) {
-                let target = self.random_id();
+                let target = self.draws.id();
                 let query = Query::find_node(target);
                 let query = if self.scenario.node.thorough { query.thorough() } else { query };
                 self.tally.not_begun += u64::from(!self.sim.look_up_by(host, target, query));
@@ -438,16 +435,8 @@ impl Run {
 
     /// Has a node look for a random key.
     pub fn look_up_random(&mut self, host: HostId) {
-        let target = self.random_id();
+        let target = self.draws.id();
         self.sim.look_up(host, target);
-    }
-
-    fn random_id(&mut self) -> Id {
-        let mut id = [0; 32];
-        for chunk in id.chunks_mut(8) {
-            chunk.copy_from_slice(&self.draws.next().to_be_bytes());
-        }
-        Id(id)
     }
 
     fn collect(&mut self) {

@@ -43,7 +43,7 @@ impl Run {
             match n % 3 {
                 0 => Request::ping(to),
                 1 => Request::new(to, ECHO).value(Bytes::from_static(b"burst")),
-                _ => Request::new(to, ECHO).target(self.random_id()),
+                _ => Request::new(to, ECHO).target(self.draws.id()),
             }
         };
         (0..count).map(request).collect()
@@ -51,7 +51,7 @@ impl Run {
 
     pub(super) fn lookups(&mut self, host: HostId, count: u32, cancel: u32) {
         for n in 0..count {
-            let target = self.random_id();
+            let target = self.draws.id();
             if n >= cancel {
                 self.sim.look_up(host, target);
                 continue;
@@ -67,7 +67,7 @@ impl Run {
 
     pub(super) fn stores(&mut self, host: HostId, count: u32) {
         for _ in 0..count {
-            let target = self.random_id();
+            let target = self.draws.id();
             let value = Bytes::copy_from_slice(&target.0[..8]);
             self.sim.look_up_by(host, target, Query::new(target, STORE).value(value).commit());
         }
@@ -83,7 +83,7 @@ impl Run {
             let id = self.sim.call(host, |node, now| node.request(now, request));
             begun.extend(id.and_then(Result::ok));
             if n.is_multiple_of(4) {
-                let target = self.random_id();
+                let target = self.draws.id();
                 self.sim.look_up_by(host, target, Query::find_node(target).session(session));
             }
         }

@@ -40,7 +40,7 @@ pub type Verdict = Result<(), String>;
 pub trait Invariant: DynClone + Any + Send {
     /// Its name in reports: by default the module of its type.
     fn name(&self) -> &'static str {
-        let path = std::any::type_name::<Self>();
+        let path = std::any::type_name::<Self>().split('<').next().unwrap_or_default();
         path.rsplit("::").nth(1).unwrap_or(path)
     }
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use fixedbitset::FixedBitSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Micros, Purpose, Stream, check};
@@ -76,7 +77,7 @@ enum Members {
     /// By a number that each host's own is mixed with.
     Drawn { seed: u64, index: u32, probability: f64 },
     /// One bit per host.
-    Listed(Arc<[u64]>),
+    Listed(Arc<FixedBitSet>),
 }
 
 impl Partition {
@@ -96,14 +97,7 @@ impl Partition {
                 Members::Drawn { seed, index, probability: *probability }
             }
             Side::Hosts(hosts) => {
-                let words = hosts.iter().max().map_or(0, |most| word(*most) + 1);
-                let mut table = vec![0; words];
-                for host in hosts {
-                    if let Some(word) = table.get_mut(word(*host)) {
-                        *word |= bit(*host);
-                    }
-                }
-                Members::Listed(table.into())
+                Members::Listed(Arc::new(hosts.iter().map(|host| *host as usize).collect()))
             }
         };
         let flap = self.flap.unwrap_or(Flap { period_us: Micros::MAX, open_us: 0 });
@@ -159,17 +153,9 @@ impl Members {
             Self::Drawn { seed, index, probability } => {
                 Stream::of_pair(*seed, Purpose::Scenario, *index, host).chance(*probability)
             }
-            Self::Listed(table) => table.get(word(host)).is_some_and(|word| *word & bit(host) != 0),
+            Self::Listed(hosts) => hosts.contains(host as usize),
         }
     }
-}
-
-fn word(host: u32) -> usize {
-    (host / u64::BITS) as usize
-}
-
-fn bit(host: u32) -> u64 {
-    1 << (host % u64::BITS)
 }
 
 #[cfg(test)]

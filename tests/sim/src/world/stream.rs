@@ -9,6 +9,7 @@
 
 use core::convert::Infallible;
 
+use dht_core::Id;
 use rand_core::{TryCryptoRng, TryRng};
 
 use super::Micros;
@@ -83,6 +84,20 @@ impl Stream {
     /// True with this probability; always or never at the ends.
     pub const fn chance(&mut self, probability: f64) -> bool {
         self.unit() < probability
+    }
+
+    /// 32 random bytes, for four draws.
+    pub(crate) fn key(&mut self) -> [u8; 32] {
+        let mut key = [0; 32];
+        key.chunks_mut(8).for_each(|part| part.copy_from_slice(&self.next().to_le_bytes()));
+        key
+    }
+
+    /// A random id, for four draws.
+    pub(crate) fn id(&mut self) -> Id {
+        let mut id = self.key();
+        id.chunks_mut(8).for_each(<[u8]>::reverse);
+        Id(id)
     }
 
     /// A stream of its own, for one draw of this one: however much is drawn from it, this one stays
