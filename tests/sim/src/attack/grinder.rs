@@ -8,10 +8,9 @@ use dht_core::{Id, K};
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
-use super::minimal::{Story, answer};
 use super::pace::Pacer;
-use super::puppet::{addresses, closest_addresses, request_bytes};
-use super::{Pace, Puppet, Spent, ground::Ground};
+use super::puppet::{Ground, Story, addresses, answer, closest_addresses, request_bytes};
+use super::{Pace, Puppet, Spent};
 use crate::sim::{Actor, ActorCx, Datagram, command};
 use crate::world::check;
 

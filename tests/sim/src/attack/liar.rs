@@ -6,10 +6,9 @@ use dht_core::{Id, wire};
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
-use super::minimal::{Story, answer};
 use super::pace::Pacer;
-use super::puppet::{closest_addresses, request_bytes, response_bytes};
-use super::{Pace, Puppet, Sources, Spent, ground::Ground};
+use super::puppet::{Ground, Story, answer, closest_addresses, request_bytes, response_bytes};
+use super::{Pace, Puppet, Sources, Spent};
 use crate::sim::{Actor, ActorCx, Datagram};
 use crate::world::{Stream, check};
 

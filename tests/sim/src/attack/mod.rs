@@ -24,10 +24,8 @@
 mod bystander;
 mod flooder;
 mod grinder;
-mod ground;
 mod hints;
 mod liar;
-mod minimal;
 mod pace;
 mod puppet;
 mod replayer;

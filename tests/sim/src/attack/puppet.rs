@@ -1,11 +1,13 @@
-//! Datagrams made by hand, and the addresses that they are sent from.
+//! Datagrams made by hand, the addresses that they are sent from, and as much of a node as an attacker needs.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dht_core::Id;
 use dht_core::wire::{self, addr_bytes};
 
-use crate::sim::command;
+use super::MARK;
+use crate::sim::{command, truth::closest};
 
 /// An address that an attacker speaks as, its own or a forged one, and the id that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +119,58 @@ pub fn closest_addresses(
     found.sort_unstable();
     found.truncate(keep);
     found.into_iter().map(|(_, addr)| addr).collect()
+}
+
+/// What is told to an asker.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Story<'a> {
+    /// The asker's own address.
+    pub(super) to: SocketAddrV4,
+    /// Nodes closer to the target.
+    pub(super) closer: &'a [SocketAddrV4],
+}
+
+/// The answer of a node to a request, as much of it as keeps the node in tables, and where it goes. Delayed pings are not worth the trouble.
+pub(super) fn answer(
+    puppet: Puppet,
+    from: SocketAddrV4,
+    request: &wire::Request<'_>,
+    story: Story<'_>,
+) -> Option<(SocketAddrV4, Vec<u8>)> {
+    let Story { to, closer } = story;
+    let plain = puppet.response(request.tid, to);
+    let closer = if request.target.is_some() { closer } else { &[] };
+    if !request.internal {
+        let response = wire::Response { token: Some(&TOKEN), value: Some(MARK), ..plain };
+        return Some((from, response_bytes(&response, closer)));
+    }
+    match request.command {
+        command::PING | command::DOWN_HINT => Some((from, response_bytes(&plain, &[]))),
+        command::PING_NAT => {
+            let port = u16::from_le_bytes(*request.value?.first_chunk()?);
+            Some((SocketAddrV4::new(*from.ip(), port), response_bytes(&plain, &[])))
+        }
+        command::FIND_NODE => Some((from, response_bytes(&plain, closer))),
+        _ => None,
+    }
+}
+
+/// It never checks one.
+const TOKEN: wire::Token = [0x42; 32];
+
+/// Addresses by their ids: all ports of an attacker's hosts, hashed once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ground(BTreeMap<Id, SocketAddrV4>);
+
+impl Ground {
+    pub(super) fn of(addrs: impl Iterator<Item = SocketAddrV4>) -> Self {
+        Self(addrs.map(|addr| (Id::of(addr), addr)).collect())
+    }
+
+    /// The `count` of them that are nearest to any target, the nearest first.
+    pub(super) fn closest(&self, target: &Id, count: usize) -> Vec<SocketAddrV4> {
+        closest(&self.0, target, count).into_iter().map(|(_, addr)| addr).collect()
+    }
 }
 
 #[cfg(test)]

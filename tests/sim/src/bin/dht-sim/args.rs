@@ -9,8 +9,8 @@ use dht_sim::link::{Latency, Loss, Reorder};
 use dht_sim::scenario::{Attack, Fault, NatGroup};
 use dht_sim::{HostId, Micros};
 
-use crate::values::Churning;
-use crate::{hash, phrases, replay, results, swarm, units, values, words};
+use crate::words::Churning;
+use crate::{hash, phrases, replay, results, swarm, units, words};
 
 /// Run networks of thousands of nodes in virtual time: the same seed, the same run.
 #[derive(Debug, Parser)]
@@ -178,11 +178,11 @@ pub(crate) struct Nodes {
     pub(crate) concurrency: Option<u16>,
     /// Time-outs follow round trips
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "on", value_parser = values::switch)]
+    #[arg(default_missing_value = "on", value_parser = words::switch)]
     pub(crate) adaptive_timeout: Option<bool>,
     /// Lookups wait for everybody's last try
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "on", value_parser = values::switch)]
+    #[arg(default_missing_value = "on", value_parser = words::switch)]
     pub(crate) thorough: Option<bool>,
 }
 
@@ -236,7 +236,7 @@ pub(crate) struct Faults {
     pub(crate) attack: Vec<Attack>,
     /// Check everything all the time
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "on", value_parser = values::switch)]
+    #[arg(default_missing_value = "on", value_parser = words::switch)]
     pub(crate) checks: Option<bool>,
     /// All faults end, and this later all is well;
     /// with --checks
@@ -277,10 +277,10 @@ pub(crate) struct Output {
     #[arg(long, value_name = "TIME", value_parser = units::interval, requires = "json")]
     pub(crate) sample: Option<Micros>,
     /// Print what a node sent and received, its last 10,000
-    #[arg(long, value_name = "HOST", value_parser = values::host, conflicts_with = "json")]
+    #[arg(long, value_name = "HOST", value_parser = words::host, conflicts_with = "json")]
     pub(crate) timeline: Option<HostId>,
     /// Write all that a node sent and received for Wireshark
-    #[arg(long, value_name = "HOST:FILE", value_parser = values::host_and_file)]
+    #[arg(long, value_name = "HOST:FILE", value_parser = words::host_and_file)]
     pub(crate) pcap: Vec<(HostId, PathBuf)>,
     /// Write an HTML page with plots
     #[arg(long, value_name = "FILE")]

@@ -13,7 +13,7 @@ use dht_sim::{Micros, Scenario, Snapshot, script};
 use crate::args::{Faults, RunArgs};
 use crate::failure::{Failure, because, say};
 use crate::units::duration_text;
-use crate::values::Churning;
+use crate::words::Churning;
 use crate::words::Sharers;
 
 const SECOND: Micros = 1_000_000;

@@ -11,14 +11,13 @@ use crate::args::RunArgs;
 use crate::command_line::quoted;
 use crate::drive::{Moment, drive};
 use crate::failure::{Failure, because, origin_text, printed, say};
-use crate::figures::{Figures, Meter};
+use crate::figures::{Figures, Meter, Sample};
 use crate::memory;
 use crate::outputs;
 use crate::page;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::records::Records;
-use crate::sample::Sample;
 use crate::stop::Stop;
 use crate::units::{bytes_text, duration_text, thousands};
 

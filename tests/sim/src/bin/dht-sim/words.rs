@@ -1,17 +1,17 @@
-//! The small languages of options: `lognormal:80ms,0.5`, `burst:5%,10`, `symmetric:20%x16`.
+//! What options can say, and their small languages: `lognormal:80ms,0.5`, `burst:5%,10`, `symmetric:20%x16`.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use dht_sim::Micros;
 use dht_sim::addresses::{Addresses, Sharing};
 use dht_sim::churn::{Churn, Length};
 use dht_sim::link::{Latency, Link, Loss, Reorder};
 use dht_sim::nat::{Kind, Nat, Ports};
 use dht_sim::scenario::{Attack, AttackKind, NatGroup, Stands};
+use dht_sim::{HostId, Micros, Sim};
 
 use crate::units::{count, count_between, duration, number, part};
-use crate::values::{Churning, host};
 
 /// `80ms`, `20ms..120ms`, `lognormal:80ms,0.5,per-pair`, `regions`.
 pub(crate) fn latency(text: &str) -> Result<Latency, String> {
@@ -252,6 +252,39 @@ pub(crate) fn unknown<T>(word: &str, known: &str) -> Result<T, String> {
     Err(format!("`{word}` is not known here: expected {known}"))
 }
 
+/// Whether something is so.
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("`{text}` is neither on nor off")),
+    }
+}
+
+/// Whether and how long nodes stay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Churning {
+    /// For ever.
+    Off,
+    /// For so long.
+    For(Length),
+}
+
+/// A host by its number, or by its address.
+pub(crate) fn host(text: &str) -> Result<HostId, String> {
+    let known = count(text).ok().map(HostId);
+    let known = known.or_else(|| text.parse().ok().and_then(Sim::host_at));
+    known.ok_or_else(|| format!("`{text}` is no host: write 17, or its address, 11.0.17.1"))
+}
+
+/// A host, and where to write what it does.
+pub(crate) fn host_and_file(text: &str) -> Result<(HostId, PathBuf), String> {
+    match text.split_once(':') {
+        Some((node, file)) if !file.is_empty() => Ok((host(node)?, file.into())),
+        _ => Err("write HOST:FILE, such as 17:17.pcap".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -381,5 +414,19 @@ mod tests {
         assert_eq!(downtime("1us"), Ok(Length::Exponential { mean_us: 1 }));
         let said = "mean is 0 s, but must be between 1 µs and 36600 d";
         assert_eq!(downtime("0"), Err(said.to_owned()));
+    }
+
+    #[test]
+    fn hosts_have_numbers_and_addresses() {
+        for text in ["17", "11.0.17.1"] {
+            assert_eq!(host(text), Ok(HostId(17)));
+        }
+        assert_eq!(host_and_file("3:a:b.pcap"), Ok((HostId(3), "a:b.pcap".into())));
+        for bad in ["", "x", "11.0.17.2", "-1"] {
+            host(bad).unwrap_err();
+        }
+        for bad in ["3", "3:", ":x", "x:y"] {
+            host_and_file(bad).unwrap_err();
+        }
     }
 }
