@@ -6,8 +6,7 @@ use dht_core::wire::{
     self, CloserNodes, DecodeError, EncodeError, Message, Request, Response, VARINT_MAX,
 };
 
-#[path = "support/naive_wire.rs"]
-mod naive_wire;
+use dht_model::decoder;
 
 /// tid 0x0201 to 127.0.0.1:80.
 const HEAD: [u8; 8] = [0x01, 0x02, 127, 0, 0, 1, 80, 0];
@@ -70,7 +69,7 @@ fn requests_as_the_reference_takes_them() {
     for (name, start, rest, expected) in cases {
         let data = datagram(start, rest);
         assert_eq!(wire::decode(&data), Ok(Message::Request(expected)), "{name}");
-        naive_wire::assert_agrees(&data);
+        decoder::assert_agrees(&data);
     }
 }
 
@@ -97,7 +96,7 @@ fn responses_as_the_reference_takes_them() {
     for (name, start, rest, expected) in cases {
         let data = datagram(start, rest);
         assert_eq!(wire::decode(&data), Ok(Message::Response(expected)), "{name}");
-        naive_wire::assert_agrees(&data);
+        decoder::assert_agrees(&data);
     }
 }
 
@@ -165,7 +164,7 @@ fn what_the_reference_drops() {
     ];
     for (name, data, expected) in cases {
         assert_eq!(wire::decode(&data), Err(expected), "{name}");
-        naive_wire::assert_agrees(&data);
+        decoder::assert_agrees(&data);
     }
 }
 
@@ -183,7 +182,7 @@ fn of_many_nodes_the_first_are_read_but_all_must_be_there() {
         assert_eq!(read.iter().len(), count.min(20));
         assert!(read.into_iter().map(wire::addr_bytes).eq(nodes.iter().take(20).copied()));
         assert_eq!(response.value, Some(&[0xaa][..]));
-        naive_wire::assert_agrees(&data);
+        decoder::assert_agrees(&data);
         // What was read can be written again as it was; what we make ourselves is short.
         let mut buf = [0; 1500];
         let len = response.encode(&mut buf).unwrap();

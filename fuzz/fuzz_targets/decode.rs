@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| dht_fuzz::decode(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dht_model::decode(data));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| dht_fuzz::roundtrip(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dht_model::roundtrip(data));

@@ -1,4 +1,4 @@
-//! What a report looks like, with invented figures: for those who work on its style.
+//! What a report looks like, with invented figures: for work on its style.
 //!
 //! `cargo run -p dht-sim --example report -- report.html`
 

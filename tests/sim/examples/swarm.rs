@@ -1,5 +1,5 @@
 //! Runs random scenarios: `swarm [FIRST] [COUNT] [SECONDS] [SHRINK]`. Failures are told with their seeds;
-//! with SHRINK, the first of each kind is made small in so many seconds, and told as JSON.
+//! with SHRINK, the first of each kind is made small in that many seconds, and told as JSON.
 #![allow(clippy::print_stdout)]
 
 use std::collections::BTreeSet;
@@ -57,7 +57,7 @@ fn main() {
 
 fn tell_small(failure: Failure, patience: Duration) {
     let begun = Instant::now();
-    let small = shrink(failure, ShrinkOptions::default().time(patience));
+    let small = shrink(failure, ShrinkOptions { time: patience, ..ShrinkOptions::default() });
     let (before, after, took) = (small.before, small.after, begun.elapsed());
     println!("{before:?} to {after:?} by {} attempts in {took:.1?}", small.attempts);
     println!("{}", small.violation);

@@ -8,9 +8,8 @@ use std::{env, fs};
 const LIST: &str = include_str!("mutants.txt");
 
 /// What the copy consists of.
-const PARTS: [&str; 5] = ["Cargo.toml", "Cargo.lock", "README.md", "dht-core", "tests/sim"];
-/// Stands on `fuzz/`, which is not copied.
-const NOT_COPIED: &str = "dht-core/tests/fuzz_corpus.rs";
+const PARTS: [&str; 6] =
+    ["Cargo.toml", "Cargo.lock", "README.md", "dht-core", "tests/model", "tests/sim"];
 
 /// Goes into the core of the copy.
 const SWITCH: &str = r#"
@@ -92,7 +91,7 @@ fn collect(root: &Path, part: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> 
                 collect(root, &part.join(name), files)?;
             }
         }
-    } else if part != Path::new(NOT_COPIED) {
+    } else {
         files.insert(part.to_owned(), fs::read(&path).map_err(failed)?);
     }
     Ok(())
@@ -123,7 +122,7 @@ fn mutate(files: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<Vec<&'static str>, S
 
     let manifest = text(files, Path::new("Cargo.toml"))?;
     let lines = manifest.lines().map(|line| match line.split_once(" = ") {
-        Some(("members", _)) => r#"members = ["dht-core", "tests/sim"]"#,
+        Some(("members", _)) => r#"members = ["dht-core", "tests/model", "tests/sim"]"#,
         _ => line,
     });
     let manifest: String = lines.flat_map(|line| [line, "\n"]).collect();

@@ -45,7 +45,7 @@
 //! sim.run_for(Duration::from_secs(5))?;
 //! assert_eq!(heard(&sim), 50);
 //!
-//! // A host without an application asks one that has it.
+//! // A host without an application asks a host that has it.
 //! let asker = sim.add(Spec::joining(&[sim.address(HostId(0))]))?;
 //! let request = Request::new(sim.address(HostId(9)), RUMOUR);
 //! let reply = sim.ask_node(asker, request, Duration::from_secs(5))?;
@@ -100,10 +100,10 @@
 //!
 //! # Give hosts neighbours
 //!
-//! Each host has a /24 of its own, so that no limit per host or network meets anybody honest. Out there some share one:
-//! [`set_addresses`](crate::Sim::set_addresses) draws places from a [model](crate::addresses), for those who
-//! ask for no address themselves. [`Spec::ip`](crate::Spec::ip) puts a host where you want it,
-//! [`Spec::shared`](crate::Spec::shared) several at one address, and [`add_nat`](crate::Sim::add_nat) many behind one.
+//! Each host has a /24 of its own, so that no limit per host or network meets honest nodes. On the internet some
+//! hosts share one: [`set_addresses`](crate::Sim::set_addresses) draws places from a [model](crate::addresses), for hosts
+//! that ask for no address. [`Spec::ip`](crate::Spec::ip) puts a host where you want it, [`Spec::shared`](crate::Spec::shared)
+//! several at one address, and [`add_nat`](crate::Sim::add_nat) many behind one.
 //!
 //! ```
 //! use std::net::Ipv4Addr;
@@ -165,10 +165,6 @@
 //!             }
 //!         }
 //!         Ok(())
-//!     }
-//!
-//!     fn fork(&self) -> Box<dyn Invariant> {
-//!         Box::new(self.clone())
 //!     }
 //! }
 //!
@@ -265,22 +261,21 @@
 //! # A larger example
 //!
 //! `examples/kv` is a key-value store on top of the node, under 20 % loss, churn with sessions of
-//! five minutes, and a partition into halves: `cargo run --release -p dht-sim --example kv_sim`. Its
-//! invariant says that everyone finds a value that somebody was told is stored, once the partition
-//! has healed. What makes it hold:
+//! five minutes, and a partition into halves: `cargo run --release -p dht-sim --example kv_sim`. Its invariant says
+//! that every node finds a value whose owner was told that it is stored, once the partition has healed. What makes it hold:
 //!
 //! - *Stored* means that 15 of the 20 nodes closest to its hash have taken a value. A query that
 //!   [commits](dht_core::Query::commit) says how many did; with fewer it is repeated after a minute.
-//! - Every holder puts the value again if nobody else has for 5 to 6 minutes: holders go, and nodes
-//!   come that are closer. That only the writer does so is not enough, since writers go too.
-//!   It also carries the value over a gap that has closed: nodes remember whom they have lost, so the
-//!   halves of the network find each other within a minute or so.
-//! - A holder lets a value go only when 20 others are closer and 15 of them have just taken it.
+//! - Every holder puts the value again if no other has for 5 to 6 minutes: holders go, and nodes come that are
+//!   closer. That only the writer does so is not enough, since writers go too. It also carries the value over a gap that
+//!   has closed: nodes remember the nodes that they have lost, so the halves of the network find each other within a
+//!   minute or so.
+//! - A holder lets a value go only when 20 other nodes are closer and 15 of them have just taken it.
 //! - What comes in is checked against its hash, in puts as in answers. A get asks three times before
 //!   it tells its user that there is nothing.
 //!
 //! The bound follows from that: holders have republished after 6 min 15 s, and two minutes are for
 //! a put that has to be repeated. From 8 min 15 s after the partition on, every get that finds
-//! nothing is a violation. In the test (`tests/kv.rs`) users read at random all the time, and at the
+//! nothing is a violation. In the test (`tests/library/store.rs`) users read at random all the time, and at the
 //! end three hosts look for each value. It also runs stores without one of these, and wants them
 //! found out: try `-- 1 writer` and `-- 1 never`.

@@ -5,14 +5,15 @@
 //! request handlers, clients, faults and invariants, in a test of theirs: start with the [`guide`].
 //!
 //! - **One number decides.** Everything random follows from a seed, through a stream of its own for each
-//!   node and purpose ([`stream`]), so adding a node does not shift the others. A [`Violation`] names
-//!   the seed; [`Sim::trace_hash`] stands for all that has happened, and is the same on every machine,
-//!   debug or release.
-//! - **Nothing is simulated but the world.** Nodes are made by [`dht_core::Node::new`] from a
-//!   configuration as in production, and exchange the bytes that they would exchange out there.
+//!   node and purpose ([`stream`]), so one more node does not shift the streams of other nodes. A
+//!   [`Violation`] names the seed. [`Sim::trace_hash`] stands for all that has happened, and is the same on
+//!   every machine, debug or release.
+//! - **Only the world is simulated.** Nodes are made by [`dht_core::Node::new`] from a configuration as in
+//!   production, and exchange the bytes that they would exchange on the internet.
 //! - **The world is unkind on request:** latency, bursts of loss, duplicates, reordering, damage ([`link`]);
-//!   partitions ([`partition`]); neighbours on one host or net ([`addresses`]); NATs and firewalls ([`nat`]); clocks that drift, step and sleep
-//!   ([`clock`]); crashes, restarts and churn ([`churn`]); rules of your own ([`Rule`]); attackers ([`attack`]).
+//!   partitions ([`partition`]); neighbours on one host or network ([`addresses`]); NATs and firewalls
+//!   ([`nat`]); clocks that drift, step and sleep ([`clock`]); crashes, restarts and churn ([`churn`]); rules
+//!   of your own ([`Rule`]); attackers ([`attack`]).
 //! - **What must hold is checked** after every event and every second: [`Invariant`], [`checks`], and what
 //!   each node checks inside ([`Sim::check_nodes`]).
 //! - **A simulation is a value.** A clone is a fork: settle a large network once, and try many futures.
@@ -43,88 +44,26 @@
 //! ```
 #![forbid(unsafe_code)]
 
-pub mod addresses;
-mod addrs;
-mod app;
-pub mod atomic_file;
 pub mod attack;
-mod calls;
-mod check;
 pub mod checks;
-pub mod churn;
-pub mod clock;
-pub mod describe;
 pub mod guide;
-pub mod histogram;
-mod host;
-mod ids;
-mod invariant;
-pub mod json_lines;
-mod life;
-pub mod link;
-mod lookup;
-mod named_hosts;
-pub mod nat;
-mod net;
-mod packets;
-pub mod partition;
-pub mod pcap;
-mod phantom;
-mod place;
-mod quiet;
+mod output;
 pub mod report;
 pub mod results;
 mod run;
 pub mod scenario;
-pub mod script;
-pub mod series;
-pub mod shrink;
 mod sim;
-pub mod snapshot;
-pub mod stream;
 pub mod swarm;
-mod tally;
-mod tap;
-pub mod text_table;
-pub mod timeline;
-mod trace;
-mod truth;
-mod wheel;
+mod world;
 
-pub use app::{Actor, ActorCx, App, Cx};
-pub use calls::Walked;
-pub use host::Spec;
-pub use invariant::{Invariant, Verdict, Violation};
-pub use life::Return;
-pub use lookup::Lookup;
-pub use net::{Fate, Rule};
-pub use packets::Packet;
-pub use run::Run;
-pub use scenario::Scenario;
-pub use sim::{Counts, Sim};
-pub use snapshot::Snapshot;
-pub use tally::Tally;
-pub use tap::{Direction, Tapped, What};
-
-/// Microseconds of virtual time since the simulation began.
-pub type Micros = u64;
-
-/// A host, by its number: the first one is 0.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostId(pub u32);
-
-impl HostId {
-    pub(crate) const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// A NAT or firewall, by its number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NatId(pub u32);
-
-impl NatId {
-    pub(crate) const fn index(self) -> usize {
-        self.0 as usize
-    }
-}
+pub use output::{atomic_file, describe, json_lines, pcap, timeline};
+pub use report::{histogram, series, text_table};
+pub use run::{Run, Snapshot, Tally, snapshot};
+pub use scenario::{Scenario, script};
+pub use sim::{
+    Actor, ActorCx, App, Counts, Cx, Datagram, Direction, Fate, Invariant, Lookup, Packet, Return,
+    Rule, Sim, Spec, Tapped, Verdict, Violation, Walked, What,
+};
+pub use swarm::shrink;
+pub use world::{HostId, Micros, NatId};
+pub use world::{addresses, churn, clock, link, nat, partition, stream};

@@ -1,6 +1,6 @@
-//! A key-value store on top of the node, put to the test: 20 % of all datagrams are lost, nodes
-//! crash every five minutes (a third of them come back, the others are replaced), and for six minutes
-//! the network is in two halves. Once it has healed, everyone must find what anyone has stored.
+//! A key-value store on top of the node, put to the test: 20 % of all datagrams are lost, nodes crash every five
+//! minutes (a third of them come back, the rest are replaced), and for six minutes the network is in two halves. Once it
+//! has healed, every value that was stored must be found by every node.
 //!
 //! `cargo run --release -p dht-sim --example kv_sim -- [SEED [sound | writer | never]]`
 //!
@@ -8,8 +8,8 @@
 //!
 //! - A value is kept under its hash, by the 20 nodes closest to that. To put it is a query that
 //!   commits, repeated until 15 nodes have taken it. Only then is it called stored.
-//! - Every holder puts it again when nobody else has for 5 to 6 minutes, so that it moves to nodes
-//!   that have come, and over a gap that has closed. The first one spares the others the trouble.
+//! - Every holder puts it again when no other has for 5 to 6 minutes, so that it moves to nodes
+//!   that have come, and over a gap that has closed. The first holder spares the rest the trouble.
 //! - A holder lets a value go when 15 of 20 closer nodes have just taken it.
 //! - What comes in is checked against its hash, and a get asks three times.
 //!
@@ -32,9 +32,9 @@ use store::{MINUTE, Note, REPUBLISH, SECOND, Store, hash};
 
 mod store;
 
-/// The first two hosts stay up; the others join through them.
+/// The first two hosts stay up; all later ones join through them.
 const HOSTS: u32 = 70;
-/// So many of these have a value to store.
+/// How many of these have a value to store.
 const VALUES: u32 = 30;
 /// From when to when the network is in two halves.
 pub(crate) const CUT: [Micros; 2] = [8 * MINUTE, 14 * MINUTE];
@@ -42,7 +42,7 @@ pub(crate) const CUT: [Micros; 2] = [8 * MINUTE, 14 * MINUTE];
 pub(crate) const HEALED: Micros = CUT[1] + REPUBLISH + REPUBLISH / 4 + 2 * MINUTE;
 /// When nodes stop coming and going.
 pub(crate) const END: Micros = 28 * MINUTE;
-/// So many hosts look for each value then.
+/// How many hosts look for each value then.
 pub(crate) const SAMPLE: usize = 3;
 
 /// "A stored value is found by everyone, once the network has healed."
@@ -50,7 +50,7 @@ pub(crate) const SAMPLE: usize = 3;
 pub(crate) struct NothingIsLost {
     /// How much of each host's notes was looked at.
     seen: Vec<usize>,
-    /// The values that somebody was told are stored.
+    /// The values whose owner was told that they are stored.
     pub(crate) stored: BTreeMap<Id, Stored>,
 }
 
@@ -95,10 +95,6 @@ impl Invariant for NothingIsLost {
         }
         Ok(())
     }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
-    }
 }
 
 /// What the user of a host is going to store, if it is one of the first.
@@ -131,9 +127,9 @@ pub(crate) fn network(seed: u64, flaw: Flaw) -> Result<Sim, Box<dyn Error>> {
     Ok(sim)
 }
 
-/// Lets half an hour pass in which nodes crash after five minutes, each. One minute later a third of them
-/// are back, with table and values, and new ones have come in place of the others. At the end, users of
-/// three hosts look for each value.
+/// Lets half an hour pass in which nodes crash after five minutes, each. One minute later a third of them are back,
+/// with table and values, and new nodes have come in place of the rest. At the end, users of three hosts look for each
+/// value.
 pub(crate) fn trial(sim: &mut Sim, churn: bool) -> Result<(), Box<dyn Error>> {
     let mut rng = Stream::new(sim.seed(), Purpose::Churn, 0);
     sim.run_for(Duration::from_secs(180))?;

@@ -1,5 +1,5 @@
-//! The application: a server that keeps values for others, and a client that puts its own and gets those
-//! of others. It knows nothing but what it is told over the network, so it could run on a real one.
+//! The application: a server that keeps values of other nodes, and a client that puts values of its own and gets any.
+//! It knows nothing but what it is told over the network, so it could run on a real one.
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -11,9 +11,9 @@ use dht_sim::{App, Cx, Micros, Return};
 const VALUES: u64 = 0;
 /// The error code for a value that does not belong under its key, and for one too many.
 const REFUSED: u64 = 16;
-/// When so many nodes have taken a value, it is stored.
+/// A value that this many nodes have taken is stored.
 const ENOUGH: u32 = 15;
-/// So many values a node keeps.
+/// The most values that a node keeps.
 const VALUES_MAX: usize = 1_000;
 /// So often a get asks before it gives up.
 const TRIES: u32 = 3;
@@ -37,7 +37,7 @@ pub(crate) enum Flaw {
     None,
     /// Only its writer puts a value again.
     Writer,
-    /// Nobody puts a value again.
+    /// No holder puts a value again.
     Never,
 }
 
@@ -93,7 +93,7 @@ impl Store {
         let due = match self.flaw {
             Flaw::Never => Micros::MAX,
             Flaw::Writer if !own => Micros::MAX,
-            // Not all at once: the first one spares the others the trouble.
+            // Not all at once: the first holder spares the rest the trouble.
             _ => cx.time + REPUBLISH + cx.rng.below(REPUBLISH / 4),
         };
         self.values.insert(key, Kept { value, own, due });
@@ -131,7 +131,7 @@ impl Store {
     }
 }
 
-/// Whether 20 others are closer to the key, so that it is theirs to keep.
+/// Whether 20 other nodes are closer to the key, and so are the ones to keep it.
 fn is_outside(ours: Option<Id>, outcome: &Outcome, key: &Id) -> bool {
     let last = outcome.closest.get(K - 1).and_then(|reply| reply.from.id);
     last.zip(ours).is_some_and(|(last, ours)| last.distance(key) < ours.distance(key))
@@ -218,9 +218,5 @@ impl App for Store {
             // Another machine for the same user, who knows what he has seen and still wants to put.
             self.values.clear();
         }
-    }
-
-    fn fork(&self) -> Box<dyn App> {
-        Box::new(self.clone())
     }
 }

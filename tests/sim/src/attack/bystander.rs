@@ -1,10 +1,7 @@
-//! Somebody who only receives: the victim of a reflection, or the host at an address that others
-//! are sent to.
-
-use std::net::SocketAddrV4;
+//! A host that only receives: the victim of a reflection, or the host at an address that lies name.
 
 use super::Spent;
-use crate::app::{Actor, ActorCx};
+use crate::sim::{Actor, ActorCx, Datagram};
 
 /// It answers nothing and counts what arrives.
 #[derive(Clone, Debug, Default)]
@@ -14,24 +11,18 @@ pub struct Bystander {
 
 impl Bystander {
     /// Nothing has arrived yet.
-    #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What has arrived: somebody else has spent it.
-    #[must_use]
+    /// What has arrived: another host has spent it.
     pub fn received(&self) -> Spent {
         self.received
     }
 }
 
 impl Actor for Bystander {
-    fn on_packet(&mut self, _: &mut ActorCx<'_>, _: SocketAddrV4, _: SocketAddrV4, bytes: &[u8]) {
+    fn on_packet(&mut self, _: &mut ActorCx<'_>, Datagram { bytes, .. }: Datagram<'_>) {
         self.received.count(bytes);
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
     }
 }

@@ -1,17 +1,16 @@
-//! Floods: more of something than anybody asked for.
+//! Floods: more of something than was asked for.
 
 use std::net::SocketAddrV4;
 
 use dht_core::wire;
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
-use super::pace::{Pacer, TURN};
+use super::pace::Pacer;
 use super::puppet::{request_bytes, response_bytes};
 use super::{MARK, Pace, Puppet, Sources, Spent};
-use crate::app::{Actor, ActorCx};
-use crate::check;
-use crate::checks::command;
-use crate::stream::Stream;
+use crate::sim::{Actor, ActorCx, command};
+use crate::world::{Stream, check};
 
 /// What a [`Flooder`] floods with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,36 +18,43 @@ use crate::stream::Stream;
 pub enum Flood {
     /// Requests with true ids, whose owners never answer.
     Ids,
-    /// Requests for answers after so many milliseconds.
+    /// Requests for answers after this many milliseconds.
     DelayedPings(u32),
     /// Requests for closer nodes: with a victim as the source, the answers flood it.
     FindNode,
     /// Requests with this command of the application's, for its value.
     Command(u64),
-    /// What no honest node sends: cut off, with counts and lengths up to 2^64, answers to nothing,
+    /// Datagrams that no honest node sends: cut off, with counts and lengths up to 2^64, answers to nothing,
     /// noise.
     Malformed,
 }
 
 /// What a [`Flooder`] does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// ```
+/// use std::net::Ipv4Addr;
+/// use dht_sim::Sim;
+/// use dht_sim::attack::{Flooder, FlooderConfig};
+///
+/// let mut sim = Sim::new(1);
+/// let victim = sim.next_address();
+/// let config = FlooderConfig { targets: vec![victim], ..FlooderConfig::default() };
+/// sim.add_actor(&[Ipv4Addr::new(90, 0, 0, 1)], Flooder::new(config)?);
+/// # Ok::<_, String>(())
+/// ```
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FlooderConfig {
     /// With what.
+    #[default(Flood::Ids)]
     pub flood: Flood,
     /// Whom: one after the other.
     pub targets: Vec<SocketAddrV4>,
     /// From where.
+    #[default(Sources::Anywhere)]
     pub sources: Sources,
     /// How fast.
     pub pace: Pace,
-}
-
-impl Default for FlooderConfig {
-    fn default() -> Self {
-        let (targets, sources) = (Vec::new(), Sources::Anywhere);
-        Self { flood: Flood::Ids, targets, sources, pace: Pace::default() }
-    }
 }
 
 impl FlooderConfig {
@@ -66,10 +72,10 @@ impl FlooderConfig {
 
 /// Sends much, and looks at no answer.
 ///
-/// Rules 2, 7, 8, 9 and 11 of `HARDENING.md`: who has not answered is in no table; what goes to a source
-/// that has not proved its address is bounded by what came from it; queues have ends; the decoder takes
+/// Rules 2, 7, 8, 9 and 11 of `HARDENING.md`: a node that has not answered is in no table; traffic to a source
+/// that has not proved its address is bounded by the traffic from it; queues have ends; the decoder takes
 /// anything. It shows in [`DropStats`](dht_core::DropStats).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Flooder {
     config: FlooderConfig,
     pacer: Pacer,
@@ -78,18 +84,16 @@ pub struct Flooder {
 }
 
 impl Flooder {
-    /// One that does this.
+    /// A flooder with this configuration.
     ///
     /// # Errors
     /// As [`FlooderConfig::check`].
     pub fn new(config: FlooderConfig) -> Result<Self, String> {
         config.check()?;
-        let pacer = Pacer::new(config.pace);
-        Ok(Self { config, pacer, turns: 0, spent: Spent::default() })
+        Ok(Self { pacer: Pacer::new(config.pace), config, ..Self::default() })
     }
 
     /// What it has sent.
-    #[must_use]
     pub fn spent(&self) -> Spent {
         self.spent
     }
@@ -109,18 +113,8 @@ impl Actor for Flooder {
         self.pacer.start(cx);
     }
 
-    fn on_packet(&mut self, _: &mut ActorCx<'_>, _: SocketAddrV4, _: SocketAddrV4, _: &[u8]) {}
-
-    fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
-        if token == TURN {
-            for _ in 0..self.pacer.turn(cx) {
-                self.flood(cx);
-            }
-        }
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
+    fn on_timer(&mut self, cx: &mut ActorCx<'_>, _: u64) {
+        (0..self.pacer.turn(cx)).for_each(|_| self.flood(cx));
     }
 }
 
@@ -129,7 +123,7 @@ fn datagram(flood: Flood, from: SocketAddrV4, to: SocketAddrV4, rng: &mut Stream
     let puppet = Puppet::at(from);
     let plain = puppet.request(tid, to);
     let anonymous = wire::Request { id: None, ..plain };
-    let target = key(rng);
+    let target = rng.key();
     match flood {
         Flood::Ids => request_bytes(&plain),
         Flood::DelayedPings(millis) => {
@@ -151,7 +145,7 @@ fn datagram(flood: Flood, from: SocketAddrV4, to: SocketAddrV4, rng: &mut Stream
 
 /// A message of any kind with all its fields, spoiled in one of several ways.
 fn malformed(puppet: Puppet, to: SocketAddrV4, rng: &mut Stream) -> Vec<u8> {
-    let (tid, token, target) = (rng.next() as u16, key(rng), key(rng));
+    let (tid, token, target) = (rng.next() as u16, rng.key(), rng.key());
     let mut bytes = if rng.chance(0.5) {
         let plain = puppet.request(tid, to);
         let (command, internal) = (rng.below(8), rng.chance(0.7));
@@ -183,16 +177,8 @@ fn malformed(puppet: Puppet, to: SocketAddrV4, rng: &mut Stream) -> Vec<u8> {
         }
         _ => {
             let len = rng.below(64) as usize;
-            bytes = key(rng).into_iter().chain(key(rng)).take(len).collect();
+            bytes = rng.key().into_iter().chain(rng.key()).take(len).collect();
         }
     }
     bytes
-}
-
-fn key(rng: &mut Stream) -> [u8; 32] {
-    let mut key = [0; 32];
-    for bytes in key.chunks_exact_mut(8) {
-        bytes.copy_from_slice(&rng.next().to_le_bytes());
-    }
-    key
 }

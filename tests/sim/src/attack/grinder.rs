@@ -6,58 +6,45 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use dht_core::wire;
 use dht_core::{Id, K};
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
-use super::ground::Ground;
-use super::minimal::{Story, answer};
-use super::pace::{Pacer, TURN};
-use super::puppet::{addresses, closest_addresses, request_bytes};
+use super::pace::Pacer;
+use super::puppet::{Ground, Story, addresses, answer, closest_addresses, request_bytes};
 use super::{Pace, Puppet, Spent};
-use crate::app::{Actor, ActorCx};
-use crate::check;
-use crate::checks::command;
+use crate::sim::{Actor, ActorCx, Datagram, command};
+use crate::world::check;
 
 /// What a [`Grinder`] does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GrinderConfig {
     /// Its hosts: they must be the addresses that the actor is added with.
     pub ips: Vec<Ipv4Addr>,
     /// The first port that it uses on each.
+    #[default(1_024)]
     pub first_port: u16,
     /// How many ports it uses on each.
+    #[default(64_512)]
     pub ports: u16,
-    /// The key: of all these addresses it takes those whose ids are the closest. Without one it takes
-    /// them as they come.
+    /// The key: of all these addresses it takes the ones whose ids are the closest. Without a key it takes the
+    /// first ones.
     #[serde(with = "key")]
     pub near: Option<Id>,
-    /// So many of the addresses act as nodes.
+    /// The number of addresses that act as nodes.
+    #[default(20)]
     pub nodes: u32,
-    /// So many of the names in its answers, of 20, are addresses of these hosts where none of its nodes is: those that are
-    /// nearest to what is asked for.
+    /// How many of the 20 closer nodes in its answers are addresses of its hosts without a node: the nearest to the
+    /// target of the request.
     pub dead: u16,
     /// Honest nodes that it knows at the start.
     pub targets: Vec<SocketAddrV4>,
-    /// So many honest nodes it remembers, those that are nearest to the key: to each of them each of its nodes makes
-    /// itself known, and then again and again as long as the pace lasts.
+    /// How many honest nodes it remembers, the nearest to the key: each of its nodes makes itself known to each of
+    /// them, and then again and again as long as the pace lasts.
+    #[default(KNOWN_MAX)]
     pub known_max: u32,
     /// How fast its nodes make themselves known: each time, one of them asks an honest one.
+    #[default(Pace::per_second(100, 60))]
     pub pace: Pace,
-}
-
-impl Default for GrinderConfig {
-    fn default() -> Self {
-        Self {
-            ips: Vec::new(),
-            first_port: 1_024,
-            ports: 64_512,
-            near: None,
-            nodes: 20,
-            dead: 0,
-            targets: Vec::new(),
-            known_max: KNOWN_MAX,
-            pace: Pace::per_second(100, 60),
-        }
-    }
 }
 
 impl GrinderConfig {
@@ -67,17 +54,12 @@ impl GrinderConfig {
         check::that(!self.ips.is_empty(), "ips", "not be empty")?;
         check::that(self.first_port > 0, "first_port", "not be 0")?;
         check::that(self.ports > 0, "ports", "not be 0")?;
-        check::that((1..=NODES_MAX).contains(&self.nodes), "nodes", "be between 1 and 4096")?;
-        check::that(
-            (1..=KNOWN_MAX).contains(&self.known_max),
-            "known_max",
-            "be between 1 and 4096",
-        )?;
+        check::within("nodes", self.nodes, 1, NODES_MAX)?;
+        check::within("known_max", self.known_max, 1, KNOWN_MAX)?;
         check::that(!self.targets.is_empty(), "targets", "not be empty")
     }
 
     /// The addresses of its nodes.
-    #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddrV4> {
         let all = addresses(&self.ips, self.first_port, self.ports);
         match &self.near {
@@ -85,41 +67,46 @@ impl GrinderConfig {
             None => all.take(self.nodes as usize).collect(),
         }
     }
+
+    /// Addresses without a node.
+    fn dead(&self, nodes: &[SocketAddrV4]) -> Ground {
+        let all = addresses(&self.ips, self.first_port, self.ports);
+        let count = self.ips.len() * usize::from(self.ports);
+        let all = all.step_by(count.div_ceil(GROUND_MAX));
+        Ground::of(all.filter(|addr| !nodes.contains(addr)))
+    }
 }
 
-/// Of its addresses, so many are looked at for names of the dead.
+/// How many of its addresses are looked at for closer nodes without a node.
 const GROUND_MAX: usize = 1 << 16;
-/// All of these answer lookups.
+/// Nodes of one grinder, all of which answer lookups.
 const NODES_MAX: u32 = 4_096;
 /// Honest nodes that it remembers.
 const KNOWN_MAX: u32 = 4_096;
 
 /// A Sybil: nodes at many ports of a few hosts.
 ///
-/// An id is the hash of an address, so nobody chooses one, but whoever has 64,512 ports on a host finds
-/// some among them that are nearer to any key than all honest nodes. They make themselves known to all
-/// that they hear of, again and again, answer as nodes do, name only each other as closer (or ports of theirs where
-/// nobody is, ground in the same way, which whoever believes it waits for), and answer the user's commands
-/// with [`MARK`](super::MARK).
+/// An id is the hash of an address, so it can't be chosen, but some of the 64,512 ports of a host are nearer to
+/// any key than all honest nodes. Its nodes make themselves known to all nodes that they hear of, again and again,
+/// answer as nodes do, name only each other as closer nodes (or ports without a node, found in the same way, for
+/// whose answers a lookup waits in vain), and answer the user's commands with [`MARK`](super::MARK).
 ///
-/// Rule 3 of `HARDENING.md`: at most 2 per host and a few per /24 count, in a table as among the
-/// closest of a lookup.
-#[derive(Clone, Debug)]
+/// Rule 3 of `HARDENING.md`: at most 2 nodes per host and a few per /24 count, in a table and among the closest
+/// nodes of a lookup.
+#[derive(Clone, Debug, Default)]
 pub struct Grinder {
+    config: GrinderConfig,
     nodes: BTreeMap<SocketAddrV4, Puppet>,
     ids: Ground,
     dead: Ground,
-    near: Option<Id>,
     known: Vec<SocketAddrV4>,
-    config_dead: usize,
-    known_max: usize,
     pacer: Pacer,
     turns: usize,
     spent: Spent,
 }
 
 impl Grinder {
-    /// One that does this. It takes a second or so for a few hosts with all their ports.
+    /// A grinder with this configuration. It takes a second or so for a few hosts with all their ports.
     ///
     /// # Errors
     /// As [`GrinderConfig::check`].
@@ -127,22 +114,10 @@ impl Grinder {
         config.check()?;
         let nodes = config.addresses();
         let ids = Ground::of(nodes.iter().copied());
-        let all = addresses(&config.ips, config.first_port, config.ports);
-        let count = config.ips.len() * usize::from(config.ports);
-        let all = all.step_by(count.div_ceil(GROUND_MAX)).filter(|addr| !nodes.contains(addr));
-        let dead = if config.dead > 0 { Ground::of(all) } else { Ground::default() };
-        Ok(Self {
-            config_dead: usize::from(config.dead),
-            known_max: config.known_max as usize,
-            nodes: nodes.into_iter().map(|addr| (addr, Puppet::at(addr))).collect(),
-            ids,
-            dead,
-            near: config.near,
-            known: config.targets,
-            pacer: Pacer::new(config.pace),
-            turns: 0,
-            spent: Spent::default(),
-        })
+        let dead = if config.dead > 0 { config.dead(&nodes) } else { Ground::default() };
+        let nodes = nodes.into_iter().map(|addr| (addr, Puppet::at(addr))).collect();
+        let (known, pacer) = (config.targets.clone(), Pacer::new(config.pace));
+        Ok(Self { config, nodes, ids, dead, known, pacer, ..Self::default() })
     }
 
     /// Its nodes, in the order of their addresses.
@@ -151,24 +126,22 @@ impl Grinder {
     }
 
     /// How many honest nodes it has heard of.
-    #[must_use]
     pub fn known(&self) -> usize {
         self.known.len()
     }
 
     /// What it has sent.
-    #[must_use]
     pub fn spent(&self) -> Spent {
         self.spent
     }
 
     fn introduce(&mut self, cx: &mut ActorCx<'_>) {
-        // Each of its nodes to each that it knows, before any does so again.
+        // Each of its nodes to each known node, before any does so again.
         let (node, known) = (self.turns % self.nodes.len(), self.turns / self.nodes.len());
         self.turns += 1;
         let to = self.known.get(known % self.known.len().max(1)).copied();
         let Some((to, puppet)) = to.zip(self.nodes.values().nth(node).copied()) else { return };
-        let target = self.near.unwrap_or(*puppet.id());
+        let target = self.config.near.unwrap_or(*puppet.id());
         let request = wire::Request {
             command: command::FIND_NODE,
             target: Some(target.as_bytes()),
@@ -183,9 +156,9 @@ impl Grinder {
             if !new {
                 continue;
             }
-            if self.known.len() < self.known_max {
+            if self.known.len() < self.config.known_max as usize {
                 self.known.push(addr);
-            } else if let Some(key) = self.near {
+            } else if let Some(key) = self.config.near {
                 self.know_instead(&key, addr);
             }
         }
@@ -193,12 +166,12 @@ impl Grinder {
 
     fn closest(&self, target: &[u8; 32]) -> Vec<SocketAddrV4> {
         let target = Id(*target);
-        let mut names = self.dead.closest(&target, self.config_dead);
+        let mut names = self.dead.closest(&target, self.config.dead.into());
         names.extend(self.ids.closest(&target, K.saturating_sub(names.len())));
         names
     }
 
-    /// A node takes the place of the one that is farthest from the key, if it is nearer.
+    /// A node takes the place of the known node that is farthest from the key, if it is nearer.
     fn know_instead(&mut self, key: &Id, addr: SocketAddrV4) {
         let distance = |addr: &SocketAddrV4| Id::of(*addr).distance(key);
         let farthest = self.known.iter_mut().max_by_key(|known| distance(known));
@@ -213,13 +186,7 @@ impl Actor for Grinder {
         self.pacer.start(cx);
     }
 
-    fn on_packet(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) {
+    fn on_packet(&mut self, cx: &mut ActorCx<'_>, Datagram { from, to, bytes }: Datagram<'_>) {
         let Some(puppet) = self.nodes.get(&to).copied() else { return };
         match wire::decode(bytes) {
             Ok(wire::Message::Request(request)) => {
@@ -234,16 +201,8 @@ impl Actor for Grinder {
         }
     }
 
-    fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
-        if token == TURN {
-            for _ in 0..self.pacer.turn(cx) {
-                self.introduce(cx);
-            }
-        }
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
+    fn on_timer(&mut self, cx: &mut ActorCx<'_>, _: u64) {
+        (0..self.pacer.turn(cx)).for_each(|_| self.introduce(cx));
     }
 }
 

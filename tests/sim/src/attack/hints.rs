@@ -1,40 +1,35 @@
-//! False news: live nodes are said to be down.
+//! False hints: live nodes are said to be down.
 
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 
 use dht_core::wire;
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
 use super::pace::{Pacer, TURN};
 use super::puppet::{request_bytes, response_bytes};
 use super::{Pace, Puppet, Sources, Spent};
-use crate::app::{Actor, ActorCx};
-use crate::checks::command;
-use crate::{Micros, check};
+use crate::sim::{Actor, ActorCx, command};
+use crate::world::{Micros, check};
 
 /// What a [`HintAbuser`] does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HintAbuserConfig {
-    /// Whom it wants to have forgotten.
+    /// The nodes that are to be forgotten.
     pub about: Vec<SocketAddrV4>,
-    /// By whom.
+    /// The nodes that are to forget them.
     pub victims: Vec<SocketAddrV4>,
     /// Where the hints come from. Limits per host are of no use against forged sources.
+    #[default(Sources::Anywhere)]
     pub sources: Sources,
     /// How fast it sends hints.
     pub pace: Pace,
-    /// With each hint, so many forged answers to the question that it may have caused: from the
-    /// exact address, without an id, as from somebody who is no node any more.
+    /// How many forged answers go with each hint, for the question that it may have caused: from the exact address,
+    /// without an id, as from a host that is no node any more.
+    #[default(1)]
     pub answers: u32,
-}
-
-impl Default for HintAbuserConfig {
-    fn default() -> Self {
-        let (about, victims, sources) = (Vec::new(), Vec::new(), Sources::Anywhere);
-        Self { about, victims, sources, pace: Pace::default(), answers: 1 }
-    }
 }
 
 impl HintAbuserConfig {
@@ -52,18 +47,17 @@ impl HintAbuserConfig {
 /// Rule 5 of `HARDENING.md`: a hint is checked, not believed, and hints have a budget; only
 /// silence after all tries evicts, or two verified answers without id. It shows in
 /// [`DropStats::down_hints`](dht_core::DropStats::down_hints).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct HintAbuser {
     config: HintAbuserConfig,
-    about: Vec<Puppet>,
     pacer: Pacer,
     hints: u64,
-    /// In whose name to answer next, and whom.
+    /// The next answers: in the name of which node, and to which.
     waiting: VecDeque<(Puppet, SocketAddrV4)>,
     spent: Spent,
 }
 
-/// The answers leave so long after the hint, in microseconds: before a true one can be there.
+/// Time from the hint to the answers, in microseconds: before a true answer can be there.
 const MOMENT: Micros = 1_000;
 /// The timer for them.
 const ANSWERS: u64 = 1;
@@ -71,40 +65,30 @@ const ANSWERS: u64 = 1;
 const _: () = assert!(ANSWERS != TURN);
 
 impl HintAbuser {
-    /// One that does this.
+    /// A hint abuser with this configuration.
     ///
     /// # Errors
     /// As [`HintAbuserConfig::check`].
     pub fn new(config: HintAbuserConfig) -> Result<Self, String> {
         config.check()?;
-        Ok(Self {
-            about: config.about.iter().copied().map(Puppet::at).collect(),
-            pacer: Pacer::new(config.pace),
-            hints: 0,
-            waiting: VecDeque::new(),
-            spent: Spent::default(),
-            config,
-        })
+        Ok(Self { pacer: Pacer::new(config.pace), config, ..Self::default() })
     }
 
     /// Hints that it has sent.
-    #[must_use]
     pub fn hints(&self) -> u64 {
         self.hints
     }
 
     /// What it has sent.
-    #[must_use]
     pub fn spent(&self) -> Spent {
         self.spent
     }
 
     fn hint(&mut self, cx: &mut ActorCx<'_>) {
-        let about = self.about.get(cx.rng.below(self.about.len() as u64) as usize).copied();
-        let victims = &self.config.victims;
-        let victim = victims.get(cx.rng.below(victims.len() as u64) as usize).copied();
-        let Some((about, victim)) = about.zip(victim) else { return };
-        let source = self.config.sources.draw(cx.rng);
+        let HintAbuserConfig { about, victims, sources, .. } = &self.config;
+        let about = Puppet::at(about[cx.rng.below(about.len() as u64) as usize]);
+        let victim = victims[cx.rng.below(victims.len() as u64) as usize];
+        let source = sources.draw(cx.rng);
         let value = wire::addr_bytes(about.addr());
         let hint = wire::Request {
             id: None,
@@ -138,16 +122,10 @@ impl Actor for HintAbuser {
         self.pacer.start(cx);
     }
 
-    fn on_packet(&mut self, _: &mut ActorCx<'_>, _: SocketAddrV4, _: SocketAddrV4, _: &[u8]) {}
-
     fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
         match token {
             TURN => (0..self.pacer.turn(cx)).for_each(|_| self.hint(cx)),
             _ => self.answer(cx),
         }
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
     }
 }

@@ -4,26 +4,24 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dht_core::{Id, wire};
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
-use super::ground::Ground;
-use super::minimal::{Story, answer};
-use super::pace::{Pacer, TURN};
-use super::puppet::{closest_addresses, request_bytes, response_bytes};
+use super::pace::Pacer;
+use super::puppet::{Ground, Story, answer, closest_addresses, request_bytes, response_bytes};
 use super::{Pace, Puppet, Sources, Spent};
-use crate::app::{Actor, ActorCx};
-use crate::check;
-use crate::stream::Stream;
+use crate::sim::{Actor, ActorCx, Datagram};
+use crate::world::{Stream, check};
 
-/// Whom a [`Liar`] names as closer nodes.
+/// The closer nodes in the answers of a [`Liar`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Names {
-    /// Nobody.
+    /// None.
     Nobody,
-    /// So many addresses where nobody is, each time others, those nearest to the target first.
+    /// This many addresses without a node, new ones each time, the nearest to the target first.
     Dead(u16),
-    /// So many addresses where nobody is, nearest to the target of very many: of ports that somebody has ground, or of all
-    /// that anybody might have. No honest node is as near.
+    /// Addresses without a node, the nearest to the target of very many: of the ports of a host, or of all public
+    /// addresses. No honest node is as near.
     Near {
         /// Where they are.
         sources: Sources,
@@ -32,15 +30,15 @@ pub enum Names {
         /// How many are named.
         count: u16,
     },
-    /// So many addresses of one host, who does not know what it is asked for.
+    /// This many addresses of one host that has nothing to do with it.
     Doors(Ipv4Addr, u16),
-    /// Addresses that nobody can have, or that mean the asker itself or its own network.
+    /// Addresses that no node can have, or that mean the asker itself or its own network.
     Impossible,
-    /// These, those nearest to the target first.
+    /// These, the nearest to the target first.
     These(Vec<SocketAddrV4>),
 }
 
-/// Under which address a [`Liar`] claims to see those who ask.
+/// The address under which a [`Liar`] claims to see the asker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Sees {
@@ -53,28 +51,23 @@ pub enum Sees {
 }
 
 /// What a [`Liar`] does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LiarConfig {
-    /// Its addresses: their hosts must be those that the actor is added with.
+    /// Its addresses: their hosts must be the ones that the actor is added with.
     pub addrs: Vec<SocketAddrV4>,
-    /// Whom it names.
+    /// The closer nodes that it names.
+    #[default(Names::Nobody)]
     pub names: Names,
     /// What it says of the asker's address.
+    #[default(Sees::Truth)]
     pub sees: Sees,
-    /// Whom it talks to unasked: requests with its id, which make it known, and answers to nothing,
-    /// in turn. Both with its lie about the receiver's address.
+    /// The nodes that it sends to unasked, in turn requests with its id, which make it known, and answers to
+    /// nothing. Both have its lie about the receiver's address.
     pub targets: Vec<SocketAddrV4>,
     /// How fast.
+    #[default(Pace { total: 0, ..Pace::default() })]
     pub pace: Pace,
-}
-
-impl Default for LiarConfig {
-    fn default() -> Self {
-        let pace = Pace { total: 0, ..Pace::default() };
-        let (addrs, targets) = (Vec::new(), Vec::new());
-        Self { addrs, names: Names::Nobody, sees: Sees::Truth, targets, pace }
-    }
 }
 
 impl LiarConfig {
@@ -84,14 +77,14 @@ impl LiarConfig {
         check::that(!self.addrs.is_empty(), "addrs", "not be empty")?;
         if let Names::Near { sources, of, .. } = &self.names {
             sources.check()?;
-            check::that((1..=GROUND_MAX).contains(of), "names.near.of", "be between 1 and 65536")?;
+            check::within("names.near.of", *of, 1, GROUND_MAX)?;
         }
         let silent = self.pace.total == 0;
         check::that(silent || !self.targets.is_empty(), "targets", "not be empty")
     }
 }
 
-/// Of so many addresses the nearest are found for every answer.
+/// Addresses of which the nearest are found for every answer.
 const GROUND_MAX: u32 = 1 << 16;
 
 /// Answers requests as a node does, with lies: closer nodes that are dead, impossible, or a third
@@ -100,10 +93,9 @@ const GROUND_MAX: u32 = 1 << 16;
 /// Rule 4 of `HARDENING.md` bounds what is believed of closer nodes, rule 6 what is believed of
 /// the own address: solicited answers only, one vote per /24. It shows in
 /// [`DropStats::closer_nodes`](dht_core::DropStats::closer_nodes).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Liar {
     config: LiarConfig,
-    puppets: Vec<Puppet>,
     ground: Ground,
     pacer: Pacer,
     turns: u64,
@@ -113,38 +105,26 @@ pub struct Liar {
 }
 
 impl Liar {
-    /// One that does this.
+    /// A liar with this configuration.
     ///
     /// # Errors
     /// As [`LiarConfig::check`].
     pub fn new(config: LiarConfig) -> Result<Self, String> {
         config.check()?;
-        Ok(Self {
-            puppets: config.addrs.iter().copied().map(Puppet::at).collect(),
-            ground: Ground::default(),
-            pacer: Pacer::new(config.pace),
-            turns: 0,
-            asked: 0,
-            named: 0,
-            spent: Spent::default(),
-            config,
-        })
+        Ok(Self { pacer: Pacer::new(config.pace), config, ..Self::default() })
     }
 
     /// Requests that it was sent.
-    #[must_use]
     pub fn asked(&self) -> u64 {
         self.asked
     }
 
     /// Addresses that it has named.
-    #[must_use]
     pub fn named(&self) -> u64 {
         self.named
     }
 
     /// What it has sent.
-    #[must_use]
     pub fn spent(&self) -> Spent {
         self.spent
     }
@@ -177,10 +157,9 @@ impl Liar {
     fn shout(&mut self, cx: &mut ActorCx<'_>) {
         let turn = self.turns as usize;
         self.turns += 1;
-        let (puppets, targets) = (self.puppets.len(), self.config.targets.len());
-        let puppet = self.puppets.get(turn / 2 % puppets).copied();
-        let Some(puppet) = puppet.filter(|_| targets > 0) else { return };
-        let target = self.config.targets[turn / 2 % targets];
+        let LiarConfig { addrs, targets, .. } = &self.config;
+        let puppet = Puppet::at(addrs[turn / 2 % addrs.len()]);
+        let Some(target) = targets.get(turn / 2 % targets.len().max(1)).copied() else { return };
         let (tid, sees) = (cx.rng.next() as u16, self.sees(target, cx.rng));
         let bytes = if turn.is_multiple_of(2) {
             request_bytes(&puppet.request(tid, sees))
@@ -201,17 +180,12 @@ impl Actor for Liar {
         self.pacer.start(cx);
     }
 
-    fn on_packet(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) {
-        let Some(puppet) = self.puppets.iter().find(|puppet| puppet.addr() == to).copied() else {
-            return;
-        };
+    fn on_packet(&mut self, cx: &mut ActorCx<'_>, Datagram { from, to, bytes }: Datagram<'_>) {
         let Ok(wire::Message::Request(request)) = wire::decode(bytes) else { return };
+        if !self.config.addrs.contains(&to) {
+            return;
+        }
+        let puppet = Puppet::at(to);
         self.asked += 1;
         let target = request.target.copied().map(Id);
         let closer = target.map(|target| self.names(from, &target, cx.rng)).unwrap_or_default();
@@ -222,16 +196,8 @@ impl Actor for Liar {
         }
     }
 
-    fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
-        if token == TURN {
-            for _ in 0..self.pacer.turn(cx) {
-                self.shout(cx);
-            }
-        }
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
+    fn on_timer(&mut self, cx: &mut ActorCx<'_>, _: u64) {
+        (0..self.pacer.turn(cx)).for_each(|_| self.shout(cx));
     }
 }
 
@@ -240,7 +206,7 @@ fn nearest(addrs: Vec<SocketAddrV4>, target: &Id) -> Vec<SocketAddrV4> {
     closest_addresses(addrs.into_iter(), target, count)
 }
 
-/// Addresses that must not be contacted because this was said.
+/// Addresses that must not be contacted because an answer named them.
 fn impossible(asker: SocketAddrV4) -> Vec<SocketAddrV4> {
     let other_port = SocketAddrV4::new(*asker.ip(), asker.port() ^ 1);
     let rest = [

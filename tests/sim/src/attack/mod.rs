@@ -1,33 +1,31 @@
-//! Attackers as code: what a stranger can do to a network, one file for each.
+//! Attackers as code: what a stranger can do to a network, a file for each.
 //!
-//! Each is an [`Actor`](crate::Actor) made of a plain configuration that can be read from a file. They are off
-//! the path: they see only what is sent to addresses of their own, but send with any source address.
-//! Only those that [`Sim::overhear`](crate::Sim::overhear) puts in the path of a host see more; they can't
-//! hold datagrams back. All that is random in them comes from the stream of their host, so an
-//! attack on a fork of a settled network is the same each time.
+//! Each is an [`Actor`](crate::Actor) made of a plain configuration that can be read from a file. Attackers are
+//! off the path: they see only datagrams to addresses of their own, but send with any source address. An
+//! attacker that [`Sim::overhear`](crate::Sim::overhear) puts in the path of a host sees more; it can't hold
+//! datagrams back. Its random numbers come from the stream of its host, so an attack on a fork of a settled
+//! network is the same each time.
 //!
-//! | who | tries to | is stopped by |
+//! | attacker | tries to | is stopped by |
 //! |---|---|---|
 //! | [`Spoofer`] | have forged answers believed | unpredictable ids of requests, exact sources |
 //! | [`Grinder`] | be all that is found near a key | limits per host and network |
-//! | [`Liar`] | have victims ask nobody, or take another address for theirs | bounds on what is believed |
+//! | [`Liar`] | leave victims without anyone to ask, or make them believe a false address | bounds on what is believed |
 //! | [`HintAbuser`] | have live nodes forgotten | hints are checked, not believed |
-//! | [`Flooder`] | fill tables and queues, or have others flooded | verification, bounds, budgets |
+//! | [`Flooder`] | fill tables and queues, or flood a third host | verification, bounds, budgets |
 //! | [`Replayer`] | use again what was said before | tokens of one host that age, one answer per request |
 //!
-//! A [`Scenario`](crate::Scenario) has them as [`Attack`](crate::scenario::Attack)s: whom they are after and
-//! what they know of the network follows from it when they begin.
+//! A [`Scenario`](crate::Scenario) has them as [`Attack`](crate::scenario::Attack)s: their victims and what they
+//! know of the network follow from it when they begin.
 //!
-//! What an attack achieved is for the caller to see, from outside: in the victims' tables, counters and
-//! lookups. Attackers count what they spent on it: [`Spent`].
+//! What an attack achieved is for the caller to see, from outside: in the victims' tables, counters and lookups.
+//! Attackers count what they [spent](Spent) on it.
 
 mod bystander;
 mod flooder;
 mod grinder;
-mod ground;
 mod hints;
 mod liar;
-mod minimal;
 mod pace;
 mod puppet;
 mod replayer;
@@ -40,12 +38,13 @@ pub use grinder::{Grinder, GrinderConfig};
 pub use hints::{HintAbuser, HintAbuserConfig};
 pub use liar::{Liar, LiarConfig, Names, Sees};
 pub use pace::{Pace, Spent};
+pub(crate) use puppet::request_bytes;
 pub use puppet::{Puppet, addresses, closest_addresses};
 pub use replayer::{Replayer, ReplayerConfig};
 pub use sources::Sources;
 pub use spoofer::{Spoofer, SpooferConfig};
 
-/// The value in whatever attackers forge: who finds it in an answer has been deceived.
+/// The value in all that attackers forge: a lookup that finds it in an answer has been deceived.
 pub const MARK: &[u8] = b"forged";
 
 #[cfg(test)]
@@ -59,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    /// Written and read again it is the same; with a field that nobody knows it is refused.
+    /// Written and read again it is the same; with an unknown field it is refused.
     fn round_trip<T: Serialize + DeserializeOwned + PartialEq + Debug>(config: &T) {
         let text = serde_json::to_string(config).unwrap();
         assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), config, "{text}");

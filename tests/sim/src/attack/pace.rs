@@ -3,39 +3,37 @@
 use std::net::SocketAddrV4;
 
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
-use crate::app::ActorCx;
-use crate::{Micros, check};
+use crate::sim::ActorCx;
+use crate::world::{Micros, check};
 
 /// IPv4 and UDP headers, in bytes.
 const HEADERS: usize = 28;
 /// The timer of a [`Pacer`].
 pub(super) const TURN: u64 = 0;
 
-/// When datagrams are sent: so many at a time, each time after a pause, until there were enough.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// When datagrams are sent: a burst at a time, each after a pause, until there were enough.
+///
+/// By default 10,000 a second, for 10 s.
+#[derive(SmartDefault, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Pace {
-    /// The first ones leave so long after the attacker was added, in microseconds.
+    /// Time until the first burst, in microseconds.
     pub after_us: Micros,
-    /// From one time to the next, in microseconds.
+    /// From one burst to the next, in microseconds.
+    #[default(1_000)]
     pub every_us: Micros,
-    /// How many leave each time.
+    /// Datagrams in a burst.
+    #[default(10)]
     pub burst: u32,
-    /// How many there are in all.
+    /// Datagrams in all.
+    #[default(100_000)]
     pub total: u64,
 }
 
-/// 10,000 a second, for 10 s.
-impl Default for Pace {
-    fn default() -> Self {
-        Self { after_us: 0, every_us: 1_000, burst: 10, total: 100_000 }
-    }
-}
-
 impl Pace {
-    /// So many a second, for so many seconds.
-    #[must_use]
+    /// This rate a second, for this many seconds.
     pub fn per_second(rate: u32, seconds: u32) -> Self {
         // Not more often than every millisecond.
         let burst = (rate / 1_000).max(1);
@@ -44,7 +42,6 @@ impl Pace {
     }
 
     /// The same, begun later.
-    #[must_use]
     pub fn after(self, after_us: Micros) -> Self {
         Self { after_us, ..self }
     }
@@ -57,7 +54,7 @@ impl Pace {
 }
 
 /// Keeps a [`Pace`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Pacer {
     pace: Pace,
     left: u64,

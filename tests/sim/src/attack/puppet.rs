@@ -1,11 +1,13 @@
-//! Datagrams made by hand, and the addresses that they are sent from.
+//! Datagrams made by hand, the addresses that they are sent from, and as much of a node as an attacker needs.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dht_core::Id;
 use dht_core::wire::{self, addr_bytes};
 
-use crate::checks::command;
+use super::MARK;
+use crate::sim::{command, truth::closest};
 
 /// An address that an attacker speaks as, its own or a forged one, and the id that goes with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,26 +17,23 @@ pub struct Puppet {
 }
 
 impl Puppet {
-    /// The one at this address.
-    #[must_use]
+    /// The puppet at this address.
     pub fn at(addr: SocketAddrV4) -> Self {
         Self { addr, id: Id::of(addr) }
     }
 
     /// Its address.
-    #[must_use]
     pub const fn addr(&self) -> SocketAddrV4 {
         self.addr
     }
 
-    /// Its id, as anybody can compute it.
-    #[must_use]
+    /// Its id, the hash of the address.
     pub const fn id(&self) -> &Id {
         &self.id
     }
 
     /// A PING with its id, to be changed and then [encoded](request_bytes).
-    pub(super) fn request(&self, tid: u16, to: SocketAddrV4) -> wire::Request<'_> {
+    pub(crate) fn request(&self, tid: u16, to: SocketAddrV4) -> wire::Request<'_> {
         wire::Request {
             tid,
             to,
@@ -61,8 +60,8 @@ impl Puppet {
     }
 }
 
-/// A request as bytes; none if there is no such request.
-pub(super) fn request_bytes(request: &wire::Request<'_>) -> Vec<u8> {
+/// A request as bytes; empty if it can't be written.
+pub(crate) fn request_bytes(request: &wire::Request<'_>) -> Vec<u8> {
     let mut bytes = vec![0; request.encoded_len()];
     if request.encode(&mut bytes).is_err() {
         bytes.clear();
@@ -70,8 +69,7 @@ pub(super) fn request_bytes(request: &wire::Request<'_>) -> Vec<u8> {
     bytes
 }
 
-/// A response as bytes, with closer nodes: as many as there are, which is more than an honest
-/// one would carry.
+/// A response as bytes, with all of these closer nodes, which may be more than an honest response carries.
 pub(super) fn response_bytes(response: &wire::Response<'_>, nodes: &[SocketAddrV4]) -> Vec<u8> {
     let response = wire::Response { closer_nodes: None, ..*response };
     let mut bytes = vec![0; response.encoded_len()];
@@ -110,9 +108,8 @@ pub fn addresses(
     ips.iter().flat_map(move |ip| ports.clone().map(|port| SocketAddrV4::new(*ip, port)))
 }
 
-/// The `keep` of these addresses whose ids are the closest to `target`, the closest first. An id
-/// can't be chosen, but an address can: this is what an attacker with many of them does.
-#[must_use]
+/// The `keep` of these addresses whose ids are the closest to `target`, the closest first. An id can't be chosen,
+/// but an address can: so does an attacker with many of them.
 pub fn closest_addresses(
     addrs: impl Iterator<Item = SocketAddrV4>,
     target: &Id,
@@ -122,6 +119,58 @@ pub fn closest_addresses(
     found.sort_unstable();
     found.truncate(keep);
     found.into_iter().map(|(_, addr)| addr).collect()
+}
+
+/// What is told to an asker.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Story<'a> {
+    /// The asker's own address.
+    pub(super) to: SocketAddrV4,
+    /// Nodes closer to the target.
+    pub(super) closer: &'a [SocketAddrV4],
+}
+
+/// The answer of a node to a request, as much of it as keeps the node in tables, and where it goes. Delayed pings are not worth the trouble.
+pub(super) fn answer(
+    puppet: Puppet,
+    from: SocketAddrV4,
+    request: &wire::Request<'_>,
+    story: Story<'_>,
+) -> Option<(SocketAddrV4, Vec<u8>)> {
+    let Story { to, closer } = story;
+    let plain = puppet.response(request.tid, to);
+    let closer = if request.target.is_some() { closer } else { &[] };
+    if !request.internal {
+        let response = wire::Response { token: Some(&TOKEN), value: Some(MARK), ..plain };
+        return Some((from, response_bytes(&response, closer)));
+    }
+    match request.command {
+        command::PING | command::DOWN_HINT => Some((from, response_bytes(&plain, &[]))),
+        command::PING_NAT => {
+            let port = u16::from_le_bytes(*request.value?.first_chunk()?);
+            Some((SocketAddrV4::new(*from.ip(), port), response_bytes(&plain, &[])))
+        }
+        command::FIND_NODE => Some((from, response_bytes(&plain, closer))),
+        _ => None,
+    }
+}
+
+/// It never checks one.
+const TOKEN: wire::Token = [0x42; 32];
+
+/// Addresses by their ids: all ports of an attacker's hosts, hashed once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ground(BTreeMap<Id, SocketAddrV4>);
+
+impl Ground {
+    pub(super) fn of(addrs: impl Iterator<Item = SocketAddrV4>) -> Self {
+        Self(addrs.map(|addr| (Id::of(addr), addr)).collect())
+    }
+
+    /// The `count` of them that are nearest to any target, the nearest first.
+    pub(super) fn closest(&self, target: &Id, count: usize) -> Vec<SocketAddrV4> {
+        closest(&self.0, target, count).into_iter().map(|(_, addr)| addr).collect()
+    }
 }
 
 #[cfg(test)]

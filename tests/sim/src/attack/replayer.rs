@@ -5,41 +5,31 @@ use std::net::SocketAddrV4;
 
 use dht_core::wire;
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
-use super::puppet::request_bytes;
-use super::{MARK, Puppet, Spent};
-use crate::app::{Actor, ActorCx};
-use crate::{Micros, check};
+use super::{MARK, Puppet, Spent, puppet::request_bytes};
+use crate::sim::{Actor, ActorCx, Datagram};
+use crate::world::{Micros, check};
 
 /// What a [`Replayer`] does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ReplayerConfig {
-    /// Its own address, whose host must be the one that the actor is added with.
+    /// Its own address, on the host that the actor is added with.
+    #[default(SocketAddrV4::new([66, 0, 0, 1].into(), 4_000))]
     pub addr: SocketAddrV4,
-    /// Whom it asks for a token of its own, once.
+    /// The nodes that it asks for a token of its own, once.
     pub ask: Vec<SocketAddrV4>,
-    /// By this command of the application's, which it also uses the token for.
+    /// The application's command that it asks by, and uses the token for.
     pub command: u64,
-    /// What it has learned is sent again so long afterwards, in microseconds: each of these.
+    /// Each datagram is sent again after each of these times, in microseconds.
+    #[default(vec![1_000_000])]
     pub delays_us: Vec<Micros>,
-    /// From these addresses, each of them; with none, from the one that it came from at first.
+    /// The source addresses, one after the other; with none, the datagram's first source.
     pub sources: Vec<SocketAddrV4>,
-    /// So many datagrams are recorded, and no more.
+    /// The number of datagrams that are recorded.
+    #[default(1_000)]
     pub records: u32,
-}
-
-impl Default for ReplayerConfig {
-    fn default() -> Self {
-        Self {
-            addr: SocketAddrV4::new([66, 0, 0, 1].into(), 4_000),
-            ask: Vec::new(),
-            command: 0,
-            delays_us: vec![1_000_000],
-            sources: Vec::new(),
-            records: 1_000,
-        }
-    }
 }
 
 impl ReplayerConfig {
@@ -59,17 +49,16 @@ struct Record {
     bytes: Vec<u8>,
 }
 
-/// Sends datagrams again, later and with other sources: whatever it overhears in the path of a host
+/// Sends datagrams again, later and with other sources: all that it overhears in the path of a host
 /// ([`Sim::overhear`](crate::Sim::overhear)), requests and answers alike; and, off the path, commits with a
-/// token that it was given itself, in the name of others.
+/// token that it was given itself, in the name of other hosts.
 ///
 /// Rules 1 and 10 of `HARDENING.md`: a request is answered once, and a token is good for one host, for
 /// 7.5 to 15 s. It shows in [`DropStats::bad_token`](dht_core::DropStats::bad_token) and
 /// [`unsolicited`](dht_core::DropStats::unsolicited).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Replayer {
     config: ReplayerConfig,
-    me: Puppet,
     unanswered: Vec<SocketAddrV4>,
     recorded: u32,
     waiting: BTreeMap<u64, Record>,
@@ -80,47 +69,32 @@ pub struct Replayer {
 }
 
 impl Replayer {
-    /// One that does this.
+    /// A replayer with this configuration.
     ///
     /// # Errors
     /// As [`ReplayerConfig::check`].
     pub fn new(config: ReplayerConfig) -> Result<Self, String> {
         config.check()?;
-        let (me, unanswered) = (Puppet::at(config.addr), config.ask.clone());
-        Ok(Self {
-            config,
-            me,
-            unanswered,
-            recorded: 0,
-            waiting: BTreeMap::new(),
-            timers: 0,
-            tokens: 0,
-            spent: Spent::default(),
-            handed_in: Vec::new(),
-        })
+        Ok(Self { unanswered: config.ask.clone(), config, ..Self::default() })
     }
 
     /// Hands it a datagram to begin with, as recorded elsewhere.
-    #[must_use]
     pub fn with(mut self, from: SocketAddrV4, to: SocketAddrV4, bytes: Vec<u8>) -> Self {
         self.handed_in.push(Record { from, to, bytes });
         self
     }
 
     /// Tokens that it was given.
-    #[must_use]
     pub fn tokens(&self) -> u32 {
         self.tokens
     }
 
     /// Datagrams that it has recorded.
-    #[must_use]
     pub fn recorded(&self) -> u32 {
         self.recorded
     }
 
     /// What it has sent.
-    #[must_use]
     pub fn spent(&self) -> Spent {
         self.spent
     }
@@ -131,14 +105,15 @@ impl Replayer {
         to: SocketAddrV4,
         token: Option<&wire::Token>,
     ) -> Vec<u8> {
+        let me = Puppet::at(self.config.addr);
         let request = wire::Request {
             id: None,
             token,
             internal: false,
             command: self.config.command,
-            target: Some(self.me.id().as_bytes()),
+            target: Some(me.id().as_bytes()),
             value: token.map(|_| MARK),
-            ..self.me.request(cx.rng.next() as u16, to)
+            ..me.request(cx.rng.next() as u16, to)
         };
         request_bytes(&request)
     }
@@ -167,13 +142,7 @@ impl Actor for Replayer {
         }
     }
 
-    fn on_packet(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        _: SocketAddrV4,
-        bytes: &[u8],
-    ) {
+    fn on_packet(&mut self, cx: &mut ActorCx<'_>, Datagram { from, bytes, .. }: Datagram<'_>) {
         let Ok(wire::Message::Response(response)) = wire::decode(bytes) else { return };
         let Some(at) = self.unanswered.iter().position(|addr| *addr == from) else { return };
         if let Some(token) = response.token {
@@ -184,13 +153,7 @@ impl Actor for Replayer {
         }
     }
 
-    fn on_overheard(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) {
+    fn on_overheard(&mut self, cx: &mut ActorCx<'_>, Datagram { from, to, bytes }: Datagram<'_>) {
         self.record(cx, &Record { from, to, bytes: bytes.to_vec() });
     }
 
@@ -202,9 +165,5 @@ impl Actor for Replayer {
         for source in &self.config.sources {
             self.spent.send(cx, *source, to, bytes.clone());
         }
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
     }
 }

@@ -4,14 +4,13 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use serde::{Deserialize, Serialize};
 
-use crate::check;
-use crate::stream::Stream;
+use crate::world::{Stream, check};
 
 /// Where datagrams claim to come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub enum Sources {
-    /// One of these.
+    /// One of these addresses.
     These(Vec<SocketAddrV4>),
     /// One host, any port.
     Host(Ipv4Addr),
@@ -22,8 +21,7 @@ pub enum Sources {
 }
 
 impl Sources {
-    /// One of them.
-    #[must_use]
+    /// A source address.
     pub fn draw(&self, rng: &mut Stream) -> SocketAddrV4 {
         let port = 1 + rng.below(u16::MAX.into()) as u16;
         let below = |n: usize, rng: &mut Stream| rng.below(n as u64);
@@ -59,7 +57,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::stream::Purpose;
+    use crate::world::Purpose;
 
     #[test]
     fn they_are_where_they_should_be() {

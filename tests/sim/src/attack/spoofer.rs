@@ -4,50 +4,37 @@ use std::net::SocketAddrV4;
 
 use dht_core::wire;
 use serde::{Deserialize, Serialize};
+use smart_default::SmartDefault;
 
-use super::pace::{Pacer, TURN};
+use super::pace::Pacer;
 use super::puppet::{request_bytes, response_bytes};
 use super::{MARK, Pace, Puppet, Sources, Spent};
-use crate::app::{Actor, ActorCx};
-use crate::{Micros, check};
+use crate::sim::{Actor, ActorCx, Datagram};
+use crate::world::{Micros, check};
 
 /// What a [`Spoofer`] does.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SpooferConfig {
-    /// Whose answers it forges: their exact source addresses.
+    /// The nodes whose answers it forges: their exact source addresses.
     pub asked: Vec<SocketAddrV4>,
-    /// Whom it answers: an address of each victim's, either of the two does.
+    /// The victims that it answers: one of the two addresses of each.
     pub victims: Vec<SocketAddrV4>,
     /// How fast it guesses.
     pub pace: Pace,
-    /// How long it guesses in the name of one of those asked before it goes on to the next, in
-    /// microseconds.
+    /// How long it guesses in the name of one node before it goes on to the next, in microseconds.
+    #[default(1_000_000)]
     pub dwell_us: Micros,
     /// Begins with a request in that name, so that the victim asks whether its sender is there.
     pub provoke: bool,
     /// Whether what it forges carries the id of its source.
+    #[default(true)]
     pub with_id: bool,
     /// The closer nodes in what it forges.
     pub names: Vec<SocketAddrV4>,
     /// Answers to each request that it overhears: with the true id of the request, from addresses
     /// that were not asked.
     pub strays: u32,
-}
-
-impl Default for SpooferConfig {
-    fn default() -> Self {
-        Self {
-            asked: Vec::new(),
-            victims: Vec::new(),
-            pace: Pace::default(),
-            dwell_us: 1_000_000,
-            provoke: false,
-            with_id: true,
-            names: Vec::new(),
-            strays: 0,
-        }
-    }
 }
 
 impl SpooferConfig {
@@ -61,24 +48,23 @@ impl SpooferConfig {
     }
 }
 
-/// Answers in the name of others.
+/// Answers in the name of other nodes.
 ///
-/// Off the path it never sees a request: it guesses the id, no guess twice in 65,536, and hopes that
-/// one is in flight. In the path of a victim ([`Sim::overhear`](crate::Sim::overhear)) it knows the id,
+/// Off the path it never sees a request: it guesses the id, no guess twice in 65,536, and hopes that a request
+/// with it is in flight. In the path of a victim ([`Sim::overhear`](crate::Sim::overhear)) it knows the id,
 /// but answers from wrong addresses: another port, another host of the network, anywhere. (An attacker
 /// in the path that forges the right source is beyond what this protocol can defend against.)
 ///
 /// Rule 1 of `HARDENING.md`: an answer counts for id and exact source, and ids can't be predicted.
 /// It shows in [`DropStats::unsolicited`](dht_core::DropStats::unsolicited) and
 /// [`wrong_source`](dht_core::DropStats::wrong_source).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Spoofer {
     config: SpooferConfig,
-    asked: Vec<Puppet>,
     pacer: Pacer,
     tid: u16,
     step: u16,
-    /// In whose name it guesses, and since when.
+    /// The node in whose name it guesses, and since when.
     at: usize,
     since: Option<Micros>,
     victim: usize,
@@ -86,27 +72,16 @@ pub struct Spoofer {
 }
 
 impl Spoofer {
-    /// One that does this.
+    /// A spoofer with this configuration.
     ///
     /// # Errors
     /// As [`SpooferConfig::check`].
     pub fn new(config: SpooferConfig) -> Result<Self, String> {
         config.check()?;
-        Ok(Self {
-            asked: config.asked.iter().copied().map(Puppet::at).collect(),
-            pacer: Pacer::new(config.pace),
-            tid: 0,
-            step: 1,
-            at: 0,
-            since: None,
-            victim: 0,
-            spent: Spent::default(),
-            config,
-        })
+        Ok(Self { pacer: Pacer::new(config.pace), config, ..Self::default() })
     }
 
     /// What it has sent.
-    #[must_use]
     pub fn spent(&self) -> Spent {
         self.spent
     }
@@ -119,7 +94,7 @@ impl Spoofer {
         }
         self.tid = self.tid.wrapping_add(self.step);
         self.victim += 1;
-        let Some(asked) = cycled(&self.asked, self.at) else { return };
+        let Some(asked) = cycled(&self.config.asked, self.at).map(Puppet::at) else { return };
         let Some(victim) = cycled(&self.config.victims, self.victim) else { return };
         let bytes = forge(asked, self.tid, victim, &self.config);
         self.spent.send(cx, asked.addr(), victim, bytes);
@@ -129,9 +104,8 @@ impl Spoofer {
     fn begin(&mut self, cx: &mut ActorCx<'_>) {
         let random = cx.rng.next();
         (self.tid, self.step) = (random as u16, (random >> 16) as u16 | 1);
-        let Some(asked) = cycled(&self.asked, self.at).filter(|_| self.config.provoke) else {
-            return;
-        };
+        let asked = cycled(&self.config.asked, self.at).filter(|_| self.config.provoke);
+        let Some(asked) = asked.map(Puppet::at) else { return };
         for victim in &self.config.victims {
             let bytes = request_bytes(&asked.request(self.tid, *victim));
             self.spent.send(cx, asked.addr(), *victim, bytes);
@@ -144,15 +118,7 @@ impl Actor for Spoofer {
         self.pacer.start(cx);
     }
 
-    fn on_packet(&mut self, _: &mut ActorCx<'_>, _: SocketAddrV4, _: SocketAddrV4, _: &[u8]) {}
-
-    fn on_overheard(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) {
+    fn on_overheard(&mut self, cx: &mut ActorCx<'_>, Datagram { from, to, bytes }: Datagram<'_>) {
         let Ok(wire::Message::Request(request)) = wire::decode(bytes) else { return };
         if !self.config.victims.iter().any(|victim| victim.ip() == from.ip()) {
             return;
@@ -171,16 +137,8 @@ impl Actor for Spoofer {
         }
     }
 
-    fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
-        if token == TURN {
-            for _ in 0..self.pacer.turn(cx) {
-                self.guess(cx);
-            }
-        }
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
+    fn on_timer(&mut self, cx: &mut ActorCx<'_>, _: u64) {
+        (0..self.pacer.turn(cx)).for_each(|_| self.guess(cx));
     }
 }
 

@@ -1,22 +1,20 @@
-//! What a node answers: once for each request, to whoever asked, with the parts that belong
-//! there; and with the closest of all that it knows.
+//! What a node answers: once for each request, to its sender, with the parts that belong there; and with the
+//! closest nodes of all that it knows.
 
 use dht_core::Id;
 use dht_core::error_code::INVALID_TOKEN;
 use dht_core::wire::{Message, Response};
 
-use super::command::{DELAYED_PING, FIND_NODE};
 use super::keys::{ByKey, Key};
-use super::{MEMORY, TIDY, check_id, must, read};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use super::{check_id, must, read};
+use crate::sim::command::{DELAYED_PING, FIND_NODE};
+use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 /// The least that a delayed ping may come early, for clocks that drift: a percent.
 const EARLY: u64 = 100;
 
-/// Of so many answers with closer nodes, one is compared with the table, by its transaction id.
+/// One answer of four with closer nodes is compared with the table: which one follows from its transaction id.
 const CLOSER_EVERY: u16 = 4;
 
 /// Requests that have come in under one transaction id from one host, and what was made of them.
@@ -58,7 +56,7 @@ impl Answers {
         })
     }
 
-    /// Closer nodes are those of the table that are not suspected, the closest of all, in order.
+    /// Closer nodes are the closest nodes of the table, in order, without suspected ones.
     fn check_closer(sim: &Sim, host: HostId, target: Id, response: &Response<'_>) -> Verdict {
         let Some(node) = sim.node(host) else { return Ok(()) };
         let named: Vec<_> = response.closer_nodes.iter().flat_map(|nodes| nodes.iter()).collect();
@@ -81,10 +79,6 @@ impl Answers {
 }
 
 impl Invariant for Answers {
-    fn name(&self) -> &'static str {
-        "answers"
-    }
-
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let Ok(Message::Request(request)) = read(&packet.bytes) else { return Ok(()) };
         let delay_ms = match (request.internal, request.command, request.value) {
@@ -101,13 +95,9 @@ impl Invariant for Answers {
             requests: 1,
             answers: 0,
         };
-        let before = self.asked.entry(Key::of_ip(host, *packet.from.ip(), request.tid));
-        before
-            .and_modify(|before| {
-                let (requests, answers) = (before.requests + 1, before.answers);
-                *before = Asked { requests, answers, ..asked.clone() };
-            })
-            .or_insert(asked);
+        let key = Key::of_ip(sim, host, *packet.from.ip(), request.tid);
+        let before = self.asked.entry(sim, key, || Asked { requests: 0, ..asked.clone() });
+        *before = Asked { requests: before.requests + 1, answers: before.answers, ..asked };
         Ok(())
     }
 
@@ -116,8 +106,8 @@ impl Invariant for Answers {
         let Message::Response(response) = read(bytes)? else { return Ok(()) };
         check_id(sim, host, from, response.id)?;
         must(response.to == to, || format!("an answer to {to} says it goes to {}", response.to))?;
-        // Who is asked to answer somebody else (a relay chain) does so by the application's choice.
-        let Some(asked) = self.asked.get_mut(&Key::of_ip(host, *to.ip(), response.tid)) else {
+        // An application may answer a third node (a relay chain): that is its own choice.
+        let Some(asked) = self.asked.get_mut(Key::of_ip(sim, host, *to.ip(), response.tid)) else {
             return must(sim.has_app(host), || {
                 format!("an answer to {to}, which has asked nothing")
             });
@@ -148,21 +138,5 @@ impl Invariant for Answers {
             }
             _ => Ok(()),
         }
-    }
-
-    fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
-        self.asked.retain(|key, _| key.host() != host);
-        Ok(())
-    }
-
-    fn every_second(&mut self, sim: &Sim) -> Verdict {
-        if sim.now().is_multiple_of(TIDY) {
-            self.asked.retain(|_, asked| sim.now() - asked.at < MEMORY);
-        }
-        Ok(())
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

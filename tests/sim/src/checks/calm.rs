@@ -1,13 +1,14 @@
-//! How long everything has been calm: the network, and each node. What depends on others, or on time, is
-//! asked for only then.
+//! For how long the network and each node have been calm. Only then is it checked what depends on other nodes
+//! or takes time.
 
 use std::collections::VecDeque;
 
 use dht_core::{Event, Node};
 
-use crate::link::{Link, Loss};
+use super::keys::PerHost;
 use crate::sim::Sim;
-use crate::{HostId, Micros};
+use crate::world::link::{Link, Loss};
+use crate::world::{HostId, Micros};
 
 const SECOND: Micros = 1_000_000;
 /// The network, and a node, count as calm after so long: two refreshes.
@@ -19,7 +20,7 @@ const LOSS_CALM: f64 = 0.02;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calm {
     /// Since when a host is up, awake and left alone.
-    undisturbed: Vec<Option<Micros>>,
+    undisturbed: PerHost<Option<Micros>>,
     /// When nodes have gone down, lately.
     downs: VecDeque<Micros>,
     /// When the network was last not calm.
@@ -41,21 +42,20 @@ impl Calm {
                 | Event::Suspended
                 | Event::Resumed
         ) {
-            self.disturb(host, Some(sim.now()));
+            *self.undisturbed.of(sim, host) = Some(sim.now());
         }
     }
 
-    pub(super) fn down(&mut self, sim: &Sim, host: HostId) {
-        self.disturb(host, None);
+    pub(super) fn down(&mut self, sim: &Sim) {
         self.downs.push_back(sim.now());
     }
 
     /// To be called every second.
     pub(super) fn look(&mut self, sim: &Sim) {
         let now = sim.now();
-        for (host, since) in (0..).map(HostId).zip(&mut self.undisturbed) {
-            if since.is_some() && !sim.is_up(host) {
-                *since = Some(now);
+        for host in (0..sim.hosts()).map(HostId).filter(|host| !sim.is_up(*host)) {
+            if let Some(since) = self.undisturbed.of(sim, host) {
+                *since = now;
             }
         }
         self.downs.retain(|at| now - at < CALM);
@@ -77,7 +77,7 @@ impl Calm {
     /// A node that is up, and for how long it has been undisturbed.
     pub(super) fn settled<'s>(&self, sim: &'s Sim, host: HostId) -> Option<(&'s Node, Micros)> {
         let node = sim.node(host).filter(|node| node.bootstrapped() && !node.suspended())?;
-        Some((node, sim.now() - self.since(host)?))
+        Some((node, sim.now() - self.since(sim, host)?))
     }
 
     /// A node that is calm.
@@ -86,24 +86,17 @@ impl Calm {
         (for_us >= CALM).then_some(node)
     }
 
-    /// Whether a node is calm and has come in good times, has looked for its own id then, and was not missed
-    /// by anybody because a datagram was lost: two that have lost each other in bad times may meet by
-    /// chance only, and a single ping verifies who comes.
+    /// Whether a node is calm, has come in good times, has looked for its own id then, and was not missed by
+    /// another node because a datagram was lost: two nodes that have lost each other in bad times may meet
+    /// by chance only, and a newcomer is verified by a single ping.
     pub(super) fn came_well(&self, sim: &Sim, host: HostId) -> bool {
         let bad = self.uncalm.max(self.flawed);
-        let since = self.since(host).filter(|since| bad == 0 || *since > bad + CALM);
+        let since = self.since(sim, host).filter(|since| bad == 0 || *since > bad + CALM);
         since.is_some() && self.node(sim, host).is_some()
     }
 
-    fn since(&self, host: HostId) -> Option<Micros> {
-        self.undisturbed.get(host.index()).copied().flatten()
-    }
-
-    fn disturb(&mut self, host: HostId, since: Option<Micros>) {
-        if self.undisturbed.len() <= host.index() {
-            self.undisturbed.resize(host.index() + 1, None);
-        }
-        self.undisturbed[host.index()] = since;
+    fn since(&self, sim: &Sim, host: HostId) -> Option<Micros> {
+        self.undisturbed.get(sim, host).copied().flatten()
     }
 }
 

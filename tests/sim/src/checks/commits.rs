@@ -1,6 +1,6 @@
 //! What a query that stores makes of tokens and answers, as seen from outside: it shows each node the token
-//! that this node gave it last, a second time only if it was refused for it, and counts as success
-//! what was answered as such.
+//! that this node gave it last, a second time only if the token was refused, and counts a commit as a success only
+//! if it was answered as one.
 //!
 //! It looks at queries for [`STORE`] that the simulator follows, each with a target of its own.
 
@@ -10,13 +10,9 @@ use std::net::SocketAddrV4;
 use dht_core::error_code::INVALID_TOKEN;
 use dht_core::{Id, Outcome, QueryError};
 
-use super::echo::STORE;
-use super::raw::parse;
-use super::{MEMORY, TIDY, must};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use super::{echo::STORE, must, request, response};
+use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 /// Who stores what, by its target.
 type Key = (HostId, [u8; 32]);
@@ -48,16 +44,15 @@ pub struct Commits {
     targets: BTreeMap<(HostId, SocketAddrV4, u16), [u8; 32]>,
 }
 
+/// Stores that begun so long ago are forgotten, and how often it is looked for them.
+const MEMORY: Micros = 120_000_000;
+const TIDY: Micros = 15_000_000;
 /// A commit goes once, and once more with a fresh token.
 const COMMITS_MAX: u32 = 2;
 
 impl Invariant for Commits {
-    fn name(&self) -> &'static str {
-        "commits"
-    }
-
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        let Some(raw) = parse(&packet.bytes).filter(|raw| raw.is_request) else { return Ok(()) };
+        let Some(raw) = request(packet) else { return Ok(()) };
         let target = raw.target.and_then(|target| <[u8; 32]>::try_from(target).ok());
         let stores = !raw.internal && raw.command == STORE;
         let Some(target) = target.filter(|_| stores) else { return Ok(()) };
@@ -82,7 +77,7 @@ impl Invariant for Commits {
     }
 
     fn received(&mut self, _: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        let Some(raw) = parse(&packet.bytes).filter(|raw| !raw.is_request) else { return Ok(()) };
+        let Some(raw) = response(packet) else { return Ok(()) };
         let Some(target) = self.targets.remove(&(host, packet.from, raw.tid)) else {
             return Ok(());
         };
@@ -133,14 +128,10 @@ impl Invariant for Commits {
 
     fn every_second(&mut self, sim: &Sim) -> Verdict {
         if sim.now().is_multiple_of(TIDY) {
-            self.stores.retain(|_, store| sim.now() - store.begun < 2 * MEMORY);
+            self.stores.retain(|_, store| sim.now() - store.begun < MEMORY);
             let Self { stores, targets } = self;
             targets.retain(|(host, ..), target| stores.contains_key(&(*host, *target)));
         }
         Ok(())
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

@@ -1,23 +1,18 @@
-//! Nobody is knocked at every door of: of one host that does not answer, a query asks a few addresses, however
-//! many of them somebody names. Those of which it knows an address itself are left out.
+//! A query asks only a few addresses of a host that does not answer, however many of them it is told. Hosts
+//! with an address in the node's own table are left out.
 
 use std::collections::BTreeSet;
 
 use dht_core::{Event, Id, Node};
 
-use super::command::FIND_NODE;
-use super::echo::STORE;
 use super::keys::{ByKey, Key};
-use super::raw::parse;
-use super::{TIDY, must};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use super::{echo::STORE, must, request};
+use crate::sim::{Invariant, Packet, Sim, Verdict, command::FIND_NODE};
+use crate::world::{HostId, Micros};
 
 /// Silent addresses of one host that a query asks.
 const DOORS_MAX: u64 = 4;
-/// And so many that are asked on after theirs was over.
+/// Silent addresses that are still asked after the query is over.
 const LATE_MAX: u64 = 2;
 /// What is counted is begun anew so often. A query that goes on then is counted as a new one.
 const PERIOD: Micros = 30_000_000;
@@ -50,12 +45,8 @@ pub struct Doors {
 }
 
 impl Invariant for Doors {
-    fn name(&self) -> &'static str {
-        "doors"
-    }
-
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        let Some(raw) = parse(&packet.bytes).filter(|raw| raw.is_request) else { return Ok(()) };
+        let Some(raw) = request(packet) else { return Ok(()) };
         // For its own neighbours a node is asked that is to show that it is there.
         let own = raw.target == Some(&Id::of(packet.to).0[..]);
         let of_query = raw.command == if raw.internal { FIND_NODE } else { STORE };
@@ -63,7 +54,7 @@ impl Invariant for Doors {
         let Some(node) = sim.node(host).filter(|_| of_query) else { return Ok(()) };
         let (ip, queries) = (*packet.to.ip(), node.stats().queries);
         let fresh = || Knocks::new(sim, node);
-        let knocks = self.knocks.entry(Key::of_ip(host, ip, 0)).or_insert_with(fresh);
+        let knocks = self.knocks.entry(sim, Key::of_ip(sim, host, ip, 0), fresh);
         if sim.now() - knocks.since > PERIOD {
             *knocks = fresh();
         }
@@ -79,8 +70,8 @@ impl Invariant for Doors {
         })
     }
 
-    fn received(&mut self, _: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        if let Some(knocks) = self.knocks.get_mut(&Key::of_ip(host, *packet.from.ip(), 0)) {
+    fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
+        if let Some(knocks) = self.knocks.get_mut(Key::of_ip(sim, host, *packet.from.ip(), 0)) {
             knocks.silent.remove(&packet.from.port());
         }
         Ok(())
@@ -88,25 +79,9 @@ impl Invariant for Doors {
 
     fn event(&mut self, sim: &Sim, host: HostId, event: &Event) -> Verdict {
         if let (Event::NodeRemoved(addr), Some(node)) = (event, sim.node(host)) {
-            let knocks = self.knocks.entry(Key::of_ip(host, *addr.ip(), 0));
-            knocks.or_insert_with(|| Knocks::new(sim, node)).known = true;
+            let key = Key::of_ip(sim, host, *addr.ip(), 0);
+            self.knocks.entry(sim, key, || Knocks::new(sim, node)).known = true;
         }
         Ok(())
-    }
-
-    fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
-        self.knocks.retain(|key, _| key.host() != host);
-        Ok(())
-    }
-
-    fn every_second(&mut self, sim: &Sim) -> Verdict {
-        if sim.now().is_multiple_of(TIDY) {
-            self.knocks.retain(|_, knocks| sim.now() - knocks.since <= PERIOD);
-        }
-        Ok(())
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

@@ -1,15 +1,15 @@
-//! The application that nodes have while everything is checked: without one, nobody would ever give out
-//! or show a token.
+//! The application that nodes have while everything is checked: without one, no node would ever give out or
+//! show a token.
 
 use bytes::Bytes;
 use dht_core::{Answer, Id, Incoming, error_code};
 
-use crate::HostId;
-use crate::app::{App, Cx};
+use crate::sim::{App, Cx, Sim};
+use crate::world::HostId;
 
-/// The command that is answered with its value. Those that aren't known are refused.
+/// The command that is answered with its value. Unknown commands are refused.
 pub const ECHO: u64 = 7;
-/// The command that stores, or would: whoever shows no token gets one; who does is judged.
+/// The command that stores, or would: a request without a token gets one, a request with one is judged.
 pub const STORE: u64 = 9;
 /// Why a value is not stored.
 const FULL: u64 = 16;
@@ -20,7 +20,7 @@ const FULL: u64 = 16;
 pub struct Echo;
 
 /// What a host makes of a [`STORE`] with a good token. A few are full, a few believe no token at all: which
-/// ones depends on the target, so that nobody is left out for good.
+/// ones depends on the target, so that no host is left out for good.
 pub(super) fn judge(host: HostId, target: Option<&Id>) -> u64 {
     match target.map(|target| host.0.wrapping_add(target.0[31].into()) % 8) {
         Some(0) => FULL,
@@ -40,8 +40,16 @@ impl App for Echo {
         };
         cx.reply(request, answer);
     }
+}
 
-    fn fork(&self) -> Box<dyn App> {
-        Box::new(*self)
+impl Sim {
+    /// Whether an application of the user's answers on a host: any but [`Echo`].
+    pub fn has_app(&self, host: HostId) -> bool {
+        self.hosts[host.index()].app.is_some() && !self.has_echo(host)
+    }
+
+    /// Whether `Echo` answers.
+    pub(super) fn has_echo(&self, host: HostId) -> bool {
+        self.app::<Echo>(host).is_some()
     }
 }

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use dht_core::{Event, QueryId, RequestId};
 
 use super::must;
-use crate::invariant::{Invariant, Verdict};
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use crate::sim::{Invariant, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 /// A walk takes 20 s at most while it is under way; before and in between it may wait for places.
 const LOOKUP_MAX: Micros = 90_000_000;
@@ -24,10 +23,6 @@ pub struct Ends {
 }
 
 impl Invariant for Ends {
-    fn name(&self) -> &'static str {
-        "ends"
-    }
-
     fn event(&mut self, sim: &Sim, host: HostId, event: &Event) -> Verdict {
         match event {
             Event::Response(id) => {
@@ -68,9 +63,5 @@ impl Invariant for Ends {
             .iter()
             .find(|(host, since)| sim.now() - **since > READY_MAX && !sim.was_paused(**host));
         must(late.is_none(), || format!("{late:?} is not ready yet"))
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

@@ -1,14 +1,12 @@
-//! What a node makes of itself: it takes itself for reachable only if somebody has reached it, it notices
-//! when its machine has slept, and it is not in its own table.
+//! What a node believes of itself: it takes itself for reachable only after a datagram has reached it, it
+//! notices when its machine has slept, and it is not in its own table.
 
 use dht_core::{Event, Node};
 
-use super::must;
-use super::raw::parse;
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use super::keys::PerHost;
+use super::{must, response};
+use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 /// A check whether a node can be reached is over by then, clocks that drift and processes that stop aside.
 const CHECK_MAX: Micros = 30_000_000;
@@ -31,16 +29,7 @@ pub(super) struct Was {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Itself {
-    hosts: Vec<Was>,
-}
-
-impl Itself {
-    pub(super) fn was(&mut self, host: HostId) -> &mut Was {
-        if self.hosts.len() <= host.index() {
-            self.hosts.resize(host.index() + 1, Was::default());
-        }
-        &mut self.hosts[host.index()]
-    }
+    pub(super) hosts: PerHost<Was>,
 }
 
 /// Whether it has deadlines.
@@ -49,14 +38,10 @@ fn runs(node: &Node) -> bool {
 }
 
 impl Invariant for Itself {
-    fn name(&self) -> &'static str {
-        "itself"
-    }
-
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        let answers = parse(&packet.bytes).is_some_and(|raw| !raw.is_request);
+        let answers = response(packet).is_some();
         if answers && packet.to.port() == sim.address(host).port() {
-            self.was(host).reached = Some(sim.now());
+            self.hosts.of(sim, host).reached = Some(sim.now());
         }
         Ok(())
     }
@@ -64,7 +49,7 @@ impl Invariant for Itself {
     fn event(&mut self, sim: &Sim, host: HostId, event: &Event) -> Verdict {
         match event {
             Event::WakeUp => {
-                self.was(host).woke = true;
+                self.hosts.of(sim, host).woke = true;
                 Ok(())
             }
             Event::NodeAdded(addr) => must(*addr != sim.address(host), || {
@@ -79,7 +64,7 @@ impl Invariant for Itself {
         let (now, at) = (sim.now(), sim.local(host));
         // While it is stopped it is called at times, and tells nothing.
         let runs = runs(node) && sim.is_up(host);
-        let was = self.was(host);
+        let was = self.hosts.of(sim, host);
         let before = *was;
         let reached = before.reached.is_some_and(|at| now - at < CHECK_MAX);
         *was = Was { firewalled: node.firewalled(), at, ran: runs, woke: false, ..before };
@@ -90,14 +75,5 @@ impl Invariant for Itself {
         must(!slept || before.woke, || {
             format!("it was asleep for {} µs, and has not noticed", at - before.at)
         })
-    }
-
-    fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
-        *self.was(host) = Was::default();
-        Ok(())
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

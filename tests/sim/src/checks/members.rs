@@ -1,4 +1,4 @@
-//! Who is in a routing table: nobody enters who has not answered, and nobody leaves who has.
+//! Who is in a routing table: a node enters only after it has answered, and leaves only after it has not.
 //!
 //! Needs [`Config::node_events`](dht_core::Config::node_events), without which it sees nothing.
 
@@ -8,16 +8,12 @@ use std::net::SocketAddrV4;
 use dht_core::wire::Message;
 use dht_core::{Event, Id};
 
-use super::command::{FIND_NODE, PING_NAT};
-use super::keys::{ByKey, Key};
+use super::keys::{ByKey, Key, PerHost};
 use super::{must, read};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use crate::sim::command::{FIND_NODE, PING_NAT};
+use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
-/// For how long it is known what has passed between two nodes.
-const MEMORY: Micros = 180_000_000;
 /// An answer is taken for one to a request that left so long before, at most.
 const ANSWERED_WITHIN: Micros = 15_000_000;
 
@@ -30,20 +26,20 @@ struct Contact {
     proven: Option<Micros>,
     served: Option<Micros>,
     answered: Option<Micros>,
-    touched: Micros,
 }
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Members {
-    contacts: ByKey<Contact>,
+    /// What has passed between two nodes, for three minutes.
+    contacts: ByKey<Contact, 180>,
     /// When a host was started: tables that it was given are taken as they are.
     started: BTreeMap<HostId, Micros>,
     /// The answer that is being handled: to and from whom, whether with a true id, to what command, and how many
     /// the host had ignored before.
     answer: Option<(HostId, SocketAddrV4, bool, u64, u64)>,
     /// The ids that tables are built around.
-    around: Vec<Option<Id>>,
+    around: PerHost<Option<Id>>,
 }
 
 impl Members {
@@ -53,7 +49,7 @@ impl Members {
         if ignored(sim, host) > before {
             return;
         }
-        if let Some(contact) = self.contacts.get_mut(&Key::new(host, from, 0)) {
+        if let Some(contact) = self.contacts.get_mut(Key::new(sim, host, from, 0)) {
             let when = if proven { &mut contact.proven } else { &mut contact.answered };
             *when = Some(sim.now());
             if proven && command == FIND_NODE {
@@ -72,16 +68,11 @@ fn ignored(sim: &Sim, host: HostId) -> u64 {
 }
 
 impl Invariant for Members {
-    fn name(&self) -> &'static str {
-        "members"
-    }
-
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let to = packet.to;
         let Message::Request(request) = read(&packet.bytes)? else { return Ok(()) };
         let command = if request.internal { request.command } else { 0 };
-        let contact = self.contacts.entry(Key::new(host, to, 0)).or_default();
-        contact.touched = sim.now();
+        let contact = self.contacts.entry(sim, Key::new(sim, host, to, 0), Contact::default);
         contact.open.retain(|(tid, at, _)| *tid != request.tid && sim.now() - at < ANSWERED_WITHIN);
         contact.open.push((request.tid, sim.now(), command));
         Ok(())
@@ -89,14 +80,13 @@ impl Invariant for Members {
 
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let Ok(Message::Response(response)) = read(&packet.bytes) else { return Ok(()) };
-        let Some(contact) = self.contacts.get_mut(&Key::new(host, packet.from, 0)) else {
+        let Some(contact) = self.contacts.get_mut(Key::new(sim, host, packet.from, 0)) else {
             return Ok(());
         };
         let Some(at) = contact.open.iter().position(|(tid, ..)| *tid == response.tid) else {
             return Ok(());
         };
         let (.., command) = contact.open.remove(at);
-        contact.touched = sim.now();
         let proven = response.id.is_some_and(|id| *id == sim.id_of(packet.from).0);
         self.answer = Some((host, packet.from, proven, command, ignored(sim, host)));
         Ok(())
@@ -112,17 +102,17 @@ impl Invariant for Members {
             Event::NodeAdded(addr) => {
                 let given = self.started.get(&host) == Some(&sim.now())
                     || !self.started.contains_key(&host);
-                let contact = self.contacts.get(&Key::new(host, *addr, 0));
+                let contact = self.contacts.get(Key::new(sim, host, *addr, 0));
                 let proven = contact.is_some_and(|contact| contact.proven.is_some());
                 must(given || proven, || format!("{addr} is in the table, and has proven nothing"))
             }
             Event::NodeRemoved(addr) => {
-                let Some(contact) = self.contacts.get(&Key::new(host, *addr, 0)) else {
+                let Some(contact) = self.contacts.get(Key::new(sim, host, *addr, 0)) else {
                     return Ok(());
                 };
                 // The table was built anew around another id.
                 let around = sim.node(host).map(dht_core::Node::table_id);
-                let rebuilt = self.around.get(host.index()).copied().flatten() != around;
+                let rebuilt = self.around.get(sim, host).copied().flatten() != around;
                 let since = contact.proven.unwrap_or(0);
                 // Who leaves FIND_NODE unanswered is not there because it answers something else.
                 let silent = contact.open.iter().any(|(_, at, command)| match *command {
@@ -143,30 +133,12 @@ impl Invariant for Members {
 
     fn after(&mut self, sim: &Sim, host: HostId) -> Verdict {
         self.taken(sim);
-        if self.around.len() <= host.index() {
-            self.around.resize(host.index() + 1, None);
-        }
-        self.around[host.index()] = sim.node(host).map(dht_core::Node::table_id);
+        *self.around.of(sim, host) = sim.node(host).map(dht_core::Node::table_id);
         Ok(())
     }
 
     fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
-        self.contacts.retain(|key, _| key.host() != host);
         self.started.remove(&host);
-        if let Some(around) = self.around.get_mut(host.index()) {
-            *around = None;
-        }
         Ok(())
-    }
-
-    fn every_second(&mut self, sim: &Sim) -> Verdict {
-        if sim.now().is_multiple_of(30_000_000) {
-            self.contacts.retain(|_, contact| sim.now() - contact.touched < MEMORY);
-        }
-        Ok(())
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

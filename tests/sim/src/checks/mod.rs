@@ -14,7 +14,6 @@ mod itself;
 mod keys;
 mod members;
 mod prober;
-mod raw;
 mod reach;
 mod replies;
 mod requests;
@@ -25,6 +24,7 @@ mod unasked;
 use std::net::SocketAddrV4;
 
 use dht_core::wire::{self, Message};
+use dht_model::decoder::{Raw, parse};
 
 pub use answers::Answers;
 pub use commits::Commits;
@@ -41,12 +41,10 @@ pub use results::Results;
 pub use tables::Tables;
 pub use unasked::Unasked;
 
-use crate::invariant::Invariant;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use crate::sim::{Invariant, Packet, Sim};
+use crate::world::HostId;
 
 /// All of them.
-#[must_use]
 pub fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::new(Requests::default()),
@@ -63,18 +61,19 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
     ]
 }
 
-/// Commands of the protocol's own.
-pub(crate) mod command {
-    pub(crate) const PING: u64 = 0;
-    pub(crate) const PING_NAT: u64 = 1;
-    pub(crate) const FIND_NODE: u64 = 2;
-    pub(crate) const DOWN_HINT: u64 = 3;
-    pub(crate) const DELAYED_PING: u64 = 4;
-}
-
 /// A request that was sent, or an answer, as far as it can be read.
 fn read(bytes: &[u8]) -> Result<Message<'_>, String> {
     wire::decode(bytes).map_err(|error| format!("it can't be read: {error:?}"))
+}
+
+/// What a datagram asks, read by other code than the node's.
+fn request(packet: &Packet) -> Option<Raw<'_>> {
+    parse(&packet.bytes).ok().filter(|raw| raw.is_request)
+}
+
+/// What a datagram answers, likewise.
+fn response(packet: &Packet) -> Option<Raw<'_>> {
+    parse(&packet.bytes).ok().filter(|raw| !raw.is_request)
 }
 
 /// Says what is wrong, unless it holds.
@@ -97,11 +96,6 @@ fn check_id(
     must(own.is_some(), || "an id leaves, though the node is ephemeral".to_owned())?;
     must(own.is_some_and(|own| own.0 == *id), || "another's id leaves".to_owned())
 }
-
-/// Older than this, what was seen on the wire says nothing any more.
-const MEMORY: Micros = 60_000_000;
-/// What is older is thrown away so often: to go through all of it costs more than to keep it.
-const TIDY: Micros = 15_000_000;
 
 #[cfg(test)]
 mod tests;

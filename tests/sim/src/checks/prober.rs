@@ -1,5 +1,5 @@
-//! Somebody who asks nodes all that can be asked, rightly and wrongly. It judges nothing: whatever a node
-//! makes of it is seen by the invariants, which also see what really arrived.
+//! An actor that asks nodes all that can be asked, rightly and wrongly. It judges nothing: the invariants see
+//! what arrives at a node, and what the node makes of it.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -7,19 +7,16 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use dht_core::Id;
 use dht_core::wire::{CloserNodes, Message, Request, Response, addr_bytes};
 
-use super::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
-use super::echo::ECHO;
-use super::read;
-use crate::app::{Actor, ActorCx};
-use crate::sim::Sim;
-use crate::stream::Stream;
-use crate::{HostId, Micros};
+use super::{echo::ECHO, read};
+use crate::sim::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
+use crate::sim::{Actor, ActorCx, Datagram, Sim};
+use crate::world::{HostId, Micros, Stream};
 
-/// Its two hosts, away from all others.
+/// Its two hosts, in networks of their own.
 pub(crate) const IPS: [Ipv4Addr; 2] = [Ipv4Addr::new(104, 0, 0, 1), Ipv4Addr::new(104, 0, 1, 1)];
 /// From one probe to the next, about.
 const PAUSE: Micros = 2_000_000;
-/// The timer of the next probe; those of tokens are counted.
+/// The timer of the next probe; timers of tokens are counted from 1.
 const NEXT: u64 = 0;
 /// When a token is shown again, by whom: from another port, from the other host, just before it may
 /// be refused, and after it must be. The way there takes some time.
@@ -45,78 +42,98 @@ impl Prober {
     fn probe(&self, cx: &mut ActorCx<'_>, to: SocketAddrV4) {
         let from = own(cx.rng, 0);
         let other = self.nodes[cx.rng.below(self.nodes.len() as u64) as usize];
-        let (id, key) = (Id::of(from), random_key(cx.rng));
+        let (id, key) = (Id::of(from), cx.rng.key());
         let number = cx.rng.next();
-        let bytes = number.to_le_bytes();
-        // Half of the time the port is 0, or not there.
-        let port = [0, number as u8];
-        let down = addr_bytes(other);
-        let delay = (number as u32 % 12_000).to_le_bytes();
-        if number >> 32 & 15 == 8 {
-            // One, or more at once than may wait.
-            let value = Some(&delay[..4 - (number >> 62) as usize]);
-            for _ in 0..if number & 48 == 0 { DELAYED } else { 1 } {
-                let probe = Probe { cx: &mut *cx, from, to };
-                probe.ask(|request| Request { command: DELAYED_PING, value, ..request });
-            }
-            return;
-        }
-        let probe = Probe { cx, from, to };
+        let parts = Parts {
+            id,
+            key,
+            bytes: number.to_le_bytes(),
+            // Half of the time the port is 0, or not there.
+            port: [0, number as u8],
+            down: addr_bytes(other),
+            delay: (number as u32 % 12_000).to_le_bytes(),
+        };
         match number >> 32 & 15 {
-            0..=2 => probe.ask(|request| Request {
-                internal: false,
-                command: ECHO,
-                value: Some(&bytes[..number as usize % 9]).filter(|_| number & 16 == 0),
-                target: Some(&key).filter(|_| number & 32 == 0),
-                ..request
-            }),
-            3 => probe.ask(|request| Request {
-                value: Some(&bytes[..number as usize % 9]).filter(|_| number & 16 == 0),
-                target: Some(&key).filter(|_| number & 32 == 0),
-                ..request
-            }),
-            4 => probe.ask(|request| Request {
-                command: FIND_NODE,
-                target: Some(&key).filter(|_| number & 7 > 0),
-                ..request
-            }),
-            5 => probe.ask(|request| Request {
-                internal: number & 1 == 0,
-                command: 8 + (number >> 40),
-                target: Some(&key).filter(|_| number & 2 == 0),
-                ..request
-            }),
-            6 => probe.ask(|request| Request {
-                command: PING_NAT,
-                value: Some(&port[..number as usize / 256 % 3]),
-                ..request
-            }),
-            7 => probe.ask(|request| Request {
-                command: DOWN_HINT,
-                value: Some(&down[..if number & 3 == 0 { 5 } else { 6 }]),
-                ..request
-            }),
-            // Verified by a ping, which is answered from elsewhere only.
-            9 | 10 => probe.ask(|request| Request { id: Some(id.as_bytes()), ..request }),
-            // A token that nobody gave out, with what is answered, unknown, or ignored otherwise.
-            11 => probe.ask(|request| Request {
-                token: Some(&key),
-                internal: number & 1 == 0,
-                command: number >> 1 & 7,
-                target: Some(&key).filter(|_| number & 16 == 0),
-                ..request
-            }),
+            8 => {
+                // One, or more at once than may wait.
+                for _ in 0..if number & 48 == 0 { DELAYED } else { 1 } {
+                    let probe = Probe { cx: &mut *cx, from, to };
+                    probe.ask(|request| parts.request(8, number, request));
+                }
+            }
             12 => {
                 let from = if number & 1 == 0 { other } else { from };
-                Probe { from, ..probe }.answer_unasked(number as u16, &key);
+                Probe { cx, from, to }.answer_unasked(number as u16, &key);
             }
-            13 => probe.cut(&key, number),
-            14 => probe.garbage(number),
-            _ => probe.ask(|request| Request {
-                // Just too long, or just not.
+            13 => Probe { cx, from, to }.cut(&key, number),
+            14 => Probe { cx, from, to }.garbage(number),
+            kind => Probe { cx, from, to }.ask(|request| parts.request(kind, number, request)),
+        }
+    }
+}
+
+/// What requests are made of.
+struct Parts {
+    id: Id,
+    key: [u8; 32],
+    bytes: [u8; 8],
+    port: [u8; 2],
+    down: [u8; 6],
+    delay: [u8; 4],
+}
+
+impl Parts {
+    /// A ping changed to this kind of request; the number decides the rest.
+    fn request<'v>(&'v self, kind: u64, number: u64, ping: Request<'v>) -> Request<'v> {
+        let key_unless = |bits: u64| Some(&self.key).filter(|_| number & bits == 0);
+        let echoed = || Some(&self.bytes[..number as usize % 9]).filter(|_| number & 16 == 0);
+        match kind {
+            0..=2 => Request {
+                internal: false,
+                command: ECHO,
+                value: echoed(),
+                target: key_unless(32),
+                ..ping
+            },
+            3 => Request { value: echoed(), target: key_unless(32), ..ping },
+            4 => Request {
+                command: FIND_NODE,
+                target: Some(&self.key).filter(|_| number & 7 > 0),
+                ..ping
+            },
+            5 => Request {
+                internal: number & 1 == 0,
+                command: 8 + (number >> 40),
+                target: key_unless(2),
+                ..ping
+            },
+            6 => {
+                let value = Some(&self.port[..number as usize / 256 % 3]);
+                Request { command: PING_NAT, value, ..ping }
+            }
+            7 => {
+                let value = Some(&self.down[..if number & 3 == 0 { 5 } else { 6 }]);
+                Request { command: DOWN_HINT, value, ..ping }
+            }
+            8 => {
+                let value = Some(&self.delay[..4 - (number >> 62) as usize]);
+                Request { command: DELAYED_PING, value, ..ping }
+            }
+            // Verified by a ping, which is answered from elsewhere only.
+            9 | 10 => Request { id: Some(self.id.as_bytes()), ..ping },
+            // A token that was never given out, with commands that are answered, unknown, or ignored.
+            11 => Request {
+                token: Some(&self.key),
+                internal: number & 1 == 0,
+                command: number >> 1 & 7,
+                target: key_unless(16),
+                ..ping
+            },
+            // Just too long, or just not.
+            _ => Request {
                 value: Some(&[7; DATAGRAM_MAX + 1 - HEAD][number as usize & 1..]),
-                ..request
-            }),
+                ..ping
+            },
         }
     }
 }
@@ -131,14 +148,6 @@ const HEAD: usize = 1 + 1 + 2 + 6 + 1 + 3;
 /// One of its addresses.
 fn own(rng: &mut Stream, which: usize) -> SocketAddrV4 {
     SocketAddrV4::new(IPS[which], 1_024 + rng.below(60_000) as u16)
-}
-
-fn random_key(rng: &mut Stream) -> [u8; 32] {
-    let mut key = [0; 32];
-    for chunk in key.chunks_mut(8) {
-        chunk.copy_from_slice(&rng.next().to_le_bytes());
-    }
-    key
 }
 
 /// What is sent to a node.
@@ -225,13 +234,7 @@ impl Actor for Prober {
         cx.wake_after(PAUSE, NEXT);
     }
 
-    fn on_packet(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) {
+    fn on_packet(&mut self, cx: &mut ActorCx<'_>, Datagram { from, to, bytes }: Datagram<'_>) {
         match read(bytes) {
             Ok(Message::Response(Response { token: Some(token), error: 0, .. })) => {
                 // Of an answer to a shown token nothing more is made.
@@ -246,7 +249,7 @@ impl Actor for Prober {
             }
             Ok(Message::Request(request)) => {
                 let tid = request.tid;
-                let key = random_key(cx.rng);
+                let key = cx.rng.key();
                 // From the right host at the wrong port, the wrong host, and with the wrong id.
                 for (which, tid) in [(0, tid), (1, tid), (0, tid.wrapping_add(1))] {
                     let source = if tid == request.tid { own(cx.rng, which) } else { to };
@@ -276,10 +279,6 @@ impl Actor for Prober {
         }
         let pause = PAUSE / 2 + cx.rng.below(PAUSE);
         cx.wake_after(pause, NEXT);
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
     }
 }
 

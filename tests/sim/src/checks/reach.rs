@@ -1,37 +1,33 @@
 //! Whether what is there can be found, for one random key each second: a lookup that goes from table to
-//! table, always to the closest node that is known, gets to the one that is the closest of all; and
-//! that one knows the others nearby.
+//! table, always to the closest node that is known, gets to the closest node of all; and that node knows its
+//! neighbours.
 //!
 //! Only tables are looked at, nothing is sent: so it costs some ten microseconds, and it finds what a lookup
 //! might find by luck or on a detour.
 
 use dht_core::{Id, K, Node};
 
-use super::calm::Calm;
-use super::must;
-use crate::HostId;
-use crate::invariant::Verdict;
-use crate::sim::Sim;
-use crate::stream::{Purpose, Stream};
+use super::{calm::Calm, must};
+use crate::sim::{Sim, Verdict};
+use crate::world::{HostId, Purpose, Stream};
 
 /// The stream of keys and askers.
 const KEYS: u32 = u32::MAX;
 /// Draws until an asker is found.
 const TRIES: u32 = 8;
-/// Of the closest ten, at least so many in twenty are known to the first of them: each has looked for its own id, and come to
-/// the first one.
+/// The closest node knows at least 18 in 20 of the ten closest: each of them has looked for its own id, and has
+/// come to the closest node by that.
 const KNOWN_MIN: usize = 18;
-/// The same of all twenty. Those farther away have looked for their own ids elsewhere, and are met by chance: where most
-/// nodes are ephemeral and few look for anything, in one network of ten somebody knows 17 of 19 for half an hour,
-/// or 16, all hosts in networks of their own or not.
+/// And at least 15 in 20 of all twenty. The farther ten have looked for their own ids elsewhere, and are met by
+/// chance: where most nodes are ephemeral and few look for anything, one network in ten has a node that knows 17 or
+/// 16 of 19 for half an hour, whether hosts share networks or not.
 const KNOWN_MIN_FAR: usize = 15;
 
 /// To be called when the network is calm.
 pub(super) fn check(sim: &Sim, calm: &Calm) -> Verdict {
     let second = (sim.now() / 1_000_000) as u32;
     let mut draws = Stream::of_pair(sim.seed(), Purpose::Workload, KEYS, second);
-    let mut key = Id([0; 32]);
-    key.0.chunks_mut(8).for_each(|part| part.copy_from_slice(&draws.next().to_be_bytes()));
+    let key = draws.id();
     let closest = sim.true_closest(&key, K);
     let sure = |host: &HostId| sim.is_public(*host) && calm.came_well(sim, *host);
     let Some(first) = closest.first().copied().filter(sure) else { return Ok(()) };
@@ -72,7 +68,7 @@ fn check_reached(sim: &Sim, calm: &Calm, asker: HostId, key: &Id, first: HostId)
             break;
         }
         (at, nearest) = (next, Some(distance));
-        // Somebody on the way who is new himself may know too little.
+        // A node on the way that is new itself may know too little.
         if !calm.came_well(sim, at) {
             return Ok(());
         }

@@ -1,23 +1,22 @@
-//! Who asks gets exactly the answer that the protocol says, at once, from the socket that was asked;
-//! nobody else gets any. And tokens: good for 7.5 s, for the host that was given them; bad after 15 s.
+//! Each request gets exactly the answer that the protocol says, at once, from the socket that was asked, and
+//! nothing else is answered. A token is good for 7.5 s, for the host that was given it, and bad after 15 s.
 //!
 //! It looks at what reaches a node and what leaves it, so nothing that happens on the way matters. Time is
-//! the node's own. What comes in is read by [other code](super::raw) than the node's.
+//! the node's own. What comes in is read by [other code](dht_model::decoder) than the node's.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use dht_core::{Event, Id};
+use dht_model::decoder::{Raw, parse};
 
-use super::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
 use super::echo::{ECHO, STORE, judge};
 use super::keys::{ByKey, Key};
 use super::must;
-use super::raw::{Raw, parse};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use super::request;
+use crate::sim::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
+use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 const SECOND: Micros = 1_000_000;
 /// A token that was given out is good for at least this long, and for less than twice that.
@@ -98,7 +97,7 @@ impl Replies {
         let Some(node) = sim.node(host) else { return Expected::Anything };
         let from = packet.from;
         let asleep = node.suspended() || node.closed() || node.server_addr().is_none();
-        let request = parse(&packet.bytes).filter(|raw| raw.is_request);
+        let request = request(packet);
         let takes = !asleep && packet.bytes.len() <= DATAGRAM_MAX && from.port() != 0;
         let Some(request) = request.filter(|_| takes) else { return Expected::Silence };
         let names_any = node.nodes().any(|addr| !node.suspects(addr));
@@ -182,7 +181,7 @@ impl Replies {
 
     fn is_good(&self, sim: &Sim, host: HostId, from: SocketAddrV4, token: &[u8]) -> Good {
         let now = sim.local(host);
-        let given = self.tokens.get(&Key::of_ip(host, *from.ip(), 0)).into_iter().flatten();
+        let given = self.tokens.get(Key::of_ip(sim, host, *from.ip(), 0)).into_iter().flatten();
         match { given }.find(|given| given.token == token) {
             Some(given) if now.saturating_sub(given.last) <= TOKEN_LIFE => Good::Yes,
             Some(given) if now.saturating_sub(given.first) < 2 * TOKEN_LIFE => Good::Perhaps,
@@ -192,7 +191,7 @@ impl Replies {
 
     fn give(&mut self, sim: &Sim, host: HostId, to: SocketAddrV4, token: &[u8]) {
         let (now, Ok(token)) = (sim.local(host), token.try_into()) else { return };
-        let all = self.tokens.entry(Key::of_ip(host, *to.ip(), 0)).or_default();
+        let all = self.tokens.entry(sim, Key::of_ip(sim, host, *to.ip(), 0), Vec::new);
         all.retain(|given| now.saturating_sub(given.last) < 4 * TOKEN_LIFE);
         match all.iter_mut().find(|given| given.token == token) {
             Some(given) => given.last = now,
@@ -213,10 +212,6 @@ impl Replies {
 }
 
 impl Invariant for Replies {
-    fn name(&self) -> &'static str {
-        "replies"
-    }
-
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let expected = self.expected(sim, host, packet);
         self.now = Some((host, expected, false));
@@ -225,7 +220,7 @@ impl Invariant for Replies {
 
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let Packet { from, to, ref bytes, .. } = *packet;
-        let Some(raw) = parse(bytes) else { return Err("what leaves can't be read".to_owned()) };
+        let raw = parse(bytes).map_err(|error| format!("what leaves can't be read: {error}"))?;
         if raw.is_request {
             return Ok(());
         }
@@ -277,7 +272,6 @@ impl Invariant for Replies {
 
     fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
         self.delayed.remove(&host);
-        self.tokens.retain(|key, _| key.host() != host);
         Ok(())
     }
 
@@ -291,9 +285,5 @@ impl Invariant for Replies {
             must(late.is_none(), || format!("host {}: {late:?} is still unanswered", host.0))?;
         }
         Ok(())
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

@@ -6,21 +6,19 @@ use std::net::SocketAddrV4;
 use dht_core::wire::Message;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
-use super::keys::{ByKey, Key};
-use super::{MEMORY, TIDY, check_id, must, read};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use super::keys::{ByKey, Key, PerHost};
+use super::{check_id, must, read};
+use crate::sim::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
+use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 /// So long after its last try, the same transaction id at the same address is another request: the
 /// first one is answered or given up.
 const SETTLED: Micros = 5_900_000;
-/// Tries of one request: those that find out whether a node is down, where nearly all is lost.
+/// Tries of one request. A request that finds out whether a node is down has most, where nearly all is lost.
 const TRIES_MAX: u32 = 16;
-/// The first try is not given up, and so not repeated, before this: the least that a walk waits. Others
-/// are not before half of it.
+/// The first try is not given up, and so not repeated, before this: the least that a walk waits. Later tries
+/// are not given up before half of it.
 const PATIENCE: Micros = 100_000;
 /// Requests in a row whose transaction ids count up.
 const COUNTING_MAX: u32 = 6;
@@ -54,8 +52,7 @@ struct Pace {
 #[derive(Clone, Debug, Default)]
 pub struct Requests {
     open: ByKey<Open>,
-    /// By host.
-    pace: Vec<Pace>,
+    pace: PerHost<Pace>,
 }
 
 impl Requests {
@@ -68,8 +65,8 @@ impl Requests {
     ) -> Result<bool, String> {
         let now = sim.now();
         let fresh = Open { hash: xxh3_64(bytes), sent: now, tries: 1, answered: false };
-        let open = self.open.entry(Key::new(host, to, tid));
-        let open = open.or_insert(Open { tries: 0, ..fresh });
+        let key = Key::new(sim, host, to, tid);
+        let open = self.open.entry(sim, key, || Open { tries: 0, ..fresh });
         // A clock that runs at another speed measures another time; a percent is plenty.
         let quiet = now - open.sent;
         if open.tries == 0 || open.answered || quiet > SETTLED {
@@ -93,10 +90,7 @@ impl Requests {
     }
 
     fn check_pace(&mut self, sim: &Sim, host: HostId, tid: u16, fresh: bool) -> Verdict {
-        if self.pace.len() <= host.index() {
-            self.pace.resize(host.index() + 1, Pace::default());
-        }
-        let pace = &mut self.pace[host.index()];
+        let pace = self.pace.of(sim, host);
         let slot = sim.now() / SLOT;
         let Some(node) = sim.node(host) else { return Ok(()) };
         let requests = node.stats().requests;
@@ -120,10 +114,6 @@ impl Requests {
 }
 
 impl Invariant for Requests {
-    fn name(&self) -> &'static str {
-        "requests"
-    }
-
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let Packet { from, to, ref bytes, .. } = *packet;
         let Message::Request(request) = read(bytes)? else { return Ok(()) };
@@ -157,35 +147,12 @@ impl Invariant for Requests {
 
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         let Ok(Message::Response(response)) = read(&packet.bytes) else { return Ok(()) };
-        if let Some(open) = self.open.get_mut(&Key::new(host, packet.from, response.tid)) {
-            if !open.answered {
-                open.answered = true;
-                if let Some(pace) =
-                    self.pace.get_mut(host.index()).filter(|p| p.slot == sim.now() / SLOT)
-                {
-                    pace.unanswered = pace.unanswered.saturating_sub(1);
-                }
-            }
+        let open = self.open.get_mut(Key::new(sim, host, packet.from, response.tid));
+        if open.is_some_and(|open| !std::mem::replace(&mut open.answered, true)) {
+            let pace = self.pace.of(sim, host);
+            let counted = u32::from(pace.slot == sim.now() / SLOT);
+            pace.unanswered = pace.unanswered.saturating_sub(counted);
         }
         Ok(())
-    }
-
-    fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
-        self.open.retain(|key, _| key.host() != host);
-        if let Some(pace) = self.pace.get_mut(host.index()) {
-            *pace = Pace::default();
-        }
-        Ok(())
-    }
-
-    fn every_second(&mut self, sim: &Sim) -> Verdict {
-        if sim.now().is_multiple_of(TIDY) {
-            self.open.retain(|_, open| sim.now() - open.sent < MEMORY);
-        }
-        Ok(())
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

@@ -5,13 +5,10 @@ use std::net::SocketAddrV4;
 
 use dht_core::{Id, K, Outcome, QueryError};
 
-use super::command::DOWN_HINT;
-use super::must;
-use super::raw::parse;
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use super::keys::PerHost;
+use super::{must, request};
+use crate::sim::{Invariant, Packet, Sim, Verdict, command::DOWN_HINT};
+use crate::world::{HostId, Micros};
 
 /// A little less than a tick, so that it has parts of two of them at most.
 const TICK: Micros = 4_900_000;
@@ -27,23 +24,15 @@ struct Hints {
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Results {
-    hints: Vec<Hints>,
+    hints: PerHost<Hints>,
 }
 
 impl Invariant for Results {
-    fn name(&self) -> &'static str {
-        "results"
-    }
-
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        let hint = parse(&packet.bytes)
-            .is_some_and(|raw| raw.is_request && raw.internal && raw.command == DOWN_HINT);
+        let hint = request(packet).is_some_and(|raw| raw.internal && raw.command == DOWN_HINT);
         let Some(node) = sim.node(host).filter(|_| hint) else { return Ok(()) };
         let begun = node.stats().commands.down_hint.tx;
-        if self.hints.len() <= host.index() {
-            self.hints.resize(host.index() + 1, Hints::default());
-        }
-        let hints = &mut self.hints[host.index()];
+        let hints = self.hints.of(sim, host);
         if !hints.known || sim.now() - hints.since >= TICK {
             *hints = Hints { since: sim.now(), before: begun, known: true };
         }
@@ -79,16 +68,5 @@ impl Invariant for Results {
             last = Some(distance);
         }
         Ok(())
-    }
-
-    fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
-        if let Some(hints) = self.hints.get_mut(host.index()) {
-            *hints = Hints::default();
-        }
-        Ok(())
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

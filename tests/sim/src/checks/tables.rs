@@ -3,7 +3,7 @@
 //!
 //! Each second a sixteenth of the nodes is looked at, so each node every 16 s; and
 //! [one key is looked for](super::reach). What a node could not help is left out: it must have been up,
-//! awake and undisturbed for all of the time; and for what depends on others, the network as well.
+//! awake and undisturbed for all of the time; and, where other nodes matter, the network as well.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
@@ -11,12 +11,10 @@ use std::net::SocketAddrV4;
 use dht_core::{Event, Node};
 
 use super::calm::{CALM, Calm};
-use super::raw::parse;
-use super::{must, reach};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use super::keys::PerHost;
+use super::{must, reach, request};
+use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::world::{HostId, Micros};
 
 const SECOND: Micros = 1_000_000;
 /// A node is looked at so often, in seconds.
@@ -24,28 +22,28 @@ const EVERY: u64 = 16;
 /// The keep-alive of a node: two of the oldest at least, every so often, on a clock that may be slow.
 const CYCLE: Micros = 41 * SECOND;
 const PER_CYCLE: usize = 2;
-/// For a ping's tries, a cycle that has just begun, and those that enter the table meanwhile.
+/// For a ping's tries and a cycle that has just begun, and for nodes that enter the table meanwhile.
 const SPARE: Micros = 120 * SECOND;
 const NEWCOMERS: usize = 10;
-/// A node looks for somebody at least every 20 min (on a clock that may be slow, with time to get a place).
+/// A node begins a lookup at least every 20 min (on a clock that may be slow, with time to get a place).
 const REFRESH: Micros = 1_300 * SECOND;
-/// A table has this many at least, if there are so many.
+/// A table has at least this many nodes, in a network that is large enough.
 const LEN_MIN: usize = 10;
 
 /// See the module.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     calm: Calm,
-    /// When a host last asked somebody for closer nodes.
-    looked: Vec<Micros>,
-    /// Addresses at which somebody was, and since when nobody is.
+    /// When a host last asked for closer nodes.
+    looked: PerHost<Micros>,
+    /// Addresses at which a node was, and since when none is.
     gone: BTreeMap<SocketAddrV4, Micros>,
 }
 
 impl Tables {
-    /// A table is refreshed now and then, whether anybody needs it or not.
+    /// A table is refreshed now and then, also if the node is asked for nothing.
     fn check_refresh(&self, sim: &Sim, host: HostId, node: &Node, for_us: Micros) -> Verdict {
-        let looked = self.looked.get(host.index()).copied().unwrap_or(0);
+        let looked = self.looked.get(sim, host).copied().unwrap_or(0);
         let quiet = for_us.min(sim.now() - looked);
         must(quiet < REFRESH || node.table_len() == 0, || {
             format!("host {} has not looked for anybody for {} s", host.0, quiet / SECOND)
@@ -89,7 +87,7 @@ impl Tables {
         let closest = sim.true_closest(&node.table_id(), 2);
         let other = closest.into_iter().find(|other| *other != host);
         let came_well = |at: HostId| self.calm.came_well(sim, at);
-        // Whoever of the two came last has looked for its own id.
+        // The later of the two has looked for its own id.
         let Some(other) =
             other.filter(|other| sim.is_public(*other) && self.calm.node(sim, *other).is_some())
         else {
@@ -104,17 +102,9 @@ impl Tables {
 }
 
 impl Invariant for Tables {
-    fn name(&self) -> &'static str {
-        "tables"
-    }
-
     fn sent(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
-        let raw = parse(&packet.bytes).filter(|raw| raw.is_request && raw.target.is_some());
-        if raw.is_some() {
-            if self.looked.len() <= host.index() {
-                self.looked.resize(host.index() + 1, 0);
-            }
-            self.looked[host.index()] = sim.now();
+        if request(packet).is_some_and(|raw| raw.target.is_some()) {
+            *self.looked.of(sim, host) = sim.now();
         }
         Ok(())
     }
@@ -128,7 +118,7 @@ impl Invariant for Tables {
     }
 
     fn down(&mut self, sim: &Sim, host: HostId) -> Verdict {
-        self.calm.down(sim, host);
+        self.calm.down(sim);
         self.gone.insert(sim.address(host), sim.now());
         Ok(())
     }
@@ -146,9 +136,5 @@ impl Invariant for Tables {
             }
         }
         if is_calm { reach::check(sim, &self.calm) } else { Ok(()) }
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

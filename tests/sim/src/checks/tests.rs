@@ -5,9 +5,9 @@ use dht_core::Id;
 use dht_core::wire::{Message, Request, Response, decode};
 
 use super::*;
-use crate::invariant::Verdict;
-use crate::packets::Packet;
-use crate::{Run, Scenario, Spec};
+use crate::run::Run;
+use crate::scenario::Scenario;
+use crate::sim::{Packet, Spec, Verdict, command};
 
 const ASKER: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(90, 0, 0, 1), 4_000);
 const OTHER: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(90, 0, 1, 1), 4_000);
@@ -166,7 +166,7 @@ fn beyond_the_bound_no_delayed_ping_is_answered() {
     assert!(pong(4).is_err(), "there were four before it");
 }
 
-/// With a token that nobody gave out, even a delayed ping is refused, at once.
+/// With a token that was never given out, even a delayed ping is refused, at once.
 #[test]
 fn a_delayed_ping_with_a_bad_token_is_refused_early() {
     let sim = pair();
@@ -372,7 +372,7 @@ fn what_nobody_asked_for_has_no_effect() {
     after.send_raw(HostId(0), ASKER, known.to, &unasked.bytes);
     after.run_for(Duration::from_secs(1)).unwrap();
     assert!(says(&unasked, &after).unwrap_err().contains("has somebody asked"));
-    // Somebody else's node has another address.
+    // Another host's node has another address.
     let mut other = Sim::new(1);
     (0..2).for_each(|_| _ = other.add(Spec::joining(&[])).unwrap());
     assert!(says(&ping, &other).unwrap_err().contains("its own address"));
@@ -396,7 +396,7 @@ fn a_node_knows_how_it_is() {
     assert!(itself.event(&sim, HOST, &dht_core::Event::NodeAdded(own)).is_err());
     assert_eq!(itself.event(&sim, HOST, &dht_core::Event::NodeAdded(ASKER)), Ok(()));
     assert_eq!(itself.after(&sim, HOST), Ok(()));
-    itself.was(HOST).firewalled = true;
+    itself.hosts.of(&sim, HOST).firewalled = true;
     assert!(itself.clone().after(&sim, HOST).unwrap_err().contains("nobody has reached it"));
     let reached = Packet { bytes: answer(own, |_| ()), ..asked(&sim, ASKER, |_| ()) };
     itself.received(&sim, HOST, &reached).unwrap();

@@ -1,6 +1,6 @@
-//! What comes in unasked has no more of an effect than it may have: a request, or an answer to nothing, does
-//! not change what a node believes of its own address; an answer to nothing has nobody asked; and of
-//! those who are said to be down, a few are asked for each host that says so.
+//! The effects of datagrams that a node has not asked for: a request, or an answer to nothing, does not change
+//! what the node believes of its own address; an answer to nothing makes it ask no other node; and of the nodes
+//! that a host says are down, it asks a few.
 //!
 //! It compares what a node counts and believes before and after it has handled a datagram.
 
@@ -9,13 +9,10 @@ use std::net::Ipv4Addr;
 use dht_core::Node;
 use dht_core::wire::{Message, Request};
 
-use super::command::DOWN_HINT;
 use super::keys::{ByKey, Key};
-use super::{TIDY, must, read};
-use crate::invariant::{Invariant, Verdict};
-use crate::packets::Packet;
-use crate::sim::Sim;
-use crate::{HostId, Micros};
+use super::{must, read};
+use crate::sim::{Invariant, Packet, Sim, Verdict, command::DOWN_HINT};
+use crate::world::{HostId, Micros};
 
 /// Hints of one host that are acted on in a tick of 5 s. Less than that has parts of two ticks.
 const HINTS_MAX: u32 = 5;
@@ -32,7 +29,7 @@ struct Handled {
 #[derive(Clone, Copy, Debug)]
 enum What {
     Request,
-    /// From a host, about somebody.
+    /// A hint that a node is down, from this host.
     Hint(Ipv4Addr),
     Response,
 }
@@ -92,13 +89,13 @@ impl Unasked {
     }
 
     pub(super) fn count_hint(&mut self, sim: &Sim, host: HostId, from: Ipv4Addr) -> Verdict {
-        let hints = self.hints.entry(Key::of_ip(host, from, 0)).or_insert((sim.now(), 0));
+        let hints = self.hints.entry(sim, Key::of_ip(sim, host, from, 0), || (sim.now(), 0));
         if sim.now() - hints.0 >= TICK {
             *hints = (sim.now(), 0);
         }
         hints.1 += 1;
         let (_, count) = *hints;
-        // Whoever has a private address is trusted more.
+        // A private address is trusted more.
         must(count <= 2 * HINTS_MAX || from.is_private(), || {
             format!("{count} hints of {from} within a tick have nodes asked")
         })
@@ -106,10 +103,6 @@ impl Unasked {
 }
 
 impl Invariant for Unasked {
-    fn name(&self) -> &'static str {
-        "unasked"
-    }
-
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         // What was handled before, by a node that was stopped and has more than this to handle.
         self.judge(sim)?;
@@ -131,20 +124,8 @@ impl Invariant for Unasked {
         self.judge(sim)
     }
 
-    fn down(&mut self, _: &Sim, host: HostId) -> Verdict {
+    fn down(&mut self, _: &Sim, _: HostId) -> Verdict {
         self.handled = None;
-        self.hints.retain(|key, _| key.host() != host);
         Ok(())
-    }
-
-    fn every_second(&mut self, sim: &Sim) -> Verdict {
-        if sim.now().is_multiple_of(TIDY) {
-            self.hints.retain(|_, (since, _)| sim.now() - *since < TICK);
-        }
-        Ok(())
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

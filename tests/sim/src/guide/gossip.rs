@@ -6,7 +6,7 @@ use dht_sim::{App, Cx, HostId, Return, Sim, Spec};
 /// A command of our own.
 pub const RUMOUR: u64 = 7;
 
-/// Whoever hears the rumour for the first time tells it to some of the nodes in its table, once.
+/// A node that hears the rumour for the first time tells it to some of the nodes in its table, once.
 #[derive(Clone)]
 pub struct Gossip {
     /// To how many.
@@ -50,13 +50,9 @@ impl App for Gossip {
         // The rumour is on disk, unless it is another machine that takes the place.
         self.heard = self.heard && how != Return::Anew;
     }
-
-    fn fork(&self) -> Box<dyn App> {
-        Box::new(self.clone())
-    }
 }
 
-/// A bootstrap node and others that have joined through it, all with the application.
+/// A bootstrap node and nodes that have joined through it, all with the application.
 pub fn network(seed: u64, hosts: u32, tell: usize) -> Result<Sim, ConfigError> {
     let mut sim = Sim::new(seed);
     let bootstrap = sim.next_address();

@@ -1,47 +1,48 @@
 //! The page around the plots.
 
-use std::fmt::Write as _;
+use maud::{Markup, PreEscaped, html};
 
 use super::style::STYLE;
 use super::svg::{self, NARROW, WIDE};
+use super::text_table::TextTable;
 use super::{Kind, Plot, Report, Table, Unit, scale};
-use crate::text_table::TextTable;
 
 /// The whole page.
 pub(super) fn page(report: &Report) -> String {
-    let mut out = String::new();
-    // Writing to a string can't fail, here and below.
-    let _ = write!(
-        out,
-        "{HEAD}<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n",
-        escape(&report.title)
-    );
-    header(&mut out, report);
-    if !report.notes.is_empty() {
-        out.push_str("<ul class=\"notes\">\n");
-        for note in &report.notes {
-            let _ = writeln!(out, "<li>{}</li>", escape(note));
+    let page = html! {
+        (PreEscaped("<!doctype html>\n"))
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                title { (text(&report.title)) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { main {
+                (header(report))
+                @if !report.notes.is_empty() {
+                    ul.notes { @for note in &report.notes { li { (text(note)) } } }
+                }
+                @if !report.plots.is_empty() {
+                    section.plots aria-label="Plots" {
+                        @for plot in &report.plots { (figure(plot)) }
+                    }
+                }
+                @for table in &report.tables { (section(table)) }
+                footer { "dht-sim " (env!("CARGO_PKG_VERSION")) " · the same seed gives the same run" }
+            } }
         }
-        out.push_str("</ul>\n");
-    }
-    if !report.plots.is_empty() {
-        out.push_str("<section class=\"plots\" aria-label=\"Plots\">\n");
-        report.plots.iter().for_each(|plot| figure(&mut out, plot));
-        out.push_str("</section>\n");
-    }
-    for table in &report.tables {
-        section(&mut out, table);
-    }
-    let _ = write!(
-        out,
-        "<footer>dht-sim {} · the same seed gives the same run</footer>\n</main>\n</body>\n</html>\n",
-        env!("CARGO_PKG_VERSION")
-    );
-    out
+    };
+    page.into_string() + "\n"
 }
 
-/// `text` as it must be in HTML, also within quotation marks.
-pub(super) fn escape(text: &str) -> String {
+/// It lets a browser confirm that the page loads and runs nothing.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+
+/// Text as it must be in HTML, also within quotation marks.
+pub(super) fn text(text: &str) -> Markup {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -56,37 +57,32 @@ pub(super) fn escape(text: &str) -> String {
             c => out.push(c),
         }
     }
-    out
+    PreEscaped(out)
 }
 
-fn header(out: &mut String, report: &Report) {
-    let _ = write!(
-        out,
-        "<header>\n<p class=\"eyebrow\">Simulation · seed {}</p>\n<h1>{}</h1>\n",
-        report.seed,
-        escape(&report.title)
-    );
-    if !report.command.is_empty() {
-        // Word by word, so that a line doesn't end within `--loss`.
-        let words = report.command.split(' ').map(|word| format!("<span>{}</span>", escape(word)));
-        let _ = writeln!(
-            out,
-            "<pre class=\"command\" tabindex=\"0\" aria-label=\"The command that runs this again\"><code>{}</code></pre>",
-            words.collect::<Vec<_>>().join(" ")
-        );
-    }
-    out.push_str("</header>\n");
-    if !report.summary.is_empty() {
-        let columns = columns(report.summary.len());
-        let _ = writeln!(out, "<dl class=\"summary\" style=\"--columns: {columns}\">");
-        for (what, value) in &report.summary {
-            let _ = writeln!(out, "<div><dt>{}</dt><dd>{}</dd></div>", escape(what), escape(value));
+fn header(report: &Report) -> Markup {
+    html! {
+        header {
+            p.eyebrow { "Simulation · seed " (report.seed) }
+            h1 { (text(&report.title)) }
+            @if !report.command.is_empty() {
+                pre.command tabindex="0" aria-label="The command that runs this again" {
+                    // Word by word, so that a line doesn't end within `--loss`.
+                    code { @for word in report.command.split(' ') { span { (text(word)) } " " } }
+                }
+            }
         }
-        out.push_str("</dl>\n");
+        @if !report.summary.is_empty() {
+            dl.summary style={ "--columns: " (columns(report.summary.len())) } {
+                @for (what, value) in &report.summary {
+                    div { dt { (text(what)) } dd { (text(value)) } }
+                }
+            }
+        }
     }
 }
 
-/// In how many columns so many figures leave the fewest places empty; of those the most.
+/// The number of columns in which this many figures leave the fewest places empty; if several do, the largest.
 fn columns(count: usize) -> usize {
     match count {
         0..=6 => count.max(1),
@@ -96,34 +92,30 @@ fn columns(count: usize) -> usize {
     }
 }
 
-fn figure(out: &mut String, plot: &Plot) {
-    let _ = writeln!(out, "<figure>\n<h2>{}</h2>", escape(&plot.title));
-    if !plot.caption.is_empty() {
-        let _ = writeln!(out, "<figcaption>{}</figcaption>", escape(&plot.caption));
-    }
-    if plot.series.len() > 1 && !svg::labelled_directly(plot) {
-        out.push_str("<ul class=\"legend\">");
-        for (index, series) in plot.series.iter().enumerate() {
-            let _ =
-                write!(out, "<li class=\"{}\">{}</li>", svg::colour(index), escape(&series.name));
-        }
-        out.push_str("</ul>\n");
-    }
-    // One for each width: in a single one that is scaled, text would be too small on a phone.
-    for size in [WIDE, NARROW] {
-        out.push_str(&svg::picture(plot, size));
-        out.push('\n');
-    }
+fn figure(plot: &Plot) -> Markup {
     let (table, left_out) = numbers(plot);
-    if !table.rows.is_empty() {
-        out.push_str("<details><summary>The numbers</summary>\n");
-        if left_out {
-            out.push_str("<p>Not all of them: evenly spread.</p>\n");
+    html! {
+        figure {
+            h2 { (text(&plot.title)) }
+            @if !plot.caption.is_empty() { figcaption { (text(&plot.caption)) } }
+            @if plot.series.len() > 1 && !svg::labelled_directly(plot) {
+                ul.legend {
+                    @for (index, series) in plot.series.iter().enumerate() {
+                        li class=(svg::colour(index)) { (text(&series.name)) }
+                    }
+                }
+            }
+            // One for each width: in a single picture that is scaled, text would be too small on a phone.
+            @for size in [WIDE, NARROW] { (svg::picture(plot, size)) }
+            @if !table.rows.is_empty() {
+                details {
+                    summary { "The numbers" }
+                    @if left_out { p { "Not all of them: evenly spread." } }
+                    (scrolling(&table, &format!("The numbers of: {}", plot.title)))
+                }
+            }
         }
-        scrolling(out, &table, &format!("The numbers of: {}", plot.title));
-        out.push_str("</details>\n");
     }
-    out.push_str("</figure>\n");
 }
 
 /// What a plot shows as a table, and whether it was too much for one.
@@ -157,49 +149,40 @@ fn exact(number: f64, unit: Unit) -> String {
     }
 }
 
-fn section(out: &mut String, table: &Table) {
-    let _ = writeln!(out, "<section class=\"table\">\n<h2>{}</h2>", escape(&table.title));
-    if !table.caption.is_empty() {
-        let _ = writeln!(out, "<p>{}</p>", escape(&table.caption));
+fn section(table: &Table) -> Markup {
+    html! {
+        section.table {
+            h2 { (text(&table.title)) }
+            @if !table.caption.is_empty() { p { (text(&table.caption)) } }
+            (scrolling(&table.table, &table.title))
+        }
     }
-    scrolling(out, &table.table, &table.title);
-    out.push_str("</section>\n");
 }
 
 /// A table that scrolls sideways on its own, also by the keyboard.
-fn scrolling(out: &mut String, table: &TextTable, name: &str) {
-    let _ = write!(
-        out,
-        "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{}\"><table>\n<thead><tr>",
-        escape(name)
-    );
-    let class = |column| if table.is_numeric(column) { " class=\"number\"" } else { "" };
-    for (column, title) in table.header.iter().enumerate() {
-        let _ = write!(out, "<th scope=\"col\"{}>{}</th>", class(column), escape(title));
-    }
-    out.push_str("</tr></thead>\n<tbody>\n");
-    for row in &table.rows {
-        out.push_str("<tr>");
-        for (column, cell) in row.iter().enumerate() {
-            let _ = write!(out, "<td{}>{}</td>", class(column), escape(cell));
+fn scrolling(table: &TextTable, name: &str) -> Markup {
+    let class = |column| table.is_numeric(column).then_some("number");
+    html! {
+        div.scroll role="region" tabindex="0" aria-label=(text(name)) {
+            table {
+                thead { tr {
+                    @for (column, title) in table.header.iter().enumerate() {
+                        th scope="col" class=[class(column)] { (text(title)) }
+                    }
+                } }
+                tbody {
+                    @for row in &table.rows { tr {
+                        @for (column, cell) in row.iter().enumerate() {
+                            td class=[class(column)] { (text(cell)) }
+                        }
+                    } }
+                }
+            }
         }
-        out.push_str("</tr>\n");
     }
-    out.push_str("</tbody></table></div>\n");
 }
 
-/// The policy lets a browser confirm what the report promises: it loads and runs nothing.
-const HEAD: &str = "\
-<!doctype html>
-<html lang=\"en\">
-<head>
-<meta charset=\"utf-8\">
-<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">
-<meta name=\"color-scheme\" content=\"light dark\">
-<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">
-";
-
-/// More rows nobody reads.
+/// Rows of a table of numbers: more of them are not read.
 const ROWS_MAX: usize = 60;
 
 #[cfg(test)]
@@ -238,7 +221,10 @@ mod tests {
 
     #[test]
     fn every_letter_that_means_something_is_escaped() {
-        assert_eq!(escape("a<b>&\"'\u{1b}\n–"), "a&lt;b&gt;&amp;&quot;&#39;\u{fffd}\n–");
+        assert_eq!(
+            text("a<b>&\"'\u{1b}\n–").into_string(),
+            "a&lt;b&gt;&amp;&quot;&#39;\u{fffd}\n–"
+        );
     }
 
     #[test]

@@ -1,22 +1,38 @@
 //! A report of a run as one HTML file that works offline: its style and its plots are in it, and it
 //! loads and runs nothing.
 //!
-//! It knows nothing of the simulation: whoever has figures fills in a [`Report`], which is plain
-//! data and can be kept as JSON. The plots are written by hand rather than by a plotting crate,
-//! since those fix every colour and size in the picture, and then there is no dark mode, no text
-//! that stays readable on a phone, and nothing for a screen reader.
+//! It knows nothing of the simulation: a caller with figures fills in a [`Report`], which is plain data and can be kept
+//! as JSON. The plots are drawn here rather than by a plotting crate, since these crates fix every colour and size in the
+//! picture, and then there is no dark mode, no text that stays readable on a phone, and nothing for a screen reader.
 
+pub mod histogram;
 mod html;
 mod scale;
+pub mod series;
 mod shapes;
 mod style;
 mod svg;
+pub mod text_table;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text_table::TextTable;
+use text_table::TextTable;
 
 /// What a report says. Any text may be in any field: all of it is escaped.
+///
+/// ```
+/// use dht_sim::report::{Axis, Plot, Report, Series, Unit};
+///
+/// let plot = Plot {
+///     title: "Traffic".to_owned(),
+///     x: Axis::new("time", Unit::Seconds),
+///     y: Axis::new("datagrams per second", Unit::Count),
+///     series: vec![Series::new("sent", [(0.0, 10.0), (1.0, 20.0)])],
+///     ..Plot::default()
+/// };
+/// let report = Report { title: "100 nodes".to_owned(), plots: vec![plot], ..Report::default() };
+/// assert!(report.html().contains("<svg"));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Report {
@@ -38,7 +54,6 @@ pub struct Report {
 
 impl Report {
     /// The report as the text of an HTML file: the same for equal reports.
-    #[must_use]
     pub fn html(&self) -> String {
         html::page(self)
     }
@@ -72,9 +87,9 @@ pub struct Plot {
     pub kind: Kind,
     /// What is drawn, at best six of them: there are no more colours that everybody can tell apart.
     pub series: Vec<Series>,
-    /// What happened when, such as a partition.
+    /// What happened when: a partition, for example.
     pub marks: Vec<Mark>,
-    /// Heights to compare with, such as a goal.
+    /// Heights to compare with: a goal, for example.
     pub goals: Vec<Goal>,
 }
 
@@ -109,13 +124,11 @@ pub struct Axis {
 
 impl Axis {
     /// An axis whose ends the points decide.
-    #[must_use]
     pub fn new(label: impl Into<String>, unit: Unit) -> Self {
         Self { label: label.into(), unit, ..Self::default() }
     }
 
     /// The same in steps that are multiples.
-    #[must_use]
     pub fn log(self) -> Self {
         Self { log: true, ..self }
     }
@@ -147,7 +160,6 @@ pub struct Series {
 
 impl Series {
     /// A series.
-    #[must_use]
     pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
         Self { name: name.into(), points: points.into_iter().collect() }
     }

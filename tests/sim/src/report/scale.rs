@@ -38,7 +38,7 @@ impl Scale {
         }
     }
 
-    /// The same with ends at ticks, of which there are about so many. What is given stays.
+    /// The same with ends at ticks, of which there are about this many. A given end stays.
     pub(super) fn rounded(self, axis: &Axis, about: usize) -> Self {
         let (mut low, mut high) = (self.low, self.high);
         if self.log {
@@ -78,7 +78,7 @@ impl Scale {
         place.is_finite().then_some(place)
     }
 
-    /// About so many values along the axis that are easy to read, with their texts.
+    /// About this many values along the axis that are easy to read, with their texts.
     pub(super) fn ticks(&self, about: usize) -> Vec<(f64, String)> {
         if self.log {
             return self.log_ticks(about);
@@ -125,7 +125,7 @@ impl Scale {
     /// A tick's text: as many decimals as tell it from its neighbours.
     fn text_at_step(&self, value: f64, step: f64) -> String {
         let (factor, suffix) = match self.unit {
-            // One unit along the axis, since nobody compares `90 s` with `2 min` at a glance.
+            // One unit along the axis: `90 s` and `2 min` can't be compared at a glance.
             Unit::Seconds => {
                 let most = self.high.abs().max(self.low.abs());
                 // `90 min` rather than `1.5 h`.
@@ -224,7 +224,7 @@ const TIME_STEPS: [f64; 15] = [
 ];
 const DAY: f64 = 86_400.0;
 
-/// No axis has so many, whatever goes wrong with its numbers.
+/// The most ticks of an axis, also if its numbers are wrong.
 const MANY_TICKS: usize = 40;
 
 /// What sums of floats may lack.

@@ -1,15 +1,14 @@
 //! What is drawn at the points of a plot: lines, bars and steps.
 
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
-use super::html::escape;
-use super::svg::{Frame, GLYPH, colour};
+use super::html::text;
+use super::svg::{Frame, GLYPH, colour, px};
 use super::{Plot, Series, Unit, scale};
 
 impl Frame {
-    pub(super) fn line(&self, out: &mut String, index: usize, series: &Series, count: usize) {
-        let mut line = String::new();
-        let mut area = String::new();
+    pub(super) fn line(&self, index: usize, series: &Series, count: usize) -> Markup {
+        let (mut line, mut area) = (String::new(), String::new());
         for run in series.points.split(|(x, y)| self.at_x(*x).is_none() || self.at_y(*y).is_none())
         {
             let places: Vec<_> =
@@ -18,102 +17,92 @@ impl Frame {
             let through: Vec<_> = places.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
             let through = through.join("L");
             // A point on its own is a dot: a line of no length with round ends.
-            let _ = write!(line, "M{through}{}", if run.len() == 1 { "h0" } else { "" });
-            let bottom = self.bottom();
-            let _ =
-                write!(area, "M{:.1} {bottom:.1}L{through}L{:.1} {bottom:.1}Z", first.0, last.0);
+            line += &format!("M{through}{}", if run.len() == 1 { "h0" } else { "" });
+            let (first, last, bottom) = (px(first.0), px(last.0), px(self.bottom()));
+            area += &format!("M{first} {bottom}L{through}L{last} {bottom}Z");
         }
         let colour = colour(index);
-        if count == 1 {
-            let _ = write!(out, "<path class=\"area {colour}\" d=\"{area}\"/>");
-        }
-        let _ = write!(out, "<path class=\"line {colour}\" d=\"{line}\"/>");
-        self.hints(out, &colour, series);
-    }
-
-    /// Dots that show their numbers to whoever points at them, unless they were too close.
-    fn hints(&self, out: &mut String, colour: &str, series: &Series) {
-        if series.points.len() as f64 * 3.0 > self.width {
-            return;
-        }
-        for (x, y) in &series.points {
-            let (Some(at_x), Some(at_y)) = (self.at_x(*x), self.at_y(*y)) else { continue };
-            let text = self.hint(&series.name, *x, *y);
-            let _ = write!(
-                out,
-                "<circle class=\"hint {colour}\" cx=\"{at_x:.1}\" cy=\"{at_y:.1}\" r=\"5\"><title>{text}</title></circle>"
-            );
+        html! {
+            @if count == 1 { path class={ "area " (colour) } d=(area) {} }
+            path class={ "line " (colour) } d=(line) {}
+            (self.hints(&colour, series))
         }
     }
 
-    fn hint(&self, name: &str, x: f64, y: f64) -> String {
+    /// Dots that show their numbers to a pointer, unless they would be too close to each other.
+    fn hints(&self, colour: &str, series: &Series) -> Markup {
+        let few = series.points.len() as f64 * 3.0 <= self.width;
+        let places = series.points.iter().filter(|_| few);
+        let places = places.filter_map(|(x, y)| Some((self.at_x(*x)?, self.at_y(*y)?, *x, *y)));
+        html! {
+            @for (at_x, at_y, x, y) in places {
+                circle class={ "hint " (colour) } cx=(px(at_x)) cy=(px(at_y)) r="5" {
+                    title { (self.hint(&series.name, x, y)) }
+                }
+            }
+        }
+    }
+
+    fn hint(&self, name: &str, x: f64, y: f64) -> Markup {
         let name = if name.is_empty() { String::new() } else { format!("{name}, ") };
-        escape(&format!("{name}{}: {}", self.x.text(x), self.y.text(y)))
+        text(&format!("{name}{}: {}", self.x.text(x), self.y.text(y)))
     }
 
-    pub(super) fn bars(&self, out: &mut String, index: usize, series: &Series, plot: &Plot) {
+    pub(super) fn bars(&self, index: usize, series: &Series, plot: &Plot) -> Markup {
         let count = plot.series.len().max(1) as f64;
         let width = self.slot * 0.8 / count;
         let all: f64 = series.points.iter().map(|point| point.1).filter(|y| y.is_finite()).sum();
-        for (x, y) in &series.points {
-            let (Some(middle), Some(top), Some(zero)) =
-                (self.at_x(*x), self.at_y(*y), self.at_y(self.y.ends().0.max(0.0)))
-            else {
-                continue;
-            };
-            let left = middle + (index as f64 - count / 2.0) * width;
-            let _ = write!(
-                out,
-                "<rect class=\"bar {}\" x=\"{left:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"2\">\
-                 <title>{} ({})</title></rect>",
-                colour(index),
-                top.min(zero),
-                (width - 1.0).max(1.0),
-                (zero - top).abs(),
-                self.hint(&series.name, *x, *y),
-                scale::text(y / all, Unit::Fraction),
-            );
-            let text = self.y.text(*y);
-            if count == 1.0 && *y != 0.0 && text.chars().count() as f64 * GLYPH <= self.slot {
-                let _ = write!(
-                    out,
-                    "<text class=\"tick mid\" x=\"{middle:.1}\" y=\"{:.1}\">{text}</text>",
-                    top - 5.0
-                );
+        let zero = self.at_y(self.y.ends().0.max(0.0));
+        let places = series
+            .points
+            .iter()
+            .filter_map(|(x, y)| Some((self.at_x(*x)?, self.at_y(*y)?, zero?, *x, *y)));
+        html! {
+            @for (middle, top, zero, x, y) in places {
+                @let left = middle + (index as f64 - count / 2.0) * width;
+                @let label = self.y.text(y);
+                @let fits = label.chars().count() as f64 * GLYPH <= self.slot;
+                rect class={ "bar " (colour(index)) } x=(px(left)) y=(px(top.min(zero)))
+                    width=(px((width - 1.0).max(1.0))) height=(px((zero - top).abs())) rx="2" {
+                    title {
+                        (self.hint(&series.name, x, y))
+                        " (" (scale::text(y / all, Unit::Fraction)) ")"
+                    }
+                }
+                @if count == 1.0 && y != 0.0 && fits {
+                    text class="tick mid" x=(px(middle)) y=(px(top - 5.0)) { (label) }
+                }
             }
         }
     }
 
-    pub(super) fn steps(&self, out: &mut String, index: usize, series: &Series) {
-        let mut line = String::new();
-        let bottom = self.bottom();
-        let mut hints = String::new();
-        for pair in series.points.windows(2) {
-            let &[(from, y), (to, _)] = pair else { continue };
-            let (Some(left), Some(right), Some(top)) =
-                (self.at_x(from), self.at_x(to), self.at_y(y))
-            else {
-                continue;
-            };
+    pub(super) fn steps(&self, index: usize, series: &Series) -> Markup {
+        let places = series.points.windows(2).filter_map(|pair| {
+            let &[(from, y), (to, _)] = pair else { return None };
+            Some((self.at_x(from)?, self.at_x(to)?, self.at_y(y)?, from, y))
+        });
+        let (mut line, places, bottom) =
+            (String::new(), places.collect::<Vec<_>>(), px(self.bottom()));
+        for (left, right, top, ..) in &places {
             if line.is_empty() {
-                let _ = write!(line, "M{left:.1} {bottom:.1}");
+                line = format!("M{left:.1} {bottom}");
             }
-            let _ = write!(line, "L{left:.1} {top:.1}H{right:.1}");
-            let text = self.hint(&series.name, from, y);
-            let _ = write!(
-                hints,
-                "<rect class=\"step\" x=\"{left:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"><title>{text}</title></rect>",
-                self.top,
-                (right - left).max(0.0),
-                self.height
-            );
+            line += &format!("L{left:.1} {top:.1}H{right:.1}");
+        }
+        if !line.is_empty() {
+            line += &format!("V{bottom}");
         }
         let colour = colour(index);
-        let close = if line.is_empty() { String::new() } else { format!("V{bottom:.1}") };
-        let _ = write!(
-            out,
-            "<path class=\"area strong {colour}\" d=\"{line}{close}\"/><path class=\"line {colour}\" d=\"{line}{close}\"/>{hints}"
-        );
+        html! {
+            path class={ "area strong " (colour) } d=(line) {}
+            path class={ "line " (colour) } d=(line) {}
+            @for (left, right, _, from, y) in places {
+                rect class="step" x=(px(left)) y=(px(self.top))
+                    width=(px((right - left).max(0.0))) height=(px(self.height)) {
+                    title { (self.hint(&series.name, from, y)) }
+                }
+            }
+        }
     }
 }
 
@@ -133,7 +122,7 @@ mod tests {
     #[test]
     fn a_line_goes_through_its_points() {
         let series = Series::new("p50", [(0.0, 0.0), (5.0, 10.0), (10.0, 5.0)]);
-        let svg = picture(&plot(Kind::Lines, vec![series]), WIDE);
+        let svg = picture(&plot(Kind::Lines, vec![series]), WIDE).into_string();
         // "10 s" is four letters wide, and the plot 560 by 300.
         let (left, right) = (4.0 * GLYPH + 12.0, 560.0 - 14.0);
         let expected =
@@ -148,7 +137,7 @@ mod tests {
     #[test]
     fn what_is_no_number_interrupts_a_line() {
         let points = [(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 1.0), (f64::INFINITY, 1.0)];
-        let svg = picture(&plot(Kind::Lines, vec![Series::new("", points)]), NARROW);
+        let svg = picture(&plot(Kind::Lines, vec![Series::new("", points)]), NARROW).into_string();
         let line = path(&svg, "line c0");
         assert_eq!((line.matches('M').count(), line.matches('L').count()), (2, 1), "{line}");
         assert!(line.ends_with("h0"), "a dot: {line}");
@@ -160,12 +149,12 @@ mod tests {
         let hops = Series::new("", [(1.0, 50.0), (2.0, 100.0), (4.0, 0.0)]);
         let mut plot = plot(Kind::Bars, vec![hops]);
         (plot.x.unit, plot.y.unit) = (Unit::Count, Unit::Count);
-        let svg = picture(&plot, WIDE);
+        let svg = picture(&plot, WIDE).into_string();
         let heights: Vec<_> =
             svg.split(" height=\"").skip(1).map(|s| s.split('"').next().unwrap()).collect();
         assert_eq!(heights, ["110.0", "220.0", "0.0"]);
         assert!(svg.contains("<title>2: 100 (66.67 %)</title>"), "{svg}");
-        // Above the bars, but nothing above one that isn't there.
+        // Above the bars, but not above a bar of height 0.
         let label = |y: &str, text: &str| svg.contains(&format!(" y=\"{y}\">{text}</text>"));
         assert!(label("31.0", "100") && label("141.0", "50") && !label("251.0", "0"), "{svg}");
         for tick in ["1", "2", "4"] {
@@ -177,7 +166,7 @@ mod tests {
     #[test]
     fn steps_end_where_the_last_bucket_does() {
         let series = Series::new("", [(0.0, 1.0), (10.0, 2.0), (30.0, 0.0)]);
-        let svg = picture(&plot(Kind::Histogram, vec![series]), WIDE);
+        let svg = picture(&plot(Kind::Histogram, vec![series]), WIDE).into_string();
         let line = path(&svg, "line c0");
         assert_eq!(line.matches('H').count(), 2);
         assert!(line.ends_with("H546.0V256.0"), "{line}");

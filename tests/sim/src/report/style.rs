@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn everybody_can_tell_the_colours_apart() {
-        // Machado, Oliveira and Fernandes (2009): how those see who lack one sort of cones.
+        // Machado, Oliveira and Fernandes (2009): how they look to people without one sort of cones.
         let eyes = [
             [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
             [

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::html::escape;
-use super::scale::{self, Scale};
-use super::style::COLOURS;
-use super::{Kind, Plot};
+use maud::{Markup, html};
+
+use super::html::text;
+use super::{Kind, Plot, scale, scale::Scale, style::COLOURS};
 
 /// For which width of the page a picture is made: text has the same size in all of them.
 #[derive(Clone, Copy, Debug)]
@@ -31,36 +31,32 @@ pub(super) fn labelled_directly(plot: &Plot) -> bool {
 }
 
 /// The picture of a plot.
-pub(super) fn picture(plot: &Plot, size: Size) -> String {
+pub(super) fn picture(plot: &Plot, size: Size) -> Markup {
     let frame = Frame::new(plot, size);
-    let mut out = String::new();
-    // Writing to a string can't fail, here and below.
-    let _ = write!(
-        out,
-        "<svg class=\"{}\" viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"{}\">",
-        size.class,
-        size.width,
-        size.height,
-        escape(&in_words(plot))
-    );
-    frame.marks(&mut out, plot);
-    frame.axes(&mut out, plot, size);
-    for (index, series) in plot.series.iter().enumerate() {
-        match plot.kind {
-            Kind::Lines => frame.line(&mut out, index, series, plot.series.len()),
-            Kind::Bars => frame.bars(&mut out, index, series, plot),
-            Kind::Histogram => frame.steps(&mut out, index, series),
+    let view = format!("0 0 {} {}", size.width, size.height);
+    html! {
+        svg class=(size.class) viewBox=(view) role="img" aria-label=(text(&in_words(plot))) {
+            (frame.marks(plot))
+            (frame.axes(plot, size))
+            @for (index, series) in plot.series.iter().enumerate() {
+                @match plot.kind {
+                    Kind::Lines => (frame.line(index, series, plot.series.len())),
+                    Kind::Bars => (frame.bars(index, series, plot)),
+                    Kind::Histogram => (frame.steps(index, series)),
+                }
+            }
+            (frame.goals(plot))
+            @if labelled_directly(plot) { (frame.labels(plot)) }
         }
     }
-    frame.goals(&mut out, plot);
-    if labelled_directly(plot) {
-        frame.labels(&mut out, plot);
-    }
-    out.push_str("</svg>");
-    out
 }
 
-/// What a plot shows, for those who don't see it.
+/// A length on the page.
+pub(super) fn px(length: f64) -> String {
+    format!("{length:.1}")
+}
+
+/// What a plot shows, for readers who don't see it.
 fn in_words(plot: &Plot) -> String {
     let kind = match plot.kind {
         Kind::Lines => "Line plot",
@@ -147,36 +143,25 @@ impl Frame {
         self.left + self.width
     }
 
-    fn axes(&self, out: &mut String, plot: &Plot, size: Size) {
-        let (left, right, bottom) = (self.left, self.right(), self.bottom());
-        let _ =
-            write!(out, "<text class=\"axis\" x=\"0\" y=\"13\">{}</text>", escape(&plot.y.label));
-        for (value, text) in self.y.ticks(size.y_ticks) {
-            let Some(y) = self.at_y(value) else { continue };
-            let _ = write!(
-                out,
-                "<path class=\"grid\" d=\"M{left:.1} {y:.1}H{right:.1}\"/>\
-                 <text class=\"tick end\" x=\"{:.1}\" y=\"{:.1}\">{text}</text>",
-                left - 7.0,
-                y + 4.0
-            );
+    fn axes(&self, plot: &Plot, size: Size) -> Markup {
+        let (left, right, bottom) = (px(self.left), px(self.right()), self.bottom());
+        let y_ticks = self.y.ticks(size.y_ticks).into_iter();
+        let y_ticks = y_ticks.filter_map(|(value, label)| Some((self.at_y(value)?, label)));
+        let x_ticks = self.x_ticks(plot, size).into_iter();
+        let x_ticks = x_ticks.filter_map(|(value, label)| Some((self.at_x(value)?, label)));
+        html! {
+            text class="axis" x="0" y="13" { (text(&plot.y.label)) }
+            @for (y, label) in y_ticks {
+                path class="grid" d={ "M" (left) " " (px(y)) "H" (right) } {}
+                text class="tick end" x=(px(self.left - 7.0)) y=(px(y + 4.0)) { (label) }
+            }
+            path class="base" d={ "M" (left) " " (px(bottom)) "H" (right) } {}
+            @for (x, label) in x_ticks {
+                path class="base" d={ "M" (px(x)) " " (px(bottom)) "v4" } {}
+                text class="tick mid" x=(px(x)) y=(px(bottom + 18.0)) { (label) }
+            }
+            text class="axis end" x=(right) y=(px(bottom + 37.0)) { (text(&plot.x.label)) }
         }
-        let _ = write!(out, "<path class=\"base\" d=\"M{left:.1} {bottom:.1}H{right:.1}\"/>");
-        for (value, text) in self.x_ticks(plot, size) {
-            let Some(x) = self.at_x(value) else { continue };
-            let _ = write!(
-                out,
-                "<path class=\"base\" d=\"M{x:.1} {bottom:.1}v4\"/>\
-                 <text class=\"tick mid\" x=\"{x:.1}\" y=\"{:.1}\">{text}</text>",
-                bottom + 18.0
-            );
-        }
-        let _ = write!(
-            out,
-            "<text class=\"axis end\" x=\"{right:.1}\" y=\"{:.1}\">{}</text>",
-            bottom + 37.0,
-            escape(&plot.x.label)
-        );
     }
 
     /// Under bars that there are few of, each has its number.
@@ -194,48 +179,39 @@ impl Frame {
         }
     }
 
-    fn marks(&self, out: &mut String, plot: &Plot) {
-        for mark in &plot.marks {
-            let (Some(from), Some(to)) = (self.at_x(mark.from), self.at_x(mark.to)) else {
-                continue;
-            };
-            let (from, to) =
-                (from.clamp(self.left, self.right()), to.clamp(self.left, self.right()));
-            // Above it; to the left of its beginning if there is no room to the right.
-            let text = mark.label.chars().count() as f64 * GLYPH;
-            let end = if from + text > self.right() { " end" } else { "" };
-            let class = if from < to { "mark" } else { "moment" };
-            let _ = write!(
-                out,
-                "<rect class=\"{class}\" x=\"{from:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\"/>\
-                 <text class=\"remark{end}\" x=\"{from:.1}\" y=\"{:.1}\">{}</text>",
-                self.top - 4.0,
-                (to - from).max(1.5),
-                self.height + 4.0,
-                self.top - 8.0,
-                escape(&mark.label)
-            );
+    fn marks(&self, plot: &Plot) -> Markup {
+        let within = |x: f64| x.clamp(self.left, self.right());
+        let marks = plot.marks.iter().filter_map(|mark| {
+            Some((within(self.at_x(mark.from)?), within(self.at_x(mark.to)?), &mark.label))
+        });
+        html! {
+            @for (from, to, label) in marks {
+                // Above it; to the left of its beginning if there is no room to the right.
+                @let width = label.chars().count() as f64 * GLYPH;
+                @let end = if from + width > self.right() { " end" } else { "" };
+                rect class=(if from < to { "mark" } else { "moment" }) x=(px(from))
+                    y=(px(self.top - 4.0)) width=(px((to - from).max(1.5)))
+                    height=(px(self.height + 4.0)) {}
+                text class={ "remark" (end) } x=(px(from)) y=(px(self.top - 8.0)) { (text(label)) }
+            }
         }
     }
 
-    fn goals(&self, out: &mut String, plot: &Plot) {
-        for goal in &plot.goals {
-            let Some(y) = self.at_y(goal.at) else { continue };
-            let (left, right) = (self.left, self.right());
-            // Under its line at the very top, else above it.
-            let text = if y < self.top + 14.0 { y + 14.0 } else { y - 5.0 };
-            let _ = write!(
-                out,
-                "<path class=\"goal\" d=\"M{left:.1} {y:.1}H{right:.1}\"/>\
-                 <text class=\"remark over end\" x=\"{:.1}\" y=\"{text:.1}\">{}</text>",
-                right - 5.0,
-                escape(&goal.label)
-            );
+    fn goals(&self, plot: &Plot) -> Markup {
+        let goals = plot.goals.iter().filter_map(|goal| Some((self.at_y(goal.at)?, &goal.label)));
+        let (left, right) = (px(self.left), self.right());
+        html! {
+            @for (y, label) in goals {
+                // Under its line at the very top, else above it.
+                @let below = if y < self.top + 14.0 { 14.0 } else { -5.0 };
+                path class="goal" d={ "M" (left) " " (px(y)) "H" (px(right)) } {}
+                text class="remark over end" x=(px(right - 5.0)) y=(px(y + below)) { (text(label)) }
+            }
         }
     }
 
     /// Names at the ends of the lines, moved apart where they would cover each other.
-    fn labels(&self, out: &mut String, plot: &Plot) {
+    fn labels(&self, plot: &Plot) -> Markup {
         let mut labels: Vec<(f64, usize, &str)> = Vec::new();
         for (index, series) in plot.series.iter().enumerate() {
             let end = series.points.iter().rev().find_map(|point| self.at_y(point.1));
@@ -243,15 +219,11 @@ impl Frame {
         }
         labels.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let places = spread(&labels.iter().map(|label| label.0).collect::<Vec<_>>(), self.bottom());
-        for ((_, index, name), y) in labels.into_iter().zip(places) {
-            let _ = write!(
-                out,
-                "<text class=\"name {}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                colour(index),
-                self.right() + 7.0,
-                y + 4.0,
-                escape(name)
-            );
+        let x = px(self.right() + 7.0);
+        html! {
+            @for ((_, index, name), y) in labels.into_iter().zip(places) {
+                text class={ "name " (colour(index)) } x=(x) y=(px(y + 4.0)) { (text(name)) }
+            }
         }
     }
 }
@@ -286,7 +258,7 @@ pub(super) fn colour(index: usize) -> String {
     format!("c{}", index % COLOURS)
 }
 
-/// Above the plot: the name of the axis, and under it those of marks.
+/// Above the plot: the name of the axis, and under it the names of marks.
 const TOP: f64 = 36.0;
 /// Below the plot: numbers and the name of the axis.
 const BELOW: f64 = 44.0;
@@ -336,7 +308,7 @@ pub(super) mod tests {
                     (plot.x.log, plot.y.log, plot.y.max) = (log, log, Some(10.0));
                     plot.marks = vec![Mark { from: -5.0, to: f64::NAN, label: "m".into() }];
                     plot.goals = vec![Goal { at: 1e9, label: "g".into() }];
-                    let svg = picture(&plot, NARROW);
+                    let svg = picture(&plot, NARROW).into_string();
                     assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
                     assert!(svg.ends_with("</svg>"));
                 }

@@ -1,7 +1,7 @@
 //! What an attacker achieves in a network larger than its nodes' tables: S6, S7 and S8 of `HARDENING.md`.
 //!
-//! In a network of 60 everybody knows everybody, so nobody needs to be told of anybody, and what an attacker says
-//! about others is heard by nobody. Here nobody knows more than a part of the network.
+//! In a network of 60, each node knows all others: none needs to be told of a node, and lies about nodes have no
+//! effect. Here a node knows no more than a part of the network.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -9,11 +9,9 @@ use std::time::Duration;
 
 use dht_core::{Id, Query};
 
-use crate::addresses::Addresses;
 use crate::attack::{Grinder, GrinderConfig, Pace, closest_addresses};
-use crate::invariant::Violation;
-use crate::sim::Sim;
-use crate::{HostId, Micros, Spec};
+use crate::sim::{Sim, Spec, Violation};
+use crate::world::{HostId, Micros, addresses::Addresses};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Nodes of an attacker near a key, and how many of the honest ones nearest to it are told of each of them.
@@ -22,20 +20,13 @@ const TOLD: usize = 60;
 /// Lookups for each key that is attacked.
 const LOOKUPS: u32 = 20;
 
-/// A settled network of `nodes` nodes: those of the model, if there is one.
+/// A settled network of `nodes` nodes; with addresses from the model, if there is one.
 ///
 /// # Errors
 /// If an invariant does not hold, or nodes don't find their places in time.
 pub fn settled(seed: u64, nodes: u32, addresses: Option<Addresses>) -> Result<Sim, Violation> {
     let mut sim = Sim::new(seed);
-    let failed = |error: String| Violation {
-        invariant: "scenario".to_owned(),
-        message: error,
-        host: None,
-        at: 0,
-        seed,
-        trace: 0,
-    };
+    let failed = |error: String| Violation::before(seed, "scenario", error);
     if let Some(addresses) = addresses {
         sim.set_addresses(addresses).map_err(failed)?;
     }
@@ -63,15 +54,14 @@ fn key(n: u64) -> Id {
 /// Where an attacker has its hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hosts {
-    /// So many, each in a /24 of its own.
+    /// This many hosts, each in a /24 of its own.
     Apart(u32),
-    /// So many in one /24, at most 254.
+    /// This many hosts in one /24, at most 254.
     Together(u32),
 }
 
 impl Hosts {
-    /// Their addresses, where nobody else is.
-    #[must_use]
+    /// Their addresses, in networks without other hosts.
     pub fn ips(self) -> Vec<Ipv4Addr> {
         let at = |n: u32| Ipv4Addr::from(0xa100_0001 + n);
         match self {
@@ -90,7 +80,7 @@ pub struct Eclipse {
     pub held: u32,
     /// The most that one lookup found.
     pub worst: u32,
-    /// Lookups that found more than ten of them, and nobody else.
+    /// Lookups that found more than ten of the attacker's nodes.
     pub majority: u32,
     /// See `majority`.
     pub all: u32,
@@ -100,7 +90,6 @@ pub struct Eclipse {
 
 impl Eclipse {
     /// Of the 20 found, the attacker's, on average.
-    #[must_use]
     pub fn mean(&self) -> f64 {
         f64::from(self.held) / f64::from(self.lookups.max(1))
     }

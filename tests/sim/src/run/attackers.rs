@@ -12,16 +12,16 @@ use crate::attack::{
 };
 use crate::checks::ECHO;
 use crate::scenario::{Attack, AttackKind, SECOND, Stands};
-use crate::stream::{Purpose, Stream};
-use crate::{Actor, HostId};
+use crate::sim::Actor;
+use crate::world::{HostId, Purpose, Stream};
 
 /// The stream of what attackers choose; that of random scenarios is the one before.
 const ATTACKERS: u32 = u32::MAX - 2;
 /// The port of an attacker that needs but one.
 const PORT: u16 = 4_000;
-/// In so many names one guesses, of so many one wants tokens.
+/// In the names of this many nodes an attacker guesses, and from this many it wants tokens.
 const NAMES_MAX: usize = 20;
-/// So many are told lies about one.
+/// This many nodes are told lies about one node.
 const TOLD_MAX: usize = 100;
 /// Nodes of one who searches all ports of its hosts, and how many addresses it hashes for that.
 const GROUND: u32 = 64;
@@ -35,11 +35,11 @@ const GROUND_DEAD: u16 = 12;
 const STRAYS: u32 = 2;
 /// What was overheard is sent again at once, while a token is good, and when it is not any more.
 const AGAIN_US: [u64; 3] = [50_000, 5 * SECOND, 20 * SECOND];
-/// So many datagrams are overheard for each second, at most: one's own may be among them.
+/// Datagrams overheard per second, at most; the attacker's own may be among them.
 const OVERHEARD: u64 = 100;
 
 impl Run {
-    /// An attacker of the scenario begins, unless there is nobody that it could attack.
+    /// An attacker of the scenario begins, unless there is no node that it could attack.
     pub(super) fn attack(&mut self, at: usize) {
         let Some(attack) = self.scenario.attacks.get(at).copied() else { return };
         let victim = HostId(attack.victim % self.sim.hosts());
@@ -47,7 +47,9 @@ impl Run {
         // A stream of its own, by its time, as with faults.
         let when = (attack.at_us / 1_000) as u32;
         let draws = Stream::of_pair(self.scenario.seed, Purpose::Scenario, ATTACKERS, when);
-        let Some(attacker) = self.attacker(&attack, victim, &ips, draws) else { return };
+        let Some(attacker) = Start::new(self, attack, victim, &ips, draws).attacker() else {
+            return;
+        };
         let sees = matches!(attack.kind, AttackKind::Spoof | AttackKind::Replay);
         let attacker = self.sim.add_boxed_actor(&ips, attacker);
         if sees {
@@ -79,114 +81,6 @@ impl Run {
         }
     }
 
-    /// `None`: it finds nobody.
-    fn attacker(
-        &self,
-        attack: &Attack,
-        victim: HostId,
-        ips: &[Ipv4Addr],
-        mut draws: Stream,
-    ) -> Option<Box<dyn Actor>> {
-        let plain = Pace::per_second(attack.rate, 1);
-        let total = u128::from(attack.rate) * u128::from(attack.for_us) / u128::from(SECOND);
-        let pace = Pace { total: u64::try_from(total).unwrap_or(u64::MAX).max(1), ..plain };
-        let node = self.sim.node(victim);
-        if node.is_none() && !attack.kind.unused().contains(&"victim") {
-            return None;
-        }
-        let server = self.sim.address(victim);
-        let both = vec![self.sim.client_address(victim), server];
-        let own: Vec<_> = addresses(ips, PORT, 1).collect();
-        let liar = |names: Names, sees: Sees| {
-            let targets = self.public_nodes().collect();
-            boxed(Liar::new(LiarConfig { addrs: own.clone(), names, sees, targets, pace }))
-        };
-        let flooder = |flood: Flood, sources: Sources| {
-            let targets = vec![server];
-            boxed(Flooder::new(FlooderConfig { flood, targets, sources, pace }))
-        };
-        let these = || Sources::These(own.clone());
-        match attack.kind {
-            AttackKind::Guess => boxed(Spoofer::new(SpooferConfig {
-                asked: node?.nodes().take(NAMES_MAX).collect(),
-                victims: both,
-                pace,
-                provoke: draws.chance(0.5),
-                with_id: draws.chance(0.5),
-                names: vec![nobody(&mut draws)],
-                ..SpooferConfig::default()
-            })),
-            AttackKind::Spoof => boxed(Spoofer::new(SpooferConfig {
-                victims: both,
-                pace: Pace { total: 0, ..pace },
-                with_id: draws.chance(0.5),
-                names: vec![nobody(&mut draws)],
-                strays: STRAYS,
-                ..SpooferConfig::default()
-            })),
-            AttackKind::Grind | AttackKind::GrindDead => {
-                let key = node?.table_id();
-                boxed(Grinder::new(GrinderConfig {
-                    ips: ips.to_vec(),
-                    ports: (SEARCHED / ips.len() as u32) as u16,
-                    near: Some(key),
-                    nodes: GROUND,
-                    dead: if attack.kind == AttackKind::GrindDead { GROUND_DEAD } else { 0 },
-                    // Those whose tables matter most to who looks for the key are told again and again.
-                    targets: closest_addresses(self.public_nodes(), &key, TOLD_MAX),
-                    known_max: TOLD_MAX as u32,
-                    pace,
-                    ..GrinderConfig::default()
-                }))
-            }
-            AttackKind::LieNobody => liar(Names::Nobody, Sees::Truth),
-            AttackKind::LieDead => liar(Names::Dead(DEAD), Sees::Truth),
-            AttackKind::LieNear => {
-                let sources = if draws.chance(0.5) { Sources::Anywhere } else { hosts_of(ips) };
-                liar(Names::Near { sources, of: SEARCHED, count: DOORS }, Sees::Truth)
-            }
-            AttackKind::LieDoors => {
-                let house = *Sources::Anywhere.draw(&mut draws).ip();
-                liar(Names::Doors(house, DOORS), Sees::Truth)
-            }
-            AttackKind::LieImpossible => liar(Names::Impossible, Sees::Truth),
-            AttackKind::LieAddress => liar(Names::Nobody, Sees::Anything),
-            AttackKind::Hints => boxed(HintAbuser::new(HintAbuserConfig {
-                about: vec![server],
-                victims: self.who_knows(server).take(TOLD_MAX).collect(),
-                sources: if draws.chance(0.5) { these() } else { Sources::Anywhere },
-                pace,
-                answers: 1,
-            })),
-            AttackKind::FloodIds if attack.hosts == 1 => {
-                flooder(Flood::Ids, Sources::Host(*ips.first()?))
-            }
-            AttackKind::FloodIds => flooder(Flood::Ids, these()),
-            AttackKind::FloodDelayedPings => {
-                flooder(Flood::DelayedPings(draws.below(10_000) as u32), these())
-            }
-            AttackKind::FloodFindNode => flooder(Flood::FindNode, these()),
-            AttackKind::FloodCommands => flooder(Flood::Command(ECHO), these()),
-            AttackKind::FloodMalformed => flooder(Flood::Malformed, Sources::Anywhere),
-            AttackKind::Replay => boxed(Replayer::new(ReplayerConfig {
-                addr: *own.first()?,
-                ask: self.public_nodes().take(NAMES_MAX).collect(),
-                command: ECHO,
-                delays_us: AGAIN_US.to_vec(),
-                sources: Vec::new(),
-                records: u32::try_from((attack.for_us / SECOND).max(1) * OVERHEARD)
-                    .unwrap_or(u32::MAX),
-            })),
-            AttackKind::Slander => boxed(HintAbuser::new(HintAbuserConfig {
-                about: node?.nodes().collect(),
-                victims: vec![server],
-                sources: these(),
-                pace,
-                answers: 0,
-            })),
-        }
-    }
-
     /// The addresses of all nodes that are up and can be reached.
     fn public_nodes(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
         let hosts = (0..self.sim.hosts()).map(HostId);
@@ -203,7 +97,169 @@ impl Run {
     }
 }
 
-/// A host of the attacker with this number, in a network that nobody else is in: 160.0.0.0/8.
+/// What an attacker goes by when it begins.
+struct Start<'a> {
+    run: &'a Run,
+    attack: Attack,
+    /// The victim's node, if it is up, and its addresses.
+    node: Option<&'a Node>,
+    client: SocketAddrV4,
+    server: SocketAddrV4,
+    /// The attacker's hosts, and one address on each.
+    ips: &'a [Ipv4Addr],
+    own: Vec<SocketAddrV4>,
+    pace: Pace,
+    draws: Stream,
+}
+
+/// An attacker; `None` if it finds no node to attack.
+type Begun = Option<Box<dyn Actor>>;
+
+impl<'a> Start<'a> {
+    fn new(
+        run: &'a Run,
+        attack: Attack,
+        victim: HostId,
+        ips: &'a [Ipv4Addr],
+        draws: Stream,
+    ) -> Self {
+        let total = u128::from(attack.rate) * u128::from(attack.for_us) / u128::from(SECOND);
+        let total = u64::try_from(total).unwrap_or(u64::MAX).max(1);
+        let sim = &run.sim;
+        Self {
+            run,
+            attack,
+            node: sim.node(victim),
+            client: sim.client_address(victim),
+            server: sim.address(victim),
+            ips,
+            own: addresses(ips, PORT, 1).collect(),
+            pace: Pace { total, ..Pace::per_second(attack.rate, 1) },
+            draws,
+        }
+    }
+
+    fn attacker(mut self) -> Begun {
+        let kind = self.attack.kind;
+        if self.node.is_none() && !kind.unused().contains(&"victim") {
+            return None;
+        }
+        match kind {
+            AttackKind::Guess => {
+                let asked: Vec<_> = self.node?.nodes().take(NAMES_MAX).collect();
+                if asked.is_empty() { None } else { self.spoofer(asked) }
+            }
+            AttackKind::Spoof => self.spoofer(Vec::new()),
+            AttackKind::Grind => self.grinder(0),
+            AttackKind::GrindDead => self.grinder(GROUND_DEAD),
+            AttackKind::LieNobody => self.liar(Names::Nobody, Sees::Truth),
+            AttackKind::LieDead => self.liar(Names::Dead(DEAD), Sees::Truth),
+            AttackKind::LieNear => {
+                let own_host = self.draws.chance(0.5).then_some(Sources::Anywhere);
+                let sources = own_host.unwrap_or_else(|| hosts_of(self.ips));
+                self.liar(Names::Near { sources, of: SEARCHED, count: DOORS }, Sees::Truth)
+            }
+            AttackKind::LieDoors => {
+                let house = *Sources::Anywhere.draw(&mut self.draws).ip();
+                self.liar(Names::Doors(house, DOORS), Sees::Truth)
+            }
+            AttackKind::LieImpossible => self.liar(Names::Impossible, Sees::Truth),
+            AttackKind::LieAddress => self.liar(Names::Nobody, Sees::Anything),
+            AttackKind::Hints => {
+                let victims = self.run.who_knows(self.server).take(TOLD_MAX).collect();
+                let own = self.draws.chance(0.5);
+                let sources = if own { self.these() } else { Sources::Anywhere };
+                self.hints(vec![self.server], victims, sources, 1)
+            }
+            AttackKind::FloodIds if self.attack.hosts == 1 => {
+                self.flooder(Flood::Ids, Sources::Host(*self.ips.first()?))
+            }
+            AttackKind::FloodIds => self.flooder(Flood::Ids, self.these()),
+            AttackKind::FloodDelayedPings => {
+                let delay = self.draws.below(10_000) as u32;
+                self.flooder(Flood::DelayedPings(delay), self.these())
+            }
+            AttackKind::FloodFindNode => self.flooder(Flood::FindNode, self.these()),
+            AttackKind::FloodCommands => self.flooder(Flood::Command(ECHO), self.these()),
+            AttackKind::FloodMalformed => self.flooder(Flood::Malformed, Sources::Anywhere),
+            AttackKind::Replay => self.replayer(),
+            AttackKind::Slander => {
+                let about = self.node?.nodes().collect();
+                self.hints(about, vec![self.server], self.these(), 0)
+            }
+        }
+    }
+
+    fn these(&self) -> Sources {
+        Sources::These(self.own.clone())
+    }
+
+    /// It guesses in the names of these nodes, or, without any, answers what it overhears.
+    fn spoofer(mut self, asked: Vec<SocketAddrV4>) -> Begun {
+        let guesses = !asked.is_empty();
+        boxed(Spoofer::new(SpooferConfig {
+            asked,
+            victims: vec![self.client, self.server],
+            pace: Pace { total: if guesses { self.pace.total } else { 0 }, ..self.pace },
+            provoke: guesses && self.draws.chance(0.5),
+            with_id: self.draws.chance(0.5),
+            names: vec![Sources::Anywhere.draw(&mut self.draws)],
+            strays: if guesses { 0 } else { STRAYS },
+            ..SpooferConfig::default()
+        }))
+    }
+
+    fn grinder(self, dead: u16) -> Begun {
+        let key = self.node?.table_id();
+        boxed(Grinder::new(GrinderConfig {
+            ips: self.ips.to_vec(),
+            ports: (SEARCHED / self.ips.len() as u32) as u16,
+            near: Some(key),
+            nodes: GROUND,
+            dead,
+            // The nodes whose tables matter most to a lookup of the key are told again and again.
+            targets: closest_addresses(self.run.public_nodes(), &key, TOLD_MAX),
+            known_max: TOLD_MAX as u32,
+            pace: self.pace,
+            ..GrinderConfig::default()
+        }))
+    }
+
+    fn liar(self, names: Names, sees: Sees) -> Begun {
+        let targets = self.run.public_nodes().collect();
+        boxed(Liar::new(LiarConfig { addrs: self.own, names, sees, targets, pace: self.pace }))
+    }
+
+    fn flooder(&self, flood: Flood, sources: Sources) -> Begun {
+        let (targets, pace) = (vec![self.server], self.pace);
+        boxed(Flooder::new(FlooderConfig { flood, targets, sources, pace }))
+    }
+
+    fn hints(
+        &self,
+        about: Vec<SocketAddrV4>,
+        victims: Vec<SocketAddrV4>,
+        sources: Sources,
+        answers: u32,
+    ) -> Begun {
+        let pace = self.pace;
+        boxed(HintAbuser::new(HintAbuserConfig { about, victims, sources, pace, answers }))
+    }
+
+    fn replayer(self) -> Begun {
+        let records = (self.attack.for_us / SECOND).max(1) * OVERHEARD;
+        boxed(Replayer::new(ReplayerConfig {
+            addr: *self.own.first()?,
+            ask: self.run.public_nodes().take(NAMES_MAX).collect(),
+            command: ECHO,
+            delays_us: AGAIN_US.to_vec(),
+            sources: Vec::new(),
+            records: u32::try_from(records).unwrap_or(u32::MAX),
+        }))
+    }
+}
+
+/// A host of the attacker with this number, in a network without other hosts: 160.0.0.0/8.
 fn address(attacker: usize, host: u32) -> Ipv4Addr {
     Ipv4Addr::new(160, attacker as u8, host as u8, 1)
 }
@@ -213,18 +269,13 @@ fn together(attacker: usize, host: u32) -> Ipv4Addr {
     Ipv4Addr::new(160, attacker as u8, 0, 1 + host as u8)
 }
 
-/// All ports of the first of these: where it has no node, nobody is.
+/// All ports of the first of these hosts: most are without a node.
 fn hosts_of(ips: &[Ipv4Addr]) -> Sources {
     ips.first().map_or(Sources::Anywhere, |ip| Sources::Host(*ip))
 }
 
-/// Who finds nobody to attack is no attacker.
-fn boxed<A: Actor>(attacker: Result<A, String>) -> Option<Box<dyn Actor>> {
+fn boxed<A: Actor>(attacker: Result<A, String>) -> Begun {
     Some(Box::new(attacker.ok()?))
-}
-
-fn nobody(draws: &mut Stream) -> SocketAddrV4 {
-    Sources::Anywhere.draw(draws)
 }
 
 #[cfg(test)]
@@ -234,8 +285,9 @@ mod tests {
     use dht_core::{DropStats, wire};
 
     use super::*;
-    use crate::scenario::{Fault, FaultKind};
-    use crate::{Direction, Scenario, What};
+    use crate::Direction;
+    use crate::What;
+    use crate::scenario::{Fault, FaultKind, Scenario};
 
     const NODES: u32 = 20;
     const VICTIM: HostId = HostId(3);
@@ -267,21 +319,21 @@ mod tests {
         drops: DropStats,
         strangers_named: u64,
         verified: u64,
-        /// Requests of all nodes while it lasted, and datagrams to where nobody is.
+        /// Requests of all nodes while it lasted, and datagrams to addresses without a socket.
         requests: u64,
         astray: u64,
         /// Answers of the attacker that tell the asker another address for its own.
         misleading: usize,
     }
 
-    /// Requests that all nodes have made, and datagrams that went where nobody is.
+    /// Requests that all nodes have made, and datagrams to addresses without a socket.
     fn made(run: &Run) -> (u64, u64) {
         let nodes = (0..NODES).filter_map(|host| run.sim().node(HostId(host)));
         let requests = nodes.map(|node| node.stats().requests.total).sum();
         (requests, run.sim().counts().unreachable)
     }
 
-    /// Whether a datagram to `dest` is an answer that says that it is to somebody else.
+    /// Whether a datagram to `dest` is an answer that names another receiver.
     fn misleads(bytes: &[u8], dest: SocketAddrV4) -> bool {
         matches!(wire::decode(bytes), Ok(wire::Message::Response(response)) if response.to != dest)
     }
@@ -339,7 +391,7 @@ mod tests {
     #[test]
     fn each_does_what_it_is_for_and_is_gone_in_time() {
         let mut wrong = Vec::new();
-        for kind in AttackKind::ALL {
+        for kind in AttackKind::ALL.iter().copied() {
             let seen = see(kind);
             let (first, last) = (seen.sent[0], seen.sent[seen.sent.len() - 1]);
             assert!((FROM..FROM + 20 * SECOND).contains(&first), "{kind:?}: {first}");
@@ -406,7 +458,7 @@ mod tests {
             run.finish().unwrap();
             run.sim().trace_hash()
         };
-        for kind in AttackKind::ALL {
+        for kind in AttackKind::ALL.iter().copied() {
             let plain = Attack { victim: VICTIM.0, at_us: FROM, for_us: FOR, ..kind.into() };
             let usual = trace(plain, false);
             for (field, other) in [

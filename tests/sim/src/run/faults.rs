@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use dht_core::Node;
 
-use super::{Run, Step};
-use crate::life::Return;
-use crate::partition::{Partition, Side};
-use crate::phantom::Phantom;
+use super::{Run, Step, phantom::Phantom};
 use crate::scenario::FaultKind;
-use crate::{HostId, Micros};
+use crate::sim::Return;
+use crate::world::partition::{Partition, Side};
+use crate::world::{HostId, Micros};
 
 impl Run {
     pub(super) fn leave_at_random(&mut self, part: f64) {
@@ -68,7 +67,7 @@ impl Run {
             }
             FaultKind::DownHints { host } => self.down_hints(at(host)),
             FaultKind::Phantoms { host, count } => {
-                let ip = crate::phantom::address(hosts);
+                let ip = crate::run::phantom::address(hosts);
                 let target = self.sim.address(at(host));
                 self.sim.add_actor(&[ip], Phantom::new(ip, target, count));
             }
@@ -83,12 +82,12 @@ impl Run {
         });
     }
 
-    /// Somebody tells everybody that a node is down: by requests that nobody can tell from honest ones.
+    /// All nodes that know a node are told that it is down, by requests that can't be told from honest ones.
     fn down_hints(&mut self, host: HostId) {
         let down = self.sim.address(host);
         let to: Vec<_> = self.who_knows(down).take(100).collect();
-        let ip = crate::phantom::address(self.sim.hosts());
-        self.sim.add_actor(&[ip], crate::phantom::Slanderer::new(ip, to, down));
+        let ip = crate::run::phantom::address(self.sim.hosts());
+        self.sim.add_actor(&[ip], crate::run::phantom::Slanderer::new(ip, to, down));
     }
 }
 

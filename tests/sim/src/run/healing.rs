@@ -4,10 +4,9 @@
 use std::cmp::Reverse;
 
 use super::{Run, Step};
-use crate::HostId;
-use crate::invariant::Violation;
-use crate::life::Return;
 use crate::scenario::SECOND;
+use crate::sim::{Return, Violation};
+use crate::world::HostId;
 
 /// Of the lookups after everything has healed: how many, and what they have to find on average.
 const LOOKUPS: u32 = 40;
@@ -20,7 +19,7 @@ impl Run {
         self.end_attacks();
         self.sim.set_link(self.scenario.healed_link());
         self.sim.end_partitions();
-        // Who returns needs somebody to join by.
+        // A node that returns needs a node to join by.
         for host in 0..self.scenario.bootstraps {
             let _ = self.sim.restart(HostId(host), Return::WithTable);
         }
@@ -38,23 +37,20 @@ impl Run {
         self.healing = true;
     }
 
-    /// Those lookups are over.
+    /// The lookups after healing are over.
     pub(super) fn judge_healing(&mut self) -> Result<(), Violation> {
         let from =
             self.scenario.run_from() + self.scenario.run_us + self.scenario.heal_us.unwrap_or(0);
         let healed = self.tally.lookups_since(from);
-        let wrong = match healed {
-            Some((count, recall)) if count >= LOOKUPS / 2 && recall >= RECALL => None,
+        let (invariant, message) = match healed {
+            Some((count, recall)) if count >= LOOKUPS / 2 && recall >= RECALL => return Ok(()),
             Some((count, recall)) => {
-                Some(format!("{count} lookups found {recall:.4} of the closest"))
+                ("healing", format!("{count} lookups found {recall:.4} of the closest"))
             }
-            // A node that is all alone has nobody to find.
-            None if self.sim.persistent_count() < 2 => None,
-            None => return Err(self.sim.violation("ends", "no lookup has ended".to_owned())),
+            // A node that is all alone has no other to find.
+            None if self.sim.persistent_count() < 2 => return Ok(()),
+            None => ("ends", "no lookup has ended".to_owned()),
         };
-        match wrong {
-            Some(message) => Err(self.sim.violation("healing", message)),
-            None => Ok(()),
-        }
+        Err(self.sim.violation(invariant, message))
     }
 }

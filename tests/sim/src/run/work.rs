@@ -8,7 +8,7 @@ use dht_core::{Query, Request, RequestId, SessionId};
 use super::{Run, Step};
 use crate::checks::{ECHO, STORE};
 use crate::scenario::SECOND;
-use crate::{HostId, Micros};
+use crate::world::{HostId, Micros};
 
 /// A session that is open.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Session {
 }
 
 impl Run {
-    /// Requests to those that a node knows, and to addresses next to theirs, where nobody is.
+    /// Requests to the nodes that a node knows, and to addresses next to theirs, which are without a node.
     pub(super) fn burst(&mut self, host: HostId, requests: u32) {
         for request in self.requests(host, requests) {
             self.sim.call(host, |node, now| node.request(now, request));
@@ -27,7 +27,7 @@ impl Run {
         self.sim.with(host, |_, _| ());
     }
 
-    /// So many requests, unless the node knows nobody.
+    /// This many requests, unless the node knows no other.
     fn requests(&mut self, host: HostId, count: u32) -> Vec<Request> {
         let known: Vec<_> =
             self.sim.node(host).map(|node| node.nodes().collect()).unwrap_or_default();
@@ -43,7 +43,7 @@ impl Run {
             match n % 3 {
                 0 => Request::ping(to),
                 1 => Request::new(to, ECHO).value(Bytes::from_static(b"burst")),
-                _ => Request::new(to, ECHO).target(self.random_id()),
+                _ => Request::new(to, ECHO).target(self.draws.id()),
             }
         };
         (0..count).map(request).collect()
@@ -51,7 +51,7 @@ impl Run {
 
     pub(super) fn lookups(&mut self, host: HostId, count: u32, cancel: u32) {
         for n in 0..count {
-            let target = self.random_id();
+            let target = self.draws.id();
             if n >= cancel {
                 self.sim.look_up(host, target);
                 continue;
@@ -67,7 +67,7 @@ impl Run {
 
     pub(super) fn stores(&mut self, host: HostId, count: u32) {
         for _ in 0..count {
-            let target = self.random_id();
+            let target = self.draws.id();
             let value = Bytes::copy_from_slice(&target.0[..8]);
             self.sim.look_up_by(host, target, Query::new(target, STORE).value(value).commit());
         }
@@ -83,7 +83,7 @@ impl Run {
             let id = self.sim.call(host, |node, now| node.request(now, request));
             begun.extend(id.and_then(Result::ok));
             if n.is_multiple_of(4) {
-                let target = self.random_id();
+                let target = self.draws.id();
                 self.sim.look_up_by(host, target, Query::find_node(target).session(session));
             }
         }
@@ -114,8 +114,7 @@ impl Run {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Scenario;
-    use crate::scenario::{Fault, FaultKind};
+    use crate::scenario::{Fault, FaultKind, Scenario};
 
     fn run(what: FaultKind) -> Run {
         let faults = vec![Fault { at_us: SECOND, what }];

@@ -2,12 +2,21 @@
 //! Who they are is in [`attack`](crate::attack).
 
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumString, VariantArray};
 
 use super::SECOND;
-use crate::churn::LENGTH_MAX_US;
-use crate::{Micros, check};
+use crate::world::{Micros, check, churn::LENGTH_MAX_US};
 
 /// An attacker. When its time is over, or when all heals, it is gone.
+///
+/// ```
+/// use dht_sim::Scenario;
+/// use dht_sim::scenario::{Attack, AttackKind};
+///
+/// let flood = Attack { victim: 7, rate: 1_000, ..AttackKind::FloodIds.into() };
+/// let scenario = Scenario { attacks: vec![flood], ..Scenario::default() };
+/// assert_eq!(scenario.check(), Ok(()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attack {
@@ -36,13 +45,16 @@ pub struct Attack {
 }
 
 /// Where the hosts of an attacker are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, EnumString, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Stands {
     /// Each in a /24 of its own.
     #[default]
     Apart,
-    /// All in one /24, in which there is nobody else.
+    /// All in one /24, without other hosts.
     Together,
     /// In the /24 of the victim, as far as there is room; as `Together` if the victim is behind a NAT or
     /// firewall.
@@ -62,27 +74,43 @@ fn one() -> u32 {
 }
 
 /// What attackers can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+///
+/// As text they are written as on a command line: `flood-ids`.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumString,
+    VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum AttackKind {
     /// Answers the victim in the names of nodes that it knows, under guessed transaction ids.
     Guess,
     /// Sees all that the victim asks, and answers from addresses that were not asked.
     Spoof,
-    /// Has nodes at those ports of its hosts that are nearest to the victim's id, which name each other.
+    /// Has nodes at the ports of its hosts that are nearest to the victim's id, which name each other.
     Grind,
-    /// The same, but beside each other they name ports of their hosts where nobody is, those that are nearest to what
-    /// is asked for.
+    /// The same, but these also name ports of their hosts without a node, the nearest to the target of the request.
     GrindDead,
-    /// Has nodes that name nobody.
+    /// Has nodes that name none.
     LieNobody,
-    /// Has nodes that name others where nobody is.
+    /// Has nodes that name addresses without a node.
     LieDead,
-    /// The same, but of very many such addresses those that are nearest to what is asked for.
+    /// The same, but of very many such addresses the nearest to the target of the request.
     LieNear,
-    /// Has nodes that name many addresses of one host, which is nobody's.
+    /// Has nodes that name many addresses of one host, which does not exist.
     LieDoors,
-    /// Has nodes that name addresses which nobody can have.
+    /// Has nodes that name addresses which no node can have.
     LieImpossible,
     /// Has nodes that tell each asker another address for its own.
     LieAddress,
@@ -107,30 +135,10 @@ pub enum AttackKind {
 
 impl AttackKind {
     /// All of them.
-    pub const ALL: [Self; 18] = [
-        Self::Guess,
-        Self::Spoof,
-        Self::Grind,
-        Self::GrindDead,
-        Self::LieNobody,
-        Self::LieDead,
-        Self::LieNear,
-        Self::LieDoors,
-        Self::LieImpossible,
-        Self::LieAddress,
-        Self::Hints,
-        Self::FloodIds,
-        Self::FloodDelayedPings,
-        Self::FloodFindNode,
-        Self::FloodCommands,
-        Self::FloodMalformed,
-        Self::Replay,
-        Self::Slander,
-    ];
+    pub const ALL: &'static [Self] = Self::VARIANTS;
 
     /// The fields of an [`Attack`] that make no difference to it. (Who [stands beside](Stands::Beside) a victim has
     /// one, whatever the kind.)
-    #[must_use]
     pub fn unused(self) -> &'static [&'static str] {
         match self {
             Self::Spoof => &["rate", "hosts", "stands"],
@@ -174,21 +182,19 @@ impl Attack {
             return Err(format!("at_us is {}, after the end of the run at {run_us}", self.at_us));
         }
         check::duration("for_us", self.for_us, 1, LENGTH_MAX_US)?;
-        let rate = (1..=RATE_MAX).contains(&self.rate);
-        check::that(rate, "rate", "be between 1 and 100,000")?;
-        let hosts = (1..=HOSTS_MAX).contains(&self.hosts);
-        check::that(hosts, "hosts", "be between 1 and 128")
+        check::within("rate", self.rate, 1, RATE_MAX)?;
+        check::within("hosts", self.hosts, 1, HOSTS_MAX)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Scenario;
+    use crate::scenario::Scenario;
 
     #[test]
     fn what_is_left_out_is_usual_and_what_is_unknown_refused() {
-        for kind in AttackKind::ALL {
+        for kind in AttackKind::ALL.iter().copied() {
             let text = serde_json::to_string(&Attack::from(kind)).unwrap();
             assert_eq!(serde_json::from_str::<Attack>(&text).unwrap(), Attack::from(kind));
         }

@@ -1,21 +1,74 @@
-//! How invariants are asked, and what becomes of one that does not hold.
+//! How invariants are asked, and what happens once an invariant does not hold.
 
-use super::Sim;
-use crate::HostId;
-use crate::invariant::{Invariant, Verdict, Violation};
-use crate::quiet;
+use std::any::Any;
+
+use super::{Invariant, Sim, Verdict, Violation, quiet};
+use crate::world::{HostId, Micros};
+
+/// The invariants, and the first violation.
+#[derive(Clone, Default)]
+pub(super) struct Watch {
+    invariants: Vec<Box<dyn Invariant>>,
+    check_nodes: bool,
+    violation: Option<Violation>,
+    /// When invariants are asked about the second that has passed.
+    next_second: Micros,
+}
+
+impl Watch {
+    /// When that is, if it is by `end`.
+    pub(super) fn next_second(&self, end: Micros) -> Option<Micros> {
+        let due = self.next_second <= end && !self.invariants.is_empty();
+        due.then_some(self.next_second)
+    }
+}
 
 impl Sim {
+    /// Adds an invariant.
+    pub fn add_invariant(&mut self, invariant: impl Invariant) {
+        self.add_boxed_invariant(Box::new(invariant));
+    }
+
+    /// Adds an invariant that is boxed already.
+    pub fn add_boxed_invariant(&mut self, invariant: Box<dyn Invariant>) {
+        if self.watch.invariants.is_empty() {
+            // No invariant was asked about the seconds before.
+            self.watch.next_second = (self.now / SECOND + 1) * SECOND;
+        }
+        self.watch.invariants.push(invariant);
+    }
+
+    /// Has each node check itself: bounds and counters after everything that it has handled, and all of its
+    /// state after every eighth: with requests under way, as many later as there are of these.
+    pub fn check_nodes(&mut self, on: bool) {
+        self.watch.check_nodes = on;
+    }
+
+    /// An invariant, if there is one of this type.
+    pub fn invariant<I: Invariant>(&self) -> Option<&I> {
+        self.watch.invariants.iter().find_map(|invariant| {
+            let invariant: &dyn Any = invariant.as_ref();
+            invariant.downcast_ref()
+        })
+    }
+
+    /// A second has passed.
+    pub(super) fn check_second(&mut self) {
+        self.now = self.now.max(self.watch.next_second);
+        self.watch.next_second += SECOND;
+        self.ask(None, |invariant, sim| invariant.every_second(sim));
+    }
+
     pub(super) fn verdict(&self) -> Result<(), Violation> {
-        match &self.violation {
+        match &self.watch.violation {
             Some(violation) => Err(violation.clone()),
             None => Ok(()),
         }
     }
 
-    /// Whether anybody wants to know of every datagram and event.
+    /// Whether any invariant has to see every datagram and event.
     pub(crate) fn is_watched(&self) -> bool {
-        !self.invariants.is_empty()
+        !self.watch.invariants.is_empty()
     }
 
     /// Asks all invariants; the first that does not hold ends the run.
@@ -24,7 +77,7 @@ impl Sim {
         host: Option<HostId>,
         mut question: impl FnMut(&mut dyn Invariant, &Self) -> Verdict,
     ) {
-        let mut invariants = std::mem::take(&mut self.invariants);
+        let mut invariants = std::mem::take(&mut self.watch.invariants);
         for invariant in &mut invariants {
             if let Err(message) = question(invariant.as_mut(), self) {
                 self.violate(invariant.name(), host, message);
@@ -32,7 +85,7 @@ impl Sim {
             }
         }
         // None is added meanwhile: they only look.
-        self.invariants = invariants;
+        self.watch.invariants = invariants;
     }
 
     /// A host has gone down.
@@ -47,7 +100,7 @@ impl Sim {
         if self.is_watched() {
             self.ask(Some(host), |invariant, sim| invariant.after(sim, host));
         }
-        if !self.check_nodes {
+        if !self.watch.check_nodes {
             return;
         }
         let at = &mut self.hosts[host.index()];
@@ -65,13 +118,12 @@ impl Sim {
     }
 
     pub(crate) fn violate(&mut self, invariant: &str, host: Option<HostId>, message: String) {
-        if self.violation.is_none() {
-            self.violation = Some(Violation { host, ..self.violation(invariant, message) });
+        if self.watch.violation.is_none() {
+            self.watch.violation = Some(Violation { host, ..self.violation(invariant, message) });
         }
     }
 
     /// What is to be said of something that does not hold now.
-    #[must_use]
     pub fn violation(&self, invariant: &str, message: String) -> Violation {
         Violation {
             invariant: invariant.to_owned(),
@@ -84,7 +136,9 @@ impl Sim {
     }
 }
 
-/// Of what a node handles, each eighth, or as many later as requests are under way, is followed by a look at all
-/// of its state, the others by one at its counters. What is wrong inside seldom rights itself; a full
-/// look each time would make a run with everything checked three times as long.
+const SECOND: Micros = 1_000_000;
+
+/// A node's whole state is looked at after every eighth thing that it handles, or as many later as it has requests
+/// under way; its counters after each. A fault inside seldom rights itself, and a look at the whole state each time
+/// would make a run with everything checked three times as long.
 const CHECK_EVERY: u64 = 8;

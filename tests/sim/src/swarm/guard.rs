@@ -1,15 +1,16 @@
-//! One way to run for all who do, so that whoever runs a scenario finds in it what the others find.
+//! One way to run a scenario, so that a run from the command line finds the same as one of a swarm.
 
-use crate::quiet;
-use crate::scenario::SECOND;
-use crate::{Micros, Run, Scenario, Violation};
+use crate::run::Run;
+use crate::scenario::{SECOND, Scenario};
+use crate::sim::{Violation, quiet};
+use crate::world::Micros;
 
 /// The name of the invariant that a panic violates.
 pub const PANIC: &str = "panic";
 /// The name of the invariant that a run with far too much going on violates.
 pub const STORM: &str = "storm";
-/// Events in a second of virtual time, per host, that only a loop of datagrams can cause, beside those
-/// that are asked for: by each lookup, and by each datagram of an attacker.
+/// Events in a second of virtual time, per host, that only a loop of datagrams can cause, beside the events that
+/// each lookup and each datagram of an attacker may cause.
 const STORM_EVENTS: u64 = 20_000;
 const LOOKUP_EVENTS: u64 = 1_000;
 const ATTACK_EVENTS: u64 = 20;
@@ -28,7 +29,6 @@ pub struct Guard {
 
 impl Guard {
     /// From now on.
-    #[must_use]
     pub fn new(run: &Run) -> Self {
         let (from, before) = (run.sim().now(), events(run));
         Self { from, before, asked_for: asked_for(run.scenario()) }

@@ -1,23 +1,25 @@
 //! Random scenarios. Each feature draws from a stream of its own, so that a feature that gets another
 //! draw shifts no other.
 
-use crate::Micros;
-use crate::addresses::{
-    ADDRESSES_PER_NETWORK_MAX, Addresses, HOSTS_PER_NAT_MAX, NODES_PER_ADDRESS_MAX, Sharing,
-};
-use crate::churn::{Churn, Length};
-use crate::link::{Latency, Link, Loss, Reorder};
-use crate::nat::{Kind, Nat, Ports};
-use crate::partition::{Flap, Side};
+use strum::VariantArray;
+
+use super::SwarmOptions;
 use crate::scenario::{
     Attack, AttackKind, Clocks, Fault, FaultKind, NatGroup, NodeOptions, SECOND, Scenario, Stands,
+    script,
 };
-use crate::stream::{Purpose, Stream};
-use crate::swarm::SwarmOptions;
+use crate::world::addresses::{
+    ADDRESSES_PER_NETWORK_MAX, Addresses, HOSTS_PER_NAT_MAX, NODES_PER_ADDRESS_MAX, Sharing,
+};
+use crate::world::churn::{Churn, Length};
+use crate::world::link::{Latency, Link, Loss, Reorder};
+use crate::world::nat::{Kind, Nat, Ports};
+use crate::world::partition::{Flap, Side};
+use crate::world::{Micros, Purpose, Stream};
 
 const MILLI: Micros = 1_000;
 const MINUTE: Micros = 60 * SECOND;
-/// The stream of random scenarios; those of hosts are numbered from 0, that of a run is the last.
+/// The stream of random scenarios; streams of hosts are numbered from 0, and the stream of a run is the last.
 const SWARM: u32 = u32::MAX - 1;
 /// Kinds of faults.
 const KINDS: u64 = 16;
@@ -25,10 +27,10 @@ const KINDS: u64 = 16;
 const WORK_MAX: u64 = 6;
 /// A crash, and a return of the same host.
 const RETURN: u64 = 1;
-/// Kinds of attackers that are drawn together, and those that came later.
+/// Kinds of attackers that are drawn together, and kinds that were added later.
 const FIRST: (u64, u64) = (0, 16);
 const LATER: (u64, u64) = (FIRST.1, AttackKind::ALL.len() as u64);
-/// So many lookups at once that requests of a node's own find no place.
+/// More lookups at once than there are places for, so that requests of a node's own find none.
 const CROWD: u32 = 100;
 /// So much time to heal, if there is any: tables may need two or three refreshes.
 const HEAL: Micros = 15 * MINUTE;
@@ -36,9 +38,8 @@ const HEAL: Micros = 15 * MINUTE;
 const FAULT_MAX: Micros = 5 * MINUTE;
 
 impl Scenario {
-    /// The random scenario of a seed: a random part of all that can be is there, each in a random
-    /// strength (swarm testing: Groce and others, 2012). What is never there can't hide what is.
-    #[must_use]
+    /// The random scenario of a seed: a random part of all features, each in a random strength (swarm testing: Groce and
+    /// others, 2012). A feature that is left out can't hide another one.
     pub fn random(seed: u64, options: &SwarmOptions) -> Self {
         let mut all = Stream::new(seed, Purpose::Scenario, SWARM);
         let [mut link, mut nats, mut node, mut churn, mut rest, mut faults, mut attacks, mut work] =
@@ -60,6 +61,7 @@ impl Scenario {
         let clocks = if rest.chance(0.5) { random_clocks(&mut rest) } else { Clocks::default() };
         let dead = if rest.chance(0.2) { rest.unit() * 0.4 } else { 0.0 };
         let mut scenario = Self {
+            version: script::VERSION,
             seed,
             nodes: options.nodes.max(4),
             bootstraps,
@@ -107,6 +109,11 @@ fn part(draws: &mut Stream, max: f64) -> f64 {
     libm::round(draws.unit() * max * 1_000.0).max(1.0) / 1_000.0
 }
 
+/// The same with this chance, otherwise 0.
+fn maybe(draws: &mut Stream, chance: f64, max: f64) -> f64 {
+    if draws.chance(chance) { part(draws, max) } else { 0.0 }
+}
+
 pub(super) fn random_link(draws: &mut Stream) -> Link {
     let [mut latency, mut loss, mut rest] = std::array::from_fn(|_| draws.split());
     let loss = if !loss.chance(0.6) {
@@ -122,14 +129,10 @@ pub(super) fn random_link(draws: &mut Stream) -> Link {
             loss_bad: 0.3 + part(&mut loss, 0.5),
         }
     };
-    let mut maybe = |chance: f64, max: f64| {
-        let mut draws = rest.split();
-        if draws.chance(chance) { part(&mut draws, max) } else { 0.0 }
-    };
-    let (duplicate, corrupt, truncate) = (maybe(0.3, 0.1), maybe(0.3, 0.05), maybe(0.3, 0.05));
-    let reorder = Reorder { probability: maybe(0.3, 0.2), extra_us: 0 };
+    let [duplicate, corrupt, truncate, probability] =
+        [0.1, 0.05, 0.05, 0.2].map(|max| maybe(&mut rest.split(), 0.3, max));
     let extra_us = scale(&mut rest, MILLI, 500 * MILLI);
-    let reorder = if reorder.probability > 0.0 { Reorder { extra_us, ..reorder } } else { reorder };
+    let reorder = Reorder { probability, extra_us: if probability > 0.0 { extra_us } else { 0 } };
     let latency = random_latency(&mut latency);
     let mtu = if rest.chance(0.2) { 9_000 } else { 1_500 };
     Link { latency, loss, duplicate, reorder, corrupt, truncate, mtu }
@@ -165,8 +168,7 @@ fn random_node(draws: &mut Stream) -> NodeOptions {
     let concurrency = if draws.chance(0.3) { range(draws, 1, 32) as u16 } else { 10 };
     let adaptive_timeout = draws.chance(0.3);
     let thorough = draws.chance(0.3);
-    let ephemeral = if draws.chance(0.3) { part(draws, 0.5) } else { 0.0 };
-    let unsure = if draws.chance(0.3) { part(draws, 0.5) } else { 0.0 };
+    let [ephemeral, unsure] = std::array::from_fn(|_| maybe(draws, 0.3, 0.5));
     NodeOptions { adaptive_timeout, concurrency, ephemeral, unsure, thorough }
 }
 
@@ -174,16 +176,9 @@ fn random_nats(draws: &mut Stream) -> Vec<NatGroup> {
     if !draws.chance(0.4) {
         return Vec::new();
     }
-    let kinds = [
-        Kind::FullCone,
-        Kind::AddressRestricted,
-        Kind::PortRestricted,
-        Kind::Symmetric,
-        Kind::Firewall,
-    ];
     let groups = range(draws, 1, 3);
     let mut group = || {
-        let kind = kinds[draws.below(5) as usize];
+        let kind = Kind::VARIANTS[draws.below(5) as usize];
         let nat = Nat {
             kind,
             hairpin: draws.chance(0.5),
@@ -191,7 +186,7 @@ fn random_nats(draws: &mut Stream) -> Vec<NatGroup> {
             ports: if draws.chance(0.5) { Ports::Preserve } else { Ports::Random },
             ..Nat::default()
         };
-        // Nothing is translated by a firewall, so nobody can share its address.
+        // A firewall translates nothing, so hosts behind it can't share an address.
         let share = if kind == Kind::Firewall { 1 } else { range(draws, 1, 6) as u32 };
         NatGroup { part: part(draws, 0.2), share, nat }
     };
@@ -231,7 +226,7 @@ fn random_churn(draws: &mut Stream) -> Churn {
         session,
         downtime: Length::Exponential { mean_us: scale(draws, 30 * SECOND, 15 * MINUTE) },
         permanent: part(draws, 0.5),
-        return_with_table: if draws.chance(0.5) { part(draws, 1.0) } else { 0.0 },
+        return_with_table: maybe(draws, 0.5, 1.0),
     }
 }
 
@@ -247,8 +242,7 @@ fn random_faults(draws: &mut Stream, scenario: &Scenario, most: u32) -> Vec<Faul
         let kind = kinds[draws.below(kinds.len() as u64) as usize];
         let what = random_fault(&mut draws, kind, scenario.nodes);
         if let (FaultKind::Crash { host }, RETURN) = (&what, kind) {
-            // A bootstrap node that has forgotten everybody has nobody to join by: an island, until
-            // somebody joins by it.
+            // A bootstrap node that has forgotten all nodes has none to join by: an island, until another node joins by it.
             let is_bootstrap = *host < scenario.bootstraps;
             let with_table = draws.chance(0.5) || is_bootstrap;
             let anew = draws.chance(0.3) && !is_bootstrap;
@@ -349,7 +343,7 @@ fn random_attack(draws: &mut Stream, scenario: &Scenario, (from, to): (u64, u64)
         victim: draws.below(u64::from(scenario.nodes)) as u32,
         rate: scale(draws, 1, 500) as u32,
         hosts: scale(draws, 1, u64::from(scenario.nodes / 10).max(2)) as u32,
-        stands: [Stands::Apart, Stands::Together, Stands::Beside][draws.below(3) as usize],
+        stands: Stands::VARIANTS[draws.below(3) as usize],
     }
 }
 

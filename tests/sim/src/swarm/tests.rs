@@ -2,7 +2,7 @@ use super::*;
 use crate::scenario::AttackKind;
 
 fn small() -> SwarmOptions {
-    SwarmOptions::default().nodes(10).time_us(300 * SECOND)
+    SwarmOptions { nodes: 10, time_us: 300 * SECOND, ..SwarmOptions::default() }
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn hash(kind: std::mem::Discriminant<crate::scenario::FaultKind>) -> u64 {
 
 #[test]
 fn many_seeds_are_run_on_two_threads_as_on_one() {
-    let options = small().nodes(6).time_us(240 * SECOND);
+    let options = SwarmOptions { nodes: 6, time_us: 240 * SECOND, ..small() };
     let run = |threads| {
         let mut all = std::collections::BTreeMap::new();
         let count = run_many(
@@ -87,7 +87,7 @@ fn many_seeds_are_run_on_two_threads_as_on_one() {
 #[test]
 fn what_is_stopped_has_no_result() {
     // Long enough never to end here.
-    let options = small().time_us(1_000_000_000 * SECOND);
+    let options = SwarmOptions { time_us: 1_000_000_000 * SECOND, ..small() };
     let asked = std::sync::atomic::AtomicU32::new(0);
     let stop = || asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 9;
     assert_eq!(run_many(0.., &options, 2, None, stop, |_, _| unreachable!()), 0);
@@ -102,7 +102,7 @@ fn what_is_stopped_has_no_result() {
 fn a_panic_is_a_failure() {
     let scenario = Scenario { nodes: 4, ..Scenario::random(1, &small()) };
     let failure = run_prepared(scenario, |run| {
-        run.sim_mut().add_rule(|now: Micros, _: &crate::Packet| {
+        run.sim_mut().add_rule(|now: Micros, _: &crate::sim::Packet| {
             assert!(now < 30 * SECOND, "enough");
             crate::Fate::Pass
         });
@@ -119,23 +119,13 @@ fn a_panic_is_a_failure() {
 #[derive(Clone)]
 struct Loop(std::net::SocketAddrV4);
 
-impl crate::Actor for Loop {
-    fn on_start(&mut self, cx: &mut crate::ActorCx<'_>) {
+impl crate::sim::Actor for Loop {
+    fn on_start(&mut self, cx: &mut crate::sim::ActorCx<'_>) {
         cx.send(self.0, self.0, vec![7]);
     }
 
-    fn on_packet(
-        &mut self,
-        cx: &mut crate::ActorCx<'_>,
-        from: std::net::SocketAddrV4,
-        to: std::net::SocketAddrV4,
-        bytes: &[u8],
-    ) {
-        (0..2).for_each(|_| cx.send(to, from, bytes.to_vec()));
-    }
-
-    fn fork(&self) -> Box<dyn crate::Actor> {
-        Box::new(self.clone())
+    fn on_packet(&mut self, cx: &mut crate::sim::ActorCx<'_>, packet: crate::sim::Datagram<'_>) {
+        (0..2).for_each(|_| cx.send(packet.to, packet.from, packet.bytes.to_vec()));
     }
 }
 
@@ -148,9 +138,9 @@ fn tiny() -> Scenario {
 #[test]
 fn a_loop_of_datagrams_is_a_storm() {
     // About 19 doublings until the end.
-    let link = crate::link::Link {
-        latency: crate::link::Latency::Constant { delay_us: SECOND / 2 },
-        ..crate::link::Link::default()
+    let link = crate::world::link::Link {
+        latency: crate::world::link::Latency::Constant { delay_us: SECOND / 2 },
+        ..crate::world::link::Link::default()
     };
     let failure = run_prepared(Scenario { link, ..tiny() }, |run| {
         let addr = std::net::SocketAddrV4::new([66, 0, 0, 1].into(), 4_000);
@@ -168,5 +158,5 @@ fn what_is_asked_for_is_no_storm() {
     assert!(stats.events > STORM_LIMIT, "{}", stats.events);
 }
 
-/// Of two nodes and somebody else, for ten seconds.
+/// Of two nodes and an attacker, for ten seconds.
 const STORM_LIMIT: u64 = 3 * 20_000 * 10;

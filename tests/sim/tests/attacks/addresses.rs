@@ -1,4 +1,4 @@
-//! Nodes that lie about the address of those who join, from many ports of few hosts: who joins gets its id, and the
+//! Nodes that lie about the address of a node that joins, from many ports of few hosts: the node gets its id, and the
 //! right one.
 
 use std::net::{Ipv4Addr, SocketAddrV4};

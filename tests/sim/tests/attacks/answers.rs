@@ -16,7 +16,7 @@ use super::network::*;
 const VICTIM: HostId = HostId(5);
 
 /// S1: how many answers from wrong sources a victim got, and how many it believed. It looks for
-/// keys while somebody in its path answers each of its requests `strays` times.
+/// keys while an attacker in its path answers each of its requests `strays` times.
 fn wrong_sources(lookups: u64, strays: u32) -> (u64, u64) {
     let mut sim = settled();
     let victims = vec![sim.address(VICTIM)];
@@ -70,7 +70,7 @@ fn s1_in_full() {
     assert_eq!(believed, 0);
 }
 
-/// S2: (requests, those answered by forgery, changes of the table).
+/// S2: (requests, forged answers to them, changes of the table).
 fn blind_guesses(seed_host: u8, rounds: u32) -> (u32, u32, u64) {
     const AT_ONCE: u32 = 50;
     let mut sim = settled();
@@ -217,8 +217,8 @@ fn taken(sim: &Sim, at: HostId) -> &[(u64, SocketAddrV4)] {
     &sim.app::<Store>(at).unwrap().taken
 }
 
-/// A client that commits to a node while somebody is in its path. The fork, the client, and when
-/// the commit was taken.
+/// A client that commits to a node while an attacker is in its path. The fork, the client, and when the commit was
+/// taken.
 fn committed(config: ReplayerConfig) -> (Sim, HostId, HostId) {
     let mut sim = settled();
     let client = HostId(20);
@@ -269,7 +269,7 @@ fn s17_a_token_that_was_given_to_the_attacker_is_its_own() {
 
 #[test]
 fn s17_a_token_ages() {
-    // Whoever is in the path can say the same again from the same address while the token lives.
+    // An attacker in the path can say the same again from the same address while the token lives.
     let delays_us = vec![1_000_000, 7_300_000, 15_000_000, 16_000_000, 30_000_000, 60_000_000];
     let (mut sim, client, _) =
         committed(ReplayerConfig { addr: addr(0), delays_us, records: 1, ..Default::default() });

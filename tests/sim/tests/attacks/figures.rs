@@ -83,7 +83,7 @@ fn nearest(sim: &Sim, key: &Id, count: usize) -> Vec<HostId> {
     hosts.into_iter().take(count).map(|(_, host)| host).collect()
 }
 
-/// A lookup for a key of which the nearest are gone, without anybody knowing.
+/// A lookup for a key whose nearest nodes are gone, unknown to all others.
 fn look_where_nobody_is(gone: usize) -> Means {
     let lookups = (0..10).flat_map(|n| {
         let mut sim = settled();
@@ -129,10 +129,6 @@ impl Invariant for Sent {
         self.1 += u64::from(host == self.0);
         Ok(())
     }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
-    }
 }
 
 #[test]
@@ -150,7 +146,7 @@ fn no_more_leave_at_once_than_the_window_allows() {
     };
     assert!(sim.run_until(600 * SECOND, is_quiet).unwrap());
     let before = count(&sim);
-    // Nobody is there, each time in another network.
+    // Addresses without a node, each in another network.
     sim.with(ASKER, |node, now| {
         for n in 0..200 {
             let to = std::net::SocketAddrV4::new([200, n, 0, 1].into(), 4_000);
@@ -254,17 +250,13 @@ fn a_bootstrap_node_may_be_late() {
     assert_eq!(in_time.count(), JOINING as usize);
 }
 
-/// Answers nobody well.
+/// Answers no request well.
 #[derive(Clone)]
 struct Refuses;
 
 impl App for Refuses {
     fn on_request(&mut self, cx: &mut Cx<'_>, request: &Incoming<'_>) {
         cx.reply(request, Answer::error(16).token(true));
-    }
-
-    fn fork(&self) -> Box<dyn App> {
-        Box::new(Self)
     }
 }
 

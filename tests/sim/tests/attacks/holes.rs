@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
 
 use dht_core::{Id, wire};
-use dht_sim::{Actor, ActorCx, HostId};
+use dht_sim::{Actor, ActorCx, Datagram, HostId};
 
 use super::network::*;
 
-/// So many hosts, each in a /24 of its own.
+/// The number of hosts, each in a /24 of its own.
 const HOLES: u8 = 15;
 
 /// Introduces all of its nodes to all of the honest ones, one after the other, again and again.
@@ -24,13 +24,7 @@ impl Actor for Holes {
         cx.wake_after(1, 0);
     }
 
-    fn on_packet(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) {
+    fn on_packet(&mut self, cx: &mut ActorCx<'_>, Datagram { from, to, bytes }: Datagram<'_>) {
         let Ok(wire::Message::Request(request)) = wire::decode(bytes) else { return };
         if !request.internal || request.command != 0 {
             return;
@@ -70,10 +64,6 @@ impl Actor for Holes {
         request.encode(&mut buf).unwrap();
         cx.send(node, to, buf);
         cx.wake_after(20_000, 0);
-    }
-
-    fn fork(&self) -> Box<dyn Actor> {
-        Box::new(self.clone())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Nodes that lie about others and about the asker: S9, S9b, S16.
+//! Nodes that lie about other nodes and about the asker: S9, S9b, S16.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
@@ -16,8 +16,8 @@ fn liar(sim: &mut Sim, names: Names, sees: Sees) -> HostId {
     sim.add_actor(&[ip(0)], Liar::new(config).unwrap())
 }
 
-/// A node joins by these: the seconds until it is ready, the datagrams that it sent until then, and
-/// those that went to nobody.
+/// A node joins by these: the seconds until it is ready, the datagrams that it sent until then, and how many of them
+/// went to addresses without a node.
 fn join(sim: &mut Sim, bootstrap: &[SocketAddrV4]) -> (HostId, f64, u64, u64) {
     sim.add_invariant(Watch::default());
     let began = sim.now();
@@ -48,8 +48,8 @@ fn dead_addresses() -> [(f64, u64); 2] {
     })
 }
 
-/// Beside an honest node the goal is reached. If the liar is the only one that a node knows to begin
-/// with, twice as many go to the dead: it asks for its neighbours twice.
+/// Beside an honest node the goal is reached. If a node knows only the liar to begin with, twice as many datagrams
+/// go to the dead: it asks for its neighbours twice.
 #[test]
 fn s9_dead_addresses_cost_little() {
     let [(beside, few), (alone, many)] = dead_addresses();
@@ -87,7 +87,7 @@ fn s9_a_lookup_that_meets_a_liar_takes_seconds_at_most() {
     assert!(many - few <= 10 * 60, "{many} {few}");
 }
 
-/// Nobody can have a node knock at all doors of a third party.
+/// No node can be made to knock at all doors of a third party.
 #[test]
 fn a_third_party_is_hardly_bothered() {
     let mut sim = settled();

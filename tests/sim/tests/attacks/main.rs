@@ -1,7 +1,7 @@
 //! Attacks on settled networks, and what becomes of them: the figures of `HARDENING.md`.
 //!
-//! Numbers here are smaller than there, so that everybody runs them; those that are ignored by
-//! default run the full ones: `cargo test --release -p dht-sim --test attacks -- --ignored --nocapture`.
+//! Numbers here are smaller than there, so that every run of the tests has them; the ignored tests have the full
+//! ones: `cargo test --release -p dht-sim --test attacks -- --ignored --nocapture`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 

@@ -91,10 +91,6 @@ impl App for Store {
         }
         cx.reply(request, Answer::value(vec![7; self.answer]));
     }
-
-    fn fork(&self) -> Box<dyn App> {
-        Box::new(self.clone())
-    }
 }
 
 /// Watches nodes.
@@ -147,9 +143,5 @@ impl Invariant for Watch {
         };
         *counts.entry(host).or_default() += 1;
         Ok(())
-    }
-
-    fn fork(&self) -> Box<dyn Invariant> {
-        Box::new(self.clone())
     }
 }

@@ -1,5 +1,5 @@
-//! S6, S7 and S8 in networks of 1,000 nodes, of which nobody knows all. `cargo sim results S6 S8` has them in full, with
-//! 1,000 and 3,000.
+//! S6, S7 and S8 in networks of 1,000 nodes, of which no node knows all. `cargo sim results S6 S8` has them in full,
+//! with 1,000 and 3,000.
 //!
 //! The goals of `HARDENING.md` are missed: an attacker near a key holds up to all of the 20 that are found, and up to one
 //! lookup in five among a fifth of hostile nodes ends with these alone. Until that is mended, the tests hold what is reached: worse
@@ -35,12 +35,12 @@ fn s8_one_in_five_of_a_large_network() {
     assert!(seen.none * 4 <= seen.lookups, "{seen:?}");
 }
 
-/// Honest nodes that share /24s, addresses and NATs are found as all others are.
+/// Honest nodes that share /24s, addresses and NATs are found as well as all nodes.
 #[test]
 fn honest_neighbours_are_found() {
     let settled = settled(SEED, NODES, Some(Addresses::default())).unwrap();
     let alone = Hosts::Apart(1);
-    // One hostile node is nobody's majority.
+    // One hostile node is never a majority.
     let seen = poisoned(settled, alone, 1, 1, 200).unwrap();
     eprintln!("neighbours: {seen:?}");
     assert!(seen.recall >= 0.999, "{seen:?}");

@@ -47,7 +47,7 @@ fn s5_who_never_answers_is_in_no_table() {
 struct Eclipse {
     /// Of the 20 that are found, the attacker's, on average over all who look.
     closest: f64,
-    /// The most of them that anybody found.
+    /// The most of them that one lookup found.
     worst: usize,
     /// Its nodes in a table, on average over all honest ones.
     in_tables: f64,

@@ -1,4 +1,4 @@
-//! Runs that end before their end: by signals, and because nobody reads on.
+//! Runs that end before their end: by signals, and because their reader is gone.
 
 use std::io::Read;
 use std::process::{self, Stdio};

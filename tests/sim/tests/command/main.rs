@@ -12,7 +12,7 @@ use std::{env, fs, process};
 /// A small network that takes no time worth mentioning.
 const SMALL: &[&str] = &["--nodes", "25", "--settle", "20s", "--time", "30s", "--lookups", "20"];
 
-/// What is said about times in such a network.
+/// What is said about times in this network.
 const ORIGIN: &str = "times are since the first node's start; the network had settled at 1 m 20 s, \
                       from where `at` counts";
 

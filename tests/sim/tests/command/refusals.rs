@@ -188,7 +188,7 @@ fn what_does_not_fit_into_memory_is_refused_unless_forced() {
 #[test]
 fn shrinking_spares_what_it_reads() {
     let dir = Dir::new("shrink");
-    // It does not answer, and so nobody finds it.
+    // It does not answer, so it is not found.
     let stall = r#"{"at_us": 0, "fault": "stall", "host": 1, "for_us": 600000000}"#;
     let script =
         format!(r#"{{"version": 1, "nodes": 5, "heal_us": 1000000, "faults": [{stall}]}}"#);

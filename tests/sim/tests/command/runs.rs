@@ -37,7 +37,7 @@ fn lookups_that_did_not_end_well_are_counted() {
     assert!(all.contains(" 20; 100 % found") && all.ends_with("closest nodes"), "{all}");
     let hasty = line(&["--latency", "400ms"]);
     assert!(hasty.contains(" of 20; ") && hasty.ends_with(" under way at the end"), "{hasty}");
-    // Who is alone has nobody to store at.
+    // A node that is alone has no other to store at.
     let alone = r#"{"at_us": 0, "fault": "partition", "first": {"hosts": [7]}, "one_way": false,
         "for_us": 30000000, "flap": null}"#;
     let store = r#"{"at_us": 10000, "fault": "stores", "host": 7, "count": 5}"#;
@@ -200,7 +200,7 @@ fn a_settled_network_is_saved_and_loaded() {
 #[test]
 fn what_is_violated_is_said_and_can_be_run_again() {
     let dir = Dir::new("violated");
-    // It is there, but does not answer, and so nobody finds it.
+    // It is there, but does not answer, so it is not found.
     let stall = r#"{"at_us": 0, "fault": "stall", "host": 1, "for_us": 600000000}"#;
     let args = [
         "--nodes",

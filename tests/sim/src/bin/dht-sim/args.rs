@@ -9,8 +9,8 @@ use dht_sim::link::{Latency, Loss, Reorder};
 use dht_sim::scenario::{Attack, Fault, NatGroup};
 use dht_sim::{HostId, Micros};
 
-use crate::values::{Churning, Switch};
-use crate::{hash, phrases, replay, results, swarm, units, values, words};
+use crate::words::Churning;
+use crate::{hash, phrases, replay, results, swarm, units, words};
 
 /// Run networks of thousands of nodes in virtual time: the same seed, the same run.
 #[derive(Debug, Parser)]
@@ -23,8 +23,8 @@ pub(crate) struct Cli {
     pub(crate) run: RunArgs,
 }
 
-/// The words of a command line, where `--time -5s` becomes `--time=-5s`: refused as a negative time, and
-/// not as an option that nobody knows.
+/// The words of a command line, where `--time -5s` becomes `--time=-5s`: refused as a negative time, and not as an
+/// unknown option.
 pub(crate) fn joined(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     let mut all: Vec<OsString> = Vec::new();
     for word in words {
@@ -167,7 +167,7 @@ pub(crate) struct Nodes {
     /// Wall clocks are off by at most: 5s
     #[arg(long, value_name = "TIME", value_parser = units::duration)]
     pub(crate) clock_offset: Option<Micros>,
-    /// Ask, but are in nobody's table: 10%
+    /// Ask, but are in no table: 10%
     #[arg(long, value_name = "PART", value_parser = units::part)]
     pub(crate) ephemeral: Option<f64>,
     /// Don't know at first if they can be reached
@@ -178,12 +178,12 @@ pub(crate) struct Nodes {
     pub(crate) concurrency: Option<u16>,
     /// Time-outs follow round trips
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "on", hide_possible_values = true)]
-    pub(crate) adaptive_timeout: Option<Switch>,
+    #[arg(default_missing_value = "on", value_parser = words::switch)]
+    pub(crate) adaptive_timeout: Option<bool>,
     /// Lookups wait for everybody's last try
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "on", hide_possible_values = true)]
-    pub(crate) thorough: Option<Switch>,
+    #[arg(default_missing_value = "on", value_parser = words::switch)]
+    pub(crate) thorough: Option<bool>,
 }
 
 #[derive(Debug, Args)]
@@ -200,7 +200,7 @@ pub(crate) struct Faults {
     /// Nodes that never leave: 10%
     #[arg(long, value_name = "PART", value_parser = units::part)]
     pub(crate) permanent: Option<f64>,
-    /// Come back with their tables; others, anew
+    /// Come back with their tables; the rest, anew
     #[arg(long, value_name = "PART", value_parser = units::part)]
     pub(crate) return_with_table: Option<f64>,
     /// Lines of `SECONDS NODE up|down`; its nodes,
@@ -236,8 +236,8 @@ pub(crate) struct Faults {
     pub(crate) attack: Vec<Attack>,
     /// Check everything all the time
     #[arg(long, value_name = "off", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = "on", hide_possible_values = true)]
-    pub(crate) checks: Option<Switch>,
+    #[arg(default_missing_value = "on", value_parser = words::switch)]
+    pub(crate) checks: Option<bool>,
     /// All faults end, and this later all is well;
     /// with --checks
     #[arg(long, value_name = "TIME", value_parser = units::duration, verbatim_doc_comment)]
@@ -277,10 +277,10 @@ pub(crate) struct Output {
     #[arg(long, value_name = "TIME", value_parser = units::interval, requires = "json")]
     pub(crate) sample: Option<Micros>,
     /// Print what a node sent and received, its last 10,000
-    #[arg(long, value_name = "HOST", value_parser = values::host, conflicts_with = "json")]
+    #[arg(long, value_name = "HOST", value_parser = words::host, conflicts_with = "json")]
     pub(crate) timeline: Option<HostId>,
     /// Write all that a node sent and received for Wireshark
-    #[arg(long, value_name = "HOST:FILE", value_parser = values::host_and_file)]
+    #[arg(long, value_name = "HOST:FILE", value_parser = words::host_and_file)]
     pub(crate) pcap: Vec<(HostId, PathBuf)>,
     /// Write an HTML page with plots
     #[arg(long, value_name = "FILE")]

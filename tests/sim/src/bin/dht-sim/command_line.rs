@@ -7,8 +7,8 @@ use clap::{ArgMatches, Command};
 
 use crate::args::OUTPUT;
 
-/// The options that were given, apart from those that are about output and files to be written, and
-/// with the seed: these alone decide what happens.
+/// The options that were given, without the ones about output and files to be written, and with the seed: these alone
+/// decide what happens.
 pub(crate) fn of(command: &Command, given: &ArgMatches, seed: u64) -> String {
     let mut words = vec!["cargo sim".to_owned()];
     for arg in command.get_arguments() {

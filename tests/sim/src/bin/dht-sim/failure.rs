@@ -14,11 +14,13 @@ use crate::units::duration_text;
 pub(crate) enum Failure {
     /// Something that must hold did not, and how to see it again.
     Violated(Violation, Vec<String>),
-    /// It can't be run like this: in words, for whoever asked.
+    /// It can't be run like this: why, in words.
     Because(String),
     /// By Ctrl-C or the like: where, and what tells the shell so.
     Interrupted { at: String, status: u8 },
-    /// Nobody reads the results any more.
+    /// A scenario fails, and has been printed.
+    Found,
+    /// Nothing reads the results any more.
     ReaderGone,
 }
 
@@ -39,6 +41,7 @@ impl Failure {
                 say(format_args!("interrupted {at}"));
                 ExitCode::from(*status)
             }
+            Self::Found => ExitCode::FAILURE,
             Self::ReaderGone => ExitCode::SUCCESS,
         }
     }
@@ -56,7 +59,7 @@ impl From<Impossible> for Failure {
     }
 }
 
-/// From where times count, for whoever compares them.
+/// From where times count, for a reader who compares them.
 pub(crate) fn origin_text(scenario: &Scenario) -> String {
     format!(
         "times are since the first node's start; the network had settled at {}, from where `at` counts",
@@ -86,6 +89,13 @@ pub(crate) fn printed(result: io::Result<()>) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::ReaderGone),
         done => Ok(done?),
     }
+}
+
+/// A line of the results.
+pub(crate) fn print(text: impl fmt::Display) -> Result<(), Failure> {
+    use io::Write;
+
+    printed(writeln!(io::stdout(), "{text}"))
 }
 
 /// A line on standard error, if that is still there.

@@ -1,10 +1,10 @@
-//! What came of a run, in figures.
+//! What came of a run, in figures; and how a run stands, from time to time.
 
 use std::time::{Duration, Instant};
 
-use dht_sim::histogram::Summary;
+use dht_sim::histogram::{Histogram, Summary};
 use dht_sim::text_table::TextTable;
-use dht_sim::{HostId, Micros, Run};
+use dht_sim::{Counts, HostId, Micros, Run};
 use serde::Serialize;
 
 use crate::memory;
@@ -39,8 +39,8 @@ impl Meter {
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Tables {
     pub(crate) mean: f64,
-    min: usize,
-    max: usize,
+    min: u64,
+    max: u64,
 }
 
 /// All of them.
@@ -52,15 +52,11 @@ pub(crate) struct Figures {
     persistent: usize,
     virtual_seconds: f64,
     wall_seconds: f64,
-    sent: u64,
-    bytes: u64,
-    delivered: u64,
-    lost: u64,
-    unreachable: u64,
-    timeouts: u64,
+    #[serde(flatten)]
+    counts: Counts,
     delivered_per_wall_second: f64,
     lookups: u64,
-    /// Those that have not ended well: with their nodes, with an error, not by the end, not even begun.
+    /// Lookups that have not ended well: with their nodes, with an error, not by the end, not even begun.
     aborted: u64,
     failed: u64,
     unfinished: u64,
@@ -71,7 +67,7 @@ pub(crate) struct Figures {
     hops: Summary,
     latency_us: Summary,
     asked: Summary,
-    /// Datagrams per node and second in the third phase, but for those of lookups.
+    /// Datagrams per node and second in the third phase, without the datagrams of lookups.
     upkeep: Option<f64>,
     table: Tables,
     memory_bytes: Option<u64>,
@@ -98,12 +94,7 @@ impl Figures {
             persistent: sim.persistent_count(),
             virtual_seconds: sim.now() as f64 / 1e6,
             wall_seconds: wall.as_secs_f64(),
-            sent: counts.sent,
-            bytes: counts.bytes,
-            delivered: counts.delivered,
-            lost: counts.lost,
-            unreachable: counts.unreachable,
-            timeouts: counts.timeouts,
+            counts,
             delivered_per_wall_second: counts.delivered as f64 / wall.as_secs_f64(),
             lookups: tally.lookups,
             aborted: sim.lookups_aborted(),
@@ -134,81 +125,65 @@ impl Figures {
     /// For a terminal.
     pub(crate) fn table(&self) -> TextTable {
         let mut table = TextTable::default();
-        self.rows().into_iter().for_each(|(name, value)| table.row([name.to_owned(), value]));
-        table
-    }
-
-    fn rows(&self) -> Vec<(&'static str, String)> {
-        let mut rows = vec![
-            ("nodes", self.who()),
-            ("time", self.time()),
-            ("datagrams", self.datagrams()),
-            ("rate", format!("{} datagrams delivered per second of real time", self.rate())),
-        ];
+        let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
+        let rate = rate_text(self.delivered_per_wall_second);
+        row("nodes", self.who());
+        row("time", self.time());
+        row("datagrams", self.datagrams());
+        row("rate", format!("{rate} datagrams delivered per second of real time"));
         if self.all_lookups() > 0 {
-            rows.push(("lookups", self.lookups()));
+            row("lookups", self.lookups());
         }
         if self.lookups > 0 {
-            rows.extend([
-                ("recall", self.recall()),
-                ("lookup hops", quantiles(&self.hops, |hops| hops.to_string())),
-                ("lookup time", quantiles(&self.latency_us, duration_text)),
-                ("lookup cost", format!("{:.1} nodes asked on average", self.asked_mean())),
-            ]);
+            row("recall", self.recall());
+            row("lookup hops", quantiles(&self.hops, |hops| hops.to_string()));
+            row("lookup time", quantiles(&self.latency_us, duration_text));
+            row("lookup cost", format!("{:.1} nodes asked on average", self.asked_mean()));
         }
         if let Some(upkeep) = self.upkeep {
-            rows.push((
-                "upkeep",
-                format!("{upkeep:.2} datagrams sent per node and second, besides those of lookups"),
-            ));
+            let what = "datagrams sent per node and second, besides those of lookups";
+            row("upkeep", format!("{upkeep:.2} {what}"));
         }
         let Tables { mean, min, max } = self.table;
-        rows.push((
-            "table size",
-            format!("{mean:.0} nodes on average, {min} in the smallest, {max} in the largest"),
-        ));
+        let ends = format!("{min} in the smallest, {max} in the largest");
+        row("table size", format!("{mean:.0} nodes on average, {ends}"));
         if let Some(peak) = self.memory_bytes {
-            rows.push(("memory", format!("{} at most, for all nodes together", bytes_text(peak))));
+            row("memory", format!("{} at most, for all nodes together", bytes_text(peak)));
         }
         if self.checked {
-            rows.push((
-                "checks",
-                self.violation.clone().unwrap_or_else(|| "all passed".to_owned()),
-            ));
+            row("checks", self.violation.clone().unwrap_or_else(|| "all passed".to_owned()));
         }
-        rows.push(("trace hash", self.trace.clone()));
-        rows
+        row("trace hash", self.trace.clone());
+        table
     }
 
     /// The figures to see first, for a page.
     pub(crate) fn highlights(&self) -> Vec<(String, String)> {
-        let mut tiles = vec![
-            ("nodes", thousands(self.nodes.into())),
-            ("virtual time", duration_text((self.virtual_seconds * 1e6) as Micros)),
-            ("wall time", wall_text(self.wall_seconds)),
-            ("datagrams delivered", rate_text(self.delivered as f64)),
-            ("datagrams per wall second", rate_text(self.delivered_per_wall_second)),
-        ];
+        let mut tiles = Vec::new();
+        let mut tile = |name: &str, value: String| tiles.push((name.to_owned(), value));
+        tile("nodes", thousands(self.nodes.into()));
+        tile("virtual time", duration_text((self.virtual_seconds * 1e6) as Micros));
+        tile("wall time", wall_text(self.wall_seconds));
+        tile("datagrams delivered", rate_text(self.counts.delivered as f64));
+        tile("datagrams per wall second", rate_text(self.delivered_per_wall_second));
         if let Some(recall) = self.recall {
             let pair = |of: &Summary, text: fn(f64) -> String| {
                 let [p50, p99] = [of.p50, of.p99].map(|value| text(value.unwrap_or(0) as f64));
                 format!("{p50} / {p99}")
             };
-            tiles.extend([
-                ("recall", percent_text(recall)),
-                ("hops, p50 / p99", pair(&self.hops, |hops| format!("{hops:.0}"))),
-                ("seconds, p50 / p99", pair(&self.latency_us, |us| format!("{:.2}", us / 1e6))),
-                ("asked per lookup", format!("{:.1}", self.asked_mean())),
-            ]);
+            tile("recall", percent_text(recall));
+            tile("hops, p50 / p99", pair(&self.hops, |hops| format!("{hops:.0}")));
+            tile("seconds, p50 / p99", pair(&self.latency_us, |us| format!("{:.2}", us / 1e6)));
+            tile("asked per lookup", format!("{:.1}", self.asked_mean()));
         }
         if let Some(upkeep) = self.upkeep {
-            tiles.push(("upkeep per node", format!("{upkeep:.2} /s")));
+            tile("upkeep per node", format!("{upkeep:.2} /s"));
         }
-        tiles.push(("table size", format!("{:.0}", self.table.mean)));
+        tile("table size", format!("{:.0}", self.table.mean));
         if let Some(peak) = self.memory_bytes {
-            tiles.push(("memory", bytes_text(peak)));
+            tile("memory", bytes_text(peak));
         }
-        tiles.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        tiles
     }
 
     fn who(&self) -> String {
@@ -233,14 +208,10 @@ impl Figures {
     }
 
     fn datagrams(&self) -> String {
-        let part = |count: u64| percent_text(count as f64 / (self.sent.max(1)) as f64);
-        let (lost, nobody) = (part(self.lost), part(self.unreachable));
-        let sent = thousands(self.sent);
+        let Counts { sent, lost, unreachable, .. } = self.counts;
+        let part = |count: u64| percent_text(count as f64 / sent.max(1) as f64);
+        let (sent, lost, nobody) = (thousands(sent), part(lost), part(unreachable));
         format!("{sent} sent; {lost} lost, {nobody} to nodes down or out of reach")
-    }
-
-    fn rate(&self) -> String {
-        rate_text(self.delivered_per_wall_second)
     }
 
     fn asked_mean(&self) -> f64 {
@@ -290,14 +261,56 @@ fn wall_text(seconds: f64) -> String {
 }
 
 fn tables(run: &Run) -> Tables {
-    let sim = run.sim();
-    let nodes = (0..sim.hosts()).filter_map(|host| sim.node(HostId(host)));
-    let (mut count, mut sum, mut min, mut max) = (0u64, 0usize, usize::MAX, 0);
-    for len in nodes.map(dht_core::Node::table_len) {
-        (count, sum, min, max) = (count + 1, sum + len, min.min(len), max.max(len));
+    let nodes = (0..run.sim().hosts()).filter_map(|host| run.sim().node(HostId(host)));
+    let sizes: Histogram = nodes.map(|node| node.table_len() as u64).collect();
+    Tables {
+        mean: sizes.mean().unwrap_or(0.0),
+        min: sizes.min().unwrap_or(0),
+        max: sizes.max().unwrap_or(0),
     }
-    match count {
-        0 => Tables::default(),
-        count => Tables { mean: sum as f64 / count as f64, min, max },
+}
+
+/// How a run stands.
+#[derive(Debug, Serialize)]
+pub(crate) struct Sample {
+    /// Virtual time, in seconds.
+    at: f64,
+    phase: &'static str,
+    up: u32,
+    persistent: usize,
+    sent: u64,
+    delivered: u64,
+    lost: u64,
+    unreachable: u64,
+    in_flight: usize,
+    lookups: u64,
+    recall: Option<f64>,
+    latency_p50_us: Option<u64>,
+}
+
+impl Sample {
+    pub(crate) fn of(run: &Run) -> Self {
+        let (sim, tally, scenario) = (run.sim(), run.tally(), run.scenario());
+        let counts = sim.counts();
+        let phase = match sim.now() {
+            at if at < scenario.join_over_us => "join",
+            at if at < scenario.run_from() => "settle",
+            at if at <= scenario.run_from().saturating_add(scenario.run_us) => "run",
+            _ => "heal",
+        };
+        Self {
+            at: sim.now() as f64 / 1e6,
+            phase,
+            up: sim.up_count(),
+            persistent: sim.persistent_count(),
+            sent: counts.sent,
+            delivered: counts.delivered,
+            lost: counts.lost,
+            unreachable: counts.unreachable,
+            in_flight: sim.in_flight(),
+            lookups: tally.lookups,
+            recall: Some(tally.recall()).filter(|_| tally.lookups > 0),
+            latency_p50_us: tally.latency.quantile(0.5),
+        }
     }
 }

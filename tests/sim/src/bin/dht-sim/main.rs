@@ -8,7 +8,6 @@ mod args;
 mod command_line;
 mod drive;
 mod failure;
-mod fields;
 mod figures;
 mod hash;
 mod memory;
@@ -21,11 +20,9 @@ mod records;
 mod replay;
 mod results;
 mod run;
-mod sample;
 mod stop;
 mod swarm;
 mod units;
-mod values;
 mod words;
 
 use std::process::ExitCode;
@@ -38,12 +35,13 @@ fn main() -> ExitCode {
     let command = Cli::command();
     let given = command.clone().get_matches_from(args::joined(std::env::args_os()));
     let cli = Cli::from_arg_matches(&given).unwrap_or_else(|error| error.exit());
-    match cli.command {
+    let done = match cli.command {
         Some(Command::Replay(args)) => replay::run(&args),
         Some(Command::Hash(args)) => hash::run(&args),
         Some(Command::Results(args)) => results::run(&args),
         Some(Command::Swarm(args)) => swarm::run(&args),
         Some(Command::Shrink(args)) => swarm::run_shrink(&args),
         None => run::run(&cli.run, &|seed| command_line::of(&command, &given, seed)),
-    }
+    };
+    done.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
 }

@@ -4,16 +4,16 @@ use dht_sim::histogram::Histogram;
 use dht_sim::report::{Axis, Goal, Kind, Mark, Plot, Report, Series, Table, Unit};
 use dht_sim::scenario::FaultKind;
 use dht_sim::series::{self, Interval};
+use dht_sim::text_table::TextTable;
 use dht_sim::{Micros, Run, Scenario, Violation};
+use serde_json::Value;
 
-use crate::fields;
 use crate::figures::Figures;
 use crate::units::{duration_text, percent_text, thousands};
-use crate::words::attack_name;
 
-/// A line has about so many points.
+/// The most points of a line.
 const POINTS: usize = 120;
-/// With more marks nobody reads any.
+/// More marks can't be read.
 const MARKS: usize = 12;
 
 pub(crate) fn of(run: &Run, figures: &Figures, violation: Option<&Violation>) -> Report {
@@ -36,7 +36,7 @@ pub(crate) fn of(run: &Run, figures: &Figures, violation: Option<&Violation>) ->
             Table {
                 title: "Scenario".to_owned(),
                 caption: "What is not as usual; as --write-script writes it.".to_owned(),
-                table: fields::table(scenario),
+                table: fields(scenario),
             },
         ],
     }
@@ -57,7 +57,7 @@ fn title(scenario: &Scenario) -> String {
     }
 }
 
-/// Times on the page count from the third phase, as those of faults do.
+/// Times on the page count from the third phase, as times of faults do.
 struct Clock(f64);
 
 impl Clock {
@@ -66,23 +66,13 @@ impl Clock {
         of: &series::Series,
         value: impl Fn(&Interval) -> Option<f64>,
     ) -> Vec<(f64, f64)> {
-        // The last interval may not be over.
-        let mut intervals: Vec<_> = of.intervals().collect();
+        let mut few = series::Series::new(of.width(), POINTS);
+        few.merge(of);
+        let mut intervals: Vec<_> = few.intervals().collect();
+        // It may not be over.
         intervals.pop();
-        let together = intervals.len().div_ceil(POINTS).max(1);
-        let merged = intervals.chunks(together).map(|few| {
-            let start = few.first().map_or(0, |interval| interval.start);
-            Interval {
-                start,
-                width: few.iter().map(|interval| interval.width).sum(),
-                sum: few.iter().map(|interval| interval.sum).sum(),
-                count: few.iter().map(|interval| interval.count).sum(),
-            }
-        });
-        let points = merged.filter_map(|interval| {
-            value(&interval).map(|value| (interval.middle_secs() - self.0, value))
-        });
-        points.collect()
+        let point = |i: &Interval| value(i).map(|value| (i.middle_secs() - self.0, value));
+        intervals.iter().filter_map(point).collect()
     }
 }
 
@@ -111,45 +101,26 @@ fn plots(run: &Run, marks: &[Mark]) -> Vec<Plot> {
     let traffic = clock.points(&tally.traffic, |i| Some(i.per_second()));
     let tables = clock.points(&tally.tables, Interval::mean);
     let persistent = clock.points(&tally.persistent, Interval::mean);
+    let lookup = Axis::new("time of a lookup", Unit::Seconds);
+    let [datagrams, in_table, nodes] = ["datagrams per second", "nodes in a table", "nodes"]
+        .map(|label| Axis::new(label, Unit::Count));
     let mut plots = Vec::new();
     if tally.lookups > 0 {
+        let found = "Of the 20 nodes that really are the closest, how many lookups found.";
+        let until = "On average, until the last answer.";
         plots.extend([
-            over_time(
-                "Recall over time",
-                "Of the 20 nodes that really are the closest, how many lookups found.",
-                recall_axis,
-                recall,
-            ),
+            over_time("Recall over time", found, recall_axis, recall),
             hops(&tally.hops),
             asked(&tally.asked),
             percentiles(&tally.latency),
-            over_time(
-                "Time of lookups over time",
-                "On average, until the last answer.",
-                Axis::new("time of a lookup", Unit::Seconds),
-                latency,
-            ),
+            over_time("Time of lookups over time", until, lookup, latency),
         ]);
     }
+    let known = "Nodes that are up and in the tables of others.";
     plots.extend([
-        over_time(
-            "Traffic",
-            "Datagrams sent by all nodes.",
-            Axis::new("datagrams per second", Unit::Count),
-            traffic,
-        ),
-        over_time(
-            "Table sizes",
-            "Nodes in a routing table, on average.",
-            Axis::new("nodes in a table", Unit::Count),
-            tables,
-        ),
-        over_time(
-            "Persistent nodes",
-            "Nodes that are up and in the tables of others.",
-            Axis::new("nodes", Unit::Count),
-            persistent,
-        ),
+        over_time("Traffic", "Datagrams sent by all nodes.", datagrams, traffic),
+        over_time("Table sizes", "Nodes in a routing table, on average.", in_table, tables),
+        over_time("Persistent nodes", known, nodes, persistent),
     ]);
     plots
 }
@@ -221,38 +192,108 @@ fn marks(scenario: &Scenario) -> (Vec<Mark>, u64) {
     if scenario.churn.is_some() {
         marks.push(mark(0.0, 0.0, "churn begins".to_owned()));
     }
-    for fault in &scenario.faults {
-        let at = seconds(fault.at_us);
-        let (for_us, label) = match &fault.what {
-            FaultKind::Partition { for_us, .. } => (*for_us, "partition".to_owned()),
-            FaultKind::MassLeave { part } => (0, format!("{} leave", percent_text(*part))),
+    let faults = scenario.faults.iter().map(|fault| {
+        let said = match &fault.what {
+            FaultKind::Partition { for_us, .. } => Some((*for_us, "partition".to_owned())),
+            FaultKind::MassLeave { part } => Some((0, format!("{} leave", percent_text(*part)))),
             FaultKind::FlashCrowd { nodes, over_us } => {
-                (*over_us, format!("{} join", thousands((*nodes).into())))
+                Some((*over_us, format!("{} join", thousands((*nodes).into()))))
             }
-            FaultKind::RebindNats => (0, "NATs rebind".to_owned()),
-            FaultKind::Link { .. } => (0, "link changes".to_owned()),
-            _ => {
-                others += 1;
-                continue;
-            }
+            FaultKind::RebindNats => Some((0, "NATs rebind".to_owned())),
+            FaultKind::Link { .. } => Some((0, "link changes".to_owned())),
+            _ => None,
         };
-        if marks.len() == MARKS {
-            others += 1;
-            continue;
+        (fault.at_us, said)
+    });
+    let attacks = scenario.attacks.iter();
+    let attacks = attacks.map(|at| (at.at_us, Some((at.for_us, at.kind.to_string()))));
+    for (at_us, said) in faults.chain(attacks) {
+        match said.filter(|_| marks.len() < MARKS) {
+            Some((for_us, label)) => {
+                marks.push(mark(seconds(at_us), seconds(at_us + for_us), label));
+            }
+            None => others += 1,
         }
-        marks.push(mark(at, at + seconds(for_us), label));
-    }
-    for attack in &scenario.attacks {
-        if marks.len() == MARKS {
-            others += 1;
-            continue;
-        }
-        let (at, lasts) = (seconds(attack.at_us), seconds(attack.for_us));
-        marks.push(mark(at, at + lasts, attack_name(attack.kind)));
     }
     if scenario.heal_us.is_some() {
         let at = seconds(scenario.run_us);
         marks.push(mark(at, at, "all heals".to_owned()));
     }
     (marks, others)
+}
+
+/// Longer lists are only counted.
+const ITEMS: usize = 12;
+
+/// What of a scenario is not as usual, field by field, and what everybody asks for.
+fn fields(scenario: &Scenario) -> TextTable {
+    let mut table = TextTable::new(["field", "value"]);
+    let [mut fields, mut usual] = [Vec::new(), Vec::new()];
+    flatten("", &to_value(scenario), &mut fields);
+    flatten("", &to_value(&Scenario::default()), &mut usual);
+    for (name, text) in fields.into_iter().filter(|(name, _)| name != "version") {
+        let basic =
+            text != "0.0" && !name.contains('.') && text.starts_with(|c: char| c.is_ascii_digit());
+        if basic || !usual.contains(&(name.clone(), text.clone())) {
+            table.row([name, text]);
+        }
+    }
+    table
+}
+
+fn to_value(scenario: &Scenario) -> Value {
+    serde_json::to_value(scenario).unwrap_or_default()
+}
+
+/// All that is in `value`, with the way to it: `link.latency.constant.delay`, `40 ms`.
+fn flatten(name: &str, value: &Value, to: &mut Vec<(String, String)>) {
+    let inside = |key: &str| match name {
+        "" => key.to_owned(),
+        name => format!("{name}.{key}"),
+    };
+    let shown = |to: &mut Vec<_>, text: String| {
+        to.push((name.trim_end_matches("_us").replace('_', " "), text));
+    };
+    match value {
+        Value::Null => {}
+        Value::Object(fields) => {
+            fields.iter().for_each(|(key, value)| flatten(&inside(key), value, to));
+        }
+        Value::Array(items) if items.len() <= ITEMS => {
+            (1..)
+                .zip(items)
+                .for_each(|(n, item): (u32, _)| flatten(&format!("{name} {n}"), item, to));
+        }
+        Value::Array(items) => shown(to, format!("{} of them", thousands(items.len() as u64))),
+        Value::Number(number) => match number.as_u64() {
+            Some(us) if name.ends_with("_us") => shown(to, duration_text(us)),
+            Some(number) if !name.ends_with("seed") => shown(to, thousands(number)),
+            _ => shown(to, number.to_string()),
+        },
+        Value::Bool(yes) => shown(to, if *yes { "yes" } else { "no" }.to_owned()),
+        Value::String(text) => shown(to, text.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dht_sim::link::{Latency, Link, Loss};
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_as_usual_is_said() {
+        let link = Link {
+            latency: Latency::Uniform { min_us: 20_000, max_us: 1_500_000 },
+            loss: Loss::Independent(0.05),
+            ..Link::default()
+        };
+        let scenario = Scenario { nodes: 10_000, link, checks: true, ..Scenario::default() };
+        let rows = fields(&scenario).rows;
+        let has = |name: &str, value: &str| rows.contains(&vec![name.to_owned(), value.to_owned()]);
+        assert!(has("nodes", "10,000") && has("run", "10 m") && has("checks", "yes"), "{rows:?}");
+        assert!(has("link.latency.uniform.max", "1.5 s"), "{rows:?}");
+        assert!(has("link.loss.independent", "0.05"), "{rows:?}");
+        assert!(!rows.iter().any(|row| row[0].contains("mtu") || row[0] == "dead"), "{rows:?}");
+    }
 }

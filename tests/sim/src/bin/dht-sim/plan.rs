@@ -13,7 +13,7 @@ use dht_sim::{Micros, Scenario, Snapshot, script};
 use crate::args::{Faults, RunArgs};
 use crate::failure::{Failure, because, say};
 use crate::units::duration_text;
-use crate::values::{Churning, Switch};
+use crate::words::Churning;
 use crate::words::Sharers;
 
 const SECOND: Micros = 1_000_000;
@@ -146,7 +146,6 @@ fn change(scenario: &mut Scenario, args: &RunArgs) -> Result<(), Failure> {
     fn set<T, U: From<T>>(field: &mut U, value: Option<T>) {
         value.map(U::from).into_iter().for_each(|value| *field = value);
     }
-    let switch = |field: &mut bool, value: Option<Switch>| set(field, value.map(Switch::is_on));
     let network = &args.network;
     set(&mut scenario.seed, network.seed);
     set(&mut scenario.nodes, network.nodes);
@@ -178,14 +177,14 @@ fn change(scenario: &mut Scenario, args: &RunArgs) -> Result<(), Failure> {
     set(&mut scenario.node.ephemeral, nodes.ephemeral);
     set(&mut scenario.node.unsure, nodes.unsure);
     set(&mut scenario.node.concurrency, nodes.concurrency);
-    switch(&mut scenario.node.adaptive_timeout, nodes.adaptive_timeout);
-    switch(&mut scenario.node.thorough, nodes.thorough);
+    set(&mut scenario.node.adaptive_timeout, nodes.adaptive_timeout);
+    set(&mut scenario.node.thorough, nodes.thorough);
 
     let faults = &args.faults;
     set(&mut scenario.dead, faults.dead);
-    switch(&mut scenario.checks, faults.checks);
+    set(&mut scenario.checks, faults.checks);
     if faults.heal.is_some() {
-        if faults.checks == Some(Switch::Off) {
+        if faults.checks == Some(false) {
             return Err(because("--heal checks that all is well: it can't go with --checks=off"));
         }
         scenario.heal_us = faults.heal;
@@ -204,7 +203,7 @@ fn change_churn(scenario: &mut Scenario, args: &Faults) -> Result<(), Failure> {
         Some(Churning::For(session)) => {
             let mean_us = (session.mean_us() / 10.0) as Micros;
             let away = Length::Exponential { mean_us: mean_us.max(1) };
-            let new = Churn { session, downtime: away, permanent: 0.0, return_with_table: 0.0 };
+            let new = Churn::new(session, away);
             scenario.churn = Some(Churn { session, ..scenario.churn.unwrap_or(new) });
         }
     }

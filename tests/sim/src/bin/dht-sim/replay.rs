@@ -1,14 +1,12 @@
 //! `replay`: a scenario from a file, with everything checked.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use dht_sim::Run;
 
 use crate::command_line::quoted;
 use crate::drive::drive;
-use crate::failure::{Failure, origin_text, printed};
+use crate::failure::{Failure, origin_text, print};
 use crate::memory;
 use crate::plan::checked_script;
 use crate::progress::Progress;
@@ -31,14 +29,7 @@ pub(crate) struct Args {
     quiet: bool,
 }
 
-pub(crate) fn run(args: &Args) -> ExitCode {
-    match replay(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
-}
-
-fn replay(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut scenario = checked_script(&args.script)?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
     memory::check(&scenario, args.force, args.quiet)?;
@@ -57,11 +48,8 @@ fn replay(args: &Args) -> Result<(), Failure> {
         let origin = origin_text(run.scenario());
         return Err(Failure::Violated(violation, vec![origin, again]));
     }
-    printed(writeln!(
-        io::stdout(),
-        "ok: nothing was violated in {} and {} datagrams (seed {seed}, trace {:016x})",
-        duration_text(sim.now()),
-        thousands(sim.counts().sent),
-        sim.trace_hash()
-    ))
+    let (time, sent) = (duration_text(sim.now()), thousands(sim.counts().sent));
+    let trace = sim.trace_hash();
+    let done = format!("in {time} and {sent} datagrams (seed {seed}, trace {trace:016x})");
+    print(format_args!("ok: nothing was violated {done}"))
 }

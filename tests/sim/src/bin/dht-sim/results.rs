@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::Instant;
 
 use dht_sim::atomic_file;
@@ -29,14 +28,7 @@ pub(crate) struct Args {
     write: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args) -> ExitCode {
-    match results(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
-}
-
-fn results(args: &Args) -> Result<(), Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let names = |measure: &Measure, wanted: &str| {
         measure.ids.iter().any(|id| id.eq_ignore_ascii_case(wanted))
     };

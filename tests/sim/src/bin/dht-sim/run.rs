@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use dht_sim::atomic_file::{self, AtomicFile};
 use dht_sim::json_lines::JsonLines;
@@ -12,29 +11,21 @@ use crate::args::RunArgs;
 use crate::command_line::quoted;
 use crate::drive::{Moment, drive};
 use crate::failure::{Failure, because, origin_text, printed, say};
-use crate::figures::{Figures, Meter};
+use crate::figures::{Figures, Meter, Sample};
 use crate::memory;
 use crate::outputs;
 use crate::page;
 use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::records::Records;
-use crate::sample::Sample;
 use crate::stop::Stop;
 use crate::units::{bytes_text, duration_text, thousands};
 
-/// How often is looked at a run, if nobody says otherwise, in microseconds.
+/// How often a run is looked at without `--sample`, in microseconds.
 const INTERVAL: u64 = 10_000_000;
 
 /// Runs; `again` is the command for a seed.
-pub(crate) fn run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> ExitCode {
-    match try_run(args, again) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
-    }
-}
-
-fn try_run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> Result<(), Failure> {
+pub(crate) fn run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> Result<(), Failure> {
     let Plan { scenario, snapshot } = Plan::new(args)?;
     check_outputs(args, &scenario)?;
     memory::check(&scenario, args.files.force, args.output.quiet)?;

@@ -52,8 +52,8 @@ impl Stop {
     }
 }
 
-/// Whether somebody said so before this process began, as `nohup` does. Where the system does not tell,
-/// it is taken to be so: to end a run of hours is worse than to leave its temporary files behind.
+/// Whether the signal was ignored before this process began, as by `nohup`. Where the system does not tell, it is
+/// taken to be so: to end a run of hours is worse than to leave its temporary files behind.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

@@ -2,10 +2,9 @@
 //! scenario from a file.
 
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use dht_sim::shrink::{ShrinkOptions, shrink_by};
@@ -13,7 +12,7 @@ use dht_sim::swarm::{self, SwarmOptions};
 use dht_sim::{Micros, atomic_file, script};
 
 use crate::command_line::quoted;
-use crate::failure::{Failure, because, printed, say};
+use crate::failure::{Failure, because, print, say};
 use crate::outputs;
 use crate::plan::checked_script;
 use crate::stop::Stop;
@@ -28,7 +27,7 @@ pub(crate) struct Args {
     /// The first seed
     #[arg(long, value_name = "N", value_parser = units::whole, default_value = "1")]
     seed: u64,
-    /// At most so many seeds
+    /// Seeds at most
     #[arg(long, value_name = "N", value_parser = units::whole)]
     seeds: Option<u64>,
     /// Nodes in each
@@ -65,19 +64,7 @@ pub(crate) struct ShrinkArgs {
     time: Micros,
 }
 
-pub(crate) fn run(args: &Args) -> ExitCode {
-    done(swarm(args))
-}
-
-pub(crate) fn run_shrink(args: &ShrinkArgs) -> ExitCode {
-    done(shrink_file(args))
-}
-
-fn done(result: Result<ExitCode, Failure>) -> ExitCode {
-    result.unwrap_or_else(|failure| failure.report())
-}
-
-fn swarm(args: &Args) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let none = [("--seeds", args.seeds == Some(0)), ("--for", args.time == 0)];
     if let Some((option, _)) = none.into_iter().find(|(_, none)| *none) {
         return Err(because(format!("{option} must not be 0: nothing would be run")));
@@ -87,9 +74,9 @@ fn swarm(args: &Args) -> Result<ExitCode, Failure> {
     }
     let file = |seed: u64| args.out.join(format!("seed-{seed}.json"));
     outputs::check(&[&file(args.seed)], &[])?;
-    let mut options = SwarmOptions::default();
-    options.nodes = args.nodes.unwrap_or(options.nodes);
-    options.time_us = args.virtual_time.unwrap_or(options.time_us);
+    let usual = SwarmOptions::default();
+    let (nodes, time_us) = (args.nodes.unwrap_or(usual.nodes), args.virtual_time);
+    let options = SwarmOptions { nodes, time_us: time_us.unwrap_or(usual.time_us), ..usual };
     let stop = Stop::new()?;
     let begun = Instant::now();
     let until = begun.checked_add(Duration::from_micros(args.time));
@@ -104,21 +91,17 @@ fn swarm(args: &Args) -> Result<ExitCode, Failure> {
     });
     let hours = begun.elapsed().as_secs_f64() / 3_600.0 * args.threads as f64;
     let rate = run as f64 / hours;
-    printed(writeln!(
-        io::stdout(),
-        "{run} seeds, {} failed; {rate:.0} seeds per hour and thread",
-        failures.len()
-    ))?;
-    let failed = !failures.is_empty();
+    let (failed, count) = (!failures.is_empty(), failures.len());
+    print(format_args!("{run} seeds, {count} failed; {rate:.0} seeds per hour and thread"))?;
     for failure in failures {
         let seed = failure.scenario.seed;
-        printed(writeln!(io::stdout(), "{failure}"))?;
+        print(&failure)?;
         make_small(failure, args.shrink, &file(seed), &stop)?;
     }
     ended(failed, &stop, format_args!("after {run} seeds"))
 }
 
-fn shrink_file(args: &ShrinkArgs) -> Result<ExitCode, Failure> {
+pub(crate) fn run_shrink(args: &ShrinkArgs) -> Result<(), Failure> {
     let scenario = checked_script(&args.script)?;
     outputs::check(&[&args.out], &[&args.script])?;
     let stop = Stop::new()?;
@@ -126,25 +109,21 @@ fn shrink_file(args: &ShrinkArgs) -> Result<ExitCode, Failure> {
         None => Err(stop.interrupted("before anything failed")),
         Some(Ok(_)) => Err(because("nothing fails in this scenario")),
         Some(Err(failure)) => {
-            printed(writeln!(io::stdout(), "{failure}"))?;
+            print(&failure)?;
             make_small(failure, args.time, &args.out, &stop)?;
             ended(true, &stop, "before it was as small as it gets")
         }
     }
 }
 
-/// A failure is worth more than that it was not looked for any longer.
-fn ended(failed: bool, stop: &Stop, at: impl Display) -> Result<ExitCode, Failure> {
+/// How a search has ended. A failure that was found counts for more than that the search was stopped.
+fn ended(failed: bool, stop: &Stop, at: impl Display) -> Result<(), Failure> {
     let interrupted = stop.is_set().then(|| stop.interrupted(at));
-    match interrupted {
-        Some(interrupted) if failed => {
-            interrupted.report();
-            Ok(ExitCode::FAILURE)
-        }
-        Some(interrupted) => Err(interrupted),
-        None if failed => Ok(ExitCode::FAILURE),
-        None => Ok(ExitCode::SUCCESS),
+    if !failed {
+        return interrupted.map_or(Ok(()), Err);
     }
+    interrupted.map(|interrupted| interrupted.report());
+    Err(Failure::Found)
 }
 
 /// Writes the smallest scenario that there is by when the time is over, or it is stopped.
@@ -155,7 +134,7 @@ fn make_small(
     stop: &Stop,
 ) -> Result<(), Failure> {
     let begun = Instant::now();
-    let options = ShrinkOptions::default().time(Duration::from_micros(time));
+    let options = ShrinkOptions { time: Duration::from_micros(time), ..ShrinkOptions::default() };
     let mut attempts = 0;
     let shrunk = shrink_by(failure, options, |candidate| {
         let result = swarm::run_unless(candidate.clone(), || stop.is_set())?;
@@ -165,18 +144,12 @@ fn make_small(
     let text = script::to_text(&shrunk.scenario);
     atomic_file::write(path, |file| file.write_all(text.as_bytes()))?;
     let (before, after) = (shrunk.before, shrunk.after);
-    printed(writeln!(
-        io::stdout(),
-        "made small in {:.1} s and {attempts} attempts: faults and attackers {} instead of {}, nodes \
-         {} instead of {}, events {} instead of {}\n  {}",
-        begun.elapsed().as_secs_f64(),
-        after.faults,
-        before.faults,
-        after.nodes,
-        before.nodes,
-        thousands(after.events),
-        thousands(before.events),
-        shrunk.violation
+    let seconds = begun.elapsed().as_secs_f64();
+    let events = [after, before].map(|size| thousands(size.events)).join(" instead of ");
+    print(format_args!(
+        "made small in {seconds:.1} s and {attempts} attempts: faults and attackers {} instead of {}, \
+         nodes {} instead of {}, events {events}\n  {}",
+        after.faults, before.faults, after.nodes, before.nodes, shrunk.violation
     ))?;
     say(format_args!("run it again: cargo sim replay {}", quoted(path.as_os_str())));
     Ok(())

@@ -42,7 +42,7 @@ pub(crate) fn duration(text: &str) -> Result<Micros, String> {
     if text.is_empty() { Err(unclear()) } else { Ok(total) }
 }
 
-/// How often something is printed, in virtual time: not so often that nobody can read it.
+/// How often something is printed, in virtual time: not too often to be read.
 pub(crate) fn interval(text: &str) -> Result<Micros, String> {
     match duration(text)? {
         us if us < INTERVAL_MIN => Err(format!("`{text}` is too often: 10ms at least")),
@@ -177,15 +177,7 @@ pub(crate) fn percent_text(part: f64) -> String {
 
 /// `1,234,567`.
 pub(crate) fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    indicatif::HumanCount(number).to_string()
 }
 
 /// `850 k`, `1.23 M`: three digits.
@@ -207,7 +199,7 @@ pub(crate) fn bytes_text(bytes: u64) -> String {
     }
 }
 
-/// With at most so many decimals, none of them a zero that says nothing.
+/// With at most this many decimals, and no zeros at the end.
 pub(crate) fn trimmed(number: f64, decimals: usize) -> String {
     let text = format!("{number:.decimals$}");
     if text.contains('.') {

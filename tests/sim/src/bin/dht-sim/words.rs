@@ -1,16 +1,17 @@
-//! The small languages of options: `lognormal:80ms,0.5`, `burst:5%,10`, `symmetric:20%x16`.
+//! What options can say, and their small languages: `lognormal:80ms,0.5`, `burst:5%,10`, `symmetric:20%x16`.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::str::FromStr;
 
-use dht_sim::Micros;
 use dht_sim::addresses::{Addresses, Sharing};
 use dht_sim::churn::{Churn, Length};
 use dht_sim::link::{Latency, Link, Loss, Reorder};
 use dht_sim::nat::{Kind, Nat, Ports};
 use dht_sim::scenario::{Attack, AttackKind, NatGroup, Stands};
+use dht_sim::{HostId, Micros, Sim};
 
 use crate::units::{count, count_between, duration, number, part};
-use crate::values::{Churning, host};
 
 /// `80ms`, `20ms..120ms`, `lognormal:80ms,0.5,per-pair`, `regions`.
 pub(crate) fn latency(text: &str) -> Result<Latency, String> {
@@ -106,17 +107,8 @@ pub(crate) fn nat(text: &str) -> Result<NatGroup, String> {
     let Some((kind, options)) = text.split_once(':') else {
         return Err("write KIND:PART, such as symmetric:20%".to_owned());
     };
-    let kind = match kind {
-        "full-cone" => Kind::FullCone,
-        "address-restricted" => Kind::AddressRestricted,
-        "port-restricted" => Kind::PortRestricted,
-        "symmetric" => Kind::Symmetric,
-        "firewall" => Kind::Firewall,
-        _ => {
-            let kinds = "full-cone, address-restricted, port-restricted, symmetric or firewall";
-            return unknown(kind, kinds);
-        }
-    };
+    let kinds = "full-cone, address-restricted, port-restricted, symmetric or firewall";
+    let kind = Kind::from_str(kind).or_else(|_| unknown(kind, kinds))?;
     let mut options = options.split(',');
     let who = options.next().unwrap_or_default();
     let (who, share) = who.split_once('x').map_or(Ok((who, 1)), |(who, share)| {
@@ -161,16 +153,16 @@ pub(crate) fn addresses(text: &str) -> Result<Sharers, String> {
     checked(Sharers(Some(addresses)), addresses.check())
 }
 
-/// Who shares addresses; nobody.
+/// The model of shared addresses; `None`: each host stands alone.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Sharers(pub(crate) Option<Addresses>);
 
 /// `grind`, `flood-ids:victim=3,at=1m,for=30s,rate=1000,hosts=4`.
 pub(crate) fn attack(text: &str) -> Result<Attack, String> {
     let (kind, options) = text.split_once(':').unwrap_or((text, ""));
-    let named = AttackKind::ALL.into_iter().find(|known| attack_name(*known) == kind);
-    let Some(known) = named else {
-        return unknown(kind, &AttackKind::ALL.map(attack_name).join(", "));
+    let Ok(known) = AttackKind::from_str(kind) else {
+        let kinds: Vec<_> = AttackKind::ALL.iter().map(ToString::to_string).collect();
+        return unknown(kind, &kinds.join(", "));
     };
     let mut attack = Attack::from(known);
     let mut said = BTreeSet::new();
@@ -190,10 +182,10 @@ pub(crate) fn attack(text: &str) -> Result<Attack, String> {
             Some(("victim", node)) => attack.victim = host(node)?.0,
             Some(("rate", rate)) => attack.rate = count(rate)?,
             Some(("hosts", hosts)) => attack.hosts = count(hosts)?,
-            Some(("stands", "apart")) => attack.stands = Stands::Apart,
-            Some(("stands", "together")) => attack.stands = Stands::Together,
-            Some(("stands", "beside")) => attack.stands = Stands::Beside,
-            Some(("stands", place)) => return unknown(place, "apart, together or beside"),
+            Some(("stands", place)) => {
+                let known = Stands::from_str(place);
+                attack.stands = known.or_else(|_| unknown(place, "apart, together or beside"))?;
+            }
             _ => {
                 let expected = "victim=NODE, at=TIME, for=TIME, rate=N, hosts=N or stands=WHERE";
                 return unknown(option, expected);
@@ -201,12 +193,6 @@ pub(crate) fn attack(text: &str) -> Result<Attack, String> {
         }
     }
     Ok(attack)
-}
-
-/// As in a script, but written like an option.
-pub(crate) fn attack_name(kind: AttackKind) -> String {
-    let name = serde_json::to_value(kind).unwrap_or_default();
-    name.as_str().unwrap_or_default().replace('_', "-")
 }
 
 /// `60m`, `weibull:60m,0.5`, `pareto:20m,1.5`, `fixed:60m`.
@@ -244,11 +230,10 @@ pub(crate) fn downtime(text: &str) -> Result<Length, String> {
 }
 
 const HOUR: Length = Length::Fixed { length_us: 3_600_000_000 };
-const CHURN: Churn =
-    Churn { session: HOUR, downtime: HOUR, permanent: 0.0, return_with_table: 0.0 };
+const CHURN: Churn = Churn::new(HOUR, HOUR);
 
-/// A value, unless there is something wrong with it: then that, in words of options instead of those of
-/// scripts, `mean` instead of `session.mean_us`.
+/// A value, unless there is something wrong with it: then the fault, in words of options instead of scripts,
+/// `mean` instead of `session.mean_us`.
 pub(crate) fn checked<T>(value: T, check: Result<(), String>) -> Result<T, String> {
     check.map(|()| value).map_err(|wrong| {
         let plain = |word: &str| match word.starts_with(|c: char| c.is_ascii_alphabetic()) {
@@ -262,9 +247,42 @@ pub(crate) fn checked<T>(value: T, check: Result<(), String>) -> Result<T, Strin
     })
 }
 
-/// A word that means nothing, and those that do.
+/// An unknown word, and the known ones.
 pub(crate) fn unknown<T>(word: &str, known: &str) -> Result<T, String> {
     Err(format!("`{word}` is not known here: expected {known}"))
+}
+
+/// Whether something is so.
+pub(crate) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(format!("`{text}` is neither on nor off")),
+    }
+}
+
+/// Whether and how long nodes stay.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Churning {
+    /// For ever.
+    Off,
+    /// For so long.
+    For(Length),
+}
+
+/// A host by its number, or by its address.
+pub(crate) fn host(text: &str) -> Result<HostId, String> {
+    let known = count(text).ok().map(HostId);
+    let known = known.or_else(|| text.parse().ok().and_then(Sim::host_at));
+    known.ok_or_else(|| format!("`{text}` is no host: write 17, or its address, 11.0.17.1"))
+}
+
+/// A host, and where to write what it does.
+pub(crate) fn host_and_file(text: &str) -> Result<(HostId, PathBuf), String> {
+    match text.split_once(':') {
+        Some((node, file)) if !file.is_empty() => Ok((host(node)?, file.into())),
+        _ => Err("write HOST:FILE, such as 17:17.pcap".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -396,5 +414,19 @@ mod tests {
         assert_eq!(downtime("1us"), Ok(Length::Exponential { mean_us: 1 }));
         let said = "mean is 0 s, but must be between 1 µs and 36600 d";
         assert_eq!(downtime("0"), Err(said.to_owned()));
+    }
+
+    #[test]
+    fn hosts_have_numbers_and_addresses() {
+        for text in ["17", "11.0.17.1"] {
+            assert_eq!(host(text), Ok(HostId(17)));
+        }
+        assert_eq!(host_and_file("3:a:b.pcap"), Ok((HostId(3), "a:b.pcap".into())));
+        for bad in ["", "x", "11.0.17.2", "-1"] {
+            host(bad).unwrap_err();
+        }
+        for bad in ["3", "3:", ":x", "x:y"] {
+            host_and_file(bad).unwrap_err();
+        }
     }
 }

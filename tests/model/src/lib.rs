@@ -1,0 +1,40 @@
+//! What `dht-core` is held against from outside: a [second decoder](decoder), and what the fuzz targets do,
+//! free of any fuzzer.
+//!
+//! A target is a function of bytes that panics when something is wrong. `fuzz/fuzz_targets` hands these to
+//! libFuzzer, and `cargo test -p dht-model` runs them over the corpus in `fuzz/corpus`.
+//!
+//! ```sh
+//! cargo +nightly fuzz run decode -- -max_total_time=60
+//! cargo run -p dht-model --example write_seeds   # after a change to seeds.rs
+//! ```
+//!
+//! An input that once broke something belongs into `fuzz/corpus/<target>/`, as `<what>.bin`.
+//!
+//! A new target is a module with its function, a line in [`TARGETS`], seeds, a file in
+//! `fuzz/fuzz_targets` and a `[[bin]]` in `fuzz/Cargo.toml`. It takes what it needs from the bytes with [`Source`].
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a target says that something is wrong by a panic"
+)]
+
+mod decode;
+pub mod decoder;
+mod node_ops;
+mod roundtrip;
+pub mod seeds;
+mod source;
+
+pub use decode::decode;
+pub use node_ops::node_ops;
+pub use roundtrip::roundtrip;
+pub use source::Source;
+
+/// A target's name, which is that of its corpus too, and what it does.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] =
+    &[("decode", decode), ("node_ops", node_ops), ("roundtrip", roundtrip)];
