@@ -8,7 +8,7 @@ use std::time::Duration;
 use dht_core::{Event, Id, Query, wire};
 use rand_core::Rng as _;
 
-use crate::support::lab::{DOWN_HINT, FIND_NODE, LATENCY, Lab, PING, asks, peer};
+use crate::support::lab::{DOWN_HINT, FIND_NODE, LATENCY, Lab, PING, RTT, asks, peer};
 use crate::support::net::{Fate, Net, target};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -210,7 +210,7 @@ fn strangers_that_others_name_take_a_quarter_of_the_places() {
 /// have begun to.
 fn beside_slow_ones(slow: u32, delay: Duration) -> Vec<u128> {
     let mut lab = Lab::among(60);
-    (0..slow).for_each(|n| lab.peer(peer(n + 10)).delay = delay);
+    (0..slow).for_each(|n| lab.peer(peer(n + 10)).rtt = RTT + delay);
     let times = (0..40).map(|n| {
         let start = lab.now;
         find(&mut lab, Query::find_node(target(n)));
@@ -237,7 +237,7 @@ fn doors_of_third_parties_are_knocked_at_a_few_times() {
     let mut lab = Lab::among(60);
     let is_victim = |addr: &SocketAddrV4| addr.ip().octets()[..3] == [203, 0, 113];
     // So much seems to be lost that others are asked more than four times.
-    (40..60).for_each(|n| lab.peer(peer(n)).delay = Duration::from_millis(140));
+    (40..60).for_each(|n| lab.peer(peer(n)).rtt = RTT + Duration::from_millis(140));
     let mut tries = BTreeMap::<_, usize>::new();
     for n in 0..20 {
         let key = target(n);

@@ -6,29 +6,29 @@ use std::time::Duration;
 
 use dht_core::{Config, Id, Query, Via};
 
-use crate::support::solo::*;
+use crate::support::lab::*;
 
 /// A lookup among 200 honest nodes and these liars, each of whom names 20 nodes nearer to the target where
 /// nobody is: how many of the closest are found, and how long it takes.
 fn lied_to(config: Config, liars: usize) -> (usize, Duration) {
     let target = target(900);
     let honest = by_distance(&target, 200);
-    let mut solo = Solo::with(config);
-    solo.peers.extend(honest.iter().map(|addr| (*addr, Fake::knowing(honest.iter().copied()))));
+    let mut lab = Lab::started(config);
+    lab.peers.extend(honest.iter().map(|addr| (*addr, Peer::knowing(honest.iter().copied()))));
     let nowhere = |n: u32| SocketAddrV4::new(Ipv4Addr::from(0x5100_0001 + (n << 8)), 5);
     let mut nowhere: Vec<_> = (0..60_000).map(nowhere).collect();
     nowhere.sort_by_cached_key(|addr| Id::of(*addr).distance(&target));
     let liars: Vec<_> = honest[100..].iter().step_by(7).take(liars).copied().collect();
     for (liar, named) in liars.iter().zip(nowhere.chunks(20)) {
-        solo.peers.insert(*liar, Fake::naming(named.iter().copied()));
+        lab.peers.insert(*liar, Peer::naming(named.iter().copied()));
     }
     let first = honest.iter().rev().take(20).copied();
     let query = Query::find_node(target).nodes(liars.into_iter().chain(first)).discard_replies();
-    let start = solo.now;
-    let outcome = solo.walk(query).1.unwrap();
+    let start = lab.now;
+    let outcome = lab.walk(query).1.unwrap();
     let is_found = |addr| outcome.closest.iter().any(|reply| reply.from.addr == addr);
     let found = honest[..20].iter().filter(|addr| is_found(**addr)).count();
-    (found, solo.now.saturating_since(start))
+    (found, lab.now.saturating_since(start))
 }
 
 #[test]
@@ -59,41 +59,41 @@ fn ping(from: SocketAddrV4) -> Vec<u8> {
 fn a_verification_takes_no_answers_place() {
     let mut config = Config::bootstrapper(SERVER.port(), &HOST.to_string()).unwrap();
     config.max_replies = 2;
-    let mut solo = Solo::with(config);
+    let mut lab = Lab::started(config);
     for n in 0..3 {
-        let _ = solo.node.handle_datagram(solo.now, Via::Server, addr(n), &ping(addr(n)));
+        let _ = lab.node.handle_datagram(lab.now, Via::Server, addr(n), &ping(addr(n)));
     }
-    solo.flush();
-    let answered: Vec<_> = solo.sent.iter().filter(|s| s.as_response().is_some()).collect();
+    lab.flush();
+    let answered: Vec<_> = lab.sent.iter().filter(|s| s.as_response().is_some()).collect();
     assert_eq!(answered.len(), 2, "and three verifications");
-    assert_eq!(solo.node.stats().drops.replies, 1);
+    assert_eq!(lab.node.stats().drops.replies, 1);
 }
 
 #[test]
 fn one_network_does_not_displace_the_others() {
     let mut config = Config::bootstrapper(SERVER.port(), &HOST.to_string()).unwrap();
     config.max_nodes = 80;
-    let mut solo = Solo::with(config);
-    (0..3_000).for_each(|n| solo.add_node(addr(n)));
-    solo.peers.extend((0..3_000).map(|n| (addr(n), Fake::default())));
-    let honest = solo.node.table_len();
+    let mut lab = Lab::started(config);
+    (0..3_000).for_each(|n| lab.add_node(addr(n)));
+    lab.peers.extend((0..3_000).map(|n| (addr(n), Peer::default())));
+    let honest = lab.node.table_len();
     assert!(honest >= 70, "{honest}");
     // Some ports for each bucket, of which most have room.
-    let own = solo.node.table_id();
+    let own = lab.node.table_id();
     let mut ports: Vec<_> =
         (1..20_000).map(|port| SocketAddrV4::new(Ipv4Addr::new(66, 6, 6, 6), port)).collect();
     ports.sort_by_cached_key(|addr| Id::of(*addr).distance(&own));
     for addr in ports.iter().take(100) {
-        solo.peers.insert(*addr, Fake::default());
-        let _ = solo.hand_in(Via::Server, *addr, &ping(*addr));
-        solo.advance_ms(50);
+        lab.peers.insert(*addr, Peer::default());
+        let _ = lab.hand_in(Via::Server, *addr, &ping(*addr));
+        lab.run_ms(50);
     }
-    let others = solo.node.nodes().filter(|addr| !ports.contains(addr)).count();
+    let others = lab.node.nodes().filter(|addr| !ports.contains(addr)).count();
     assert!(others + 2 >= honest, "{others} of {honest}");
     // One of another network gets in: a small table does not stay as it is.
     let newcomer = by_distance(&own, 5_000)[0];
-    solo.peers.insert(newcomer, Fake::default());
-    let _ = solo.hand_in(Via::Server, newcomer, &ping(newcomer));
-    solo.advance_ms(50);
-    assert!(solo.node.nodes().any(|addr| addr == newcomer));
+    lab.peers.insert(newcomer, Peer::default());
+    let _ = lab.hand_in(Via::Server, newcomer, &ping(newcomer));
+    lab.run_ms(50);
+    assert!(lab.node.nodes().any(|addr| addr == newcomer));
 }

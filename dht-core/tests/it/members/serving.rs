@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dht_core::{Event, Id, Query, Request};
 
-use crate::support::lab::{FIND_NODE, LATENCY, Lab, PING, PING_NAT, TICK, peer};
+use crate::support::lab::{FIND_NODE, LATENCY, Lab, PING, PING_NAT, RTT, TICK, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -187,7 +187,7 @@ fn the_copy_of_an_answer_to_a_ping_says_no_more_than_the_answer() {
     let mut lab = Lab::among(15);
     lab.add_peer(peer(50)).ignores = &[FIND_NODE];
     // So slow that a PING is sent twice, and answered twice.
-    lab.peer(peer(50)).delay = Duration::from_millis(1_100);
+    lab.peer(peer(50)).rtt = RTT + Duration::from_millis(1_100);
     let all: Vec<_> = [50].into_iter().chain(0..15).map(peer).collect();
     (0..15).for_each(|n| lab.peer(peer(n)).closer = all.clone());
     let id = lab.call(|node, now| node.query(now, Query::find_node(Id::of(peer(50))))).unwrap();

@@ -7,7 +7,7 @@ use dht_core::{
 };
 
 use crate::support::bare_answer;
-use crate::support::lab::{DELAYED_PING, FIND_NODE, Lab, PING, PING_NAT, SERVER, asks, peer};
+use crate::support::lab::{DELAYED_PING, FIND_NODE, Lab, PING, PING_NAT, RTT, SERVER, asks, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -242,7 +242,7 @@ fn what_is_beyond_a_limit_is_counted() {
 #[test]
 fn answers_are_counted_per_command_but_late_ones_only_as_drops() {
     let mut lab = warm();
-    lab.peer(peer(0)).delay = 10 * SECOND;
+    lab.peer(peer(0)).rtt = RTT + 10 * SECOND;
     let ping = Request::ping(peer(0)).retries(0);
     lab.call(|node, now| node.request(now, ping)).unwrap();
     lab.run_for(20 * SECOND);

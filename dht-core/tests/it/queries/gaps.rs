@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use dht_core::{Id, Query, Request};
 
-use crate::support::solo::*;
+use crate::support::lab::*;
 
 /// 60 nodes, the nearest first, that know all others, but for those in these places: they are gone, and
 /// the others have not noticed yet.
-fn network(gone: &[usize]) -> (Solo, Vec<SocketAddrV4>) {
-    let mut solo = Solo::new();
+fn network(gone: &[usize]) -> (Lab, Vec<SocketAddrV4>) {
+    let mut lab = Lab::alone();
     let nodes = by_distance(&target(1), 60);
-    let all = Fake::knowing(nodes.iter().copied());
-    solo.peers.extend(nodes.iter().map(|addr| (*addr, all.clone())));
-    gone.iter().for_each(|n| drop(solo.peers.remove(&nodes[*n])));
-    (solo, nodes)
+    let all = Peer::knowing(nodes.iter().copied());
+    lab.peers.extend(nodes.iter().map(|addr| (*addr, all.clone())));
+    gone.iter().for_each(|n| drop(lab.peers.remove(&nodes[*n])));
+    (lab, nodes)
 }
 
 /// The places of the closest that a walk finds, that begins far away.
-fn closest(solo: &mut Solo, nodes: &[SocketAddrV4], query: Query) -> Vec<usize> {
-    let outcome = solo.walk(query.nodes(nodes[50..].iter().copied())).1.unwrap();
+fn closest(lab: &mut Lab, nodes: &[SocketAddrV4], query: Query) -> Vec<usize> {
+    let outcome = lab.walk(query.nodes(nodes[50..].iter().copied())).1.unwrap();
     let place = |addr| nodes.iter().position(|node| *node == addr).unwrap();
     outcome.closest.iter().map(|reply| place(reply.from.addr)).collect()
 }
@@ -32,8 +32,8 @@ fn query() -> Query {
 }
 
 /// Who is asked for what is behind the silent, and for nodes around which target.
-fn looks(solo: &Solo) -> Vec<(SocketAddrV4, Id)> {
-    let finds = solo.sent.iter().filter(|sent| sent.is(FIND_NODE));
+fn looks(lab: &Lab) -> Vec<(SocketAddrV4, Id)> {
+    let finds = lab.sent.iter().filter(|sent| sent.is(FIND_NODE));
     let finds = finds.map(|sent| (sent.to, Id(*sent.request().target.unwrap())));
     // Not whether those that were given up are there.
     finds.filter(|(_, around)| *around != target(1)).collect()
@@ -41,11 +41,11 @@ fn looks(solo: &Solo) -> Vec<(SocketAddrV4, Id)> {
 
 #[test]
 fn who_is_hidden_by_silent_nodes_is_found() {
-    let (mut solo, nodes) = network(&[3, 7]);
-    let found = closest(&mut solo, &nodes, query());
+    let (mut lab, nodes) = network(&[3, 7]);
+    let found = closest(&mut lab, &nodes, query());
     let expected: Vec<_> = (0..22).filter(|n| ![3, 7].contains(n)).collect();
     assert_eq!(found, expected, "the last two are among the twenty nearest of nobody");
-    let looks = looks(&solo);
+    let looks = looks(&lab);
     let askers: BTreeSet<_> = looks.iter().map(|(to, _)| *to).collect();
     assert_eq!((looks.len(), askers.len()), (4, 4), "different ones");
     // Two targets, each one bit from the walk's own.
@@ -69,8 +69,8 @@ fn who_is_hidden_by_silent_nodes_is_found() {
 #[test]
 fn silent_ones_far_away_do_not_make_it_look_in_the_wrong_place() {
     let gone: Vec<_> = [3, 7].into_iter().chain(40..59).collect();
-    let (mut solo, nodes) = network(&gone);
-    let outcome = solo.walk(query().nodes(nodes[40..].iter().copied())).1.unwrap();
+    let (mut lab, nodes) = network(&gone);
+    let outcome = lab.walk(query().nodes(nodes[40..].iter().copied())).1.unwrap();
     let found: Vec<_> = outcome.closest.iter().map(|reply| reply.from.addr).collect();
     let expected = (0..22).filter(|n| ![3, 7].contains(n)).map(|n| nodes[n]);
     assert_eq!(found, expected.collect::<Vec<_>>());
@@ -80,20 +80,20 @@ fn silent_ones_far_away_do_not_make_it_look_in_the_wrong_place() {
 fn where_several_were_silent_it_looks_before_the_last_are_late() {
     for (far, at_once) in [(&[42][..], false), (&[42, 45], true)] {
         let gone: Vec<_> = [3, 7].iter().chain(far).copied().collect();
-        let (mut solo, nodes) = network(&gone);
+        let (mut lab, nodes) = network(&gone);
         // So that the first are not waited for longer than the last.
         let warm = Query::find_node(target(1)).nodes(nodes[20..40].iter().copied());
-        solo.walk(warm.only_closest_nodes()).1.unwrap();
-        solo.sent.clear();
+        lab.walk(warm.only_closest_nodes()).1.unwrap();
+        lab.sent.clear();
         let walk = Query::find_node(target(1)).nodes(nodes[40..].iter().copied());
-        solo.walk(walk).1.unwrap();
+        lab.walk(walk).1.unwrap();
         let second = |to: usize| {
-            let mut tries = solo.sent.iter().filter(|sent| sent.to == nodes[to]);
+            let mut tries = lab.sent.iter().filter(|sent| sent.to == nodes[to]);
             tries.nth(1).unwrap().at
         };
         let is_look =
             |sent: &&Sent| sent.is(FIND_NODE) && sent.request().target != Some(&target(1).0);
-        let looks: BTreeSet<_> = solo.sent.iter().filter(is_look).map(|sent| sent.at).collect();
+        let looks: BTreeSet<_> = lab.sent.iter().filter(is_look).map(|sent| sent.at).collect();
         assert!(second(42) < second(3), "it was asked first");
         let expected = if at_once { second(42) } else { second(3).max(second(7)) };
         assert_eq!(looks, BTreeSet::from([expected]), "{far:?}");
@@ -110,18 +110,18 @@ fn nobody_looks_where_all_have_answered_or_only_some_are_wanted() {
         (&[3, 7], query().thorough()),
         (&[3, 7], query().only_closest_nodes()),
     ] {
-        let (mut solo, nodes) = network(gone);
-        closest(&mut solo, &nodes, query);
-        assert_eq!(looks(&solo), [], "{gone:?}");
+        let (mut lab, nodes) = network(gone);
+        closest(&mut lab, &nodes, query);
+        assert_eq!(looks(&lab), [], "{gone:?}");
     }
 }
 
 #[test]
 fn a_walk_of_find_node_looks_too_and_one_command_does_not_go_to_the_application() {
-    let (mut solo, nodes) = network(&[3, 7]);
-    let found = closest(&mut solo, &nodes, Query::find_node(target(1)));
+    let (mut lab, nodes) = network(&[3, 7]);
+    let found = closest(&mut lab, &nodes, Query::find_node(target(1)));
     assert_eq!(found, (0..22).filter(|n| ![3, 7].contains(n)).collect::<Vec<_>>());
-    assert_eq!(looks(&solo).len(), 4);
+    assert_eq!(looks(&lab).len(), 4);
 }
 
 #[test]
@@ -131,53 +131,53 @@ fn only_full_replies_leave_anybody_out() {
     for (count, silent, expected) in
         [(19, 2, false), (20, 2, true), (20, 10, true), (20, 11, false)]
     {
-        let mut solo = Solo::new();
+        let mut lab = Lab::alone();
         let nodes = by_distance(&target(1), count);
-        let all = Fake::knowing(nodes.iter().copied());
-        solo.peers.extend(nodes.iter().map(|addr| (*addr, all.clone())));
+        let all = Peer::knowing(nodes.iter().copied());
+        lab.peers.extend(nodes.iter().map(|addr| (*addr, all.clone())));
         // Silent ones in between, not the one to begin with.
-        (0..silent).for_each(|n| drop(solo.peers.remove(&nodes[n + 5])));
-        solo.walk(query().nodes([nodes[0]])).1.unwrap();
-        assert_eq!(!looks(&solo).is_empty(), expected, "{silent} of {count}");
+        (0..silent).for_each(|n| drop(lab.peers.remove(&nodes[n + 5])));
+        lab.walk(query().nodes([nodes[0]])).1.unwrap();
+        assert_eq!(!looks(&lab).is_empty(), expected, "{silent} of {count}");
     }
 }
 
 #[test]
 fn a_look_has_one_try_is_not_waited_for_longer_than_others_and_ends_with_the_walk() {
-    let (mut solo, nodes) = network(&[3, 7]);
-    let id = solo.query(query().nodes(nodes[50..].iter().copied()).discard_replies());
-    solo.run_until(|solo| !looks(solo).is_empty());
-    let askers: Vec<_> = looks(&solo).iter().map(|(to, _)| *to).collect();
-    let known = |solo: &Solo| askers.iter().all(|to| solo.node.nodes().any(|node| node == *to));
-    assert!(known(&solo));
+    let (mut lab, nodes) = network(&[3, 7]);
+    let id = lab.query(query().nodes(nodes[50..].iter().copied()).discard_replies());
+    lab.run_until(|lab| !looks(lab).is_empty());
+    let askers: Vec<_> = looks(&lab).iter().map(|(to, _)| *to).collect();
+    let known = |lab: &Lab| askers.iter().all(|to| lab.node.nodes().any(|node| node == *to));
+    assert!(known(&lab));
     // They have answered the walk, and are gone now.
-    askers.iter().for_each(|to| drop(solo.peers.remove(to)));
-    solo.run_until(|solo| solo.node.take_outcome(id).is_some());
-    assert_eq!(looks(&solo).len(), 4);
-    assert!(known(&solo), "one lost datagram says nothing");
-    assert_eq!(solo.stats().requests.active, 2, "the silent ones");
+    askers.iter().for_each(|to| drop(lab.peers.remove(to)));
+    lab.run_until(|lab| lab.node.take_outcome(id).is_some());
+    assert_eq!(looks(&lab).len(), 4);
+    assert!(known(&lab), "one lost datagram says nothing");
+    assert_eq!(lab.stats().requests.active, 2, "the silent ones");
     // Cancelled with it.
-    let (mut solo, nodes) = network(&[3, 7]);
-    let id = solo.query(query().nodes(nodes[50..].iter().copied()).discard_replies());
-    solo.run_until(|solo| !looks(solo).is_empty());
-    solo.node.cancel_query(solo.now, id);
-    assert_eq!(solo.stats().requests.active, 2, "the silent ones");
+    let (mut lab, nodes) = network(&[3, 7]);
+    let id = lab.query(query().nodes(nodes[50..].iter().copied()).discard_replies());
+    lab.run_until(|lab| !looks(lab).is_empty());
+    lab.node.cancel_query(lab.now, id);
+    assert_eq!(lab.stats().requests.active, 2, "the silent ones");
 }
 
 #[test]
 fn a_look_that_cannot_leave_does_not_stop_the_clock_of_its_walk() {
-    let (mut solo, nodes) = network(&[3, 7]);
-    let start = solo.now;
+    let (mut lab, nodes) = network(&[3, 7]);
+    let start = lab.now;
     // Nobody is asked twice, so that nothing but looks is under way in the end.
     let query = query().retries(0).discard_replies();
-    let id = solo.query(query.nodes(nodes[50..].iter().copied()));
-    solo.advance_ms(900);
-    assert_eq!((solo.stats().requests.active, looks(&solo).len()), (2, 0), "the silent ones");
+    let id = lab.query(query.nodes(nodes[50..].iter().copied()));
+    lab.run_ms(900);
+    assert_eq!((lab.stats().requests.active, looks(&lab).len()), (2, 0), "the silent ones");
     // From now on others fill the window.
     let lasting = |n: u32| Request::delayed_ping(addr(1_000 + n), Duration::from_secs(10));
-    solo.requests((0..2_000).map(lasting));
-    solo.run_until(|solo| solo.node.take_outcome(id).is_some());
-    assert_eq!(looks(&solo), []);
-    assert_eq!(ms_since(start, solo.now), 20_000);
-    assert_eq!(solo.stats().requests.cancelled, 4, "the looks");
+    lab.requests((0..2_000).map(lasting));
+    lab.run_until(|lab| lab.node.take_outcome(id).is_some());
+    assert_eq!(looks(&lab), []);
+    assert_eq!(ms_since(start, lab.now), 20_000);
+    assert_eq!(lab.stats().requests.cancelled, 4, "the looks");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dht_core::{Config, Id, Outcome, Query};
 
-use crate::support::solo::*;
+use crate::support::lab::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 /// How long a walk may take.
@@ -19,22 +19,22 @@ fn query() -> Query {
 }
 
 /// A hundred ports of one host, each of which answers slowly and names one a little nearer.
-fn drip(solo: &mut Solo, latency: Duration) -> SocketAddrV4 {
+fn drip(lab: &mut Lab, latency: Duration) -> SocketAddrV4 {
     let host = Ipv4Addr::new(99, 9, 9, 9);
     let mut chain: Vec<_> = (1..=100).map(|port| SocketAddrV4::new(host, port)).collect();
     chain.sort_by_cached_key(|addr| Reverse(Id::of(*addr).distance(&target(1))));
     for (n, addr) in chain.iter().enumerate() {
         let next = chain.get(n + 1).copied();
-        solo.peers.insert(*addr, Fake { latency, ..Fake::naming(next) });
+        lab.peers.insert(*addr, Peer { rtt: latency, ..Peer::naming(next) });
     }
     chain[0]
 }
 
 /// Runs a query to its end: the outcome, and how long it took.
-fn timed(solo: &mut Solo, query: Query) -> (Outcome, Duration) {
-    let start = solo.now;
-    let outcome = solo.walk(query).1.unwrap();
-    (outcome, solo.now.saturating_since(start))
+fn timed(lab: &mut Lab, query: Query) -> (Outcome, Duration) {
+    let start = lab.now;
+    let outcome = lab.walk(query).1.unwrap();
+    (outcome, lab.now.saturating_since(start))
 }
 
 #[test]
@@ -43,29 +43,29 @@ fn nobody_can_drag_out_a_query() {
         let all =
             [query(), query().thorough(), query().retries(99).thorough(), query().concurrency(1)];
         for query in all {
-            let mut solo = Solo::new();
-            let first = drip(&mut solo, Duration::from_millis(millis));
-            let (outcome, time) = timed(&mut solo, query.nodes([first]));
+            let mut lab = Lab::alone();
+            let first = drip(&mut lab, Duration::from_millis(millis));
+            let (outcome, time) = timed(&mut lab, query.nodes([first]));
             assert_eq!(time, WALK_MAX);
             assert_eq!(outcome.successes, successes, "what it has so far");
-            assert!(solo.stats().requests.active <= 1, "the last one, if it is late");
+            assert!(lab.stats().requests.active <= 1, "the last one, if it is late");
         }
     }
 }
 
 #[test]
 fn the_time_of_a_query_that_waits_for_its_reader_does_not_pass() {
-    let mut solo = Solo::new();
-    let anonymous = Fake { id: false, ..Fake::default() };
-    solo.peers.extend((0..100).map(|n| (addr(n), anonymous.clone())));
-    let id = solo.query(query().nodes((0..100).map(addr)).only_closest_nodes());
-    solo.advance(5 * WALK_MAX);
-    assert_eq!(solo.node.take_outcome(id), None);
+    let mut lab = Lab::alone();
+    let anonymous = Peer { has_id: false, ..Peer::default() };
+    lab.peers.extend((0..100).map(|n| (addr(n), anonymous.clone())));
+    let id = lab.query(query().nodes((0..100).map(addr)).only_closest_nodes());
+    lab.run_for(5 * WALK_MAX);
+    assert_eq!(lab.node.take_outcome(id), None);
     let mut outcome = None;
-    solo.run_until(|solo| {
-        while solo.node.next_reply(id).is_some() {}
-        outcome = solo.node.take_outcome(id);
-        solo.flush();
+    lab.run_until(|lab| {
+        while lab.node.next_reply(id).is_some() {}
+        outcome = lab.node.take_outcome(id);
+        lab.flush();
         outcome.is_some()
     });
     assert_eq!(outcome.unwrap().unwrap().successes, 100);
@@ -75,40 +75,40 @@ fn the_time_of_a_query_that_waits_for_its_reader_does_not_pass() {
 fn the_time_of_a_query_that_waits_for_a_place_does_not_pass() {
     let mut config = Config::default();
     config.max_background_requests = 64;
-    let mut solo = Solo::with(config);
+    let mut lab = Lab::started(config);
     // The places are taken for as long as two walks take.
     for n in [100, 200] {
         let slow = (n..n + 64).map(addr);
         let all = query().nodes(slow).only_closest_nodes().discard_replies().concurrency(64);
-        solo.query(all.thorough().retries(29));
+        lab.query(all.thorough().retries(29));
     }
-    solo.peers.insert(addr(1), Fake::default());
-    let (outcome, time) = timed(&mut solo, query().nodes([addr(1)]).only_closest_nodes());
+    lab.peers.insert(addr(1), Peer::default());
+    let (outcome, time) = timed(&mut lab, query().nodes([addr(1)]).only_closest_nodes());
     assert!(time > WALK_MAX, "{time:?}");
     assert_eq!(outcome.successes, 1);
 }
 
 #[test]
 fn the_time_of_a_query_begins_with_the_bind() {
-    let mut solo = Solo::unbound(Config::default());
-    solo.peers.insert(addr(1), Fake::default());
-    let id = solo.query(query().nodes([addr(1)]).discard_replies());
-    solo.advance(2 * WALK_MAX);
-    solo.bind();
-    solo.node.handle_timeout(solo.now);
-    solo.advance(SECOND);
-    assert_eq!(solo.node.take_outcome(id).unwrap().unwrap().successes, 1);
+    let mut lab = Lab::unbound(Config::default());
+    lab.peers.insert(addr(1), Peer::default());
+    let id = lab.query(query().nodes([addr(1)]).discard_replies());
+    lab.run_for(2 * WALK_MAX);
+    lab.bind();
+    lab.node.handle_timeout(lab.now);
+    lab.run_for(SECOND);
+    assert_eq!(lab.node.take_outcome(id).unwrap().unwrap().successes, 1);
 }
 
 /// How many of `named` are asked if others name them.
 fn asked_of(named: &[SocketAddrV4], teller: impl Fn(u32) -> SocketAddrV4) -> usize {
-    let mut solo = Solo::new();
+    let mut lab = Lab::alone();
     for (n, part) in (0..).zip(named.chunks(20)) {
-        solo.peers.insert(teller(n), Fake::naming(part.iter().copied()));
+        lab.peers.insert(teller(n), Peer::naming(part.iter().copied()));
     }
-    let tellers: Vec<_> = solo.peers.keys().copied().collect();
-    solo.walk(query().nodes(tellers.iter().copied()).thorough()).1.unwrap();
-    solo.asked(16).into_iter().filter(|to| !tellers.contains(to)).collect::<BTreeSet<_>>().len()
+    let tellers: Vec<_> = lab.peers.keys().copied().collect();
+    lab.walk(query().nodes(tellers.iter().copied()).thorough()).1.unwrap();
+    lab.asked(16).into_iter().filter(|to| !tellers.contains(to)).collect::<BTreeSet<_>>().len()
 }
 
 #[test]
@@ -130,36 +130,36 @@ fn few_strangers_of_one_network_are_asked_in_vain() {
 #[test]
 fn nodes_of_the_users_and_of_the_table_are_no_strangers() {
     let host = |n: u16| SocketAddrV4::new(Ipv4Addr::new(80, 0, 0, 1), n);
-    let mut solo = Solo::new();
-    solo.walk(query().nodes((1..=10).map(host)).thorough()).1.unwrap();
-    assert_eq!(solo.asked(16).into_iter().collect::<BTreeSet<_>>().len(), 10);
+    let mut lab = Lab::alone();
+    lab.walk(query().nodes((1..=10).map(host)).thorough()).1.unwrap();
+    assert_eq!(lab.asked(16).into_iter().collect::<BTreeSet<_>>().len(), 10);
     let mut config = Config::default();
     config.nodes = (1..=10).map(host).collect();
-    let mut solo = Solo::with(config);
-    solo.walk(query().thorough()).1.unwrap();
-    assert_eq!(solo.asked(16).into_iter().collect::<BTreeSet<_>>().len(), 10);
+    let mut lab = Lab::started(config);
+    lab.walk(query().thorough()).1.unwrap();
+    assert_eq!(lab.asked(16).into_iter().collect::<BTreeSet<_>>().len(), 10);
 }
 
 #[test]
 fn honest_queries_do_not_wait_for_poisoned_ones() {
-    let mut solo = Solo::new();
+    let mut lab = Lab::alone();
     // Ten liars each name twenty that are not there, all over the place.
     for n in 0..20 {
         let liars = || (0..10).map(|m| addr(1_000 + 10 * n + m));
         for (m, liar) in (0..).zip(liars()) {
             let dead = (0..20).map(|k| addr(100_000 + 200 * n + 20 * m + k));
-            solo.peers.insert(liar, Fake::naming(dead));
+            lab.peers.insert(liar, Peer::naming(dead));
         }
-        solo.query(Query::find_node(target(n)).nodes(liars()).discard_replies());
+        lab.query(Query::find_node(target(n)).nodes(liars()).discard_replies());
     }
-    solo.advance(5 * SECOND);
+    lab.run_for(5 * SECOND);
     let mut known = by_distance(&target(1), 100);
     for n in 0..100 {
         let nearer = known[..n].iter().rev().take(20).copied();
-        solo.peers.insert(known[n], Fake::naming(nearer));
+        lab.peers.insert(known[n], Peer::naming(nearer));
     }
     let far = known.split_off(80);
-    let (outcome, time) = timed(&mut solo, query().nodes(far));
+    let (outcome, time) = timed(&mut lab, query().nodes(far));
     assert!(outcome.closest.iter().map(|reply| reply.from.addr).eq(known[..20].iter().copied()));
     assert!(time < 10 * SECOND, "{time:?}");
 }
@@ -168,27 +168,27 @@ fn honest_queries_do_not_wait_for_poisoned_ones() {
 fn the_oldest_query_goes_first() {
     let mut config = Config::default();
     config.max_background_requests = 64;
-    let mut solo = Solo::with(config);
+    let mut lab = Lab::started(config);
     let nodes = by_distance(&target(0), 40);
     let latency = Duration::from_millis(80);
-    let fake = Fake { latency, ..Fake::naming(nodes.iter().copied().take(20)) };
-    solo.peers.extend(nodes.iter().map(|addr| (*addr, fake.clone())));
+    let peer = Peer { rtt: latency, ..Peer::naming(nodes.iter().copied().take(20)) };
+    lab.peers.extend(nodes.iter().map(|addr| (*addr, peer.clone())));
     let mut serial = 0;
-    let mut begin = |solo: &mut Solo| {
+    let mut begin = |lab: &mut Lab| {
         serial += 1;
         let query = Query::find_node(target(serial)).nodes(nodes.iter().copied().take(20));
-        (solo.query(query.discard_replies()), solo.now)
+        (lab.query(query.discard_replies()), lab.now)
     };
-    let mut running: Vec<_> = (0..100).map(|_| begin(&mut solo)).collect();
-    let (end, mut worst) = (solo.now + 30 * SECOND, Duration::ZERO);
-    while solo.now < end {
+    let mut running: Vec<_> = (0..100).map(|_| begin(&mut lab)).collect();
+    let (end, mut worst) = (lab.now + 30 * SECOND, Duration::ZERO);
+    while lab.now < end {
         for slot in &mut running {
-            worst = worst.max(solo.now.saturating_since(slot.1));
-            if solo.node.take_outcome(slot.0).is_some() {
-                *slot = begin(&mut solo);
+            worst = worst.max(lab.now.saturating_since(slot.1));
+            if lab.node.take_outcome(slot.0).is_some() {
+                *slot = begin(&mut lab);
             }
         }
-        solo.advance_ms(50);
+        lab.run_ms(50);
     }
     assert!(worst < 4 * SECOND, "{worst:?}");
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng};
 
-use crate::support::solo::*;
+use crate::support::lab::*;
 
 #[derive(Clone, Copy, Debug)]
 struct Case {
@@ -67,33 +67,33 @@ fn below(rng: &mut ChaCha20Rng, n: u32) -> u32 {
 }
 
 /// The network of a case, and the query.
-fn stage(case: Case) -> (Solo, Query) {
+fn stage(case: Case) -> (Lab, Query) {
     let mut rng = ChaCha20Rng::seed_from_u64(case.seed);
     let mut config = Config::default();
     config.max_window = case.window;
-    let mut solo = Solo::with(config);
+    let mut lab = Lab::started(config);
     for n in 0..case.nodes {
         if below(&mut rng, 1_000) < case.dead {
             continue;
         }
         let known = below(&mut rng, 25);
         let nodes = (0..known).map(|_| addr(below(&mut rng, case.nodes))).collect();
-        let fake = Fake {
-            id: below(&mut rng, 1_000) >= case.anonymous,
+        let peer = Peer {
+            has_id: below(&mut rng, 1_000) >= case.anonymous,
             error: if below(&mut rng, 1_000) < case.refusing { 16 } else { 0 },
             token: (below(&mut rng, 10) > 0).then_some([1; 32]),
-            latency: Duration::from_millis(1 + u64::from(below(&mut rng, case.latency_ms))),
-            nodes,
-            ..Fake::default()
+            rtt: Duration::from_millis(1 + u64::from(below(&mut rng, case.latency_ms))),
+            closer: nodes,
+            ..Peer::default()
         };
-        solo.peers.insert(addr(n), fake);
+        lab.peers.insert(addr(n), peer);
     }
     for _ in 0..case.in_table {
         let known = addr(below(&mut rng, case.nodes));
-        solo.add_node(known);
+        lab.add_node(known);
     }
     let given: Vec<_> = (0..case.given).map(|_| addr(below(&mut rng, case.nodes))).collect();
-    solo.fate = Box::new(move |latency| {
+    lab.fate(move |latency| {
         let copies = match below(&mut rng, 1_000) {
             roll if roll < case.loss => 0,
             roll if roll < case.loss + case.twice => 2,
@@ -111,7 +111,7 @@ fn stage(case: Case) -> (Solo, Query) {
     ] {
         query = if set { with(query) } else { query };
     }
-    (solo, query)
+    (lab, query)
 }
 
 /// So many visits go on after their query.
@@ -132,10 +132,10 @@ struct Watch {
 }
 
 impl Watch {
-    fn look(&mut self, solo: &Solo) {
-        self.answered.extend(&solo.heard[self.heard..]);
-        self.heard = solo.heard.len();
-        for sent in &solo.sent[self.sent..] {
+    fn look(&mut self, lab: &Lab) {
+        self.answered.extend(&lab.heard[self.heard..]);
+        self.heard = lab.heard.len();
+        for sent in &lab.sent[self.sent..] {
             let request = sent.request();
             if request.internal || request.token.is_some() {
                 continue;
@@ -150,7 +150,7 @@ impl Watch {
                 self.asked_again.insert(sent.to);
             }
         }
-        self.sent = solo.sent.len();
+        self.sent = lab.sent.len();
     }
 
     /// Visits under way that have not missed a try, so far as that shows: by the second try, if it
@@ -166,22 +166,22 @@ impl Watch {
 }
 
 /// Runs until `is_over`, watching.
-fn run(solo: &mut Solo, watch: &mut Watch, case: Case, mut is_over: impl FnMut(&mut Solo) -> bool) {
-    let end = solo.now + Duration::from_secs(3_600);
-    while !is_over(solo) {
-        assert!(solo.step(end), "it does not end");
-        solo.stats();
-        watch.look(solo);
+fn run(lab: &mut Lab, watch: &mut Watch, case: Case, mut is_over: impl FnMut(&mut Lab) -> bool) {
+    let end = lab.now + Duration::from_secs(3_600);
+    while !is_over(lab) {
+        assert!(lab.step(end), "it does not end");
+        lab.stats();
+        watch.look(lab);
         let waits = case.window < 80 || watch.asked.len() + 2 * watch.asked_again.len() > 60;
-        assert!(watch.in_flight(solo.now, waits) <= usize::from(case.concurrency));
+        assert!(watch.in_flight(lab.now, waits) <= usize::from(case.concurrency));
     }
 }
 
-fn read(solo: &mut Solo, id: QueryId, replies: &mut Vec<dht_core::Reply>) {
-    while let Some(reply) = solo.node.next_reply(id) {
+fn read(lab: &mut Lab, id: QueryId, replies: &mut Vec<dht_core::Reply>) {
+    while let Some(reply) = lab.node.next_reply(id) {
         replies.push(reply);
     }
-    solo.flush();
+    lab.flush();
 }
 
 fn rests(stats: Stats) -> bool {
@@ -193,13 +193,13 @@ proptest! {
 
     #[test]
     fn every_query_ends_with_the_closest_that_answered(case in cases()) {
-        let (mut solo, query) = stage(case);
-        let id = solo.query(query);
+        let (mut lab, query) = stage(case);
+        let id = lab.query(query);
         let (mut replies, mut watch, mut result) = (Vec::new(), Watch::default(), None);
-        watch.look(&solo);
-        run(&mut solo, &mut watch, case, |solo| {
-            read(solo, id, &mut replies);
-            result = solo.node.take_outcome(id);
+        watch.look(&lab);
+        run(&mut lab, &mut watch, case, |lab| {
+            read(lab, id, &mut replies);
+            result = lab.node.take_outcome(id);
             result.is_some()
         });
         let asked = watch.asked.len();
@@ -227,43 +227,43 @@ proptest! {
             }
             Err(error) => prop_assert!(case.commit, "{error}"),
         }
-        prop_assert_eq!((solo.node.next_reply(id), solo.node.take_outcome(id)), (None, None));
+        prop_assert_eq!((lab.node.next_reply(id), lab.node.take_outcome(id)), (None, None));
         // What is left are hints, and what a tick of just now may have begun; they end as well.
-        solo.run_until(|solo| rests(solo.stats()));
+        lab.run_until(|lab| rests(lab.stats()));
     }
 
     /// Before the first tick, which brings requests of its own.
     #[test]
     fn cancelling_frees_all_but_late_visits_at_any_time(case in cases(), after_ms in 0..4_900_u64) {
-        let (mut solo, query) = stage(case);
-        let id = solo.query(query);
-        solo.advance_ms(after_ms);
-        solo.node.cancel_query(solo.now, id);
-        let stats = solo.stats();
+        let (mut lab, query) = stage(case);
+        let id = lab.query(query);
+        lab.run_ms(after_ms);
+        lab.node.cancel_query(lab.now, id);
+        let stats = lab.stats();
         prop_assert_eq!(stats.queries.active, 0);
         prop_assert!(stats.requests.active <= LATE_MAX + stats.commands.down_hint.tx);
-        prop_assert_eq!((solo.node.next_reply(id), solo.node.take_outcome(id)), (None, None));
-        solo.flush();
-        solo.sent.clear();
-        solo.events.clear();
-        solo.advance_ms(10_000);
-        prop_assert_eq!(solo.asked(16), vec![]);
-        prop_assert!(!solo.events.contains(&Event::Reply(id)));
-        prop_assert!(!solo.events.contains(&Event::Finished(id)));
+        prop_assert_eq!((lab.node.next_reply(id), lab.node.take_outcome(id)), (None, None));
+        lab.flush();
+        lab.sent.clear();
+        lab.events.clear();
+        lab.run_ms(10_000);
+        prop_assert_eq!(lab.asked(16), vec![]);
+        prop_assert!(!lab.events.contains(&Event::Reply(id)));
+        prop_assert!(!lab.events.contains(&Event::Finished(id)));
     }
 
     #[test]
     fn ending_it_early_frees_all_but_hints(case in cases(), after_ms in 0..8_000_u64) {
-        let (mut solo, query) = stage(case);
-        let id = solo.query(query);
-        solo.advance_ms(after_ms);
-        solo.node.finish_query(solo.now, id);
+        let (mut lab, query) = stage(case);
+        let id = lab.query(query);
+        lab.run_ms(after_ms);
+        lab.node.finish_query(lab.now, id);
         // A tick may have begun something else meanwhile.
-        prop_assert!(after_ms >= 5_000 || solo.stats().queries.active == 0);
-        prop_assert!(solo.node.take_outcome(id).is_some());
-        solo.flush();
-        solo.sent.clear();
-        solo.run_until(|solo| rests(solo.stats()));
-        prop_assert_eq!(solo.asked(16), vec![]);
+        prop_assert!(after_ms >= 5_000 || lab.stats().queries.active == 0);
+        prop_assert!(lab.node.take_outcome(id).is_some());
+        lab.flush();
+        lab.sent.clear();
+        lab.run_until(|lab| rests(lab.stats()));
+        prop_assert_eq!(lab.asked(16), vec![]);
     }
 }

@@ -9,7 +9,7 @@ use dht_core::{Config, Event, Id, Persistence, Request, Via, wire};
 
 use crate::support::bare_answer;
 use crate::support::lab::{
-    CLIENT, HOST, Lab, PING, PING_NAT, SERVER, asks, joining, neighbour, peer,
+    CLIENT, HOST, Lab, PING, PING_NAT, RTT, SERVER, asks, joining, neighbour, peer,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -524,7 +524,7 @@ fn those_of_one_24_are_one_witness_in_a_check() {
         }
         for addr in honest {
             lab.peer(addr).sees = truth;
-            lab.peer(addr).delay = Duration::from_millis(if liars_first { 100 } else { 0 });
+            lab.peer(addr).rtt = RTT + Duration::from_millis(if liars_first { 100 } else { 0 });
         }
         lab.run_until(|lab| !lab.asked(PING_NAT).is_empty());
         lab.run_for(SECOND);
@@ -609,7 +609,7 @@ fn no_id_is_made_of_what_cannot_be_an_address_or_was_not_found_to_be_reachable()
 fn what_was_said_of_the_client_port_does_not_count_for_the_server_socket() {
     let mut lab = firewalled(30);
     lab.ticks(239);
-    (0..30).for_each(|n| lab.peer(peer(n)).delay = SECOND / 2);
+    (0..30).for_each(|n| lab.peer(peer(n)).rtt = RTT + SECOND / 2);
     lab.run_until(|lab| !lab.asked(PING_NAT).is_empty());
     // Until the check is over, others come that see other ports of the client socket.
     for n in 100..116 {
@@ -661,7 +661,7 @@ fn nobody_is_asked_for_a_check_that_is_over_before_it_has_begun() {
     let mut lab = Lab::unbound(config);
     (0..20).for_each(|n| lab.add_peer(peer(n)).closer = (0..20).map(peer).collect());
     // The last of the walk, for which all others have made room.
-    lab.peer(peer(19)).delay = 4 * SECOND / 5;
+    lab.peer(peer(19)).rtt = RTT + 4 * SECOND / 5;
     lab.bind();
     lab.run_for(3 * SECOND / 5);
     keep_busy(&mut lab, 5..12);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dht_core::{Config, Event, Id, Persistence, Request};
 
-use crate::support::lab::{Lab, PING, SERVER, joining, neighbour, peer};
+use crate::support::lab::{Lab, PING, RTT, SERVER, joining, neighbour, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -40,7 +40,7 @@ fn among_liars(config: Config, honest: u32, liars: u16, nodes: u16) -> Lab {
     for addr in &honest {
         let peer = lab.add_peer(*addr);
         peer.closer = lying.iter().take(10).chain(honest.iter().take(10)).copied().collect();
-        peer.delay = SECOND / 20;
+        peer.rtt = RTT + SECOND / 20;
     }
     for addr in &lying {
         let peer = lab.add_peer(*addr);
@@ -79,8 +79,11 @@ fn who_comes_first_does_not_decide() {
     for n in 0..60 {
         let other = lab.add_peer(peer(n));
         other.closer = (0..60).map(peer).collect();
-        (other.sees, other.delay) =
-            if (1..16).contains(&n) { (Some(LIE), SECOND / 50) } else { (None, SECOND / 10) };
+        (other.sees, other.rtt) = if (1..16).contains(&n) {
+            (Some(LIE), RTT + SECOND / 50)
+        } else {
+            (None, RTT + SECOND / 10)
+        };
     }
     (0..16).for_each(|n| lab.peer(peer(n)).closer = (0..16).map(peer).collect());
     lab.bind();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dht_core::{Config, Event, Id, Instant, Query, Request, SavedNode, Via};
 
-use crate::support::lab::{Lab, PING, PING_NAT, SERVER, TICK, joining, neighbour, peer};
+use crate::support::lab::{Lab, PING, PING_NAT, RTT, SERVER, TICK, joining, neighbour, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -177,7 +177,7 @@ fn none_is_made_while_the_node_bootstraps() {
     // Each names the next, and takes its time.
     for n in 0..12 {
         let other = lab.add_peer(peer(n));
-        (other.closer, other.delay) = (vec![peer(n + 1)], SECOND * 9 / 10);
+        (other.closer, other.rtt) = (vec![peer(n + 1)], RTT + SECOND * 9 / 10);
     }
     lab.bind();
     lab.run_until(|lab| {
@@ -192,7 +192,7 @@ fn none_is_made_while_the_node_bootstraps_again() {
     let mut lab = Lab::unbound(told(&[peer(0)]));
     for n in 0..8 {
         let other = lab.add_peer(peer(n));
-        (other.closer, other.delay, other.up) = (vec![peer(n + 1)], SECOND * 9 / 10, false);
+        (other.closer, other.rtt, other.up) = (vec![peer(n + 1)], RTT + SECOND * 9 / 10, false);
     }
     lab.bind();
     lab.run_until(|lab| lab.node.bootstrapped());
@@ -210,7 +210,7 @@ fn none_is_made_while_the_node_bootstraps_again() {
 #[test]
 fn none_goes_on_during_a_look_at_the_firewall() {
     let mut lab = reached_by(wanting(), &peers(40), false);
-    lab.peers.values_mut().for_each(|peer| peer.delay = SECOND / 2);
+    lab.peers.values_mut().for_each(|peer| peer.rtt = RTT + SECOND / 2);
     lab.run_until(|lab| lab.asked(PING).contains(&peer(0)));
     pass(&mut lab, 24);
     assert_eq!(lab.asked(PING_NAT).len(), 5);
@@ -288,7 +288,7 @@ fn a_batch_counts_as_a_whole() {
 #[test]
 fn who_answers_twice_counts_once() {
     let mut lab = heard_of(told(&[peer(0)]), &peers(80), true);
-    lab.twice = true;
+    lab.fate(|rtt| vec![rtt; 2]);
     lab.run_for(35 * SECOND);
     // A lead of twelve takes two batches of eight.
     assert_eq!(large_batches(&lab), 2);
@@ -297,7 +297,7 @@ fn who_answers_twice_counts_once() {
 #[test]
 fn a_node_found_to_be_reachable_asks_anew_by_the_other_socket() {
     let mut lab = reached_by(wanting(), &peers(40), false);
-    lab.peers.values_mut().for_each(|peer| (peer.delay, peer.reaches) = (SECOND / 2, true));
+    lab.peers.values_mut().for_each(|peer| (peer.rtt, peer.reaches) = (RTT + SECOND / 2, true));
     run_until_batches(&mut lab, 1);
     pass(&mut lab, 24);
     lab.run_for(SECOND);
@@ -311,7 +311,7 @@ fn a_node_that_two_looks_found_elsewhere_asks_anew() {
     all_see(&mut lab, Some(LIE));
     // Against a bootstrap node all have to be asked.
     lab.peer(peer(0)).sees = None;
-    lab.peers.values_mut().for_each(|peer| peer.delay = SECOND / 2);
+    lab.peers.values_mut().for_each(|peer| peer.rtt = RTT + SECOND / 2);
     for batch in 1..4 {
         assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
         run_until_batches(&mut lab, batch);
@@ -519,7 +519,7 @@ fn a_node_found_to_be_reachable_at_its_port_does_not_move_to_another_port() {
 fn what_was_asked_before_counts_no_more_for_other_sockets_or_after_a_suspension() {
     for suspended in [false, true] {
         let mut lab = knowing(told(&[peer(0)]), &peers(60));
-        lab.peers.values_mut().for_each(|peer| peer.delay = 3 * SECOND);
+        lab.peers.values_mut().for_each(|peer| peer.rtt = RTT + 3 * SECOND);
         lab.run_until(|lab| large_batches(lab) >= 1);
         if suspended {
             // At the same ports it may be on another network.

@@ -298,7 +298,7 @@ fn an_answer_after_guesses_does_not_make_a_bootstrapping_node_look_whether_it_is
 fn answers_that_the_network_doubles_are_no_guesses() {
     let took = |twice: bool| {
         let mut lab = Lab::among(5);
-        lab.twice = twice;
+        lab.fate(move |rtt| vec![rtt; 1 + usize::from(twice)]);
         let (start, mut open, mut left) = (lab.now, Vec::new(), 400);
         while left > 0 || !open.is_empty() {
             let more = left.min(40 - open.len());

@@ -1,97 +1,17 @@
-//! Messages made by hand, and scripted peers that answer with them.
+//! Messages made by hand.
 
 use std::net::SocketAddrV4;
-use std::time::Duration;
 
 use dht_core::Id;
 use dht_core::wire::{self, Token};
 
-use super::solo::LATENCY;
 use super::{CLIENT, SERVER};
 
-/// How somebody out there answers whatever they are asked.
-#[derive(Clone, Debug)]
-pub struct Fake {
-    pub latency: Duration,
-    /// Sends the id of its address.
-    pub id: bool,
-    pub token: Option<Token>,
-    pub error: u64,
-    pub value: Option<Vec<u8>>,
-    pub nodes: Vec<SocketAddrV4>,
-    /// Names those of them that are closest to the target, 20 at most, like a real node.
-    pub sorts: bool,
-    /// How many datagrams it ignores first.
-    pub deaf: u32,
-    /// What it does on datagrams with a token, one after the other: the error and the token
-    /// of its answer. Empty: nothing special.
-    pub commits: Vec<(u64, Option<Token>)>,
-    /// Ignores datagrams with a token.
-    pub commits_ignored: bool,
-}
-
-impl Default for Fake {
-    fn default() -> Self {
-        Self {
-            latency: LATENCY,
-            id: true,
-            token: Some([7; 32]),
-            error: 0,
-            value: None,
-            nodes: Vec::new(),
-            sorts: false,
-            deaf: 0,
-            commits: Vec::new(),
-            commits_ignored: false,
-        }
-    }
-}
-
-impl Fake {
-    pub fn naming(nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
-        Self { nodes: nodes.into_iter().collect(), ..Self::default() }
-    }
-
-    pub fn knowing(nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
-        Self { sorts: true, ..Self::naming(nodes) }
-    }
-
-    fn names(&self, target: Option<&[u8; 32]>) -> Vec<SocketAddrV4> {
-        let mut nodes = self.nodes.clone();
-        if let Some(target) = target.filter(|_| self.sorts) {
-            nodes.sort_by_cached_key(|addr| Id::of(*addr).distance(&Id(*target)));
-            nodes.truncate(20);
-        }
-        nodes
-    }
-
-    pub fn answer(&mut self, from: SocketAddrV4, request: &wire::Request<'_>) -> Option<Vec<u8>> {
-        if self.deaf > 0 {
-            self.deaf = self.deaf.saturating_sub(u32::from(self.deaf != u32::MAX));
-            return None;
-        }
-        if request.token.is_some() && self.commits_ignored {
-            return None;
-        }
-        let (mut error, mut token) = (self.error, self.token);
-        if request.token.is_some() && !self.commits.is_empty() {
-            (error, token) = self.commits.remove(0);
-        }
-        let id = Id::of(from);
-        let answer = Forged {
-            id: self.id.then_some(*id.as_bytes()),
-            token,
-            error,
-            value: self.value.clone(),
-            nodes: self.names(request.target),
-        };
-        Some(answer.bytes(request.tid))
-    }
-}
-
 /// A response made by hand.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Forged {
+    /// Where its sender sees the node.
+    pub to: SocketAddrV4,
     pub id: Option<[u8; 32]>,
     pub token: Option<Token>,
     pub error: u64,
@@ -108,7 +28,7 @@ impl Forged {
     pub fn bytes(&self, tid: u16) -> Vec<u8> {
         let response = wire::Response {
             tid,
-            to: CLIENT,
+            to: self.to,
             id: self.id.as_ref(),
             token: self.token.as_ref(),
             closer_nodes: None,
@@ -127,6 +47,13 @@ impl Forged {
             bytes[1] |= 4;
         }
         bytes
+    }
+}
+
+impl Default for Forged {
+    fn default() -> Self {
+        let (id, token, value) = (None, None, None);
+        Self { to: CLIENT, id, token, error: 0, value, nodes: Vec::new() }
     }
 }
 

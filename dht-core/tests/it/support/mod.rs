@@ -1,4 +1,4 @@
-//! What tests of whole nodes share: a node alone with a scripted world (`solo`, `lab`), many on a
+//! What tests of whole nodes share: one node (`lab`) among scripted peers (`peer`), many on a
 //! network in memory (`net`), messages made by hand (`forge`). Here is what several of these need.
 
 #![allow(unreachable_pub, reason = "within a test")]
@@ -6,7 +6,7 @@
 pub mod forge;
 pub mod lab;
 pub mod net;
-pub mod solo;
+pub mod peer;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
@@ -91,16 +91,5 @@ pub fn target(n: u32) -> Id {
 /// A bare answer, in which its sender sees us as `to`, with the id of an address if one is given.
 pub fn bare_answer(tid: u16, to: SocketAddrV4, id_of: Option<SocketAddrV4>) -> Vec<u8> {
     let id = id_of.map(|addr| Id::of(addr).0);
-    let response = wire::Response {
-        tid,
-        to,
-        id: id.as_ref(),
-        token: None,
-        closer_nodes: None,
-        error: 0,
-        value: None,
-    };
-    let mut buf = vec![0; response.encoded_len()];
-    response.encode(&mut buf).unwrap();
-    buf
+    forge::Forged { to, id, ..Default::default() }.bytes(tid)
 }

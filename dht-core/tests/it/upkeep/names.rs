@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use dht_core::{Config, Event, Node, Query};
 
-use crate::support::lab::{FIND_NODE, Lab, peer};
-use crate::support::solo::{Fake, Solo};
-use crate::support::{addr, target};
+use crate::support::lab::{FIND_NODE, Lab, Peer, addr, peer, target};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// A datagram there and one back, and nothing else to wait for.
@@ -60,12 +58,12 @@ fn nobody_waits_for_a_name_where_somebody_answers() {
 #[test]
 fn an_answer_with_an_error_code_is_one() {
     let first = addr(0).to_string();
-    let mut solo = Solo::with(joining(&[&first, "silent.example:4000"]));
-    solo.peers.insert(addr(0), Fake { error: 1, ..Fake::default() });
-    solo.advance_ms(20_000);
-    let start = solo.now;
-    assert_eq!(solo.walk(Query::new(target(1), 77)).1.unwrap().answered, 1);
-    assert!(solo.now.saturating_since(start) < SOON);
+    let mut lab = Lab::started(joining(&[&first, "silent.example:4000"]));
+    lab.peers.insert(addr(0), Peer { error: 1, ..Peer::default() });
+    lab.run_ms(20_000);
+    let start = lab.now;
+    assert_eq!(lab.walk(Query::new(target(1), 77)).1.unwrap().answered, 1);
+    assert!(lab.now.saturating_since(start) < SOON);
 }
 
 #[test]
@@ -151,18 +149,20 @@ fn a_name_that_comes_when_others_have_answered_is_still_of_use() {
 fn names_are_told_in_turn() {
     let names: Vec<_> = (0..20).map(|n| format!("no{n}.example:4000")).collect();
     let config = joining(&names.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut solo = Solo::with(config);
+    let mut lab = Lab::unbound(config);
+    lab.takes_lookups = false;
+    lab.bind();
     let mut told = Vec::new();
     // An embedder looks up eight at once, and is never answered.
     for _ in 0..3 {
         for _ in 0..8 {
-            let lookup = solo.node.poll_lookup().unwrap();
-            told.push(solo.node.lookup_host(lookup).to_owned());
+            let lookup = lab.node.poll_lookup().unwrap();
+            told.push(lab.node.lookup_host(lookup).to_owned());
         }
-        solo.advance_ms(5_000);
-        solo.node.refresh(solo.now);
-        solo.advance_ms(5_000);
-        solo.node.refresh(solo.now);
+        lab.run_ms(5_000);
+        lab.node.refresh(lab.now);
+        lab.run_ms(5_000);
+        lab.node.refresh(lab.now);
     }
     told.sort();
     told.dedup();

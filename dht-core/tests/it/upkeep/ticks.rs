@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dht_core::{Config, Event, Id, Node, Query, Request, SavedNode};
 
-use crate::support::lab::{FIND_NODE, LATENCY, Lab, PING, TICK, joining, peer};
+use crate::support::lab::{FIND_NODE, LATENCY, Lab, PING, RTT, TICK, joining, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
 const INSTANT: Duration = Duration::from_micros(1);
@@ -300,7 +300,7 @@ fn upkeep_waits_for_the_end_of_the_bootstrap() {
     for pair in chain.windows(2) {
         let slow = lab.add_peer(pair[0]);
         slow.closer = vec![pair[1]];
-        slow.delay = Duration::from_millis(950);
+        slow.rtt = RTT + Duration::from_millis(950);
     }
     lab.call(|node, now| node.add_node(now, peer(999)).unwrap());
     lab.bind();
