@@ -93,7 +93,7 @@ fn warm(lab: &mut Lab) {
 }
 
 fn find(lab: &mut Lab, query: Query) {
-    let id = lab.call(|node, now| node.query(now, query.discard_replies())).unwrap();
+    let id = lab.query(query.discard_replies());
     lab.run_until(|lab| lab.events.contains(&Event::Finished(id)));
     lab.node.take_outcome(id).unwrap().unwrap();
 }
@@ -144,7 +144,7 @@ fn suspects_will_do(lab: &mut Lab) {
     assert!((0..3).all(|n| lab.knows(peer(n))));
     (0..3).for_each(|n| lab.peer(peer(n)).up = true);
     let query = Query::find_node(Id::of(peer(0)));
-    let id = lab.call(|node, now| node.query(now, query.discard_replies())).unwrap();
+    let id = lab.query(query.discard_replies());
     lab.run_for(SECOND);
     assert_eq!(lab.node.take_outcome(id).unwrap().unwrap().closest.len(), 3);
 }
@@ -175,7 +175,7 @@ fn one_node_is_asked_on_once_however_many_queries_leave_it() {
     let ids: Vec<_> = (0..5)
         .map(|_| {
             let query = Query::new(Id::of(peer(0)), 77).discard_replies();
-            lab.call(|node, now| node.query(now, query)).unwrap()
+            lab.query(query)
         })
         .collect();
     lab.run_until(|lab| ids.iter().all(|id| lab.events.contains(&Event::Finished(*id))));

@@ -30,7 +30,7 @@ fn an_id_that_is_not_the_senders_counts_as_none() {
         assert!(sent[0].as_response().is_some());
     }
     lab.add_peer(peer(1)).has_id = false;
-    let id = lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+    let id = lab.request(Request::ping(peer(1)));
     assert_eq!(lab.result(id).unwrap().from.id, None);
     assert_eq!(lab.node.table_len(), 0);
     assert_eq!(lab.node.stats().verifications.sent, 0);
@@ -39,7 +39,7 @@ fn an_id_that_is_not_the_senders_counts_as_none() {
 #[test]
 fn an_id_of_another_in_an_answer_counts_as_none() {
     let mut lab = Lab::alone();
-    let id = lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+    let id = lab.request(Request::ping(peer(1)));
     let tid = lab.sent[0].request().tid;
     let response = bare_answer(tid, SERVER, Some(peer(2)));
     lab.hear_bytes(Via::Client, peer(1), &response);
@@ -51,7 +51,7 @@ fn an_id_of_another_in_an_answer_counts_as_none() {
 fn an_answer_with_a_proven_id_makes_its_sender_a_node() {
     let mut lab = Lab::alone();
     lab.add_peer(peer(1));
-    let id = lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+    let id = lab.request(Request::ping(peer(1)));
     assert!(lab.result(id).is_ok());
     assert!(lab.knows(peer(1)));
     assert_eq!(lab.node.stats().verifications.sent, 0);
@@ -109,7 +109,7 @@ fn who_answers_without_an_id_does_not_enter() {
 fn who_is_known_or_being_asked_is_not_verified() {
     let mut lab = Lab::alone();
     lab.add_peer(peer(1));
-    lab.call(|node, now| node.request(now, Request::ping(peer(2)))).unwrap();
+    lab.request(Request::ping(peer(2)));
     lab.call(|node, now| node.add_node(now, peer(1)).unwrap());
     lab.hear_with_id(peer(1), PING);
     lab.hear_with_id(peer(2), PING);
@@ -200,7 +200,7 @@ fn the_filter_keeps_nodes_out_but_not_those_the_user_gives() {
     assert!(!lab.asked(FIND_NODE).contains(&peer(1)));
     lab.hear_with_id(peer(1), PING);
     assert_eq!(lab.node.stats().verifications.sent, 0);
-    let id = lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+    let id = lab.request(Request::ping(peer(1)));
     assert!(lab.result(id).is_ok());
     assert!(!lab.knows(peer(1)));
     assert!(lab.knows(peer(0)) && lab.knows(peer(3)));
@@ -225,7 +225,7 @@ fn every_contact_makes_a_node_the_latest() {
     let mut lab = Lab::among(4);
     lab.hear_with_id(peer(2), PING);
     assert_eq!(lab.node.nodes().next(), Some(peer(2)), "it seems to have asked");
-    let id = lab.call(|node, now| node.request(now, Request::ping(peer(0)))).unwrap();
+    let id = lab.request(Request::ping(peer(0)));
     assert!(lab.result(id).is_ok());
     assert_eq!(lab.node.nodes().next(), Some(peer(0)), "it answered");
     lab.hear(peer(1), &asks(PING));
@@ -239,7 +239,7 @@ fn nodes_that_a_query_meets_enter_unless_they_have_no_id() {
     lab.add_peer(peer(1));
     lab.add_peer(peer(2)).has_id = false;
     let query = Query::find_node(Id([0; 32])).nodes([peer(0)]).discard_replies();
-    lab.call(|node, now| node.query(now, query)).unwrap();
+    lab.query(query);
     lab.run_until(|lab| lab.events.iter().any(|event| matches!(event, Event::Finished(_))));
     assert_eq!(lab.asked(FIND_NODE).len(), 3);
     assert!(lab.knows(peer(0)) && lab.knows(peer(1)) && !lab.knows(peer(2)));
@@ -252,8 +252,7 @@ fn a_candidate_that_finds_all_places_taken_is_asked_later() {
     let mut lab = Lab::started(config);
     let dead = (100..164).map(peer);
     let query = Query::find_node(Id([0; 32])).nodes(dead).only_closest_nodes();
-    lab.call(|node, now| node.query(now, query.concurrency(64).discard_replies().thorough()))
-        .unwrap();
+    lab.query(query.concurrency(64).discard_replies().thorough());
     lab.add_peer(peer(1));
     lab.hear_with_id(peer(1), PING);
     assert_eq!(lab.node.stats().verifications.sent, 0);
@@ -265,11 +264,11 @@ fn a_candidate_that_finds_all_places_taken_is_asked_later() {
 fn a_burst_of_requests_leaves_nothing_behind_after_a_quiet_while() {
     let mut lab = Lab::among(30);
     // Its result is not taken, so the first place stays taken.
-    lab.call(|node, now| node.request(now, Request::ping(peer(500)))).unwrap();
+    lab.request(Request::ping(peer(500)));
     let ids: Vec<_> = (0..300).map(|n| lab.node.request(lab.now, Request::ping(peer(n)))).collect();
     ids.into_iter().for_each(|id| lab.call(|node, now| node.cancel_request(now, id.unwrap())));
     lab.ticks(30);
-    lab.call(|node, now| node.request(now, Request::ping(peer(90)))).unwrap();
+    lab.request(Request::ping(peer(90)));
     lab.hear_with_id(peer(90), PING);
     assert_eq!(lab.node.stats().verifications.sent, 0, "it is seen that it is being asked");
 }

@@ -56,12 +56,12 @@ fn the_keep_alive_ping_finds_who_is_gone() {
 fn a_query_finds_it_too_but_a_request_of_the_users_does_not() {
     let mut lab = settled(30);
     lab.peer(peer(2)).up = false;
-    let id = lab.call(|node, now| node.request(now, Request::ping(peer(2)))).unwrap();
+    let id = lab.request(Request::ping(peer(2)));
     assert_eq!(lab.result(id), Err(RequestError::Timeout));
     assert!(lab.knows(peer(2)), "it may have been a matter of ports or of luck");
     let query = Query::find_node(Id::of(peer(2))).thorough().discard_replies();
     let query = query.nodes([peer(2)]).only_closest_nodes();
-    lab.call(|node, now| node.query(now, query)).unwrap();
+    lab.query(query);
     lab.run_for(7 * SECOND);
     assert!(!lab.knows(peer(2)));
 }
@@ -115,7 +115,7 @@ fn who_answers_something_else_meanwhile_stays() {
     lab.hint(peer(1), peer(2));
     assert_eq!(lab.checked(), [peer(2)]);
     lab.run_for(SECOND / 2);
-    let id = lab.call(|node, now| node.request(now, Request::new(peer(2), 100))).unwrap();
+    let id = lab.request(Request::new(peer(2), 100));
     assert!(lab.result(id).is_ok());
     lab.run_for(10 * SECOND);
     assert!(lab.knows(peer(2)));
@@ -270,7 +270,7 @@ fn hinting() -> Lab {
     lab.peer(peer(1)).closer.push(peer(40));
     lab.peer(peer(1)).closer.rotate_right(1);
     let query = Query::find_node(Id::of(peer(40))).nodes([peer(1)]).thorough().discard_replies();
-    lab.call(|node, now| node.query(now, query)).unwrap();
+    lab.query(query);
     lab.run_for(SECOND / 2);
     lab.peer(peer(1)).up = false;
     let start: Instant = lab.now;
@@ -288,7 +288,7 @@ fn who_answers_something_else_than_the_hint_meanwhile_stays() {
     let mut lab = hinting();
     lab.run_for(SECOND / 2);
     lab.peer(peer(1)).up = true;
-    let id = lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+    let id = lab.request(Request::ping(peer(1)));
     assert!(lab.result(id).is_ok());
     lab.peer(peer(1)).up = false;
     lab.run_for(4 * SECOND);
@@ -302,10 +302,10 @@ fn who_enters_by_an_answer_is_not_taken_out_for_what_it_was_asked_before() {
     lab.add_peer(peer(77)).up = false;
     let query = Query::find_node(Id::of(peer(77))).thorough().discard_replies();
     let query = query.nodes([peer(77)]).only_closest_nodes();
-    lab.call(|node, now| node.query(now, query)).unwrap();
+    lab.query(query);
     lab.run_for(SECOND / 2);
     lab.peer(peer(77)).up = true;
-    let id = lab.call(|node, now| node.request(now, Request::ping(peer(77)))).unwrap();
+    let id = lab.request(Request::ping(peer(77)));
     assert!(lab.result(id).is_ok());
     assert!(lab.knows(peer(77)));
     lab.peer(peer(77)).up = false;
@@ -320,7 +320,7 @@ fn who_is_back_in_the_table_is_not_taken_out_for_what_it_was_asked_in_a_former_s
     lab.add_peer(peer(77));
     let enter = |lab: &mut Lab| {
         lab.peer(peer(77)).up = true;
-        let id = lab.call(|node, now| node.request(now, Request::ping(peer(77)))).unwrap();
+        let id = lab.request(Request::ping(peer(77)));
         assert!(lab.result(id).is_ok());
         // If it was lost, it is asked for more than that.
         lab.run_for(2 * LATENCY);
@@ -332,7 +332,7 @@ fn who_is_back_in_the_table_is_not_taken_out_for_what_it_was_asked_in_a_former_s
     lab.run_for(SECOND / 2);
     let query = Query::find_node(Id::of(peer(1))).thorough().discard_replies();
     let query = query.nodes([peer(77)]).only_closest_nodes();
-    lab.call(|node, now| node.query(now, query)).unwrap();
+    lab.query(query);
     lab.run_for(4 * SECOND);
     assert!(!lab.knows(peer(77)), "it did not answer after the hint");
     enter(&mut lab);
@@ -351,7 +351,7 @@ fn a_query_with_one_try_says_little_so_its_silent_nodes_are_asked_on() {
             lab.peer(peer(2)).up = false;
             let query = Query::find_node(Id::of(peer(2))).nodes([peer(2)]).only_closest_nodes();
             let query = one_try(query.thorough()).discard_replies();
-            let id = lab.call(|node, now| node.query(now, query)).unwrap();
+            let id = lab.query(query);
             lab.run_for(SECOND);
             assert!(lab.node.take_outcome(id).is_some(), "over");
             lab.peer(peer(2)).up = back;
@@ -368,10 +368,10 @@ fn who_answers_something_else_than_the_query_meanwhile_stays() {
     lab.peer(peer(2)).up = false;
     let query = Query::find_node(Id::of(peer(2))).thorough().discard_replies();
     let query = query.nodes([peer(2)]).only_closest_nodes();
-    lab.call(|node, now| node.query(now, query)).unwrap();
+    lab.query(query);
     lab.run_for(SECOND / 2);
     lab.peer(peer(2)).up = true;
-    let id = lab.call(|node, now| node.request(now, Request::ping(peer(2)))).unwrap();
+    let id = lab.request(Request::ping(peer(2)));
     assert!(lab.result(id).is_ok());
     lab.peer(peer(2)).up = false;
     lab.run_for(7 * SECOND);

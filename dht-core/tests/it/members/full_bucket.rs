@@ -74,7 +74,7 @@ fn a_silent_node_makes_room_for_a_newcomer_that_is_verified_then() {
 #[test]
 fn a_newcomer_that_has_answered_already_is_not_asked_again() {
     let (mut lab, known, new) = full(1);
-    let id = lab.call(|node, now| node.request(now, Request::ping(new[0]))).unwrap();
+    let id = lab.request(Request::ping(new[0]));
     lab.peer(known[0]).up = false;
     assert!(lab.result(id).is_ok());
     lab.run_for(4 * SECOND);

@@ -59,7 +59,7 @@ fn asking_one_does_not_count_as_other_traffic() {
         lab.call(Node::handle_wakeup);
         lab.run_for(lab.until_tick() + TICK - SECOND);
         for n in 0..others {
-            lab.call(|node, now| node.request(now, Request::new(peer(900 + n), 100))).unwrap();
+            lab.request(Request::new(peer(900 + n), 100));
         }
         lab.sent.clear();
         lab.run_for(SECOND);
@@ -133,7 +133,7 @@ fn any_answer_of_one_that_was_lost_tells_it() {
     let mut lab = losing(2);
     (0..2).for_each(|n| lab.peer(peer(n)).up = true);
     // Who seems to ask may be anybody; it is asked back.
-    lab.call(|node, now| node.request(now, Request::ping(peer(0)))).unwrap();
+    lab.request(Request::ping(peer(0)));
     // A PING is not what it left unanswered: it is asked for that as well, and then the other one.
     lab.run_for(6 * LATENCY);
     assert!(lab.knows(peer(0)) && lab.knows(peer(1)));
@@ -147,7 +147,7 @@ fn all_are_asked_again_after_five_minutes_not_sooner() {
         let back = |lab: &mut Lab, n| {
             lab.peer(peer(n)).up = true;
             lab.sent.clear();
-            lab.call(|node, now| node.request(now, Request::ping(peer(n)))).unwrap();
+            lab.request(Request::ping(peer(n)));
             lab.run_for(6 * LATENCY);
             let others = |addr: &&SocketAddrV4| (0..10).any(|o| o != n && peer(o) == **addr);
             lab.checked().iter().filter(others).count()
@@ -162,7 +162,7 @@ fn all_are_asked_again_after_five_minutes_not_sooner() {
 fn one_that_is_back_alone_does_not_put_off_the_search_for_others() {
     let mut lab = losing(1);
     let back = |lab: &mut Lab, n| {
-        lab.call(|node, now| node.request(now, Request::ping(peer(n)))).unwrap();
+        lab.request(Request::ping(peer(n)));
         lab.run_for(6 * LATENCY);
         assert!(lab.knows(peer(n)));
     };
@@ -199,7 +199,7 @@ fn one_that_finds_its_bucket_full_has_found_the_network_again_all_the_same() {
     assert_eq!(lab.node.table_len(), 20);
     lab.sent.clear();
     lab.peer(far[0]).up = true;
-    lab.call(|node, now| node.request(now, Request::ping(far[0]))).unwrap();
+    lab.request(Request::ping(far[0]));
     lab.run_for(6 * LATENCY);
     assert!(!lab.knows(far[0]));
     assert!(lab.checked().starts_with(&[far[0], far[0]]) && lab.checked().contains(&far[1]));

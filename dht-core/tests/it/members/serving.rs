@@ -18,7 +18,7 @@ fn beside_a_hole(count: u32) -> Lab {
 }
 
 fn find(lab: &mut Lab, query: Query) {
-    lab.call(|node, now| node.query(now, query.discard_replies())).unwrap();
+    lab.query(query.discard_replies());
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn a_black_hole_is_out_once_a_query_has_met_it_whatever_else_it_answers() {
         // Every half second it answers something else.
         for _ in 0..24 {
             lab.run_for(SECOND / 2);
-            let id = lab.call(|node, now| node.request(now, question.clone())).unwrap();
+            let id = lab.request(question.clone());
             assert!(lab.result(id).is_ok());
         }
         assert!(!lab.knows(peer(0)), "{question:?}");
@@ -70,7 +70,7 @@ fn what_a_node_has_answered_counts_for_one_check() {
     // All others are heard of, so it is checked by every keep-alive; and no query has begun yet.
     for _ in 0..8 {
         for n in 1..25 {
-            lab.call(|node, now| node.request(now, Request::ping(peer(n)))).unwrap();
+            lab.request(Request::ping(peer(n)));
         }
         lab.ticks(2);
     }
@@ -95,7 +95,7 @@ fn a_black_hole_that_was_found_out_comes_back_by_answering_that_alone() {
     for minute in 0..119 {
         lab.hear_with_id(peer(0), PING);
         if minute % 10 == 0 {
-            lab.call(|node, now| node.request(now, Request::ping(peer(0)))).unwrap();
+            lab.request(Request::ping(peer(0)));
         }
         for _ in 0..12 {
             lab.run_for(TICK);
@@ -118,7 +118,7 @@ fn a_stranger_that_was_visited_in_vain_does_not_enter_by_a_ping() {
     assert!(!lab.knows(peer(77)));
     let ping = |lab: &mut Lab| {
         lab.hear_with_id(peer(77), PING);
-        lab.call(|node, now| node.request(now, Request::ping(peer(77)))).unwrap();
+        lab.request(Request::ping(peer(77)));
         lab.run_for(2 * SECOND);
         lab.knows(peer(77))
     };
@@ -173,7 +173,7 @@ fn an_answer_to_what_was_left_unanswered_or_to_more_clears_a_node() {
         // Neither do requests put off the next question.
         lab.hear_with_id(peer(0), PING);
         assert_eq!(lab.node.nodes().collect::<Vec<_>>(), order);
-        let id = lab.call(|node, now| node.request(now, question)).unwrap();
+        let id = lab.request(question);
         assert!(lab.result(id).is_ok());
         assert_eq!(lab.node.suspects(peer(0)), !clears, "{ignores:?}");
         assert_eq!(lab.node.nodes().next() == Some(peer(0)), clears);
@@ -190,12 +190,12 @@ fn the_copy_of_an_answer_to_a_ping_says_no_more_than_the_answer() {
     lab.peer(peer(50)).rtt = RTT + Duration::from_millis(1_100);
     let all: Vec<_> = [50].into_iter().chain(0..15).map(peer).collect();
     (0..15).for_each(|n| lab.peer(peer(n)).closer = all.clone());
-    let id = lab.call(|node, now| node.query(now, Query::find_node(Id::of(peer(50))))).unwrap();
+    let id = lab.query(Query::find_node(Id::of(peer(50))));
     lab.run_until(|lab| lab.events.contains(&Event::Finished(id)));
     lab.run_for(20 * SECOND);
     assert!(lab.node.suspects(peer(50)));
     for _ in 0..2 {
-        let id = lab.call(|node, now| node.request(now, Request::ping(peer(50)))).unwrap();
+        let id = lab.request(Request::ping(peer(50)));
         lab.result(id).unwrap();
         lab.run_for(3 * SECOND);
         assert!(lab.node.suspects(peer(50)) && !lab.knows(peer(50)));

@@ -27,9 +27,9 @@ fn foreign_lookup() -> dht_core::Lookup {
 #[test]
 fn spurious_calls_change_nothing() {
     let mut lab = Lab::among(10);
-    let request = lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+    let request = lab.request(Request::ping(peer(1)));
     let query = Query::find_node(Id([1; 32])).discard_replies();
-    let query = lab.call(|node, now| node.query(now, query)).unwrap();
+    let query = lab.query(query);
     lab.run_for(SECOND);
     assert!(lab.node.take_response(request).is_some() && lab.node.take_outcome(query).is_some());
     lab.sent.clear();
@@ -97,7 +97,7 @@ fn life(seed: u64) -> Lab {
         lab.hear_with_id(peer(n), FIND_NODE);
     }
     let query = Query::new(Id([5; 32]), USERS).commit().discard_replies();
-    lab.call(|node, now| node.query(now, query)).unwrap();
+    lab.query(query);
     lab.ticks(100);
     lab
 }
@@ -120,7 +120,7 @@ fn a_fork_goes_on_as_the_original_does() {
         lab.now = original.now;
         lab.peers = original.peers.clone();
         let query = Query::find_node(Id([6; 32])).discard_replies();
-        lab.call(|node, now| node.query(now, query)).unwrap();
+        lab.query(query);
         lab.call(Node::handle_wakeup);
         lab.hear(peer(3), &wire::Request { internal: false, ..asks(USERS) });
         lab.ticks(200);
@@ -137,7 +137,7 @@ fn time_never_goes_back() {
     let mut lab = Lab::among(5);
     lab.peer(peer(1)).up = false;
     let silent = Request::ping(peer(1)).retries(0);
-    let id = lab.call(|node, now| node.request(now, silent)).unwrap();
+    let id = lab.request(silent);
     let deadline = lab.node.poll_timeout();
     for earlier in [Instant::ZERO, lab.now - SECOND, lab.now - Duration::from_micros(1)] {
         lab.node.handle_timeout(earlier);
@@ -163,7 +163,7 @@ fn after_the_end_of_time_nothing_breaks() {
         lab.call(Node::suspend);
         lab.call(Node::resume);
         lab.bind();
-        lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+        lab.request(Request::ping(peer(1)));
     }
     assert!(lab.times(Event::Resumed) == 3);
 }
@@ -230,12 +230,12 @@ fn nothing_that_is_printed_shows_a_token_or_a_secret() {
     assert!(matches!(handled, Handled::Request(incoming) if incoming.token.is_some()));
     printed.push(format!("{handled:?}"));
     printed.push(format!("{:?}", wire::decode(&buf[..len])));
-    let id = lab.call(|node, now| node.request(now, Request::new(peer(1), USERS))).unwrap();
+    let id = lab.request(Request::new(peer(1), USERS));
     let reply = lab.result(id).unwrap();
     assert_eq!(reply.token, Some([9; 32]));
     printed.push(format!("{reply:?}"));
     let query = Query::new(Id([1; 32]), USERS).discard_replies();
-    let query = lab.call(|node, now| node.query(now, query)).unwrap();
+    let query = lab.query(query);
     lab.run_for(SECOND);
     printed.push(format!("{:?}", lab.node.take_outcome(query).unwrap().unwrap()));
     for text in printed {

@@ -25,7 +25,7 @@ fn tick(lab: &mut Lab, answered: u32, silent: u32) {
     for n in 0..answered + silent {
         let to = if n < answered { peer(0) } else { peer(100) };
         let request = Request::ping(to).retries(0);
-        lab.call(|node, now| node.request(now, request)).unwrap();
+        lab.request(request);
     }
     lab.ticks(1);
     lab.events.retain(|event| !matches!(event, Event::Response(_) | Event::NatUpdate { .. }));
@@ -91,7 +91,7 @@ fn cancelled_and_unanswered_verifications_are_no_outcomes() {
     for round in 0..4 {
         for n in 0..8 {
             let request = Request::ping(peer(100)).retries(0);
-            let id = lab.call(|node, now| node.request(now, request)).unwrap();
+            let id = lab.request(request);
             lab.call(|node, now| node.cancel_request(now, id));
             lab.hear_with_id(peer(200 + 10 * round + n), PING);
         }
@@ -169,7 +169,7 @@ fn every_drop_of_a_datagram_has_its_own_counter() {
     assert_eq!(dropped(|lab| drop(hear(lab, &answer(1)))), only(|d| d.unsolicited = 1));
 
     let drops = dropped(|lab| {
-        lab.call(|node, now| node.request(now, Request::ping(peer(9)))).unwrap();
+        lab.request(Request::ping(peer(9)));
         let tid = lab.sent[0].request().tid;
         lab.hear_bytes(Via::Client, peer(0), &answer(tid));
     });
@@ -244,7 +244,7 @@ fn answers_are_counted_per_command_but_late_ones_only_as_drops() {
     let mut lab = warm();
     lab.peer(peer(0)).rtt = RTT + 10 * SECOND;
     let ping = Request::ping(peer(0)).retries(0);
-    lab.call(|node, now| node.request(now, ping)).unwrap();
+    lab.request(ping);
     lab.run_for(20 * SECOND);
     let stats = lab.node.stats();
     assert_eq!((stats.commands.ping.tx, stats.commands.ping.rx), (1, 0));

@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Config, Event, Id, Node, Persistence, Request, Via};
+use dht_core::{Config, Event, Id, Node, Persistence, Via};
 
 use crate::support::Sent;
 use crate::support::bare_answer;
@@ -41,15 +41,10 @@ fn persistent(config: Config) -> Lab {
     let mut lab = Lab::joined(config, 30);
     assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
     // All of them are known from an answer.
-    (0..30).for_each(|n| ping(&mut lab, peer(n)));
+    (0..30).for_each(|n| lab.ping(peer(n)));
     lab.events.clear();
     lab.sent.clear();
     lab
-}
-
-fn ping(lab: &mut Lab, to: SocketAddrV4) {
-    let id = lab.call(|node, now| node.request(now, Request::ping(to))).unwrap();
-    lab.result(id).unwrap();
 }
 
 /// Whether others reach the server socket unasked.
@@ -104,7 +99,7 @@ fn a_firewall_that_closes_is_found_closed_and_open_again() {
     for config in [wanting(), adaptive] {
         let wanted = config.ephemeral.is_some();
         let mut lab = Lab::joined(config, 30);
-        (0..30).for_each(|n| ping(&mut lab, peer(n)));
+        (0..30).for_each(|n| lab.ping(peer(n)));
         lab.run_for(22 * MINUTE);
         assert_eq!(lab.node.persistence(), Persistence::Reachable);
         set_open(&mut lab, false);
@@ -233,7 +228,7 @@ fn a_minority_of_liars_does_not_move_it_however_long_they_try() {
         for n in 0..10 {
             let liar = neighbour([81, n, 0], 0);
             lab.add_peer(liar).sees = Some(SocketAddrV4::new(ELSEWHERE, SERVER.port()));
-            ping(&mut lab, liar);
+            lab.ping(liar);
         }
         lab.sent.clear();
         let begun = lab.now;
@@ -354,7 +349,7 @@ fn where_all_are_of_one_24_one_liar_does_not_move_it() {
         let mut lab = Lab::unbound(alone(config));
         (0..20).for_each(|n| lab.add_peer(at(n)).closer = (0..20).map(at).collect());
         lab.bind();
-        (0..20).for_each(|n| ping(&mut lab, at(n)));
+        (0..20).for_each(|n| lab.ping(at(n)));
         lab.run_for(10 * MINUTE);
         assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
         lab.peer(at(3)).sees = Some(SocketAddrV4::new(ELSEWHERE, SERVER.port()));
@@ -375,7 +370,7 @@ fn a_few_who_still_see_the_old_address_do_not_keep_it() {
             lab.peer(peer(n)).sees = Some(SERVER);
             let liar = neighbour([81, n as u8, 0], 0);
             lab.add_peer(liar).sees = Some(SocketAddrV4::new(ELSEWHERE, SERVER.port()));
-            ping(&mut lab, liar);
+            lab.ping(liar);
         }
         lab.run_for(120 * MINUTE);
         assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
@@ -398,7 +393,7 @@ fn it_does_not_move_to_where_it_cannot_be_or_another_one_is() {
         config.bootstrap.push(given.into());
         let mut lab = persistent(config);
         lab.add_peer(known);
-        ping(&mut lab, known);
+        lab.ping(known);
         assert!(lab.knows(known));
         lab.peers.values_mut().for_each(|peer| peer.sees = Some(addr));
         lab.run_for(100 * MINUTE);

@@ -1,170 +1,21 @@
-//! What a node learns of its own address, from whom, and when it believes that others can
-//! reach it; and how an adaptive node becomes persistent.
+//! When a node believes that others can reach it, and how an adaptive node becomes persistent.
 
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::{Config, Event, Id, Persistence, Request, Via, wire};
+use dht_core::{Config, Event, Id, Persistence, Via};
 
+use super::{ELSEWHERE, believed};
 use crate::support::bare_answer;
 use crate::support::lab::{
-    CLIENT, HOST, Lab, PING, PING_NAT, RTT, SERVER, asks, joining, neighbour, peer,
+    CLIENT, HOST, Lab, PING, PING_NAT, RTT, SERVER, joining, neighbour, peer,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
-const ELSEWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(99, 9, 9, 9), 9);
-
-fn ping(lab: &mut Lab, to: SocketAddrV4) {
-    let id = lab.call(|node, now| node.request(now, Request::ping(to))).unwrap();
-    lab.result(id).unwrap();
-}
-
-/// What the node believes: host and port.
-fn believed(lab: &Lab) -> (Option<Ipv4Addr>, u16) {
-    (lab.node.host(), lab.node.port())
-}
-
-const KNOWN: (Option<Ipv4Addr>, u16) = (Some(HOST), CLIENT.port());
-const UNKNOWN: (Option<Ipv4Addr>, u16) = (None, 0);
-
-/// Alone, with peers to talk to; it does not look at its firewall early.
-fn listener(count: u32) -> Lab {
-    let mut config = Config::default();
-    config.quick_firewall = false;
-    let mut lab = Lab::started(config);
-    for n in 0..count {
-        lab.add_peer(peer(n));
-    }
-    lab
-}
-
-#[test]
-fn answers_tell_the_own_address_and_changes_are_told() {
-    let mut lab = listener(2);
-    ping(&mut lab, peer(0));
-    assert_eq!(believed(&lab), KNOWN);
-    let told = Event::NatUpdate { host: KNOWN.0, port: KNOWN.1 };
-    assert_eq!(lab.times(told), 1);
-    ping(&mut lab, peer(1));
-    assert_eq!(lab.times(told), 1, "nothing new");
-    assert!(!lab.node.randomized());
-}
-
-#[test]
-fn a_host_with_ever_other_ports_is_a_randomizing_nat() {
-    let mut lab = listener(4);
-    for n in 0..4 {
-        lab.peer(peer(n)).sees = Some(SocketAddrV4::new(HOST, 5000 + n as u16));
-        ping(&mut lab, peer(n));
-    }
-    assert_eq!(believed(&lab), (Some(HOST), 0));
-    assert!(lab.node.randomized());
-    assert_eq!(lab.node.remote_address(), None);
-}
-
-#[test]
-fn requests_teach_nothing_however_many_lie() {
-    let mut lab = listener(3);
-    (0..3).for_each(|n| ping(&mut lab, peer(n)));
-    for n in 0..10_000_u32 {
-        let from = neighbour([70, (n / 200) as u8, (n % 200) as u8], (n % 7) as u16);
-        let id = Id::of(from).0;
-        lab.hear(from, &wire::Request { to: ELSEWHERE, id: Some(&id), ..asks(PING) });
-        lab.hear(from, &wire::Request { to: ELSEWHERE, ..asks(PING) });
-    }
-    assert_eq!(believed(&lab), KNOWN);
-    assert_eq!(lab.events.iter().filter(|e| matches!(e, Event::NatUpdate { .. })).count(), 1);
-}
-
-#[test]
-fn unsolicited_answers_teach_nothing_either() {
-    let mut lab = listener(3);
-    for n in 0..1_000 {
-        let response = bare_answer(n as u16, ELSEWHERE, Some(peer(n)));
-        lab.hear_bytes(Via::Client, peer(n), &response);
-    }
-    assert_eq!(believed(&lab), UNKNOWN);
-    assert_eq!(lab.node.table_len(), 0);
-}
-
-#[test]
-fn one_vote_per_24_however_many_nodes_are_there() {
-    let mut lab = listener(4);
-    (0..4).for_each(|n| ping(&mut lab, peer(n)));
-    for n in 0..30 {
-        let liar = neighbour([80, 0, 0], n);
-        lab.add_peer(liar).sees = Some(ELSEWHERE);
-        ping(&mut lab, liar);
-    }
-    assert_eq!(believed(&lab), KNOWN);
-}
-
-#[test]
-fn a_known_node_is_asked_for_its_view_again_after_half_an_hour() {
-    // It is kept in units of four ticks: at most three late, never early.
-    for (ticks, moved) in [(358, false), (364, true)] {
-        let mut lab = listener(1);
-        ping(&mut lab, peer(0));
-        lab.peer(peer(0)).sees = Some(ELSEWHERE);
-        // Keep-alive pings ask it every now and then.
-        lab.ticks(ticks - 8);
-        assert_eq!(believed(&lab), KNOWN);
-        lab.ticks(8);
-        ping(&mut lab, peer(0));
-        let expected = if moved { (Some(*ELSEWHERE.ip()), ELSEWHERE.port()) } else { KNOWN };
-        assert_eq!(believed(&lab), expected, "after {ticks} ticks");
-    }
-}
-
-#[test]
-fn what_arrives_on_the_other_socket_tells_of_another_port() {
-    let mut lab = listener(2);
-    for via in [Via::Server, Via::Extra(5000)] {
-        let request = Request::ping(peer(0)).via(via);
-        let id = lab.call(|node, now| node.request(now, request)).unwrap();
-        lab.result(id).unwrap();
-        // Those without an id are nobody's witnesses either.
-        lab.peer(peer(1)).has_id = false;
-        let request = Request::ping(peer(1)).via(via);
-        let id = lab.call(|node, now| node.request(now, request)).unwrap();
-        lab.result(id).unwrap();
-    }
-    assert!(lab.knows(peer(0)), "it is a node all the same");
-    assert_eq!(believed(&lab), UNKNOWN);
-    ping(&mut lab, peer(0));
-    assert_eq!(believed(&lab), KNOWN, "which can still be asked");
-}
-
-#[test]
-fn those_without_an_id_are_believed_once_each_and_few_of_them() {
-    for (bootstrap, votes) in [(0, 1), (1, 1), (3, 3)] {
-        let addrs: Vec<_> = (100..100 + bootstrap).map(peer).collect();
-        let mut lab = Lab::unbound(joining(&addrs));
-        lab.bind();
-        lab.run_for(4 * SECOND);
-        let mut heard = 0;
-        for n in 0..8 {
-            // Each of them sees another address, so every vote makes a difference.
-            let host = Ipv4Addr::new(99, 0, 0, n as u8);
-            let witness = lab.add_peer(peer(n));
-            witness.has_id = false;
-            witness.sees = Some(SocketAddrV4::new(host, 9));
-            let before = believed(&lab);
-            ping(&mut lab, peer(n));
-            ping(&mut lab, peer(n));
-            heard += u32::from(believed(&lab) != before);
-            if n == 0 {
-                assert_eq!(lab.node.host(), Some(host));
-            }
-        }
-        // The first is believed, the second makes the address unknown, then it stays so.
-        assert_eq!(heard, votes.min(2), "{bootstrap} bootstrap nodes");
-    }
-}
 
 /// Joined with `count` others, firewalled, and never checked so far.
-fn firewalled(count: u32) -> Lab {
+pub(super) fn firewalled(count: u32) -> Lab {
     let mut config = joining(&[peer(0)]);
     config.quick_firewall = false;
     Lab::joined(config, count)
@@ -202,7 +53,7 @@ fn after_twenty_minutes_five_are_asked_to_reach_the_server_socket() {
     assert_eq!(events, [nat, Event::Persistent]);
     // From now on requests leave by the server socket, and carry the id.
     lab.sent.clear();
-    ping(&mut lab, peer(1));
+    lab.ping(peer(1));
     let own = Id::of(SERVER).0;
     assert_eq!(lab.sent[0].via, Via::Server);
     assert_eq!(lab.sent[0].request().id, Some(&own));
@@ -241,7 +92,7 @@ fn requests_that_are_forged_do_not_decide_who_is_asked() {
         lab.run_until(|lab| lab.node.bootstrapped());
         for addr in liars.iter().copied().chain((0..120).map(peer)) {
             lab.add_peer(addr);
-            ping(&mut lab, addr);
+            lab.ping(addr);
         }
         lab.ticks(237);
         (0..120).for_each(|n| drop(lab.hear_with_id(peer(n), PING)));
@@ -269,7 +120,7 @@ fn who_has_many_nodes_in_a_24_is_asked_as_seldom_as_who_has_one() {
         lab.run_until(|lab| lab.node.bootstrapped());
         for addr in &liars {
             lab.add_peer(*addr);
-            ping(&mut lab, *addr);
+            lab.ping(*addr);
         }
         lab.ticks(240);
         let asked: BTreeSet<_> = lab.asked(PING_NAT).into_iter().collect();
@@ -294,7 +145,7 @@ fn the_nodes_of_one_host_do_not_show_that_others_get_through() {
         lab.run_for(10 * SECOND);
         for addr in &liars {
             lab.add_peer(*addr);
-            ping(&mut lab, *addr);
+            lab.ping(*addr);
         }
         lab.peer(peer(0)).up = up;
         lab.ticks(240 + 720);
@@ -519,7 +370,7 @@ fn those_of_one_24_are_one_witness_in_a_check() {
         lab.ticks(239);
         for addr in liars.iter().copied() {
             lab.add_peer(addr).sees = Some(CLIENT);
-            ping(&mut lab, addr);
+            lab.ping(addr);
             lab.peer(addr).sees = Some(SERVER);
         }
         for addr in honest {
@@ -535,77 +386,6 @@ fn those_of_one_24_are_one_witness_in_a_check() {
 }
 
 #[test]
-fn one_wrong_view_at_the_beginning_costs_an_id_only_until_enough_others_disagree() {
-    let mut config = joining(&[peer(0)]);
-    (config.ephemeral, config.firewalled) = (Some(false), false);
-    let mut lab = Lab::unbound(config);
-    lab.add_peer(peer(0)).sees = Some(ELSEWHERE);
-    lab.bind();
-    lab.run_until(|lab| lab.node.bootstrapped());
-    assert_eq!(lab.node.id(), Some(Id::of(ELSEWHERE)));
-    // Believed are three of four.
-    for n in 1..=3 {
-        assert_eq!(lab.node.id(), Some(Id::of(ELSEWHERE)), "{n}");
-        lab.add_peer(peer(n));
-        ping(&mut lab, peer(n));
-    }
-    assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
-    assert_eq!(lab.node.table_id(), Id::of(SERVER));
-    assert_eq!(lab.node.remote_address(), Some(SERVER));
-    assert_eq!(lab.times(Event::Persistent), 2);
-    assert_eq!(lab.node.table_len(), 4);
-    // Nor is it given up again for what half of them say.
-    for n in 4..=6 {
-        lab.add_peer(peer(n)).sees = Some(ELSEWHERE);
-        ping(&mut lab, peer(n));
-    }
-    assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
-    assert_eq!(lab.times(Event::Ephemeral), 0);
-}
-
-#[test]
-fn an_id_that_enough_have_confirmed_is_not_given_up_however_many_lie() {
-    let mut config = joining(&[peer(0)]);
-    (config.ephemeral, config.firewalled) = (Some(false), false);
-    for mut lab in [Lab::joined(config, 60), firewalled(60)] {
-        lab.ticks(241);
-        assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
-        for n in 0..100 {
-            let liar = neighbour([81, n, 0], 0);
-            lab.add_peer(liar).sees = Some(ELSEWHERE);
-            ping(&mut lab, liar);
-        }
-        assert_eq!(
-            believed(&lab),
-            (Some(*ELSEWHERE.ip()), ELSEWHERE.port()),
-            "for what it's worth"
-        );
-        assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
-        assert_eq!((lab.times(Event::Ephemeral), lab.node.ephemeral()), (0, false));
-    }
-}
-
-#[test]
-fn no_id_is_made_of_what_cannot_be_an_address_or_was_not_found_to_be_reachable() {
-    let nowhere = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 1);
-    let other_port = SocketAddrV4::new(HOST, 9);
-    for (firewalled, lie, taken) in
-        [(false, nowhere, false), (false, other_port, true), (true, other_port, false)]
-    {
-        let mut config = joining(&[peer(0)]);
-        (config.ephemeral, config.firewalled) = (Some(false), firewalled);
-        let mut lab = Lab::joined(config, 1);
-        assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
-        for n in 0..16 {
-            let liar = neighbour([81, n, 0], 0);
-            lab.add_peer(liar).sees = Some(lie);
-            ping(&mut lab, liar);
-        }
-        assert_eq!(lab.node.id() != Some(Id::of(SERVER)), taken, "{firewalled} {lie}");
-    }
-}
-
-#[test]
 fn what_was_said_of_the_client_port_does_not_count_for_the_server_socket() {
     let mut lab = firewalled(30);
     lab.ticks(239);
@@ -614,7 +394,7 @@ fn what_was_said_of_the_client_port_does_not_count_for_the_server_socket() {
     // Until the check is over, others come that see other ports of the client socket.
     for n in 100..116 {
         lab.add_peer(peer(n)).sees = Some(SocketAddrV4::new(HOST, 5000 + n as u16));
-        ping(&mut lab, peer(n));
+        lab.ping(peer(n));
         lab.peer(peer(n)).sees = None;
     }
     assert_eq!(believed(&lab), (Some(HOST), 0));
@@ -624,7 +404,7 @@ fn what_was_said_of_the_client_port_does_not_count_for_the_server_socket() {
     // All that count have been said of the server socket.
     for n in 200..202 {
         lab.add_peer(peer(n));
-        ping(&mut lab, peer(n));
+        lab.ping(peer(n));
     }
     assert_eq!(believed(&lab), (Some(HOST), SERVER.port()));
 }
@@ -668,20 +448,4 @@ fn nobody_is_asked_for_a_check_that_is_over_before_it_has_begun() {
     assert_eq!((lab.node.stats().requests.active, lab.node.bootstrapped()), (8, false));
     lab.run_until(|lab| lab.node.bootstrapped());
     assert_eq!((lab.node.stats().requests.active, lab.asked(PING_NAT)), (7, vec![]));
-}
-
-#[test]
-fn among_nodes_of_one_24_the_users_decides() {
-    for count in [1, 2, 10] {
-        for ephemeral in [None, Some(false)] {
-            let mut config = joining(&[neighbour([45, 7, 7], 0)]);
-            config.ephemeral = ephemeral;
-            let mut lab = Lab::unbound(config);
-            let all: Vec<_> = (0..count).map(|n| neighbour([45, 7, 7], n)).collect();
-            all.iter().for_each(|addr| lab.add_peer(*addr).closer = all.clone());
-            lab.bind();
-            lab.run_for(40 * 60 * SECOND);
-            assert_eq!(lab.node.id(), Some(Id::of(SERVER)), "{count} {ephemeral:?}");
-        }
-    }
 }

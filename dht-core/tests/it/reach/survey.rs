@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Config, Event, Id, Persistence, Request};
+use dht_core::{Config, Event, Id, Persistence};
 
 use crate::support::lab::{Lab, PING, RTT, SERVER, joining, neighbour, peer};
 
@@ -26,11 +26,6 @@ fn wanting() -> Config {
     config
 }
 
-fn ping(lab: &mut Lab, to: SocketAddrV4) {
-    let id = lab.call(|node, now| node.request(now, Request::ping(to))).unwrap();
-    lab.result(id).unwrap();
-}
-
 /// A node that joins `honest` ones and so many liars, who are all that the bootstrap node names at first, and are quicker.
 fn among_liars(config: Config, honest: u32, liars: u16, nodes: u16) -> Lab {
     let mut lab = Lab::unbound(config);
@@ -49,7 +44,7 @@ fn among_liars(config: Config, honest: u32, liars: u16, nodes: u16) -> Lab {
     lab.bind();
     lab.run_until(|lab| lab.node.bootstrapped());
     for addr in lying.iter().chain(&honest) {
-        ping(&mut lab, *addr);
+        lab.ping(*addr);
     }
     lab
 }
@@ -90,7 +85,7 @@ fn who_comes_first_does_not_decide() {
     lab.run_until(|lab| lab.node.bootstrapped());
     assert_eq!(lab.node.id(), Some(Id::of(LIE)), "the first views agree on a lie");
     // These are not all.
-    (16..60).for_each(|n| ping(&mut lab, peer(n)));
+    (16..60).for_each(|n| lab.ping(peer(n)));
     lab.run_for(MINUTE);
     assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
 }
@@ -203,7 +198,7 @@ fn a_wrong_id_is_found_out_when_the_honest_come() {
     lab.peer(peer(0)).up = false;
     for n in 1..60 {
         lab.add_peer(peer(n));
-        ping(&mut lab, peer(n));
+        lab.ping(peer(n));
     }
     lab.run_for(90 * MINUTE);
     assert_eq!(lab.node.id(), Some(Id::of(SERVER)));

@@ -1,20 +1,20 @@
 //! Which rules a survey of the own address keeps, one by one: whom it asks, what counts, and when it is made. What comes
-//! of all of them together is in `survey`.
+//! of all of them together is in `survey`, and what they do to the id in `survey_ids`.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Config, Event, Id, Instant, Query, Request, SavedNode, Via};
+use dht_core::{Config, Event, Id, Query, SavedNode, Via};
 
 use crate::support::lab::{Lab, PING, PING_NAT, RTT, SERVER, TICK, joining, neighbour, peer};
 
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const LIE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(99, 9, 9, 9), SERVER.port());
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const LIE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(99, 9, 9, 9), SERVER.port());
 
 /// Said to be reachable, so that it is persistent as soon as it knows where it is.
-fn told(bootstrap: &[SocketAddrV4]) -> Config {
+pub(super) fn told(bootstrap: &[SocketAddrV4]) -> Config {
     let mut config = joining(bootstrap);
     (config.ephemeral, config.firewalled) = (Some(false), false);
     config
@@ -28,11 +28,11 @@ fn wanting() -> Config {
 }
 
 /// A node that knows all of `peers`, right after it has bootstrapped.
-fn knowing(config: Config, peers: &[SocketAddrV4]) -> Lab {
+pub(super) fn knowing(config: Config, peers: &[SocketAddrV4]) -> Lab {
     reached_by(config, peers, true)
 }
 
-fn reached_by(config: Config, peers: &[SocketAddrV4], reached: bool) -> Lab {
+pub(super) fn reached_by(config: Config, peers: &[SocketAddrV4], reached: bool) -> Lab {
     let mut lab = Lab::unbound(config);
     for addr in peers {
         let peer = lab.add_peer(*addr);
@@ -47,33 +47,33 @@ fn reached_by(config: Config, peers: &[SocketAddrV4], reached: bool) -> Lab {
 }
 
 /// Puts a node into the table, if that has a place for it.
-fn import(lab: &mut Lab, addr: SocketAddrV4) {
+pub(super) fn import(lab: &mut Lab, addr: SocketAddrV4) {
     let saved = SavedNode { addr, pinged: Duration::ZERO, added: Duration::ZERO };
     lab.call(|node, now| node.import(now, &[saved], Duration::ZERO));
 }
 
 /// A node that knows as many of `peers` as its table has room for; each of these has answered, so a survey may ask it.
-fn heard_of(config: Config, peers: &[SocketAddrV4], reached: bool) -> Lab {
+pub(super) fn heard_of(config: Config, peers: &[SocketAddrV4], reached: bool) -> Lab {
     let mut lab = reached_by(config, peers, reached);
     for addr in peers {
         if lab.knows(*addr) {
-            ping(&mut lab, *addr);
+            lab.ping(*addr);
         }
     }
     lab.sent.clear();
     lab
 }
 
-fn peers(count: u32) -> Vec<SocketAddrV4> {
+pub(super) fn peers(count: u32) -> Vec<SocketAddrV4> {
     (0..count).map(peer).collect()
 }
 
-fn all_see(lab: &mut Lab, addr: Option<SocketAddrV4>) {
+pub(super) fn all_see(lab: &mut Lab, addr: Option<SocketAddrV4>) {
     lab.peers.values_mut().for_each(|peer| peer.sees = addr);
 }
 
 /// Each sees another host.
-fn all_see_differently(lab: &mut Lab) {
+pub(super) fn all_see_differently(lab: &mut Lab) {
     for (n, peer) in lab.peers.values_mut().enumerate() {
         peer.sees = Some(SocketAddrV4::new(Ipv4Addr::new(99, 0, 0, n as u8), 2000));
     }
@@ -90,19 +90,13 @@ fn run_until_batches(lab: &mut Lab, count: usize) {
 }
 
 /// Whether the next survey begins anew, with the bootstrap nodes.
-fn begins_anew(lab: &mut Lab) -> bool {
+pub(super) fn begins_anew(lab: &mut Lab) -> bool {
     lab.sent.clear();
     lab.ticks(3);
     let batches = batches(lab);
     let large = batches.iter().position(|batch| batch.len() > 5);
     let users = batches.iter().position(|batch| batch.contains(&peer(0)));
     users.unwrap() < large.unwrap()
-}
-
-/// One of them says so without being surveyed.
-fn ping(lab: &mut Lab, to: SocketAddrV4) {
-    let id = lab.call(|node, now| node.request(now, Request::ping(to))).unwrap();
-    lab.result(id).unwrap();
 }
 
 /// Who was pinged, by batches: what leaves together.
@@ -119,7 +113,7 @@ fn batches(lab: &Lab) -> Vec<Vec<SocketAddrV4>> {
 
 /// How many large batches there were: keep-alives ask five at once at most, surveys eight, the network of a bootstrap
 /// node aside.
-fn large_batches(lab: &Lab) -> usize {
+pub(super) fn large_batches(lab: &Lab) -> usize {
     batches(lab).iter().filter(|batch| batch.len() > 5).count()
 }
 
@@ -231,7 +225,7 @@ fn none_is_made_where_there_are_not_places_for_a_batch() {
         for _ in 0..6 {
             if busy {
                 let query = Query::find_node(Id([7; 32])).nodes([peer(900)]).only_closest_nodes();
-                lab.call(|node, now| node.query(now, query.discard_replies())).unwrap();
+                lab.query(query.discard_replies());
             }
             lab.run_for(SECOND * 3);
         }
@@ -326,12 +320,12 @@ fn a_node_that_two_looks_found_elsewhere_asks_anew() {
 fn what_the_table_says_against_the_latest_who_were_heard_is_looked_at_at_once() {
     let mut lab = reached_by(wanting(), &peers(40), false);
     let begun = lab.now;
-    (0..40).for_each(|n| ping(&mut lab, peer(n)));
+    (0..40).for_each(|n| lab.ping(peer(n)));
     for n in 0..40 {
         let addr = neighbour([81, n, 0], 0);
         lab.add_peer(addr).sees = Some(LIE);
         import(&mut lab, addr);
-        ping(&mut lab, addr);
+        lab.ping(addr);
     }
     lab.peers.values_mut().for_each(|peer| peer.reaches = true);
     assert_eq!(lab.node.host(), Some(*LIE.ip()));
@@ -339,199 +333,4 @@ fn what_the_table_says_against_the_latest_who_were_heard_is_looked_at_at_once() 
     lab.run_until(|lab| lab.node.id() == Some(Id::of(SERVER)));
     let took = lab.now.saturating_since(begun);
     assert!(took < MINUTE, "{took:?}");
-}
-
-/// A node that is sure of its id, and that was not surveyed for an hour.
-fn sure(config: Config, count: u32) -> Lab {
-    let mut lab = knowing(config, &peers(count));
-    lab.run_for(2 * 60 * MINUTE);
-    assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
-    // Or other looks at the own address would find the same.
-    lab.peers.values_mut().for_each(|peer| peer.ignores = &[PING_NAT]);
-    lab.sent.clear();
-    lab
-}
-
-#[test]
-fn a_node_that_is_sure_asks_no_more_unless_it_is_contradicted() {
-    let mut lab = sure(told(&[peer(0)]), 40);
-    lab.run_for(2 * 60 * MINUTE);
-    assert_eq!(large_batches(&lab), 0);
-    all_see(&mut lab, Some(LIE));
-    lab.run_for(5 * MINUTE);
-    assert!(large_batches(&lab) >= 1);
-}
-
-#[test]
-fn an_ephemeral_node_that_is_sure_asks_no_more() {
-    let mut config = joining(&[peer(0)]);
-    config.ephemeral = Some(false);
-    let mut lab = reached_by(config, &peers(40), false);
-    lab.run_for(2 * MINUTE);
-    lab.sent.clear();
-    lab.run_for(2 * 60 * MINUTE);
-    assert!(lab.node.ephemeral());
-    assert_eq!(large_batches(&lab), 0);
-    // Unless it is said to be elsewhere.
-    all_see(&mut lab, Some(LIE));
-    lab.run_for(60 * MINUTE);
-    assert!(large_batches(&lab) >= 1);
-}
-
-#[test]
-fn an_id_of_the_first_views_is_made_anew_of_the_first_four() {
-    let mut lab = Lab::unbound(told(&[peer(0)]));
-    lab.add_peer(peer(0)).sees = Some(LIE);
-    lab.bind();
-    lab.run_until(|lab| lab.node.bootstrapped());
-    assert_eq!(lab.node.id(), Some(Id::of(LIE)));
-    for n in 1..4 {
-        assert_eq!(lab.node.id(), Some(Id::of(LIE)), "{n}");
-        lab.add_peer(peer(n));
-        ping(&mut lab, peer(n));
-    }
-    assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
-    assert!(lab.asked(PING).len() == 3, "there was no survey yet");
-}
-
-#[test]
-fn two_who_agree_make_no_id_that_stands_but_three_of_four_do() {
-    for liars in 1..4 {
-        let mut lab = Lab::unbound(told(&[peer(0)]));
-        lab.add_peer(peer(0)).sees = Some(LIE);
-        lab.bind();
-        lab.run_until(|lab| lab.node.bootstrapped());
-        // The liars are too few to matter in the end, unless the id is settled by then.
-        for n in 1..liars + 13 {
-            lab.add_peer(peer(n)).sees = (n < liars).then_some(LIE);
-            ping(&mut lab, peer(n));
-        }
-        let expected = if liars < 3 { SERVER } else { LIE };
-        assert_eq!(lab.node.id(), Some(Id::of(expected)), "{liars} liars");
-        assert_eq!(lab.asked(PING).len() as u32, liars + 12, "there was no survey yet");
-    }
-}
-
-#[test]
-fn an_adaptive_node_has_asked_when_it_settles() {
-    let mut lab = knowing(joining(&[peer(0)]), &peers(40));
-    lab.run_until(|lab| lab.events.contains(&Event::Persistent));
-    assert!(large_batches(&lab) >= 1);
-}
-
-#[test]
-fn an_adaptive_node_that_settles_waits_for_the_end_of_the_survey() {
-    let mut config = joining(&[peer(0)]);
-    config.quick_firewall = false;
-    let mut lab = heard_of(config, &peers(200), true);
-    for n in 200..1_000 {
-        import(&mut lab, peer(n));
-        if lab.knows(peer(n)) {
-            lab.add_peer(peer(n));
-            ping(&mut lab, peer(n));
-        }
-    }
-    lab.sent.clear();
-    // It takes more than a minute, since all are asked where a bootstrap node contradicts.
-    lab.peer(peer(0)).sees = Some(LIE);
-    lab.run_until(|lab| lab.events.contains(&Event::Persistent));
-    let look = lab.sent.iter().find(|sent| sent.is(PING_NAT)).unwrap().at;
-    let at = |time| lab.sent.iter().filter(|sent| sent.is(PING) && sent.at == time).count();
-    // The tick before has asked the last of all.
-    assert!(at(look) <= 5 && at(Instant::from_micros(look.as_micros() - 5_000_000)) >= 1);
-    assert!(large_batches(&lab) > 12, "{}", large_batches(&lab));
-}
-
-#[test]
-fn a_sure_id_goes_after_two_surveys_in_a_row_that_see_the_same() {
-    let mut lab = sure(told(&[peer(0)]), 60);
-    let after_one_survey = |lab: &mut Lab, by: &str| {
-        all_see(lab, Some(LIE));
-        lab.sent.clear();
-        // Enough of them that what is heard by chance says so as well.
-        (0..60).for_each(|n| ping(lab, peer(n)));
-        lab.run_until(|lab| large_batches(lab) >= 2);
-        lab.run_for(TICK);
-        assert_eq!(lab.node.id(), Some(Id::of(SERVER)), "{by}");
-    };
-    after_one_survey(&mut lab, "the first");
-    // The next one sees it where it was, so the first counts no more.
-    all_see(&mut lab, None);
-    lab.run_for(42 * MINUTE);
-    after_one_survey(&mut lab, "after one that has seen it where it was");
-    // Nor does it if all contradict one another.
-    all_see_differently(&mut lab);
-    lab.run_for(42 * MINUTE);
-    after_one_survey(&mut lab, "after one without a result");
-    lab.run_for(2 * MINUTE);
-    assert_eq!(lab.node.id(), Some(Id::of(LIE)), "two in a row");
-    // It is as sure as before.
-    all_see(&mut lab, None);
-    lab.sent.clear();
-    lab.run_until(|lab| large_batches(lab) >= 2);
-    lab.run_for(TICK);
-    assert_eq!(lab.node.id(), Some(Id::of(LIE)));
-}
-
-#[test]
-fn a_few_that_a_bootstrap_node_backs_take_no_sure_id_away() {
-    let mut lab = sure(told(&[peer(0)]), 60);
-    for n in 0..10 {
-        lab.peer(peer(n)).sees = Some(LIE);
-    }
-    // Those who contradict one another are asked again and again.
-    for n in 0..24 {
-        ping(&mut lab, peer(n % 10));
-        lab.run_for(5 * MINUTE);
-        assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
-    }
-    assert!(large_batches(&lab) >= 10);
-}
-
-#[test]
-fn where_a_survey_has_moved_it_a_node_looks_a_minute_later() {
-    let mut lab = sure(told(&[peer(0)]), 60);
-    // A few always see it elsewhere, so it has come to look every half an hour.
-    (1..6).for_each(|n| lab.peer(peer(n)).sees = Some(LIE));
-    lab.run_for(180 * MINUTE);
-    all_see(&mut lab, Some(LIE));
-    lab.run_until(|lab| lab.node.id() == Some(Id::of(LIE)));
-    lab.sent.clear();
-    lab.ticks(13);
-    assert_eq!(lab.asked(PING_NAT).len(), 5 * 4);
-}
-
-#[test]
-fn a_node_found_to_be_reachable_at_its_port_does_not_move_to_another_port() {
-    let mut config = joining(&[peer(0)]);
-    config.ephemeral = Some(false);
-    let mut lab = sure(config, 60);
-    let elsewhere = SocketAddrV4::new(*LIE.ip(), 7777);
-    all_see(&mut lab, Some(elsewhere));
-    for _ in 0..60 {
-        lab.run_for(MINUTE / 4);
-        assert_ne!(lab.node.id(), Some(Id::of(elsewhere)));
-    }
-    assert!(large_batches(&lab) >= 3);
-}
-
-#[test]
-fn what_was_asked_before_counts_no_more_for_other_sockets_or_after_a_suspension() {
-    for suspended in [false, true] {
-        let mut lab = knowing(told(&[peer(0)]), &peers(60));
-        lab.peers.values_mut().for_each(|peer| peer.rtt = RTT + 3 * SECOND);
-        lab.run_until(|lab| large_batches(lab) >= 1);
-        if suspended {
-            // At the same ports it may be on another network.
-            lab.call(dht_core::Node::suspend);
-            lab.call(dht_core::Node::resume);
-            lab.bind();
-        } else {
-            lab.server.set_port(2001);
-            let (client, server) = (lab.client, lab.server);
-            lab.call(|node, now| node.handle_rebound(now, client, server));
-        }
-        lab.node.check_invariants();
-        assert!(begins_anew(&mut lab), "suspended: {suspended}");
-    }
 }

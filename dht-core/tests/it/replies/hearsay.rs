@@ -23,7 +23,7 @@ fn asked_after(lab: &mut Lab, teller: SocketAddrV4, named: &[SocketAddrV4]) -> V
     *closer = named.to_vec();
     lab.sent.clear();
     let query = Query::find_node(Id([0; 32])).nodes([teller]).discard_replies();
-    lab.call(|node, now| node.query(now, query)).unwrap();
+    lab.query(query);
     lab.run_for(4 * SECOND);
     let mut asked = lab.asked(FIND_NODE);
     asked.sort();
@@ -73,7 +73,7 @@ fn the_own_public_address_is_not_contacted_wherever_it_is_bound() {
 fn twenty_addresses_are_read_from_a_reply() {
     let mut lab = Lab::alone();
     let query = Query::find_node(Id([0; 32])).nodes([peer(1)]).concurrency(100).discard_replies();
-    lab.call(|node, now| node.query(now, query)).unwrap();
+    lab.query(query);
     let tid = lab.sent[0].request().tid;
     // Written by hand, as nothing of ours writes more than twenty.
     let mut bytes = vec![0x13, 4, tid as u8, (tid >> 8) as u8];
@@ -94,7 +94,7 @@ fn a_flood_of_dead_addresses_costs_little() {
     let Peer { closer, .. } = lab.add_peer(peer(1));
     *closer = named;
     let query = Query::find_node(Id([0; 32])).nodes([peer(1)]).discard_replies();
-    let query = lab.call(|node, now| node.query(now, query)).unwrap();
+    let query = lab.query(query);
     let start = lab.now;
     let mut outcome = None;
     lab.run_until(|lab| {

@@ -172,7 +172,7 @@ fn late_answers_and_those_to_earlier_tries_are_no_guesses() {
         let tids: Vec<_> = (0..5)
             .map(|_| {
                 let request = Request::ping(peer(70)).retries(retries);
-                lab.call(|node, now| node.request(now, request)).unwrap();
+                lab.request(request);
                 tid(&lab, peer(70))
             })
             .collect();
@@ -183,7 +183,7 @@ fn late_answers_and_those_to_earlier_tries_are_no_guesses() {
             tids.iter().for_each(|tid| answer(&mut lab, peer(70), *tid, false));
         }
         let request = Request::ping(peer(70));
-        lab.call(|node, now| node.request(now, request)).unwrap();
+        lab.request(request);
         tids.iter().for_each(|tid| answer(&mut lab, peer(70), *tid, false));
         assert_eq!(lab.node.stats().drops.unsolicited, 5);
         let right = tid(&lab, peer(70));
@@ -198,7 +198,7 @@ fn a_late_answer_clears_nobody_after_four_guesses() {
         let mut lab = Lab::among(5);
         lab.peer(peer(2)).up = false;
         let query = Query::find_node(Id::of(peer(2))).nodes([peer(2)]).only_closest_nodes();
-        let id = lab.call(|node, now| node.query(now, query.retries(1))).unwrap();
+        let id = lab.query(query.retries(1));
         lab.run_for(2 * SECOND);
         lab.call(|node, now| node.cancel_query(now, id));
         let late = lab.sent.iter().find(|sent| sent.to == peer(2)).unwrap().request().tid;
@@ -238,7 +238,7 @@ fn what_is_asked_after_the_guesses_is_answered_as_if_there_had_been_none() {
     let mut lab = Lab::among(5);
     lab.add_peer(peer(70)).up = false;
     let ask = |lab: &mut Lab| {
-        lab.call(|node, now| node.request(now, Request::ping(peer(70)))).unwrap();
+        lab.request(Request::ping(peer(70)));
         tid(lab, peer(70))
     };
     let first = ask(&mut lab);
@@ -268,7 +268,7 @@ fn an_answer_from_elsewhere_to_what_a_stranger_had_us_ask_is_not_told() {
     for (user, told) in [(false, None), (true, Some(other))] {
         lab.hear_with_id(peer(70), PING);
         if user {
-            lab.call(|node, now| node.request(now, Request::ping(peer(70)))).unwrap();
+            lab.request(Request::ping(peer(70)));
         }
         let right = tid(&lab, peer(70));
         answer(&mut lab, other, right, true);
@@ -303,7 +303,7 @@ fn answers_that_the_network_doubles_are_no_guesses() {
         while left > 0 || !open.is_empty() {
             let more = left.min(40 - open.len());
             left -= more;
-            let ping = |_| lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+            let ping = |_| lab.request(Request::ping(peer(1)));
             open.extend((0..more).map(ping).collect::<Vec<_>>());
             lab.run_for(Duration::from_millis(1));
             open.retain(|id| lab.node.take_response(*id).map(Result::unwrap).is_none());

@@ -79,7 +79,7 @@ fn ticked(lab: &mut Lab) -> Sent {
 
 fn user(request: Request) -> (Lab, Sent) {
     let mut lab = with_x(true);
-    lab.call(|node, now| node.request(now, request)).unwrap();
+    lab.request(request);
     let sent = lab.sent.last().unwrap().clone();
     (lab, sent)
 }
@@ -90,7 +90,7 @@ fn query() -> Query {
 }
 
 fn begin(lab: &mut Lab, query: Query) {
-    lab.call(|node, now| node.query(now, query.discard_replies())).unwrap();
+    lab.query(query.discard_replies());
 }
 
 /// The walk waits for its last try.
@@ -275,7 +275,7 @@ fn taught((lab, sent): &(Lab, Sent), misses: u16) -> Vec<&'static str> {
     let mut lab = lab.clone();
     // So that a place of the window is taken, and time has passed.
     for n in 0..3 {
-        lab.call(|node, now| node.request(now, Request::ping(peer(n)).retries(0))).unwrap();
+        lab.request(Request::ping(peer(n)).retries(0));
     }
     lab.now += Duration::from_millis(7);
     let from = sent.to;

@@ -16,7 +16,7 @@ fn a_request_fails_with_the_reason_after_all_its_tries() {
     let mut lab = Lab::alone();
     lab.refusal = Some(Unsent::Denied);
     let start = lab.now;
-    let id = lab.call(|node, now| node.request(now, Request::ping(peer(0)))).unwrap();
+    let id = lab.request(Request::ping(peer(0)));
     assert_eq!(lab.result(id), Err(DENIED));
     assert_eq!(lab.now.saturating_since(start), 4 * SECOND);
     let stats = lab.node.stats().requests;
@@ -30,7 +30,7 @@ fn one_try_that_was_refused_is_reason_enough_and_an_answer_to_another_is_none() 
     let mut lab = Lab::alone();
     for up in [false, true] {
         lab.refusal = Some(Unsent::Other);
-        let id = lab.call(|node, now| node.request(now, Request::ping(peer(0)))).unwrap();
+        let id = lab.request(Request::ping(peer(0)));
         lab.refusal = None;
         lab.add_peer(peer(0)).up = up;
         let result = lab.result(id);
@@ -39,7 +39,7 @@ fn one_try_that_was_refused_is_reason_enough_and_an_answer_to_another_is_none() 
     }
     // Nor is what was refused before.
     lab.peer(peer(0)).up = false;
-    let id = lab.call(|node, now| node.request(now, Request::ping(peer(0)))).unwrap();
+    let id = lab.request(Request::ping(peer(0)));
     assert_eq!(lab.result(id), Err(RequestError::Timeout));
 }
 
@@ -52,7 +52,7 @@ fn telling_it_too_late_or_of_something_else_does_no_harm() {
     assert_eq!(lab.result(ping), Err(RequestError::Timeout));
     lab.node.handle_unsent(lab.now, &transmit, Unsent::Denied);
     // The place is another request's by now.
-    let ping = lab.call(|node, now| node.request(now, Request::ping(peer(0)).retries(0))).unwrap();
+    let ping = lab.request(Request::ping(peer(0)).retries(0));
     lab.node.handle_unsent(lab.now, &transmit, Unsent::Denied);
     assert_eq!(lab.result(ping), Err(RequestError::Timeout));
     // An answer is nothing that anybody waits for.
@@ -72,7 +72,7 @@ fn nobody_loses_a_place_because_the_network_is_gone() {
     lab.events.clear();
     for n in 0..60 {
         let query = Query::find_node(Id([n; 32])).discard_replies();
-        lab.call(|node, now| node.query(now, query)).unwrap();
+        lab.query(query);
         lab.run_for(60 * SECOND);
     }
     assert_eq!(lab.node.table_len(), known);
@@ -118,7 +118,7 @@ fn online_is_who_was_answered_lately() {
     let ping = |lab: &mut Lab, up: bool| {
         lab.peer(peer(0)).up = up;
         let ping = Request::ping(peer(0)).retries(0);
-        let id = lab.call(|node, now| node.request(now, ping)).unwrap();
+        let id = lab.request(ping);
         assert_eq!(lab.result(id).is_ok(), up);
         lab.ticks(1);
         lab.node.online()
@@ -159,7 +159,7 @@ fn who_answers_only_an_unsolicited_guess_is_no_contact() {
 fn find(lab: &mut Lab) -> (usize, u32, u32, Duration) {
     let query = Query::find_node(Id([1; 32]));
     let start = lab.now;
-    let id = lab.call(|node, now| node.query(now, query)).unwrap();
+    let id = lab.query(query);
     lab.run_until(|lab| lab.events.contains(&Event::Finished(id)));
     let outcome = lab.node.take_outcome(id).unwrap().unwrap();
     (outcome.closest.len(), outcome.asked, outcome.timed_out, lab.now.saturating_since(start))
@@ -195,7 +195,7 @@ fn where_places_are_scarce_nobody_is_suspected_for_what_was_not_sent() {
     lab.call(|node, now| node.import(now, &saved, Duration::ZERO));
     let query = || Query::find_node(Id([7; 32])).discard_replies();
     lab.refusal = Some(Unsent::NetworkUnreachable);
-    lab.call(|node, now| node.query(now, query())).unwrap();
+    lab.query(query());
     lab.run_for(Duration::from_secs(12));
     assert!((0..40).all(|n| !lab.node.suspects(peer(n))));
 }

@@ -215,6 +215,12 @@ impl Lab {
         self.call(|node, now| node.request(now, request)).unwrap()
     }
 
+    /// Pings a peer, which answers.
+    pub fn ping(&mut self, to: SocketAddrV4) {
+        let id = self.request(Request::ping(to));
+        self.result(id).unwrap();
+    }
+
     /// Several at once.
     pub fn requests(&mut self, requests: impl Iterator<Item = Request>) -> Vec<RequestId> {
         let begin = |request| self.node.request(self.now, request).unwrap();

@@ -47,9 +47,9 @@ fn a_lonely_node_is_ready_at_once() {
 #[test]
 fn nothing_leaves_before_the_bind_and_all_of_it_after() {
     let mut lab = Lab::unbound(joining(&[peer(0)]));
-    let ping = lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+    let ping = lab.request(Request::ping(peer(1)));
     let query = Query::find_node(Id([0; 32])).nodes([peer(2)]).discard_replies();
-    lab.call(|node, now| node.query(now, query)).unwrap();
+    lab.query(query);
     lab.run_for(60 * SECOND);
     assert_eq!((lab.sent.len(), lab.events.len()), (0, 0));
     for n in 0..3 {
@@ -395,7 +395,7 @@ fn addresses_of_the_users_are_used_whatever_they_are() {
     let mut asked = lab.asked(FIND_NODE);
     asked.sort();
     assert_eq!(asked, [private, broadcast]);
-    lab.call(|node, now| node.request(now, Request::ping(broadcast))).unwrap();
+    lab.request(Request::ping(broadcast));
     assert_eq!(lab.sent.last().unwrap().to, broadcast);
     lab.call(|node, now| node.add_node(now, private).unwrap());
     assert!(lab.knows(private));

@@ -34,7 +34,7 @@ fn ips(peers: impl IntoIterator<Item = u32>) -> Vec<Ipv4Addr> {
 fn lookup(lab: &mut Lab, n: u32) -> Duration {
     let start = lab.now;
     let query = Query::find_node(target(n)).discard_replies();
-    let id = lab.call(|node, now| node.query(now, query)).unwrap();
+    let id = lab.query(query);
     lab.run_until(|lab| lab.node.take_outcome(id).is_some());
     lab.now.saturating_since(start)
 }

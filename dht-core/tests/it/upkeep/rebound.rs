@@ -26,7 +26,7 @@ fn persistent() -> Lab {
 fn at_the_same_ports_it_only_refreshes() {
     let mut lab = persistent();
     let (known, asked) = (lab.node.table_len(), lab.node.stats().requests.total);
-    let ping = lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+    let ping = lab.request(Request::ping(peer(1)));
     lab.call(|node, now| node.handle_rebound(now, CLIENT, SERVER));
     lab.run_for(SECOND);
     assert!(lab.node.take_response(ping).unwrap().is_ok());

@@ -40,7 +40,7 @@ fn nudged(lab: &mut Lab, nudge: fn(&mut Lab), up: Option<SocketAddrV4>) {
     for n in 0..4 {
         let to = up.unwrap_or(peer(900 + n));
         let request = Request::ping(to).retries(0);
-        let id = lab.call(|node, now| node.request(now, request)).unwrap();
+        let id = lab.request(request);
         lab.run_for(Duration::from_secs(1));
         let _ = lab.node.take_response(id);
     }
@@ -111,7 +111,7 @@ fn sleep_is_noticed_by_whatever_comes_first_and_before_it() {
         ("timeout", |lab| lab.call(Node::handle_timeout)),
         ("datagram", |lab| drop(lab.hear(peer(1), &asks(PING)))),
         ("request", |lab| {
-            lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+            lab.request(Request::ping(peer(1)));
         }),
         ("polling", Lab::flush),
         ("node", |lab| _ = lab.call(|node, now| node.add_node(now, peer(77))).unwrap()),
@@ -132,7 +132,7 @@ fn sleep_is_noticed_by_whatever_comes_first_and_before_it() {
 fn one_sleep_is_one_wake_up_however_often_the_node_is_entered() {
     let mut lab = Lab::among(3);
     // A request in flight is overdue by hours as well.
-    lab.call(|node, now| node.request(now, Request::ping(peer(99)))).unwrap();
+    lab.request(Request::ping(peer(99)));
     oversleep(&mut lab, Duration::from_secs(8 * 3600));
     for _ in 0..5 {
         lab.hear(peer(1), &asks(PING));
@@ -146,7 +146,7 @@ fn who_is_bound_late_has_not_slept() {
     let mut config = joining(&[peer(0)]);
     config.nodes = vec![peer(1)];
     let mut lab = Lab::unbound(config);
-    lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+    lab.request(Request::ping(peer(1)));
     lab.sleep(Duration::from_secs(60));
     lab.bind();
     lab.ticks(3);
@@ -160,7 +160,7 @@ fn who_calls_late_but_not_too_late_has_not_slept() {
         lab.ticks(1);
         oversleep(&mut lab, Duration::from_secs(9));
         // What was asked for now is not overdue since the last time that anything was sent.
-        lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+        lab.request(Request::ping(peer(1)));
         lab.call(Node::handle_timeout);
     }
     assert_eq!(lab.times(Event::WakeUp), 0);
@@ -267,7 +267,7 @@ fn connectivity_is_told_before_ephemeral_before_wakeup() {
     lab.run_until(|lab| {
         for n in 20..26 {
             let ping = Request::ping(peer(n)).retries(0);
-            lab.call(|node, now| node.request(now, ping)).unwrap();
+            lab.request(ping);
         }
         lab.ticks(1);
         !lab.node.health().online
@@ -291,7 +291,7 @@ fn eight_hours_later_it_is_usable_within_a_tick() {
     lab.sent.clear();
     lab.sleep(Duration::from_secs(8 * 3600));
     lab.call(Node::handle_timeout);
-    let id = lab.call(|node, now| node.request(now, Request::ping(peer(3)))).unwrap();
+    let id = lab.request(Request::ping(peer(3)));
     let asked_at = lab.now;
     assert!(lab.result(id).is_ok());
     assert!(lab.now.saturating_since(asked_at) < Duration::from_millis(100));

@@ -26,13 +26,13 @@ fn among_silent_ones(count: u32) -> Lab {
 }
 
 fn walk(lab: &mut Lab, query: Query) -> QueryId {
-    lab.call(|node, now| node.query(now, query)).unwrap()
+    lab.query(query)
 }
 
 #[test]
 fn suspending_fails_what_is_in_flight_and_refuses_what_is_new() {
     let mut lab = Lab::among(3);
-    let sent = lab.call(|node, now| node.request(now, Request::ping(peer(99)))).unwrap();
+    let sent = lab.request(Request::ping(peer(99)));
     lab.run_for(SECOND / 2);
     lab.call(Node::suspend);
     assert_eq!(lab.events, [Event::Response(sent), Event::Suspended]);
@@ -217,7 +217,7 @@ fn resuming_is_waking_up_then_rebinding_then_refreshing() {
     assert_eq!(lab.events, [Event::Suspended, Event::WakeUp]);
     assert!(!lab.node.suspended());
     // What is asked for before the bind is held.
-    let id = lab.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+    let id = lab.request(Request::ping(peer(1)));
     lab.run_for(20 * SECOND);
     assert_eq!(lab.sent, []);
     lab.bind();
@@ -289,7 +289,7 @@ fn a_silent_bootstrap_is_tried_again_after_a_suspension_too() {
 #[test]
 fn closing_ends_everything_and_says_so_once() {
     let mut lab = among_silent_ones(40);
-    let request = lab.call(|node, now| node.request(now, Request::ping(peer(99)))).unwrap();
+    let request = lab.request(Request::ping(peer(99)));
     // One that has asked all it could, one that is in the middle of it.
     let asked = Query::find_node(Id([7; 32])).nodes([peer(1)]).only_closest_nodes();
     let asked = walk(&mut lab, asked.discard_replies());
@@ -358,7 +358,7 @@ fn once_closed_nothing_does_anything() {
 #[test]
 fn a_node_that_is_suspended_or_not_bound_can_be_closed() {
     let mut unbound = Lab::unbound(Config::default());
-    let held = unbound.call(|node, now| node.request(now, Request::ping(peer(1)))).unwrap();
+    let held = unbound.request(Request::ping(peer(1)));
     unbound.call(Node::close);
     assert_eq!(unbound.node.take_response(held), Some(Err(RequestError::Destroyed)));
     assert_eq!(unbound.events.last(), Some(&Event::Closed));

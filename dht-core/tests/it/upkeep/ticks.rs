@@ -96,7 +96,7 @@ fn with_more_than_two_in_flight_it_is_three() {
         lab.sent.clear();
         for n in 0..in_flight {
             let nobody = Request::new(peer(900 + n), 100);
-            lab.call(|node, now| node.request(now, nobody)).unwrap();
+            lab.request(nobody);
         }
         lab.run_for(SECOND);
         assert_eq!(lab.checked().len(), expected);
@@ -211,7 +211,7 @@ fn any_query_puts_the_refresh_off() {
     let mut lab = Lab::among(25);
     lab.ticks(59);
     let query = Query::find_node(Id([0; 32])).discard_replies();
-    lab.call(|node, now| node.query(now, query)).unwrap();
+    lab.query(query);
     let begun = lab.node.stats().queries.total;
     lab.ticks(59);
     assert_eq!(lab.node.stats().queries.total, begun);
@@ -228,7 +228,7 @@ fn who_knows_fewer_than_twenty_looks_around_every_64_ticks() {
             if tick % 30 == 0 {
                 // So that it is never idle for long.
                 let query = Query::find_node(Id([0; 32])).nodes([peer(0)]).only_closest_nodes();
-                lab.call(|node, now| node.query(now, query.discard_replies())).unwrap();
+                lab.query(query.discard_replies());
                 last += 1;
             }
             lab.ticks(1);
@@ -261,7 +261,7 @@ fn a_background_walk_yields_to_others_but_not_to_itself() {
         config.quick_firewall = false;
         let mut lab = Lab::joined(config, 40);
         for n in 0..others {
-            lab.call(|node, now| node.request(now, Request::new(peer(900 + n), 100))).unwrap();
+            lab.request(Request::new(peer(900 + n), 100));
         }
         lab.call(Node::refresh);
         let mut asked = || {
