@@ -10,7 +10,6 @@
     reason = "a test, in functions that clippy doesn't take for one"
 )]
 
-#[path = "support/heap.rs"]
 mod heap;
 
 use std::collections::BTreeSet;

@@ -4,7 +4,6 @@
 #![cfg(feature = "driver")]
 #![allow(clippy::unwrap_used, reason = "a test, in functions that clippy doesn't take for one")]
 
-#[path = "support/heap.rs"]
 mod heap;
 
 use std::cell::Cell;

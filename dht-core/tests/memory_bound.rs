@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test, in functions that clippy doesn't take for one")]
 
-#[path = "support/heap.rs"]
 mod heap;
 
 use std::net::{Ipv4Addr, SocketAddrV4};

@@ -1,0 +1,10 @@
+//! The node as a whole, as its user meets it.
+
+mod any_order;
+mod contract;
+mod counters;
+mod health;
+mod id_cache;
+mod limits;
+mod network;
+mod presets;

@@ -1,0 +1,10 @@
+//! Queries: where they begin, how they walk, what they tell, how they end, and what they may take.
+
+mod commit;
+mod gaps;
+mod limits;
+mod properties;
+mod replies;
+mod start;
+mod starving;
+mod walk;
