@@ -235,7 +235,7 @@ fn nothing_that_is_printed_shows_a_token_or_a_secret() {
     // An answer of a peer brings a token of nines.
     let id = lab.call(|node, now| node.request(now, Request::new(peer(1), USERS))).unwrap();
     let reply = lab.result(id).unwrap();
-    assert_eq!(reply.token, Some([9; 32]));
+    assert_eq!(reply.token, Some([9; 32].into()));
     printed.push(format!("{reply:?}"));
     let query = Query::new(Id([1; 32]), USERS).discard_replies();
     let query = lab.call(|node, now| node.query(now, query)).unwrap();

@@ -5,7 +5,6 @@ mod support;
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::wire::Token;
 use dht_core::{Answer, Config, Handled, Id, Via, error_code};
 use proptest::prelude::*;
 use support::solo::*;
@@ -14,17 +13,17 @@ const MAYBE: Duration = Duration::from_millis(7_500);
 const NEVER: Duration = Duration::from_millis(15_000);
 
 /// A token that the node gives out now.
-fn token_for(solo: &mut Solo, from: SocketAddrV4) -> Token {
+fn token_for(solo: &mut Solo, from: SocketAddrV4) -> [u8; 32] {
     solo.serve(from, &Ask::user(16), Answer::empty()).token()
 }
 
-fn is_good(solo: &mut Solo, from: SocketAddrV4, token: Token) -> bool {
+fn is_good(solo: &mut Solo, from: SocketAddrV4, token: [u8; 32]) -> bool {
     let bytes = Ask::user(16).token(token).bytes();
     let handled = solo.hand_in(Via::Server, from, &bytes);
     solo.sent.clear();
     match handled {
         Handled::Request(incoming) => {
-            assert_eq!(incoming.token, Some(&token));
+            assert_eq!(incoming.token, Some(token.into()));
             true
         }
         _ => false,

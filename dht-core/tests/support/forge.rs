@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use dht_core::Id;
-use dht_core::wire::{self, Token};
+use dht_core::wire;
 
 use super::solo::LATENCY;
 use super::{CLIENT, SERVER};
@@ -15,7 +15,7 @@ pub struct Fake {
     pub latency: Duration,
     /// Sends the id of its address.
     pub id: bool,
-    pub token: Option<Token>,
+    pub token: Option<[u8; 32]>,
     pub error: u64,
     pub value: Option<Vec<u8>>,
     pub nodes: Vec<SocketAddrV4>,
@@ -25,7 +25,7 @@ pub struct Fake {
     pub deaf: u32,
     /// What it does on datagrams with a token, one after the other: the error and the token
     /// of its answer. Empty: nothing special.
-    pub commits: Vec<(u64, Option<Token>)>,
+    pub commits: Vec<(u64, Option<[u8; 32]>)>,
     /// Ignores datagrams with a token.
     pub commits_ignored: bool,
 }
@@ -93,7 +93,7 @@ impl Fake {
 #[derive(Clone, Debug, Default)]
 pub struct Forged {
     pub id: Option<[u8; 32]>,
-    pub token: Option<Token>,
+    pub token: Option<[u8; 32]>,
     pub error: u64,
     pub value: Option<Vec<u8>>,
     pub nodes: Vec<SocketAddrV4>,
@@ -135,7 +135,7 @@ impl Forged {
 pub struct Ask {
     pub tid: u16,
     pub id: Option<[u8; 32]>,
-    pub token: Option<Token>,
+    pub token: Option<[u8; 32]>,
     pub internal: bool,
     pub command: u64,
     pub target: Option<Id>,
@@ -160,7 +160,7 @@ impl Ask {
         Self { value: Some(value.to_vec()), ..self }
     }
 
-    pub fn token(self, token: Token) -> Self {
+    pub fn token(self, token: [u8; 32]) -> Self {
         Self { token: Some(token), ..self }
     }
 
