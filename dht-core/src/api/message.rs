@@ -9,9 +9,10 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::api::error::QueryError;
+use crate::api::token::Token;
 use crate::api::way::Way;
 use crate::id::Id;
-use crate::wire::{CLOSER_NODES_MAX, Token};
+use crate::wire::CLOSER_NODES_MAX;
 
 /// Which local socket a datagram came in by, or leaves by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +64,41 @@ pub struct SessionId(pub u64);
 pub type Nodes = heapless::Vec<SocketAddrV4, CLOSER_NODES_MAX>;
 
 /// An answer to a request of ours.
+///
+/// ```
+/// use dht_core::wire::{Message, Response, decode};
+/// use dht_core::{Config, DATAGRAM_MAX, Id, Instant, Node, Request, Via};
+/// # use rand_core::SeedableRng;
+/// # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(7);
+///
+/// let now = Instant::ZERO;
+/// let [own, peer] = ["45.0.0.1:49737".parse()?, "45.0.1.1:49737".parse()?];
+/// let mut node = Node::new(Config::default(), &mut rng, now)?;
+/// node.handle_bound(now, own, own);
+/// let asked = node.request(now, Request::ping(peer))?;
+///
+/// // The peer's part, by hand.
+/// let (mut out, mut answer) = ([0; DATAGRAM_MAX], [0; DATAGRAM_MAX]);
+/// let transmit = node.poll_transmit(now, &mut out).ok_or("nothing to send")?;
+/// let Message::Request(ping) = decode(&out[..transmit.len])? else { panic!("a request") };
+/// let id = Id::of(peer);
+/// let pong = Response {
+///     tid: ping.tid,
+///     to: own,
+///     id: Some(id.as_bytes()),
+///     token: None,
+///     closer_nodes: None,
+///     error: 0,
+///     value: None,
+/// };
+/// let len = pong.encode(&mut answer)?;
+/// let _ = node.handle_datagram(now, transmit.via, peer, &answer[..len]);
+///
+/// let reply = node.take_response(asked).ok_or("no answer")??;
+/// assert_eq!((reply.from.addr, reply.from.id), (peer, Some(id)));
+/// assert_eq!((reply.to, reply.error), (own, 0)); // where the peer sees us
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reply {
@@ -149,8 +185,8 @@ pub struct Incoming<'d> {
     pub from: Peer,
     /// Our own address as they see it.
     pub to: SocketAddrV4,
-    /// Whether they sent back a valid token of ours: their address is theirs.
-    pub token: Option<&'d Token>,
+    /// A valid token of ours, if the sender sent one: then its address is not forged.
+    pub token: Option<Token>,
     /// What they look for.
     pub target: Option<Id>,
     /// What they want.
@@ -207,6 +243,34 @@ pub struct Transmit {
 }
 
 /// How a query ended.
+///
+/// ```
+/// use core::time::Duration;
+/// use dht_core::{Config, DATAGRAM_MAX, Id, Instant, Node, Query};
+/// # use rand_core::SeedableRng;
+/// # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(7);
+///
+/// let mut now = Instant::ZERO;
+/// let [own, peer] = ["45.0.0.1:49737".parse()?, "45.0.1.1:49737".parse()?];
+/// let mut node = Node::new(Config::default(), &mut rng, now)?;
+/// node.handle_bound(now, own, own);
+/// let query = Query::find_node(Id([1; 32])).nodes([peer]).only_closest_nodes();
+/// let query = node.query(now, query)?;
+///
+/// // The peer does not answer.
+/// let mut buf = [0; DATAGRAM_MAX];
+/// let outcome = loop {
+///     while node.poll_transmit(now, &mut buf).is_some() {}
+///     if let Some(outcome) = node.take_outcome(query) {
+///         break outcome?;
+///     }
+///     now = node.poll_timeout().unwrap_or(now).max(now + Duration::from_millis(1));
+///     node.handle_timeout(now);
+/// };
+/// assert_eq!((outcome.asked, outcome.answered, outcome.timed_out), (1, 0, 1));
+/// assert!(outcome.closest.is_empty());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
@@ -220,10 +284,10 @@ pub struct Outcome {
     pub asked: u32,
     /// How many of them answered, with or without an error code.
     pub answered: u32,
-    /// How many of these have no id, or none that is theirs: others can't find them, so nothing is
+    /// Of these, nodes without an id, or with a false one: other nodes can't find them, so nothing is
     /// committed to them.
     pub without_id: u32,
-    /// How many of those asked did not answer, after their last try or when the query ended without waiting
+    /// Nodes that were asked and did not answer, after their last try or when the query ended without waiting
     /// for them any longer.
     pub timed_out: u32,
     /// How the commit went, if there was one.
@@ -231,7 +295,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Why nothing could be committed: none of those who answered has an id and gave no error.
+    /// Why nothing could be committed: of the nodes that answered, none has both an id and success as its answer.
     pub(crate) fn too_few(&self) -> QueryError {
         let Self { asked, answered, without_id, timed_out, .. } = *self;
         QueryError::TooFewNodes { asked, answered, without_id, timed_out }
@@ -246,7 +310,7 @@ pub struct Commit {
     pub succeeded: u32,
     /// Answered with an error code.
     pub refused: u32,
-    /// The last such code.
+    /// The last error code of a refusal.
     pub refusal: Option<u64>,
     /// Did not answer.
     pub timed_out: u32,

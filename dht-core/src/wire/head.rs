@@ -1,21 +1,21 @@
-//! What requests and responses begin with alike: flags, tid, the receiver's address,
+//! The fields that requests and responses have in common: flags, tid, the receiver's address,
 //! and the sender's id and token.
 
 use core::net::SocketAddrV4;
 
 use super::cursor::{Reader, Writer, key_len};
-use super::{ADDR_LEN, DecodeError, EncodeError, Token, addr_bytes, addr_from_bytes, varint};
+use super::{ADDR_LEN, DecodeError, EncodeError, addr_bytes, addr_from_bytes, varint};
 
 #[derive(Clone, Copy)]
 pub(super) struct Head<'a> {
     pub(super) tid: u16,
     pub(super) to: SocketAddrV4,
     pub(super) id: Option<&'a [u8; 32]>,
-    pub(super) token: Option<&'a Token>,
+    pub(super) token: Option<&'a [u8; 32]>,
 }
 
 impl<'a> Head<'a> {
-    /// The flags, of which only those of the head have been acted upon, and the head.
+    /// The flags and the head. Only the flags of the head have been acted upon.
     pub(super) fn decode(from: &mut Reader<'a>) -> Result<(u64, Self), DecodeError> {
         let flags = varint::read(from)?;
         let head = Self {

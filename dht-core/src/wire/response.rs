@@ -6,7 +6,7 @@ use core::net::SocketAddrV4;
 use super::cursor::{Reader, Writer, value_len};
 use super::head::{Head, VALUE, flag};
 use super::redact::{Key, Secret, Size};
-use super::{CloserNodes, DecodeError, EncodeError, RESPONSE, Token, VARINT_MAX, varint};
+use super::{CloserNodes, DecodeError, EncodeError, RESPONSE, VARINT_MAX, varint};
 
 /// A response.
 ///
@@ -17,12 +17,12 @@ pub struct Response<'a> {
     pub tid: u16,
     /// The receiver's address as the sender sees it: how a node learns its own.
     pub to: SocketAddrV4,
-    /// The sender's id, as claimed: from those who want to be in the receiver's table.
+    /// The sender's id, as claimed: present if the sender wants to be in the receiver's table.
     pub id: Option<&'a [u8; 32]>,
-    /// A token that the sender will accept from the receiver for a while.
-    pub token: Option<&'a Token>,
+    /// A [token](crate::Token) that the sender will accept from the receiver for a while.
+    pub token: Option<&'a [u8; 32]>,
     /// Nodes that the sender believes to be closer to the request's target. The
-    /// protocol leaves an empty list out; one that is there is written as it is.
+    /// protocol leaves an empty list out; `Some` of an empty list is written as it is.
     pub closer_nodes: Option<CloserNodes<'a>>,
     /// Why the request failed, at most [`VARINT_MAX`]; 0 if it didn't.
     pub error: u64,
