@@ -90,7 +90,7 @@ impl Node {
     ///
     /// # Errors
     /// If the node is closed or suspended, the value is too large even without closer nodes
-    /// (those are trimmed to what fits), or too many answers wait to be polled.
+    /// (the closer nodes are trimmed to what fits), or too many answers wait to be polled.
     pub fn reply(&mut self, now: Instant, to: ReplyTo, answer: Answer) -> Result<(), SendError> {
         self.enter(now);
         self.check_open()?;

@@ -38,8 +38,8 @@ impl Node {
         self.pump_stalled();
     }
 
-    /// A request is answered: it ends, and what it was for goes on. Unless it counts, somebody may have guessed the answer.
-    /// Users and walks get it all the same, since the true one is more likely by far: with four datagrams anybody could
+    /// A request is answered: it ends, and what it was for goes on. Unless it counts, the answer may have been guessed.
+    /// Users and walks get it all the same, since the true one is more likely by far: with four datagrams any host could
     /// silence any node for them. It says no more than any node may say of others.
     fn on_answer(&mut self, via: Via, ended: Ended) {
         let Ok(reply) = &ended.result else { return };
@@ -89,7 +89,7 @@ impl Node {
     fn on_failed(&mut self, ended: &Ended) {
         let Err(error) = ended.result else { return };
         let (to, purpose, question) = (ended.call.to, ended.call.purpose, ended.call.question());
-        // Of whom the user asks he knows more than we do; of nodes that others have named nobody does.
+        // Silence of an address that the user asks tells of the network; silence of one that peers have named may be invented.
         let table = self.members.table();
         let known = purpose == Purpose::User || table.is_empty() || table.get(to).is_some();
         let cancelled = matches!(error, RequestError::Destroyed | RequestError::Suspended);

@@ -30,7 +30,7 @@ impl Node {
         self.handle_datagram_at(now, via, None, from, data)
     }
 
-    /// As [`handle_datagram`](Self::handle_datagram), of one that came to `at`, an address of this machine, by a
+    /// As [`handle_datagram`](Self::handle_datagram), of a datagram that came to `at`, an address of this machine, by a
     /// socket that is bound to several: what answers it says so in [`Transmit::source`](crate::Transmit::source).
     pub fn handle_datagram_at<'d>(
         &mut self,
@@ -144,8 +144,8 @@ impl Node {
         }
     }
 
-    /// An answer to nothing that is in flight. To a request that was given up, or once more to one that was sent more than
-    /// once, it is not a guess; and a node that was taken for silent is there, unless others have missed before.
+    /// An answer to nothing that is in flight. If it is to a request that was given up, or a second one to a request that was sent more
+    /// than once, it is no guess: a node that was taken for silent is there, unless earlier answers have missed.
     fn on_stray(&mut self, tid: u16, from: SocketAddrV4) {
         let believed = self.members.believes(&self.cx, from);
         if believed.is_none() && !self.requests.asks(from) {

@@ -50,7 +50,7 @@ impl Node {
         ]
     }
 
-    /// Whether a node is named to nobody for now.
+    /// Whether a node is left out of answers for now.
     #[doc(hidden)]
     #[must_use]
     pub fn suspects(&self, addr: SocketAddrV4) -> bool {

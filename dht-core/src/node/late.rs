@@ -84,8 +84,8 @@ impl Node {
         self.late().count()
     }
 
-    /// Whether one more visit may go on: not two to one node. A quarter of the places is for those who are not in the
-    /// table, and of these for a few of one host or /24: anybody can name them, and they may be third parties.
+    /// Whether one more visit may go on: not two to one node. A quarter of the places is for nodes outside the
+    /// table, and of these a few per host and /24: any peer can name them, and they may be third parties.
     fn has_place_for_late(&self, to: SocketAddrV4) -> bool {
         let is_stranger = |addr| self.members.table().get(addr).is_none();
         let (mut count, mut strangers, mut host, mut prefix) = (0, 0, 0, 0);

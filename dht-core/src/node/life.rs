@@ -51,9 +51,9 @@ impl Node {
     /// the old ones away. What was on its way to these is lost, and asked for again in its time; the table is
     /// refreshed. On any other node it is [`handle_bound`](Self::handle_bound).
     ///
-    /// At the same ports nothing else changes. At others, now or after a [`resume`](Self::resume), what
+    /// At the same ports nothing else changes. At other ports, now or after a [`resume`](Self::resume), what
     /// peers said of the own address counts no more; and if it is the server socket's port, a node that is told to
-    /// be reachable has another id at once, and one that has found it out is ephemeral and firewalled until it
+    /// be reachable has another id at once, and a node that has found it out is ephemeral and firewalled until it
     /// has found it out again.
     pub fn handle_rebound(&mut self, now: Instant, client: SocketAddrV4, server: SocketAddrV4) {
         let now = self.enter(now);
@@ -135,8 +135,8 @@ impl Node {
     /// The network interfaces have changed: what peers said of the own address may be out of date,
     /// so each is listened to anew, and the table is refreshed.
     ///
-    /// It happens at most every 30 s, since others may be able to set it off: one that comes earlier
-    /// is remembered, and one is made of all such. Unless the node is running, nothing happens.
+    /// It happens at most every 30 s, since peers may be able to set it off: changes that come earlier
+    /// are dealt with together, when that time is over. Unless the node is running, nothing happens.
     pub fn handle_network_change(&mut self, now: Instant) {
         self.enter(now);
         if !self.upkeep.is_running() {
@@ -166,7 +166,7 @@ impl Node {
         self.go_on(next);
     }
 
-    /// A name has brought addresses that nobody knew of. Walks that were under way have them; where there
+    /// A name has brought new addresses. Walks that were under way have them; where there
     /// was none any more, and few nodes are known, it is worth another.
     pub(super) fn use_late_addresses(&mut self) {
         let busy = self.upkeep.bootstrap.is_active() || self.queries.background().next().is_some();

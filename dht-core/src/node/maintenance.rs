@@ -59,7 +59,7 @@ impl Node {
         if Clock::is_keep_alive(self.cx.tick) || untold {
             self.keep_alive();
         }
-        // Nobody but the silent would be asked, who are asked already.
+        // A refresh would ask only the silent bootstrap nodes, which are asked already.
         let in_vain = self.members.table().is_empty() && self.upkeep.bootstrap.is_silent();
         // A refresh that is still under way is not counted twice.
         if self.members.is_refresh_due(self.cx.tick)
@@ -82,7 +82,7 @@ impl Node {
         self.upkeep.contact.review(&mut self.cx);
     }
 
-    /// Pings the nodes that were not heard of for longest, and one that was lost.
+    /// Pings the nodes that were not heard of for longest, and a node that was lost.
     fn keep_alive(&mut self) {
         let busy = self.requests.live() > QUIET;
         self.seek_lost();

@@ -13,7 +13,7 @@ use crate::requests::call::{Ask, Call, Purpose, Question};
 use crate::time::Instant;
 use crate::upkeep::Stage;
 
-/// So many tries of four without an answer count as one without an id, if there was no time for all.
+/// A check that is interrupted after this many of its four tries counts as an answer without an id.
 const INTERRUPTED_TRIES: u16 = 3;
 
 impl Node {
@@ -31,7 +31,7 @@ impl Node {
         self.ask_some(ask);
     }
 
-    /// An answer to such a question from exactly where it was asked for. `votes`: where it sees us counts.
+    /// An answer from the address that was asked. `votes`: the address at which it sees us counts.
     pub(super) fn learn(
         &mut self,
         via: Via,
@@ -64,7 +64,7 @@ impl Node {
         }
         if learnt.was_lost && self.members.search_lost(self.cx.tick) {
             self.verify_next(self.cx.config.strangers());
-            // Our neighbours may be others than we knew.
+            // The network may have new nodes near our id.
             self.start_search(self.members.table().own());
         }
     }
@@ -119,7 +119,7 @@ impl Node {
         self.ask_some(ask);
     }
 
-    /// Somebody says that a node is down.
+    /// A peer says that a node is down.
     pub(super) fn on_down_hint(&mut self, addr: SocketAddrV4, from: Ipv4Addr) {
         let ask = self.members.on_down_hint(&mut self.cx, addr, from);
         self.ask_some(ask);
@@ -150,7 +150,7 @@ impl Node {
     /// Nodes that left most tries unanswered when the node is suspended count as without a proof: else nodes
     /// that are suspended often would keep the dead.
     pub(super) fn count_interrupted_checks(&mut self) {
-        // Where nobody answers, that is not why.
+        // While offline, silence says nothing of a node.
         if !self.online() {
             return;
         }
@@ -167,8 +167,8 @@ impl Node {
     }
 
     /// Puts a node into the table, for instance one known from an earlier run. It is asked
-    /// in time, like any other; the node filter does not apply. It is not forgotten, as those of
-    /// [`Config::nodes`]; if there are too many of these, the first ones count. Whether it is in the table now: not if that
+    /// in time, like any other; the node filter does not apply. It is not forgotten, like the nodes of
+    /// [`Config::nodes`](crate::Config::nodes); if there are too many of these, the first ones count. Whether it is in the table now: not if that
     /// has no place for it, if it is the node itself, or if the node is closed.
     ///
     /// # Errors
@@ -197,7 +197,7 @@ impl Node {
     }
 
     /// Puts saved nodes into the table, beside what is there. `away` is how long ago they were saved.
-    /// How many of them are in the table now: others found no place there, or have no node's address.
+    /// How many of them are in the table now: the rest found no place there, or have no node's address.
     pub fn import(&mut self, now: Instant, nodes: &[SavedNode], away: Duration) -> usize {
         self.enter(now);
         if self.upkeep.stage == Stage::Closed {

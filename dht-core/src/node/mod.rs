@@ -106,7 +106,7 @@ impl Node {
         Ok(Self::with_rng(config.into(), Rng::new(seed), now))
     }
 
-    /// A closed one of the same configuration, to stand in for one that was left in the middle of a call.
+    /// A closed node of the same configuration, to stand in for a node that was left in the middle of a call.
     #[cfg(feature = "driver")]
     pub(crate) fn stand_in(&self) -> Self {
         let mut node = Self::with_rng(self.cx.config.clone(), Rng::new([0; 32]), self.cx.now);
@@ -203,7 +203,7 @@ impl Node {
     }
 
     /// The next name of a bootstrap node to look up. Tell the result by
-    /// [`handle_resolved`](Self::handle_resolved); after 5 s without, nobody waits for it any more,
+    /// [`handle_resolved`](Self::handle_resolved); after 5 s without a result, the node goes on without it,
     /// but a later one is still of use.
     #[must_use]
     pub fn poll_lookup(&mut self) -> Option<Lookup> {
@@ -218,9 +218,9 @@ impl Node {
     }
 
     /// The result of a look-up: all IPv4 addresses of the name, of which the first eight that can be sent
-    /// to are used; none if there is no such name, or no address for it. What earlier results brought is
-    /// not forgotten: up to 16 addresses of a name are tried, those found last first.
-    /// One that was not asked for is ignored.
+    /// to are used; none if the name does not exist, or has no address. What earlier results brought is
+    /// not forgotten: up to 16 addresses of a name are tried, the latest first.
+    /// A result that was not asked for is ignored.
     pub fn handle_resolved(&mut self, now: Instant, lookup: Lookup, ips: &[Ipv4Addr]) {
         let now = self.enter(now);
         if let Some(news) = self.sources.names.resolved(now, lookup, ips) {
@@ -276,8 +276,7 @@ impl Node {
     }
 }
 
-/// How many events there may be before those that are of no use any more are let go, and the one that
-/// shows it.
+/// The most events in the queue: beyond it stale ones are let go; one more, since that is seen when it is there.
 fn events_max(config: &Config) -> usize {
     let notes = config.max_requests + config.max_queries * (config.max_unread_replies + 1);
     2 * (config.max_events + notes) + 1

@@ -47,13 +47,13 @@ impl Node {
         self.host().is_some() && self.port() == 0
     }
 
-    /// Whether the node is without an id, and so in nobody's table.
+    /// Whether the node is without an id, and so in no other node's table.
     #[must_use]
     pub fn ephemeral(&self) -> bool {
         self.reach.is_ephemeral()
     }
 
-    /// Whether the node believes that nobody can reach it unasked.
+    /// Whether the node believes that other nodes can't reach it unasked.
     #[must_use]
     pub fn firewalled(&self) -> bool {
         self.reach.is_firewalled()
@@ -77,8 +77,8 @@ impl Node {
         self.upkeep.stage == Stage::Closed
     }
 
-    /// Whether anybody answers: somebody has, since the node was bound, resumed or woken up, and has not fallen silent
-    /// again. That is when [`health`](Self::health) says so, which takes two ticks of requests without any
+    /// Whether the network answers: a node has answered since this one was bound, resumed or woken up, and the network has not fallen silent
+    /// since. That is when [`health`](Self::health) says so, which takes two ticks of requests without any
     /// answer, or after a minute without one, and four requests. [`Event::Online`](crate::Event::Online) and
     /// [`Event::Offline`](crate::Event::Offline) tell.
     #[must_use]
@@ -87,8 +87,8 @@ impl Node {
     }
 
     /// Who has answered in the last 15 s when `asked` was asked, from another address of the same host, or the same port of
-    /// another: a machine with several addresses that answers from the wrong one, most likely. Such an answer does not
-    /// count, since anybody who guesses 16 bits can send one; this is for people to read. Of the last two such.
+    /// another: most likely a machine with several addresses that answers from the wrong one. The answer does not
+    /// count, since a stranger can send one by guessing 16 bits; this is for people to read. The last two are remembered.
     #[must_use]
     pub fn answered_instead(&self, asked: SocketAddrV4) -> Option<SocketAddrV4> {
         self.requests.answered_instead(&self.cx, asked)
@@ -118,8 +118,8 @@ impl Node {
         self.reach.binding().map(|binding| binding.server)
     }
 
-    /// The public address at which anybody can reach the node, if it is known to be reachable
-    /// and its public port is the one that the server socket is bound to.
+    /// The public address at which every host can reach the node, if it is known to be reachable
+    /// and its public port is the port that the server socket is bound to.
     #[must_use]
     pub fn remote_address(&self) -> Option<SocketAddrV4> {
         let addr = SocketAddrV4::new(self.host()?, self.port());

@@ -12,7 +12,7 @@ use crate::upkeep::Stage;
 
 impl Node {
     /// The next datagram to send by any socket, written to `buf`. Poll until `None` after any
-    /// other call, when the sockets can take one: closer nodes and tokens are those of this
+    /// other call, when the sockets can take one: closer nodes and tokens are made at this
     /// moment, and the time-out of a request runs from here. Whether `None` comes early, because
     /// the window is full, shows in [`poll_timeout`](Self::poll_timeout).
     #[must_use]

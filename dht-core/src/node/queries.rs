@@ -87,7 +87,7 @@ impl Node {
             let ids = self.members.table().ids();
             self.queries.offer(id, ids, self.sources.bootstrap(&self.cx.config, own));
         }
-        // Nobody else is known. The node itself has another way to ask them, and less often.
+        // No other node is known. The node's own refreshes leave them alone: these have another way to ask them, less often.
         if pending(self) == 0 && self.queries.kind(id) != Some(Kind::Refresh) {
             let given = self.sources.given.iter().filter(|addr| Some(*addr) != own);
             self.queries.offer(id, self.members.table().ids(), given);
@@ -140,7 +140,7 @@ impl Node {
         let visit = |call: &Call| matches!(call.purpose, Purpose::Visit { query: q, node: n, .. } if (q, n) == (id, node));
         let Some((_, request)) = self.requests.next_from(0, visit) else { return };
         let Some(question) = self.requests.call(request).map(Call::question) else { return };
-        // Where the system sent nothing, nobody was silent.
+        // What the system did not send can't be left unanswered.
         let silent = self.requests.was_sent(request);
         self.requests.forget(&mut self.cx, request);
         if silent {
@@ -157,8 +157,8 @@ impl Node {
     }
 
     /// Goes on with queries that had found no place. To be called after all that may free one, at
-    /// the end of each way in: a query that ends while others are pumped frees places for the ones
-    /// before it.
+    /// the end of each way in: a query that ends while later ones are pumped frees places for
+    /// earlier ones.
     pub(super) fn pump_stalled(&mut self) {
         while self.queries.take_stalled(self.cx.busy) {
             // The oldest first, else queries in high slots might never get their turn.

@@ -48,7 +48,7 @@ impl Node {
         reply
     }
 
-    /// From now on nobody wants the replies of a query, only its outcome: it never pauses.
+    /// The replies of a query are not wanted from now on, only its outcome: it never pauses.
     pub fn discard_replies(&mut self, id: QueryId) {
         if !self.queries.discard_replies(id) {
             return;
@@ -71,7 +71,7 @@ impl Node {
     }
 
     /// Ends a query early, with what it has and without a commit: replies that were not taken are
-    /// gone, [`Event::Finished`](crate::Event::Finished) follows. One that has ended is left alone.
+    /// gone, [`Event::Finished`](crate::Event::Finished) follows. A query that has ended is left alone.
     pub fn finish_query(&mut self, now: Instant, id: QueryId) {
         self.enter(now);
         self.end_query(id, None);

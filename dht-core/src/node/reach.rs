@@ -13,7 +13,7 @@ use crate::requests::call::{Ask, Purpose};
 use crate::requests::congestion::Class;
 use crate::wire::command::{PING, PING_NAT};
 
-/// What [`Reach`](crate::reach::Reach) is shown of the others.
+/// What [`Reach`](crate::reach::Reach) is shown of the rest of the node.
 macro_rules! others {
     ($node:expr) => {
         Others { table: $node.members.table(), sources: &$node.sources }

@@ -135,7 +135,7 @@ impl Running {
         (walks, walks * usize::from(self.walk.is_astray()))
     }
 
-    /// Besides the counts: what has not ended waits for something that will come. `calls`: those under way; `looks_up`:
+    /// Besides the counts: what has not ended waits for something that will come. `calls`: the purposes of all requests under way; `looks_up`:
     /// names are awaited.
     #[cfg(any(test, feature = "_invariants"))]
     fn check_invariants(&self, cx: &Cx, stalled: bool, calls: &[Purpose], looks_up: bool) {
@@ -177,7 +177,7 @@ impl Running {
     }
 }
 
-/// All queries, those with an outcome that nobody took among them.
+/// All queries, also ended ones whose outcome was not taken yet.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queries {
     slots: Vec<Option<Box<Running>>>,
@@ -222,7 +222,7 @@ impl Queries {
         self.get(id).map(|running| running.walk.class())
     }
 
-    /// Gives memory back that nobody has needed for a while.
+    /// Gives memory back that was not needed for a while.
     pub(crate) fn trim(&mut self) {
         self.spare = Vec::new();
         if self.slots.iter().all(Option::is_none) {
@@ -415,7 +415,7 @@ impl Queries {
         self.get(id).map(|running| running.kind)
     }
 
-    /// A visit was answered. The class of its visits until then; `None` if nobody waits for it.
+    /// A visit was answered. The class of its visits until then; `None` if the query does not wait for it.
     pub(crate) fn answered(&mut self, id: QueryId, node: u16, reply: &Reply) -> Option<Class> {
         self.work(id, |_, running| {
             let walk = running.walking()?;
@@ -436,8 +436,8 @@ impl Queries {
         Some(self.get_mut(id)?.walking()?.offer_from(ids, addr, by))
     }
 
-    /// A background query asks as many at once as others do while there is no `other` traffic. Its own is none, nor what
-    /// it left `late`: else a walk that meets the dead would slow down to two at a time.
+    /// A background query asks few nodes at once while there is other traffic. Its own requests don't count, nor the ones that it
+    /// left `late`: else a walk that meets dead nodes would slow down to two requests at a time.
     pub(crate) fn yields_to(&mut self, cx: &Cx, id: QueryId, live: usize, late: usize) {
         let Some(running) = self.get_mut(id).filter(|running| running.kind != Kind::User) else {
             return;
@@ -513,7 +513,7 @@ impl Queries {
         }
     }
 
-    /// Whether a visit is under way that has missed a try, or that nobody waits for.
+    /// Whether a visit is under way that has missed a try, or that its query does not wait for.
     pub(crate) fn is_late(&self, id: QueryId, node: u16) -> bool {
         self.get(id).is_some_and(|running| running.walk.is_late(node))
     }
@@ -606,7 +606,7 @@ impl Queries {
             match () {
                 () if closed && abandoned => Err(QueryError::NodeDestroyed),
                 () if stored || !running.query.commit => Ok(outcome),
-                // There would have been nobody to commit to, either way.
+                // There would have been no node to commit to, either way.
                 () if outcome.closest.is_empty() => Err(outcome.too_few()),
                 () => Err(QueryError::Cancelled(error)),
             }
@@ -629,7 +629,7 @@ impl Queries {
         self.get_mut(id)?.mailbox.pop_front()
     }
 
-    /// From now on nobody wants the replies of a query. Whether there is one.
+    /// The replies of a query are not wanted from now on. Whether there is that query.
     pub(crate) fn discard_replies(&mut self, id: QueryId) -> bool {
         let Some(running) = self.get_mut(id) else { return false };
         running.query.discard = true;
@@ -683,7 +683,7 @@ impl Queries {
         self.stalled = false;
     }
 
-    /// Works on a query; the counts are of the others meanwhile.
+    /// Works on a query; meanwhile the counts leave it out.
     pub(super) fn work<R>(
         &mut self,
         id: QueryId,
@@ -726,7 +726,7 @@ impl Queries {
         }
     }
 
-    /// A query that begins; it is not among the others until it is [`put`](Self::put).
+    /// A query that begins; it is in no slot until it is [`put`](Self::put) there.
     fn begin(
         &mut self,
         kind: Kind,

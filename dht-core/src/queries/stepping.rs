@@ -1,4 +1,4 @@
-//! What a query does next: which node it asks, what of the window and of the places it leaves to the others, and when it is over.
+//! What a query does next: which node it asks, what of the window and of the places it leaves to other queries, and when it is over.
 
 use core::net::SocketAddrV4;
 use core::time::Duration;
@@ -18,7 +18,7 @@ pub(crate) trait Sight {
     fn via(&self) -> Via;
     /// Whether an address was silent lately.
     fn is_suspected(&self, addr: SocketAddrV4) -> bool;
-    /// Whether so many addresses near that one are suspected that it is asked after others.
+    /// Whether it is asked last, since many addresses in its /24 are suspected.
     fn is_in_crowd(&self, addr: SocketAddrV4) -> bool;
     /// How often a node of the table, whose id begins with `prefix`, has answered.
     fn times_seen(&self, prefix: u64, addr: SocketAddrV4) -> u8;

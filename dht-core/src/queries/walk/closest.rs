@@ -12,7 +12,7 @@ use crate::table::K;
 pub(super) struct Closest {
     target: Id,
     nodes: Vec<(Distance, SocketAddrV4)>,
-    /// Theirs, if somebody wants them.
+    /// Their replies, if the query keeps them.
     replies: Vec<Reply>,
     keeps_replies: bool,
 }

@@ -33,7 +33,7 @@ impl Frontier {
         seen.distance(*self.nodes.last()?)
     }
 
-    /// Adds one of at most so many.
+    /// Adds a candidate, of `max` at most.
     pub(super) fn push(&mut self, seen: &Seen, node: u16, max: usize) {
         let own = key(seen, node);
         let at = self.nodes.partition_point(|other| key(seen, *other) > own);

@@ -1,7 +1,7 @@
-//! What the silent hide. A reply names twenty nodes, the dead among them, so the closest that are alive
-//! may be named by nobody. Where a walk ends beside silent ones, it asks a few of its closest for the nodes
-//! around other targets: those that differ from its own in one bit, so that what is near to them is what
-//! comes next in the order of distance. Each goes to whoever is nearest to it.
+//! What silent nodes hide. A reply names twenty nodes, dead ones too, so the closest that are alive may not be
+//! named at all. Where a walk ends beside silent nodes, it asks a few of its closest for the nodes around other
+//! targets, which differ from its own in one bit, so that what is near to them is what comes next in the order of
+//! distance. Each question goes to the node nearest to its target.
 //!
 //! With a fifth of all nodes just gone, walks find 0.985 of the closest without this. The reference has
 //! nothing like it; on the wire it is a FIND_NODE like any other.
@@ -13,10 +13,10 @@ use super::Walk;
 use crate::id::Id;
 use crate::table::K;
 
-/// So many are asked, at most: half of them for what comes next, half for what comes after that.
+/// The most nodes that are asked: half of them for what comes next, half for what comes after that.
 const ASKED_MAX: usize = 4;
 
-/// If one in so many was silent, and not only one, the last visits are not waited for before that.
+/// If one in 16 visited nodes was silent, and at least two, the last visits are not waited for before that.
 const UNLUCKY: usize = 16;
 
 /// Requests of a walk that look into gaps.
@@ -37,11 +37,11 @@ impl Walk {
     /// Whom to ask for nodes around which target, if there is a gap.
     pub(crate) fn look_into_gap(&mut self) -> Option<(u16, SocketAddrV4, Id)> {
         let may = !self.plan.only_given && !self.plan.thorough && !self.gaps.asked.is_full();
-        // Where most are silent, whoever names them is a liar rather than unlucky.
+        // Where most nodes are silent, the ones that name them lie, rather than being unlucky.
         if !may || self.has_candidates() || self.closest.len() < K / 2 {
             return None;
         }
-        // Where so many were silent, some of those who are waited for will be too.
+        // With this many silent nodes, some of the nodes that are waited for will be silent too.
         let (late, down) = (self.late(), self.seen.down());
         let unlucky = late + down.len() >= (self.asked as usize / UNLUCKY).max(2);
         if !unlucky && late < self.visits.len() {
@@ -52,7 +52,7 @@ impl Walk {
         let near = |distance: &u64| self.closest.would_take(*distance);
         let silent = silent.filter_map(|node| self.seen.distance(node)).filter(near);
         let mut named: BinaryHeap<u64> = silent.collect();
-        // Only full replies leave anybody out.
+        // Only full replies leave a node out.
         if named.is_empty() {
             return None;
         }
@@ -75,7 +75,7 @@ impl Walk {
         Some((node, addr, target))
     }
 
-    /// Such a request has ended, or was not even begun.
+    /// A look into a gap has ended, or was not even begun.
     pub(crate) fn looked_into_gap(&mut self) {
         self.gaps.open = self.gaps.open.saturating_sub(1);
     }

@@ -3,7 +3,7 @@
 //!
 //! It sends nothing and knows no time: the node asks for the [`next`](Walk::next) visit
 //! and tells what became of it. Mirrors `lib/query.js`, but asks the nearest unvisited
-//! candidate first, visits each address once, and bounds all that others can make it remember.
+//! candidate first, visits each address once, and bounds what peers can make it remember.
 
 mod closest;
 mod frontier;
@@ -29,11 +29,11 @@ use frontier::Frontier;
 use gaps::Gaps;
 use seen::{Seen, State};
 
-/// A walk that has remembered more than this leaves its memory to nobody.
+/// The memory of a walk that has remembered more than this is freed, not kept for the next walk.
 const SEEN_KEPT: usize = 512;
 /// How many nodes a query asks.
 const VISITS_MAX: usize = 200;
-/// Whoever is asked may fill this part of what is remembered, once half of it is full: one in so many.
+/// One node that is asked may fill this part of what is remembered, once half of it is full.
 const SHARE: usize = 10;
 /// How many nodes of one host, and of one /24, are asked that have not answered. Local ones have no
 /// limit.
@@ -44,9 +44,9 @@ const SILENT_PER_PREFIX_MAX: usize = 12;
 const CAUTIOUS: u16 = 3;
 /// How many suspects a query puts off: as many as there can be.
 const DEFERRED_MAX: usize = 64;
-/// A visit that has missed this many tries seems to be gone, while nobody knows better.
+/// A visit that has missed this many tries seems to be gone, while nothing else is known.
 const PATIENCE: u8 = 2;
-/// What an answer of a node that others told of adds to a walk's credit. A try in vain takes one.
+/// What an answer of a node known by hearsay adds to a walk's credit. A try in vain takes one.
 const ANSWER_PAYS: i16 = 2;
 /// How much of it can be saved up.
 const CREDIT_MAX: i16 = 8;
@@ -59,13 +59,13 @@ const SUCCESSES_MIN: u32 = 5;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
     pub(crate) target: Id,
-    /// Requests under way at once, those aside that have missed a try.
+    /// Requests under way at once, not counting requests that have missed a try.
     pub(crate) concurrency: u16,
     /// Wait for everyone's last try.
     pub(crate) thorough: bool,
-    /// Visit nobody but who is given at the start.
+    /// Visit only the nodes given at the start.
     pub(crate) only_given: bool,
-    /// Whether anybody wants the replies of the closest.
+    /// Whether the replies of the closest nodes are wanted.
     pub(crate) keeps_replies: bool,
     /// How many addresses are remembered, and mentions of one by another, for down hints.
     pub(crate) max_query_addresses: usize,
@@ -79,7 +79,7 @@ pub(crate) struct Plan {
     pub(crate) pace: Pace,
 }
 
-/// What became of an address that somebody named.
+/// What became of an address that a node has named.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Offer {
     /// It is closer than the closest known so far; it is visited if it was not yet.
@@ -94,9 +94,9 @@ pub(crate) enum Offer {
 #[derive(Clone, Copy, Debug)]
 struct Visit {
     node: u16,
-    /// Tries that nobody answered.
+    /// Tries without an answer.
     missed: u8,
-    /// It was silent before: not waited for, if others are there.
+    /// It was silent before: not waited for, if other nodes answer.
     doubted: bool,
 }
 
@@ -119,12 +119,12 @@ pub(crate) struct Walk {
     /// How many of these have no id, and whether one would have been given up by then.
     without_id: u32,
     hasty: bool,
-    /// Whether one that was not suspected has answered.
+    /// Whether a node that was not suspected has answered.
     trusts: bool,
     successes: u32,
     errors: u32,
     timed_out: u32,
-    /// What answers of nodes that others told of have earned, and tries in vain have cost.
+    /// What answers of nodes known by hearsay have earned, and tries in vain have cost.
     credit: i16,
     /// Whether the routing table has been used as a source.
     from_table: bool,
@@ -158,7 +158,7 @@ impl Walk {
         }
     }
 
-    /// What so many walks take of the heap, at most, apart from values; some of them keep replies.
+    /// What that number of walks takes of the heap, at most, apart from values; some of them keep replies.
     pub(crate) fn add_to(
         heap: &mut Heap,
         (walks, with_replies): (usize, usize),
@@ -201,7 +201,7 @@ impl Walk {
         self.seen.capacity() <= SEEN_KEPT && self.mentions.capacity() <= 2 * SEEN_KEPT
     }
 
-    /// Lets go of replies that nobody will take.
+    /// Lets go of replies that will not be taken.
     pub(crate) fn forget_replies(&mut self) {
         drop(self.closest.take());
     }
@@ -308,7 +308,7 @@ impl Walk {
     }
 
     /// The next node to ask, if there is a place for one more: its number and address.
-    /// Addresses that are `suspected` come after all others, unless everybody is waited for anyway.
+    /// Addresses that are `suspected` come last, unless all nodes are waited for anyway.
     pub(crate) fn next(
         &mut self,
         suspected: impl Fn(SocketAddrV4) -> bool,
@@ -317,8 +317,8 @@ impl Walk {
         let late = self.late();
         let concurrency = match self.plan.concurrency {
             concurrency if self.cautious => concurrency.min(CAUTIOUS),
-            // Whoever is asked on the way there, of many, says much the same. Half as many find as
-            // much in the same time, with a quarter fewer requests, unless some are silent.
+            // Far from the target the answers say much the same: half the concurrency finds as much
+            // in the same time, with a quarter fewer requests, unless some nodes are silent.
             concurrency if late == 0 && self.is_far() => concurrency.div_ceil(2),
             concurrency => concurrency,
         };
@@ -327,7 +327,7 @@ impl Walk {
             return None;
         }
         loop {
-            // If the nearest would not get among the closest, nor would any of the others.
+            // If the nearest would not get among the closest, nor would the rest.
             let trusted = self.has_candidates().then(|| self.frontier.pop()).flatten();
             let node = trusted.or_else(|| self.next_deferred())?;
             let addr = self.seen.addr(node)?;
@@ -352,7 +352,7 @@ impl Walk {
         }
     }
 
-    /// The nearest of those that come last.
+    /// The nearest of the candidates that come last.
     fn next_deferred(&mut self) -> Option<u16> {
         let deferred = self.deferred.iter().enumerate();
         let (at, _) = deferred.min_by_key(|(_, node)| self.seen.distance(**node))?;
@@ -368,14 +368,14 @@ impl Walk {
 
     /// Whether the next candidate is too far from the target to be among the closest.
     fn is_far(&self) -> bool {
-        // With 20 at hand, whoever comes next is closer than one of them.
+        // With 20 at hand, the next candidate is closer than one of them.
         let may_be = !self.plan.only_given && self.closest.len() < K;
         let next = self.frontier.nearest(&self.seen).filter(|_| may_be);
         next.is_some_and(|distance| distance / 2 > self.plan.radius)
     }
 
-    /// Whether enough visits to this host, or its /24, were in vain or are waited for: else anybody
-    /// who is asked could have us knock at every door of a third party.
+    /// Whether enough visits to this host, or its /24, were in vain or are waited for: else any node
+    /// that is asked could have us knock at every door of a third party.
     fn has_silent_neighbours(&self, addr: SocketAddrV4) -> bool {
         if is_local(*addr.ip()) {
             return false;
@@ -399,14 +399,14 @@ impl Walk {
         }
     }
 
-    /// Of those who have missed so many tries that they seem to be gone, the one that has missed most.
+    /// Of the visited nodes that seem to be gone, the node that has missed most tries.
     pub(crate) fn most_late(&self) -> Option<(u16, SocketAddrV4)> {
         let late = self.visits.iter().filter(|visit| visit.missed >= PATIENCE);
         let node = late.max_by_key(|visit| visit.missed)?.node;
         Some((node, self.seen.addr(node)?))
     }
 
-    /// Whether a visit is under way that has missed a try, or that nobody waits for.
+    /// Whether a visit is under way that has missed a try, or that is not waited for.
     pub(crate) fn is_late(&self, node: u16) -> bool {
         let late = |visit: &Visit| visit.node == node && (visit.missed > 0 || visit.doubted);
         self.visits.iter().any(late)
@@ -439,7 +439,7 @@ impl Walk {
     }
 
     /// How long to wait for an answer to the next try, after so many and so much time: `None` if as long
-    /// as usual. Those that the walk waits for at its end follow the pace of the others; of more than two tries
+    /// as usual. Tries that the walk waits for at its end follow its pace; of more than two tries
     /// the later ones follow at half that interval.
     pub(crate) fn patience(&self, tries: u16, waited: Duration) -> Option<Duration> {
         let hurried = if self.answered == 0 { PATIENCE } else { self.tries_to_wait_for() };
@@ -467,7 +467,7 @@ impl Walk {
         }
     }
 
-    /// A visit has failed. If nobody was there (`timed_out`), those who named the node may be told.
+    /// A visit has failed. If the node was silent (`timed_out`), the nodes that named it may be told.
     pub(crate) fn failed(&mut self, node: u16, timed_out: bool) {
         self.end_visit(node);
         self.errors += 1;
@@ -490,7 +490,7 @@ impl Walk {
         self.credit.min(0).unsigned_abs()
     }
 
-    /// Whether it may ask one more where so many of those that others told of may wait for their first answer, and more
+    /// Whether it may ask one more node, where a `share` of nodes known by hearsay may wait for their first answer, and more
     /// if it has credit.
     pub(crate) fn may_ask(&self, share: usize) -> bool {
         let open = self.visits.iter().filter(|visit| visit.missed == 0);
@@ -500,7 +500,7 @@ impl Walk {
             .max(1)
     }
 
-    /// Whether most of those that it asks are silent. Other walks go first then.
+    /// Whether most nodes that it asks are silent. Other walks go first then.
     pub(crate) fn is_astray(&self) -> bool {
         self.credit < CREDIT_MIN
     }
@@ -519,7 +519,7 @@ impl Walk {
         self.visits.clear();
     }
 
-    /// Those who have named a node.
+    /// The nodes that have named a node.
     pub(crate) fn named_by(&self, node: u16) -> impl Iterator<Item = SocketAddrV4> + '_ {
         let by = self.mentions.iter().filter(move |(named, _)| *named == node);
         by.filter_map(|(_, by)| self.seen.addr(*by))
@@ -548,7 +548,7 @@ impl Walk {
         }
         // The reference waits for every last try, unless it has 20 and all are late once. So a
         // dead node costs six seconds in a small network; here it costs as much as two tries do
-        // (`patience`). One that could not get among the closest any more is not waited for at all.
+        // (`patience`). A node that could not get among the closest any more is not waited for at all.
         let patience = self.tries_to_wait_for();
         self.visits.iter().all(|visit| {
             if self.plan.thorough {
@@ -561,8 +561,8 @@ impl Walk {
 
     fn tries_to_wait_for(&self) -> u8 {
         let pace = &self.plan.pace;
-        // While nobody at all has answered, a pace from before may be that of another network; and if somebody has
-        // whom that pace would have missed, it is.
+        // While no node has answered, a pace from before may be that of another network; and if a node has
+        // that this pace would have missed, it is.
         if self.hasty || (self.answered == 0 && pace.is_measured()) {
             TRIES_MAX
         } else {
@@ -580,7 +580,7 @@ impl Walk {
         self.frontier.nearest(&self.seen).is_some_and(|d| self.closest.would_take(d))
     }
 
-    /// Whether anybody has answered.
+    /// Whether any node has answered.
     pub(crate) fn has_answers(&self) -> bool {
         self.answered > 0
     }

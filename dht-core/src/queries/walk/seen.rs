@@ -25,7 +25,7 @@ struct Node {
     distance: u64,
     addr: SocketAddrV4,
     state: State,
-    /// Others told us of it, not the user, the table or the bootstrap list.
+    /// A peer told us of it, not the user, the table or the bootstrap list.
     hearsay: bool,
 }
 
@@ -35,9 +35,9 @@ const _: () = assert!(size_of::<Node>() == 16);
 pub(super) struct Seen {
     nodes: Vec<Node>,
     index: Index,
-    /// Those of hearsay that have not answered, by number.
+    /// Nodes known by hearsay that have not answered, by number.
     down: Vec<u16>,
-    /// Their hosts, those of forgotten ones among them.
+    /// Their hosts, also of forgotten nodes.
     silent_hosts: Vec<Ipv4Addr>,
     salt: u32,
     /// How many are remembered.
@@ -81,7 +81,7 @@ impl Seen {
         Some((u16::try_from(number).ok()?, node.distance, node.state))
     }
 
-    /// Adds one that is not there yet: its number, or `None` if there are too many.
+    /// Adds a node that is not there yet: its number, or `None` if there are too many.
     pub(super) fn insert(
         &mut self,
         addr: SocketAddrV4,
@@ -98,7 +98,7 @@ impl Seen {
         Some(number)
     }
 
-    /// Of those of hearsay that have not answered the farthest, which is not one of them any more.
+    /// Takes the farthest of the nodes known by hearsay that have not answered.
     pub(super) fn forget_dead(&mut self) -> Option<u16> {
         let down = self.down.iter().enumerate();
         let (at, _) = down.max_by_key(|(_, node)| self.distance(**node))?;
@@ -156,7 +156,7 @@ impl Seen {
         self.node(u32::from(node)).is_some_and(|node| node.hearsay)
     }
 
-    /// Those of hearsay that have not answered.
+    /// Nodes known by hearsay that have not answered.
     pub(super) fn down(&self) -> &[u16] {
         &self.down
     }
@@ -171,7 +171,7 @@ fn hasher(nodes: &[Node], salt: u32) -> impl Fn(u32) -> u32 + Copy + '_ {
     move |number| nodes.get(number as usize).map_or(0, |node| hash(node.addr, salt))
 }
 
-/// Salted and mixed (the finalizer of MurmurHash3), so that nobody can choose addresses
+/// Salted and mixed (the finalizer of MurmurHash3), so that a stranger can't choose addresses
 /// that collide.
 fn hash(addr: SocketAddrV4, salt: u32) -> u32 {
     let [a, b, c, d, e, f] = addr_bytes(addr);

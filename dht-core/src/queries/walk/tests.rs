@@ -5,7 +5,7 @@ use core::net::Ipv4Addr;
 use super::*;
 use crate::api::message::Peer;
 
-/// A node in a /24 of its own; those that others have named are in another part of the internet.
+/// A node in a /24 of its own; nodes known by hearsay are in another part of the internet.
 fn at(net: u8, n: u8) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(net, 0, n, 1), 4000)
 }
@@ -13,7 +13,7 @@ fn at(net: u8, n: u8) -> SocketAddrV4 {
 const TABLE: u8 = 46;
 const NAMED: u8 = 80;
 
-/// A walk that has begun at a node of the table, which has named so many others; it knows `table` more.
+/// A walk that has begun at a node of the table, which has named that number of nodes; it knows `table` more.
 fn walk(thorough: bool, table: u8, named: u8) -> Walk {
     let plan = Plan {
         target: Id([7; 32]),
