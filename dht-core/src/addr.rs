@@ -1,13 +1,13 @@
-//! Which addresses that others tell us of are worth believing.
+//! Plausibility of addresses named by peers.
 //!
-//! A stranger can name any address as a node. What cannot be one, or can only
-//! be one in a network that the stranger is not part of, is never contacted or
-//! stored. Of addresses that the user gives it is only asked whether they can be sent to.
+//! A stranger can name any address as a node. An address that cannot be a node's, or only one
+//! in a network that the stranger is not part of, is never contacted or stored. Addresses given
+//! by the user must only be sendable.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 /// Whether `ip` is loopback, private, link-local or behind a carrier's NAT
-/// (100.64/10): it means nothing, or someone else, to hosts elsewhere.
+/// (100.64/10): to hosts elsewhere it means nothing, or another host.
 pub(crate) fn is_local(ip: Ipv4Addr) -> bool {
     ip.is_loopback()
         || ip.is_private()
@@ -21,20 +21,20 @@ pub(crate) fn is_host(addr: SocketAddrV4) -> bool {
     addr.port() != 0 && matches!(addr.ip().octets(), [1..=223, ..])
 }
 
-/// Whether an address of the user's can be sent to at all.
+/// Whether datagrams can be sent to an address of the user's at all.
 pub(crate) fn is_sendable(addr: SocketAddrV4) -> bool {
     addr.port() != 0 && !addr.ip().is_unspecified()
 }
 
 /// Whether a node at `addr` can exist and the host `from` can know of it.
 ///
-/// Local addresses only from a sender that has one itself, and loopback only from loopback.
+/// A local address counts only from a sender with a local address, a loopback address only from loopback.
 pub(crate) fn learnable(addr: SocketAddrV4, from: Ipv4Addr) -> bool {
     let ip = *addr.ip();
     is_host(addr) && (!is_local(ip) || is_local(from)) && (!ip.is_loopback() || from.is_loopback())
 }
 
-/// The first 24 bits of `ip`: what one holder of addresses usually has at least.
+/// The first 24 bits of `ip`: the smallest block that a holder of addresses usually has.
 pub(crate) fn prefix24(ip: Ipv4Addr) -> u32 {
     ip.to_bits() >> 8
 }

@@ -1,7 +1,7 @@
 //! Node ids and the XOR metric.
 //!
-//! Nobody chooses an id: it is BLAKE2b-256 over the six bytes of a node's public
-//! address, so whoever sees a datagram can tell whether the id in it is true.
+//! An id cannot be chosen: it is BLAKE2b-256 over the six bytes of a node's public
+//! address, so each receiver of a datagram can check the id in it.
 //! Mirrors `lib/peer.js`.
 
 use core::fmt;
@@ -29,7 +29,7 @@ impl Id {
         &self.0
     }
 
-    /// How far `self` is from `other`: their XOR, compared as a big-endian number.
+    /// The distance between `self` and `other`: their XOR, compared as a big-endian number.
     #[must_use]
     pub fn distance(&self, other: &Self) -> Distance {
         let mut xor = self.0;
@@ -39,7 +39,7 @@ impl Id {
         Distance(xor)
     }
 
-    /// The same id with one bit the other way round, counted from the most significant one.
+    /// The id with one bit inverted, counted from the most significant one.
     pub(crate) fn flip(&self, bit: u32) -> Option<Self> {
         let mut flipped = *self;
         *flipped.0.get_mut((bit / 8) as usize)? ^= 0x80 >> (bit % 8);
@@ -47,7 +47,7 @@ impl Id {
     }
 
     /// The first eight bytes as a number: distances between prefixes order like
-    /// distances between ids, but for ties.
+    /// distances between ids, except for ties.
     #[must_use]
     pub fn prefix(&self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.0;
@@ -116,10 +116,10 @@ impl Distance {
         Id(self.0).prefix()
     }
 
-    /// How many leading bits the two ids share: 256 if they are equal.
+    /// The number of leading bits that the two ids share: 256 if they are equal.
     #[must_use]
     pub fn shared_bits(&self) -> u32 {
-        // Of two random ids, the first eight bytes nearly always tell.
+        // Of two random ids, the first eight bytes nearly always decide.
         match self.prefix().leading_zeros() {
             u64::BITS => {
                 let equal = self.0.iter().take_while(|byte| **byte == 0).count();

@@ -9,7 +9,7 @@
 //!
 //! # The loop
 //!
-//! Whoever owns the sockets does this, in any order, as often as it likes:
+//! The owner of the sockets does this, in any order, as often as it likes:
 //!
 //! - in: [`handle_datagram`](Node::handle_datagram) for what arrives,
 //!   [`handle_timeout`](Node::handle_timeout) when [`poll_timeout`](Node::poll_timeout) says so;
@@ -85,7 +85,7 @@
 //!
 //! None by default: no `std`, but `alloc` and atomics with compare-and-swap (for `Arc`). `driver` (implies
 //! `std`): the runtime-neutral front-end that adapters like `dht-tokio` are made of. `system` (implies
-//! `driver`): clock, randomness and interfaces of an ordinary operating system, for such adapters.
+//! `driver`): clock, randomness and interfaces of an ordinary operating system, for adapters.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -138,7 +138,7 @@ pub use time::Instant;
 pub mod error_code {
     /// No error.
     pub const OK: u64 = 0;
-    /// Nobody handles the command.
+    /// The command has no handler.
     pub const UNKNOWN_COMMAND: u64 = 1;
     /// The token is not one of ours, or too old. The answer carries a fresh one.
     pub const INVALID_TOKEN: u64 = 2;

@@ -1,5 +1,5 @@
-//! What callers ask for: requests, queries and answers, as builders. Plain values; what becomes of
-//! them is the node's concern.
+//! What callers ask for: requests, queries and answers, as builders. These are plain values;
+//! sending them is the business of [`Node`](crate::Node).
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -46,28 +46,28 @@ impl Answer {
         Self { value: None, error: code, token: false, closer_nodes: true, to: None, via: None }
     }
 
-    /// Whether to send a fresh token along.
+    /// Whether a fresh token goes along.
     #[must_use]
     pub fn token(mut self, send: bool) -> Self {
         self.token = send;
         self
     }
 
-    /// Whether to send closer nodes along, if the request has a target.
+    /// Whether closer nodes go along, if the request has a target.
     #[must_use]
     pub fn closer_nodes(mut self, send: bool) -> Self {
         self.closer_nodes = send;
         self
     }
 
-    /// Sends the answer to `addr` instead: to the one who asked first, at the end of a relay chain.
+    /// Sends the answer to `addr` instead of to the sender: at the end of a relay chain, to the node that asked first.
     #[must_use]
     pub fn to(mut self, addr: SocketAddrV4) -> Self {
         self.to = Some(addr);
         self
     }
 
-    /// Sends the answer by another socket than the one that the request came in by.
+    /// Sends the answer by another socket than the one by which the request arrived.
     #[must_use]
     pub fn via(mut self, via: Via) -> Self {
         self.via = Some(via);
@@ -165,7 +165,7 @@ impl Request {
         self
     }
 
-    /// How many more times to try after a try that nobody answered; 3 unless told.
+    /// Further tries after a try without an answer; 3 by default.
     #[must_use]
     pub fn retries(mut self, retries: u8) -> Self {
         self.retries = retries;
@@ -179,22 +179,22 @@ impl Request {
         self
     }
 
-    /// The time to live of its datagrams (probing a NAT); 0 means the system's default.
+    /// The time to live (TTL) of its datagrams, for probing a NAT; 0 means the system's default.
     #[must_use]
     pub fn ttl(mut self, ttl: u8) -> Self {
         self.ttl = (ttl != 0).then_some(ttl);
         self
     }
 
-    /// The socket to send it by, instead of the one that requests leave by now.
+    /// The socket to send by, instead of the node's current one for requests.
     #[must_use]
     pub fn via(mut self, via: Via) -> Self {
         self.via = Some(via);
         self
     }
 
-    /// Takes an answer from any address, as the end of a relay chain may need. Whoever
-    /// guesses 16 bits can answer such a request, so it teaches the node nothing.
+    /// Accepts an answer from any address, as the end of a relay chain may need. An attacker has to guess only the
+    /// 16 bits of the transaction id to answer such a request, so its answer teaches the node nothing.
     #[must_use]
     pub fn any_replier(mut self) -> Self {
         self.any_replier = true;
@@ -218,7 +218,7 @@ impl fmt::Debug for Request {
     }
 }
 
-/// A walk towards a target: asks ever closer nodes until the 20 closest have answered.
+/// A walk towards a target: it asks ever closer nodes until the 20 closest have answered.
 #[derive(Clone)]
 pub struct Query {
     pub(crate) target: Id,
@@ -270,15 +270,15 @@ impl Query {
         self
     }
 
-    /// At the end, sends the same command again to each of the closest, with the token of its reply.
+    /// At the end, sends the same command again to each of the closest nodes, with the token of its reply.
     #[must_use]
     pub fn commit(mut self) -> Self {
         self.commit = true;
         self
     }
 
-    /// Where to begin, instead of with the routing table (which fills up if these are fewer than 20).
-    /// At most the first 4,096 are taken. With an address that nothing can be sent to among them, the query
+    /// Nodes to begin with, instead of the routing table (from which the query is filled up if fewer than 20 are given).
+    /// At most the first 4,096 are taken. If an address among them can't be sent to, the query
     /// is refused ([`SendError::InvalidAddress`](crate::SendError::InvalidAddress)).
     #[must_use]
     pub fn nodes(mut self, nodes: impl IntoIterator<Item = SocketAddrV4>) -> Self {
@@ -293,28 +293,30 @@ impl Query {
         self
     }
 
-    /// How many requests may be under way at once, half of it far from the target; 0 means as configured.
+    /// Requests under way at once, half as many far from the target; 0 means as configured.
     #[must_use]
     pub fn concurrency(mut self, concurrency: u16) -> Self {
         self.concurrency = concurrency;
         self
     }
 
-    /// How many more times to try a node that does not answer; 5 unless told. Each of the first four tries
-    /// but the last one may be shorter than a second, if others answer quickly.
+    /// Further tries for a node that does not answer; 5 by default. Each of the first four tries, except
+    /// the last one, may be shorter than a second if other nodes answer quickly.
     #[must_use]
     pub fn retries(mut self, retries: u8) -> Self {
         self.retries = retries;
         self
     }
 
-    /// Ends as dht-rpc does: with 20 answers as soon as all others are late once, with fewer only
-    /// after everybody's last try, about six seconds for a dead node. Without this a query ends when
-    /// everybody who could still be among the closest has missed two tries, or where datagrams are lost up to
-    /// four, and does not wait for those that were silent lately. Either way its walk has 20 s while requests are
-    /// under way, then it ends with what it has. Two tries take two seconds as long as
-    /// nobody has answered, else as long as the pace of other answers suggests, down to 200 ms, and half as long for each
-    /// more; but a second if anybody was slower lately.
+    /// Ends as dht-rpc does: with 20 answers as soon as every other node has missed its first try; with fewer answers
+    /// only after the last try of each node, about six seconds for a dead node.
+    ///
+    /// Without this a query ends when every node that could still be among the closest has missed two tries (up to
+    /// four where datagrams are lost), and it does not wait for nodes that were silent lately. Two tries take two
+    /// seconds until the first answer; after that, as long as the pace of answers suggests, down to 200 ms, and each
+    /// further try half as long; but a second if some node was slower lately.
+    ///
+    /// Either way the walk has 20 s while requests are under way; then it ends with what it has.
     #[must_use]
     pub fn thorough(mut self) -> Self {
         self.thorough = true;
@@ -329,7 +331,7 @@ impl Query {
     }
 
     /// Keeps no replies for [`Node::next_reply`](crate::Node::next_reply): only the outcome counts.
-    /// Without this a query pauses while many replies wait to be taken; see
+    /// Without this a query pauses while its unread replies are at the limit
     /// [`Config::max_unread_replies`](crate::Config::max_unread_replies).
     #[must_use]
     pub fn discard_replies(mut self) -> Self {

@@ -14,33 +14,33 @@ use crate::api::id_cache::IdCache;
 use crate::sources::given::GIVEN_MAX;
 use crate::table::{K, PLACES_MAX};
 
-/// The longest datagram that is taken or sent, in bytes, and the size of the buffer for
-/// [`Node::poll_transmit`](crate::Node::poll_transmit). Peers drop what is longer.
+/// The longest datagram that is accepted or sent, in bytes, and the size of the buffer for
+/// [`Node::poll_transmit`](crate::Node::poll_transmit). Peers drop longer ones.
 pub const DATAGRAM_MAX: usize = 2048;
-/// A longest datagram may not be shorter than what every host takes: all that the protocol itself
-/// needs fits into half of it.
+/// The least value of the limits on datagrams: the payload that every host accepts (576 bytes less the headers).
+/// All messages of the protocol itself fit into half of it.
 const DATAGRAM_MIN: usize = 576 - 68;
-/// What stands before a value at least: the head of a message, and the length of a value that is a
-/// long one.
+/// The least that stands before a value: the head of a message, and the length field of a long
+/// value.
 const VALUE_HEAD: usize = 10 + 3;
 /// How many addresses a query remembers, unless told otherwise.
 pub(crate) const SEEN_MAX: usize = 4096;
-/// Verifications under way, of those never met and of those that were lost: whoever forges requests can
-/// fill the places of strangers, not those of nodes that were lost.
+/// Verifications under way: of nodes never met, and of nodes that were lost. An attacker who forges requests
+/// can fill the places of the former, not of the latter.
 const STRANGERS_MAX: usize = 16;
 const LOST_MAX: usize = 4;
-/// Visits that go on after their queries are over.
+/// Visits under way whose queries have ended.
 const LATE_VISITS_MAX: usize = 32;
-/// Two that bootstrap or refresh, and one after a reunion.
+/// Two queries that bootstrap or refresh, and one after a reunion.
 const BACKGROUND_QUERIES_MAX: usize = 3;
-/// How many replies of a query may wait.
+/// Replies of a query that may wait.
 const MAILBOX_MAX: usize = 64;
 
-/// How a node behaves. The defaults are those of dht-rpc; names are its options' in snake case.
+/// How a node behaves. The defaults are dht-rpc's; the fields have the names of its options, in snake case.
 ///
 /// Presets: [`server`](Self::server), [`client`](Self::client) and [`embedded`](Self::embedded).
-/// [`Node::memory_bound`](crate::Node::memory_bound) tells what each takes at the worst; at rest each takes a
-/// few kilobytes.
+/// [`Node::memory_bound`](crate::Node::memory_bound) tells the memory that each takes at most; an idle node takes
+/// a few kilobytes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -51,70 +51,70 @@ pub struct Config {
     /// (fewer if [`max_nodes`](Self::max_nodes) is below 768: a twelfth of that) are never forgotten: while
     /// silent they are asked ever less often, down to once an hour.
     pub nodes: Vec<SocketAddrV4>,
-    /// `Some(true)`: never in others' tables. `Some(false)`: become persistent while
-    /// bootstrapping, if reachable, or as soon as it is: it is looked at again after a minute, and then ever less
-    /// often down to every half an hour. `None`: as [`adaptive`](Self::adaptive) says.
-    /// [`Node::persistence`](crate::Node::persistence) tells why a node is persistent, or is not.
+    /// `Some(true)`: the node stays ephemeral, so it is in no routing table. `Some(false)`: it becomes persistent
+    /// while it bootstraps, if it is reachable, or as soon as it is: the check is repeated after a minute, then
+    /// ever less often, down to every half an hour. `None`: as [`adaptive`](Self::adaptive) says.
+    /// [`Node::persistence`](crate::Node::persistence) tells why a node is persistent or ephemeral.
     pub ephemeral: Option<bool>,
-    /// Whether an ephemeral node becomes persistent after about 20 stable minutes, if reachable, and is looked at
-    /// again every hour if not. Counts only while [`ephemeral`](Self::ephemeral) is `None`.
+    /// Whether an ephemeral node becomes persistent after about 20 stable minutes, if it is reachable; if not, the
+    /// check is repeated every hour. It counts only while [`ephemeral`](Self::ephemeral) is `None`.
     pub adaptive: bool,
-    /// Whether to assume that nobody can reach the node until the firewall check says otherwise. A node that
-    /// passed the check is looked at every half an hour, and is ephemeral again when nobody gets through.
-    /// With `false` it is never checked, and persistent when peers agree on its address.
+    /// Whether the node counts as unreachable until the firewall check says otherwise. A node that has passed the
+    /// check is checked again every half an hour, and becomes ephemeral again when no probe gets through.
+    /// With `false` it is never checked, and becomes persistent when peers agree on its address.
     pub firewalled: bool,
     /// Whether one quick probe while bootstrapping may start the firewall check early.
     pub quick_firewall: bool,
-    /// The own public address, if it is known: a bootstrapper has no one to ask.
+    /// The node's public address, if it is known: a bootstrapper has no peer to learn it from.
     pub public_address: Option<SocketAddrV4>,
     /// Requests under way at once per query: 1 to 256. Far from its target, a query has half as many.
     /// Where replies are read, more than [`max_unread_replies`](Self::max_unread_replies) are of no use.
     pub concurrency: u16,
-    /// Requests under way that were sent in the same 750 ms, and half of those sent in 3 s: 1 to 16,384. With
-    /// 80, that is 80, and 160 in 3 s.
+    /// The congestion window: requests under way that were sent in the same 750 ms, 1 to 16,384; twice as many
+    /// that were sent in 3 s. With 80: 80 and 160.
     pub max_window: u32,
     /// The longest delayed ping, asked or answered: at most an hour.
     pub max_ping_delay: Duration,
-    /// Whether to tell others of nodes that they named and that don't answer.
+    /// Whether a node that does not answer is reported (a down hint) to the peers that named it.
     pub send_down_hints: bool,
-    /// How many such hints per 5 s; `None`: no limit (-1 in JavaScript).
+    /// Down hints sent per 5 s; `None`: no limit (-1 in JavaScript).
     pub down_hints_rate_limit: Option<u32>,
     /// Keeps nodes that were heard of, or from, over the network out of table and queries.
     pub filter: Option<NodeFilter>,
     /// Ids by address, for many nodes in one process; `None`: the node hashes addresses itself.
-    /// It behaves the same either way.
+    /// Its behaviour is the same either way.
     pub ids: Option<IdCache>,
     /// Time-outs from each destination's round-trip times instead of a fixed second.
     pub adaptive_timeout: bool,
     /// The longest datagram to send, in bytes: 508 to 2,048.
     pub max_datagram: usize,
-    /// The longest datagram that is taken, in bytes: 508 to 2,048, which is what peers may send. What
-    /// answers bring waits in memory; a node that keeps it short does not hear of longer values.
+    /// The longest datagram that is accepted, in bytes: 508 to 2,048 (peers send no longer ones). Values of
+    /// answers wait in memory, so a low limit saves memory, and longer values never arrive.
     pub max_datagram_received: usize,
-    /// Nodes in the routing table: 20 to 5,120. With fewer than about 20 for each doubling of the network
-    /// lookups take more steps. In a full one a newcomer has the place of a node that is silent, and of one of the
-    /// fullest bucket that has been there, or has been since the id changed, for less than ten minutes. So it keeps
-    /// nodes near and far, and whoever has been there for longer stays while it answers.
+    /// Nodes in the routing table: 20 to 5,120. With fewer than about 20 for each doubling of the network, lookups
+    /// take more steps. In a full table a newcomer gets the place of a silent node, or of a node in the fullest
+    /// bucket that has been in the table (or, after a change of the own id, in the rebuilt table) for less than ten
+    /// minutes. So the table keeps nodes near and far, and an older node stays while it answers.
     pub max_nodes: usize,
     /// The user's requests under way or waiting, at most: 1 to 60,000.
     pub max_requests: usize,
     /// Requests of queries and upkeep under way or waiting, at most: 8 to 4,096.
     pub max_background_requests: usize,
-    /// The user's queries under way or with an outcome that nobody took, at most: 1 to 4,096. Beside them
-    /// as many of the node's own are under way, but no more than three.
+    /// The user's queries under way, or ended with an outcome that is not taken yet, at most: 1 to 4,096. Beside
+    /// them as many queries of the node's own may be under way, but no more than three.
     pub max_queries: usize,
-    /// Addresses that a query remembers, at most: 64 to 4,096. After that those farthest from its target
+    /// Addresses that a query remembers, at most: 64 to 4,096. After that the addresses farthest from its target
     /// give way.
     pub max_query_addresses: usize,
-    /// While so many replies of a query wait to be taken, or are under way, it asks nobody else: 1 to 64.
+    /// A query stops asking while this many of its replies are unread or under way: 1 to 64.
     pub max_unread_replies: usize,
-    /// Events that wait to be polled, at most, those about requests and queries aside: 16 to 4,096. Those
-    /// about nodes give way first, and are counted; else the oldest of the same kind, or else the oldest.
+    /// Events that wait to be polled, at most, apart from events about requests and queries: 16 to 4,096. Events
+    /// about nodes give way first, and are counted; then the oldest of the same kind; then the oldest.
     pub max_events: usize,
-    /// Replies waiting to be sent, at most: 1 to 65,536. Beside them up to twice as many to delayed pings, at most
-    /// 1,024, wait until they are due.
+    /// Replies waiting to be sent, at most: 1 to 65,536. Beside them, replies to delayed pings wait until they are
+    /// due: up to twice as many, at most 1,024.
     pub max_replies: usize,
-    /// Whether to tell of nodes that enter and leave the table.
+    /// Whether there are events for nodes that enter and leave the table.
     pub node_events: bool,
 }
 
@@ -172,7 +172,7 @@ impl Config {
     }
 
     /// For a server: persistent from the start, if it can be reached, with room for thousands of
-    /// requests at once. Tell it its [`public_address`](Self::public_address) if you know that.
+    /// requests at once. Set its [`public_address`](Self::public_address) if you know it.
     #[must_use]
     pub fn server() -> Self {
         Self {
@@ -186,8 +186,8 @@ impl Config {
         }
     }
 
-    /// For an application that asks more than it is asked: never in others' tables, with
-    /// smaller queues.
+    /// For an application that asks more than it is asked: the node stays ephemeral, and its queues
+    /// are smaller.
     #[must_use]
     pub fn client() -> Self {
         Self {
@@ -203,11 +203,11 @@ impl Config {
         }
     }
 
-    /// For a device with 64 KB of memory for all: never in others' tables, one query at a time, few
-    /// requests, datagrams that arrive wherever IP does: 508 bytes, since every host takes packets of 576
-    /// (RFC 791), of which at most 68 are headers. So it sends values of up to 398 bytes, and hears of
-    /// those of up to 310: an answer has a token, an id and twenty nodes beside. The node takes at most
-    /// 56 KiB, with pointers of 32 bits 53 KiB; buffers for datagrams and the stack come on top.
+    /// For a device with 64 KB of memory in all: the node stays ephemeral, has one query at a time and few
+    /// requests, and uses datagrams of at most 508 bytes, which every host accepts (packets of 576 bytes, RFC 791,
+    /// less at most 68 of headers). So it sends values of up to 398 bytes and receives values of up to 310, since
+    /// an answer also carries a token, an id and twenty nodes. The node takes at most 56 KiB (53 KiB with pointers
+    /// of 32 bits); buffers for datagrams and the stack come on top.
     #[must_use]
     pub fn embedded() -> Self {
         Self {
@@ -257,7 +257,7 @@ impl Config {
         check_nodes("nodes", self.nodes.iter().copied())
     }
 
-    /// The longest value that can be taken.
+    /// The longest value that can be received.
     pub(crate) fn max_value_received(&self) -> usize {
         self.max_datagram_received - VALUE_HEAD
     }
@@ -267,32 +267,32 @@ impl Config {
         self.max_datagram - VALUE_HEAD
     }
 
-    /// Verifications of nodes never met under way at once.
+    /// Verifications under way at once, of nodes never met.
     pub(crate) fn strangers(&self) -> usize {
         STRANGERS_MAX.min(self.max_background_requests / 4)
     }
 
-    /// Verifications under way at once, those of nodes that were lost among them.
+    /// Verifications under way at once, including verifications of nodes that were lost.
     pub(crate) fn verifications(&self) -> usize {
         self.strangers() + (self.max_background_requests / 16).clamp(1, LOST_MAX)
     }
 
-    /// Visits of queries that go on after these are over, at once.
+    /// Visits under way at once whose queries have ended.
     pub(crate) fn late_visits(&self) -> usize {
         LATE_VISITS_MAX.min(self.max_background_requests / 8)
     }
 
-    /// Nodes that the user gave and that are not forgotten: few where tables are small.
+    /// Nodes given by the user that are never forgotten: few where tables are small.
     pub(crate) fn given(&self) -> usize {
         GIVEN_MAX.min(self.max_nodes / 12)
     }
 
-    /// Namers of silent nodes that are remembered: all of a few.
+    /// Remembered pairs of a silent node and a node that named it, at most.
     pub(crate) fn namers(&self) -> usize {
         self.max_query_addresses / 8
     }
 
-    /// Queries of the node's own under way at once.
+    /// The node's own queries under way at once.
     pub(crate) fn background_queries(&self) -> usize {
         BACKGROUND_QUERIES_MAX.min(self.max_queries)
     }

@@ -152,7 +152,7 @@ pub enum Unsent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum QueryError {
-    /// There is no node to commit to: of those nodes that answered none has an id and sent no error code.
+    /// There is no node to commit to: of the nodes that answered, none has both an id and success as its answer.
     #[error(
         "too few nodes responded (asked {asked}, answered {answered}, {without_id} of these without an id, \
          timed out {timed_out})"
@@ -164,7 +164,7 @@ pub enum QueryError {
         answered: u32,
         /// How many of these have no id: ephemeral nodes, which keep nothing.
         without_id: u32,
-        /// How many of those asked did not answer.
+        /// Nodes that were asked and did not answer.
         timed_out: u32,
     },
     /// There were nodes to commit to, and none took it.

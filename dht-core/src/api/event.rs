@@ -12,9 +12,9 @@ use crate::api::persistence::Persistence;
 
 /// What [`Node::poll_event`](crate::Node::poll_event) tells.
 ///
-/// JavaScript names in brackets where they differ. Of everything but responses,
-/// replies and outcomes, which are never lost, at most 256 events wait: after that
-/// the oldest one of the same kind gives way ([`Event::Lost`] counts those about nodes).
+/// JavaScript names in brackets where they differ. Responses, replies and outcomes are never lost. Of all other
+/// events, [`Config::max_events`](crate::Config::max_events) wait (256 by default): after that events about nodes
+/// give way first, counted by [`Event::Lost`], and then the oldest of the same kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -28,7 +28,7 @@ pub enum Event {
     Listening,
     /// Bootstrapped: the table is as full as it gets for now.
     Ready,
-    /// Nobody of those asked while bootstrapping answered, or nobody could be asked.
+    /// While bootstrapping, no node answered, or there was none to ask.
     /// The node is `Ready` all the same, and goes on trying with back-off.
     BootstrapSilent {
         /// How many nodes were asked.
@@ -42,17 +42,17 @@ pub enum Event {
         /// Why the system did not send, if so: then it is not they who were silent.
         unsent: Option<Unsent>,
     },
-    /// The node has an id of its own now, and others put it into their tables. Once more whenever its address
-    /// changes, and so the id.
+    /// The node has an id of its own now, and peers put it into their tables. Told again whenever its address
+    /// changes, and with it the id.
     Persistent,
     /// The node has no id any more.
     Ephemeral,
     /// Why the node is persistent, or is not, has changed: what is so when the events are polled.
     Persistence(Persistence),
-    /// Peers contradict one another about the own address, and it is not known which of them are right: all /24s of the
-    /// table were asked twice, a minute or more between, and no address was seen by three in four of them, nor led by
-    /// twelve, nor did the bootstrap nodes decide. So the node has no id, or one that may be wrong; it goes
-    /// on asking, every half an hour in the end. Told once until it was decided (none in JavaScript).
+    /// Peers contradict one another about the node's public address: all /24s of the table were asked twice, at
+    /// least a minute apart; no address was seen by three in four of them, none had a lead of twelve, and the
+    /// bootstrap nodes did not decide. So the node has no id, or perhaps a wrong one. It goes on asking, in the end
+    /// every half an hour. Told once until the dispute is decided (none in JavaScript).
     AddressDisputed,
     /// The machine has slept, or the node was resumed, or the embedder said so (`wakeup`).
     WakeUp,
@@ -61,10 +61,10 @@ pub enum Event {
     NetworkChange,
     /// Connectivity has changed: [`HealthInfo::online`](crate::HealthInfo::online), degraded or offline, or the interfaces.
     NetworkUpdate,
-    /// Somebody answers, for the first time or again: [`Node::online`](crate::Node::online) (none in JavaScript).
+    /// Peers answer, for the first time or again: [`Node::online`](crate::Node::online) (none in JavaScript).
     Online,
-    /// Nobody answers any more (none in JavaScript). That nobody answers after [`Event::WakeUp`],
-    /// [`Event::Suspended`] and [`Event::Closed`], until there is an [`Event::Online`], goes without saying.
+    /// No peer answers any more (none in JavaScript). Not told after [`Event::WakeUp`], [`Event::Suspended`] and
+    /// [`Event::Closed`], which imply it until the next [`Event::Online`].
     Offline,
     /// What is known of the own public address has changed.
     NatUpdate {
@@ -95,7 +95,7 @@ pub enum Event {
     /// A node left the routing table (`remove-node`); only if asked for.
     NodeRemoved(SocketAddrV4),
     /// This many [`Event::NodeAdded`] and [`Event::NodeRemoved`] were dropped,
-    /// because nobody took them.
+    /// because they were not polled in time.
     Lost(u32),
 }
 

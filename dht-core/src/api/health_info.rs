@@ -6,7 +6,7 @@ use crate::api::error::Unsent;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HealthInfo {
-    /// Somebody answers, or it is not known: so the reference has it. [`Node::online`](crate::Node::online) is true only if somebody does.
+    /// Peers answer, or it is not known yet, as in the reference. [`Node::online`](crate::Node::online) is true only if peers do answer.
     pub online: bool,
     /// More than half of the requests time out.
     pub degraded: bool,
@@ -16,8 +16,8 @@ pub struct HealthInfo {
     pub idle: bool,
     /// Responses in the last tick, to what the node asks on its own account: not what strangers have it ask.
     pub responses: u64,
-    /// Timeouts in the last tick, and requests that were not sent, of the same; of requests that are not the user's, only
-    /// those to nodes of the table count, as long as there is any.
+    /// Timeouts in the last tick, and requests of that tick that were not sent. Of the node's own requests, only
+    /// requests to nodes of the table count, unless the table is empty.
     pub timeouts: u64,
     /// Their part in both: 0 to 1.
     pub timeouts_rate: f64,

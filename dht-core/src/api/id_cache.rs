@@ -1,8 +1,8 @@
-//! Ids by address: hashed, unless the embedder keeps those of many nodes at hand.
+//! Ids by address, from a cache that nodes of one process may share; without one, each node hashes.
 //!
-//! Whoever hears of an address has to know its id, to see whether a claimed one is true and how
-//! far a named node is from a target, so a hash is most of what a datagram with twenty closer
-//! nodes costs. Many nodes in one process hear of the same addresses.
+//! A node needs the id of each address it hears of: to see whether a claimed id is true, and how far
+//! a named node is from a target. So hashing is most of the cost of a datagram with twenty closer
+//! nodes. Many nodes in one process hear of the same addresses, so a shared cache pays.
 
 use alloc::sync::Arc;
 use core::fmt;
@@ -16,12 +16,12 @@ use crate::id::Id;
 pub struct IdCache(Arc<dyn Fn(SocketAddrV4) -> Option<Id> + Send + Sync>);
 
 impl IdCache {
-    /// Wraps a function. It must answer what [`Id::of`] would, or `None`: then the node hashes the
-    /// address itself. It may remember what it was asked for; it is asked on the datagram path, so
-    /// it must be fast, and bounded, since peers choose the addresses.
+    /// Wraps a function. It must return what [`Id::of`] would, or `None`, after which the node hashes the
+    /// address itself. It may cache the addresses that it was asked for. It is called on the datagram
+    /// path, so it must be fast, and its memory bounded, since peers choose the addresses.
     ///
-    /// A wrong answer misleads this node alone: it takes true ids for false ones, or false ones for
-    /// true, and knows and finds the wrong nodes. Nothing panics, and nobody else is affected.
+    /// A wrong id misleads only this node: it takes true ids for false ones, or false ones for
+    /// true, and knows and finds the wrong nodes. Nothing panics, and no other node is affected.
     pub fn new(get: impl Fn(SocketAddrV4) -> Option<Id> + Send + Sync + 'static) -> Self {
         Self(Arc::new(get))
     }

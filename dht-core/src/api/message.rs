@@ -220,10 +220,10 @@ pub struct Outcome {
     pub asked: u32,
     /// How many of them answered, with or without an error code.
     pub answered: u32,
-    /// How many of these have no id, or none that is theirs: others can't find them, so nothing is
+    /// Of these, nodes without an id, or with a false one: other nodes can't find them, so nothing is
     /// committed to them.
     pub without_id: u32,
-    /// How many of those asked did not answer, after their last try or when the query ended without waiting
+    /// Nodes that were asked and did not answer, after their last try or when the query ended without waiting
     /// for them any longer.
     pub timed_out: u32,
     /// How the commit went, if there was one.
@@ -231,7 +231,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Why nothing could be committed: none of those who answered has an id and gave no error.
+    /// Why nothing could be committed: of the nodes that answered, none has both an id and success as its answer.
     pub(crate) fn too_few(&self) -> QueryError {
         let Self { asked, answered, without_id, timed_out, .. } = *self;
         QueryError::TooFewNodes { asked, answered, without_id, timed_out }
@@ -246,7 +246,7 @@ pub struct Commit {
     pub succeeded: u32,
     /// Answered with an error code.
     pub refused: u32,
-    /// The last such code.
+    /// The last error code of a refusal.
     pub refusal: Option<u64>,
     /// Did not answer.
     pub timed_out: u32,

@@ -2,12 +2,12 @@
 
 use core::fmt;
 
-/// Why a node is in others' tables, or is not: [`Node::persistence`](crate::Node::persistence).
+/// Why a node is persistent or ephemeral: [`Node::persistence`](crate::Node::persistence).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Persistence {
-    /// Persistent: a check has shown that others reach the server socket. It is repeated every half an hour, and
-    /// sooner when anybody sees another address.
+    /// Persistent: a check has shown that peers reach the server socket. It is repeated every half an hour, and
+    /// sooner when a peer sees another address.
     Reachable,
     /// Persistent: the configuration says that the node can be reached (`firewalled` is off), and peers agree on
     /// its address, or it is given as well.
@@ -22,10 +22,10 @@ pub enum Persistence {
     AddressUnknown,
     /// Ephemeral: each peer sees another port, as behind a NAT that maps each destination anew.
     PortVaries,
-    /// Ephemeral: whether others reach the server socket is about to be checked.
+    /// Ephemeral: the check whether peers reach the server socket is about to begin.
     Unchecked,
-    /// Ephemeral: others did not reach the server socket, since a firewall or a NAT keeps them out. It is
-    /// looked at again, ever less often down to every half an hour (every hour if the node decides by itself).
+    /// Ephemeral: peers did not reach the server socket, since a firewall or a NAT keeps them out. The check is
+    /// repeated, ever less often, down to every half an hour (every hour if the node decides by itself).
     Unreachable,
 }
 

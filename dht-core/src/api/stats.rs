@@ -4,8 +4,8 @@ use crate::wire::command::{DOWN_HINT, FIND_NODE, PING, PING_NAT};
 
 /// A snapshot of a node's counters since it was made.
 ///
-/// `queries`, `requests` and `commands` count as dht-rpc's `stats` do. The rest is
-/// our own and never shows in those.
+/// `queries`, `requests` and `commands` count as dht-rpc's `stats` do. `verifications` and `drops`
+/// have no counterpart there, and what they count is in none of dht-rpc's counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -95,11 +95,11 @@ pub struct VerificationStats {
 pub struct DropStats {
     /// Not a dht-rpc datagram (told to the embedder).
     pub not_ours: u64,
-    /// Longer than 2,048 bytes.
+    /// Longer than [`Config::max_datagram_received`](crate::Config::max_datagram_received).
     pub oversize: u64,
     /// Cut off in the middle of a field, or a number or a count out of range.
     pub malformed: u64,
-    /// From where nobody can be answered: source port 0, or an address that is no host's.
+    /// From an address to which no answer can be sent: source port 0, or an address that no host has.
     pub port_zero: u64,
     /// Arrived while suspended or closed.
     pub suspended: u64,
@@ -111,17 +111,17 @@ pub struct DropStats {
     pub bad_token: u64,
     /// An internal request whose value or target is missing or out of range.
     pub bad_command: u64,
-    /// A delayed ping beyond the limits in number.
+    /// A delayed ping above the limit on their number.
     pub delayed_pings: u64,
-    /// A down hint beyond the limits in number.
+    /// A down hint above the limit on their number.
     pub down_hints: u64,
     /// A reply that found no place in the outgoing queue.
     pub replies: u64,
-    /// An address among closer nodes that can't be real, or beyond the limits in number.
+    /// An address among closer nodes that can't be real, or beyond the number that is read.
     pub closer_nodes: u64,
     /// A background request or a down hint that found no place.
     pub background: u64,
-    /// Events about nodes that nobody took.
+    /// Events about nodes that were not polled in time.
     pub events: u64,
 }
 

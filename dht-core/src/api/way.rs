@@ -1,16 +1,16 @@
-//! How an answer leaves: by which socket and, on a machine with several addresses, from which of them. As small as
-//! that can be, since it waits with every answer.
+//! How an answer leaves: the socket and, on a machine with several addresses, the local address. It is packed into
+//! as few bytes as possible, since it waits with every answer.
 
 use core::net::Ipv4Addr;
 
 use crate::api::message::Via;
 
-/// A socket, and the local address; 0.0.0.0 is whichever the system takes.
+/// A socket and a local address; 0.0.0.0 leaves the choice to the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Client([u8; 4]),
     Server([u8; 4]),
-    /// Its number. Such sockets are the embedder's concern.
+    /// The number of a socket that the embedder owns.
     Extra([u8; 2]),
 }
 

@@ -1,7 +1,7 @@
 //! A small open-addressing index from hashes to 32-bit values.
 //!
-//! It holds no keys: whoever owns the values can tell the key of each. Its order never
-//! shows, so that it can't leak into behaviour. Not for more than 2^31 values.
+//! It holds no keys: the owner of the values tells the key of each. Its order never
+//! shows, so that it can't leak into behaviour. For at most 2^31 values.
 
 use alloc::vec::Vec;
 
@@ -113,7 +113,7 @@ impl Index {
     }
 }
 
-/// How many cells so many values need, at least and at most.
+/// The number of cells for `len` values, at least and at most.
 pub(crate) fn cells_for(len: usize) -> usize {
     (len * 2).next_power_of_two().max(CELLS_MIN)
 }

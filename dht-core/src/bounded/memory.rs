@@ -1,15 +1,15 @@
-//! What a node may take of the heap, at most: sums of buffers at their bounds, for
-//! [`Node::memory_bound`](crate::Node::memory_bound). Each module that keeps something says what.
+//! An upper bound on the node's heap: a sum of buffers at their largest, for
+//! [`Node::memory_bound`](crate::Node::memory_bound). Each module adds the buffers that it owns.
 
 use alloc::collections::{BinaryHeap, VecDeque};
 use alloc::vec::Vec;
 
-/// How many places more a full buffer gets: as many again, but never beyond `max` in all.
+/// Places by which a full buffer grows: it doubles, but never to more than `max` in all.
 pub(crate) fn more_for(len: usize, max: usize) -> usize {
     len.max(4).min(max.saturating_sub(len)).max(1)
 }
 
-/// A buffer that never has more room than for so many, not even after a clone of it, or after it was
+/// A buffer that never has room for more than `max` elements, not even after a clone, or after it was
 /// cut down.
 pub(crate) trait Capped {
     /// To be called before something is added.
@@ -34,12 +34,12 @@ capped!(BinaryHeap, Vec, VecDeque);
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Heap {
     bytes: usize,
-    /// The most that one of them needs beside itself while it grows: its old self.
+    /// The most that any one buffer needs in addition while it grows: its old copy.
     growth: usize,
 }
 
 impl Heap {
-    /// So many blocks that never grow.
+    /// A number of blocks that never grow.
     pub(crate) fn fixed(&mut self, pieces: usize, bytes: usize) {
         self.add(pieces, bytes, 0);
     }
@@ -59,25 +59,25 @@ impl Heap {
         self.capped_each::<T>(1, max);
     }
 
-    /// So many of these.
+    /// A number of [`Capped`] buffers.
     pub(crate) fn capped_each<T>(&mut self, pieces: usize, max: usize) {
         let bytes = max.saturating_mul(size_of::<T>());
         self.add(pieces, bytes, bytes);
     }
 
-    /// So many lists that are made as they are needed, in the way of the standard library.
+    /// A number of lists that grow as the standard library's do.
     pub(crate) fn lists<T>(&mut self, pieces: usize, len: usize) {
         let bytes = len.next_power_of_two().max(4).saturating_mul(size_of::<T>());
         self.add(pieces, bytes, bytes / 2);
     }
 
-    /// An [`Index`](crate::bounded::index::Index) of so many values.
+    /// A number of [`Index`](crate::bounded::index::Index)es of `len` values.
     pub(crate) fn index_each(&mut self, pieces: usize, len: usize) {
         let bytes = crate::bounded::index::cells_for(len).saturating_mul(size_of::<u32>());
         self.add(pieces, bytes, bytes / 2);
     }
 
-    /// So many payloads of at most so many bytes, each in a block of its own that may be shared.
+    /// A number of payloads of at most `bytes` bytes, each in a block of its own that may be shared.
     pub(crate) fn payloads(&mut self, count: usize, bytes: usize) {
         const SHARED: usize = 3 * size_of::<usize>();
         self.fixed(count, bytes + SHARED);

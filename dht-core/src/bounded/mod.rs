@@ -1,4 +1,4 @@
-//! Memory that has a bound, and the account of it.
+//! Buffers of bounded size, and the sum of what they may take.
 
 pub(crate) mod index;
 pub(crate) mod memory;

@@ -1,4 +1,4 @@
-//! The queue of events: in order, bounded, and without loss where loss would hang somebody.
+//! The queue of events: in order and bounded. Events that a caller waits for are never lost.
 
 use alloc::collections::VecDeque;
 
@@ -8,10 +8,10 @@ use crate::bounded::memory::{Capped, Heap};
 #[derive(Clone, Debug)]
 pub(crate) struct Events {
     queue: VecDeque<Event>,
-    /// How many may wait, those about requests and queries aside (these are bounded by the number
+    /// The most events that may wait, apart from events about requests and queries (which are bounded by the number
     /// of requests and by the queries' mailboxes).
     max: usize,
-    /// How many wait in all, since others are let go in time.
+    /// The most events that wait in all; superfluous ones are dropped in time.
     most: usize,
     /// Of these, how many are bounded by number.
     bounded: usize,
@@ -51,13 +51,13 @@ impl Events {
         Some(event)
     }
 
-    /// Forgets what the predicate does not want to keep; for notes about what is gone.
+    /// Drops the events that the predicate rejects, as notes about requests and queries that are gone.
     pub(crate) fn retain(&mut self, keep: impl FnMut(&Event) -> bool) {
         self.queue.retain(keep);
         self.bounded = self.queue.iter().filter(|event| event.is_change()).count();
     }
 
-    /// How many notes of results wait.
+    /// The number of notes of results that wait.
     pub(crate) fn notes(&self) -> usize {
         self.queue.len() - self.bounded
     }

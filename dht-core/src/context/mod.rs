@@ -1,4 +1,5 @@
-//! The context: what `Node` hands down to its parts with each call, as smoltcp's interfaces do to their sockets.
+//! The context: what `Node` hands down to its parts with each call, as smoltcp's interfaces do to their sockets. It
+//! holds no state of any part.
 
 pub(crate) mod events;
 
@@ -27,12 +28,12 @@ pub(crate) const OLD: u32 = 360;
 pub(crate) struct Cx {
     pub(crate) config: Arc<Config>,
     pub(crate) now: Instant,
-    /// Periods of five seconds that have passed; those that were slept through count twice.
+    /// Periods of five seconds that have passed; a period slept through counts twice.
     pub(crate) tick: u32,
     pub(crate) rng: Rng,
     pub(crate) stats: Stats,
     pub(crate) events: Events,
-    /// Requests that are not the user's have to wait: there is no place. Kept up to date by who holds the places.
+    /// No place is left for a request of queries or of upkeep. Only `Requests` updates it.
     pub(crate) busy: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Nodes that say that they have an id, and have not answered us yet: each gets one datagram to answer. How many do so at once
-//! is bounded, in all and per /24, since a request that makes its sender a candidate may be forged.
+//! Candidates: nodes that claim an id and have not answered us yet. Each gets one datagram to answer. The number of
+//! verifications at once is bounded, in all and per /24, since the request that makes its sender a candidate may be forged.
 
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
@@ -14,10 +14,10 @@ const CANDIDATES_MAX: usize = 64;
 /// Verifications under way per /24 (no limit for local addresses).
 const VERIFICATIONS_PER_PREFIX_MAX: usize = 3;
 
-/// Candidates, and the ones that are being asked.
+/// Candidates that wait, and candidates that are being asked.
 #[derive(Clone, Debug)]
 pub(super) struct Candidates {
-    /// How many are verified at once of those never met, and in all.
+    /// Verifications at once: of nodes never met, and in all.
     strangers: usize,
     max: usize,
     waiting: Vec<SocketAddrV4>,
@@ -47,7 +47,7 @@ impl Candidates {
             && (is_local(*addr.ip()) || same.count() < VERIFICATIONS_PER_PREFIX_MAX)
     }
 
-    /// Whether one that was a node may be, wherever those are that requests were forged for.
+    /// Takes a place for a node that was lost, if there is one; forged requests can't use up these places.
     pub(super) fn take_place_for_lost(&mut self, addr: SocketAddrV4) -> bool {
         let free = self.verifying.len() < self.max && !self.verifying.contains(&addr);
         if free {
@@ -56,7 +56,7 @@ impl Candidates {
         free
     }
 
-    /// The ones that are being asked.
+    /// The candidates that are being asked.
     #[cfg(any(test, feature = "_invariants"))]
     pub(super) fn check_invariants(&self) -> &[SocketAddrV4] {
         assert!(self.waiting.len() <= CANDIDATES_MAX && self.verifying.len() <= self.max);
@@ -75,14 +75,14 @@ impl Candidates {
         &self.verifying
     }
 
-    /// Has it wait, if there is room.
+    /// Queues a candidate, if there is room.
     pub(super) fn push(&mut self, addr: SocketAddrV4) {
         if self.waiting.len() < CANDIDATES_MAX && !self.knows(addr) {
             self.wait(addr);
         }
     }
 
-    /// Has it wait, or else take the place of a random one. Whether it did that.
+    /// Queues a candidate, if need be in place of a random one; returns whether it displaced one.
     pub(super) fn wait_or_displace(&mut self, rng: &mut Rng, addr: SocketAddrV4) -> bool {
         let room = self.waiting.len() < CANDIDATES_MAX;
         if room {
@@ -94,19 +94,19 @@ impl Candidates {
         !room
     }
 
-    /// Takes the next that may be asked.
+    /// Takes the next candidate that may be asked.
     pub(super) fn next(&mut self) -> Option<SocketAddrV4> {
         let next = self.waiting.iter().position(|addr| self.has_place_for(*addr))?;
         Some(self.waiting.remove(next))
     }
 
-    /// It is asked now.
+    /// The candidate is asked now.
     pub(super) fn begin(&mut self, addr: SocketAddrV4) {
         self.verifying.make_room(self.max);
         self.verifying.push(addr);
     }
 
-    /// It was asked.
+    /// The candidate is no longer asked.
     pub(super) fn end(&mut self, addr: SocketAddrV4) {
         self.verifying.retain(|other| *other != addr);
     }

@@ -1,6 +1,6 @@
-//! Nodes that fall silent, and nodes that come back: nodes of the table are asked before they are given up, by the
-//! keep-alive, after hints of others, where requests met silence and where a newcomer wants their place; nodes that were
-//! lost are asked again now and then.
+//! Checks of nodes that fall silent, and of lost nodes that may be back. A node of the table is asked before it is
+//! given up: by the keep-alive, after down hints of peers, after requests without an answer, and if a newcomer
+//! wants its place. Lost nodes are asked again now and then.
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
@@ -16,12 +16,12 @@ use crate::table::{NodeInfo, Slot};
 use crate::wire;
 use crate::wire::command::{DOWN_HINT, FIND_NODE, PING};
 
-/// A node that answers without an id this often in a row is no longer one to keep.
+/// A node leaves the table once it answers without an id this often in a row.
 const SILENT_ANSWERS_MAX: u8 = 2;
 
 impl Members {
-    /// Asks a candidate: what it left unanswered, if it did so lately. It leaves before the answer to the request
-    /// that made it one, so that who is answered is soon in the table.
+    /// Asks a candidate: PING, or the question it left unanswered lately. This leaves before the answer to the request
+    /// that made it a candidate, so that its sender is in the table soon after.
     pub(super) fn verify(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> Option<Ask> {
         let command = if self.has_to_serve(cx, addr) { FIND_NODE } else { PING };
         cx.may_ask().then(|| {
@@ -41,13 +41,13 @@ impl Members {
         ask
     }
 
-    /// Asks a node that was one whether it still is.
+    /// Asks a node that was lost, or given by the user, whether it is there.
     pub(crate) fn verify_known(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> Option<Ask> {
         let place = self.candidates.take_place_for_lost(addr);
         place.then(|| self.verify(cx, addr)).flatten()
     }
 
-    /// A verification is over; [`learn`](Self::learn) has dealt with a good one.
+    /// A verification is over; [`learn`](Self::learn) has handled a good one.
     pub(crate) fn on_verify(
         &mut self,
         cx: &mut Cx,
@@ -86,8 +86,8 @@ impl Members {
     }
 
     /// The node of a full bucket, or of the fullest in a full table, that a newcomer may challenge: the least recently
-    /// pinged, and among these the first added, unless it was heard of in the last minute. (The reference also asks the
-    /// latter if they are not old; but no newcomer displaces one that answers.)
+    /// pinged, and among equals the first added, unless it was heard of in the last minute. (The reference also asks
+    /// equals that are not old; but no newcomer displaces a node that answers.)
     pub(super) fn stale_rival(&self, id: &Id, tick: u32) -> Option<Slot> {
         let slot = self.table.least_recent(id, tick)?;
         let node = self.table.node(slot)?;
@@ -139,7 +139,7 @@ impl Members {
         self.consider(cx, self.table.ids().of(newcomer), newcomer, asks)
     }
 
-    /// A keep-alive begins: the nodes that were not heard of for longest are checked, few of them if there is other traffic.
+    /// A keep-alive begins: it checks the nodes that were not heard of for longest, and fewer of them if there is other traffic.
     /// `false` if there are none.
     pub(crate) fn begin_keep_alive(&mut self, tick: u32, busy: bool) -> bool {
         let oldest = self.table.oldest().and_then(|slot| self.table.node(slot));
@@ -175,9 +175,9 @@ impl Members {
         ask
     }
 
-    /// Asks a node of the table what it has to answer to stay: FIND_NODE, which is what it is there for, unless it
-    /// has answered that since it was last asked; then a PING will do, which costs less. (The reference only pings, so
-    /// a node that answers PINGs and nothing else stays and is named for ever.)
+    /// Asks a node of the table the question that it has to answer to stay: FIND_NODE, its main purpose; or a PING,
+    /// which costs less, if it has answered FIND_NODE since it was last asked that. (The reference only pings, so
+    /// a node that answers nothing but PINGs stays and is named for ever.)
     fn ask_whether_there(
         &mut self,
         cx: &mut Cx,
@@ -229,7 +229,7 @@ impl Members {
         Some((slot, self.table.node(slot)?))
     }
 
-    /// A node has answered without an id. Whether that was once too often, so that it is gone.
+    /// A node has answered without an id. Returns whether that was once too often, so that it has left the table.
     pub(crate) fn answered_without_id(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> bool {
         let Some((slot, node)) = self.known(addr) else { return false };
         let count = node.silent_answers + 1;
@@ -242,7 +242,7 @@ impl Members {
     }
 
     /// An address has left several tries of a question unanswered or, if it is `down`, all of them.
-    /// `late`: an answer after that still counts.
+    /// `late`: whether a later answer still counts.
     pub(crate) fn suspect(
         &mut self,
         cx: &Cx,
@@ -258,7 +258,7 @@ impl Members {
         }
     }
 
-    /// An address has answered such a question. That clears it if it left none unanswered that matters more.
+    /// An address has answered `question`. That clears it, unless it left a question of a higher kind unanswered.
     pub(crate) fn trust(&mut self, cx: &Cx, addr: SocketAddrV4, question: Question) {
         if self.suspects.clear_of(addr, question) {
             self.table.set_doubted(addr, false);
@@ -268,7 +268,7 @@ impl Members {
         }
     }
 
-    /// An answer from there belongs to nothing.
+    /// An answer from there fits no request.
     pub(crate) fn missed(&mut self, from: SocketAddrV4) {
         self.suspects.missed(from);
     }
@@ -283,7 +283,7 @@ impl Members {
         self.suspects.contain(cx.now, addr)
     }
 
-    /// Whether so many addresses in the /24 of that one are suspected that it is asked after others.
+    /// Whether its /24 has a crowd of suspected addresses, so that the address is asked after all addresses elsewhere.
     pub(crate) fn is_in_crowd(&self, cx: &Cx, addr: SocketAddrV4) -> bool {
         self.suspects.crowd(cx.now, addr)
     }
@@ -341,14 +341,14 @@ impl Members {
         self.schedule.reset_budgets();
     }
 
-    /// How often a node of the table, whose id begins with `prefix`, has answered: as a difference,
-    /// modulo 256, since it begins anywhere. 0 for addresses that are not there.
+    /// The count of answers of a node of the table whose id begins with `prefix`: modulo 256 and from an arbitrary
+    /// start, for comparison only. 0 for addresses that are not there.
     pub(crate) fn times_seen(&self, prefix: u64, addr: SocketAddrV4) -> u8 {
         let slot = self.table.find_by_prefix(prefix, addr);
         slot.and_then(|slot| self.table.node(slot)).map_or(0, |node| node.seen)
     }
 
-    /// Takes a node out that did not answer, unless it answered something else meanwhile. Whether it is gone.
+    /// Takes out a node that did not answer, unless it answered another question meanwhile. Returns whether it is gone.
     pub(crate) fn evict_unless_seen(&mut self, cx: &mut Cx, addr: SocketAddrV4, seen: u8) -> bool {
         let known = self.known(addr);
         let gone = known.is_none_or(|(_, node)| node.seen == seen);
@@ -360,7 +360,7 @@ impl Members {
         gone
     }
 
-    /// Somebody says that a node is down: it is asked, not believed.
+    /// A peer says that a node is down: the node is asked; the peer is not believed.
     pub(crate) fn on_down_hint(
         &mut self,
         cx: &mut Cx,
@@ -379,7 +379,7 @@ impl Members {
         self.check(cx, slot, true)
     }
 
-    /// One of the nodes that were lost, to ask whether it is back.
+    /// A lost node to ask whether it is back.
     pub(crate) fn next_lost(&mut self, tick: u32) -> Option<SocketAddrV4> {
         self.lost.next(tick)
     }
@@ -389,7 +389,7 @@ impl Members {
         self.lost.contains(addr)
     }
 
-    /// A node that was lost is back, and perhaps all are: they are candidates. Whether there are any.
+    /// A lost node is back, so all of them may be: they become candidates. Returns whether there are any.
     pub(crate) fn search_lost(&mut self, tick: u32) -> bool {
         let mut any = false;
         for addr in self.lost.search(tick) {

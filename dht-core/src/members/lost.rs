@@ -1,6 +1,6 @@
-//! Nodes that were in the table and fell silent. Most are gone for good; but if it was the network
-//! that broke, they are the only way back to its other half, since by then nobody in a table knows
-//! anybody there. So one of them is asked now and then, and when one answers, all are.
+//! Lost nodes: nodes that were in the table and fell silent. Most are gone for good; but if the network has split,
+//! they are the only way back to its other half, since by then no table on this side contains a node
+//! of that half. So one lost node is asked now and then, and when one answers, all are.
 //!
 //! The reference forgets them: two halves that could not talk for half an hour stay apart for ever.
 
@@ -9,17 +9,17 @@ use core::net::SocketAddrV4;
 
 use crate::bounded::memory::{Capped, Heap};
 
-/// How many are remembered; the one lost first gives way.
+/// Lost nodes that are remembered; the first one lost gives way.
 const LOST_MAX: usize = 64;
-/// For how many ticks: two hours.
+/// Ticks for which they are remembered: two hours.
 const MEMORY: u32 = 1_440;
-/// When one has answered, all are asked at once, but not again within so many ticks: five minutes.
+/// When one has answered, all are asked at once, but at most once in this many ticks: five minutes.
 const PAUSE: u32 = 60;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lost {
     nodes: Vec<(SocketAddrV4, u32)>,
-    /// When all may be asked at once again.
+    /// The tick from which all may be asked at once again.
     next_search: u32,
 }
 
@@ -28,7 +28,7 @@ impl Lost {
         heap.capped::<(SocketAddrV4, u32)>(LOST_MAX);
     }
 
-    /// A node has left the table at this tick, for want of an answer.
+    /// A node has left the table at this tick, since it did not answer.
     pub(crate) fn add(&mut self, tick: u32, addr: SocketAddrV4) {
         self.remove(addr);
         if self.nodes.len() >= LOST_MAX {
@@ -48,7 +48,7 @@ impl Lost {
         self.nodes.iter().any(|(lost, _)| *lost == addr)
     }
 
-    /// One to ask; it is another one each time.
+    /// A node to ask; another one each time.
     pub(crate) fn next(&mut self, tick: u32) -> Option<SocketAddrV4> {
         self.nodes.retain(|(_, since)| tick.saturating_sub(*since) < MEMORY);
         let next = 1.min(self.nodes.len());
@@ -59,7 +59,7 @@ impl Lost {
         self.nodes.last().map(|(addr, _)| *addr)
     }
 
-    /// One has answered: all the others, unless that was asked for lately.
+    /// A lost node has answered: returns all the rest, unless that was done lately.
     pub(crate) fn search(&mut self, tick: u32) -> impl Iterator<Item = SocketAddrV4> + '_ {
         let due = tick >= self.next_search && !self.nodes.is_empty();
         if due {

@@ -1,9 +1,9 @@
-//! The routing table, and who gets in, is checked, and leaves: only nodes that have answered us, from the address that
-//! their id is made of, enter; only silence, or answers without an id, make them leave. Mirrors the upkeep of nodes in
-//! `index.js`, and is stricter: a request alone, which anybody can forge, makes its sender a candidate at most.
+//! The routing table, and which nodes enter it, are checked, and leave. A node enters only if it has answered us, from the
+//! address that its id is made of; it leaves only for silence, or for answers without an id. Mirrors the upkeep of nodes
+//! in `index.js`, and is stricter: a request alone, which is easily forged, makes its sender a candidate at most.
 //!
-//! This part is told of answers, requests, silence and hints, and asks for what it wants to ask: most calls return an
-//! [`Ask`]. Whoever carries it out must tell the outcome, by the call named after the purpose.
+//! This part is told of answers, requests, silence and hints, and asks for calls: most methods return an
+//! [`Ask`]. The caller that makes the call must report its outcome, by the method named after the purpose.
 
 mod candidates;
 mod checking;
@@ -72,7 +72,7 @@ impl Members {
         }
     }
 
-    /// What all of it takes of the heap, at most.
+    /// The heap that this part takes, at most.
     pub(crate) fn add_to(heap: &mut Heap, config: &Config) {
         Table::add_to(heap, config.max_nodes);
         Candidates::add_to(heap, config.verifications());
@@ -109,7 +109,7 @@ impl Members {
         }
     }
 
-    /// An answer to such a question from exactly where it was asked for: as good as the protocol's proofs get.
+    /// An answer to `question`, exactly from the address that was asked: as good as the protocol's proofs get.
     pub(crate) fn learn(&mut self, cx: &mut Cx, from: Peer, question: Question) -> Learnt {
         self.trust(cx, from.addr, question);
         let owes = question != Question::FindNode && self.has_to_serve(cx, from.addr);
@@ -147,7 +147,7 @@ impl Members {
         learnt
     }
 
-    /// Whether what a node of the table says of our address is to be listened to: not if it was lately. It is then.
+    /// Whether a node's word on our address counts now, which is recorded: not if it counted lately.
     pub(crate) fn take_sample(&mut self, slot: Slot, tick: u32) -> bool {
         let sampled = self.table.node(slot).and_then(|node| node.sampled_ago(tick));
         let wanted = sampled.is_none_or(|ago| ago >= OLD);
@@ -157,12 +157,12 @@ impl Members {
         wanted
     }
 
-    /// Nodes are to be listened to anew.
+    /// The word of every node counts again.
     pub(crate) fn forget_samples(&mut self) {
         self.table.forget_samples();
     }
 
-    /// Puts a node into the table without asking it: the user says that it is one. Whether it is there now.
+    /// Puts a node into the table unasked, at the user's word. Returns whether it is there now.
     pub(crate) fn admit(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> bool {
         let id = self.table.ids().of(addr);
         let inserted = self.insert(cx, &id, addr, cx.tick);
@@ -172,7 +172,7 @@ impl Members {
         matches!(inserted, Insert::Added(_) | Insert::Present(_))
     }
 
-    /// The same of a node that was saved, so long ago. Whether it is there now.
+    /// The same for a saved node, after the time `away`. Returns whether it is there now.
     pub(crate) fn restore(&mut self, cx: &mut Cx, node: &SavedNode, away: Duration) -> bool {
         let ago = |age: Duration| {
             let ticks = (age.saturating_add(away)).as_secs() / TICK.as_secs();
@@ -208,12 +208,12 @@ impl Members {
         }
     }
 
-    /// Puts a node into the table. In a small one that is full, one of the nodes that are new there gives way if
-    /// another bucket has more nodes, but not to many of one network. So such a table takes shape, and lets its
-    /// neighbours in; and a node that has been there for a while is asked first, whoever comes.
+    /// Puts a node into the table. If a small table is full, a new node of another bucket with more nodes gives way, but
+    /// not to many newcomers of one network. So a small table takes shape and lets its neighbours in; and a node that has
+    /// been there for a while is always asked first.
     fn insert(&mut self, cx: &mut Cx, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
         let inserted = self.table.insert(id, addr, tick);
-        // Most often it is the bucket that is full, and no node can give way.
+        // Most often the bucket is full, and no node can give way.
         let full = inserted == Insert::Full;
         let young = full.then(|| self.table.youngster(id, cx.tick, FIRM));
         let Some(slot) = young.flatten() else { return inserted };
@@ -256,8 +256,8 @@ impl Members {
         if id == self.table.own() || !learnable(addr, *addr.ip()) || self.candidates.knows(addr) {
             return None;
         }
-        // Most nodes that ask find their bucket full, of nodes that are there: these are asked first, or
-        // every request would cost a ping to no avail.
+        // Most senders find their bucket full of live nodes: the nodes of the bucket are asked first, or
+        // every request would cost a useless ping.
         let young = || self.table.youngster(&id, cx.tick, FIRM);
         if !self.table.has_place_for(&id) && young().is_none() {
             return self.challenge(cx, id, addr, false);
@@ -279,7 +279,7 @@ impl Members {
         self.schedule.queried();
     }
 
-    /// Whether no query has begun for a minute: what is kept for the next can be released.
+    /// Whether no query has begun for a minute: memory kept for the next one can be released.
     pub(crate) fn is_quiet(&self) -> bool {
         self.schedule.is_quiet()
     }
@@ -290,7 +290,7 @@ impl Members {
         self.schedule.is_refresh_due(tick, small)
     }
 
-    /// It is.
+    /// The refresh begins.
     pub(crate) fn refreshing(&mut self) {
         self.schedule.refreshing();
     }

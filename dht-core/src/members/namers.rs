@@ -1,6 +1,6 @@
-//! Who has named nodes that fell silent: remembered until it is clear whether such a node is down. Then its
-//! namers get a down hint each, as soon as the budget of hints allows; the query that found it out may be over
-//! by then. How it is found out is the node's affair.
+//! Namers: peers that named a node which then fell silent. They are remembered until it is clear whether the node is
+//! down; if it is, each namer gets a down hint, as soon as the budget of hints allows, even after the end of
+//! the query that found the node silent. Whether a node is down is not decided here.
 
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
@@ -15,7 +15,7 @@ struct Naming {
     due: bool,
 }
 
-/// At most so many; the first of them give way.
+/// At most `max` pairs; the first one gives way.
 #[derive(Clone, Debug)]
 pub(crate) struct Namers {
     namings: Vec<Naming>,
@@ -56,7 +56,7 @@ impl Namers {
         of_it.for_each(|naming| naming.due = true);
     }
 
-    /// The next one to tell: the node that is down, and who has named it.
+    /// The next hint to send: the node that is down, and its namer.
     pub(crate) fn pop_due(&mut self) -> Option<(SocketAddrV4, SocketAddrV4)> {
         let at = self.namings.iter().position(|naming| naming.due)?;
         let naming = self.namings.remove(at);

@@ -1,6 +1,6 @@
-//! How much is asked to keep the table as it should be, in ticks of five seconds: checks of nodes, on our own account and
-//! because of hints and newcomers, and refreshes. Mirrors the counters of `index.js`, with the reference's numbers, except
-//! that how many nodes are checked, and how often the table is refreshed, follows what is found.
+//! Budgets for keeping the table in order, in ticks of five seconds: for checks of nodes, on our own account and
+//! because of hints and newcomers, and for refreshes. Mirrors the counters of `index.js`, with the reference's numbers,
+//! but the number of checks and the rate of refreshes adapt to what is found.
 
 use core::net::Ipv4Addr;
 
@@ -13,18 +13,18 @@ use crate::secret::rng::Rng;
 
 /// Ticks without a query until the table is refreshed, unless it was put off: 5 minutes.
 const REFRESH: u32 = 60;
-/// In the table for so many ticks, a node is asked before it gives way, however small the table is: 10 minutes.
+/// After this many ticks in the table, a node is asked before it gives way, even in a small table: 10 minutes.
 pub(super) const FIRM: u32 = 120;
 /// Nodes checked because of down hints at once; keep-alive pings have a budget of their own,
 /// else hints could starve them.
 pub(super) const HINT_CHECKS_MAX: u8 = 10;
 /// Hints taken from one host per tick, unless it is local.
 const HINTS_PER_HOST_MAX: u8 = 5;
-/// Hosts whose hints are counted per tick; hints of others are ignored after that.
+/// Hosts whose hints are counted per tick; after that, hints of further hosts are ignored.
 const HINTERS_MAX: usize = 64;
-/// Nodes of the table that are pinged per keep-alive, because they were not heard of for longest or
-/// since a newcomer wants their place: the reference's number at first, then between these. A
-/// failure raises it, since then there are more like that, and a keep-alive without any lowers it.
+/// Nodes of the table that are checked per keep-alive, because they were not heard of for longest or
+/// because a newcomer wants their place: the reference's number at first, then between the limits. A
+/// failure raises it, since more failures are likely, and a keep-alive without any lowers it.
 const CHECKS: u8 = 5;
 const CHECKS_MIN: u8 = 2;
 const CHECKS_MAX: u8 = 8;
@@ -75,7 +75,7 @@ impl Schedule {
         }
     }
 
-    /// A newcomer's rival may be checked, out of what the next keep-alive would do.
+    /// Takes the check of a newcomer's rival from the budget of the next keep-alive.
     pub(super) fn take_check(&mut self) -> bool {
         let any = self.checks_left > 0;
         self.checks_left -= u8::from(any);
@@ -89,7 +89,7 @@ impl Schedule {
         self.refresh = self.refresh.min(REFRESH);
     }
 
-    /// A keep-alive has found it out. What queries and hints find says nothing of the others in the table.
+    /// A keep-alive has found a node gone. Only keep-alives count here: what queries and hints find is no sample of the table.
     pub(super) fn check_failed(&mut self) {
         self.failed = true;
         self.checks = (self.checks + CHECKS_PER_FAILURE).min(CHECKS_MAX);
@@ -100,8 +100,8 @@ impl Schedule {
         self.changed = true;
     }
 
-    /// A keep-alive begins, which checks so many nodes at `most`: a few even if newcomers' rivals have used up what was
-    /// left.
+    /// A keep-alive begins, with `most` checks at most, and a few even if newcomers' rivals have used up the
+    /// budget.
     pub(super) fn begin_keep_alive(&mut self, most: u8) {
         self.due = self.checks_left.max(CHECKS_MIN).min(most);
         if !core::mem::take(&mut self.failed) {
@@ -110,12 +110,12 @@ impl Schedule {
         self.checks_left = self.checks;
     }
 
-    /// Whether one more is to be checked in this keep-alive.
+    /// Whether one more node is to be checked in this keep-alive.
     pub(super) const fn has_check(&self) -> bool {
         self.due > 0
     }
 
-    /// It is; or, if none `can` be, it is over.
+    /// A node was checked; or, if none `can` be, the keep-alive is over.
     pub(super) fn checked(&mut self, can: bool) {
         self.due = if can { self.due - 1 } else { 0 };
     }
@@ -126,7 +126,7 @@ impl Schedule {
         self.refresh == 0 || (small && tick & 63 == 0)
     }
 
-    /// Whether one more down hint may be sent in this tick, of so many.
+    /// Whether one more down hint may be sent in this tick, of `limit`.
     pub(super) fn may_hint(&self, limit: Option<u32>) -> bool {
         limit.is_none_or(|max| self.hints_sent < max)
     }
@@ -152,7 +152,7 @@ impl Schedule {
         self.checks = CHECKS;
         self.checks_left = CHECKS;
         self.refresh_every = REFRESH;
-        // Others will have come and gone meanwhile.
+        // Nodes of the network will have come and gone meanwhile.
         self.changed = true;
     }
 

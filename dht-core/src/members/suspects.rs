@@ -1,7 +1,8 @@
-//! Addresses that lately left several tries unanswered. While it is not clear whether a node is there, it is
-//! named to nobody, asked after all others and not waited for, so that one dead node does not cost every
-//! query seconds until the whole network has forgotten it. An answer clears it, to what it left unanswered or to more; a
-//! late one as well, unless others that belong to nothing have come before it, for somebody may be guessing.
+//! Suspects: addresses that lately left several tries unanswered. While it is unclear whether such a node is there, it
+//! is not named to peers, and queries ask it last and do not wait for it; else each dead node would cost every
+//! query seconds until the whole network has forgotten it. A suspect is cleared by an answer to the question that it left
+//! unanswered, or to one of a higher kind. A late answer clears it as well, unless answers that fit no request have come
+//! before it, since an attacker may be guessing.
 
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
@@ -13,11 +14,11 @@ use crate::requests::call::Question;
 use crate::requests::inflight::MISSES_MAX;
 use crate::time::Instant;
 
-/// How many are remembered; the oldest gives way.
+/// Suspects at once; the oldest gives way.
 const SUSPECTS_MAX: usize = 64;
-/// So many of a /24 are a crowd.
+/// This many suspects of a /24 are a crowd.
 const CROWD: usize = 4;
-/// For how long.
+/// How long a suspicion lasts.
 const MEMORY: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug)]
@@ -26,9 +27,9 @@ struct Suspect {
     addr: SocketAddrV4,
     /// All tries have failed.
     down: bool,
-    /// The most that it left unanswered.
+    /// The highest kind of question that it left unanswered.
     question: Question,
-    /// How many answers may miss until a late one counts for nothing.
+    /// Further misses after which a late answer counts for nothing.
     misses_left: u8,
 }
 
@@ -62,14 +63,14 @@ impl Suspects {
         displaced.map(|displaced| displaced.addr)
     }
 
-    /// An address has answered such a question. Whether it was suspected for no more than that, and is no more.
+    /// An address has answered `question`. Returns whether that ends a suspicion.
     pub(crate) fn clear_of(&mut self, addr: SocketAddrV4, question: Question) -> bool {
         let at = self.0.iter().position(|suspect| suspect.addr == addr);
         let at = at.filter(|at| self.0.get(*at).is_some_and(|it| it.question <= question));
         at.map(|at| self.0.remove(at)).is_some()
     }
 
-    /// An answer from there belongs to nothing.
+    /// An answer from there fits no request.
     pub(crate) fn missed(&mut self, from: SocketAddrV4) {
         let suspect = self.0.iter_mut().find(|suspect| suspect.addr == from);
         suspect.into_iter().for_each(|s| s.misses_left = s.misses_left.saturating_sub(1));
@@ -84,8 +85,8 @@ impl Suspects {
         self.get(now, addr).is_some()
     }
 
-    /// Whether so many are suspected in the /24 of an address that others there are asked last as well: who names one
-    /// that does not exist may name more, and to other queries.
+    /// Whether the /24 of an address has a crowd of suspects, so that all its addresses are asked last: a peer that names
+    /// one address that does not exist may name more, and to more queries.
     pub(crate) fn crowd(&self, now: Instant, addr: SocketAddrV4) -> bool {
         let prefix = prefix24(*addr.ip());
         let near =
@@ -98,12 +99,12 @@ impl Suspects {
         self.get(now, addr).is_some_and(|suspect| suspect.down)
     }
 
-    /// All that are suspected.
+    /// All suspects.
     pub(crate) fn iter(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
         self.0.iter().map(|suspect| suspect.addr)
     }
 
-    /// Forgets one that is too old. Gives memory back when none is left.
+    /// Forgets a suspicion that is too old. Gives memory back when none is left.
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<SocketAddrV4> {
         let expired = self.0.first().is_some_and(|suspect| suspect.until <= now);
         let expired = expired.then(|| self.0.remove(0));

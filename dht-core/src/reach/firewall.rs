@@ -1,18 +1,18 @@
-//! The firewall check: some nodes are asked to send an answer to the server socket, and
-//! what arrives there is evidence. Who is asked, and what follows, is the node's concern.
-//! Mirrors `_checkIfFirewalled` of `index.js`, which looks once; here it is looked again ([`Looks`]).
+//! The firewall check: some nodes are asked to send an answer to the server socket, and the answers
+//! that arrive there are evidence. Which nodes are asked, and what follows, is not decided here.
+//! Mirrors `_checkIfFirewalled` of `index.js`, which checks once; here checks are repeated ([`Looks`]).
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::api::message::Via;
 use crate::reach::nat::Sampler;
 
-/// How many nodes are asked.
+/// Nodes that are asked.
 pub(crate) const PROBES: usize = 5;
-/// How many must have reached the server socket, if that many were asked.
+/// Nodes that must have reached the server socket, if [`PROBES`] were asked.
 const PONGS_MIN: usize = 3;
 
-/// What a check is for.
+/// The purpose of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Aim {
     /// Only the firewall state is at stake.
@@ -29,13 +29,13 @@ pub(crate) struct Probe {
     /// What was known of the own address when it began.
     pub(crate) believed: (Ipv4Addr, u16),
     pub(crate) aim: Aim,
-    /// Where they are asked to answer to.
+    /// The port that they are asked to answer to.
     port: u16,
     asked: u8,
     open: u8,
-    /// One may have reached us, or somebody has guessed.
+    /// An answer may have been guessed by an attacker; it may as well have been true.
     guessed: bool,
-    /// The host that each one has seen that got through.
+    /// The host seen by each node that got through.
     seen: heapless::Vec<Ipv4Addr, PROBES>,
     /// What the answers that came in on the server socket say of the own address.
     pub(crate) sampler: Sampler,
@@ -50,7 +50,7 @@ pub(crate) enum Found {
     Moved(SocketAddrV4),
     /// It is reached, and most see it at another address, but not all.
     Disputed(SocketAddrV4),
-    /// Next to nobody has reached it.
+    /// At most one node has reached it, if many were asked.
     Nobody,
     /// This says nothing.
     Unclear,
@@ -63,8 +63,8 @@ impl Probe {
         Self { believed, aim, port, asked, open: asked, guessed: false, seen, sampler }
     }
 
-    /// One of those asked has answered, to `to`, as seen there. That is the port it was asked to answer to, or it
-    /// says what it can't know.
+    /// A node that was asked has answered, and sees us at `to`. The port of `to` must be the port that it was asked to
+    /// answer to; any other it can't have seen.
     pub(crate) fn answered(&mut self, via: Via, from: Ipv4Addr, to: SocketAddrV4) {
         self.failed();
         if via == Via::Server && to.port() == self.port && self.seen.push(*to.ip()).is_ok() {
@@ -72,12 +72,12 @@ impl Probe {
         }
     }
 
-    /// One of those asked has not.
+    /// A node that was asked has not answered.
     pub(crate) fn failed(&mut self) {
         self.open = self.open.saturating_sub(1);
     }
 
-    /// Somebody may be guessing what one of those asked answers.
+    /// An attacker may be guessing the answer of a node that was asked.
     pub(crate) fn guessed(&mut self) {
         self.guessed = true;
         self.failed();
@@ -87,29 +87,29 @@ impl Probe {
         usize::from(self.asked) >= PROBES
     }
 
-    /// How many have got through.
+    /// The number of nodes that got through.
     fn pongs(&self) -> usize {
         self.seen.len()
     }
 
-    /// How many of them have seen the node at `host`.
+    /// Of these, the number that see the node at `host`.
     fn votes(&self, host: Ipv4Addr) -> usize {
         self.seen.iter().filter(|seen| **seen == host).count()
     }
 
-    /// How many have seen what is believed.
+    /// Of these, the number that see what is believed.
     fn agreed(&self) -> usize {
         let (host, port) = self.believed;
         if port == self.port { self.votes(host) } else { 0 }
     }
 
-    /// How many make a majority: of few that are asked, most of them, or one could say what it likes.
+    /// The number that makes a majority: if few nodes are asked, most of them, or one could say what it likes.
     fn most(&self) -> usize {
         PONGS_MIN.min(usize::from(self.asked) / 2 + 1)
     }
 
-    /// Whether the last one has ended, or the others can't change much: one that is dead would take
-    /// seconds. That is so once most have agreed, or too few are left.
+    /// Whether the check is over: each node has answered or failed, or the rest can't change much, once most
+    /// have agreed or too few are left. A dead node would take seconds.
     pub(crate) fn is_over(&self, host: Option<Ipv4Addr>, server_port: u16) -> bool {
         let over = match self.aim {
             Aim::Again => self.asks_many() && self.agreed() >= PONGS_MIN,
@@ -122,8 +122,8 @@ impl Probe {
         self.open == 0 || over
     }
 
-    /// Whether the server socket is reachable: most of those asked have got through, and see the host that is known, and
-    /// a public port that is the local one.
+    /// Whether the server socket is reachable: most of the nodes asked have got through, they see the known host, and the
+    /// public port is the local one.
     pub(crate) fn is_reachable(&self, host: Option<Ipv4Addr>, server_port: u16) -> bool {
         self.asked > 0
             && host.is_some_and(|host| self.votes(host) >= self.most())
@@ -162,28 +162,28 @@ impl Probe {
     }
 }
 
-/// Ticks until the next look after one that has changed something, or when there is reason to doubt: a minute.
+/// Ticks until the next check after a change, or when there is reason to doubt: a minute.
 const LOOK_MIN: u16 = 12;
-/// Ticks between two looks if nothing ever changes: half an hour.
+/// Ticks between two checks if nothing ever changes: half an hour.
 const LOOK_MAX: u16 = 360;
-/// Nobody has to get through so many times in a row until a persistent node is one no more: those asked
-/// may all be gone.
+/// Checks in a row without any answer after which a persistent node becomes ephemeral: the nodes asked in one
+/// check may all be gone.
 const MISSES_MAX: u8 = 3;
 
-/// When to look again, for as long as the node lives.
+/// When to check again, for as long as the node lives.
 #[derive(Clone, Debug)]
 pub(crate) struct Looks {
-    /// Ticks since the last look, and how many there have to be before the next.
+    /// Ticks since the last check, and ticks from one check to the next.
     since: u16,
     every: u16,
-    /// Whether somebody sees another address, or something has happened that may have changed it.
+    /// Whether a peer sees another address, or an event may have changed it.
     doubted: bool,
     misses: u8,
     /// Where all have seen a persistent node that is believed elsewhere.
     moved: Option<SocketAddrV4>,
     /// How many answers to anything there were at the last look, wrapping.
     answers: u32,
-    /// Whether the last look has shown that others don't reach the node.
+    /// Whether the last check has shown that peers don't reach the node.
     failed: bool,
 }
 
@@ -209,8 +209,8 @@ impl Looks {
         self.since >= self.every
     }
 
-    /// Whether it is time to see if a persistent node still is what it is. One that was `told` so is
-    /// looked at only if there is doubt.
+    /// Whether it is time to check if a persistent node still is reachable. A node that was `told` to be reachable is
+    /// checked only if there is doubt.
     pub(crate) const fn is_due_again(&self, told: bool) -> bool {
         (self.doubted && self.since >= self.every) || (!told && self.since >= LOOK_MAX)
     }
@@ -234,9 +234,9 @@ impl Looks {
         *self = Self { since: LOOK_MIN, ..Self::new() };
     }
 
-    /// It is as it was, or nobody can tell.
+    /// The check has shown no change, or nothing.
     pub(crate) fn unchanged(&mut self) {
-        // Somebody who always sees another address does not have it looked at all the time.
+        // A peer that always sees another address must not cause a check every minute.
         self.every = if self.doubted { (2 * self.every).min(LOOK_MAX) } else { LOOK_MIN };
         (self.doubted, self.misses, self.moved) = (false, 0, None);
     }
@@ -263,8 +263,8 @@ impl Looks {
         self.failed = true;
     }
 
-    /// Nobody has reached a persistent node, which has had this many `answers` so far. Whether that happened
-    /// too often; it counts only while others do answer.
+    /// No node has reached a persistent node, which has had this many `answers` so far. Returns whether that happened
+    /// too often; it counts only while peers do answer.
     pub(crate) fn missed(&mut self, answers: u32) -> bool {
         let heard = core::mem::replace(&mut self.answers, answers) != answers;
         self.misses = self.misses.saturating_add(heard.into());
@@ -287,8 +287,8 @@ mod tests {
         SocketAddrV4::new(Ipv4Addr::new(45, 0, 0, host), PORT)
     }
 
-    /// A look at a node that is believed at host 1: what each of those asked has seen. `.`: it is silent; `p`: it has
-    /// seen host 2 at a port that it was not told.
+    /// A check of a node that is believed at host 1: one character per asked node. A digit: the host it has seen; `.`: it is
+    /// silent; `p`: it has seen host 2 at a port that it was not told.
     fn probe(seen: &str) -> Probe {
         let mut probe = Probe::new((*at(1).ip(), PORT), Aim::Again, PORT, seen.len());
         for (n, host) in seen.bytes().enumerate() {

@@ -1,5 +1,5 @@
-//! Looking whether others reach the node, with the [firewall check](super::firewall): for an ephemeral node that wants to
-//! be persistent, and for a persistent one whether it still is where it was.
+//! When to run the [firewall check](super::firewall), and what its outcome changes: for an ephemeral node that wants to
+//! be persistent, and for a persistent node that may have moved.
 
 use alloc::boxed::Box;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -45,7 +45,7 @@ impl Reach {
             Some(false) => told || self.looks.is_due(),
             _ => self.stability.adaptive && stable,
         };
-        // Nobody has to be asked by a node that knows that it is reached.
+        // A node that knows that it is reached need not ask.
         let due = due && (room || !self.firewalled);
         if due && self.nat.host().is_some() && self.nat.port() != 0 {
             self.look(cx, others, false);
@@ -107,11 +107,12 @@ impl Reach {
         self.conclude_probe(cx, others);
     }
 
-    /// Nodes that have answered us, each of another /24, and each /24 of the table as likely as any other: neither nodes that
-    /// come often nor hosts that have many nodes must decide. At first a few that were not asked or heard of lately, since the
-    /// others may have a way in that not everybody has; but requests that are forged make any node look as if it was
-    /// heard of, so most are drawn from all. If these are few, bootstrap nodes that have none to be in the table by. A stranger
-    /// who is the only one known does not decide, unless the user has told of nobody.
+    /// The nodes to ask: nodes that have answered us, each of another /24, where each /24 of the table is as likely as
+    /// any other, since neither nodes that come often nor hosts with many nodes must decide. First come a few nodes not
+    /// asked or heard of lately, since our datagrams may have opened a way in for the rest; but forged requests make any
+    /// node look recently heard of, so most are drawn from the whole table. If these are few, bootstrap nodes without an id
+    /// (which are in no table) follow. A stranger that is the only known node does not decide, unless the user has
+    /// named no node.
     fn probe_nodes(&self, cx: &mut Cx, others: Others<'_>) -> heapless::Vec<SocketAddrV4, PROBES> {
         let mut nodes = heapless::Vec::<(u32, SocketAddrV4), PROBES>::new();
         let (tick, key) = (cx.tick, cx.rng.next_u32());
@@ -147,8 +148,8 @@ impl Reach {
         nodes.into_iter().map(|(_, addr)| addr).collect()
     }
 
-    /// A part of the check has ended: who has answered, by which socket, and as what it has seen us; or nothing, and then
-    /// perhaps since somebody may be guessing an answer, so that the true one does not count either.
+    /// A part of the check has ended: the node that answered, the socket, and the address at which it sees us; or no answer,
+    /// perhaps because an attacker may be guessing it, so that even the true one does not count.
     pub(crate) fn on_probe(
         &mut self,
         cx: &mut Cx,

@@ -1,10 +1,10 @@
-//! The own address, and whether anybody can reach it: what peers see is told here ([`Reach::vote`]), as are answers to what
-//! this part asks; it asks for calls ([`Reach::poll_ask`]), and tells what the rest of the node has to do about what
-//! it found out ([`Reach::poll_news`]).
+//! The own address, and whether peers can reach it. This part is told what peers see ([`Reach::vote`]) and how its own
+//! requests end; it asks for calls ([`Reach::poll_ask`]), and tells what the rest of the node has to do about its
+//! findings ([`Reach::poll_news`]).
 //!
-//! An ephemeral node has no id. It becomes persistent, at an address that its table agrees on, if the user says so or once others
-//! have reached it there; and stops being so when they don't any more. Mirrors `_natAdd`, `_updateNetworkState` and
-//! `_checkIfFirewalled` of `index.js`, which look once.
+//! An ephemeral node has no id. It becomes persistent, at an address that its table agrees on, if the user says so or once
+//! peers have reached it there; it becomes ephemeral again when they no longer do. Mirrors `_natAdd`,
+//! `_updateNetworkState` and `_checkIfFirewalled` of `index.js`, which check once.
 
 mod firewall;
 mod looking;
@@ -41,7 +41,7 @@ pub(crate) struct Binding {
     pub(crate) server: SocketAddrV4,
 }
 
-/// What an answer is wanted for here.
+/// The purpose of a request of this part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// A part of the firewall check: it is to be sent to this port.
@@ -53,21 +53,21 @@ pub(crate) enum Step {
 /// What the rest of the node has to know, or to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum News {
-    /// No answer to such requests is wanted any more.
+    /// Requests of the firewall check that are under way are wanted no longer.
     ProbesEnd,
     ViewsEnd,
-    /// Nodes of the table are to be listened to anew.
+    /// The word of every node of the table counts again.
     ForgetSamples,
     /// The node is reachable at its [own address](Reach::own_addr), so that its id follows.
     Reachable,
-    /// The network state was looked at; whether others reach the node.
+    /// The reachability was checked; whether peers reach the node.
     Looked(bool),
 }
 
 /// The most news that there can be before they are polled.
 const NEWS_MAX: usize = 8;
 
-/// What is known of others, as far as it matters here.
+/// The node's table and sources, which this part reads.
 #[derive(Clone, Copy)]
 pub(crate) struct Others<'a> {
     pub(crate) table: &'a Table,
@@ -80,9 +80,9 @@ pub(crate) struct Reach {
     ephemeral: bool,
     firewalled: bool,
     nat: Sampler,
-    /// Nodes without an id whose word on our address was taken: few, since anyone can be many.
+    /// Nodes without an id whose word on our address counted: few, since one attacker can be many.
     anonymous: Vec<SocketAddrV4>,
-    /// The own public address: as configured, or the one that the own id was made of.
+    /// The own public address: as configured, or the address that the own id is made of.
     own_addr: Option<SocketAddrV4>,
     /// The id derives from fewer than [`VIEWS_MIN`] samples.
     id_is_unsure: bool,
@@ -92,7 +92,7 @@ pub(crate) struct Reach {
     survey: Survey,
     stability: Stability,
     told: Persistence,
-    /// Whom to ask, all of them the same.
+    /// Addresses to ask, all for the same purpose.
     asks: heapless::Vec<SocketAddrV4, SPREAD, u8>,
     step: Step,
     news: heapless::Vec<News, NEWS_MAX, u8>,
@@ -143,7 +143,7 @@ impl Reach {
         self.binding
     }
 
-    /// The own public address: as configured, or the one that the own id was made of.
+    /// The own public address: as configured, or the address that the own id is made of.
     pub(crate) const fn own_addr(&self) -> Option<SocketAddrV4> {
         self.own_addr
     }
@@ -163,7 +163,7 @@ impl Reach {
         self.nat.port()
     }
 
-    /// Whether nobody was heard yet whose word on our address counts.
+    /// Whether no peer has been heard yet whose word on our address counts.
     pub(crate) fn is_unseen(&self) -> bool {
         self.nat.size() == 0
     }
@@ -173,7 +173,7 @@ impl Reach {
         self.binding.map_or(0, |binding| binding.server.port())
     }
 
-    /// Where the node itself is, which others may name: each of its ports, at each host that it is known or bound at.
+    /// The node's own addresses, which peers may name: each of its ports, at each host where it is known or bound.
     pub(crate) fn own_addrs(&self) -> heapless::Vec<SocketAddrV4, 8> {
         let mut all = heapless::Vec::new();
         let mut add = |addr| {
@@ -230,7 +230,7 @@ impl Reach {
         self.confirm_own_addr(cx);
     }
 
-    /// The same of a node without an id, which is listened to once, and few are.
+    /// The same for a node without an id, whose word counts once, and only that of a few.
     pub(crate) fn vote_without_id(&mut self, cx: &mut Cx, from: SocketAddrV4, to: SocketAddrV4) {
         let most = cx.config.bootstrap.len().max(1);
         if self.anonymous.len() < most && !self.anonymous.contains(&from) {
@@ -246,10 +246,10 @@ impl Reach {
         }
     }
 
-    /// The first few may be wrong about our address, by accident or on purpose, and an id made of it then counts
-    /// as none with everybody else. So as soon as enough have been heard, the id is made of what these agree
-    /// on. (The reference keeps the wrong one.) From then on it stays until a look shows another
-    /// one: a crowd that outvotes the other nodes later must not take it away.
+    /// The first few peers may be wrong about our address, by accident or on purpose, and every other peer rejects an id
+    /// made of a wrong address. So as soon as enough peers have been heard, the id is made of the address they agree
+    /// on. (The reference keeps the wrong one.) From then on it stays until a check shows another
+    /// address: a crowd that outvotes honest nodes later must not take it away.
     fn confirm_own_addr(&mut self, cx: &mut Cx) {
         let own = self.own_addr.filter(|_| self.id_is_unsure && self.nat.size() >= VIEWS_MIN);
         let (Some(own), Some(host)) = (own, self.nat.host()) else { return };
@@ -319,7 +319,7 @@ impl Reach {
         }
     }
 
-    /// Others do not reach the node, as far as is known.
+    /// Peers do not reach the node, as far as is known.
     fn lose_reachability(&mut self, cx: &mut Cx) {
         self.looks.anew();
         self.stability.try_later();

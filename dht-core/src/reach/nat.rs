@@ -1,10 +1,10 @@
-//! What others see as our address, by majority.
+//! The address at which most peers see us.
 //!
 //! Every answer says under which address its sender saw us. The last 16 of these
 //! samples vote: host and port are believed when all but a few agree on both, the
 //! host alone (port 0) when they agree on that only, as behind a NAT that maps
-//! each destination to another port. Which samples count is the caller's affair,
-//! but for one vote per /24 of senders.
+//! each destination to another port. Which samples are counted is decided by the
+//! caller, except that each /24 of senders has one vote.
 //!
 //! Gives the results of `nat-sampler` for the same samples. That package looks
 //! only at the last four samples for one to count a new one with, which never
@@ -19,8 +19,8 @@ use crate::addr::{is_local, prefix24};
 /// How many samples vote.
 pub(crate) const WINDOW: usize = 16;
 
-/// How many of [`WINDOW`] samples may disagree, and how few samples there are at
-/// least for each of them.
+/// How many of [`WINDOW`] samples may disagree; and there must be at least this many samples for each
+/// that does.
 const MISSES: usize = 3;
 const PER_MISS: usize = 4;
 
@@ -36,12 +36,12 @@ pub(crate) struct Sampler {
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     addr: SocketAddrV4,
-    /// The /24 of who said so, or [`ANYBODY`]. Bytes, since a number would take up twice as much.
+    /// The /24 of the sender, or [`ANY`]. Bytes, since a number would take up twice as much.
     witness: [u8; 4],
 }
 
-/// Who has as many votes as samples. No /24 looks like that: they leave the first byte 0.
-const ANYBODY: [u8; 4] = [0xff; 4];
+/// A sender with as many votes as samples. No /24 has this value: a /24 leaves the first byte 0.
+const ANY: [u8; 4] = [0xff; 4];
 
 impl Sampler {
     /// No samples.
@@ -54,20 +54,20 @@ impl Sampler {
     ///
     /// Says whether [`host`](Self::host) or [`port`](Self::port) changed.
     pub(crate) fn add(&mut self, addr: SocketAddrV4) -> bool {
-        self.push(Sample { addr, witness: ANYBODY });
+        self.push(Sample { addr, witness: ANY });
         self.decide()
     }
 
-    /// Counts what `from` says, in place of what its /24 said before, if that still counts.
+    /// Counts the sample of `from` in place of the earlier one of its /24, if that still counts.
     ///
-    /// So whoever holds one /24 has one vote, and a node whose peers all live in
+    /// So the owner of a /24 has one vote, and a node whose peers all live in
     /// one still learns when its address changes. Senders with a local address,
-    /// as in a test network on one machine, are not held to this.
+    /// as in a test network on one machine, are exempt.
     pub(crate) fn add_from(&mut self, addr: SocketAddrV4, from: Ipv4Addr) -> bool {
-        let witness = if is_local(from) { ANYBODY } else { prefix24(from).to_be_bytes() };
+        let witness = if is_local(from) { ANY } else { prefix24(from).to_be_bytes() };
         let sample = Sample { addr, witness };
         let mut samples = self.samples.iter_mut();
-        match samples.find(|earlier| witness != ANYBODY && earlier.witness == witness) {
+        match samples.find(|earlier| witness != ANY && earlier.witness == witness) {
             Some(earlier) => *earlier = sample,
             None => self.push(sample),
         }
@@ -89,12 +89,12 @@ impl Sampler {
         self.decide();
     }
 
-    /// Our host as most others see it, if enough of them agree.
+    /// Our host as most peers see it, if enough of them agree.
     pub(crate) fn host(&self) -> Option<Ipv4Addr> {
         self.host
     }
 
-    /// Our port as most others see it; 0 if unknown, or if it is not the same for all.
+    /// Our port as most peers see it; 0 if unknown, or if it is not the same for all.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }

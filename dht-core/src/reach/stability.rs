@@ -1,5 +1,5 @@
-//! Whether a node that decides by itself has run for long enough to become persistent: nodes that come and go harm the
-//! tables of others. Mirrors `_stableTicks` of `index.js`, with the reference's numbers.
+//! Whether a node that decides by itself has run for long enough to become persistent: nodes that come and go harm
+//! their peers' tables. Mirrors `_stableTicks` of `index.js`, with the reference's numbers.
 
 use crate::context::RECENT;
 

@@ -1,6 +1,6 @@
-//! What the whole table sees as our address. The first who answer need not be honest, nor the latest, nor those who are
-//! near: so nodes are asked that are drawn from all of the table, each of another /24, until one host leads by
-//! enough or all have been asked. Whom to ask when, and what follows, is the node's concern.
+//! The survey: the address at which the whole table sees us. The first, the latest or the nearest nodes to answer need
+//! not be honest: so nodes are drawn from all of the table, each of another /24, and asked until one host leads by
+//! enough or all have been asked. When to ask which node, and what follows, is not decided here.
 //!
 //! With a part `f` of the /24s lying alike, a lie takes the lead of [`LEAD`] with a probability of
 //! `1 / (1 + ((1 - f) / f)^LEAD)`: 1 of 4,000 if a third lies, 1 of 130 if two in five do. The bootstrap nodes, which the user
@@ -8,19 +8,19 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-/// By how many more /24s than see another one a host has to be seen.
+/// The lead, in /24s, that a host needs over all other hosts.
 const LEAD: u16 = 12;
-/// With fewer views than this, of all that there are, nothing is decided; and so many have to see what the bootstrap nodes
-/// see, for these to decide.
+/// With fewer views than this nothing is decided; and the bootstrap nodes decide only if this many other nodes see the
+/// same host.
 const VIEWS_MIN: u16 = 4;
-/// And one of so many of all.
+/// And only if these are at least one in this many of all views.
 const WITNESSES: u16 = 8;
-/// Ticks until all are asked again, if they contradict one another: a minute at first, then twice as long each time,
-/// up to half an hour.
+/// Ticks until all nodes are asked again, if they contradict one another: a minute at first, then twice as long each
+/// time, up to half an hour.
 const PAUSE_MIN: u16 = 12;
 const PAUSE_MAX: u16 = 360;
 
-/// The host that most have seen, if more have than all others together, and the same of its port.
+/// The host seen in most views, if it has more than all other hosts together; likewise for its port.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     seen: Option<SocketAddrV4>,
@@ -64,14 +64,14 @@ impl Tally {
     }
 }
 
-/// What all say together.
+/// The outcome of all views together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// More have to be asked.
+    /// More nodes have to be asked.
     Open,
-    /// Too few are known.
+    /// Too few views.
     Few,
-    /// They contradict one another.
+    /// The views contradict one another.
     Disputed,
     /// Port 0: each sees another one.
     At(SocketAddrV4),
@@ -82,22 +82,22 @@ pub(crate) enum Verdict {
 pub(crate) struct Survey {
     /// The order in which /24s are asked, and how far it has come; `None` between surveys.
     pub(crate) order: Option<(u32, Option<u32>)>,
-    /// How many of those asked have not answered yet.
+    /// Nodes that were asked and have not answered yet.
     pub(crate) open: u8,
-    /// What the bootstrap nodes see, all others, and of these those who see the host that the bootstrap nodes do.
+    /// Views of the bootstrap nodes; of all other nodes; and of these, views of the bootstrap nodes' host.
     users: Tally,
     all: Tally,
     backing: Tally,
-    /// Ticks until the next one may begin, and how many they were the last time.
+    /// Ticks until the next survey may begin, and the length of the last such pause.
     pause: u16,
     patience: u16,
-    /// The address that is believed was found that way.
+    /// The believed address comes from a survey.
     pub(crate) sure: bool,
-    /// Somebody has seen another one since.
+    /// A peer has seen another address since.
     pub(crate) contradicted: bool,
-    /// Where the last survey has seen a node that is sure to be elsewhere.
+    /// Where the last survey saw us, if we are sure to be at another address.
     moved: Option<SocketAddrV4>,
-    /// That all contradict one another was told.
+    /// A dispute was told to the user.
     pub(crate) told: bool,
 }
 
@@ -108,20 +108,20 @@ impl Survey {
         self.open == 0 && self.pause == 0
     }
 
-    /// Begins: those of the user's are asked first.
+    /// Begins: the user's nodes are asked first.
     pub(crate) fn begin(&mut self, key: u32) {
         self.order = Some((key, None));
         self.contradicted = false;
         (self.users, self.all, self.backing) = Default::default();
     }
 
-    /// What was found out counts no more: those that have told it were asked about another socket, or network.
+    /// Drops all views: they are of another socket, or another network.
     pub(crate) fn anew(&mut self) {
         let told = self.told;
         *self = Self { told, ..Self::default() };
     }
 
-    /// One of those asked has answered; it is `users` if the user has named it.
+    /// A node that was asked has answered; `users` if the user has named it.
     pub(crate) fn count(&mut self, seen: SocketAddrV4, users: bool) {
         if users {
             self.users.count(seen);
@@ -133,7 +133,7 @@ impl Survey {
         }
     }
 
-    /// What those say who have answered; `end`: there is nobody else to ask.
+    /// The verdict so far; `end`: no node is left to ask.
     pub(crate) fn verdict(&self, end: bool) -> Verdict {
         if end && self.all.votes < VIEWS_MIN {
             return Verdict::Few;
@@ -162,7 +162,7 @@ impl Survey {
         self.all.host() == Some(*addr.ip())
     }
 
-    /// It is over. Whether that they contradict one another is to be told: it is when it was so twice in a row.
+    /// The survey is over. Returns whether a dispute is to be told: after two in a row.
     pub(crate) fn end(&mut self, verdict: Verdict) -> bool {
         self.order = None;
         let again = self.patience > 0;
@@ -179,10 +179,10 @@ impl Survey {
         false
     }
 
-    /// A node that is sure of its address is seen at `addr`. Whether it was so in the last survey too.
+    /// A node that is sure of its address is seen at `addr`. Returns whether the last survey saw it there too.
     pub(crate) fn is_moved(&mut self, addr: Option<SocketAddrV4>) -> bool {
         let before = core::mem::replace(&mut self.moved, addr);
-        // One that contradicts is looked into, but not all the time.
+        // A contradiction is looked into, but not all the time.
         self.pause = if addr.is_some() { PAUSE_MIN } else { PAUSE_MAX };
         self.contradicted = addr.is_some();
         addr.is_some() && before == addr
@@ -197,7 +197,7 @@ mod tests {
         SocketAddrV4::new(Ipv4Addr::new(45, 0, 0, host), port)
     }
 
-    /// What the bootstrap nodes have seen, and then the others: `a` and `b` are two hosts, `A` is the first one at another
+    /// Views of the bootstrap nodes, and of other nodes: `a` and `b` are two hosts, `A` is the first one at another
     /// port.
     fn survey(users: &str, others: &str) -> Survey {
         let mut survey = Survey::default();
@@ -234,8 +234,8 @@ mod tests {
             ("", "Aaaaaaaaaaaa", a, a),
             ("a", "aaaaaaaaaaaa", a, a),
             ("", "AAAb", open, varies),
-            // They decide between those who have witnesses enough, once all have been asked: else four among the first
-            // would be an eighth.
+            // The bootstrap nodes decide between hosts with enough witnesses, once all nodes have been asked; or four witnesses
+            // among the first few would be an eighth.
             ("a", "bbbbaaaabbbbbbbbbbbb", open, a),
             ("a", "aaaabbbbbbbbbbbbbbbb", open, a),
             ("a", "bbbbbbbbbbbbbbbbaaa", open, b),

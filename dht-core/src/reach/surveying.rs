@@ -1,6 +1,5 @@
-//! Asking the table for our address, while the node wants an id and does not know what it would be made of, and
-//! after it has got one: [`survey`](super::survey) says what follows from the answers. (None in JavaScript, where the
-//! first who answer decide.)
+//! When to run a [survey](super::survey), and what its outcome changes: while the node wants an id and does not know its
+//! address, and after it has got an id. (None in JavaScript, where the first nodes that answer decide.)
 
 use core::net::SocketAddrV4;
 
@@ -14,7 +13,7 @@ use crate::reach::nat::Sampler;
 use crate::table::{SPREAD, place_of};
 
 impl Reach {
-    /// In every tick: begins a survey if there is reason to, or asks the next of one. `free`: how many requests may
+    /// In every tick: begins a survey if there is reason to, or asks its next nodes. `free`: how many requests may
     /// begin.
     pub(crate) fn survey_on_tick(
         &mut self,

@@ -1,7 +1,7 @@
 //! Answers to delayed pings, waiting for their time.
 //!
-//! Anyone can ask for an answer in ten seconds, at no cost to himself, so what
-//! waits is small and bounded, in all and per host; what is refused gets no
+//! Any host can ask for an answer in ten seconds, at no cost to itself, so the number of
+//! waiting answers is small and bounded, in all and per host. A refused ping gets no
 //! answer, as if lost.
 
 use alloc::vec::Vec;
@@ -12,10 +12,10 @@ use crate::api::way::Way;
 use crate::bounded::memory::{Capped, Heap};
 use crate::time::Instant;
 
-/// How many answers wait at most, whatever else may.
+/// Answers that wait, at most, however many other replies may.
 const PENDING_MAX: usize = 1_024;
 
-/// How many of them may be for one host, unless its address is local.
+/// Answers of these for one host, at most, unless its address is local.
 pub(crate) const PENDING_PER_HOST_MAX: usize = 4;
 
 /// The answer to one ping.
@@ -33,7 +33,7 @@ pub(crate) struct Pong {
 
 const _: () = assert!(size_of::<Pong>() <= 32);
 
-/// How many wait, where so many other replies may.
+/// Answers that may wait if `max_replies` other replies may.
 fn max_for(max_replies: usize) -> usize {
     max_replies.saturating_mul(2).min(PENDING_MAX)
 }
@@ -46,8 +46,8 @@ pub(crate) struct Delayed {
 }
 
 impl Delayed {
-    /// An empty queue for twice as many as other replies may wait; it has no memory of its own until
-    /// something does.
+    /// An empty queue for twice as many answers as other replies may wait; it takes memory only
+    /// while answers wait.
     pub(crate) fn new(max_replies: usize) -> Self {
         Self { pongs: Vec::new(), max: max_for(max_replies) }
     }

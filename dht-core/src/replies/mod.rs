@@ -1,5 +1,5 @@
-//! Answers to the requests of others, and requests of others that are passed on: from the moment that they are given
-//! until they leave. Whether a token is one of ours is decided here as well, since answers carry them.
+//! Answers to requests of peers, and requests that are passed on for peers: from the moment that they are given
+//! until they leave. Tokens are checked here as well, since answers carry them.
 
 mod delayed;
 mod outbox;
@@ -20,7 +20,7 @@ use delayed::{Delayed, Pong};
 pub(crate) use outbox::Out;
 use outbox::Outbox;
 
-/// So many answers leave before a request gets its turn.
+/// This many answers leave before a request gets its turn.
 const IN_A_ROW_MAX: u8 = 4;
 
 #[derive(Clone)]
@@ -28,7 +28,7 @@ pub(crate) struct Replies {
     queue: Outbox,
     delayed: Delayed,
     tokens: Tokens,
-    /// How many have left since the last request.
+    /// Answers that have left since the last request.
     in_a_row: u8,
 }
 
@@ -48,12 +48,12 @@ impl Replies {
         Delayed::add_to(heap, config.max_replies);
     }
 
-    /// Whether a token is one that `host` was given lately.
+    /// Whether a token was given to `host` lately.
     pub(crate) fn check_token(&mut self, now: Instant, host: Ipv4Addr, token: &[u8; 32]) -> bool {
         self.tokens.check(now, host, token)
     }
 
-    /// Queues an answer, unless too many wait: nobody polls, so they are of no use any more.
+    /// Queues an answer, unless too many wait: then the embedder does not poll, and the answer would come too late.
     pub(crate) fn push(&mut self, cx: &mut Cx, out: Out) -> bool {
         let room = self.queue.len() < cx.config.max_replies;
         if room {
@@ -98,7 +98,7 @@ impl Replies {
         self.delayed.next_due()
     }
 
-    /// Whether answers go before requests now. Whoever asks a lot must not keep our own requests from leaving.
+    /// Whether answers leave before requests now. A peer that asks a lot must not keep our own requests from leaving.
     pub(crate) fn go_first(&self) -> bool {
         self.in_a_row < IN_A_ROW_MAX
     }

@@ -1,7 +1,7 @@
-//! What waits to leave and is no request: answers, mostly.
+//! Datagrams that wait to leave and are no requests of ours: answers, mostly.
 //!
-//! It holds intentions. Bytes come into being when the embedder asks for them. Requests
-//! that wait are in [`inflight`](crate::requests::inflight).
+//! They are kept as intentions, and become bytes when the embedder asks for them. Waiting requests
+//! are in [`inflight`](crate::requests::inflight).
 
 use alloc::collections::VecDeque;
 #[cfg(any(test, feature = "_invariants"))]
@@ -23,13 +23,13 @@ pub(crate) enum Out {
         to: SocketAddrV4,
         way: Way,
         tid: u16,
-        /// Closer nodes to this go along.
+        /// Closer nodes to this target go along.
         closer_to: Option<Id>,
         token: bool,
         error: u64,
         value: Option<Bytes>,
     },
-    /// Somebody's request, passed on.
+    /// A peer's request, passed on.
     Relay {
         to: SocketAddrV4,
         via: Via,
@@ -55,7 +55,7 @@ impl Out {
 pub(crate) struct Outbox {
     lanes: [VecDeque<Out>; 3],
     len: usize,
-    /// How many there may be.
+    /// The most that may wait.
     max: usize,
 }
 
@@ -83,8 +83,8 @@ impl Outbox {
         self.len += 1;
     }
 
-    /// All queues together have memory for no more than may wait: where it is scarce, it is taken from
-    /// the others.
+    /// All queues together have memory for no more than may wait: where it is scarce, the queue `at` takes it from
+    /// the rest.
     fn grow(&mut self, at: usize) {
         let len = self.lanes.get(at).map_or(0, VecDeque::len);
         let more = more_for(len, (self.max + len).saturating_sub(self.len));

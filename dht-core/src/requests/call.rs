@@ -1,4 +1,4 @@
-//! What is asked of somebody, and what for. How it is under way is in [`inflight`](crate::requests::inflight).
+//! A call: what a node is asked, and what for. [`inflight`](crate::requests::inflight) keeps it while it is under way.
 
 use core::net::SocketAddrV4;
 use core::time::Duration;
@@ -11,15 +11,16 @@ use crate::requests::congestion::Class;
 use crate::wire::Token;
 use crate::wire::command::FIND_NODE;
 
-/// What is asked, from the least to the most that an answer says of a node's use to a table. Who leaves one
-/// unanswered is there again once it answers the like, or more: a node that answers PINGs and nothing else is none.
+/// Kinds of questions, in the order of what an answer says of a node's use to a table. A node that left a question
+/// unanswered counts as present again once it answers one of the same or a higher kind: a node that answers only
+/// PINGs is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Question {
     /// PING and the like.
     Ping,
     /// A command of an application, which a node may leave unanswered for reasons of its own.
     Command,
-    /// Whom do you know? Every node answers that.
+    /// FIND_NODE, which every node answers.
     FindNode,
 }
 
@@ -28,24 +29,24 @@ pub(crate) enum Question {
 pub(crate) enum Purpose {
     /// The embedder's own: the result waits in the slot until it is taken.
     User,
-    /// A step of a query: which of its nodes is asked, and how often that was seen before, if it
+    /// A step of a query to one of its nodes; `seen` is the node's count of answers before, if it
     /// is in the table.
     Visit { query: QueryId, node: u16, seen: u8 },
-    /// What was a visit of a query that is over, or could not wait for it: is the node still there?
+    /// A visit of a query that has ended, or could not wait for it: is the node still there?
     Late { seen: u8 },
-    /// What do the silent of a query hide? To one of its nodes that has answered.
+    /// To a node of a query that has answered: which nodes do the silent ones hide?
     Gap { query: QueryId, node: u16 },
-    /// A commit to one of a query's closest; `again` once the token was renewed.
+    /// A commit to one of a query's closest nodes; `again` once the token was renewed.
     Commit { query: QueryId, to: u16, again: bool },
     /// Is this node of the table still there?
     Check { seen: u8, hinted: bool },
-    /// The same, with a newcomer waiting for its place, which may have to prove itself yet.
+    /// The same, for a newcomer that waits for the node's place and may not be verified yet.
     Swap { seen: u8, newcomer: SocketAddrV4, verified: bool },
     /// Does a node that claims an id answer?
     Verify,
     /// A node is told that another is down; `seen` as with a visit.
     Hint { seen: u8 },
-    /// The one early try whether anybody can reach the server socket.
+    /// The one early try whether peers can reach the server socket.
     QuickNat,
     /// A part of the firewall check.
     Probe,
@@ -54,7 +55,7 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// Whether silence says that a node is down. Not what is the user's affair, nor what a firewall keeps out.
+    /// Whether silence says that a node is down. It does not for the user's requests, nor where a firewall may block.
     pub(crate) const fn judges(self) -> bool {
         !matches!(
             self,
@@ -62,7 +63,7 @@ impl Purpose {
         )
     }
 
-    /// Whether it is asked just to know that: then as often as it takes.
+    /// Whether the request is made only to judge that: it is then repeated as often as a judgement takes.
     pub(crate) const fn asks_to_judge(self) -> bool {
         matches!(self, Self::Late { .. } | Self::Check { .. } | Self::Swap { .. })
     }
@@ -83,7 +84,7 @@ pub(crate) struct Call {
     /// Added to the time-out of every try.
     pub(crate) delay: Duration,
     pub(crate) class: Class,
-    /// Past the congestion window.
+    /// Leaves even if the congestion window is full.
     pub(crate) force: bool,
     pub(crate) any_replier: bool,
     pub(crate) session: Option<SessionId>,
@@ -100,10 +101,10 @@ impl Call {
     }
 }
 
-/// What a part of the node wants to ask of a node.
+/// A call that a part of the node wants to be made.
 pub(crate) struct Ask {
     pub(crate) to: SocketAddrV4,
-    /// An internal one. FIND_NODE asks a node for its neighbours.
+    /// An internal command; FIND_NODE asks a node for its own neighbours.
     pub(crate) command: u64,
     pub(crate) value: Option<Bytes>,
     pub(crate) class: Class,

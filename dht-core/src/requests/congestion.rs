@@ -1,40 +1,40 @@
-//! How much may be sent now.
+//! The congestion window: how many requests may leave now.
 //!
 //! A window of four slots of 750 ms counts datagrams of requests. It is full when
 //! the current slot holds `max` of them, or all slots hold twice that; an answer,
 //! a timeout or a cancellation gives one place of the current slot back. An eighth
 //! is kept for the user's own requests: upkeep cannot stop them.
 //!
-//! Mirrors `CongestionWindow` of `lib/io.js`, which knows no classes. Time is
-//! caught up with when the window is touched, so an idle node need not wake up.
+//! Mirrors `CongestionWindow` of `lib/io.js`, which knows no classes. The window
+//! advances only when it is used, so an idle node need not wake up.
 
 use core::time::Duration;
 
 use crate::Instant;
 
-/// How long a slot is the current one.
+/// The length of a slot.
 pub(crate) const SLOT: Duration = Duration::from_micros(SLOT_MICROS);
 
 const SLOT_MICROS: u64 = 750_000;
 const SLOTS: usize = 4;
 
-/// What part of the window only [`Class::User`] may fill: one in this many places.
+/// Only [`Class::User`] may fill the last one in this many places.
 const RESERVED: u32 = 8;
-/// What part is kept free from queries that are led astray: so many times that. So there is always a place for one
+/// The reserve that misled queries may not fill, as a multiple of the user's: so there is always a place for a query
 /// whose nodes answer.
 const SPARED: u32 = 3;
 
 /// What a request is for, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
-    /// The user asked for it.
+    /// The user's own request.
     User,
-    /// A query of the node's own.
+    /// A step of a query, of the user's or the node's own.
     Query,
-    /// To see whether a node is still there.
+    /// The check of a node of the table.
     KeepAlive,
-    /// To tell of, or check, a node that may be down, and what else is likely to stay unanswered. Only of the latter the
-    /// part is kept free that this class may not fill.
+    /// A down hint, the check of a node that may be down, or another request that is likely to stay unanswered. Only
+    /// this class may not fill the reserve of queries.
     Hint,
 }
 
@@ -42,7 +42,7 @@ pub(crate) enum Class {
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
     max: u32,
-    /// The current one first.
+    /// The current slot first.
     slots: [u32; SLOTS],
     /// When the current slot began.
     since: Instant,
@@ -56,7 +56,7 @@ impl Window {
         Self { max, slots: [0; SLOTS], since: now }
     }
 
-    /// Moves on to the slot that `now` is in. What is four slots old is forgotten.
+    /// Moves on to the slot of `now`. All but the last four slots are forgotten.
     pub(crate) fn advance(&mut self, now: Instant) {
         let elapsed = now.as_micros().saturating_sub(self.since.as_micros());
         if elapsed < SLOT_MICROS {
@@ -70,7 +70,7 @@ impl Window {
         self.since = Instant::from_micros(self.since.as_micros() + steps * SLOT_MICROS);
     }
 
-    /// When the current slot ends, and a full window may have places again.
+    /// The end of the current slot: a full window may have places again then.
     pub(crate) fn next_advance(&self) -> Instant {
         self.since + SLOT
     }
@@ -80,7 +80,7 @@ impl Window {
         self.room_for(class) == 0
     }
 
-    /// How many places there are for requests of `class`.
+    /// The number of free places for requests of `class`.
     pub(crate) fn room_for(&self, class: Class) -> u32 {
         let total = self.slots.iter().fold(0, |sum: u32, &n| sum.saturating_add(n));
         let [current, ..] = self.slots;
@@ -88,15 +88,15 @@ impl Window {
         of_slot.min(share_of(class, self.max.saturating_mul(2)).saturating_sub(total))
     }
 
-    /// Counts a datagram, over the limit too (some requests do not wait).
+    /// Counts a datagram, even above the limit (some requests do not wait).
     pub(crate) fn sent(&mut self) {
         let slot = self.current();
         *slot = slot.saturating_add(1);
     }
 
-    /// Gives a place back: an answer came, or none is waited for any more.
+    /// Gives a place of the current slot back, since an answer came or is awaited no longer.
     ///
-    /// Only of the current slot, whenever the request was sent.
+    /// The slot in which the request was sent does not matter.
     pub(crate) fn freed(&mut self) {
         let slot = self.current();
         *slot = slot.saturating_sub(1);
@@ -113,12 +113,12 @@ impl Window {
     }
 }
 
-/// How many of so many places a class may fill.
+/// The part of `places` that a class may fill.
 fn share_of(class: Class, places: u32) -> u32 {
     match class {
         Class::User => places,
         Class::Hint => places - places / RESERVED * SPARED,
-        // Rounded up: a window of one place is everybody's.
+        // Rounded up, so that a window of one place is open to every class.
         _ => places - places / RESERVED,
     }
 }
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn holds_what_it_should() {
-        // (max, the user's (per slot, in all), the others', that of the least urgent)
+        // (max, the user's (per slot, in all), that of other classes, that of the least urgent)
         for (max, user, others, least) in [
             (0, (0, 0), (0, 0), (0, 0)),
             (1, (1, 2), (1, 2), (1, 2)),

@@ -1,11 +1,11 @@
-//! Answers that came from another address than was asked, as from the second one of a machine that does not
-//! know better: they count for nothing, since anybody may guess, but whoever waited in vain may want to know.
+//! Answers from another address than the one asked, as from a machine with several addresses. They count for
+//! nothing, since any host may guess, but the error of a request that got no answer names them.
 
 use core::net::SocketAddrV4;
 
-/// How many are known at once; the oldest gives way. They are for people to read, and memory may be scarce.
+/// Answers remembered at once; the oldest gives way. They are for people to read, and memory may be scarce.
 const KNOWN_MAX: usize = 2;
-/// For how many ticks: longer than all tries of a request take, but not much.
+/// Ticks for which they are remembered: a little longer than all tries of a request take.
 const MEMORY: u16 = 3;
 
 #[derive(Clone, Debug, Default)]
@@ -19,8 +19,8 @@ struct Answer {
 }
 
 impl Elsewhere {
-    /// `asked` was asked, and `from` answers. Only what may be the same machine is kept: another port of its, or
-    /// the same at another address.
+    /// `asked` was asked, and `from` answers. Kept only if both may be the same machine: the same host, or the same
+    /// port at another host.
     pub(crate) fn note(&mut self, tick: u32, asked: SocketAddrV4, from: SocketAddrV4) {
         if asked.port() != from.port() && asked.ip() != from.ip() {
             return;
@@ -33,12 +33,12 @@ impl Elsewhere {
         let _ = self.0.push(Answer { asked, from, tick: short(tick) });
     }
 
-    /// It has answered by itself.
+    /// The address has answered by itself.
     pub(crate) fn clear_of(&mut self, asked: SocketAddrV4) {
         self.0.retain(|answer| answer.asked != asked);
     }
 
-    /// Who has answered lately, when `asked` was asked.
+    /// The address that answered lately when `asked` was asked.
     pub(crate) fn instead_of(&self, tick: u32, asked: SocketAddrV4) -> Option<SocketAddrV4> {
         let mut answers = self.0.iter();
         let answer = answers.find(|answer| answer.asked == asked)?;
@@ -46,7 +46,7 @@ impl Elsewhere {
     }
 }
 
-/// What of a tick is kept.
+/// The lower bits of a tick, which are kept.
 const fn short(tick: u32) -> u16 {
     (tick & 0xffff) as u16
 }

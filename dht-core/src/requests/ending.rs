@@ -1,4 +1,4 @@
-//! How requests end: by an answer, by silence, or because nobody wants them any more.
+//! How requests end: by an answer, by silence, or because their answer is wanted no longer.
 
 use core::net::SocketAddrV4;
 use core::time::Duration;
@@ -14,30 +14,30 @@ use crate::requests::lessons::Lessons;
 use crate::requests::pace::{SURE_MIN, Timing};
 use crate::wire;
 
-/// A node that leaves so many tries unanswered is in doubt.
+/// A node that leaves this many tries unanswered is in doubt.
 const DOUBT: u16 = 2;
 
-/// A request that has ended. What follows is up to its owner, told by the purpose of the call.
+/// A request that has ended. Its owner, known by the purpose of the call, decides what follows.
 pub(crate) struct Ended {
     pub(crate) id: RequestId,
     pub(crate) call: Call,
     pub(crate) result: Result<Reply, RequestError>,
-    /// Tries, and how long each end of them is ago.
+    /// The number of tries, and the time since the first and the last.
     pub(crate) timing: Timing,
-    /// What its answer may teach; of one that has failed, what its answer would have.
+    /// What the answer may teach; of a failed request, what an answer would have taught.
     pub(crate) lessons: Lessons,
-    /// After so many tries in vain it is likely that nobody is there, and as good as sure.
+    /// After this many tries without an answer the node is likely to be down, and almost certainly.
     pub(crate) doubt: bool,
     pub(crate) sure: bool,
 }
 
 impl Ended {
-    /// Whether the answer counts as one. A forged one may not.
+    /// Whether the answer counts. A possibly forged one does not.
     pub(crate) fn counts(&self) -> bool {
         self.lessons.tell(Lessons::THERE)
     }
 
-    /// Whether it tells where our own address is.
+    /// Whether it tells our own address.
     pub(crate) fn votes(&self) -> bool {
         self.lessons.tell(Lessons::VOTE)
     }
@@ -58,16 +58,16 @@ impl Ended {
     }
 }
 
-/// A response that is to no request in flight.
+/// A response that fits no request in flight.
 pub(crate) enum Unmatched {
-    /// Perhaps it is late.
+    /// It may be late.
     Unknown,
-    /// The request went to another address. Perhaps somebody is trying all transaction ids in the name of the sender.
+    /// The request went to another address. An attacker may be trying all transaction ids in the name of the sender.
     WrongSource,
 }
 
-/// A try was not answered in time, and there is another one. `doubt` if the node is in doubt by now: what it has left
-/// unanswered, and whether an answer that comes too late counts.
+/// A try was not answered in time, and another one follows. `doubt`, if the node is in doubt by now: the question it
+/// left unanswered, and whether an answer that comes too late counts.
 pub(crate) struct Again {
     pub(crate) to: SocketAddrV4,
     pub(crate) purpose: Purpose,
@@ -75,7 +75,7 @@ pub(crate) struct Again {
 }
 
 impl Requests {
-    /// A response has come in, by which a request ends.
+    /// A response has come in, and ends its request.
     pub(crate) fn on_response(
         &mut self,
         cx: &mut Cx,
@@ -102,7 +102,7 @@ impl Requests {
         let flight = self.flights.get(id).ok_or(Unmatched::Unknown)?;
         let guessed = self.flights.is_guessed_at(flight);
         let lessons = Lessons::of(&flight.call).unless(guessed);
-        // An answer after a retry may be to any of the tries (Karn's rule), and a delayed one says nothing of the way.
+        // After a retry the answer may be to any try (Karn's rule), and a delayed one does not measure the way.
         let measures = flight.sent == 1 && flight.call.delay.is_zero();
         let rtt = cx.now.saturating_since(flight.sent_at);
         let reply = read_reply(ids, from, response, rtt, flight.call.purpose);
@@ -124,7 +124,7 @@ impl Requests {
         self.end(cx, id, Ok(reply), lessons).ok_or(Unmatched::Unknown)
     }
 
-    /// How soon an answer has come. `hasty`: its walk would have given it up, had it not waited on purpose.
+    /// Records how soon an answer has come. `hasty`: only a deliberate wait kept its walk from giving the node up.
     pub(crate) fn learn_pace(&mut self, ended: &Ended, hasty: bool) {
         let (lessons, internal) = (ended.lessons, ended.call.internal);
         if lessons.tell(Lessons::PACE) {
@@ -142,8 +142,8 @@ impl Requests {
         }
     }
 
-    /// What a response under `tid` from `from` is to that is to nothing in flight: to a request that was given up, or once
-    /// more to one that was sent more than once. Else it counts as a miss.
+    /// The question that a response under `tid` from `from` belongs to, if it fits nothing in flight: that of a request
+    /// given up, or a second answer to one sent several times. If there is none, it counts as a miss.
     pub(crate) fn late_answer(
         &mut self,
         cx: &Cx,
@@ -169,7 +169,7 @@ impl Requests {
         let unsent = flight.unsent;
         let doubt = (flight.call.question(), Lessons::of(&flight.call).tell(Lessons::HEALTH));
         let tries = match purpose {
-            // A stranger's door is not knocked at more often than that.
+            // An address that is not in the table gets no more tries than that.
             Purpose::Late { .. } if !is_member(to) => SURE_MIN,
             _ if purpose.asks_to_judge() => self.pace.tries_to_be_sure(),
             _ => u16::from(flight.call.retries) + 1,
@@ -209,7 +209,7 @@ impl Requests {
         self.end(cx, id, Err(error), lessons)
     }
 
-    /// Forgets a request; nothing follows.
+    /// Drops a request without any consequence.
     pub(crate) fn forget(&mut self, cx: &mut Cx, id: RequestId) {
         let Some(flight) = self.flights.get(id) else { return };
         if let Some(requests) = Self::count(cx, flight.call.purpose) {
@@ -224,7 +224,7 @@ impl Requests {
         }
     }
 
-    /// Forgets all requests that are wanted no more.
+    /// Drops all requests that `which` selects.
     pub(crate) fn forget_all(&mut self, cx: &mut Cx, which: impl Fn(Purpose) -> bool) {
         let mut slot = 0;
         while let Some((next, id)) = self.flights.next_from(slot, |call| which(call.purpose)) {
@@ -233,7 +233,7 @@ impl Requests {
         }
     }
 
-    /// A request ends that is counted, as verifications are not.
+    /// Counts the end of a request; verifications have a count of their own.
     fn count(cx: &mut Cx, purpose: Purpose) -> Option<&mut crate::api::stats::RequestStats> {
         (purpose != Purpose::Verify).then(|| {
             cx.stats.requests.active -= 1;
@@ -273,7 +273,7 @@ impl Requests {
         Some(Ended { id, call: flight.call, result, timing, lessons, doubt, sure })
     }
 
-    /// A request has ended: what it held is free for others.
+    /// Frees the places that an ended request held.
     fn release(&mut self, flight: &Flight) {
         if flight.call.purpose == Purpose::Verify {
             return;
@@ -281,7 +281,7 @@ impl Requests {
         if flight.deadline.is_some() {
             self.release_share(flight.call.to);
         } else {
-            // Perhaps it was woken up for a place, and now never takes it.
+            // It may have been woken up for a place that it now never takes.
             self.wake_parked(flight.call.to);
         }
     }

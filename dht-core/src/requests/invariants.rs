@@ -10,7 +10,7 @@ use crate::api::message::RequestId;
 use crate::context::Cx;
 
 impl Requests {
-    /// That counters close and bounds are kept; costs next to nothing.
+    /// That counters add up and bounds are kept; cheap.
     pub(crate) fn check_counters(&self, cx: &Cx, verifying: usize) {
         self.flights.check_counters();
         let requests = &cx.stats.requests;
@@ -22,7 +22,7 @@ impl Requests {
         assert!(self.flights.others() <= cx.config.max_background_requests);
     }
 
-    /// Of all requests. `verifying`: who is being verified.
+    /// The invariants of all requests. `verifying`: the addresses that are being verified.
     pub(crate) fn check_invariants(&self, cx: &Cx, verifying: &[core::net::SocketAddrV4]) {
         self.flights.check_invariants();
         self.check_counters(cx, verifying.len());
@@ -38,7 +38,7 @@ impl Requests {
         self.check_waiting();
     }
 
-    /// A request is in flight, or waits in exactly one place from where it will leave.
+    /// A live request is either in flight, or in exactly one list from which it will leave.
     fn check_waiting(&self) {
         let mut waiting = BTreeMap::new();
         for (id, parked) in self.flights.waiting() {
@@ -71,7 +71,7 @@ impl Requests {
         assert!(out.iter().copied().eq(outs), "datagrams that are out are counted wrongly");
     }
 
-    /// What an answer may teach here: of the pace, of round trips, of the window.
+    /// The state that an answer may change here: pace, round trips, window.
     pub(crate) fn taught(&self) -> [String; 3] {
         [format!("{:?}", self.pace), format!("{:?}", self.rtts), format!("{:?}", self.window)]
     }

@@ -1,4 +1,4 @@
-//! Which request leaves next, and its bytes: by class, as far as the window and the share of its destination go.
+//! Which request leaves next, and its bytes: by class, within the window and the share of its destination.
 
 use core::time::Duration;
 
@@ -11,26 +11,26 @@ use crate::id::Id;
 use crate::requests::inflight::URGENCIES;
 use crate::wire;
 
-/// How long a try may take, unless time-outs are adaptive.
+/// The time-out of a try, unless time-outs are adaptive.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// Visits that nobody waits for leave while one in so many places of the window is free.
+/// Visits of ended queries leave only while one in this many places of the window is free.
 const LATE_ROOM: u32 = 4;
-/// A network that swallows everything may fill this part of the window: one in two places.
+/// Unanswered requests to one /24 may fill one in this many places of the window.
 const SHARE: u32 = 2;
 
-/// What is to be known here of the walks that visits belong to.
+/// What this part has to know of the walks that visits belong to.
 pub(crate) trait Walks {
-    /// How much a walk has asked in vain.
+    /// The number of a walk's requests without an answer.
     fn debt(&self, query: QueryId) -> u16;
-    /// How long a walk waits for the answer to a try before it asks again, if it knows how soon answers come.
+    /// How long a walk waits for an answer before the next try, if it knows how soon answers come.
     fn patience(&self, query: QueryId, tries: u16, waited: Duration) -> Option<Duration>;
-    /// The same of an only try, to a node that has answered before.
+    /// The same for a single try to a node that has answered before.
     fn last_patience(&self, query: QueryId, waited: Duration) -> Option<Duration>;
 }
 
 impl Requests {
-    /// The next verification to leave. It goes before answers, so that who is answered is soon in the table, and past
-    /// the window, for it has a bound of its own. `own`: our id, if it is told.
+    /// The next verification to leave. It leaves before answers, so that a node is in the table soon after its request,
+    /// and past the window, since verifications have a bound of their own. `own`: our id, if it is told.
     pub(crate) fn poll_verification(
         &mut self,
         cx: &mut Cx,
@@ -46,7 +46,7 @@ impl Requests {
         None
     }
 
-    /// The next of the other requests to leave.
+    /// The next request to leave that is no verification.
     pub(crate) fn poll_transmit(
         &mut self,
         cx: &mut Cx,
@@ -78,9 +78,9 @@ impl Requests {
         for urgency in URGENCIES {
             let (full, share) = match urgency {
                 Urgency::Class(class) => (
-                    // Requests that it is kept free from are looked at one by one.
+                    // Requests that may not fill the reserve of queries are looked at one by one.
                     self.window.full_for(class.min(Class::KeepAlive)),
-                    // A quarter of it is kept for what the user asks for.
+                    // A quarter of a share is kept for the user's requests.
                     if class == Class::User { share } else { share - share / 4 },
                 ),
                 _ => (false, u32::MAX),
@@ -89,7 +89,7 @@ impl Requests {
                 continue;
             }
             let debt = |call: &Call| match call.purpose {
-                // Nobody waits for it.
+                // Its query has ended and does not wait for it.
                 Purpose::Late { .. } => (!scarce).then_some(u16::MAX),
                 Purpose::Visit { query, .. } if urgency == Urgency::Class(Class::Hint) => {
                     let astray = call.class == Class::Hint;
@@ -108,7 +108,7 @@ impl Requests {
         None
     }
 
-    /// Writes a request; its length.
+    /// Writes a request, and returns its length.
     fn encode(
         &mut self,
         cx: &mut Cx,
@@ -135,14 +135,14 @@ impl Requests {
         request.encode(buf).ok()
     }
 
-    /// A try leaves now.
+    /// Records that a try leaves now.
     fn sent(&mut self, cx: &Cx, id: RequestId, len: usize, timeout: Duration) -> Option<Transmit> {
         self.flights.sent(cx.now, id, cx.now + timeout);
         let Call { via, to, ttl, .. } = self.flights.get(id)?.call;
         Some(Transmit { via, to, source: None, ttl, len, request: Some(id) })
     }
 
-    /// How long to wait for the answer to the next try.
+    /// The time-out of the next try.
     fn timeout(&mut self, cx: &mut Cx, id: RequestId, walks: &impl Walks) -> Duration {
         let Some(flight) = self.flights.get(id) else { return TIMEOUT };
         let (call, tries) = (&flight.call, flight.sent);
@@ -151,7 +151,7 @@ impl Requests {
         }
         let waited = cx.now.saturating_since(flight.first_sent_at);
         let patience = match call.purpose {
-            // A last try is not cut short: what follows is more than another try.
+            // The last try is not cut short: after it the node is given up.
             Purpose::Visit { query, .. } if tries < u16::from(call.retries) => {
                 walks.patience(query, tries, waited)
             }
@@ -161,7 +161,7 @@ impl Requests {
         patience.unwrap_or(call.delay + TIMEOUT)
     }
 
-    /// A datagram to there is out no longer.
+    /// A datagram to this address is no longer out.
     pub(super) fn release_share(&mut self, to: core::net::SocketAddrV4) {
         self.shares.freed(*to.ip());
         self.wake_parked(to);
@@ -205,7 +205,7 @@ mod tests {
         }
     }
 
-    /// The order in which calls leave that are begun in the order given: their indices.
+    /// The order in which calls leave, as indices into the order in which they began.
     fn order(calls: &[(Purpose, Class)]) -> Vec<usize> {
         let config = Arc::new(Config::default());
         let mut requests = Requests::new(&config, Instant::ZERO);
@@ -247,7 +247,7 @@ mod tests {
     fn what_nobody_waits_for_leaves_last() {
         let visit = |debt| Purpose::Visit { query: QueryId(debt), node: 0, seen: 0 };
         let (late, check) = (Purpose::Late { seen: 0 }, Purpose::Check { seen: 0, hinted: false });
-        // A late visit leaves last whatever its class was; in its lane, the walk with the least debt goes first.
+        // A late visit leaves last, whatever its class; in a lane, the walk with the least debt goes first.
         for class in [Class::User, Class::Query, Class::Hint] {
             let calls = [
                 (late, class),

@@ -1,8 +1,9 @@
-//! What an answer teaches, and what silence does: by what the question was for. The one place where that is decided.
+//! What an answer teaches, and what silence does, depending on the purpose of the question. No other place decides
+//! that.
 //!
-//! An answer under the right transaction id from the address that was asked proves that somebody is there, whoever had
-//! us ask. All else is a sample, and who decides what is asked, when and how often, chooses the sample. So what
-//! strangers can have us ask tells nothing of our address, of the ways in between, or of the network:
+//! An answer under the right transaction id from the address that was asked proves that a node is there, even if a
+//! stranger made us ask. All else is a sample, and a stranger who decides what is asked, when and how often, chooses
+//! the sample. So questions that strangers can cause teach nothing of our address, of the paths, or of the network:
 //!
 //! | question               | a stranger can cause it by         | there | vote | pace  | rtt | window | health |
 //! |------------------------|------------------------------------|-------|------|-------|-----|--------|--------|
@@ -21,20 +22,25 @@
 //! | `Verify`               | a request with an id               | yes   | -    | -     | -   | none   | -      |
 //! | any, after four misses | answers in another's name          | -     | -    | -     | -   | as above | -      |
 //!
-//! - *there*: somebody answers ([`contact`](crate::node)); the node enters the table, or is the latest heard of in it, or
-//!   leaves it if this is the second answer without an id in a row; it is suspected no more; if it had been
-//!   lost, others that were are sought; nobody answers in its place. Whoever has left FIND_NODE unanswered has to
-//!   answer that, for the table and for suspicions (see [`Question`](crate::requests::call)).
-//! - *vote*: where it sees us counts, and makes us look again if that is new. Of a PING_NAT the check counts it, by its own
-//!   rules: the port that it names is the one that we told it; and of a `View` the [`survey`](crate::reach::survey).
+//! - *there*: a node answers ([`contact`](crate::node)). It enters the table or, if it is in it, is the latest heard
+//!   of; it leaves the table at the second answer without an id in a row. It is no longer suspected; if it was
+//!   lost, the other lost nodes are sought; answers from another address in its place are forgotten. For the table and
+//!   for suspicions, a node that left FIND_NODE unanswered has to answer FIND_NODE (see
+//!   [`Question`](crate::requests::call)).
+//! - *vote*: the address at which the node sees us counts, and makes us look again if it is new. The firewall check has
+//!   its own rules for a PING_NAT, whose port is the one that we named, and the [`survey`](crate::reach::survey) for a
+//!   `View`.
 //! - *pace*: how soon answers come, or only how many tries they take.
-//! - *rtt*: the round trip to that address is remembered, where time-outs are adaptive: there are places for so many.
-//! - *window*: its place is free for another. A verification takes none: those have a bound of their own.
-//! - *health*: it counts as an answer of the network, and if none comes, as silence (^: only of a node of the table, as
-//!   long as there is any; anybody can name nodes that are not there). What a firewall keeps out is no silence.
+//! - *rtt*: the round trip to that address is remembered, where time-outs are adaptive; the number of addresses is
+//!   bounded.
+//! - *window*: its place is free for another request. A verification takes no place: verifications have a bound of
+//!   their own.
+//! - *health*: it counts as an answer of the network, and without an answer as silence (^: only if the node is in the
+//!   table, unless the table is empty, since a stranger can name nodes that are not there). A request that a firewall
+//!   may block does not count as silence.
 //!
-//! Verifications of nodes that were lost, or given by the user, are of our own making, but to be lost a node
-//! just has to fall silent.
+//! Verifications of lost nodes and of nodes given by the user are our own doing; but an attacker's node can get
+//! itself lost by falling silent.
 
 use crate::requests::inflight::{Call, Purpose};
 
@@ -81,7 +87,7 @@ impl Lessons {
         }
     }
 
-    /// The same; if somebody may have guessed it just that it is over, or forged answers would fill the window.
+    /// These lessons; if the answer may be `guessed`, only that the request is over, or forged answers would fill the window.
     pub(crate) const fn unless(self, guessed: bool) -> Self {
         if guessed { Self(self.0 & Self::WINDOW.0) } else { self }
     }

@@ -1,9 +1,9 @@
-//! Requests under way, of any kind: begun by a [`Call`], ended by an answer, by silence, or by who began it.
+//! Requests under way, of any kind: begun by a [`Call`], ended by an answer, by silence, or by their owner.
 //!
-//! This part owns all that is counted in pairs: places for requests, the window, what is out per /24, transaction ids. It
-//! knows when each request may leave and how long its answer is waited for; what a request was for is
-//! told by its [`Purpose`], and what follows from its end is for others to say: each end is handed out as [`Ended`].
-//! Mirrors parts of `lib/io.js`.
+//! This part owns all that is counted in pairs: places for requests, the window, datagrams out per /24, transaction
+//! ids. It knows when each request may leave and how long its answer is waited for. It does not know what an end means:
+//! each end is handed out as [`Ended`], and its [`Purpose`] tells `Node` which part is concerned. Mirrors parts of
+//! `lib/io.js`.
 
 pub(crate) mod call;
 pub(crate) mod congestion;
@@ -141,7 +141,7 @@ impl Requests {
         self.flights.live()
     }
 
-    /// The user's requests, ended ones that nobody took among them.
+    /// The user's requests, including ended ones whose result is not taken yet.
     pub(crate) fn users(&self) -> usize {
         self.flights.users()
     }
@@ -197,7 +197,7 @@ impl Requests {
         self.pace.was_wrong();
     }
 
-    /// The ways to others are new ones: nothing is known of their pace.
+    /// The network is another one: nothing is known of its pace.
     pub(crate) fn forget_pace(&mut self) {
         self.pace = Pace::default();
     }

@@ -1,45 +1,45 @@
-//! How soon answers come, as a walk sees it: so that it repeats a request when an answer is late by
-//! that measure, and need not wait whole seconds for the dead.
+//! How soon answers come to walks: a walk repeats a request whose answer is late by this measure, and need not wait
+//! whole seconds for dead nodes.
 //!
-//! Smoothed average and deviation as in RFC 6298, over all who have answered, not per destination as
-//! in [`timeouts`](crate::requests::timeouts): whom a walk asks, it has mostly never asked before.
+//! The measure is a smoothed average and deviation as in RFC 6298, over all nodes that answered, not per destination as
+//! in [`timeouts`](crate::requests::timeouts): a walk has never asked most of its nodes before.
 //!
-//! By that measure alone a few that are far away are taken for dead: they are not waited for, so they
-//! are not measured either. (Two nodes in ten with a round trip of 600 ms, the others of 20: none of
-//! the former was ever found.) So a walk that gives up early learns if it was wrong, by an answer that
-//! comes too late, and for a while all walks wait for a second.
+//! The measure alone would take the few nodes that are far away for dead: the walk does not wait for them, so they are
+//! not measured either. (Of two nodes in ten with a round trip of 600 ms among nodes with 20 ms, not one
+//! was ever found.) So a walk that gives up early learns from an answer that comes too late that it was wrong, and for
+//! a while all walks wait for a second.
 //!
-//! An answer after a repetition is to a try that was slow, or to the last one because the others were lost.
-//! All tries have the same bytes, so it does not say; but sooner after the second one than others answer at all, it
-//! is to the first. A datagram that is lost now and then must neither slow the pace down nor make anybody
-//! careful; it is counted, and where many are lost more tries are waited for.
+//! An answer after a repetition is either to an earlier, slow try, or to the last one because the earlier ones were
+//! lost. All tries have the same bytes, so the answer does not tell; but if it comes after the second try sooner than
+//! answers come at all, it is to the first. A datagram lost now and then must neither slow the pace down nor make
+//! walks careful; losses are counted, and where many datagrams are lost, more tries are waited for.
 
 use core::time::Duration;
 
-/// The least patience, by the number of answers: the first few may come from next door while all others
-/// are oceans away, so little is concluded from them; and even the quickest of processes pause.
+/// The least patience, by the number of answers: the first few may come from next door while all other nodes
+/// are oceans away, so little is concluded from them; and even the quickest processes pause.
 const FLOORS_US: [(u8, u32); 3] = [(10, 100_000), (3, 300_000), (1, 500_000)];
 /// What a fixed time-out would be.
 const CEILING_US: u32 = 1_000_000;
 /// The average and this many deviations are waited for.
 const DEVIATIONS: u32 = 3;
-/// After one that was, or would have been, given up too early, nobody is given up within a second until so
-/// many others have answered: about three walks.
+/// After a node was, or would have been, given up too early, no node is given up within a second until this
+/// many answers have come: about three walks.
 const CAREFUL: u8 = 100;
 /// The same at first: what a bootstrap brings.
 const CAREFUL_AT_FIRST: u8 = 30;
-/// How many tries are waited for: so many that of nodes that are there one in 5,000 is missed, for what is lost
-/// (as [`Pace::loss`] has it).
+/// Tries that are waited for, by the measured loss ([`Pace::loss`]): enough that one in 5,000 live nodes is
+/// missed.
 const TRIES: [(u16, u8); 2] = [(914, 2), (3_622, 3)];
 pub(crate) const TRIES_MAX: u8 = 4;
-/// So many tries in vain say that a node is down, at least and at most; and what part of nodes that are there may
-/// leave them all unanswered, in 65,536ths.
+/// This many tries without an answer say that a node is down, at least and at most; and the part of live nodes, in
+/// 65,536ths, that may leave them all unanswered.
 pub(crate) const SURE_MIN: u16 = 4;
 const SURE_MAX: u16 = 16;
 const SURE_OF: u64 = 13;
-/// Where more than a quarter of all tries seem to be lost or late they are slow, more likely.
+/// With more than a quarter of all tries late or lost, they are more likely slow than lost.
 const SLOW: u16 = 1 << 14;
-/// Loss is averaged over so many tries; as if before the first one so many had been answered.
+/// Loss is averaged over this many tries at most; and it begins as if this many had been answered.
 const TRIED_MAX: u8 = 128;
 const TRIED_AT_FIRST: u8 = 16;
 
@@ -59,10 +59,10 @@ pub(crate) struct Pace {
     average_us: u32,
     deviation_us: u32,
     samples: u8,
-    /// For how many answers more nobody is given up early.
+    /// Further answers during which no node is given up early.
     careful: u8,
-    /// Of tries in 65,536ths, how many were not answered by those who answered another; and over how many. One of
-    /// each answer counts, however many were in vain: else a few who answer late on purpose would slow us down.
+    /// The part of tries, in 65,536ths, that nodes left unanswered before they answered another. One try per answer
+    /// counts, however many were lost: else a few nodes that answer late on purpose would slow us down.
     loss: u16,
     /// The same with the first tries that were only slow.
     late: u16,
@@ -84,7 +84,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// An answer has come. Whether it would have been given up if nobody were careful.
+    /// Records an answer. Returns whether its node would have been given up without the care.
     pub(crate) fn record(&mut self, answer: Timing) -> bool {
         // Later tries follow sooner, so that an answer to the second may come as soon after them; and where most are
         // late, the average has to do with that.
@@ -99,7 +99,7 @@ impl Pace {
             answer.since_last > within * patience && answer.since_first <= second
         });
         self.careful = if hasty { CAREFUL } else { self.careful.saturating_sub(1) };
-        // What takes longer than anybody is waited for is none that others could be measured by.
+        // An answer slower than any wait is no measure for other nodes.
         let sure = answer.tries == 1 || self.late > SLOW;
         if sure && answer.since_first <= second {
             self.measure(answer.since_first);
@@ -124,7 +124,7 @@ impl Pace {
         Duration::from_micros((self.average_us - self.average_us / 4).into())
     }
 
-    /// One was answered, of so many tries.
+    /// A request was answered after `tries` tries.
     pub(crate) fn count_tries(&mut self, tries: u16) {
         self.count(tries > 1, tries > 1);
     }
@@ -142,10 +142,10 @@ impl Pace {
         }
     }
 
-    /// How many tries in vain say that nobody is there: so many that of nodes that are there one in 5,000 leaves
-    /// all unanswered, 4 to 16.
+    /// Tries without an answer after which a node counts as down: 4 to 16, so that one in 5,000 live nodes leaves all
+    /// of them unanswered.
     pub(crate) fn tries_to_be_sure(&self) -> u16 {
-        // At most one in two is counted, of those where one was answered.
+        // `loss` counts one lost try per answer, so at most one in two: this is the loss per try.
         let loss = u64::from(self.loss) * 65_536 / u64::from(u16::MAX - self.loss).max(1);
         let loss = loss.min(65_536);
         let mut missed = u64::from(u16::MAX);
@@ -156,18 +156,18 @@ impl Pace {
         lost.unwrap_or(SURE_MAX).max(SURE_MIN)
     }
 
-    /// How many tries to wait for before it is said that nobody is there.
+    /// Tries to wait for before a walk gives a node up.
     pub(crate) fn tries(&self) -> u8 {
         let few = TRIES.into_iter().find(|(loss, _)| self.loss <= *loss);
         few.map_or(TRIES_MAX, |(_, tries)| tries)
     }
 
-    /// Somebody would have been given up too early.
+    /// A node would have been given up too early.
     pub(crate) fn was_hasty(&mut self) {
         self.careful = CAREFUL;
     }
 
-    /// Somebody was given up, and answered then: what was measured may be of another way than the one of now.
+    /// A node was given up, and answered after that: what was measured may be of another path than today's.
     pub(crate) fn was_wrong(&mut self) {
         *self = Self { careful: CAREFUL, ..Self::default() };
     }
@@ -218,13 +218,13 @@ mod tests {
         Timing { tries: 1, since_first: rtt, since_last: rtt }
     }
 
-    /// To one of so many tries, 100 ms apart.
+    /// The timing of an answer after `tries` tries, 100 ms apart.
     fn again(tries: u16, since_last: Duration) -> Timing {
         let since_first = since_last + u32::from(tries - 1) * ms(100);
         Timing { tries, since_first, since_last }
     }
 
-    /// After so many answers that took so long.
+    /// The pace after `count` answers that took `rtt` each.
     fn after(count: usize, rtt: Duration) -> Pace {
         let mut pace = Pace::default();
         (0..count).for_each(|_| _ = pace.record(once(rtt)));
@@ -287,13 +287,13 @@ mod tests {
         let mut pace = after(40, ms(20));
         let before = pace;
         for _ in 0..10 {
-            // 300 ms after the first of four tries, but as soon after the last as all others.
+            // 300 ms after the first of four tries, but as soon after the last as all other answers.
             assert!(!pace.record(again(4, ms(20))));
             (0..30).for_each(|_| _ = pace.record(once(ms(20))));
         }
         assert_eq!((pace.average_us, pace.deviation_us), (before.average_us, before.deviation_us));
         assert_eq!(pace.last_patience(ms(0)), Some(ms(100)));
-        // Whichever try it is to, that took longer than anybody is waited for.
+        // Whichever try it is to, it took longer than any wait.
         assert!(!pace.clone().record(again(2, ms(100))) && pace.clone().record(again(2, ms(101))));
         assert!(!pace.clone().record(again(2, ms(901))), "it would have been given up anyway");
     }
@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn the_more_tries_are_lost_the_more_are_waited_for() {
-        // Of a hundred tries so many; and how many are waited for in the end.
+        // Lost tries of a hundred, and the number of tries that are waited for in the end.
         for (lost, tries) in [(0, 2), (3, 3), (5, 3), (10, 4), (19, 4), (50, 4)] {
             let mut pace = Pace::default();
             let mut all = 0;

@@ -1,4 +1,4 @@
-//! How the window is shared among destinations. Who waits for a place is in
+//! How the window is shared among destinations. Requests that wait for a place are kept in
 //! [`inflight`](crate::requests::inflight).
 
 use alloc::vec::Vec;
@@ -25,7 +25,7 @@ impl Shares {
         is_local(to) || !self.at(prefix24(to)).is_ok_and(full)
     }
 
-    /// One leaves, of at most so many.
+    /// A datagram leaves; at most `requests` requests are under way.
     pub(crate) fn taken(&mut self, to: Ipv4Addr, requests: usize) {
         let prefix = prefix24(to);
         match self.at(prefix) {

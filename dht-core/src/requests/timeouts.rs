@@ -3,12 +3,12 @@
 //! Keeps a smoothed average and deviation of the round-trip times per address
 //! and waits for the average plus twice the deviation, times the attempt.
 //! Mirrors `adaptive-timeout` with its default options, whole milliseconds and
-//! arithmetic shifts included. Which round trips to record is the caller's
-//! affair: those of answers that belong to one transmission for certain.
+//! arithmetic shifts included. The caller records only round trips of answers
+//! that certainly belong to one transmission.
 //!
 //! Differs in what it forgets: an entry ends ten minutes after its last round
-//! trip (not after its last use), and at the bound the one that was recorded
-//! least recently goes (there, half of them at once).
+//! trip (not after its last use), and at the bound the entry that was recorded
+//! least recently goes (there, half of all entries at once).
 
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;

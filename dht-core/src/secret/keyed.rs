@@ -29,7 +29,7 @@ impl<const N: usize> Keyed<N> {
 
     /// The keyed hash of `message`.
     pub(crate) fn hash<const M: usize>(&self, message: &[u8; M]) -> [u8; N] {
-        // An empty message would make the key block the last one, which is flagged as such.
+        // With an empty message the key block would be the last block, and would need the flag of the last block.
         const { assert!(1 <= M && M <= 128, "one block, not empty") };
         let mut full = Output::<Blake2bVarCore>::default();
         let mut buffer = Buffer::<Blake2bVarCore>::new(message);

@@ -6,8 +6,8 @@
 //! over `i` as eight little-endian bytes; numbers are read from the stream
 //! little-endian, without padding between them.
 //!
-//! Unpredictable to whoever lacks the seed, so fit for transaction ids and token
-//! secrets. Whoever reads the process's memory can also tell past output.
+//! Unpredictable without the seed, so fit for transaction ids and token secrets. A
+//! reader of the process's memory can also compute past output.
 
 use core::fmt;
 
@@ -34,7 +34,7 @@ impl Rng {
         Self::at(seed, 0)
     }
 
-    /// The same, but for the first so many blocks of 64 bytes.
+    /// A generator that begins `block` blocks of 64 bytes later.
     pub(crate) fn at(seed: [u8; 32], block: u64) -> Self {
         Self { seed, next_block: block, block: [0; BLOCK], used: BLOCK as u8 }
     }

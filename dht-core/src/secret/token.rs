@@ -3,7 +3,7 @@
 //! A token is BLAKE2b-256 over the four octets of a host, keyed with a secret;
 //! the port is left out, since a node may move between its two sockets. There
 //! are two secrets: tokens are made with the newer one and accepted under both.
-//! Every [`ROTATE`] the older one goes and a fresh one comes, so a token lives
+//! Every 7.5 s the older secret goes and a fresh one comes, so a token lives
 //! for one to two periods. Mirrors `token` and `_drain` of `lib/io.js`, which
 //! derives the new secret from the old one instead, and rotates by a timer that
 //! stops while the machine sleeps.
@@ -26,11 +26,11 @@ const ROTATE_MICROS: u64 = 7_500_000;
 #[derive(Clone)]
 pub(crate) struct Tokens {
     seed: [u8; 32],
-    /// How many secrets there were so far.
+    /// The number of secrets drawn so far.
     drawn: u64,
     newer: Keyed<32>,
     older: Keyed<32>,
-    /// When the newer secret came, had it come in time.
+    /// When the newer secret was due.
     since: Instant,
 }
 
@@ -70,7 +70,7 @@ impl Tokens {
         self.older = if periods == 1 {
             core::mem::replace(&mut self.newer, newer)
         } else {
-            // Nobody was here to rotate, so the newer secret has had its second period too.
+            // No call came in time to rotate, so the newer secret has had its second period too.
             self.newer = newer;
             self.draw()
         };
@@ -90,7 +90,7 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// One of those that follow from `seed`, two to a block. Few are needed, so no block is kept.
+/// The secret `number` that follows from `seed`, two to a block. Secrets are rarely made, so no block is kept.
 fn secret(seed: [u8; 32], number: u64) -> Keyed<32> {
     let mut block = [[0; 32]; 2];
     Rng::at(seed, number / 2).fill(block.as_flattened_mut());

@@ -1,6 +1,6 @@
-//! Nodes that the user gave. Others are forgotten some time after they fell silent; these never, since
-//! nobody may be left to name them again. So each of them that is not in the table is asked now and then:
-//! after an eighth of the time for which it has been silent, and at least once an hour.
+//! Nodes that the user gave. Any other node is forgotten some time after it fell silent; a given node never is,
+//! since there may be no peer left to name it again. So each given node that is not in the table is asked now and
+//! then: after an eighth of the time for which it has been silent, and at least once an hour.
 //!
 //! The reference forgets them like any other.
 
@@ -9,16 +9,16 @@ use core::net::SocketAddrV4;
 
 use crate::bounded::memory::{Capped, Heap};
 
-/// How many are remembered, where there is room: the first ones.
+/// Given nodes that are remembered, where there is room: the first ones.
 pub(crate) const GIVEN_MAX: usize = 64;
-/// The part of its silence after which a node is asked again, and the longest that this may be, in ticks.
+/// The part of its silence after which a node is asked again, and the longest pause, in ticks.
 const PART: u32 = 8;
 const WAIT_MAX: u32 = 720;
 
 #[derive(Clone, Copy, Debug)]
 struct Node {
     addr: SocketAddrV4,
-    /// The tick in which it was in the table last, or given.
+    /// The last tick in which it was in the table, or in which it was given.
     heard: u32,
     /// When it was asked last, if that was later.
     asked: u32,
@@ -48,8 +48,8 @@ impl Given {
         self.0.iter().map(|node| node.addr)
     }
 
-    /// The one that should have been asked first, of those whose time has come. Those that are in the table,
-    /// and those that are asked anyway, need not be.
+    /// The most overdue node. Nodes that are in the table, or are being asked for another reason, need not be
+    /// asked.
     pub(crate) fn next(
         &mut self,
         tick: u32,
@@ -70,7 +70,7 @@ impl Given {
         Some(node.addr)
     }
 
-    /// A node has entered the table. Whether that is one that was silent.
+    /// A node has entered the table. Returns whether it is a given node that was silent.
     pub(crate) fn came_back(&mut self, tick: u32, addr: SocketAddrV4) -> bool {
         let Some(node) = self.0.iter_mut().find(|node| node.addr == addr) else { return false };
         let silent = node.asked != node.heard;

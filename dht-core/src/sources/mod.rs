@@ -1,5 +1,5 @@
-//! Nodes that the user has told of: bootstrap nodes, by address or by name, and nodes that were given one by one. They are
-//! always used, whatever filters say.
+//! Nodes from the user: bootstrap nodes, by address or by name, and nodes that were given one by one. They are
+//! always used, whatever the filter says.
 
 pub(crate) mod given;
 pub(crate) mod names;

@@ -1,7 +1,7 @@
-//! Names of bootstrap nodes: which are to be looked up, and what was found.
+//! Names of bootstrap nodes: which names are to be looked up, and what was found.
 //!
-//! A name is a source like any other: nobody waits for one while somebody else answers, all of its
-//! addresses are tried, and those that were found stay when a resolver fails later.
+//! A name is one source among several: the node does not wait for it while a peer answers, all its
+//! addresses are tried, and addresses found earlier stay when a resolver fails later.
 
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
@@ -12,16 +12,16 @@ use crate::api::config::BootstrapNode;
 use crate::bounded::memory::Heap;
 use crate::time::Instant;
 
-/// For how long a result is good.
+/// How long a result is good.
 const FRESH: Duration = Duration::from_secs(60);
-/// For how long a failure is taken for one: less than until the bootstrap tries again.
+/// How long a failure counts: less than the pause before the bootstrap tries again.
 const FAILED: Duration = Duration::from_secs(4);
-/// After how long an unanswered look-up has failed.
+/// The time after which an unanswered look-up has failed.
 pub(crate) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many addresses of one result are taken.
+/// Addresses taken of one result, at most.
 const TAKEN_MAX: usize = 8;
-/// How many are remembered of a name. Resolvers give some of many in turn, and what one gives wrongly must
-/// not displace all that worked.
+/// Addresses remembered of a name. A resolver may give a few of many in turn, and one wrong result
+/// must not displace all addresses that worked.
 const FOUND_MAX: usize = 2 * TAKEN_MAX;
 
 /// A name to look up: [`Node::lookup_host`](crate::Node::lookup_host) tells it.
@@ -79,7 +79,7 @@ impl Name {
     }
 }
 
-/// Names that are of no use.
+/// Names without a usable address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Failures {
     /// There was no answer, or none so far, or none with an address.
@@ -92,7 +92,7 @@ pub(crate) struct Failures {
 #[derive(Clone, Debug)]
 pub(crate) struct Lookups {
     names: Vec<Name>,
-    /// Where to go on telling: names that are never answered must not keep others from being asked for.
+    /// The name to continue with: names without an answer must not keep the rest from being asked for.
     next: u16,
 }
 
@@ -105,7 +105,7 @@ impl Lookups {
         Self { names: nodes.iter().map(|_| Name::default()).collect(), next: 0 }
     }
 
-    /// Asks for everything that is not fresh. Whether anything is awaited now.
+    /// Asks for every name without a fresh result. Returns whether any result is awaited now.
     pub(crate) fn want(&mut self, now: Instant, nodes: &[BootstrapNode]) -> bool {
         for (name, node) in self.names.iter_mut().zip(nodes) {
             let fresh = match name.state {
@@ -126,7 +126,7 @@ impl Lookups {
         self.names.iter().any(Name::is_wanted)
     }
 
-    /// Whether anything is awaited for which nothing else is known: a node with a suggested
+    /// Whether a result is awaited for a node without any known address: a node with a suggested
     /// address, or one found before, can be asked without its name.
     pub(crate) fn pending_alone(&self, nodes: &[BootstrapNode]) -> bool {
         let mut both = self.names.iter().zip(nodes);
@@ -146,7 +146,7 @@ impl Lookups {
             .flat_map(|(name, node)| name.found.iter().map(|ip| SocketAddrV4::new(*ip, node.port)))
     }
 
-    /// How many were looked up in vain, lately.
+    /// The number of names that were looked up in vain lately.
     pub(crate) fn failures(&self) -> Failures {
         let mut failures = Failures::default();
         for name in &self.names {
@@ -159,7 +159,7 @@ impl Lookups {
         failures
     }
 
-    /// The next one that the embedder does not know of.
+    /// The next name that the embedder has not been told of.
     pub(crate) fn poll(&mut self) -> Option<Lookup> {
         let (first, last) = self.names.split_at_mut_checked(self.next.into())?;
         let (first, last) = (first.iter_mut().zip(0..), last.iter_mut().zip(self.next..));
@@ -174,8 +174,8 @@ impl Lookups {
         Some(found)
     }
 
-    /// Takes a result. `None` if it was not awaited; else whether it brings a new address. One that comes
-    /// late is still good.
+    /// Takes a result. `None` if it was not awaited; else whether it brings a new address. A late
+    /// result is still good.
     pub(crate) fn resolved(
         &mut self,
         now: Instant,
@@ -195,7 +195,7 @@ impl Lookups {
         Some(name.remember(usable))
     }
 
-    /// Gives up on what has taken too long. Whether there was any.
+    /// Gives up look-ups that have taken too long. Returns whether there were any.
     pub(crate) fn expire(&mut self, now: Instant) -> bool {
         let mut any = false;
         for name in &mut self.names {
@@ -207,7 +207,7 @@ impl Lookups {
         any
     }
 
-    /// When something may be given up.
+    /// The next moment at which a look-up may be given up.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let since = self.names.iter().filter_map(|name| match name.state {
             State::Wanted { since, .. } => Some(since + LOOKUP_TIMEOUT),

@@ -11,7 +11,7 @@ use super::{BUCKETS, K};
 
 /// By how many nodes more than another a bucket of a full table has clearly more.
 pub(super) const SURPLUS: usize = 2;
-/// How many entries, and runs, there may be memory for beyond those that are in use.
+/// Spare entries, and spare runs, for which there may be memory beyond the used ones.
 const SLACK: usize = 8;
 
 /// The run of a bucket.
@@ -172,7 +172,7 @@ impl Arena {
         self.trim();
     }
 
-    /// Makes room for so many.
+    /// Makes room for `len` entries.
     pub(super) fn reserve(&mut self, len: usize) {
         self.entries.reserve_exact(len.min(self.max));
     }

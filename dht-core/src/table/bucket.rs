@@ -102,7 +102,7 @@ impl Entry {
     }
 }
 
-/// The 32 bits of `id` after those that all ids of bucket `number` have in common.
+/// The first 32 bits of `id` after the prefix that all ids of bucket `number` have in common.
 pub(super) fn rest(id: &Id, number: usize) -> u32 {
     let at = number + 1;
     let bytes = id.0.get(at / 8..).unwrap_or_default();
@@ -152,11 +152,11 @@ impl<'a> Bucket<'a> {
     }
 
     /// Appends the addresses to `out`, nearest to `target` first, until it is full. Doubted nodes are left out.
-    /// Among those whose ids are equal as far as [`rest`] goes, the one at the first position counts as the
-    /// nearest: to hash all their addresses for the difference would cost 14 times as much as all the rest of an
-    /// answer, and anybody can find such addresses.
+    /// If ids are equal as far as [`rest`] goes, the node at the first position counts as the
+    /// nearest: hashing all their addresses to tell them apart would cost 14 times as much as the rest of an
+    /// answer, and an attacker can easily find addresses with equal prefixes.
     pub(super) fn closest(&self, target: &Id, out: &mut heapless::Vec<SocketAddrV4, K>) {
-        // One integer per entry, distance above position: such a slice sorts fast.
+        // One integer per entry, with the distance in the upper bits and the position below: integers sort fast.
         let target_rest = rest(target, self.number);
         let mut keys = [u32::MAX; K];
         let mut len = self.len();

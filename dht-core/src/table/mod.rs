@@ -98,8 +98,8 @@ impl Table {
     /// What a table takes of the heap, at most.
     pub(crate) fn add_to(heap: &mut Heap, max: usize) {
         heap.fixed(1, Arena::bytes_max(max));
-        // While it is rebuilt there is a list of all, and one of those for whom there is no place; and while it
-        // grows, the entries are there twice.
+        // A rebuild takes a list of all nodes, and a list of the nodes that lose their place; while a
+        // table grows, its entries are there twice.
         let dropped = max.next_power_of_two() * size_of::<SocketAddrV4>();
         heap.passing(max * size_of::<Entry>() + dropped * 3 / 2);
     }
@@ -126,8 +126,8 @@ impl Table {
         self.len == 0
     }
 
-    /// The place of the node at `addr`. Hashes the address: [`Table::find`] is
-    /// faster for those who have the id.
+    /// The place of the node at `addr`. It hashes the address: [`Table::find`] is
+    /// faster if the id is known.
     #[must_use]
     pub(crate) fn get(&self, addr: SocketAddrV4) -> Option<Slot> {
         self.find(&self.ids.of(addr), addr)
@@ -154,11 +154,11 @@ impl Table {
     }
 
     /// Inserts the node at `addr`, whose id is `id`, as the latest in contact:
-    /// added and pinged at `tick`, not sampled, not hinted at. `seen` begins elsewhere
-    /// each time, and not at 0: so whoever remembers it of a node that was removed meanwhile,
-    /// or not known yet, does not take it for one that has not been seen since. A
-    /// node that is there already is left as it is. In a small table the slots of others may have to be asked
-    /// for again.
+    /// added and pinged at `tick`, not sampled, not hinted at. A node that is in the table
+    /// is left as it is. `seen` begins at another number each time, not at 0: so a value
+    /// remembered from before a removal, or from before the node was known, is not mistaken
+    /// for "not seen since". In a small table slots of other nodes may become invalid, and
+    /// have to be asked for again.
     pub(crate) fn insert(&mut self, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
         let Some(bucket) = shared_bits(&self.own, id) else {
             return Insert::Own;
@@ -361,8 +361,8 @@ impl Table {
 
     /// Builds the table anew around another own id, at `tick`. What is known of the nodes
     /// and the order of contact stay; slots have to be asked for again. Where too
-    /// many fall into one bucket, those of the latest contact stay. The addresses
-    /// of the others, and of the one with the new own id, go to `dropped`, latest
+    /// many nodes fall into one bucket, the nodes of the latest contact stay. The addresses
+    /// of all dropped nodes, and of the node with the new own id, go to `dropped`, latest
     /// first.
     pub(crate) fn rebase(&mut self, own: Id, tick: u32, mut dropped: impl FnMut(SocketAddrV4)) {
         let by_contact = |entry: &&Entry| self.at(entry.older);

@@ -18,9 +18,9 @@ impl Table {
         if self.len < self.buckets.max() { None } else { self.buckets.surplus(own) }
     }
 
-    /// The one that gives way to a node with this id without being asked, in a full table: in a bucket that has clearly
-    /// more than its own, of those that have been in the table, as it is now, for less than `firm` ticks, the
-    /// one that was pinged the longest ago.
+    /// The node that gives way, without being asked, to a node with this id in a full table. Its bucket has clearly
+    /// more nodes than the newcomer's; it has been in the table, in its present form, for less than `firm` ticks; and
+    /// of such nodes it was pinged the longest ago.
     #[must_use]
     pub(crate) fn youngster(&self, id: &Id, tick: u32, firm: u32) -> Option<Slot> {
         self.least_recent_of(self.crowded(id)?, &|entry| {
@@ -43,8 +43,8 @@ impl Table {
         self.buckets.tighten();
     }
 
-    /// Of the nodes in the bucket where one has to give way to a node with this id, the one that was pinged the longest
-    /// ago, those aside that were at `tick`; among several, the one that was added first.
+    /// The node to give way to a node with this id, in the bucket that has to make room: the one pinged the longest ago,
+    /// unless that was at `tick`; of several, the first one added.
     #[must_use]
     pub(crate) fn least_recent(&self, id: &Id, tick: u32) -> Option<Slot> {
         let bucket = self.crowded(id).or_else(|| shared_bits(&self.own, id))?;
@@ -52,8 +52,8 @@ impl Table {
     }
 
     fn least_recent_of(&self, bucket: usize, which: &dyn Fn(&Entry) -> bool) -> Option<Slot> {
-        let those = self.buckets.bucket(bucket)?.iter().filter(|(_, entry)| which(entry));
-        let (position, entry) = those.min_by_key(|(_, entry)| (entry.pinged, entry.added))?;
+        let nodes = self.buckets.bucket(bucket)?.iter().filter(|(_, entry)| which(entry));
+        let (position, entry) = nodes.min_by_key(|(_, entry)| (entry.pinged, entry.added))?;
         Some(Slot { index: join(bucket, position), addr: entry.addr() })
     }
 }

@@ -5,9 +5,9 @@ use core::net::SocketAddrV4;
 /// A node's place in a [`Table`](super::Table).
 ///
 /// It stays valid until that node is removed or the table is rebased, whatever
-/// happens to others. After that it is stale, which does no harm: it carries the
+/// happens to other nodes. After that it is stale, which does no harm: it carries the
 /// node's address, so it never stands for another node, reads as `None`, and
-/// changes nothing. Should the same node come back to the same place, it is
+/// changes nothing. If the same node returns to the same place, the slot is
 /// valid again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Slot {

@@ -5,10 +5,10 @@ use super::K;
 /// Up to this many, an insertion sort wins.
 const SHORT: usize = 6;
 
-/// Sorts `keys`, of which those from `len` on are `u32::MAX`.
+/// Sorts `keys`, in which all keys from index `len` on are `u32::MAX`.
 ///
-/// So many random keys cost an insertion sort, which is what the standard library
-/// has for them, a mispredicted branch each and several times as long as a sorting
+/// For 20 random keys the standard library uses an insertion sort, with a mispredicted
+/// branch per key; it takes several times as long as a sorting
 /// network, which has no branches: Batcher's merge exchange (Knuth, The Art of
 /// Computer Programming, 5.2.2, algorithm M).
 pub(super) fn sort(keys: &mut [u32; K], len: usize) {

@@ -33,7 +33,7 @@ const fn mix(mut n: u32) -> u32 {
 }
 
 impl Table {
-    /// The first [`SPREAD`] networks in the order of `key`, of those after the place `after`, with a node of each that has
+    /// The first [`SPREAD`] networks after the place `after`, in the order of `key`, each with a node that has
     /// answered and was not heard of since `silent` ticks. With a random key each network is as likely as any other,
     /// however many nodes it has, and so is each node of one network.
     pub(crate) fn spread(&self, key: u32, after: Option<u32>, silent: u32, tick: u32) -> Spread {

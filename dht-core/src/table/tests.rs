@@ -74,7 +74,7 @@ impl Model {
     }
 
     fn closest(&self, target: &Id) -> Vec<SocketAddrV4> {
-        // Of an id the table keeps 32 bits after those that all of a bucket have in common.
+        // Of an id the table keeps the 32 bits that follow the common prefix of its bucket.
         let known = |node: &Node| {
             let mut id = node.id;
             let end = (self.bucket(&id) + 33).min(256) as usize;
@@ -88,7 +88,7 @@ impl Model {
         nodes.iter().take(K).map(|node| node.slot.addr).collect()
     }
 
-    /// Keeps the latest that fit and returns the others.
+    /// Keeps the latest nodes that fit, and returns the dropped ones.
     fn rebase(&mut self, own: Id) -> Vec<SocketAddrV4> {
         self.own = own;
         let mut dropped = Vec::new();

@@ -1,6 +1,6 @@
-//! The bootstrap: a walk towards the own id; a check whether others reach the node, if a few early answers make that likely
-//! or the user says so; and if they do, a second walk, under the id just gained. One that met only silence is tried
-//! again, with ever more patience. Mirrors `_bootstrap` of `index.js`, which tries once.
+//! The bootstrap: a walk towards the own id; a check whether peers reach the node, if a few early answers make that likely
+//! or the user says so; and if they do, a second walk, under the new id. A bootstrap without any answer is tried
+//! again, with ever longer pauses. Mirrors `_bootstrap` of `index.js`, which tries once.
 
 use core::net::SocketAddrV4;
 use core::time::Duration;
@@ -14,7 +14,7 @@ use crate::sources::names::Failures;
 use crate::table::place_of;
 use crate::time::Instant;
 
-/// A bootstrap that met only silence is tried again after so many seconds, and then ever less often.
+/// Seconds until a bootstrap without any answer is tried again; the pause then doubles.
 const RETRY_MIN: u16 = 5;
 const RETRY_MAX: u16 = 320;
 
@@ -28,7 +28,7 @@ pub(crate) enum Next {
     Wait,
     /// A walk towards the own id.
     Walk,
-    /// To know whether others reach the node; and no more, if `only_firewall`.
+    /// A check whether peers reach the node, and nothing else if `only_firewall`.
     Look { only_firewall: bool },
     /// It is over.
     Over,
@@ -43,13 +43,13 @@ pub(crate) struct Bootstrap {
     active: bool,
     /// The second walk, under the id just gained.
     second: bool,
-    /// How many early probes of the firewall are still to be made, and where the ones have gone that were.
+    /// Early probes of the firewall that are still to be made, and the /24s of the ones that were.
     quick: u8,
     quick_asked: [u32; QUICK as usize],
-    /// One of them was answered.
+    /// An early probe was answered.
     reached: bool,
     retry: Option<Instant>,
-    /// In seconds; 0 if a node has answered.
+    /// The pause, in seconds; 0 if a node has answered.
     patience: u16,
 }
 
@@ -67,12 +67,12 @@ impl Bootstrap {
         self.retry
     }
 
-    /// Whether nobody has answered so far, so that it goes on in the background.
+    /// Whether no node has answered so far, so that the bootstrap goes on in the background.
     pub(crate) const fn is_silent(&self) -> bool {
         self.patience > 0
     }
 
-    /// The sockets are bound for the first time: whether a few nodes are to be asked early if they reach the server's.
+    /// The sockets are bound for the first time. `early`: whether a few nodes are asked early if they reach the server socket.
     pub(crate) fn ask_early(&mut self, early: bool) {
         self.quick = if early { QUICK } else { 0 };
     }
@@ -102,7 +102,7 @@ impl Bootstrap {
         Next::Walk
     }
 
-    /// Tries again what met only silence, if its time has come.
+    /// Tries a bootstrap without any answer again, if its time has come.
     pub(crate) fn on_time(&mut self, now: Instant) -> Next {
         let due = self.retry.is_some_and(|at| at <= now) && !self.active;
         if due { self.begin() } else { Next::Wait }
@@ -143,8 +143,8 @@ impl Bootstrap {
         self.retry = any.then(|| cx.now + Duration::from_secs(self.patience.into()));
     }
 
-    /// A refresh is over. If it was the last that anybody could tell us, since the node is `alone`, the bootstrap begins anew,
-    /// and goes on with ever more patience.
+    /// A refresh is over. If the node is `alone` and no peer answered, the refresh was the last hope: the bootstrap begins
+    /// anew, with ever longer pauses.
     pub(crate) fn refreshed(&mut self, cx: &Cx, sources: &Sources, outcome: &Outcome, alone: bool) {
         let silent = is_met_by_silence(cx, sources, outcome) || !sources.given.is_empty();
         if alone && outcome.successes == 0 && silent && !self.active && !self.is_silent() {
@@ -152,10 +152,10 @@ impl Bootstrap {
         }
     }
 
-    /// A node is in the table, after none was; one that was silent for a while, if it `came_back`. Whether our neighbours
+    /// A node has entered the empty table; `came_back` if it had been silent for a while. Returns whether our neighbours
     /// are to be looked for.
     pub(crate) fn no_longer_alone(&mut self, now: Instant, came_back: bool) -> bool {
-        // Not at once: the answer that tells so is not dealt with yet.
+        // Not at once: the answer that tells so is still being handled.
         if self.is_silent() && !self.active {
             self.patience = RETRY_MIN / 2;
             self.retry = Some(now);
@@ -164,7 +164,7 @@ impl Bootstrap {
         came_back && !self.active && self.done
     }
 
-    /// The network state was looked at; if that was for the bootstrap, it goes on.
+    /// The check of reachability is over; if the bootstrap asked for it, it goes on.
     pub(crate) fn looked(&mut self, reached: bool) -> Next {
         if !self.active || self.second {
             return Next::Wait;
@@ -173,7 +173,7 @@ impl Bootstrap {
         if reached { Next::Walk } else { Next::Over }
     }
 
-    /// What met only silence may be answered now. It does not make the node wait longer afterwards.
+    /// A bootstrap without any answer may find one now. It does not make the node wait longer afterwards.
     pub(crate) fn retry_if_silent(&mut self) -> Next {
         if !self.is_silent() || self.active {
             return Next::Wait;

@@ -1,4 +1,4 @@
-//! When a tick passes: every five seconds, and what of it a sleep changes.
+//! When a tick passes: every five seconds; and how a sleep changes that.
 
 use core::time::Duration;
 
@@ -14,7 +14,7 @@ pub(crate) const SLEEP: Duration = Duration::from_secs(10);
 const PAST: u32 = 768;
 /// Ticks between keep-alives: 40 s.
 const KEEP_ALIVE: u32 = 8;
-/// Beyond this no ticks are skipped any more, so that the ones that pass never come to an end: it takes half a year of
+/// From here on no ticks are skipped any more, so that there is always a next tick: it takes half a year of
 /// sleeps, one per tick, to get here, and 340 years from here to the end.
 const SKIPPED_MAX: u32 = u32::MAX / 2;
 
@@ -50,7 +50,7 @@ impl Clock {
         self.next = if self.next == Instant::MAX { now + TICK } else { self.next.max(now) };
     }
 
-    /// A tick passes; its moment is the one that was planned.
+    /// A tick passes, at its planned moment.
     pub(crate) fn pass(&mut self, tick: &mut u32) {
         *tick = tick.saturating_add(1);
         self.next += TICK;
@@ -62,8 +62,8 @@ impl Clock {
         *tick += u32::from(*tick < SKIPPED_MAX);
     }
 
-    /// The machine has slept, or is said to have: everything looks old, and within two ticks the oldest are pinged.
-    /// Nothing comes later for it, however often it happens.
+    /// The machine has slept, or is said to have: everything looks old, and within two ticks the oldest nodes are pinged.
+    /// This delays no deadline, however often it happens.
     pub(crate) fn wake_up(&mut self, tick: &mut u32) {
         if !core::mem::replace(&mut self.woken, true) && *tick < SKIPPED_MAX {
             let phase = (*tick % KEEP_ALIVE).max(KEEP_ALIVE - 2);
@@ -72,8 +72,8 @@ impl Clock {
         }
     }
 
-    /// Has a tick that was slept through come in five seconds, when the network is there again; but not
-    /// twice in a row.
+    /// Puts off the tick that was slept through by five seconds, so that the network is there again; but
+    /// not twice in a row.
     pub(crate) fn put_off(&mut self, now: Instant) {
         if self.next <= now {
             self.next = if self.woken { now } else { now + TICK };

@@ -1,5 +1,5 @@
-//! Whether anybody answers: as the user means it, and as the reference does, where a node is online until many have
-//! been silent. That second judgement is [`health`](crate::upkeep::health)'s, and counts for the first as well.
+//! Whether peers answer: as the user means it, and as the reference does, where a node is online until many requests
+//! have failed. [`health`](crate::upkeep::health) makes the second judgement, which counts for the first as well.
 
 use core::time::Duration;
 
@@ -10,33 +10,33 @@ use crate::context::Cx;
 use crate::time::Instant;
 use crate::upkeep::health::Health;
 
-/// After so long without an answer, and so many requests in vain, nobody seems to be there. Twice is a
-/// node of the table asked in that time, however little else there is to do.
+/// After this long without an answer, and this many failed requests, no peer seems to be there. Nodes of
+/// the table are asked at least twice in that time, however little else there is to do.
 const SILENCE: Duration = Duration::from_secs(60);
 const MISSES: u8 = 4;
 
-/// Answers, and what there was instead.
+/// Answers and failures.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Contact {
     online: bool,
-    /// Requests that nobody answered since the last answer, up to 255.
+    /// Requests that failed since the last answer, up to 255.
     misses: u8,
     answered_at: Instant,
     health: Health,
-    /// What the health is judged by: answers and silence that strangers can't bring about.
+    /// The basis of the health: answers and silence that strangers can't cause.
     answers: u64,
     silences: u64,
-    /// Why the system did not send, if so since the last answer.
+    /// Why the system did not send, if it refused since the last answer.
     unsent: Option<Unsent>,
 }
 
 impl Contact {
-    /// Whether anybody answers.
+    /// Whether peers answer.
     pub(crate) const fn online(&self) -> bool {
         self.online
     }
 
-    /// Why the system did not send, if so since the last answer.
+    /// Why the system did not send, if it refused since the last answer.
     pub(crate) const fn unsent(&self) -> Option<Unsent> {
         self.unsent
     }
@@ -55,7 +55,7 @@ impl Contact {
         }
     }
 
-    /// A request was not answered, which tells of the network.
+    /// A request that tells of the network was not answered.
     pub(crate) fn missed(&mut self) {
         self.silences += 1;
         self.misses = self.misses.saturating_add(1);
@@ -87,7 +87,7 @@ impl Contact {
         }
     }
 
-    /// Nodes that have answered until now need not be there any more. What has happened is an event of its own.
+    /// Nodes that have answered until now need not be there any more. Told by an event of its own, so not by `Offline`.
     pub(crate) fn forget(&mut self) {
         self.online = false;
     }
@@ -111,7 +111,7 @@ impl Contact {
         }
     }
 
-    /// What the judgement rests on.
+    /// The state that an answer may change here.
     #[cfg(any(test, feature = "_invariants"))]
     pub(crate) fn taught(&self) -> [alloc::string::String; 2] {
         let Self { online, misses, answered_at, .. } = self;

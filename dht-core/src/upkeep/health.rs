@@ -1,4 +1,4 @@
-//! Whether the network works, judged by how requests end: those that strangers can't have us send
+//! Whether the network works, judged by how requests end, except requests that strangers can make us send
 //! ([`lessons`](crate::requests::lessons)).
 //!
 //! Every tick takes a sample of two running totals. Ticks with fewer than four
@@ -13,10 +13,10 @@
 /// Ticks in the window.
 pub(crate) const WINDOW: usize = 4;
 
-/// Silent ticks until the network counts as offline.
+/// Ticks without a response until the network counts as offline.
 const SILENT_MAX: u8 = 2;
 
-/// Ticks between two times that it is forgotten, at least: 5 minutes.
+/// Ticks between two resets by a wake-up, at least: 5 minutes.
 const FORGET_EVERY: u8 = 60;
 
 /// Outcomes in a tick below which it says nothing.
@@ -37,16 +37,16 @@ pub(crate) enum Status {
 /// Judges the network; `update` once per tick.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
-    /// What was made of the last ticks, the newest last.
+    /// The verdicts on the last ticks, the newest last.
     window: [Verdict; WINDOW],
-    /// The totals at the last two of them.
+    /// The totals at the last two ticks.
     previous: Totals,
     newest: Totals,
     ticks: usize,
     /// Silent ticks since the last one with a response, up to [`SILENT_MAX`].
     silent: u8,
     status: Status,
-    /// Since it was forgotten last: whether anybody has answered, and how many ticks have passed, up to
+    /// Since the last reset: whether a node has answered, and how many ticks have passed, up to
     /// [`FORGET_EVERY`].
     heard: bool,
     since: u8,
@@ -121,9 +121,9 @@ impl Health {
         self.set(status)
     }
 
-    /// After a sleep it forgets what it knows: online until shown otherwise. It does so only if anybody
-    /// has answered since the last time, and that is a while ago: else who is woken ever again would never
-    /// see that nobody answers.
+    /// After a sleep the verdict is reset to online, until shown otherwise. It is reset only if a node
+    /// has answered since the last time, and that is a while ago: or a node woken again and again would never
+    /// notice that no peer answers.
     ///
     /// Returns the status if it changed.
     pub(crate) fn wake_up(&mut self) -> Option<Status> {

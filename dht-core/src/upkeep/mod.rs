@@ -1,5 +1,5 @@
 //! What a node does without being asked, and when: the stages of its life, its clock, its bootstrap, changes of the network,
-//! and whether anybody answers.
+//! and whether peers answer. It decides what is due; `Node` carries it out.
 
 pub(crate) mod bootstrap;
 pub(crate) mod clock;
@@ -36,7 +36,7 @@ pub(crate) struct Upkeep {
     pub(crate) clock: Clock,
     pub(crate) bootstrap: Bootstrap,
     pub(crate) contact: Contact,
-    /// The network has changed, which is not dealt with yet.
+    /// A change of the network that is not dealt with yet.
     changed: bool,
     no_change_before: Instant,
 }

@@ -1,4 +1,4 @@
-//! The list of addresses in a response, kept as bytes until somebody looks.
+//! The list of addresses in a response, kept as bytes until it is read.
 
 use core::fmt;
 use core::iter::FusedIterator;
@@ -15,15 +15,15 @@ pub struct CloserNodes<'a> {
 }
 
 impl<'a> CloserNodes<'a> {
-    /// The first [`CLOSER_NODES_MAX`] of `nodes`, each as
-    /// [`addr_bytes`](super::addr_bytes) has it.
+    /// The first [`CLOSER_NODES_MAX`] of `nodes`, each in the form of
+    /// [`addr_bytes`](super::addr_bytes).
     #[must_use]
     pub fn new(nodes: &'a [[u8; ADDR_LEN]]) -> Self {
         let bytes = nodes.as_flattened();
         Self { bytes: bytes.get(..READ_MAX).unwrap_or(bytes) }
     }
 
-    /// How many there are. From a datagram that is what its sender put there, up to
+    /// The number of addresses. In a datagram it is what the sender put there, up to
     /// thousands: more than [`iter`](Self::iter) gives.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -43,8 +43,8 @@ impl<'a> CloserNodes<'a> {
         CloserNodesIter { rest: self.bytes.get(..READ_MAX).unwrap_or(self.bytes) }
     }
 
-    /// All of them must be there, also those that nobody will read: a cut datagram is
-    /// dropped as the reference drops it.
+    /// The announced addresses must all be there, even beyond the ones that are read: a cut
+    /// datagram is dropped, as in the reference.
     pub(super) fn decode(from: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let count = varint::read(from)?;
         if count > COUNT_MAX {
@@ -103,8 +103,8 @@ impl Iterator for CloserNodesIter<'_> {
 impl ExactSizeIterator for CloserNodesIter<'_> {}
 impl FusedIterator for CloserNodesIter<'_> {}
 
-/// The reference drops a response that announces more. No UDP datagram holds so many, but
-/// the error is another one than that of a cut datagram.
+/// The reference drops a response that announces more. A UDP datagram has no room for this
+/// number, but the error differs from that of a cut datagram.
 const COUNT_MAX: u64 = 0x10_0000;
 /// How many bytes are ever looked at.
 const READ_MAX: usize = CLOSER_NODES_MAX * ADDR_LEN;

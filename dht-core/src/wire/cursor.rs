@@ -1,5 +1,5 @@
-//! The two ends of a buffer that is used from front to back. Both only ever split off
-//! what is there, so that no length, wherever it comes from, can lead outside.
+//! Reader and writer of a buffer, from front to back. Both only ever split off bytes
+//! that are there, so no length from the network can lead out of bounds.
 
 use core::mem;
 
@@ -22,8 +22,8 @@ impl<'a> Reader<'a> {
         Ok(array)
     }
 
-    /// The next `len` bytes. A length beyond the address space is as cut off as any
-    /// other beyond the datagram.
+    /// The next `len` bytes. A length beyond the address space is an error like any
+    /// length beyond the datagram.
     pub(super) fn bytes(&mut self, len: u64) -> Result<&'a [u8], DecodeError> {
         let (bytes, rest) = usize::try_from(len)
             .ok()
@@ -41,7 +41,7 @@ impl<'a> Reader<'a> {
         present.then(|| self.array()).transpose()
     }
 
-    /// A length and so many bytes, if the flag says that there are some.
+    /// A length and that number of bytes, if the flag says that the field is there.
     pub(super) fn value_if(&mut self, present: bool) -> Result<Option<&'a [u8]>, DecodeError> {
         present.then(|| varint::read(self).and_then(|len| self.bytes(len))).transpose()
     }

@@ -1,4 +1,4 @@
-//! What requests and responses begin with alike: flags, tid, the receiver's address,
+//! The fields that requests and responses have in common: flags, tid, the receiver's address,
 //! and the sender's id and token.
 
 use core::net::SocketAddrV4;
@@ -15,7 +15,7 @@ pub(super) struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// The flags, of which only those of the head have been acted upon, and the head.
+    /// The flags and the head. Only the flags of the head have been acted upon.
     pub(super) fn decode(from: &mut Reader<'a>) -> Result<(u64, Self), DecodeError> {
         let flags = varint::read(from)?;
         let head = Self {

@@ -6,10 +6,10 @@
 //! recurses or panics, whatever the bytes. Mirrors the codecs of `lib/io.js` and
 //! `lib/peer.js`.
 //!
-//! What a message *means* is not decided here: that an id belongs to its sender, that
-//! a token is ours, that an address can be sent to. Whoever asks must check.
+//! The *meaning* of a message is not checked here: the caller must check that an id belongs
+//! to its sender, that a token is ours and that an address can be sent to.
 //!
-//! Read as the reference reads: numbers in a longer form than they need, unknown flags
+//! Leniency is the reference's: numbers in a longer form than they need, unknown flags
 //! and bytes after the last field are no error.
 #![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
@@ -40,8 +40,8 @@ pub const VERSION: u8 = 0b11;
 /// The greatest number that a message can carry: what JavaScript counts exactly.
 pub const VARINT_MAX: u64 = (1 << 53) - 1;
 
-/// How many closer nodes are read from a response, and written into one. Nobody needs
-/// more: it is the size of a bucket.
+/// Closer nodes read from a response, and written into one, at most: the size of a
+/// bucket, and more are of no use.
 pub const CLOSER_NODES_MAX: usize = 20;
 
 /// A round-trip token: proof that its bearer can receive at an address. Compare tokens
@@ -52,9 +52,9 @@ pub type Token = [u8; 32];
 /// be written from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// Somebody asks.
+    /// A node asks.
     Request(Request<'a>),
-    /// Somebody answers.
+    /// A node answers.
     Response(Response<'a>),
 }
 
@@ -83,8 +83,8 @@ pub fn addr_bytes(addr: SocketAddrV4) -> [u8; 6] {
     [a, b, c, d, lo, hi]
 }
 
-/// The address in six bytes from the wire. Every six bytes are one, also such that
-/// nobody can send to.
+/// The address in six bytes from the wire. Any six bytes are an address, even one that
+/// can't be sent to.
 #[must_use]
 pub fn addr_from_bytes([a, b, c, d, lo, hi]: [u8; 6]) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(a, b, c, d), u16::from_le_bytes([lo, hi]))

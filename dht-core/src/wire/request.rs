@@ -17,7 +17,7 @@ pub struct Request<'a> {
     pub tid: u16,
     /// Where the sender believes that it is sending.
     pub to: SocketAddrV4,
-    /// The sender's id, as claimed: from those who want to be in the receiver's table.
+    /// The sender's id, as claimed: present if the sender wants to be in the receiver's table.
     pub id: Option<&'a [u8; 32]>,
     /// A token that the receiver gave out earlier, as claimed.
     pub token: Option<&'a Token>,

@@ -17,12 +17,12 @@ pub struct Response<'a> {
     pub tid: u16,
     /// The receiver's address as the sender sees it: how a node learns its own.
     pub to: SocketAddrV4,
-    /// The sender's id, as claimed: from those who want to be in the receiver's table.
+    /// The sender's id, as claimed: present if the sender wants to be in the receiver's table.
     pub id: Option<&'a [u8; 32]>,
     /// A token that the sender will accept from the receiver for a while.
     pub token: Option<&'a Token>,
     /// Nodes that the sender believes to be closer to the request's target. The
-    /// protocol leaves an empty list out; one that is there is written as it is.
+    /// protocol leaves an empty list out; `Some` of an empty list is written as it is.
     pub closer_nodes: Option<CloserNodes<'a>>,
     /// Why the request failed, at most [`VARINT_MAX`]; 0 if it didn't.
     pub error: u64,

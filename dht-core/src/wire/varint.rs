@@ -4,7 +4,7 @@
 use super::cursor::{Reader, Writer};
 use super::{DecodeError, EncodeError, VARINT_MAX};
 
-/// Reads a number. A wider form than it needs is as good as the shortest.
+/// Reads a number. A wider form than the number needs is accepted.
 pub(super) fn read(from: &mut Reader<'_>) -> Result<u64, DecodeError> {
     let [first] = *from.array()?;
     Ok(match first {

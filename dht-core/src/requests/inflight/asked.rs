@@ -1,13 +1,13 @@
-//! Who is being asked, and how many answers have come from there since that belong to nothing. Somebody may be
-//! trying all transaction ids in the name of one that we have asked; so a request that has seen some answers
-//! miss can't trust one that fits. All that is kept is of requests under way, so that nobody can have it forgotten.
+//! The addresses that are being asked, and their misses: answers from there that fit no request. An attacker may be
+//! trying all transaction ids in the name of an address that we have asked; so after some misses a request can't trust
+//! an answer that fits. Entries last as long as their requests, so an attacker cannot displace them.
 
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
 use crate::bounded::memory::{Capped, Heap};
 
-/// After so many misses nothing is believed. One that is late or sent twice is none, as far as that can be told.
+/// After this many misses no answer counts. Late and repeated answers are not counted as misses, where they are recognised.
 pub(crate) const MISSES_MAX: u8 = 4;
 
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +23,7 @@ struct Entry {
 pub(crate) struct Asked(Vec<Entry>);
 
 impl Asked {
-    /// So many requests at most.
+    /// At most `max` requests are under way.
     pub(crate) fn add_to(heap: &mut Heap, max: usize) {
         heap.capped::<Entry>(max);
     }

@@ -1,9 +1,9 @@
 //! Requests under way: where they are kept, how an answer finds its request, and when
-//! a try is given up. What a request was for and what follows is the node's concern.
+//! a try is given up. What a request is for and what follows is not decided here.
 //!
-//! An answer counts only if transaction id and source address are those of a request
-//! that was sent. Transaction ids are drawn at random, unique among those that are
-//! live, and rest for a while at the address where one ended without an answer, so that
+//! An answer counts only if transaction id and source address are both those of a request
+//! that was sent. Transaction ids are drawn at random, unique among live requests. After a
+//! request without an answer its id rests for a while at the address that was asked, so that
 //! a late answer can't be taken for one to a later request. Mirrors parts of `lib/io.js`.
 
 mod asked;
@@ -50,7 +50,7 @@ pub(crate) struct Flight {
     strays: u8,
     /// How many answers from its address had missed when it was sent.
     missed: u16,
-    /// Its place in a list of those that wait.
+    /// Its place in a list of waiting requests.
     link: Option<Link>,
 }
 
@@ -65,19 +65,19 @@ enum Slot {
 const STRAYS_MAX: u8 = 8;
 /// For how long a transaction id rests at an address that did not answer it.
 const REST: Duration = Duration::from_secs(6);
-/// How many rest at most, for each place two; the oldest is released first, so that this never
-/// refuses anybody.
+/// Resting ids, at most: two per place. The oldest is released first, so a request is never
+/// refused for them.
 const RESTING_MAX: usize = 1024;
 /// Slots are numbered by 16 bits of a request's id.
 const SLOTS_MAX: usize = 65_000;
 /// Transaction ids in use at most: more than there are places for requests, few enough that
-/// beside those that rest some are left, or drawing one would never end.
+/// some are left beside the resting ones, or drawing an id would never end.
 const TIDS_MAX: usize = 64_500;
 
 /// With no more places than these there is memory for all from the first on.
 const AT_ONCE_MAX: usize = 32;
-/// Deadlines of requests that have ended are let go when there are more of them than this, and than of
-/// others.
+/// Deadlines of ended requests are removed when there are more of them than this and than
+/// deadlines of live requests.
 const STALE_MIN: usize = 64;
 
 const _: () = assert!(TIDS_MAX + RESTING_MAX < 1 << 16);
@@ -91,7 +91,7 @@ pub(crate) struct Inflight {
     free: Vec<u16>,
     serial: u64,
     live: usize,
-    /// The user's, those that have ended and wait to be taken among them.
+    /// The user's requests, including ended ones that wait to be taken.
     users: usize,
     others: usize,
     lists: Lists,
@@ -154,7 +154,7 @@ impl Inflight {
         self.live
     }
 
-    /// The user's requests, ended ones that nobody took among them.
+    /// The user's requests, including ended ones whose result is not taken yet.
     pub(crate) fn users(&self) -> usize {
         self.users
     }
@@ -170,7 +170,7 @@ impl Inflight {
         matches!(slot, Some(Slot::Ended(ended, _)) if *ended == id.0)
     }
 
-    /// Whether no request can begin, whoever asks.
+    /// Whether no request can begin, of whatever purpose.
     pub(crate) fn is_full(&self) -> bool {
         self.tids.len() >= TIDS_MAX || (self.free.is_empty() && self.slots.len() >= self.max)
     }
@@ -269,7 +269,7 @@ impl Inflight {
         };
         let id = RequestId(*id);
         if flight.sent == 0 {
-            // Not even sent yet: whoever answers has guessed.
+            // Not even sent yet: the answer is a guess.
             return Match::WrongSource(None);
         }
         if flight.call.to == from {
@@ -292,7 +292,7 @@ impl Inflight {
         self.asked.missed(from);
     }
 
-    /// Whether somebody may be guessing the answer to this request.
+    /// Whether an attacker may be guessing the answer to this request.
     pub(crate) fn is_guessed_at(&self, flight: &Flight) -> bool {
         let misses = self.asked.misses(flight.call.to).unwrap_or_default();
         misses.wrapping_sub(flight.missed) >= MISSES_MAX.into()
@@ -578,12 +578,12 @@ impl Inflight {
     }
 }
 
-/// How many transaction ids rest, with so many places.
+/// The number of resting transaction ids for `places` places.
 fn resting_max(places: usize) -> usize {
     RESTING_MAX.min(2 * places)
 }
 
-/// How many deadlines there may be before those of ended requests are let go.
+/// The number of deadlines at which deadlines of ended requests are removed.
 fn deadlines_max(places: usize, live: usize) -> usize {
     STALE_MIN.min(places) + 2 * live
 }

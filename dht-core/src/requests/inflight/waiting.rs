@@ -33,8 +33,8 @@ pub(crate) const URGENCIES: [Urgency; 5] = [
 const NONE: u16 = u16::MAX;
 /// For each of three sockets a lane for each urgency, that of verifications first.
 const LANES: u8 = 1 + URGENCIES.len() as u8;
-/// Lists: these lanes, and several for those that are parked, by their /24, so that
-/// thousands for one of these don't make those for others wait.
+/// Lists: these lanes, and several for parked requests, by their /24, so that
+/// thousands for one /24 don't make requests for another wait.
 const PARKED: u8 = 3 * LANES;
 const PARKED_LISTS: u8 = 8;
 const LISTS: usize = (PARKED + PARKED_LISTS) as usize;
@@ -77,7 +77,7 @@ fn counts(list: u8) -> bool {
     list < PARKED && !list.is_multiple_of(LANES)
 }
 
-/// The list of those parked for a /24.
+/// The list of requests parked for a /24.
 fn parked_for(prefix: u32) -> u8 {
     PARKED + ((prefix ^ prefix >> 4 ^ prefix >> 12) % u32::from(PARKED_LISTS)) as u8
 }
@@ -104,8 +104,8 @@ impl Inflight {
         }
     }
 
-    /// Takes a request out of the lanes, or out of that of the socket `only`: of those with the least `debt` the
-    /// first. Those without one stay.
+    /// Takes a request out of the lanes, or out of the lanes of the socket `only`: the first with the least `debt`.
+    /// Requests without a debt stay.
     pub(crate) fn dequeue(
         &mut self,
         urgency: Urgency,
@@ -137,7 +137,7 @@ impl Inflight {
     }
 
     /// Takes the request that has waited longest for a place in the share of a /24, the user's
-    /// before others.
+    /// requests first.
     pub(crate) fn unpark(&mut self, prefix: u32) -> Option<RequestId> {
         let to = |flight: &Flight| prefix24(*flight.call.to.ip());
         let parked = || self.list(parked_for(prefix)).filter(|(.., flight)| to(flight) == prefix);
