@@ -13,6 +13,15 @@ use blake2::{Blake2b256, Digest};
 use crate::wire;
 
 /// A 32-byte point in the key space: a node's id, or the target of a request.
+///
+/// ```
+/// use dht_core::Id;
+///
+/// let id = Id::of("45.0.0.1:49737".parse()?);
+/// assert_eq!(id.to_string().parse(), Ok(id));
+/// assert_eq!(id.distance(&id).shared_bits(), 256);
+/// # Ok::<_, std::net::AddrParseError>(())
+/// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(pub [u8; 32]);
 

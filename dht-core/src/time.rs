@@ -9,6 +9,17 @@ use core::ops::{Add, AddAssign, Sub};
 use core::time::Duration;
 
 /// A point in time: microseconds since an epoch of the caller's choice.
+///
+/// ```
+/// use core::time::Duration;
+/// use dht_core::Instant;
+///
+/// let started = std::time::Instant::now(); // better a clock that counts through sleep
+/// let now = || Instant::from_micros(started.elapsed().as_micros() as u64);
+///
+/// let due = now() + Duration::from_millis(20);
+/// assert!(due.saturating_since(now()) <= Duration::from_millis(20));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(u64);
 

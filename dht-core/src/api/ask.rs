@@ -17,6 +17,16 @@ use crate::wire::command::{DELAYED_PING, FIND_NODE, PING};
 ///
 /// By default a value goes with a fresh token and, if the request had a target, up to
 /// 20 closer nodes; an error goes without a token but with closer nodes.
+///
+/// ```
+/// use dht_core::{Answer, error_code};
+///
+/// // The value, closer nodes and a token.
+/// let found = Answer::value("42");
+/// // A refusal, and no token to try again with.
+/// let refused = Answer::error(error_code::UNKNOWN_COMMAND).token(false).closer_nodes(false);
+/// # let _ = (found, refused);
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     pub(crate) value: Option<Bytes>,
@@ -90,6 +100,19 @@ impl fmt::Debug for Answer {
 }
 
 /// A request to one node.
+///
+/// ```
+/// use dht_core::{Config, Id, Instant, Node, Request};
+/// # use rand_core::SeedableRng;
+/// # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(7);
+///
+/// const GET: u64 = 7; // a command of our own
+/// let (now, peer) = (Instant::ZERO, "45.0.0.1:49737".parse()?);
+/// let mut node = Node::new(Config::default(), &mut rng, now)?;
+/// let asked = node.request(now, Request::new(peer, GET).target(Id([1; 32])).retries(1))?;
+/// assert!(node.take_response(asked).is_none()); // not answered yet
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Request {
     pub(crate) to: SocketAddrV4,
@@ -219,6 +242,23 @@ impl fmt::Debug for Request {
 }
 
 /// A walk towards a target: it asks ever closer nodes until the 20 closest have answered.
+///
+/// ```
+/// use dht_core::{Config, Id, Instant, Node, Query, QueryError};
+/// # use rand_core::SeedableRng;
+/// # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(7);
+///
+/// const PUT: u64 = 8; // a command of our own
+/// let now = Instant::ZERO;
+/// let mut node = Node::new(Config::default(), &mut rng, now)?;
+/// // Stores a value at the nodes closest to the key; only the outcome is of interest.
+/// let query = Query::new(Id([1; 32]), PUT).value("hello").commit().discard_replies();
+/// let query = node.query(now, query)?;
+/// // This node knows no other, so the query is over at once.
+/// let outcome = node.take_outcome(query);
+/// assert!(matches!(outcome, Some(Err(QueryError::TooFewNodes { asked: 0, .. }))));
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Query {
     pub(crate) target: Id,

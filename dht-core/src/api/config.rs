@@ -41,6 +41,16 @@ const MAILBOX_MAX: usize = 64;
 /// Presets: [`server`](Self::server), [`client`](Self::client) and [`embedded`](Self::embedded).
 /// [`Node::memory_bound`](crate::Node::memory_bound) tells the memory that each takes at most; an idle node takes
 /// a few kilobytes.
+///
+/// ```
+/// use dht_core::{Config, Node};
+///
+/// let mut config = Config::client();
+/// config.bootstrap = vec!["88.99.3.86@node1.hyperdht.org:49737".parse()?];
+/// config.max_requests = 100;
+/// assert!(Node::memory_bound(&config) < Node::memory_bound(&Config::client()));
+/// # Ok::<_, dht_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
@@ -299,6 +309,13 @@ impl Config {
 }
 
 /// Decides which nodes may enter table and queries: `true` lets one in.
+///
+/// ```
+/// use dht_core::{Config, NodeFilter};
+///
+/// let mut config = Config::default();
+/// config.filter = Some(NodeFilter::new(|addr| addr.port() >= 1024));
+/// ```
 #[derive(Clone)]
 pub struct NodeFilter(Arc<dyn Fn(SocketAddrV4) -> bool + Send + Sync>);
 
@@ -323,6 +340,15 @@ impl fmt::Debug for NodeFilter {
 }
 
 /// A node to join by: `host:port`, or `ip@host:port` with an address to try beside the name.
+///
+/// ```
+/// use dht_core::BootstrapNode;
+///
+/// let node: BootstrapNode = "45.0.0.1@dht.example:49737".parse()?;
+/// assert_eq!((node.name(), node.port()), (Some("dht.example"), 49737));
+/// assert!("dht.example".parse::<BootstrapNode>().is_err()); // no port
+/// # Ok::<_, dht_core::ConfigError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BootstrapNode {
     text: String,

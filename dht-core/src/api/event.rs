@@ -15,6 +15,24 @@ use crate::api::persistence::Persistence;
 /// JavaScript names in brackets where they differ. Responses, replies and outcomes are never lost. Of all other
 /// events, [`Config::max_events`](crate::Config::max_events) wait (256 by default): after that events about nodes
 /// give way first, counted by [`Event::Lost`], and then the oldest of the same kind.
+///
+/// ```
+/// use dht_core::{Config, Event, Instant, Node};
+/// # use rand_core::SeedableRng;
+/// # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(7);
+///
+/// let (now, addr) = (Instant::ZERO, "45.0.0.1:49737".parse()?);
+/// let mut node = Node::new(Config::default(), &mut rng, now)?;
+/// node.handle_bound(now, addr, addr);
+/// while let Some(event) = node.poll_event() {
+///     match event {
+///         Event::Listening => println!("bound"),
+///         Event::Ready => println!("bootstrapped"),
+///         _ => {}
+///     }
+/// }
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {

@@ -12,6 +12,21 @@ use crate::id::Id;
 
 /// Tells the ids of addresses, faster than hashing them would: for a server with many nodes, or a
 /// simulator. See [`Config::ids`](crate::Config::ids).
+///
+/// ```
+/// use std::collections::HashMap;
+///
+/// use dht_core::{Config, Id, IdCache};
+///
+/// let known = "45.0.0.1:49737".parse()?;
+/// let ids = HashMap::from([(known, Id::of(known))]);
+/// let ids = IdCache::new(move |addr| ids.get(&addr).copied());
+/// assert_eq!(ids.get(known), Some(Id::of(known)));
+///
+/// let mut config = Config::default();
+/// config.ids = Some(ids.clone()); // all nodes of the process share it
+/// # Ok::<_, std::net::AddrParseError>(())
+/// ```
 #[derive(Clone)]
 pub struct IdCache(Arc<dyn Fn(SocketAddrV4) -> Option<Id> + Send + Sync>);
 

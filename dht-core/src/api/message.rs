@@ -63,6 +63,41 @@ pub struct SessionId(pub u64);
 pub type Nodes = heapless::Vec<SocketAddrV4, CLOSER_NODES_MAX>;
 
 /// An answer to a request of ours.
+///
+/// ```
+/// use dht_core::wire::{Message, Response, decode};
+/// use dht_core::{Config, DATAGRAM_MAX, Id, Instant, Node, Request, Via};
+/// # use rand_core::SeedableRng;
+/// # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(7);
+///
+/// let now = Instant::ZERO;
+/// let [own, peer] = ["45.0.0.1:49737".parse()?, "45.0.1.1:49737".parse()?];
+/// let mut node = Node::new(Config::default(), &mut rng, now)?;
+/// node.handle_bound(now, own, own);
+/// let asked = node.request(now, Request::ping(peer))?;
+///
+/// // The peer's part, by hand.
+/// let (mut out, mut answer) = ([0; DATAGRAM_MAX], [0; DATAGRAM_MAX]);
+/// let transmit = node.poll_transmit(now, &mut out).ok_or("nothing to send")?;
+/// let Message::Request(ping) = decode(&out[..transmit.len])? else { panic!("a request") };
+/// let id = Id::of(peer);
+/// let pong = Response {
+///     tid: ping.tid,
+///     to: own,
+///     id: Some(id.as_bytes()),
+///     token: None,
+///     closer_nodes: None,
+///     error: 0,
+///     value: None,
+/// };
+/// let len = pong.encode(&mut answer)?;
+/// let _ = node.handle_datagram(now, transmit.via, peer, &answer[..len]);
+///
+/// let reply = node.take_response(asked).ok_or("no answer")??;
+/// assert_eq!((reply.from.addr, reply.from.id), (peer, Some(id)));
+/// assert_eq!((reply.to, reply.error), (own, 0)); // where the peer sees us
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reply {
@@ -207,6 +242,34 @@ pub struct Transmit {
 }
 
 /// How a query ended.
+///
+/// ```
+/// use core::time::Duration;
+/// use dht_core::{Config, DATAGRAM_MAX, Id, Instant, Node, Query};
+/// # use rand_core::SeedableRng;
+/// # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(7);
+///
+/// let mut now = Instant::ZERO;
+/// let [own, peer] = ["45.0.0.1:49737".parse()?, "45.0.1.1:49737".parse()?];
+/// let mut node = Node::new(Config::default(), &mut rng, now)?;
+/// node.handle_bound(now, own, own);
+/// let query = Query::find_node(Id([1; 32])).nodes([peer]).only_closest_nodes();
+/// let query = node.query(now, query)?;
+///
+/// // The peer does not answer.
+/// let mut buf = [0; DATAGRAM_MAX];
+/// let outcome = loop {
+///     while node.poll_transmit(now, &mut buf).is_some() {}
+///     if let Some(outcome) = node.take_outcome(query) {
+///         break outcome?;
+///     }
+///     now = node.poll_timeout().unwrap_or(now).max(now + Duration::from_millis(1));
+///     node.handle_timeout(now);
+/// };
+/// assert_eq!((outcome.asked, outcome.answered, outcome.timed_out), (1, 0, 1));
+/// assert!(outcome.closest.is_empty());
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {

@@ -6,6 +6,20 @@ use crate::wire::command::{DOWN_HINT, FIND_NODE, PING, PING_NAT};
 ///
 /// `queries`, `requests` and `commands` count as dht-rpc's `stats` do. `verifications` and `drops`
 /// have no counterpart there, and what they count is in none of dht-rpc's counters.
+///
+/// ```
+/// use dht_core::{Config, Instant, Node, Via};
+/// # use rand_core::SeedableRng;
+/// # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(7);
+///
+/// let (now, addr) = (Instant::ZERO, "45.0.0.1:49737".parse()?);
+/// let mut node = Node::new(Config::default(), &mut rng, now)?;
+/// node.handle_bound(now, addr, addr);
+/// let before = node.stats();
+/// let _ = node.handle_datagram(now, Via::Server, "45.0.1.1:49737".parse()?, b"hello");
+/// assert_eq!(node.stats().drops.not_ours - before.drops.not_ours, 1);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
