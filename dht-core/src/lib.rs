@@ -127,6 +127,7 @@ pub use api::persistence::Persistence;
 pub use api::stats::{
     CommandCount, CommandStats, DropStats, QueryStats, RequestStats, Stats, VerificationStats,
 };
+pub use api::token::Token;
 pub use bytes;
 pub use id::{Distance, Id, ParseIdError};
 pub use node::Node;

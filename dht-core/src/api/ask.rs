@@ -9,8 +9,8 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::api::message::{SessionId, Via};
+use crate::api::token::Token;
 use crate::id::Id;
-use crate::wire::Token;
 use crate::wire::command::{DELAYED_PING, FIND_NODE, PING};
 
 /// An answer to an incoming request.
@@ -183,8 +183,8 @@ impl Request {
 
     /// The token of an earlier reply by the same node.
     #[must_use]
-    pub fn token(mut self, token: Token) -> Self {
-        self.token = Some(token);
+    pub fn token(mut self, token: impl Into<Token>) -> Self {
+        self.token = Some(token.into());
         self
     }
 

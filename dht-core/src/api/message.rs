@@ -9,9 +9,10 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::api::error::QueryError;
+use crate::api::token::Token;
 use crate::api::way::Way;
 use crate::id::Id;
-use crate::wire::{CLOSER_NODES_MAX, Token};
+use crate::wire::CLOSER_NODES_MAX;
 
 /// Which local socket a datagram came in by, or leaves by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -184,8 +185,8 @@ pub struct Incoming<'d> {
     pub from: Peer,
     /// Our own address as they see it.
     pub to: SocketAddrV4,
-    /// Whether they sent back a valid token of ours: their address is theirs.
-    pub token: Option<&'d Token>,
+    /// A valid token of ours, if the sender sent one: then its address is not forged.
+    pub token: Option<Token>,
     /// What they look for.
     pub target: Option<Id>,
     /// What they want.

@@ -9,4 +9,5 @@ pub(crate) mod id_cache;
 pub(crate) mod message;
 pub(crate) mod persistence;
 pub(crate) mod stats;
+pub(crate) mod token;
 pub(crate) mod way;

@@ -10,7 +10,7 @@ use core::net::SocketAddrV4;
 use bytes::Bytes;
 
 use super::queue::{Mailbox, Wakes};
-use crate::wire::Token;
+use crate::api::token::Token;
 use crate::{Event, Id, Incoming, Peer, ReplyTo, Transmit, Via};
 
 /// Incoming requests that wait to be taken, at most.
@@ -62,7 +62,7 @@ impl From<&Incoming<'_>> for Received {
         Self {
             from: incoming.from,
             to: incoming.to,
-            token: incoming.token.copied(),
+            token: incoming.token,
             target: incoming.target,
             command: incoming.command,
             value: incoming.value.map(Bytes::copy_from_slice),

@@ -228,7 +228,7 @@ impl Node {
             tid: 0,
             to: request.to,
             id: Some(&Self::ANY_KEY),
-            token: request.token.as_ref(),
+            token: request.token.as_ref().map(crate::Token::as_bytes),
             internal: request.internal,
             command: request.command,
             target: request.target.as_ref().map(crate::Id::as_bytes),

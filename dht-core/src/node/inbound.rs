@@ -86,7 +86,7 @@ impl Node {
             return Handled::Request(Incoming {
                 from: Peer { addr: from, id },
                 to: request.to,
-                token: request.token,
+                token: request.token.copied().map(crate::Token::from),
                 target,
                 command,
                 value: request.value,

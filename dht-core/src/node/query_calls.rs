@@ -100,7 +100,7 @@ impl Node {
             internal: query.internal,
             target: Some(query.target),
             // A commit carries a token.
-            token: query.commit.then_some(Self::ANY_KEY),
+            token: query.commit.then_some(Self::ANY_KEY.into()),
             value: query.value.clone(),
             ..Request::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1), query.command)
         };

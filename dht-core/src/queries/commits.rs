@@ -6,7 +6,7 @@ use core::net::SocketAddrV4;
 
 use crate::api::error::{QueryError, RequestError};
 use crate::api::message::{Commit, Outcome, Reply};
-use crate::wire::Token;
+use crate::api::token::Token;
 
 #[derive(Clone, Debug)]
 pub(super) struct Committing {

@@ -6,11 +6,11 @@ use core::time::Duration;
 use super::pool::{Phase, Queries, Running};
 use crate::api::ask::Query;
 use crate::api::message::{QueryId, Via};
+use crate::api::token::Token;
 use crate::context::Cx;
 use crate::queries::walk::Walk;
 use crate::requests::call::{Call, Purpose};
 use crate::requests::congestion::Class;
-use crate::wire::Token;
 
 /// What queries see of the rest of the node.
 pub(crate) trait Sight {

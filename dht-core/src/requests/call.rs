@@ -6,9 +6,9 @@ use core::time::Duration;
 use bytes::Bytes;
 
 use crate::api::message::{QueryId, SessionId, Via};
+use crate::api::token::Token;
 use crate::id::Id;
 use crate::requests::congestion::Class;
-use crate::wire::Token;
 use crate::wire::command::FIND_NODE;
 
 /// Kinds of questions, in the order of what an answer says of a node's use to a table. A node that left a question

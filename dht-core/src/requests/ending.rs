@@ -298,7 +298,7 @@ fn read_reply(
     Reply {
         from: Peer { addr: from, id: ids.proven(response.id, from) },
         to: response.to,
-        token: response.token.copied(),
+        token: response.token.copied().map(crate::Token::from),
         closer_nodes: response.closer_nodes.map(read_nodes),
         error: response.error,
         value: response.value.filter(|_| keep).map(Bytes::copy_from_slice),

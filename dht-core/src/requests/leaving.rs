@@ -126,7 +126,7 @@ impl Requests {
             tid: *tid,
             to: call.to,
             id: own.as_ref().map(Id::as_bytes),
-            token: call.token.as_ref(),
+            token: call.token.as_ref().map(crate::Token::as_bytes),
             internal: call.internal,
             command: call.command,
             target: call.target.as_ref().map(Id::as_bytes),

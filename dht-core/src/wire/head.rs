@@ -4,14 +4,14 @@
 use core::net::SocketAddrV4;
 
 use super::cursor::{Reader, Writer, key_len};
-use super::{ADDR_LEN, DecodeError, EncodeError, Token, addr_bytes, addr_from_bytes, varint};
+use super::{ADDR_LEN, DecodeError, EncodeError, addr_bytes, addr_from_bytes, varint};
 
 #[derive(Clone, Copy)]
 pub(super) struct Head<'a> {
     pub(super) tid: u16,
     pub(super) to: SocketAddrV4,
     pub(super) id: Option<&'a [u8; 32]>,
-    pub(super) token: Option<&'a Token>,
+    pub(super) token: Option<&'a [u8; 32]>,
 }
 
 impl<'a> Head<'a> {

@@ -44,10 +44,6 @@ pub const VARINT_MAX: u64 = (1 << 53) - 1;
 /// bucket, and more are of no use.
 pub const CLOSER_NODES_MAX: usize = 20;
 
-/// A round-trip token: proof that its bearer can receive at an address. Compare tokens
-/// in constant time, not with `==`.
-pub type Token = [u8; 32];
-
 /// A message, borrowing from the datagram that it was read from, or from what it is to
 /// be written from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

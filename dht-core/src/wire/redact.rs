@@ -3,7 +3,6 @@
 
 use core::fmt;
 
-use super::Token;
 use crate::Id;
 
 pub(super) struct Key<'a>(pub(super) &'a [u8; 32]);
@@ -18,7 +17,7 @@ impl fmt::Debug for Key<'_> {
 pub(super) struct Secret;
 
 impl Secret {
-    pub(super) fn new(_: &Token) -> Self {
+    pub(super) fn new(_: &[u8; 32]) -> Self {
         Self
     }
 }

@@ -6,7 +6,7 @@ use core::net::SocketAddrV4;
 use super::cursor::{Reader, Writer, key_len, value_len};
 use super::head::{Head, VALUE, flag};
 use super::redact::{Key, Secret, Size};
-use super::{DecodeError, EncodeError, REQUEST, Token, VARINT_MAX, varint};
+use super::{DecodeError, EncodeError, REQUEST, VARINT_MAX, varint};
 
 /// A request.
 ///
@@ -19,8 +19,8 @@ pub struct Request<'a> {
     pub to: SocketAddrV4,
     /// The sender's id, as claimed: present if the sender wants to be in the receiver's table.
     pub id: Option<&'a [u8; 32]>,
-    /// A token that the receiver gave out earlier, as claimed.
-    pub token: Option<&'a Token>,
+    /// The [token](crate::Token) that the receiver gave out earlier, as claimed.
+    pub token: Option<&'a [u8; 32]>,
     /// Whether the command is the protocol's own, rather than the application's.
     pub internal: bool,
     /// What to do, at most [`VARINT_MAX`].

@@ -6,7 +6,7 @@ use core::net::SocketAddrV4;
 use super::cursor::{Reader, Writer, value_len};
 use super::head::{Head, VALUE, flag};
 use super::redact::{Key, Secret, Size};
-use super::{CloserNodes, DecodeError, EncodeError, RESPONSE, Token, VARINT_MAX, varint};
+use super::{CloserNodes, DecodeError, EncodeError, RESPONSE, VARINT_MAX, varint};
 
 /// A response.
 ///
@@ -19,8 +19,8 @@ pub struct Response<'a> {
     pub to: SocketAddrV4,
     /// The sender's id, as claimed: present if the sender wants to be in the receiver's table.
     pub id: Option<&'a [u8; 32]>,
-    /// A token that the sender will accept from the receiver for a while.
-    pub token: Option<&'a Token>,
+    /// A [token](crate::Token) that the sender will accept from the receiver for a while.
+    pub token: Option<&'a [u8; 32]>,
     /// Nodes that the sender believes to be closer to the request's target. The
     /// protocol leaves an empty list out; `Some` of an empty list is written as it is.
     pub closer_nodes: Option<CloserNodes<'a>>,

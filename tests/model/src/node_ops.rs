@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::wire::Token;
 use dht_core::{
     Answer, Instant, Lookup, Node, QueryId, ReplyTo, RequestId, SavedNode, SessionId, Transmit, Via,
 };
@@ -54,7 +53,7 @@ struct World {
     /// Incoming requests, to be answered whenever.
     incoming: VecDeque<ReplyTo>,
     /// The last token that each address got from the node.
-    tokens: BTreeMap<SocketAddrV4, Token>,
+    tokens: BTreeMap<SocketAddrV4, [u8; 32]>,
     lookups: VecDeque<Lookup>,
     saved: Vec<SavedNode>,
 }

@@ -49,7 +49,7 @@ fn debug_shows_no_value_and_no_token() {
     let reply = Reply {
         from: Peer { addr: to, id: None },
         to,
-        token: Some(TOKEN),
+        token: Some(TOKEN.into()),
         closer_nodes: None,
         error: 0,
         value: Some(value.clone()),
@@ -58,7 +58,7 @@ fn debug_shows_no_value_and_no_token() {
     let borrowed = Incoming {
         from: reply.from,
         to,
-        token: Some(&TOKEN),
+        token: reply.token,
         target: Some(target),
         command: 7,
         value: Some(VALUE),
@@ -93,6 +93,7 @@ fn debug_shows_no_value_and_no_token() {
         shown_before.1,
         node,
         format!("{answer:?}"),
+        format!("{:?}", reply.token),
         format!("{reply:?}"),
         format!("{borrowed:?} {reply_to:?}"),
         format!("{:?}", Handled::Request(borrowed)),

@@ -232,7 +232,7 @@ fn nothing_that_is_printed_shows_a_token_or_a_secret() {
     printed.push(format!("{:?}", wire::decode(&buf[..len])));
     let id = lab.request(Request::new(peer(1), USERS));
     let reply = lab.result(id).unwrap();
-    assert_eq!(reply.token, Some([9; 32]));
+    assert_eq!(reply.token, Some([9; 32].into()));
     printed.push(format!("{reply:?}"));
     let query = Query::new(Id([1; 32]), USERS).discard_replies();
     let query = lab.query(query);

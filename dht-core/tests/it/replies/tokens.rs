@@ -3,7 +3,6 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
-use dht_core::wire::Token;
 use dht_core::{Answer, Config, Handled, Id, Via, error_code};
 use proptest::prelude::*;
 
@@ -13,17 +12,17 @@ const MAYBE: Duration = Duration::from_millis(7_500);
 const NEVER: Duration = Duration::from_millis(15_000);
 
 /// A token that the node gives out now.
-fn token_for(lab: &mut Lab, from: SocketAddrV4) -> Token {
+fn token_for(lab: &mut Lab, from: SocketAddrV4) -> [u8; 32] {
     lab.serve(from, &Ask::user(16), Answer::empty()).token()
 }
 
-fn is_good(lab: &mut Lab, from: SocketAddrV4, token: Token) -> bool {
+fn is_good(lab: &mut Lab, from: SocketAddrV4, token: [u8; 32]) -> bool {
     let bytes = Ask::user(16).token(token).bytes();
     let handled = lab.hand_in(Via::Server, from, &bytes);
     lab.sent.clear();
     match handled {
         Handled::Request(incoming) => {
-            assert_eq!(incoming.token, Some(&token));
+            assert_eq!(incoming.token, Some(token.into()));
             true
         }
         _ => false,

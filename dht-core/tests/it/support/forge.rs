@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 
 use dht_core::Id;
-use dht_core::wire::{self, Token};
+use dht_core::wire;
 
 use super::{CLIENT, SERVER};
 
@@ -13,7 +13,7 @@ pub struct Forged {
     /// Where its sender sees the node.
     pub to: SocketAddrV4,
     pub id: Option<[u8; 32]>,
-    pub token: Option<Token>,
+    pub token: Option<[u8; 32]>,
     pub error: u64,
     pub value: Option<Vec<u8>>,
     pub nodes: Vec<SocketAddrV4>,
@@ -62,7 +62,7 @@ impl Default for Forged {
 pub struct Ask {
     pub tid: u16,
     pub id: Option<[u8; 32]>,
-    pub token: Option<Token>,
+    pub token: Option<[u8; 32]>,
     pub internal: bool,
     pub command: u64,
     pub target: Option<Id>,
@@ -87,7 +87,7 @@ impl Ask {
         Self { value: Some(value.to_vec()), ..self }
     }
 
-    pub fn token(self, token: Token) -> Self {
+    pub fn token(self, token: [u8; 32]) -> Self {
         Self { token: Some(token), ..self }
     }
 

@@ -10,7 +10,7 @@ pub mod peer;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use dht_core::wire::{self, Message, Token};
+use dht_core::wire::{self, Message};
 use dht_core::{Id, Instant, Via};
 
 pub const PING: u64 = 0;
@@ -69,7 +69,7 @@ impl Sent {
         self.is(PING) || self.is(FIND_NODE) && self.as_request().is_some_and(for_neighbours)
     }
 
-    pub fn token(&self) -> Token {
+    pub fn token(&self) -> [u8; 32] {
         *self.response().token.unwrap()
     }
 

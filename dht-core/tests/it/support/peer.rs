@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use dht_core::Id;
-use dht_core::wire::{self, Token};
+use dht_core::wire;
 
 use super::PING_NAT;
 use super::forge::Forged;
@@ -36,12 +36,12 @@ pub struct Peer {
     pub deaf: u32,
     /// How long after a request its answer arrives.
     pub rtt: Duration,
-    pub token: Option<Token>,
+    pub token: Option<[u8; 32]>,
     pub error: u64,
     pub value: Option<Vec<u8>>,
     /// What it does on requests with a token, one after the other: the error and the token
     /// of its answer. Empty: nothing special.
-    pub commits: Vec<(u64, Option<Token>)>,
+    pub commits: Vec<(u64, Option<[u8; 32]>)>,
 }
 
 impl Peer {

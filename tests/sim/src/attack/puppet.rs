@@ -156,7 +156,7 @@ pub(super) fn answer(
 }
 
 /// It never checks one.
-const TOKEN: wire::Token = [0x42; 32];
+const TOKEN: [u8; 32] = [0x42; 32];
 
 /// Addresses by their ids: all ports of an attacker's hosts, hashed once.
 #[derive(Clone, Debug, Default)]

@@ -99,12 +99,7 @@ impl Replayer {
         self.spent
     }
 
-    fn ask(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        to: SocketAddrV4,
-        token: Option<&wire::Token>,
-    ) -> Vec<u8> {
+    fn ask(&mut self, cx: &mut ActorCx<'_>, to: SocketAddrV4, token: Option<&[u8; 32]>) -> Vec<u8> {
         let me = Puppet::at(self.config.addr);
         let request = wire::Request {
             id: None,

@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use dht_core::Id;
-use dht_core::wire::Token;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
@@ -96,7 +95,7 @@ pub(crate) fn id(value: &Value) -> Option<Id> {
     token(value).map(Id)
 }
 
-pub(crate) fn token(value: &Value) -> Option<Token> {
+pub(crate) fn token(value: &Value) -> Option<[u8; 32]> {
     hex(value)?.as_ref().try_into().ok()
 }
 

@@ -169,7 +169,7 @@ impl Node {
             "request": self.last_incoming,
             "from": say::peer(request.from),
             "to": say::address(request.to),
-            "token": request.token.map(|token| say::hex(&token)),
+            "token": request.token.map(|token| say::hex(token.as_bytes())),
             "target": request.target.map(|target| say::hex(&target.0)),
             "command": request.command,
             "value": request.value.as_ref().map(|value| say::hex(value)),

@@ -83,7 +83,7 @@ pub(crate) fn reply(reply: &Reply) -> Value {
     json!({
         "from": peer(reply.from),
         "to": address(reply.to),
-        "token": reply.token.map(|token| hex(&token)),
+        "token": reply.token.map(|token| hex(token.as_bytes())),
         "closerNodes": reply.closer_nodes.as_deref().map(addresses),
         "error": reply.error,
         "value": reply.value.as_deref().map(hex),
