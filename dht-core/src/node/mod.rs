@@ -1,12 +1,11 @@
-//! The node: what comes in is handed to the parts that know what to do, what they want
-//! to send is queued, and time passes for all of them at once.
+//! The node: it holds the parts, and carries calls and facts between them. What is decided is decided in the parts: requests,
+//! replies, members (the routing table), queries, reach (the own address) and upkeep. None of them knows this one.
 //!
-//! This file holds the state and the passing of time. What belongs together stands in
-//! a file of its own: datagrams in (`inbound`) and out (`outbound`), what callers ask for
-//! (`calls`, `query_calls`), queries (`queries`, `walks`, `commits`), who is in the table (`members`), finding out about the own
-//! address (`reachability`, `survey`), whether anybody answers (`contact`), periodic work (`maintenance`) the stages of life (`life`)
-//! and what the system did not send (`unsent`).
-//! Mirrors `index.js` and `lib/io.js`.
+//! This file holds the passing of time. Each other file is one way through the parts: datagrams in (`inbound`) and out
+//! (`outbound`), requests that have ended (`ended`), what callers ask for (`calls`, `query_calls`, `observe`), what queries
+//! want (`queries`) and leave behind (`late`), what the table learns (`members`), what becomes of a found address (`reach`),
+//! the stages of life (`life`), periodic work (`maintenance`), what the system did not send (`unsent`), the memory of it
+//! all (`bound`). Mirrors `index.js` and `lib/io.js`.
 
 mod bound;
 mod calls;
