@@ -99,6 +99,8 @@ mod bounded;
 mod context;
 #[cfg(feature = "driver")]
 pub mod driver;
+#[cfg(doc)]
+pub mod how_it_is_made;
 mod id;
 mod members;
 mod node;
