@@ -5,9 +5,8 @@
 //! (`outbound`), requests that have ended (`ended`), what callers ask for (`calls`, `query_calls`, `observe`), what queries
 //! want (`queries`) and leave behind (`late`), what the table learns (`members`), what becomes of a found address (`reach`),
 //! the stages of life (`life`), periodic work (`maintenance`), what the system did not send (`unsent`), the memory of it
-//! all (`bound`). Mirrors `index.js` and `lib/io.js`.
+//! all (`memory_bound`). Mirrors `index.js` and `lib/io.js`.
 
-mod bound;
 mod calls;
 mod ended;
 mod inbound;
@@ -17,6 +16,7 @@ mod late;
 mod life;
 mod maintenance;
 mod members;
+mod memory_bound;
 mod observe;
 mod outbound;
 mod queries;
