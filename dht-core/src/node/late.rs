@@ -21,8 +21,7 @@ impl Node {
         if !self.upkeep.is_running() {
             return;
         }
-        let of_query =
-            |call: &Call| matches!(call.purpose, Purpose::Visit { query: q, .. } if q == query);
+        let of_query = |call: &Call| call.purpose.is_visit_of(query);
         let mut slot = 0;
         while let Some((next, id)) = self.requests.next_from(slot, of_query) {
             slot = next;

@@ -30,7 +30,7 @@ impl Node {
         self.upkeep.clock.start(now);
         self.queries.start_clocks(now);
         if first {
-            self.emit(Event::Listening);
+            self.cx.emit(Event::Listening);
             let persistent = self.cx.config.ephemeral == Some(false);
             let quick = self.reach.is_firewalled() && self.cx.config.quick_firewall && !persistent;
             self.upkeep.bootstrap.ask_early(quick);
@@ -42,7 +42,7 @@ impl Node {
             }
         }
         if resumed {
-            self.emit(Event::Resumed);
+            self.cx.emit(Event::Resumed);
         }
         self.pump_stalled();
     }
@@ -126,7 +126,7 @@ impl Node {
         self.upkeep.contact.wake_up(&mut self.cx);
         self.reach.wake_up(&mut self.cx);
         self.upkeep.contact.forget();
-        self.emit(Event::WakeUp);
+        self.cx.emit(Event::WakeUp);
         if self.upkeep.is_running() {
             self.retry_silent_bootstrap();
         }
@@ -191,7 +191,7 @@ impl Node {
         self.count_interrupted_checks();
         self.upkeep.stage = Stage::Suspended;
         self.end_everything(RequestError::Suspended);
-        self.emit(Event::Suspended);
+        self.cx.emit(Event::Suspended);
     }
 
     /// Resumes a suspended node, as after a sleep. Bind the sockets, to the same ports if
@@ -214,7 +214,7 @@ impl Node {
         }
         self.upkeep.stage = Stage::Closed;
         self.end_everything(RequestError::Destroyed);
-        self.emit(Event::Closed);
+        self.cx.emit(Event::Closed);
     }
 
     fn end_everything(&mut self, error: RequestError) {

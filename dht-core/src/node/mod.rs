@@ -247,10 +247,6 @@ impl Node {
         self.cx.now
     }
 
-    fn emit(&mut self, event: Event) {
-        self.cx.emit(event);
-    }
-
     /// Tells the user that there is something to take. Earlier notes of what was taken without waiting for them are let go.
     fn note(&mut self, event: Event) {
         self.cx.emit(event);

@@ -80,7 +80,7 @@ impl Node {
             self.queries.offer(id, table.ids(), self.members.doubted());
         }
         let own = self.reach.own_addr();
-        let pending = |node: &Self| node.queries.pending(id).map_or(K, |(pending, _)| pending);
+        let pending = |node: &Self| node.queries.pending(id).unwrap_or(K);
         if pending(self) < K && !self.cx.config.bootstrap.is_empty() {
             let wants = self.sources.names.want(self.cx.now, &self.cx.config.bootstrap);
             self.queries.set_wants_lookup(id, wants);
@@ -176,8 +176,10 @@ impl Node {
         }
         let Some(before) = self.queries.answered(id, node, &reply) else { return };
         self.offer_named(id, node, &reply);
-        let (live, late) = (self.requests.live(), self.late_visits());
-        self.queries.yields_to(&self.cx, id, live, late);
+        if self.queries.kind(id) != Some(Kind::User) {
+            let (live, late) = (self.requests.live(), self.late_visits());
+            self.queries.yields_to(&self.cx, id, live, late);
+        }
         if self.queries.deliver(&self.cx, id, reply) {
             self.note(Event::Reply(id));
         }

@@ -147,8 +147,7 @@ impl Running {
         assert!(self.kind == Kind::User || self.query.discard);
         match &self.phase {
             Phase::Walking => {
-                let visits =
-                    under_way(&|p| matches!(p, Purpose::Visit { query, .. } if *query == id));
+                let visits = under_way(&|p| p.is_visit_of(id));
                 assert_eq!(self.walk.in_flight(), visits);
                 let gaps = under_way(&|p| matches!(p, Purpose::Gap { query, .. } if *query == id));
                 assert_eq!(self.walk.gaps_open(), gaps);
@@ -389,9 +388,9 @@ impl Queries {
         }
     }
 
-    /// How many nodes a walk has yet to visit, and on whose behalf it runs.
-    pub(crate) fn pending(&self, id: QueryId) -> Option<(usize, Kind)> {
-        self.get(id).map(|running| (running.walk.pending(), running.kind))
+    /// How many nodes a walk has yet to visit.
+    pub(crate) fn pending(&self, id: QueryId) -> Option<usize> {
+        self.get(id).map(|running| running.walk.pending())
     }
 
     /// Names are being looked up that may bring a walk more nodes, or not.
@@ -417,12 +416,7 @@ impl Queries {
 
     /// A visit was answered. The class of its visits until then; `None` if the query does not wait for it.
     pub(crate) fn answered(&mut self, id: QueryId, node: u16, reply: &Reply) -> Option<Class> {
-        self.work(id, |_, running| {
-            let walk = running.walking()?;
-            let before = walk.class();
-            walk.answered(node, reply);
-            Some(before)
-        })?
+        self.on_walk(id, |walk| walk.answered(node, reply))
     }
 
     /// A node has named another.
@@ -439,9 +433,7 @@ impl Queries {
     /// A background query asks few nodes at once while there is other traffic. Its own requests don't count, nor the ones that it
     /// left `late`: else a walk that meets dead nodes would slow down to two requests at a time.
     pub(crate) fn yields_to(&mut self, cx: &Cx, id: QueryId, live: usize, late: usize) {
-        let Some(running) = self.get_mut(id).filter(|running| running.kind != Kind::User) else {
-            return;
-        };
+        let Some(running) = self.get_mut(id) else { return };
         let others = live.saturating_sub(running.walk.in_flight());
         let quiet = others < QUIET || others.saturating_sub(late) < QUIET;
         running.walk.set_concurrency(match quiet {
@@ -463,22 +455,12 @@ impl Queries {
 
     /// A try of a visit was not answered in time. The class until then.
     pub(crate) fn missed(&mut self, id: QueryId, node: u16) -> Option<Class> {
-        self.work(id, |_, running| {
-            let walk = running.walking()?;
-            let before = walk.class();
-            walk.missed(node);
-            Some(before)
-        })?
+        self.on_walk(id, |walk| walk.missed(node))
     }
 
     /// A visit has failed, since its node was silent if it `timed_out`. The class until then.
     pub(crate) fn failed(&mut self, id: QueryId, node: u16, timed_out: bool) -> Option<Class> {
-        self.work(id, |_, running| {
-            let walk = running.walking()?;
-            let before = walk.class();
-            walk.failed(node, timed_out);
-            Some(before)
-        })?
+        self.on_walk(id, |walk| walk.failed(node, timed_out))
     }
 
     /// A look into a gap has ended.
@@ -681,6 +663,16 @@ impl Queries {
     /// Nothing is to go on.
     pub(crate) fn forget_stalled(&mut self) {
         self.stalled = false;
+    }
+
+    /// Something happens to a walk, while it is on. The class of its visits until then.
+    fn on_walk(&mut self, id: QueryId, happens: impl FnOnce(&mut Walk)) -> Option<Class> {
+        self.work(id, |_, running| {
+            let walk = running.walking()?;
+            let before = walk.class();
+            happens(walk);
+            Some(before)
+        })?
     }
 
     /// Works on a query; meanwhile the counts leave it out.

@@ -11,6 +11,7 @@ use crate::context::Cx;
 use crate::queries::walk::Walk;
 use crate::requests::call::{Call, Purpose};
 use crate::requests::congestion::Class;
+use crate::time::Instant;
 
 /// What queries see of the rest of the node.
 pub(crate) trait Sight {
@@ -183,7 +184,7 @@ impl Queries {
 
 impl Running {
     /// Whether a walk has come to its end, by itself or by the clock.
-    fn is_done(&self, now: crate::time::Instant, sight: &impl Sight) -> bool {
+    fn is_done(&self, now: Instant, sight: &impl Sight) -> bool {
         // Where any node has answered no name is waited for, nor where there is an address to ask.
         let more_sources = self.wants_lookup && !self.walk.has_answers() && sight.awaits_names();
         self.clock.is_over(now) || self.walk.is_done(more_sources)

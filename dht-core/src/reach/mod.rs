@@ -422,7 +422,7 @@ impl Reach {
         (before != now).then_some(Event::Persistence(now))
     }
 
-    /// `asked` and `searching`: which requests of this part are under way, and whether a bootstrap is.
+    /// `probes` and `views`: how many of its requests of either kind are under way.
     #[cfg(any(test, feature = "_invariants"))]
     pub(crate) fn check_invariants(&self, probes: usize, views: usize) {
         assert_eq!(usize::from(self.survey.open), views, "a survey waits for nothing");

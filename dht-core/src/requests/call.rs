@@ -55,6 +55,11 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
+    /// Whether it is a visit of that query.
+    pub(crate) fn is_visit_of(self, id: QueryId) -> bool {
+        matches!(self, Self::Visit { query, .. } if query == id)
+    }
+
     /// Whether silence says that a node is down. It does not for the user's requests, nor where a firewall may block.
     pub(crate) const fn judges(self) -> bool {
         !matches!(

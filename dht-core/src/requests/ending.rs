@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{Call, Flight, Purpose, Question, RequestError, Requests};
 use crate::api::id_cache::Ids;
 use crate::api::message::{Nodes, Peer, Reply, RequestId};
+use crate::api::stats::RequestStats;
 use crate::context::Cx;
 use crate::requests::inflight::Match;
 use crate::requests::lessons::Lessons;
@@ -234,7 +235,7 @@ impl Requests {
     }
 
     /// Counts the end of a request; verifications have a count of their own.
-    fn count(cx: &mut Cx, purpose: Purpose) -> Option<&mut crate::api::stats::RequestStats> {
+    fn count(cx: &mut Cx, purpose: Purpose) -> Option<&mut RequestStats> {
         (purpose != Purpose::Verify).then(|| {
             cx.stats.requests.active -= 1;
             &mut cx.stats.requests

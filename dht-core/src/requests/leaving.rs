@@ -1,5 +1,6 @@
 //! Which request leaves next, and its bytes: by class, within the window and the share of its destination.
 
+use core::net::SocketAddrV4;
 use core::time::Duration;
 
 use super::{Call, Class, Flight, Purpose, Requests, Urgency};
@@ -162,13 +163,13 @@ impl Requests {
     }
 
     /// A datagram to this address is no longer out.
-    pub(super) fn release_share(&mut self, to: core::net::SocketAddrV4) {
+    pub(super) fn release_share(&mut self, to: SocketAddrV4) {
         self.shares.freed(*to.ip());
         self.wake_parked(to);
     }
 
     /// Puts the next request that waits for a place in its share back into its lane.
-    pub(super) fn wake_parked(&mut self, to: core::net::SocketAddrV4) {
+    pub(super) fn wake_parked(&mut self, to: SocketAddrV4) {
         if let Some(id) = self.flights.unpark(prefix24(*to.ip())) {
             self.enqueue(id, true);
         }

@@ -226,8 +226,7 @@ impl Requests {
 
     /// The class of a walk has changed: its visits that wait go to where they belong now.
     pub(crate) fn reclass(&mut self, query: QueryId, class: Class) {
-        let of_query =
-            |call: &Call| matches!(call.purpose, Purpose::Visit { query: q, .. } if q == query);
+        let of_query = |call: &Call| call.purpose.is_visit_of(query);
         let mut slot = 0;
         while let Some((next, id)) = self.flights.next_from(slot, of_query) {
             slot = next;

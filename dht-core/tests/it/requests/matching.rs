@@ -251,8 +251,8 @@ fn sixty_thousand_requests_have_as_many_tids() {
     assert_eq!(places.filter(|ok| *ok).count(), 4);
 }
 
-#[test]
-fn strangers_can_not_use_up_the_tids() {
+/// 16,000 requests, each of which strangers have answered so often that its next try draws a second tid.
+fn forged_at() -> Lab {
     let mut lab = Lab::started(roomy());
     lab.requests((0..16_000).map(|n| Request::ping(local(n + 1))));
     for tid in tids(&lab) {
@@ -261,6 +261,12 @@ fn strangers_can_not_use_up_the_tids() {
             let _ = lab.node.handle_datagram(lab.now, Via::Client, addr(1), &bytes);
         }
     }
+    lab
+}
+
+#[test]
+fn strangers_can_not_use_up_the_tids() {
+    let mut lab = forged_at();
     // All have two now. There are places for most of the others still, and an end to them.
     lab.run_ms(1_000);
     let more = (0..44_000).map(|n| lab.node.request(lab.now, Request::ping(local(n + 1))));
@@ -315,14 +321,7 @@ fn an_answered_tid_need_not_rest() {
 
 #[test]
 fn a_query_waits_while_there_are_no_tids_left() {
-    let mut lab = Lab::started(roomy());
-    lab.requests((0..16_000).map(|n| Request::ping(local(n + 1))));
-    for tid in tids(&lab) {
-        let bytes = Forged::default().bytes(tid);
-        for _ in 0..8 {
-            let _ = lab.node.handle_datagram(lab.now, Via::Client, addr(1), &bytes);
-        }
-    }
+    let mut lab = forged_at();
     lab.run_ms(1_000);
     let mut places = (0..).map(|n| lab.node.request(lab.now, Request::ping(local(n + 1))));
     assert_eq!(places.find_map(Result::err), Some(SendError::Busy));
