@@ -68,8 +68,8 @@ pub(crate) fn run(
                 node.handle_unsent(now(), &transmit, Unsent::Other);
             }
         }
-        while let Some(lookup) = node.poll_lookup() {
-            let found = (node.lookup_host(lookup), 0).to_socket_addrs();
+        while let Some(lookup) = node.poll_name() {
+            let found = (node.name_of(lookup), 0).to_socket_addrs();
             let found = found.into_iter().flatten().filter_map(|addr| v4(addr).ok());
             let ips: Vec<_> = found.map(|addr| *addr.ip()).collect();
             node.handle_resolved(now(), lookup, &ips);

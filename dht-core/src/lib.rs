@@ -15,7 +15,7 @@
 //!   [`handle_timeout`](Node::handle_timeout) when [`poll_timeout`](Node::poll_timeout) says so;
 //! - out, each until `None`: [`poll_transmit`](Node::poll_transmit) for what is to be sent,
 //!   [`poll_event`](Node::poll_event) for what has happened,
-//!   [`poll_lookup`](Node::poll_lookup) for names to resolve.
+//!   [`poll_name`](Node::poll_name) for names to resolve.
 //!
 //! Here two nodes on a wire without delay, one of them serving a command:
 //!
@@ -133,7 +133,7 @@ pub use api::token::Token;
 pub use bytes;
 pub use id::{Distance, Id, ParseIdError};
 pub use node::Node;
-pub use sources::names::Lookup;
+pub use sources::names::NameLookup;
 pub use table::K;
 pub use time::Instant;
 

@@ -207,7 +207,7 @@ impl Flood {
             if self.percent(self.mood.polled) {
                 let node = &mut self.node;
                 let _ = counted(|| node.poll_event());
-                let _ = counted(|| node.poll_lookup());
+                let _ = counted(|| node.poll_name());
             }
         }
         let (node, percent) = (&mut self.node, self.mood.taken);

@@ -17,7 +17,7 @@ async fn run() -> Result<(), Box<dyn Error>> {
     };
     for size in [0, 500, 1000] {
         let reply = node.ping_with(to, size, 0).await?;
-        println!("{to} answered {size} bytes in {:?} and sees us at {}", reply.rtt, reply.to);
+        println!("{to} answered {size} bytes in {:?} and sees us at {}", reply.rtt, reply.seen_as);
     }
     Ok(())
 }

@@ -28,7 +28,7 @@ pub(crate) const SEEN_MAX: usize = 4096;
 /// Verifications under way: of nodes never met, and of nodes that were lost. An attacker who forges requests
 /// can fill the places of the former, not of the latter.
 const STRANGERS_MAX: usize = 16;
-const LOST_MAX: usize = 4;
+const VERIFICATIONS_OF_LOST_MAX: usize = 4;
 /// Visits under way whose queries have ended.
 const LATE_VISITS_MAX: usize = 32;
 /// Two queries that bootstrap or refresh, and one after a reunion.
@@ -284,7 +284,7 @@ impl Config {
 
     /// Verifications under way at once, including verifications of nodes that were lost.
     pub(crate) fn verifications(&self) -> usize {
-        self.strangers() + (self.max_background_requests / 16).clamp(1, LOST_MAX)
+        self.strangers() + (self.max_background_requests / 16).clamp(1, VERIFICATIONS_OF_LOST_MAX)
     }
 
     /// Visits under way at once whose queries have ended.

@@ -14,7 +14,7 @@ use crate::api::persistence::Persistence;
 ///
 /// JavaScript names in brackets where they differ. Responses, replies and outcomes are never lost. Of all other
 /// events, [`Config::max_events`](crate::Config::max_events) wait (256 by default): after that events about nodes
-/// give way first, counted by [`Event::Lost`], and then the oldest of the same kind.
+/// give way first, counted by [`Event::Dropped`], and then the oldest of the same kind.
 ///
 /// ```
 /// use dht_core::{Config, Event, Instant, Node};
@@ -114,7 +114,7 @@ pub enum Event {
     NodeRemoved(SocketAddrV4),
     /// This many [`Event::NodeAdded`] and [`Event::NodeRemoved`] were dropped,
     /// because they were not polled in time.
-    Lost(u32),
+    Dropped(u32),
 }
 
 impl Event {

@@ -96,7 +96,7 @@ pub type Nodes = heapless::Vec<SocketAddrV4, CLOSER_NODES_MAX>;
 ///
 /// let reply = node.take_response(asked).ok_or("no answer")??;
 /// assert_eq!((reply.from.addr, reply.from.id), (peer, Some(id)));
-/// assert_eq!((reply.to, reply.error), (own, 0)); // where the peer sees us
+/// assert_eq!((reply.seen_as, reply.error), (own, 0)); // where the peer sees us
 /// # Ok::<_, Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub struct Reply {
     /// Who answered.
     pub from: Peer,
     /// Our own address as they see it.
-    pub to: SocketAddrV4,
+    pub seen_as: SocketAddrV4,
     /// A token that proves to them, for 7.5 to 15 s, that our address is ours.
     pub token: Option<Token>,
     /// Nodes that they know near the target, the first 20 of them.
@@ -184,7 +184,7 @@ pub struct Incoming<'d> {
     /// Who asks.
     pub from: Peer,
     /// Our own address as they see it.
-    pub to: SocketAddrV4,
+    pub seen_as: SocketAddrV4,
     /// A valid token of ours, if the sender sent one: then its address is not forged.
     pub token: Option<Token>,
     /// What they look for.
@@ -202,7 +202,7 @@ impl fmt::Debug for Incoming<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Incoming")
             .field("from", &self.from)
-            .field("to", &self.to)
+            .field("seen_as", &self.seen_as)
             .field("has_token", &self.token.is_some())
             .field("target", &self.target)
             .field("command", &self.command)

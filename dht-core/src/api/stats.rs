@@ -114,7 +114,7 @@ pub struct DropStats {
     /// Cut off in the middle of a field, or a number or a count out of range.
     pub malformed: u64,
     /// From an address to which no answer can be sent: source port 0, or an address that no host has.
-    pub port_zero: u64,
+    pub bad_source: u64,
     /// Arrived while suspended or closed.
     pub suspended: u64,
     /// A response to nothing that is in flight: late, a duplicate or forged.

@@ -44,7 +44,7 @@ impl Events {
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
         if self.lost > 0 {
-            return Some(Event::Lost(core::mem::take(&mut self.lost)));
+            return Some(Event::Dropped(core::mem::take(&mut self.lost)));
         }
         let event = self.queue.pop_front()?;
         self.bounded -= usize::from(event.is_change());
@@ -114,7 +114,7 @@ mod tests {
         for port in 0..257 {
             events.push(added(port));
         }
-        assert_eq!(events.pop(), Some(Event::Lost(2)));
+        assert_eq!(events.pop(), Some(Event::Dropped(2)));
         assert_eq!(events.pop(), Some(Event::Listening));
         assert_eq!(events.pop(), Some(added(2)));
     }

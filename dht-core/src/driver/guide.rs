@@ -15,7 +15,7 @@
 //! | a timer | for [`poll_timeout`] | [`Timer`]: one deadline at a time |
 //! | a clock | `now`, with every call | [`Host::now`] |
 //! | randomness, once | for [`Node::new`] | [`Host::fill_random`] |
-//! | names to addresses | [`poll_lookup`], [`handle_resolved`] | [`Runtime::lookup`] |
+//! | names to addresses | [`poll_name`], [`handle_resolved`] | [`Runtime::lookup`] |
 //! | where this machine is | [`handle_network_change`] if its network is another | [`Host::interfaces`], [`Host::way_out`], looked at every 5 s |
 //! | sockets that stay | [`handle_rebound`] after they were replaced | [`Socket::local_addr`], looked at every 5 s |
 //!
@@ -82,7 +82,7 @@
 //!     while let Some(event) = node.poll_event() {
 //!         println!("{event:?}");
 //!     }
-//!     // And `poll_lookup`. Then wait for a socket, or until `poll_timeout`, which any call may have changed.
+//!     // And `poll_name`. Then wait for a socket, or until `poll_timeout`, which any call may have changed.
 //! }
 //! # let config = dht_core::Config::default();
 //! # let mut rng: rand_chacha::ChaCha20Rng = rand_core::SeedableRng::from_seed([1; 32]);
@@ -312,7 +312,7 @@
 //! [`handle_resolved`]: crate::Node::handle_resolved
 //! [`handle_timeout`]: crate::Node::handle_timeout
 //! [`poll_event`]: crate::Node::poll_event
-//! [`poll_lookup`]: crate::Node::poll_lookup
+//! [`poll_name`]: crate::Node::poll_name
 //! [`poll_timeout`]: crate::Node::poll_timeout
 
 #[cfg(doc)]

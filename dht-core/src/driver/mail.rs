@@ -44,7 +44,7 @@ pub struct Received {
     /// The sender.
     pub from: Peer,
     /// Our own address as the sender sees it.
-    pub to: SocketAddrV4,
+    pub seen_as: SocketAddrV4,
     /// A valid token of ours, if the sender has sent one back: its address is not forged.
     pub token: Option<Token>,
     /// What it looks for.
@@ -61,7 +61,7 @@ impl From<&Incoming<'_>> for Received {
     fn from(incoming: &Incoming<'_>) -> Self {
         Self {
             from: incoming.from,
-            to: incoming.to,
+            seen_as: incoming.seen_as,
             token: incoming.token,
             target: incoming.target,
             command: incoming.command,

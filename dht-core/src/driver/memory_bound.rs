@@ -3,8 +3,8 @@
 use core::task::Waker;
 
 use super::builder::Builder;
-use super::lookups::LOOKUPS_MAX;
 use super::mail::{DATAGRAMS_MAX, Datagram, EVENTS_MAX, Note, REQUESTS_MAX, Received};
+use super::names::LOOKUPS_MAX;
 use super::runtime::Runtime;
 use super::shared::Shared;
 use super::task::Driver;

@@ -37,9 +37,9 @@ mod incoming;
 mod items;
 mod life;
 mod look;
-mod lookups;
 mod mail;
 mod memory_bound;
+mod names;
 #[cfg(feature = "system")]
 mod packet_info;
 mod pause;

@@ -17,7 +17,7 @@ use super::mail::{Mail, Note, RAW_MAX, RawTransmit};
 use super::queue::{Queue, Readers, Wakes};
 use crate::addr::is_sendable;
 use crate::{
-    Answer, DATAGRAM_MAX, Event, Handled, Instant, Lookup, Node, Outcome, QueryError, ReplyTo,
+    Answer, DATAGRAM_MAX, Event, Handled, Instant, NameLookup, Node, Outcome, QueryError, ReplyTo,
     SendError, SessionId, Transmit, Via, error_code,
 };
 
@@ -306,7 +306,7 @@ impl State {
     pub(crate) fn resolved(
         &mut self,
         now: Instant,
-        lookup: Lookup,
+        lookup: NameLookup,
         found: io::Result<Vec<Ipv4Addr>>,
     ) {
         self.node.handle_resolved(now, lookup, found.as_deref().unwrap_or_default());
@@ -330,11 +330,11 @@ impl State {
         &mut self,
         can_look_up: bool,
         deadline: &mut Option<Instant>,
-    ) -> Look<'_, Option<(Lookup, String)>> {
+    ) -> Look<'_, Option<(NameLookup, String)>> {
         // While there are no sockets an address is of no use.
         if can_look_up && !self.node.suspended() {
-            if let Some(lookup) = self.node.poll_lookup() {
-                return Look::Ready(Some((lookup, self.node.lookup_host(lookup).into())));
+            if let Some(lookup) = self.node.poll_name() {
+                return Look::Ready(Some((lookup, self.node.name_of(lookup).into())));
             }
         }
         *deadline = self.node.poll_timeout().into_iter().chain(self.life.deadline()).min();

@@ -16,7 +16,7 @@ use super::error::Error;
 use super::guard::guard;
 use super::life::Duty;
 use super::look::{Hail, Lookout};
-use super::lookups::Lookups;
+use super::names::UnderWay;
 use super::port::Port;
 use super::runtime::Runtime;
 use super::shared::Shared;
@@ -67,7 +67,7 @@ pub struct Driver<R: Runtime> {
     timer: Option<R::Timer>,
     /// When the timer rings.
     armed: Option<Instant>,
-    lookups: Lookups,
+    names: UnderWay,
     lookout: Lookout,
     hail: Hail,
     flush_until: Option<Instant>,
@@ -105,7 +105,7 @@ impl<R: Runtime> Driver<R> {
             binding,
             ports: None,
             armed: None,
-            lookups: Lookups::default(),
+            names: UnderWay::default(),
             lookout: Lookout::default(),
             hail,
             flush_until: None,
@@ -160,7 +160,7 @@ impl<R: Runtime> Driver<R> {
 
     fn run(&mut self, cx: &mut Context<'_>, look: bool) -> Turn {
         // Names come first, before a flood of datagrams can use up what a runtime allows a task per turn.
-        self.lookups.poll(cx, |lookup, found| {
+        self.names.poll(cx, |lookup, found| {
             self.shared.drive(|state, now| state.resolved(now, lookup, found));
         });
         let more = self.receive(cx);
@@ -270,13 +270,13 @@ impl<R: Runtime> Driver<R> {
     /// Sees to it that the driver is woken when there is something to do. Whether there is already.
     fn park(&mut self, cx: &mut Context<'_>) -> bool {
         let now = self.shared.now();
-        let can_look_up = self.lookups.has_room(now);
+        let can_look_up = self.names.has_room(now);
         let mut core = None;
         match self.shared.poll(cx, |state, _| state.park(can_look_up, &mut core)) {
             Poll::Pending => {}
             Poll::Ready(None) => return true,
             Poll::Ready(Some((lookup, name))) => {
-                self.lookups.begin(now, lookup, || self.runtime.lookup(&name));
+                self.names.begin(now, lookup, || self.runtime.lookup(&name));
                 return true;
             }
         }
@@ -314,7 +314,7 @@ impl<R: Runtime> Driver<R> {
         let Some(timer) = self.timer.take() else { return };
         self.close_ports();
         guard(|| drop(timer));
-        self.lookups = Lookups::default();
+        self.names = UnderWay::default();
         self.shared.end();
     }
 

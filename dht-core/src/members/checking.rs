@@ -232,7 +232,7 @@ impl Members {
     /// A node has answered without an id. Returns whether that was once too often, so that it has left the table.
     pub(crate) fn answered_without_id(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> bool {
         let Some((slot, node)) = self.known(addr) else { return false };
-        let count = node.silent_answers + 1;
+        let count = node.answers_without_id + 1;
         self.table.set_silent_answers(slot, count);
         let gone = count >= SILENT_ANSWERS_MAX;
         if gone {
@@ -254,17 +254,17 @@ impl Members {
         self.table.set_doubted(addr, true);
         if let Some(displaced) = displaced {
             self.table.set_doubted(displaced, false);
-            self.namers.clear_of(displaced);
+            self.namers.remove(displaced);
         }
     }
 
     /// An address has answered `question`. That clears it, unless it left a question of a higher kind unanswered.
     pub(crate) fn trust(&mut self, cx: &Cx, addr: SocketAddrV4, question: Question) {
-        if self.suspects.clear_of(addr, question) {
+        if self.suspects.remove(addr, question) {
             self.table.set_doubted(addr, false);
         }
-        if !self.suspects.contain(cx.now, addr) {
-            self.namers.clear_of(addr);
+        if !self.suspects.contains(cx.now, addr) {
+            self.namers.remove(addr);
         }
     }
 
@@ -280,7 +280,7 @@ impl Members {
 
     /// Whether an address was silent lately.
     pub(crate) fn is_suspected(&self, cx: &Cx, addr: SocketAddrV4) -> bool {
-        self.suspects.contain(cx.now, addr)
+        self.suspects.contains(cx.now, addr)
     }
 
     /// Whether its /24 has a crowd of suspected addresses, so that the address is asked after all addresses elsewhere.
@@ -302,7 +302,7 @@ impl Members {
     pub(crate) fn forget_suspicions(&mut self, cx: &Cx) {
         while let Some(addr) = self.suspects.pop_expired(cx.now) {
             self.table.set_doubted(addr, false);
-            self.namers.clear_of(addr);
+            self.namers.remove(addr);
         }
     }
 

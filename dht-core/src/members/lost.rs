@@ -12,7 +12,7 @@ use crate::bounded::memory::{Capped, Heap};
 /// Lost nodes that are remembered; the first one lost gives way.
 const LOST_MAX: usize = 64;
 /// Ticks for which they are remembered: two hours.
-const MEMORY: u32 = 1_440;
+const REMEMBERED_TICKS: u32 = 1_440;
 /// When one has answered, all are asked at once, but at most once in this many ticks: five minutes.
 const PAUSE: u32 = 60;
 
@@ -50,7 +50,7 @@ impl Lost {
 
     /// A node to ask; another one each time.
     pub(crate) fn next(&mut self, tick: u32) -> Option<SocketAddrV4> {
-        self.nodes.retain(|(_, since)| tick.saturating_sub(*since) < MEMORY);
+        self.nodes.retain(|(_, since)| tick.saturating_sub(*since) < REMEMBERED_TICKS);
         let next = 1.min(self.nodes.len());
         self.nodes.rotate_left(next);
         if self.nodes.is_empty() {

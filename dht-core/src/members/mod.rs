@@ -333,7 +333,7 @@ impl Members {
     /// What an answer from `addr` may change here: the table, suspicions, what was lost.
     pub(crate) fn taught(&self, addr: SocketAddrV4) -> [alloc::string::String; 3] {
         let node = self.table.get(addr).and_then(|slot| self.table.node(slot));
-        let known = node.map(|node| (node.seen, node.silent_answers));
+        let known = node.map(|node| (node.seen, node.answers_without_id));
         let (suspected, lost) = (self.suspects(addr), self.lost.contains(addr));
         [alloc::format!("{known:?}"), alloc::format!("{suspected}"), alloc::format!("{lost}")]
     }

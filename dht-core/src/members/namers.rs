@@ -45,7 +45,7 @@ impl Namers {
     }
 
     /// The node has answered.
-    pub(crate) fn clear_of(&mut self, addr: SocketAddrV4) {
+    pub(crate) fn remove(&mut self, addr: SocketAddrV4) {
         self.namings.retain(|naming| naming.silent != addr);
         self.trim();
     }
@@ -95,7 +95,7 @@ mod tests {
         }
         assert_eq!(namers.pop_due(), None, "not clear yet");
         namers.is_down(addr(1));
-        namers.clear_of(addr(2));
+        namers.remove(addr(2));
         namers.is_down(addr(2));
         let told = [0; 3].map(|_| namers.pop_due());
         assert_eq!(told, [Some((addr(1), addr(11))), Some((addr(1), addr(12))), None]);

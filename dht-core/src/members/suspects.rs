@@ -19,7 +19,7 @@ const SUSPECTS_MAX: usize = 64;
 /// This many suspects of a /24 are a crowd.
 const CROWD: usize = 4;
 /// How long a suspicion lasts.
-const MEMORY: Duration = Duration::from_secs(300);
+const SUSPICION: Duration = Duration::from_secs(300);
 
 #[derive(Clone, Copy, Debug)]
 struct Suspect {
@@ -59,12 +59,12 @@ impl Suspects {
         self.0.make_room(SUSPECTS_MAX);
         let before_left = before.map_or(0, |before| before.misses_left);
         let misses_left = if late { MISSES_MAX } else { before_left };
-        self.0.push(Suspect { until: now + MEMORY, addr, down, misses_left, question });
+        self.0.push(Suspect { until: now + SUSPICION, addr, down, misses_left, question });
         displaced.map(|displaced| displaced.addr)
     }
 
     /// An address has answered `question`. Returns whether that ends a suspicion.
-    pub(crate) fn clear_of(&mut self, addr: SocketAddrV4, question: Question) -> bool {
+    pub(crate) fn remove(&mut self, addr: SocketAddrV4, question: Question) -> bool {
         let at = self.0.iter().position(|suspect| suspect.addr == addr);
         let at = at.filter(|at| self.0.get(*at).is_some_and(|it| it.question <= question));
         at.map(|at| self.0.remove(at)).is_some()
@@ -81,7 +81,7 @@ impl Suspects {
         self.get(now, addr).map(|suspect| suspect.misses_left > 0)
     }
 
-    pub(crate) fn contain(&self, now: Instant, addr: SocketAddrV4) -> bool {
+    pub(crate) fn contains(&self, now: Instant, addr: SocketAddrV4) -> bool {
         self.get(now, addr).is_some()
     }
 
@@ -139,14 +139,13 @@ mod tests {
         let (mut suspects, start) = (Suspects::default(), Instant::ZERO);
         suspects.add(start, addr(1), (false, true), Question::Ping);
         suspects.add(start, addr(2), (false, true), Question::Ping);
-        let end = start + MEMORY;
-        assert!(suspects.contain(end - Duration::from_micros(1), addr(1)));
-        assert!(!suspects.contain(end, addr(1)));
+        let end = start + SUSPICION;
+        assert!(suspects.contains(end - Duration::from_micros(1), addr(1)));
+        assert!(!suspects.contains(end, addr(1)));
         assert!(
-            suspects.clear_of(addr(2), Question::Ping)
-                && !suspects.clear_of(addr(2), Question::Ping)
+            suspects.remove(addr(2), Question::Ping) && !suspects.remove(addr(2), Question::Ping)
         );
-        assert!(!suspects.contain(start, addr(2)));
+        assert!(!suspects.contains(start, addr(2)));
         assert_eq!(suspects.pop_expired(end - Duration::from_micros(1)), None);
         assert_eq!([0; 2].map(|_| suspects.pop_expired(end)), [Some(addr(1)), None]);
     }
@@ -158,10 +157,10 @@ mod tests {
             suspects.add(start, addr(1), (down, true), Question::Ping);
             assert_eq!(suspects.are_sure_of(start, addr(1)), sure);
         }
-        suspects.add(start + MEMORY, addr(1), (false, true), Question::Ping);
-        assert!(!suspects.are_sure_of(start + MEMORY, addr(1)), "that was long ago");
+        suspects.add(start + SUSPICION, addr(1), (false, true), Question::Ping);
+        assert!(!suspects.are_sure_of(start + SUSPICION, addr(1)), "that was long ago");
         suspects.add(start, addr(2), (true, true), Question::Ping);
-        suspects.clear_of(addr(2), Question::Ping);
+        suspects.remove(addr(2), Question::Ping);
         suspects.add(start, addr(2), (false, true), Question::Ping);
         assert!(!suspects.are_sure_of(start, addr(2)));
     }
@@ -182,7 +181,7 @@ mod tests {
     fn four_of_a_network_are_a_crowd_while_they_are_remembered() {
         let at = |host| SocketAddrV4::new(Ipv4Addr::new(80, 0, 0, host), 1);
         let elsewhere = SocketAddrV4::new(Ipv4Addr::new(80, 0, 1, 1), 1);
-        let (mut suspects, later) = (Suspects::default(), Instant::ZERO + MEMORY / 2);
+        let (mut suspects, later) = (Suspects::default(), Instant::ZERO + SUSPICION / 2);
         for host in 1..5 {
             assert!(!suspects.crowd(later, at(99)), "{host}");
             let now = if host == 1 { Instant::ZERO } else { later };
@@ -190,7 +189,7 @@ mod tests {
         }
         assert!(suspects.crowd(later, at(99)) && !suspects.crowd(later, elsewhere));
         // The first is forgotten.
-        assert!(!suspects.crowd(Instant::ZERO + MEMORY, at(99)));
+        assert!(!suspects.crowd(Instant::ZERO + SUSPICION, at(99)));
         for port in 1..9 {
             suspects.add(later, addr(port), (false, true), Question::FindNode);
         }
@@ -206,12 +205,12 @@ mod tests {
             for question in questions {
                 suspects.add(now, addr(1), (false, true), question);
             }
-            assert!(!suspects.clear_of(addr(1), Question::Ping), "{questions:?}");
-            assert!(suspects.contain(now, addr(1)));
-            assert!(suspects.clear_of(addr(1), Question::FindNode));
+            assert!(!suspects.remove(addr(1), Question::Ping), "{questions:?}");
+            assert!(suspects.contains(now, addr(1)));
+            assert!(suspects.remove(addr(1), Question::FindNode));
         }
         // The answer to more clears it as well.
         suspects.add(now, addr(1), (false, true), Question::Ping);
-        assert!(suspects.clear_of(addr(1), Question::FindNode));
+        assert!(suspects.remove(addr(1), Question::FindNode));
     }
 }

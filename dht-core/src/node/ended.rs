@@ -49,7 +49,7 @@ impl Node {
         }
         if counts {
             self.upkeep.contact.answered(&mut self.cx);
-            let (from, to, question) = (reply.from, reply.to, ended.call.question());
+            let (from, to, question) = (reply.from, reply.seen_as, ended.call.question());
             self.learn(via, from, to, question, ended.votes());
         }
         let hasty = match ended.call.purpose {
@@ -60,7 +60,7 @@ impl Node {
         };
         self.requests.learn_pace(&ended, hasty);
         let no_id = counts && reply.from.id.is_none();
-        let (asked, seen_as) = (ended.call.to, reply.to);
+        let (asked, seen_as) = (ended.call.to, reply.seen_as);
         match ended.call.purpose {
             Purpose::User => self.note(Event::Response(ended.id)),
             Purpose::Hint { .. } | Purpose::Late { .. } => {}

@@ -49,7 +49,7 @@ impl Node {
             }
             _ if !self.upkeep.is_running() => &mut drops.suspended,
             _ if data.len() > self.cx.config.max_datagram_received => &mut drops.oversize,
-            _ if !is_host(from) => &mut drops.port_zero,
+            _ if !is_host(from) => &mut drops.bad_source,
             Ok(Message::Request(request)) => {
                 return self.on_request(Way::new(via, at), from, &request);
             }
@@ -85,7 +85,7 @@ impl Node {
         if !internal {
             return Handled::Request(Incoming {
                 from: Peer { addr: from, id },
-                to: request.to,
+                seen_as: request.to,
                 token: request.token.copied().map(crate::Token::from),
                 target,
                 command,
@@ -139,14 +139,14 @@ impl Node {
     fn on_response(&mut self, via: Via, from: SocketAddrV4, response: &wire::Response<'_>) {
         match self.requests.on_response(&mut self.cx, self.members.table().ids(), from, response) {
             Ok(ended) => self.on_ended(Some(via), ended),
-            Err(Unmatched::Unknown) => self.on_stray(response.tid, from),
+            Err(Unmatched::Unknown) => self.on_unmatched(response.tid, from),
             Err(Unmatched::WrongSource) => self.members.missed(from),
         }
     }
 
     /// An answer to nothing that is in flight. If it is to a request that was given up, or a second one to a request that was sent more
     /// than once, it is no guess: a node that was taken for silent is there, unless earlier answers have missed.
-    fn on_stray(&mut self, tid: u16, from: SocketAddrV4) {
+    fn on_unmatched(&mut self, tid: u16, from: SocketAddrV4) {
         let believed = self.members.believes(&self.cx, from);
         if believed.is_none() && !self.requests.asks(from) {
             return;

@@ -4,7 +4,7 @@
 //! This file holds the passing of time. Each other file is one way through the parts: datagrams in (`inbound`) and out
 //! (`outbound`), requests that have ended (`ended`), what callers ask for (`calls`, `query_calls`, `observe`), what queries
 //! want (`queries`) and leave behind (`late`), what the table learns (`members`), what becomes of a found address (`reach`),
-//! the stages of life (`life`), periodic work (`maintenance`), what the system did not send (`unsent`), the memory of it
+//! the stages of life (`life`), periodic work (`upkeep`), what the system did not send (`unsent`), the memory of it
 //! all (`memory_bound`). Mirrors `index.js` and `lib/io.js`.
 
 mod calls;
@@ -14,7 +14,7 @@ mod inbound;
 mod invariants;
 mod late;
 mod life;
-mod maintenance;
+
 mod members;
 mod memory_bound;
 mod observe;
@@ -23,6 +23,7 @@ mod queries;
 mod query_calls;
 mod reach;
 mod unsent;
+mod upkeep;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -46,7 +47,7 @@ use crate::replies::Replies;
 use crate::requests::Requests;
 use crate::secret::rng::Rng;
 use crate::sources::Sources;
-use crate::sources::names::{Lookup, Lookups};
+use crate::sources::names::{NameLookup, NameLookups};
 use crate::time::Instant;
 use crate::upkeep::clock::{Clock, SLEEP};
 use crate::upkeep::{Stage, Upkeep};
@@ -55,7 +56,7 @@ use crate::upkeep::{Stage, Upkeep};
 ///
 /// Hand in what happens (`handle_*`), ask for what is wanted (`request`, `query`, …), and poll
 /// what follows ([`poll_transmit`](Self::poll_transmit), [`poll_event`](Self::poll_event),
-/// [`poll_timeout`](Self::poll_timeout), [`poll_lookup`](Self::poll_lookup)) until `None`.
+/// [`poll_timeout`](Self::poll_timeout), [`poll_name`](Self::poll_name)) until `None`.
 /// Any order of calls is legal: polling late delays, but never corrupts, and a call too
 /// many is harmless. `now` never goes back: an earlier one counts as the latest so far.
 ///
@@ -159,7 +160,7 @@ impl Node {
         self.on_overdue();
         self.replies.on_time(&mut self.cx);
         if self.sources.names.expire(now) {
-            self.after_lookup();
+            self.after_names();
         }
         let next = self.upkeep.bootstrap.on_time(now);
         self.go_on(next);
@@ -205,14 +206,14 @@ impl Node {
     /// [`handle_resolved`](Self::handle_resolved); after 5 s without a result, the node goes on without it,
     /// but a later one is still of use.
     #[must_use]
-    pub fn poll_lookup(&mut self) -> Option<Lookup> {
+    pub fn poll_name(&mut self) -> Option<NameLookup> {
         if self.upkeep.stage == Stage::Closed { None } else { self.sources.names.poll() }
     }
 
     /// The name to look up.
     #[must_use]
-    pub fn lookup_host(&self, lookup: Lookup) -> &str {
-        let node = self.cx.config.bootstrap.get(Lookups::index(lookup));
+    pub fn name_of(&self, lookup: NameLookup) -> &str {
+        let node = self.cx.config.bootstrap.get(NameLookups::index(lookup));
         node.and_then(|node| node.name()).unwrap_or_default()
     }
 
@@ -220,10 +221,10 @@ impl Node {
     /// to are used; none if the name does not exist, or has no address. What earlier results brought is
     /// not forgotten: up to 16 addresses of a name are tried, the latest first.
     /// A result that was not asked for is ignored.
-    pub fn handle_resolved(&mut self, now: Instant, lookup: Lookup, ips: &[Ipv4Addr]) {
+    pub fn handle_resolved(&mut self, now: Instant, lookup: NameLookup, ips: &[Ipv4Addr]) {
         let now = self.enter(now);
         if let Some(news) = self.sources.names.resolved(now, lookup, ips) {
-            self.after_lookup();
+            self.after_names();
             if news {
                 self.use_late_addresses();
             }

@@ -83,7 +83,7 @@ impl Node {
         let pending = |node: &Self| node.queries.pending(id).unwrap_or(K);
         if pending(self) < K && !self.cx.config.bootstrap.is_empty() {
             let wants = self.sources.names.want(self.cx.now, &self.cx.config.bootstrap);
-            self.queries.set_wants_lookup(id, wants);
+            self.queries.set_wants_names(id, wants);
             let ids = self.members.table().ids();
             self.queries.offer(id, ids, self.sources.bootstrap(&self.cx.config, own));
         }
@@ -95,9 +95,9 @@ impl Node {
     }
 
     /// Names were looked up, or given up.
-    pub(super) fn after_lookup(&mut self) {
+    pub(super) fn after_names(&mut self) {
         for id in self.queries.ids() {
-            if self.queries.wants_lookup(id) {
+            if self.queries.wants_names(id) {
                 let own = self.reach.own_addr();
                 let found = self.sources.bootstrap(&self.cx.config, own);
                 self.queries.offer(id, self.members.table().ids(), found);

@@ -54,7 +54,7 @@ pub(crate) enum Walked {
 /// even if a third of all datagrams is lost.
 const WALK_MAX: Duration = Duration::from_secs(20);
 /// A background query keeps to its share of the concurrency while more than this is in flight.
-const QUIET: usize = 3;
+const QUIET_MAX: usize = 3;
 
 fn background_concurrency(config: &Config) -> u16 {
     config.concurrency.min((config.concurrency / 8).max(2))
@@ -79,7 +79,7 @@ pub(super) struct Running {
     /// Scratch for [`Queries::count_notes`].
     notes: usize,
     /// Bootstrap names that are being looked up may bring more nodes to ask.
-    pub(super) wants_lookup: bool,
+    pub(super) wants_names: bool,
     pub(super) clock: Clock,
 }
 
@@ -152,7 +152,7 @@ impl Running {
                 let gaps = under_way(&|p| matches!(p, Purpose::Gap { query, .. } if *query == id));
                 assert_eq!(self.walk.gaps_open(), gaps);
                 let paused = !self.query.discard && unread >= most;
-                let looks_up = self.wants_lookup && looks_up;
+                let looks_up = self.wants_names && looks_up;
                 let waits = visits + gaps > 0 || paused || looks_up || stalled;
                 assert!(waits, "a query waits for nothing");
             }
@@ -394,15 +394,15 @@ impl Queries {
     }
 
     /// Names are being looked up that may bring a walk more nodes, or not.
-    pub(crate) fn set_wants_lookup(&mut self, id: QueryId, wants: bool) {
+    pub(crate) fn set_wants_names(&mut self, id: QueryId, wants: bool) {
         if let Some(running) = self.get_mut(id) {
-            running.wants_lookup = wants;
+            running.wants_names = wants;
         }
     }
 
     /// Whether a walk waits for names.
-    pub(crate) fn wants_lookup(&self, id: QueryId) -> bool {
-        self.get(id).is_some_and(|running| running.wants_lookup)
+    pub(crate) fn wants_names(&self, id: QueryId) -> bool {
+        self.get(id).is_some_and(|running| running.wants_names)
     }
 
     /// What a query asks.
@@ -435,7 +435,7 @@ impl Queries {
     pub(crate) fn yields_to(&mut self, cx: &Cx, id: QueryId, live: usize, late: usize) {
         let Some(running) = self.get_mut(id) else { return };
         let others = live.saturating_sub(running.walk.in_flight());
-        let quiet = others < QUIET || others.saturating_sub(late) < QUIET;
+        let quiet = others < QUIET_MAX || others.saturating_sub(late) < QUIET_MAX;
         running.walk.set_concurrency(match quiet {
             true => cx.config.concurrency,
             false => background_concurrency(&cx.config),
@@ -466,7 +466,7 @@ impl Queries {
     /// A look into a gap has ended.
     pub(crate) fn gap_ended(&mut self, id: QueryId) {
         if let Some(walk) = self.get_mut(id).and_then(Running::walking) {
-            walk.looked_into_gap();
+            walk.gap_probe_ended();
         }
     }
 
@@ -744,7 +744,7 @@ impl Queries {
                 walk: Walk::new(plan),
                 mailbox: VecDeque::new(),
                 notes: 0,
-                wants_lookup: false,
+                wants_names: false,
                 clock,
             });
         };
@@ -761,7 +761,7 @@ impl Queries {
             running.query.value = None;
             running.query.nodes = Vec::new();
             running.phase = Phase::Walking;
-            running.wants_lookup = false;
+            running.wants_names = false;
             self.spare.make_room(spares(config));
             self.spare.push(running);
         }

@@ -88,14 +88,14 @@ impl Queries {
             running.walk.begun();
             progress.visited = true;
         }
-        if let Some((node, to, target)) = running.walk.look_into_gap() {
+        if let Some((node, to, target)) = running.walk.next_gap_probe() {
             if !cx.busy {
                 let purpose = Purpose::Gap { query: running.id, node };
                 let session = running.query.session;
                 let call = call_of(&Query::find_node(target), to, None, purpose, sight.via());
                 return Step::Ask(Call { retries: 0, session, ..call });
             }
-            running.walk.looked_into_gap();
+            running.walk.gap_probe_ended();
         }
         let runs = running.walk.in_flight() + running.walk.gaps_open() > 0;
         running.clock.run(cx.now, runs);
@@ -186,7 +186,7 @@ impl Running {
     /// Whether a walk has come to its end, by itself or by the clock.
     fn is_done(&self, now: Instant, sight: &impl Sight) -> bool {
         // Where any node has answered no name is waited for, nor where there is an address to ask.
-        let more_sources = self.wants_lookup && !self.walk.has_answers() && sight.awaits_names();
+        let more_sources = self.wants_names && !self.walk.has_answers() && sight.awaits_names();
         self.clock.is_over(now) || self.walk.is_done(more_sources)
     }
 }

@@ -6,7 +6,7 @@ use core::net::SocketAddrV4;
 /// Answers remembered at once; the oldest gives way. They are for people to read, and memory may be scarce.
 const KNOWN_MAX: usize = 2;
 /// Ticks for which they are remembered: a little longer than all tries of a request take.
-const MEMORY: u16 = 3;
+const REMEMBERED_TICKS: u16 = 3;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Elsewhere(heapless::Vec<Answer, KNOWN_MAX, u8>);
@@ -25,7 +25,7 @@ impl Elsewhere {
         if asked.port() != from.port() && asked.ip() != from.ip() {
             return;
         }
-        self.clear_of(asked);
+        self.remove(asked);
         if self.0.is_full() {
             self.0.remove(0);
         }
@@ -34,7 +34,7 @@ impl Elsewhere {
     }
 
     /// The address has answered by itself.
-    pub(crate) fn clear_of(&mut self, asked: SocketAddrV4) {
+    pub(crate) fn remove(&mut self, asked: SocketAddrV4) {
         self.0.retain(|answer| answer.asked != asked);
     }
 
@@ -42,7 +42,7 @@ impl Elsewhere {
     pub(crate) fn instead_of(&self, tick: u32, asked: SocketAddrV4) -> Option<SocketAddrV4> {
         let mut answers = self.0.iter();
         let answer = answers.find(|answer| answer.asked == asked)?;
-        (short(tick).wrapping_sub(answer.tick) <= MEMORY).then_some(answer.from)
+        (short(tick).wrapping_sub(answer.tick) <= REMEMBERED_TICKS).then_some(answer.from)
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
         elsewhere.note(0xffff, addr(1, 1), addr(1, 7));
         assert_eq!(elsewhere.instead_of(0x1_0002, addr(1, 1)), Some(addr(1, 7)));
         assert_eq!(elsewhere.instead_of(0x1_0003, addr(1, 1)), None);
-        elsewhere.clear_of(addr(1, 1));
+        elsewhere.remove(addr(1, 1));
         assert_eq!(elsewhere.instead_of(2, addr(1, 1)), None);
     }
 

@@ -114,7 +114,7 @@ impl Requests {
             self.window.freed();
         }
         if lessons.tell(Lessons::THERE) {
-            self.elsewhere.clear_of(from);
+            self.elsewhere.remove(from);
         }
         if let Some(requests) = Self::count(cx, flight.call.purpose) {
             requests.responses += 1;
@@ -298,7 +298,7 @@ fn read_reply(
     let keep = matches!(purpose, Purpose::User | Purpose::Visit { .. } | Purpose::Commit { .. });
     Reply {
         from: Peer { addr: from, id: ids.proven(response.id, from) },
-        to: response.to,
+        seen_as: response.to,
         token: response.token.copied().map(crate::Token::from),
         closer_nodes: response.closer_nodes.map(read_nodes),
         error: response.error,

@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// Visits of ended queries leave only while one in this many places of the window is free.
 const LATE_ROOM: u32 = 4;
 /// Unanswered requests to one /24 may fill one in this many places of the window.
-const SHARE: u32 = 2;
+const SHARE_OF_PREFIX: u32 = 2;
 
 /// What this part has to know of the walks that visits belong to.
 pub(crate) trait Walks {
@@ -73,7 +73,7 @@ impl Requests {
         if self.flights.in_lanes() == 0 {
             return None;
         }
-        let share = (cx.config.max_window / SHARE).max(1);
+        let share = (cx.config.max_window / SHARE_OF_PREFIX).max(1);
         let room = self.window.room_for(Class::Hint);
         let scarce = room < cx.config.max_window / LATE_ROOM;
         for urgency in URGENCIES {

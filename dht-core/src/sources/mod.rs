@@ -9,11 +9,11 @@ use core::net::SocketAddrV4;
 use crate::api::config::{BootstrapNode, Config};
 use crate::bounded::memory::Heap;
 use given::Given;
-use names::Lookups;
+use names::NameLookups;
 
 #[derive(Clone)]
 pub(crate) struct Sources {
-    pub(crate) names: Lookups,
+    pub(crate) names: NameLookups,
     pub(crate) given: Given,
 }
 
@@ -23,13 +23,13 @@ impl Sources {
         for addr in config.nodes.iter().take(config.given()) {
             given.add(config.given(), tick, *addr);
         }
-        Self { names: Lookups::new(&config.bootstrap), given }
+        Self { names: NameLookups::new(&config.bootstrap), given }
     }
 
     /// What both take of the heap, at most.
     pub(crate) fn add_to(heap: &mut Heap, config: &Config) {
         Given::add_to(heap, config.given());
-        Lookups::add_to(heap, config.bootstrap.len());
+        NameLookups::add_to(heap, config.bootstrap.len());
     }
 
     /// Whether there is any.

@@ -24,9 +24,9 @@ const TAKEN_MAX: usize = 8;
 /// must not displace all addresses that worked.
 const FOUND_MAX: usize = 2 * TAKEN_MAX;
 
-/// A name to look up: [`Node::lookup_host`](crate::Node::lookup_host) tells it.
+/// A name to look up: [`Node::name_of`](crate::Node::name_of) tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Lookup(u16);
+pub struct NameLookup(u16);
 
 #[derive(Clone, Copy, Debug, Default)]
 enum State {
@@ -90,13 +90,13 @@ pub(crate) struct Failures {
 
 /// One entry per bootstrap node.
 #[derive(Clone, Debug)]
-pub(crate) struct Lookups {
+pub(crate) struct NameLookups {
     names: Vec<Name>,
     /// The name to continue with: names without an answer must not keep the rest from being asked for.
     next: u16,
 }
 
-impl Lookups {
+impl NameLookups {
     pub(crate) fn add_to(heap: &mut Heap, nodes: usize) {
         heap.exact::<Name>(nodes);
     }
@@ -160,13 +160,13 @@ impl Lookups {
     }
 
     /// The next name that the embedder has not been told of.
-    pub(crate) fn poll(&mut self) -> Option<Lookup> {
+    pub(crate) fn poll(&mut self) -> Option<NameLookup> {
         let (first, last) = self.names.split_at_mut_checked(self.next.into())?;
         let (first, last) = (first.iter_mut().zip(0..), last.iter_mut().zip(self.next..));
         let found = last.chain(first).find_map(|(name, at)| match &mut name.state {
             State::Wanted { told: told @ false, .. } => {
                 *told = true;
-                Some(Lookup(at))
+                Some(NameLookup(at))
             }
             _ => None,
         })?;
@@ -179,7 +179,7 @@ impl Lookups {
     pub(crate) fn resolved(
         &mut self,
         now: Instant,
-        lookup: Lookup,
+        lookup: NameLookup,
         ips: &[Ipv4Addr],
     ) -> Option<bool> {
         let name = self.names.get_mut(usize::from(lookup.0))?;
@@ -216,7 +216,7 @@ impl Lookups {
         since.min()
     }
 
-    pub(crate) fn index(lookup: Lookup) -> usize {
+    pub(crate) fn index(lookup: NameLookup) -> usize {
         usize::from(lookup.0)
     }
 }

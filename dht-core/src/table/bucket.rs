@@ -92,7 +92,7 @@ impl Entry {
         self.flags = self.flags & !SERVES | if serves { SERVES } else { 0 };
     }
 
-    pub(super) fn silent_answers(&self) -> u8 {
+    pub(super) fn answers_without_id(&self) -> u8 {
         self.flags & SILENT_ANSWERS
     }
 

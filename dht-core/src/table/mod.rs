@@ -204,7 +204,7 @@ impl Table {
             seen: entry.seen,
             hinted: entry.hinted(),
             serves: entry.serves(),
-            silent_answers: entry.silent_answers(),
+            answers_without_id: entry.answers_without_id(),
         })
     }
 

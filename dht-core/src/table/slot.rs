@@ -58,7 +58,7 @@ pub(crate) struct NodeInfo {
     /// Whether it has answered FIND_NODE since it was last asked whether it is there.
     pub(crate) serves: bool,
     /// How many answers without an id came from it in a row; at most 15.
-    pub(crate) silent_answers: u8,
+    pub(crate) answers_without_id: u8,
 }
 
 impl NodeInfo {

@@ -45,7 +45,7 @@ struct Node {
     sampled: Option<u32>,
     seen: u8,
     hinted: bool,
-    silent_answers: u8,
+    answers_without_id: u8,
 }
 
 struct Model {
@@ -166,7 +166,7 @@ fn run(id_of: IdOf, own: u16, ops: Vec<Op>) {
                             sampled: None,
                             seen,
                             hinted: false,
-                            silent_answers: 0,
+                            answers_without_id: 0,
                         });
                     }
                     other => panic!("{other:?}"),
@@ -206,7 +206,7 @@ fn run(id_of: IdOf, own: u16, ops: Vec<Op>) {
                 let Some(slot) = pick(index) else { continue };
                 table.set_silent_answers(slot, count);
                 let count = count.min(15);
-                model.change(slot, |node| node.silent_answers = count);
+                model.change(slot, |node| node.answers_without_id = count);
             }
             Op::Wait(ticks) => tick += ticks,
             Op::Rebase(n) => {
@@ -260,8 +260,8 @@ fn check(table: &Table, model: &Model, tick: u32) {
         assert_eq!(table.entry(node.slot).unwrap().rest, rest(&node.id, split(node.slot.index).0));
         let info = table.node(node.slot).unwrap();
         assert_eq!(
-            (info.addr, info.seen, info.hinted, info.silent_answers),
-            (node.slot.addr, node.seen, node.hinted, node.silent_answers)
+            (info.addr, info.seen, info.hinted, info.answers_without_id),
+            (node.slot.addr, node.seen, node.hinted, node.answers_without_id)
         );
         let age = tick - node.pinged;
         let pinged_ago = info.pinged_ago(tick);

@@ -9,7 +9,8 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use dht_core::{
-    Answer, Instant, Lookup, Node, QueryId, ReplyTo, RequestId, SavedNode, SessionId, Transmit, Via,
+    Answer, Instant, NameLookup, Node, QueryId, ReplyTo, RequestId, SavedNode, SessionId, Transmit,
+    Via,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
@@ -54,7 +55,7 @@ struct World {
     incoming: VecDeque<ReplyTo>,
     /// The last token that each address got from the node.
     tokens: BTreeMap<SocketAddrV4, [u8; 32]>,
-    lookups: VecDeque<Lookup>,
+    lookups: VecDeque<NameLookup>,
     saved: Vec<SavedNode>,
 }
 
@@ -200,8 +201,8 @@ impl World {
 
     fn look_up(&mut self, source: &mut Source<'_>) {
         let how = source.byte();
-        if let Some(lookup) = self.node.poll_lookup() {
-            assert!(!self.node.lookup_host(lookup).is_empty());
+        if let Some(lookup) = self.node.poll_name() {
+            assert!(!self.node.name_of(lookup).is_empty());
             keep(&mut self.lookups, lookup);
         }
         if let Some(&lookup) = nth_latest(&self.lookups, how & 7) {
@@ -230,7 +231,7 @@ impl World {
         self.node.resume(self.now);
         self.node.handle_bound(self.now, own(Via::Client), own(Via::Server));
         for rounds in 0.. {
-            while self.node.poll_lookup().is_some() {}
+            while self.node.poll_name().is_some() {}
             self.transmit(None, usize::MAX);
             self.events(usize::MAX);
             for id in self.request_ids.clone() {

@@ -48,7 +48,7 @@ fn debug_shows_no_value_and_no_token() {
     let incoming = sim.block_on(requests.next()).unwrap();
     let reply = Reply {
         from: Peer { addr: to, id: None },
-        to,
+        seen_as: to,
         token: Some(TOKEN.into()),
         closer_nodes: None,
         error: 0,
@@ -57,7 +57,7 @@ fn debug_shows_no_value_and_no_token() {
     };
     let borrowed = Incoming {
         from: reply.from,
-        to,
+        seen_as: to,
         token: reply.token,
         target: Some(target),
         command: 7,

@@ -25,7 +25,7 @@ fn a_request_is_answered() {
     let to = b.server_address().unwrap();
     let reply = sim.block_on(a.request(Request::new(to, 16).value(&b"hello"[..]))).unwrap();
     assert_eq!(reply.value.as_deref(), Some(&b"hello"[..]));
-    assert_eq!((reply.from.addr, reply.to), (to, a.status().client_address.unwrap()));
+    assert_eq!((reply.from.addr, reply.seen_as), (to, a.status().client_address.unwrap()));
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Gaps {
 
 impl Walk {
     /// Whom to ask for nodes around which target, if there is a gap.
-    pub(crate) fn look_into_gap(&mut self) -> Option<(u16, SocketAddrV4, Id)> {
+    pub(crate) fn next_gap_probe(&mut self) -> Option<(u16, SocketAddrV4, Id)> {
         let may = !self.plan.only_given && !self.plan.thorough && !self.gaps.asked.is_full();
         // Where most nodes are silent, the ones that name them lie, rather than being unlucky.
         if !may || self.has_candidates() || self.closest.len() < K / 2 {
@@ -76,7 +76,7 @@ impl Walk {
     }
 
     /// A look into a gap has ended, or was not even begun.
-    pub(crate) fn looked_into_gap(&mut self) {
+    pub(crate) fn gap_probe_ended(&mut self) {
         self.gaps.open = self.gaps.open.saturating_sub(1);
     }
 }

@@ -34,7 +34,7 @@ const SEEN_KEPT: usize = 512;
 /// How many nodes a query asks.
 const VISITS_MAX: usize = 200;
 /// One node that is asked may fill this part of what is remembered, once half of it is full.
-const SHARE: usize = 10;
+const SHARE_OF_NAMER: usize = 10;
 /// How many nodes of one host, and of one /24, are asked that have not answered. Local ones have no
 /// limit.
 const SILENT_PER_HOST_MAX: usize = 4;
@@ -248,7 +248,7 @@ impl Walk {
         let told = if self.teller.0 == by { self.teller.1 } else { 0 };
         self.teller = (by, told + 1);
         self.seen.len() < self.plan.max_query_addresses / 2
-            || usize::from(told) < self.plan.max_query_addresses / SHARE
+            || usize::from(told) < self.plan.max_query_addresses / SHARE_OF_NAMER
     }
 
     fn replace_farthest(

@@ -46,7 +46,7 @@ fn answer(walk: &mut Walk, node: u16) {
     let addr = walk.addr(node).unwrap();
     let from = Peer { addr, id: None };
     let (rtt, token, closer_nodes, value) = (Duration::ZERO, None, None, None);
-    walk.answered(node, &Reply { from, to: addr, token, closer_nodes, error: 1, value, rtt });
+    walk.answered(node, &Reply { from, seen_as: addr, token, closer_nodes, error: 1, value, rtt });
 }
 
 /// All nodes that it asks now.

@@ -47,7 +47,7 @@ pub(crate) struct Flight {
     /// Why the system did not send a try, the last time that it did not.
     pub(crate) unsent: Option<Unsent>,
     /// Answers with its transaction id from elsewhere.
-    strays: u8,
+    wrong_sources: u8,
     /// How many answers from its address had missed when it was sent.
     missed: u16,
     /// Its place in a list of waiting requests.
@@ -62,7 +62,7 @@ enum Slot {
 }
 
 /// After this many answers from elsewhere a retry draws a new transaction id.
-const STRAYS_MAX: u8 = 8;
+const WRONG_SOURCES_MAX: u8 = 8;
 /// For how long a transaction id rests at an address that did not answer it.
 const REST: Duration = Duration::from_secs(6);
 /// Resting ids, at most: two per place. The oldest is released first, so a request is never
@@ -212,7 +212,7 @@ impl Inflight {
             deadline: None,
             with_id: None,
             unsent: None,
-            strays: 0,
+            wrong_sources: 0,
             missed: 0,
             link: None,
         };
@@ -275,7 +275,7 @@ impl Inflight {
         if flight.call.to == from {
             return Match::Fits(id);
         }
-        flight.strays = flight.strays.saturating_add(1);
+        flight.wrong_sources = flight.wrong_sources.saturating_add(1);
         match flight.call.any_replier {
             true => Match::Fits(id),
             false => Match::WrongSource(Some(id)),
@@ -367,7 +367,10 @@ impl Inflight {
     pub(crate) fn renew_tid(&mut self, now: Instant, id: RequestId, rng: &mut Rng) {
         let Some(flight) = self.get(id) else { return };
         // Two ids for one request only while ids are not scarce: drawing one must end.
-        if flight.strays < STRAYS_MAX || flight.old_tid.is_some() || self.live > SLOTS_MAX / 4 {
+        if flight.wrong_sources < WRONG_SOURCES_MAX
+            || flight.old_tid.is_some()
+            || self.live > SLOTS_MAX / 4
+        {
             return;
         }
         let tid = self.draw_tid(now, flight.call.to, rng);

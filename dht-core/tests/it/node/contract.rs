@@ -18,7 +18,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const USERS: u64 = 100;
 
 /// A look-up that was asked for by another node.
-fn foreign_lookup() -> dht_core::Lookup {
+fn foreign_lookup() -> dht_core::NameLookup {
     let mut config = Config::default();
     config.bootstrap = vec!["one.example:1".parse().unwrap()];
     Lab::started(config).lookups[0].0
@@ -316,7 +316,7 @@ fn what_nobody_takes_is_lost_and_counted() {
     }
     let events: Vec<_> = std::iter::from_fn(|| node.poll_event()).collect();
     let lost = node.stats().drops.events;
-    assert_eq!(events[0], Event::Lost(lost as u32));
+    assert_eq!(events[0], Event::Dropped(lost as u32));
     assert!(events.contains(&Event::Listening) && events.contains(&Event::Ready));
     let about_nodes = |event: &&Event| matches!(event, Event::NodeAdded(_) | Event::NodeRemoved(_));
     let told = events.iter().filter(about_nodes).count() as u64;

@@ -158,7 +158,7 @@ fn every_drop_of_a_datagram_has_its_own_counter() {
         nobody.set_port(0);
         lab.hear(nobody, &asks(PING));
     });
-    assert_eq!(drops, only(|d| d.port_zero = 1));
+    assert_eq!(drops, only(|d| d.bad_source = 1));
 
     let drops = dropped(|lab| {
         lab.call(Node::suspend);

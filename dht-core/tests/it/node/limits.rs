@@ -260,7 +260,7 @@ fn events_about_nodes_are_bounded_and_their_loss_is_told() {
         assert_eq!(lab.node.table_len(), 0);
         lab.flush();
         let told = lab.events.iter().find_map(|event| match event {
-            Event::Lost(count) => Some(*count),
+            Event::Dropped(count) => Some(*count),
             _ => None,
         });
         assert_eq!(told.unwrap_or(0), lost);

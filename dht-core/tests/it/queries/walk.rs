@@ -313,7 +313,10 @@ fn a_reply_comes_with_all_that_was_sent() {
     let (replies, _) = lab.walk(query().nodes([addr(1)]));
     let reply = &replies[0];
     assert_eq!((reply.from.addr, reply.from.id), (addr(1), Some(Id::of(addr(1)))));
-    assert_eq!((reply.to, reply.token), (SocketAddrV4::new(HOST, 1000), token.map(Into::into)));
+    assert_eq!(
+        (reply.seen_as, reply.token),
+        (SocketAddrV4::new(HOST, 1000), token.map(Into::into))
+    );
     assert_eq!(reply.closer_nodes.as_deref(), Some(&[addr(2)][..]));
     assert_eq!((reply.error, reply.value.as_deref()), (0, Some(&b"value"[..])));
     assert_eq!(reply.rtt, latency);

@@ -96,7 +96,7 @@ fn port_zero_asks_in_vain() {
     let from = SocketAddrV4::new(*addr(1).ip(), 0);
     assert_eq!(lab.ask(from, &Ask::internal(PING)), []);
     assert_eq!(lab.hand_in(Via::Server, from, &Ask::user(16).bytes()), Handled::Consumed);
-    assert_eq!(lab.stats().drops.port_zero, 2);
+    assert_eq!(lab.stats().drops.bad_source, 2);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn the_application_gets_all_that_was_sent() {
             let Handled::Request(incoming) = handled else { panic!("{handled:?}") };
             assert_eq!((incoming.command, incoming.target), (77, about));
             assert_eq!(incoming.value, value, "an empty value is not the same as none");
-            assert_eq!(incoming.to, SocketAddrV4::new(HOST, 2000), "as the sender believes");
+            assert_eq!(incoming.seen_as, SocketAddrV4::new(HOST, 2000), "as the sender believes");
             assert_eq!(incoming.token, None);
             assert_eq!((incoming.reply_to.from(), incoming.reply_to.via()), (addr(1), Via::Client));
         }

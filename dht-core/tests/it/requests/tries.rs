@@ -60,7 +60,7 @@ fn an_answer_to_any_try_will_do() {
         let id = lab.request(Request::new(addr(1), 16));
         let reply = lab.result(id).unwrap();
         assert_eq!((reply.from.addr, reply.value.as_deref()), (addr(1), Some(&[5][..])));
-        assert_eq!(reply.to, SocketAddrV4::new(HOST, 1000));
+        assert_eq!(reply.seen_as, SocketAddrV4::new(HOST, 1000));
         assert_eq!(lab.sent.len(), deaf as usize + 1);
         // From the last transmission, not from the first.
         assert_eq!(reply.rtt, RTT);

@@ -11,9 +11,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use dht_core::{
-    Answer, Config, DATAGRAM_MAX, Event, Handled, Id, Instant, Lookup, Node, Outcome, Persistence,
-    Query, QueryError, QueryId, Reply, ReplyTo, Request, RequestError, RequestId, SavedNode, Stats,
-    Unsent, Via, error_code, wire,
+    Answer, Config, DATAGRAM_MAX, Event, Handled, Id, Instant, NameLookup, Node, Outcome,
+    Persistence, Query, QueryError, QueryId, Reply, ReplyTo, Request, RequestError, RequestId,
+    SavedNode, Stats, Unsent, Via, error_code, wire,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -50,7 +50,7 @@ pub struct Lab {
     /// Why the node is persistent, or is not, whenever that was told.
     pub reasons: Vec<Persistence>,
     /// Names that the node wants to know.
-    pub lookups: Vec<(Lookup, String)>,
+    pub lookups: Vec<(NameLookup, String)>,
     /// Whether names are taken from the node as soon as it wants to know them.
     pub takes_lookups: bool,
     /// What the application answers; nothing: error 1.
@@ -433,14 +433,14 @@ impl Lab {
         true
     }
 
-    fn next_lookup(&mut self) -> Option<Lookup> {
-        if self.takes_lookups { self.node.poll_lookup() } else { None }
+    fn next_name(&mut self) -> Option<NameLookup> {
+        if self.takes_lookups { self.node.poll_name() } else { None }
     }
 
     /// Sends and keeps what the node has to send and to say.
     pub fn flush(&mut self) {
-        while let Some(lookup) = self.next_lookup() {
-            let name = self.node.lookup_host(lookup).to_owned();
+        while let Some(lookup) = self.next_name() {
+            let name = self.node.name_of(lookup).to_owned();
             self.lookups.push((lookup, name));
         }
         let mut buf = [0; DATAGRAM_MAX];

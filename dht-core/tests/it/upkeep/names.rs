@@ -156,8 +156,8 @@ fn names_are_told_in_turn() {
     // An embedder looks up eight at once, and is never answered.
     for _ in 0..3 {
         for _ in 0..8 {
-            let lookup = lab.node.poll_lookup().unwrap();
-            told.push(lab.node.lookup_host(lookup).to_owned());
+            let lookup = lab.node.poll_name().unwrap();
+            told.push(lab.node.name_of(lookup).to_owned());
         }
         lab.run_ms(5_000);
         lab.node.refresh(lab.now);

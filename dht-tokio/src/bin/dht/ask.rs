@@ -38,9 +38,9 @@ pub(crate) async fn ping(to: &BootstrapNode, output: &Output) -> Result<(), Fail
         "{addr} answered within {}; its id is {}; it sees us as {}",
         format::time(reply.rtt),
         id.as_deref().unwrap_or("not known"),
-        reply.to
+        reply.seen_as
     );
-    let json = json!({ "event": "pong", "from": addr, "id": id, "to": reply.to, "ms": format::millis(reply.rtt) });
+    let json = json!({ "event": "pong", "from": addr, "id": id, "to": reply.seen_as, "ms": format::millis(reply.rtt) });
     output.result(text, &json)
 }
 

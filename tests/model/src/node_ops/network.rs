@@ -158,7 +158,7 @@ fn ignored(node: &Node) -> u64 {
     drops.not_ours
         + drops.oversize
         + drops.malformed
-        + drops.port_zero
+        + drops.bad_source
         + drops.suspended
         + drops.unsolicited
 }

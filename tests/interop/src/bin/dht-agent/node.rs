@@ -168,7 +168,7 @@ impl Node {
         let fields = json!({
             "request": self.last_incoming,
             "from": say::peer(request.from),
-            "to": say::address(request.to),
+            "to": say::address(request.seen_as),
             "token": request.token.map(|token| say::hex(token.as_bytes())),
             "target": request.target.map(|target| say::hex(&target.0)),
             "command": request.command,

@@ -82,7 +82,7 @@ pub(crate) fn peer(Peer { addr, id }: Peer) -> Value {
 pub(crate) fn reply(reply: &Reply) -> Value {
     json!({
         "from": peer(reply.from),
-        "to": address(reply.to),
+        "to": address(reply.seen_as),
         "token": reply.token.map(|token| hex(token.as_bytes())),
         "closerNodes": reply.closer_nodes.as_deref().map(addresses),
         "error": reply.error,

@@ -7,7 +7,7 @@ use crate::time::Instant;
 use crate::upkeep::clock::Clock;
 
 /// With more than this in flight, fewer nodes are pinged.
-const QUIET: usize = 2;
+const QUIET_MAX: usize = 2;
 
 impl Node {
     /// Does the upkeep of a tick now, without waiting for its time. `quiet`: only what needs no
@@ -84,7 +84,7 @@ impl Node {
 
     /// Pings the nodes that were not heard of for longest, and a node that was lost.
     fn keep_alive(&mut self) {
-        let busy = self.requests.live() > QUIET;
+        let busy = self.requests.live() > QUIET_MAX;
         self.seek_lost();
         if !self.members.begin_keep_alive(self.cx.tick, busy) {
             // All alone: try the bootstrap nodes again. Where they are silent, that has its own time.

@@ -9,7 +9,7 @@ use std::io;
 use super::guard::{guard, panicked};
 use super::runtime::LookupFuture;
 use crate::sources::names::LOOKUP_TIMEOUT;
-use crate::{Instant, Lookup};
+use crate::{Instant, NameLookup};
 
 /// Names looked up at once. A look-up that takes longer than the core waits for it leaves its place to the next.
 pub(crate) const LOOKUPS_MAX: usize = 8;
@@ -18,9 +18,9 @@ const LOOKUP_MAX: Duration = Duration::from_secs(30);
 
 /// Look-ups in the order in which they began.
 #[derive(Default)]
-pub(crate) struct Lookups(Vec<(Lookup, Instant, Guarded)>);
+pub(crate) struct UnderWay(Vec<(NameLookup, Instant, Guarded)>);
 
-impl Lookups {
+impl UnderWay {
     /// Whether another one can begin now.
     pub(crate) fn has_room(&self, now: Instant) -> bool {
         let oldest = self.0.first().map(|(_, since, _)| *since);
@@ -31,7 +31,7 @@ impl Lookups {
     pub(crate) fn begin(
         &mut self,
         now: Instant,
-        lookup: Lookup,
+        lookup: NameLookup,
         begin: impl FnOnce() -> LookupFuture,
     ) {
         self.0.retain(|(other, since, _)| *other != lookup || now < *since + LOOKUP_MAX);
@@ -48,7 +48,7 @@ impl Lookups {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        mut found: impl FnMut(Lookup, io::Result<Vec<Ipv4Addr>>),
+        mut found: impl FnMut(NameLookup, io::Result<Vec<Ipv4Addr>>),
     ) {
         self.0.retain_mut(|(lookup, _, future)| match future.poll(cx) {
             Poll::Pending => true,
