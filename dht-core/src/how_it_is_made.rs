@@ -29,8 +29,8 @@
 //!
 //! # The way of a request
 //!
-//! 1. A part or the user wants something: `members` return an `Ask`, `reach` gives it out by `poll_ask`, `queries` as a
-//!    `Step::Ask`, users call `Node::request`. All become a `Call` in `Requests::begin`, which takes a place, draws a
+//! 1. A part or the user wants something: `members` return an `Ask`, `reach` gives it out by `poll_ask`, `queries` by `poll`
+//!    as a `Step::Ask`, users call `Node::request`. All become a `Call` in `Requests::begin`, which takes a place, draws a
 //!    transaction id and puts it into a lane: by class, for each socket.
 //! 2. `Node::poll_transmit` takes the next one that the window and the share of its /24 let go, writes its bytes into the
 //!    caller's buffer and starts its time-out. Verifications leave before answers, and answers before the rest.
@@ -42,15 +42,15 @@
 //!    one it counts as a miss against all that is asked at its source, or clears a suspicion if it is merely late.
 //! 2. The request ends: its place, its share and its part of the window are free. It comes out as one value, `Ended`, with
 //!    what the answer may teach (`requests/lessons.rs`: a table of consequences against causes).
-//! 3. `Node::on_ended` (`node/ended.rs`) is the one place where it goes on: contact and pace, `members` (who has answered may
+//! 3. `on_ended` (`node/ended.rs`) is the one place where it goes on: contact and pace, `members` (who has answered may
 //!    enter the table), `reach` (where it saw us counts as a vote), and then its owner, told by the `Purpose`.
 //!
 //! # The way of a query
 //!
 //! 1. `Node::query` starts a walk and seeds it from the table, the bootstrap nodes and what the user gave.
-//! 2. `Queries::advance` says what it wants next, one `Step` at a time: ask this node, give up a late visit, more nodes to
-//!    begin with, or that the walk or the commits are over. What it has to know of the rest it asks of a `Sight`.
-//! 3. Answers feed the walk with the nodes that they name. A walk that found no place goes on when there is one: every way
-//!    into the node ends with that.
+//! 2. What happens to a query wakes it. At the end of every way into the node, `Queries::poll` says what those that are awake
+//!    want, one `Step` at a time, the oldest query first: ask this node, give up a late visit, more nodes to begin with, or
+//!    that the walk or the commits are over. What a query has to know of the rest it asks of a `Sight`.
+//! 3. Answers feed the walk with the nodes that they name. Queries that found no place are all woken when there is one.
 //! 4. What is late when a walk ends goes on by itself (`node/late.rs`) until it is clear whether its nodes are down; then they
 //!    leave the table, and the nodes that named them get a hint.

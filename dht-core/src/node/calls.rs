@@ -1,28 +1,22 @@
 //! What callers ask for: requests, answers, sessions.
 
 use core::net::SocketAddrV4;
-use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::Node;
+use super::{Node, Parts};
 use crate::addr::is_sendable;
 use crate::api::ask::{Answer, Request};
 use crate::api::error::{RequestError, SendError};
-use crate::api::message::{Reply, ReplyTo, RequestId, SessionId, Via};
+use crate::api::message::{Reply, ReplyTo, RequestId, SessionId};
 use crate::api::way::Way;
 use crate::replies::Out;
-use crate::requests::call::{Ask, Call, Purpose};
+use crate::requests::call::{Call, Purpose};
 use crate::requests::congestion::Class;
 use crate::time::Instant;
-use crate::upkeep::Stage;
-use crate::wire::command::FIND_NODE;
 use crate::wire::{self, VARINT_MAX};
 
 impl Node {
-    /// An id or a token where only its size matters.
-    pub(super) const ANY_KEY: [u8; 32] = [0; 32];
-
     /// Begins a request. It leaves by [`poll_transmit`](Self::poll_transmit), at once if the
     /// window has room and the node is bound, else as soon as that is so.
     /// [`Event::Response`](crate::Event::Response) tells when it has ended.
@@ -30,8 +24,70 @@ impl Node {
     /// # Errors
     /// If it can't be begun: see [`SendError`]. Nothing is sent then.
     pub fn request(&mut self, now: Instant, request: Request) -> Result<RequestId, SendError> {
-        self.enter(now);
-        self.check_open()?;
+        self.parts.enter(now, |node| node.request(request))
+    }
+
+    /// How a request ended, once: the first call after [`Event::Response`](crate::Event::Response)
+    /// takes it, and frees the request's place.
+    #[must_use]
+    pub fn take_response(&mut self, id: RequestId) -> Option<Result<Reply, RequestError>> {
+        self.parts.enter_now(|node| node.requests.take_result(&mut node.cx, id))
+    }
+
+    /// Forgets a request, ended or not. No event about it follows from now on.
+    pub fn cancel_request(&mut self, now: Instant, id: RequestId) {
+        self.parts.enter(now, |node| {
+            if node.requests.call(id).is_some_and(|call| call.purpose == Purpose::User) {
+                node.requests.forget(&mut node.cx, id);
+            }
+            drop(node.requests.take_result(&mut node.cx, id));
+        });
+    }
+
+    /// Answers an incoming request. It may come late, twice, or never.
+    ///
+    /// # Errors
+    /// If the node is closed or suspended, the value is too large even without closer nodes
+    /// (the closer nodes are trimmed to what fits), or too many answers wait to be polled.
+    pub fn reply(&mut self, now: Instant, to: ReplyTo, answer: Answer) -> Result<(), SendError> {
+        self.parts.enter(now, |node| node.reply(to, answer))
+    }
+
+    /// Passes an incoming request on to another node, under its transaction id and with its
+    /// command and target, but with another value. That node may answer the one who asked
+    /// first ([`Answer::to`]), if that one takes it ([`Request::any_replier`]).
+    ///
+    /// # Errors
+    /// As with [`reply`](Self::reply).
+    pub fn relay(
+        &mut self,
+        now: Instant,
+        request: ReplyTo,
+        to: SocketAddrV4,
+        value: Option<Bytes>,
+    ) -> Result<(), SendError> {
+        self.parts.enter(now, |node| node.relay(request, to, value))
+    }
+
+    /// Cancels everything in a session: its requests end with
+    /// [`RequestError::Destroyed`], its queries end with what they have, or
+    /// fail if they had still to commit.
+    pub fn end_session(&mut self, now: Instant, session: SessionId) {
+        let of_session =
+            |call: &Call| call.session == Some(session) && call.purpose == Purpose::User;
+        self.parts.enter(now, |node| {
+            node.fail_all(of_session, RequestError::Destroyed);
+            node.end_queries(Some(session), RequestError::Destroyed);
+        });
+    }
+}
+
+impl Parts {
+    /// An id or a token where only its size matters.
+    pub(super) const ANY_KEY: [u8; 32] = [0; 32];
+
+    fn request(&mut self, request: Request) -> Result<RequestId, SendError> {
+        self.upkeep.check_open()?;
         if !is_sendable(request.to) {
             return Err(SendError::InvalidAddress);
         }
@@ -47,7 +103,7 @@ impl Node {
         }
         let call = Call {
             to: request.to,
-            via: request.via.unwrap_or(self.request_via()),
+            via: request.via.unwrap_or(self.reach.request_via()),
             internal: request.internal,
             command: request.command,
             target: request.target,
@@ -65,35 +121,8 @@ impl Node {
         self.begin(call).ok_or(SendError::Busy)
     }
 
-    /// How a request ended, once: the first call after [`Event::Response`](crate::Event::Response)
-    /// takes it, and frees the request's place.
-    #[must_use]
-    pub fn take_response(&mut self, id: RequestId) -> Option<Result<Reply, RequestError>> {
-        let result = self.requests.take_result(&mut self.cx, id);
-        if result.is_some() {
-            self.pump_stalled();
-        }
-        result
-    }
-
-    /// Forgets a request, ended or not. No event about it follows from now on.
-    pub fn cancel_request(&mut self, now: Instant, id: RequestId) {
-        self.enter(now);
-        if self.requests.call(id).is_some_and(|call| call.purpose == Purpose::User) {
-            self.requests.forget(&mut self.cx, id);
-        }
-        drop(self.requests.take_result(&mut self.cx, id));
-        self.pump_stalled();
-    }
-
-    /// Answers an incoming request. It may come late, twice, or never.
-    ///
-    /// # Errors
-    /// If the node is closed or suspended, the value is too large even without closer nodes
-    /// (the closer nodes are trimmed to what fits), or too many answers wait to be polled.
-    pub fn reply(&mut self, now: Instant, to: ReplyTo, answer: Answer) -> Result<(), SendError> {
-        self.enter(now);
-        self.check_open()?;
+    fn reply(&mut self, to: ReplyTo, answer: Answer) -> Result<(), SendError> {
+        self.upkeep.check_open()?;
         let dest = answer.to.unwrap_or(to.from);
         let way = answer.via.map_or(to.way, |via| Way::new(via, None));
         if !is_sendable(dest) {
@@ -124,21 +153,13 @@ impl Node {
         if self.replies.push(&mut self.cx, reply) { Ok(()) } else { Err(SendError::Busy) }
     }
 
-    /// Passes an incoming request on to another node, under its transaction id and with its
-    /// command and target, but with another value. That node may answer the one who asked
-    /// first ([`Answer::to`]), if that one takes it ([`Request::any_replier`]).
-    ///
-    /// # Errors
-    /// As with [`reply`](Self::reply).
-    pub fn relay(
+    fn relay(
         &mut self,
-        now: Instant,
         request: ReplyTo,
         to: SocketAddrV4,
         value: Option<Bytes>,
     ) -> Result<(), SendError> {
-        self.enter(now);
-        self.check_open()?;
+        self.upkeep.check_open()?;
         if !is_sendable(to) {
             return Err(SendError::InvalidAddress);
         }
@@ -156,60 +177,6 @@ impl Node {
         self.check_size(size.encoded_len(), value.as_ref())?;
         let relay = Out::Relay { to, via: request.via(), tid, internal, command, target, value };
         if self.replies.push(&mut self.cx, relay) { Ok(()) } else { Err(SendError::Busy) }
-    }
-
-    /// Cancels everything in a session: its requests end with
-    /// [`RequestError::Destroyed`], its queries end with what they have, or
-    /// fail if they had still to commit.
-    pub fn end_session(&mut self, now: Instant, session: SessionId) {
-        self.enter(now);
-        let of_session =
-            |call: &Call| call.session == Some(session) && call.purpose == Purpose::User;
-        self.fail_all(of_session, RequestError::Destroyed);
-        self.end_queries_of(session);
-        self.pump_stalled();
-    }
-
-    /// Begins a request of any kind.
-    pub(super) fn begin(&mut self, call: Call) -> Option<RequestId> {
-        self.requests.begin(&mut self.cx, call)
-    }
-
-    /// Begins a request of the node's own, if there is a place for one.
-    pub(super) fn ask(&mut self, ask: Ask) -> bool {
-        self.cx.may_ask() && {
-            let call = self.call_of(ask);
-            self.begin(call).is_some()
-        }
-    }
-
-    pub(super) fn call_of(&self, ask: Ask) -> Call {
-        let Ask { to, command, value, class, purpose } = ask;
-        Call {
-            to,
-            via: if purpose == Purpose::Probe { Via::Client } else { self.request_via() },
-            internal: true,
-            command,
-            target: (command == FIND_NODE).then(|| self.members.table().ids().of(to)),
-            token: None,
-            value,
-            ttl: None,
-            retries: if purpose == Purpose::Verify { 0 } else { 3 },
-            delay: Duration::ZERO,
-            class,
-            force: false,
-            any_replier: false,
-            session: None,
-            purpose,
-        }
-    }
-
-    pub(super) fn check_open(&self) -> Result<(), SendError> {
-        match self.upkeep.stage {
-            Stage::Closed => Err(SendError::Closed),
-            Stage::Suspended => Err(SendError::Suspended),
-            Stage::Unbound | Stage::Running | Stage::Resuming => Ok(()),
-        }
     }
 
     /// Whether there is room in a datagram for a message of `len` bytes with `value` in it.

@@ -1,32 +1,34 @@
 //! Requests that have ended: what an answer teaches goes to all parts that learn from it, and what a request was for
 //! goes on.
 
-use super::Node;
+use super::Parts;
 use crate::api::error::RequestError;
 use crate::api::event::Event;
 use crate::api::message::{RequestId, Via};
 use crate::requests::call::{Call, Purpose, Question};
 use crate::requests::{Again, Ended};
 
-impl Node {
-    /// Tries that were not answered in time are repeated, or given up.
-    pub(super) fn on_overdue(&mut self) {
-        loop {
-            let table = self.members.table();
-            let is_member = |addr| table.get(addr).is_some();
-            match self.requests.poll_overdue(&mut self.cx, is_member) {
-                None => return,
-                Some(Ok(ended)) => self.on_ended(None, ended),
-                Some(Err(Again { to, purpose, doubt })) => {
-                    if let Some((question, late)) = doubt {
-                        self.members.suspect(&self.cx, to, (false, late), question);
-                    }
-                    if let Purpose::Visit { query, node, .. } = purpose {
-                        self.on_visit_missed(query, node);
-                    }
+impl Parts {
+    /// A try that was not answered in time is repeated, or given up. Whether there was one.
+    pub(super) fn end_overdue(&mut self) -> bool {
+        if !self.upkeep.is_running() {
+            return false;
+        }
+        let table = self.members.table();
+        let is_member = |addr| table.get(addr).is_some();
+        match self.requests.poll_overdue(&mut self.cx, is_member) {
+            None => return false,
+            Some(Ok(ended)) => self.on_ended(None, ended),
+            Some(Err(Again { to, purpose, doubt })) => {
+                if let Some((question, late)) = doubt {
+                    self.members.suspect(&self.cx, to, (false, late), question);
+                }
+                if let Purpose::Visit { query, node, .. } = purpose {
+                    self.queries.missed(query, node);
                 }
             }
         }
+        true
     }
 
     /// A request has ended; `via`: the socket that its answer came in by.
@@ -35,7 +37,6 @@ impl Node {
             Some(via) => self.on_answer(via, ended),
             None => self.on_failed(&ended),
         }
-        self.pump_stalled();
     }
 
     /// A request is answered: it ends, and what it was for goes on. Unless it counts, the answer may have been guessed.

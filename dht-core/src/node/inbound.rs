@@ -3,7 +3,7 @@
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
-use super::Node;
+use super::{Node, Parts};
 use crate::addr::is_host;
 use crate::api::message::{Handled, Incoming, Peer, ReplyTo, Via};
 use crate::api::way::Way;
@@ -40,7 +40,18 @@ impl Node {
         from: SocketAddrV4,
         data: &'d [u8],
     ) -> Handled<'d> {
-        self.enter(now);
+        self.parts.enter(now, |node| node.on_datagram(via, at, from, data))
+    }
+}
+
+impl Parts {
+    fn on_datagram<'d>(
+        &mut self,
+        via: Via,
+        at: Option<Ipv4Addr>,
+        from: SocketAddrV4,
+        data: &'d [u8],
+    ) -> Handled<'d> {
         let drops = &mut self.cx.stats.drops;
         let counter = match wire::decode(data) {
             Err(DecodeError::NotOurs) => {

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use core::net::SocketAddrV4;
 
-use super::Node;
+use super::{Node, Parts};
 use crate::queries::Kind;
 use crate::requests::call::Purpose;
 use crate::upkeep::Stage;
@@ -13,33 +13,35 @@ impl Node {
     /// close and bounds are kept. For after each of many calls.
     #[doc(hidden)]
     pub fn check_counters(&self) {
-        self.requests.check_counters(&self.cx, self.members.verifying().len());
-        self.check_stage();
+        let node = &self.parts;
+        node.requests.check_counters(&node.cx, node.members.verifying().len());
+        node.check_stage();
     }
 
     /// Panics if the node's state contradicts itself, exceeds a bound, or waits for what can't come.
     #[doc(hidden)]
     pub fn check_invariants(&self) {
-        self.requests.check_invariants(&self.cx, self.members.verifying());
-        self.replies.check_invariants(&self.cx.config);
-        let calls: alloc::vec::Vec<_> = self.requests.calls().map(|call| call.purpose).collect();
-        self.queries.check_invariants(&self.cx, &calls, self.sources.names.pending());
-        self.cx.events.check_invariants();
-        self.check_requests();
-        self.check_reachability();
-        self.check_stage();
+        let node = &self.parts;
+        node.requests.check_invariants(&node.cx, node.members.verifying());
+        node.replies.check_invariants(&node.cx.config);
+        let calls: alloc::vec::Vec<_> = node.requests.calls().map(|call| call.purpose).collect();
+        node.queries.check_invariants(&node.cx, &calls, node.sources.names.pending());
+        node.cx.events.check_invariants();
+        node.check_requests();
+        node.check_reachability();
+        node.check_stage();
     }
 
     /// All that an answer from `addr` may change, or silence, by name.
     #[doc(hidden)]
     #[must_use]
     pub fn taught(&self, addr: SocketAddrV4) -> [(&'static str, String); 9] {
-        let [table, trust, lost] = self.members.taught(addr);
-        let [pace, rtt, window] = self.requests.taught();
-        let [health, contact] = self.upkeep.contact.taught();
+        let [table, trust, lost] = self.parts.members.taught(addr);
+        let [pace, rtt, window] = self.parts.requests.taught();
+        let [health, contact] = self.parts.upkeep.contact.taught();
         [
             ("table", table),
-            ("vote", self.reach.taught()),
+            ("vote", self.parts.reach.taught()),
             ("trust", trust),
             ("pace", pace),
             ("rtt", rtt),
@@ -54,13 +56,15 @@ impl Node {
     #[doc(hidden)]
     #[must_use]
     pub fn suspects(&self, addr: SocketAddrV4) -> bool {
-        self.members.suspects(addr)
+        self.parts.members.suspects(addr)
     }
+}
 
+impl Parts {
     fn check_stage(&self) {
         if matches!(self.upkeep.stage, Stage::Suspended | Stage::Closed) {
             assert_eq!((self.requests.live(), self.cx.stats.queries.active), (0, 0));
-            assert_eq!(self.poll_timeout(), None);
+            assert_eq!(self.next_deadline(), None);
         }
         let active = self.upkeep.bootstrap.is_active();
         assert!(!self.upkeep.is_running() || active || self.upkeep.bootstrap.is_done());

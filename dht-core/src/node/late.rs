@@ -3,7 +3,7 @@
 
 use core::net::SocketAddrV4;
 
-use super::Node;
+use super::Parts;
 use crate::addr::{is_local, prefix24};
 use crate::api::ask::Query;
 use crate::api::message::{QueryId, RequestId};
@@ -15,7 +15,7 @@ use crate::wire::command::FIND_NODE;
 const LATE_PER_HOST_MAX: usize = 2;
 const LATE_PER_PREFIX_MAX: usize = 4;
 
-impl Node {
+impl Parts {
     /// A query ends, and does not wait for its late visits.
     pub(super) fn leave_late(&mut self, query: QueryId) {
         if !self.upkeep.is_running() {

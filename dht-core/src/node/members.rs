@@ -1,29 +1,16 @@
 //! What the routing table learns from what comes in, and asks for.
 
-use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
-use core::time::Duration;
 
-use super::Node;
-use crate::addr::is_sendable;
-use crate::api::error::InvalidNode;
-use crate::api::message::{Peer, SavedNode, Via};
+use super::Parts;
+use crate::api::message::{Peer, Via};
 use crate::requests::Ended;
-use crate::requests::call::{Ask, Call, Purpose, Question};
-use crate::time::Instant;
-use crate::upkeep::Stage;
+use crate::requests::call::{Call, Purpose, Question};
 
 /// A check that is interrupted after this many of its four tries counts as an answer without an id.
 const INTERRUPTED_TRIES: u16 = 3;
 
-impl Node {
-    /// Asks what a part wants to ask, if anything.
-    fn ask_some(&mut self, ask: Option<Ask>) {
-        if let Some(ask) = ask {
-            self.ask(ask);
-        }
-    }
-
+impl Parts {
     /// A request with a proven id came in, or so it seems.
     pub(super) fn heard_of(&mut self, peer: Peer) {
         let asks = |addr| self.requests.asks(addr);
@@ -43,7 +30,7 @@ impl Node {
         let learnt = self.members.learn(&mut self.cx, from, question);
         self.ask_some(learnt.ask);
         // What arrives at the other socket tells of another port than the one in use.
-        let votes = votes && via == self.request_via();
+        let votes = votes && via == self.reach.request_via();
         if votes && learnt.without_id {
             self.reach.vote_without_id(&mut self.cx, from.addr, to);
         }
@@ -53,7 +40,7 @@ impl Node {
                 self.reach.vote(&mut self.cx, from.addr, to);
             }
         }
-        self.after_reach();
+        self.carry_reach();
         if learnt.added {
             let tick = self.cx.tick;
             let came_back = self.sources.given.came_back(tick, from.addr) || learnt.was_lost;
@@ -151,7 +138,7 @@ impl Node {
     /// that are suspended often would keep the dead.
     pub(super) fn count_interrupted_checks(&mut self) {
         // While offline, silence says nothing of a node.
-        if !self.online() {
+        if !self.upkeep.contact.online() {
             return;
         }
         let mut slot = 0;
@@ -164,52 +151,5 @@ impl Node {
                 self.members.answered_without_id(&mut self.cx, addr);
             }
         }
-    }
-
-    /// Puts a node into the table, for instance one known from an earlier run. It is asked
-    /// in time, like any other; the node filter does not apply. It is not forgotten, like the nodes of
-    /// [`Config::nodes`](crate::Config::nodes); if there are too many of these, the first ones count. Whether it is in the table now: not if that
-    /// has no place for it, if it is the node itself, or if the node is closed.
-    ///
-    /// # Errors
-    /// If that is no node's address.
-    pub fn add_node(&mut self, now: Instant, addr: SocketAddrV4) -> Result<bool, InvalidNode> {
-        self.enter(now);
-        if !is_sendable(addr) {
-            return Err(InvalidNode(addr));
-        }
-        if self.upkeep.stage == Stage::Closed {
-            return Ok(false);
-        }
-        self.sources.given.add(self.cx.config.given(), self.cx.tick, addr);
-        Ok(self.members.admit(&mut self.cx, addr))
-    }
-
-    /// All nodes of the table, the one heard of most recently first.
-    pub fn nodes(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
-        self.members.table().iter().map(|(_, addr)| addr)
-    }
-
-    /// The table with its ages, to be saved: the one heard of most recently first.
-    #[must_use]
-    pub fn export(&self) -> Vec<SavedNode> {
-        self.members.export(self.cx.tick)
-    }
-
-    /// Puts saved nodes into the table, beside what is there. `away` is how long ago they were saved.
-    /// How many of them are in the table now: the rest found no place there, or have no node's address.
-    pub fn import(&mut self, now: Instant, nodes: &[SavedNode], away: Duration) -> usize {
-        self.enter(now);
-        if self.upkeep.stage == Stage::Closed {
-            return 0;
-        }
-        // Where there are bootstrap nodes, there is always a way back.
-        if self.cx.config.bootstrap.is_empty() {
-            let given = nodes.iter().map(|node| node.addr).filter(|addr| is_sendable(*addr));
-            let max = self.cx.config.given() / 2;
-            given.take(max).for_each(|addr| self.sources.given.add(max, self.cx.tick, addr));
-        }
-        let nodes = nodes.iter().rev().filter(|node| is_sendable(node.addr));
-        nodes.filter(|node| self.members.restore(&mut self.cx, node, away)).count()
     }
 }

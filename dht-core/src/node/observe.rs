@@ -3,9 +3,10 @@
 use alloc::sync::Arc;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use super::Node;
+use super::{Node, Parts};
 use crate::api::config::Config;
 use crate::api::health_info::HealthInfo;
+use crate::api::persistence::Persistence;
 use crate::api::stats::Stats;
 use crate::id::Id;
 use crate::upkeep::Stage;
@@ -14,31 +15,31 @@ impl Node {
     /// The own id; `None` while ephemeral.
     #[must_use]
     pub fn id(&self) -> Option<Id> {
-        (!self.reach.is_ephemeral()).then(|| self.members.table().own())
+        self.parts.id()
     }
 
     /// The id that the table is built around: random until the own address is known to be reachable.
     #[must_use]
     pub fn table_id(&self) -> Id {
-        self.members.table().own()
+        self.parts.members.table().own()
     }
 
     /// How many nodes are in the table.
     #[must_use]
     pub fn table_len(&self) -> usize {
-        self.members.table().len()
+        self.parts.members.table().len()
     }
 
     /// The public host, as far as peers agree on one.
     #[must_use]
     pub fn host(&self) -> Option<Ipv4Addr> {
-        self.reach.host()
+        self.parts.reach.host()
     }
 
     /// The public port; 0 if unknown, or not the same for everyone.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.reach.port()
+        self.parts.reach.port()
     }
 
     /// Whether the node seems to be behind a NAT that gives each destination another port.
@@ -50,31 +51,31 @@ impl Node {
     /// Whether the node is without an id, and so in no other node's table.
     #[must_use]
     pub fn ephemeral(&self) -> bool {
-        self.reach.is_ephemeral()
+        self.parts.reach.is_ephemeral()
     }
 
     /// Whether the node believes that other nodes can't reach it unasked.
     #[must_use]
     pub fn firewalled(&self) -> bool {
-        self.reach.is_firewalled()
+        self.parts.reach.is_firewalled()
     }
 
     /// Whether the node has bootstrapped.
     #[must_use]
     pub fn bootstrapped(&self) -> bool {
-        self.upkeep.bootstrap.is_done()
+        self.parts.upkeep.bootstrap.is_done()
     }
 
     /// Whether the node is suspended.
     #[must_use]
     pub fn suspended(&self) -> bool {
-        self.upkeep.stage == Stage::Suspended
+        self.parts.upkeep.stage == Stage::Suspended
     }
 
     /// Whether the node is closed.
     #[must_use]
     pub fn closed(&self) -> bool {
-        self.upkeep.stage == Stage::Closed
+        self.parts.upkeep.stage == Stage::Closed
     }
 
     /// Whether the network answers: a node has answered since this one was bound, resumed or woken up, and the network has not fallen silent
@@ -83,7 +84,7 @@ impl Node {
     /// [`Event::Offline`](crate::Event::Offline) tell.
     #[must_use]
     pub fn online(&self) -> bool {
-        self.upkeep.contact.online()
+        self.parts.upkeep.contact.online()
     }
 
     /// Who has answered in the last 15 s when `asked` was asked, from another address of the same host, or the same port of
@@ -91,31 +92,31 @@ impl Node {
     /// count, since a stranger can send one by guessing 16 bits; this is for people to read. The last two are remembered.
     #[must_use]
     pub fn answered_instead(&self, asked: SocketAddrV4) -> Option<SocketAddrV4> {
-        self.requests.answered_instead(&self.cx, asked)
+        self.parts.requests.answered_instead(&self.parts.cx, asked)
     }
 
     /// Whether more than half of the requests time out.
     #[must_use]
     pub fn degraded(&self) -> bool {
-        self.upkeep.contact.degraded()
+        self.parts.upkeep.contact.degraded()
     }
 
     /// The health in figures.
     #[must_use]
     pub fn health(&self) -> HealthInfo {
-        self.upkeep.contact.health()
+        self.parts.upkeep.contact.health()
     }
 
     /// Where the client socket is bound.
     #[must_use]
     pub fn client_addr(&self) -> Option<SocketAddrV4> {
-        self.reach.binding().map(|binding| binding.client)
+        self.parts.reach.binding().map(|binding| binding.client)
     }
 
     /// Where the server socket is bound.
     #[must_use]
     pub fn server_addr(&self) -> Option<SocketAddrV4> {
-        self.reach.binding().map(|binding| binding.server)
+        self.parts.reach.binding().map(|binding| binding.server)
     }
 
     /// The public address at which every host can reach the node, if it is known to be reachable
@@ -124,26 +125,41 @@ impl Node {
     pub fn remote_address(&self) -> Option<SocketAddrV4> {
         let addr = SocketAddrV4::new(self.host()?, self.port());
         let bound = self.server_addr()?;
-        (!self.reach.is_firewalled() && addr.port() == bound.port()).then_some(addr)
+        (!self.parts.reach.is_firewalled() && addr.port() == bound.port()).then_some(addr)
     }
 
     /// All counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.cx.stats
+        self.parts.cx.stats
     }
 
     /// The configuration, but for the nodes given at the start.
     #[must_use]
     pub fn config(&self) -> &Config {
-        &self.cx.config
+        &self.parts.cx.config
     }
 
     /// Switches [`Event::NodeAdded`](crate::Event::NodeAdded) and
     /// [`Event::NodeRemoved`](crate::Event::NodeRemoved) on or off.
     pub fn set_node_events(&mut self, on: bool) {
-        if self.cx.config.node_events != on {
-            Arc::make_mut(&mut self.cx.config).node_events = on;
-        }
+        self.parts.enter_now(|node| {
+            if node.cx.config.node_events != on {
+                Arc::make_mut(&mut node.cx.config).node_events = on;
+            }
+        });
+    }
+
+    /// Why the node is persistent, or is not: a snapshot. [`Event::Persistence`](crate::Event::Persistence) tells of changes.
+    #[must_use]
+    pub fn persistence(&self) -> Persistence {
+        self.parts.reach.persistence(&self.parts.cx.config, self.parts.upkeep.bootstrap.is_done())
+    }
+}
+
+impl Parts {
+    /// The own id; `None` while ephemeral.
+    pub(super) fn id(&self) -> Option<Id> {
+        (!self.reach.is_ephemeral()).then(|| self.members.table().own())
     }
 }

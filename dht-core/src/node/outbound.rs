@@ -1,10 +1,8 @@
 //! Datagrams that go out: bytes come into being here, when the embedder asks for them.
 
-use core::net::SocketAddrV4;
-
-use super::Node;
-use crate::addr::learnable;
+use super::{Node, Parts};
 use crate::api::config::DATAGRAM_MAX;
+use crate::api::error::Unsent;
 use crate::api::message::{Transmit, Via};
 use crate::id::Id;
 use crate::time::Instant;
@@ -21,7 +19,7 @@ impl Node {
         now: Instant,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
-        self.transmit(now, None, buf)
+        self.parts.enter(now, |node| node.transmit(None, buf))
     }
 
     /// The next datagram to send by `via`, for embedders that wait for each socket apart.
@@ -32,16 +30,24 @@ impl Node {
         via: Via,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
-        self.transmit(now, Some(via), buf)
+        self.parts.enter(now, |node| node.transmit(Some(via), buf))
     }
 
-    fn transmit(
-        &mut self,
-        now: Instant,
-        only: Option<Via>,
-        buf: &mut [u8; DATAGRAM_MAX],
-    ) -> Option<Transmit> {
-        self.enter(now);
+    /// The system refused to send what was polled as `transmit`. Tries go on as if it had been lost, since it may
+    /// be over in a moment; but if there is no answer in the end, the request fails with
+    /// [`RequestError::Unsent`](crate::RequestError::Unsent), it is not counted as a timeout, and no node loses
+    /// a place in the table for it. Call it before the try times out; later, or twice, it does no harm.
+    pub fn handle_unsent(&mut self, now: Instant, transmit: &Transmit, why: Unsent) {
+        self.parts.enter(now, |node| {
+            if transmit.request.is_some_and(|id| node.requests.not_sent(id, why)) {
+                node.upkeep.contact.not_sent(why);
+            }
+        });
+    }
+}
+
+impl Parts {
+    fn transmit(&mut self, only: Option<Via>, buf: &mut [u8; DATAGRAM_MAX]) -> Option<Transmit> {
         // What was answered before the end is still flushed after it.
         if !matches!(self.upkeep.stage, Stage::Running | Stage::Closed) {
             return None;
@@ -75,15 +81,5 @@ impl Node {
             let closest = |target: &_, nodes: &mut _| table.closest(target, nodes);
             self.replies.poll_transmit(&self.cx, only, own, closest, buf)
         })
-    }
-
-    /// Whether an address that `from` has named may be visited; `own` are ours.
-    pub(super) fn is_visitable(
-        &self,
-        addr: SocketAddrV4,
-        from: SocketAddrV4,
-        own: &[SocketAddrV4],
-    ) -> bool {
-        learnable(addr, *from.ip()) && !own.contains(&addr) && self.cx.admits(addr)
     }
 }

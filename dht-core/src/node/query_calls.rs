@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-use super::Node;
+use super::{Node, Parts};
 use crate::addr::is_sendable;
 use crate::api::ask::{Query, Request};
 use crate::api::error::{QueryError, SendError};
@@ -19,8 +19,50 @@ impl Node {
     /// # Errors
     /// If it can't be begun: see [`SendError`]. Nothing is sent then.
     pub fn query(&mut self, now: Instant, query: Query) -> Result<QueryId, SendError> {
-        self.enter(now);
-        self.check_open()?;
+        self.parts.enter(now, |node| node.query(query))
+    }
+
+    /// The next reply to a query, which frees a place: with too many untaken a query pauses, see
+    /// [`Config::max_unread_replies`](crate::Config::max_unread_replies).
+    #[must_use]
+    pub fn next_reply(&mut self, id: QueryId) -> Option<Reply> {
+        self.parts.enter_now(|node| node.queries.next_reply(id))
+    }
+
+    /// The replies of a query are not wanted from now on, only its outcome: it never pauses.
+    pub fn discard_replies(&mut self, id: QueryId) {
+        self.parts.enter_now(|node| node.queries.discard_replies(id));
+    }
+
+    /// How a query ended, once: the first call after [`Event::Finished`](crate::Event::Finished) takes it and
+    /// forgets the query, with all replies that were not taken.
+    #[must_use]
+    pub fn take_outcome(&mut self, id: QueryId) -> Option<Result<Outcome, QueryError>> {
+        self.parts.enter_now(|node| node.queries.take_outcome(id))
+    }
+
+    /// The closest repliers with a proven id so far, the closest first.
+    #[must_use]
+    pub fn closest_nodes(&self, id: QueryId) -> Vec<Peer> {
+        self.parts.queries.closest(id).iter().map(|reply| reply.from).collect()
+    }
+
+    /// Ends a query early, with what it has and without a commit: replies that were not taken are
+    /// gone, [`Event::Finished`](crate::Event::Finished) follows. A query that has ended is left alone.
+    pub fn finish_query(&mut self, now: Instant, id: QueryId) {
+        self.parts.enter(now, |node| node.end_query(id, None));
+    }
+
+    /// Forgets a query, ended or not, with all that it has under way. Visits that are late go on until it is
+    /// clear whether their nodes are down. No event about it follows from now on.
+    pub fn cancel_query(&mut self, now: Instant, id: QueryId) {
+        self.parts.enter(now, |node| node.cancel(id));
+    }
+}
+
+impl Parts {
+    fn query(&mut self, query: Query) -> Result<QueryId, SendError> {
+        self.upkeep.check_open()?;
         if !query.nodes.iter().all(|addr| is_sendable(*addr)) {
             return Err(SendError::InvalidAddress);
         }
@@ -31,68 +73,7 @@ impl Node {
         if self.queries.users() >= self.cx.config.max_queries {
             return Err(SendError::Busy);
         }
-        let id = self.start_query(Kind::User, query);
-        self.pump_stalled();
-        Ok(id)
-    }
-
-    /// The next reply to a query, which frees a place: with too many untaken a query pauses, see
-    /// [`Config::max_unread_replies`](crate::Config::max_unread_replies).
-    #[must_use]
-    pub fn next_reply(&mut self, id: QueryId) -> Option<Reply> {
-        let reply = self.queries.next_reply(id);
-        if reply.is_some() {
-            self.pump(id);
-            self.pump_stalled();
-        }
-        reply
-    }
-
-    /// The replies of a query are not wanted from now on, only its outcome: it never pauses.
-    pub fn discard_replies(&mut self, id: QueryId) {
-        if !self.queries.discard_replies(id) {
-            return;
-        }
-        self.pump(id);
-        self.pump_stalled();
-    }
-
-    /// How a query ended, once: the first call after [`Event::Finished`](crate::Event::Finished) takes it and
-    /// forgets the query, with all replies that were not taken.
-    #[must_use]
-    pub fn take_outcome(&mut self, id: QueryId) -> Option<Result<Outcome, QueryError>> {
-        self.queries.take_outcome(&self.cx.config, id)
-    }
-
-    /// The closest repliers with a proven id so far, the closest first.
-    #[must_use]
-    pub fn closest_nodes(&self, id: QueryId) -> Vec<Peer> {
-        self.queries.closest(id).iter().map(|reply| reply.from).collect()
-    }
-
-    /// Ends a query early, with what it has and without a commit: replies that were not taken are
-    /// gone, [`Event::Finished`](crate::Event::Finished) follows. A query that has ended is left alone.
-    pub fn finish_query(&mut self, now: Instant, id: QueryId) {
-        self.enter(now);
-        self.end_query(id, None);
-        self.pump_stalled();
-    }
-
-    /// Forgets a query, ended or not, with all that it has under way. Visits that are late go on until it is
-    /// clear whether their nodes are down. No event about it follows from now on.
-    pub fn cancel_query(&mut self, now: Instant, id: QueryId) {
-        self.enter(now);
-        if self.cancel(id) {
-            self.pump_stalled();
-        }
-    }
-
-    pub(super) fn cancel(&mut self, id: QueryId) -> bool {
-        if !self.queries.has(id) {
-            return false;
-        }
-        self.end_visits(id);
-        self.queries.forget(&mut self.cx, id)
+        Ok(self.start_query(Kind::User, query))
     }
 
     fn check_query_size(&self, query: &Query) -> Result<(), SendError> {

@@ -4,10 +4,9 @@ use core::net::SocketAddrV4;
 
 use bytes::Bytes;
 
-use super::Node;
+use super::Parts;
 use crate::api::event::Event;
 use crate::api::message::Via;
-use crate::api::persistence::Persistence;
 use crate::reach::{News, Others, Step};
 use crate::requests::call::{Ask, Purpose};
 use crate::requests::congestion::Class;
@@ -20,26 +19,24 @@ macro_rules! others {
     };
 }
 
-impl Node {
+impl Parts {
     /// In every tick: the own address is looked into.
     pub(super) fn reach_on_tick(&mut self) {
         let bootstraps = self.upkeep.bootstrap.is_active();
         let free = self.requests.free(&self.cx.config);
         self.reach.survey_on_tick(&mut self.cx, others!(self), free, bootstraps);
-        self.after_reach();
+        self.carry_reach();
         let free = self.requests.free(&self.cx.config);
         self.reach.look_on_tick(&mut self.cx, others!(self), free, bootstraps);
-        self.after_reach();
     }
 
     /// Sees whether the node can be persistent, or just is not behind a firewall.
     pub(super) fn look(&mut self, only_firewall: bool) {
         self.reach.look(&mut self.cx, others!(self), only_firewall);
-        self.after_reach();
     }
 
     /// Does what was found out, and asks what is asked for.
-    pub(super) fn after_reach(&mut self) {
+    pub(super) fn carry_reach(&mut self) {
         loop {
             while let Some(news) = self.reach.poll_news() {
                 self.on_news(news);
@@ -70,8 +67,7 @@ impl Node {
             News::Reachable => self.on_reachable(),
             News::Looked(reached) => {
                 if self.upkeep.is_running() {
-                    let next = self.upkeep.bootstrap.looked(reached);
-                    self.go_on(next);
+                    self.upkeep.bootstrap.looked(reached);
                 }
             }
         }
@@ -114,17 +110,9 @@ impl Node {
         guessed: bool,
     ) {
         self.reach.on_probe(&mut self.cx, others!(self), answer, guessed);
-        self.after_reach();
     }
 
     pub(super) fn on_view(&mut self, users: bool, seen: Option<(Via, SocketAddrV4)>) {
         self.reach.on_view(&mut self.cx, others!(self), users, seen);
-        self.after_reach();
-    }
-
-    /// Why the node is persistent, or is not: a snapshot. [`Event::Persistence`] tells of changes.
-    #[must_use]
-    pub fn persistence(&self) -> Persistence {
-        self.reach.persistence(&self.cx.config, self.upkeep.bootstrap.is_done())
     }
 }

@@ -1,7 +1,7 @@
 //! Periodic work: every five seconds the node looks after its table, its health and itself.
 //! Mirrors `_ontick` and `_pingSome` of `index.js`.
 
-use super::Node;
+use super::{Node, Parts};
 use crate::queries::Kind;
 use crate::time::Instant;
 use crate::upkeep::clock::Clock;
@@ -13,28 +13,28 @@ impl Node {
     /// Does the upkeep of a tick now, without waiting for its time. `quiet`: only what needs no
     /// packet, that is a sample for the health and a new budget of down hints.
     pub fn maintain(&mut self, now: Instant, quiet: bool) {
-        self.enter(now);
-        if !self.upkeep.is_running() {
-            return;
-        }
-        if quiet {
-            self.renew();
-        } else {
-            Clock::skip(&mut self.cx.tick);
-            self.upkeep_of_tick();
-            self.pump_stalled();
-        }
+        self.parts.enter(now, |node| {
+            let running = node.upkeep.is_running();
+            if running && quiet {
+                node.renew();
+            } else if running {
+                Clock::skip(&mut node.cx.tick);
+                node.upkeep_of_tick();
+            }
+        });
     }
 
     /// Refreshes the table in the background, by looking for a random node of it.
     pub fn refresh(&mut self, now: Instant) {
-        self.enter(now);
-        if self.upkeep.is_running() {
-            self.start_refresh();
-            self.pump_stalled();
-        }
+        self.parts.enter(now, |node| {
+            if node.upkeep.is_running() {
+                node.start_refresh();
+            }
+        });
     }
+}
 
+impl Parts {
     pub(super) fn tick(&mut self) {
         self.upkeep.clock.pass(&mut self.cx.tick);
         self.verify_next(1);

@@ -3,7 +3,8 @@
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-use super::pool::{Phase, Queries, Running};
+use super::pool::Queries;
+use super::running::{Phase, Running};
 use crate::api::ask::Query;
 use crate::api::message::{QueryId, Via};
 use crate::api::token::Token;
@@ -31,8 +32,8 @@ pub(crate) trait Sight {
 }
 
 /// How far a query has come with what it can do now.
-#[derive(Default)]
-pub(crate) struct Progress {
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Progress {
     /// It has given up a late visit for the next one.
     gave_up: bool,
     visited: bool,
@@ -41,13 +42,13 @@ pub(crate) struct Progress {
 
 /// What a query wants.
 pub(crate) enum Step {
-    /// Nothing, until something happens.
-    Wait,
     /// This is to be asked. There is a place for it.
     Ask(Call),
-    /// The request of this late visit is to be forgotten, and [told](Queries::gave_up).
+    /// Its visits that wait are of this class from now on.
+    Reclass(Class),
+    /// The request of this late visit is to be forgotten, and [told](Queries::failed).
     GiveUp { node: u16, addr: SocketAddrV4 },
-    /// More nodes to begin with, by [`Queries::seed`].
+    /// More nodes to begin with, by [`Queries::offer`].
     Seed,
     /// The walk is over.
     Walked,
@@ -56,21 +57,26 @@ pub(crate) enum Step {
 }
 
 impl Queries {
-    /// What a query wants next. To be called, with the same `progress`, until it waits or is over.
+    /// What the queries want next: the oldest first that something has happened to.
     #[inline(never)]
-    pub(crate) fn advance(
-        &mut self,
-        cx: &Cx,
-        id: QueryId,
-        progress: &mut Progress,
-        sight: &impl Sight,
-    ) -> Step {
-        let step = self.work(id, |others, running| match running.phase {
-            Phase::Walking => others.advance_walk(cx, running, progress, sight),
-            Phase::Committing(_) => others.advance_commits(cx, running, sight),
-            Phase::Finished(_) => Step::Wait,
-        });
-        step.unwrap_or(Step::Wait)
+    pub(crate) fn poll(&mut self, cx: &Cx, sight: &impl Sight) -> Option<(QueryId, Step)> {
+        loop {
+            let id = self.next_awake(cx.busy)?;
+            let step = self.work(id, |others, running| {
+                let mut progress = running.awake.take()?;
+                let step = match running.phase {
+                    Phase::Walking => others.advance_walk(cx, running, &mut progress, sight),
+                    Phase::Committing(_) => others.advance_commits(cx, running, sight),
+                    Phase::Finished(_) => None,
+                };
+                running.awake = Some(progress);
+                step
+            });
+            match step.flatten() {
+                Some(step) => return Some((id, step)),
+                None => self.rest(),
+            }
+        }
     }
 
     #[inline(never)]
@@ -80,10 +86,14 @@ impl Queries {
         running: &mut Running,
         progress: &mut Progress,
         sight: &impl Sight,
-    ) -> Step {
+    ) -> Option<Step> {
+        let class = running.walk.class();
+        if core::mem::replace(&mut running.class, class) != class {
+            return Some(Step::Reclass(class));
+        }
         if !progress.visited {
             if let Some(step) = self.next_visit(cx, running, progress, sight) {
-                return step;
+                return Some(step);
             }
             running.walk.begun();
             progress.visited = true;
@@ -93,21 +103,20 @@ impl Queries {
                 let purpose = Purpose::Gap { query: running.id, node };
                 let session = running.query.session;
                 let call = call_of(&Query::find_node(target), to, None, purpose, sight.via());
-                return Step::Ask(Call { retries: 0, session, ..call });
+                return Some(Step::Ask(Call { retries: 0, session, ..call }));
             }
             running.walk.gap_probe_ended();
         }
         let runs = running.walk.in_flight() + running.walk.gaps_open() > 0;
         running.clock.run(cx.now, runs);
-        let done = running.is_done(cx.now, sight);
-        if !done {
-            return Step::Wait;
+        if !running.is_done(cx.now, sight) {
+            return None;
         }
         if running.walk.wants_table() && !progress.seeded {
             *progress = Progress { seeded: true, ..Progress::default() };
-            return Step::Seed;
+            return Some(Step::Seed);
         }
-        Step::Walked
+        Some(Step::Walked)
     }
 
     /// The next visit; `None` if there is none, or it has to wait.
@@ -119,7 +128,7 @@ impl Queries {
         progress: &mut Progress,
         sight: &impl Sight,
     ) -> Option<Step> {
-        let Running { id, query, walk, mailbox, .. } = running;
+        let Running { id, query, walk, mailbox, class, .. } = running;
         let open = mailbox.len() + walk.in_flight();
         if !(query.discard || open < cx.config.max_unread_replies) {
             return None;
@@ -146,24 +155,29 @@ impl Queries {
         Some(Step::Ask(Call {
             retries: if query.force { 0 } else { query.retries },
             force: query.force,
-            class: walk.class(),
+            class: *class,
             ..call_of(query, to, None, purpose, sight.via())
         }))
     }
 
     #[inline(never)]
-    fn advance_commits(&mut self, cx: &Cx, running: &mut Running, sight: &impl Sight) -> Step {
+    fn advance_commits(
+        &mut self,
+        cx: &Cx,
+        running: &mut Running,
+        sight: &impl Sight,
+    ) -> Option<Step> {
         let Running { id, query, phase, .. } = running;
-        let Phase::Committing(committing) = phase else { return Step::Wait };
+        let Phase::Committing(committing) = phase else { return None };
         if let Some((to, addr, token)) = committing.next() {
             if !cx.busy {
                 committing.begun();
                 let purpose = Purpose::Commit { query: *id, to, again: false };
-                return Step::Ask(call_of(query, addr, Some(token), purpose, sight.via()));
+                return Some(Step::Ask(call_of(query, addr, Some(token), purpose, sight.via())));
             }
             self.stalled = true;
         }
-        if committing.is_over() { Step::Committed } else { Step::Wait }
+        committing.is_over().then_some(Step::Committed)
     }
 
     /// How much of the window a query may fill before it is clear that any node answers: an equal part of most of it or,

@@ -24,8 +24,6 @@ const QUICK: u8 = 3;
 /// What a bootstrap wants next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Nothing, for now.
-    Wait,
     /// A walk towards the own id.
     Walk,
     /// A check whether peers reach the node, and nothing else if `only_firewall`.
@@ -51,6 +49,7 @@ pub(crate) struct Bootstrap {
     retry: Option<Instant>,
     /// The pause, in seconds; 0 if a node has answered.
     patience: u16,
+    next: Option<Next>,
 }
 
 impl Bootstrap {
@@ -96,16 +95,22 @@ impl Bootstrap {
         self.reached = true;
     }
 
+    /// What it wants next, once.
+    pub(crate) fn poll(&mut self) -> Option<Next> {
+        self.next.take()
+    }
+
     /// Begins, or begins anew.
-    pub(crate) fn begin(&mut self) -> Next {
+    pub(crate) fn begin(&mut self) {
         (self.active, self.second, self.retry) = (true, false, None);
-        Next::Walk
+        self.next = Some(Next::Walk);
     }
 
     /// Tries a bootstrap without any answer again, if its time has come.
-    pub(crate) fn on_time(&mut self, now: Instant) -> Next {
-        let due = self.retry.is_some_and(|at| at <= now) && !self.active;
-        if due { self.begin() } else { Next::Wait }
+    pub(crate) fn on_time(&mut self, now: Instant) {
+        if self.retry.is_some_and(|at| at <= now) && !self.active {
+            self.begin();
+        }
     }
 
     /// A walk towards the own id is over.
@@ -115,7 +120,7 @@ impl Bootstrap {
         sources: &Sources,
         outcome: &Outcome,
         unsent: Option<Unsent>,
-    ) -> Next {
+    ) {
         let forced = cx.config.ephemeral == Some(false);
         if outcome.successes > 0 || !sources.any(&cx.config) {
             self.patience = 0;
@@ -130,10 +135,8 @@ impl Bootstrap {
                 unsent,
             });
         }
-        if self.second || (!self.reached && !forced) {
-            return Next::Over;
-        }
-        Next::Look { only_firewall: !forced }
+        let looks = !self.second && (self.reached || forced);
+        self.next = Some(if looks { Next::Look { only_firewall: !forced } } else { Next::Over });
     }
 
     fn plan_retry(&mut self, cx: &Cx) {
@@ -165,21 +168,19 @@ impl Bootstrap {
     }
 
     /// The check of reachability is over; if the bootstrap asked for it, it goes on.
-    pub(crate) fn looked(&mut self, reached: bool) -> Next {
-        if !self.active || self.second {
-            return Next::Wait;
+    pub(crate) fn looked(&mut self, reached: bool) {
+        if self.active && !self.second {
+            self.second = reached;
+            self.next = Some(if reached { Next::Walk } else { Next::Over });
         }
-        self.second = reached;
-        if reached { Next::Walk } else { Next::Over }
     }
 
     /// A bootstrap without any answer may find one now. It does not make the node wait longer afterwards.
-    pub(crate) fn retry_if_silent(&mut self) -> Next {
-        if !self.is_silent() || self.active {
-            return Next::Wait;
+    pub(crate) fn retry_if_silent(&mut self) {
+        if self.is_silent() && !self.active {
+            self.patience = RETRY_MIN / 2;
+            self.begin();
         }
-        self.patience = RETRY_MIN / 2;
-        self.begin()
     }
 
     /// It is over.
@@ -192,7 +193,7 @@ impl Bootstrap {
 
     /// The node is suspended, or closed.
     pub(crate) fn stop(&mut self) {
-        (self.active, self.retry) = (false, None);
+        (self.active, self.retry, self.next) = (false, None, None);
     }
 }
 

@@ -8,6 +8,7 @@ mod health;
 
 use core::time::Duration;
 
+use crate::api::error::SendError;
 use crate::api::event::Event;
 use crate::context::Cx;
 use crate::time::Instant;
@@ -55,6 +56,15 @@ impl Upkeep {
 
     pub(crate) fn is_running(&self) -> bool {
         self.stage == Stage::Running
+    }
+
+    /// Whether anything can be asked, or answered.
+    pub(crate) fn check_open(&self) -> Result<(), SendError> {
+        match self.stage {
+            Stage::Closed => Err(SendError::Closed),
+            Stage::Suspended => Err(SendError::Suspended),
+            Stage::Unbound | Stage::Running | Stage::Resuming => Ok(()),
+        }
     }
 
     /// When there is something to do, while the node is running.

@@ -267,7 +267,7 @@ fn suspended_before_it_was_bound_it_is_told_of_as_usual() {
     assert_eq!(lab.events, [Event::Suspended], "sockets are for later");
     lab.call(Node::resume);
     lab.bind();
-    let events = [Event::Suspended, Event::WakeUp, Event::Listening, Event::Ready, Event::Resumed];
+    let events = [Event::Suspended, Event::WakeUp, Event::Listening, Event::Resumed, Event::Ready];
     assert_eq!(lab.events, events);
 }
 

@@ -1,0 +1,81 @@
+//! What the parts want of one another: polled after every change until they want nothing.
+
+use core::net::SocketAddrV4;
+
+use super::Parts;
+use crate::api::message::Via;
+use crate::context::Cx;
+use crate::members::Members;
+use crate::queries::{Sight, Step};
+use crate::requests::Requests;
+use crate::sources::Sources;
+
+/// What queries are shown of the other parts.
+struct View<'a> {
+    cx: &'a Cx,
+    via: Via,
+    members: &'a Members,
+    requests: &'a Requests,
+    sources: &'a Sources,
+}
+
+impl Sight for View<'_> {
+    fn via(&self) -> Via {
+        self.via
+    }
+
+    fn is_suspected(&self, addr: SocketAddrV4) -> bool {
+        self.members.is_suspected(self.cx, addr)
+    }
+
+    fn is_in_crowd(&self, addr: SocketAddrV4) -> bool {
+        self.members.is_in_crowd(self.cx, addr)
+    }
+
+    fn times_seen(&self, prefix: u64, addr: SocketAddrV4) -> u8 {
+        self.members.times_seen(prefix, addr)
+    }
+
+    fn free(&self) -> usize {
+        self.requests.free(&self.cx.config)
+    }
+
+    fn window(&self) -> usize {
+        self.requests.window_for_walks()
+    }
+
+    fn awaits_names(&self) -> bool {
+        self.sources.names.pending_alone(&self.cx.config.bootstrap)
+    }
+}
+
+impl Parts {
+    #[inline(never)]
+    pub(super) fn settle(&mut self) {
+        loop {
+            self.carry_reach();
+            if self.carry_bootstrap() {
+                continue;
+            }
+            let view = View {
+                cx: &self.cx,
+                via: self.reach.request_via(),
+                members: &self.members,
+                requests: &self.requests,
+                sources: &self.sources,
+            };
+            let Some((id, step)) = self.queries.poll(&self.cx, &view) else { return };
+            match step {
+                Step::Ask(call) => {
+                    let begun = self.begin(call);
+                    debug_assert!(begun.is_some(), "there was a place");
+                }
+                Step::Reclass(class) => self.requests.reclass(id, class),
+                Step::GiveUp { node, addr } => self.give_up(id, node, addr),
+                Step::Seed => self.seed(id),
+                Step::Walked => self.on_walked(id),
+                Step::Committed => self.on_committed(id),
+            }
+        }
+    }
+}
