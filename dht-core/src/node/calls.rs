@@ -16,6 +16,7 @@ use crate::requests::congestion::Class;
 use crate::time::Instant;
 use crate::wire::{self, VARINT_MAX};
 
+/// # Requests, and answers to them
 impl Node {
     /// Begins a request. It leaves by [`poll_transmit`](Self::poll_transmit), at once if the
     /// window has room and the node is bound, else as soon as that is so.

@@ -14,6 +14,7 @@ use crate::time::Instant;
 use crate::wire::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
 use crate::wire::{self, DecodeError, Message};
 
+/// # Datagrams in
 impl Node {
     /// A datagram has arrived from `from` on the socket `via`.
     ///

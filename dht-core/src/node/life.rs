@@ -12,6 +12,7 @@ use crate::table::K;
 use crate::time::Instant;
 use crate::upkeep::Stage;
 
+/// # Stages of life
 impl Node {
     /// The sockets are bound, to these local addresses. The first time, the node begins to
     /// bootstrap; after [`resume`](Self::resume), it is back, and at another port its id is no more what it

@@ -14,6 +14,7 @@ use crate::requests::Requests;
 use crate::sources::Sources;
 use crate::wire::ADDR_LEN;
 
+/// # Memory
 impl Node {
     /// The most memory that a node of this configuration takes, in bytes, on the machine that this runs
     /// on: itself, and what it asks of the allocator, even while a buffer grows and is there twice.
@@ -60,7 +61,7 @@ impl Node {
         Queries::add_to(&mut heap, config);
         heap.payloads(config.max_queries, config.max_value_sent());
 
-        Events::add_to(&mut heap, super::events_max(config));
+        Events::add_to(&mut heap, super::creation::events_max(config));
 
         Members::add_to(&mut heap, config);
         Reach::add_to(&mut heap, config);

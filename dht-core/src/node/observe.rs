@@ -6,11 +6,13 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use super::{Node, Parts};
 use crate::api::config::Config;
 use crate::api::health_info::HealthInfo;
+use crate::api::message::Via;
 use crate::api::persistence::Persistence;
 use crate::api::stats::Stats;
 use crate::id::Id;
 use crate::upkeep::Stage;
 
+/// # State
 impl Node {
     /// The own id; `None` while ephemeral.
     #[must_use]
@@ -126,6 +128,12 @@ impl Node {
         let addr = SocketAddrV4::new(self.host()?, self.port());
         let bound = self.server_addr()?;
         (!self.parts.reach.is_firewalled() && addr.port() == bound.port()).then_some(addr)
+    }
+
+    /// The socket that requests leave by: by the server's once the node knows that it is reachable.
+    #[must_use]
+    pub fn request_via(&self) -> Via {
+        self.parts.reach.request_via()
     }
 
     /// All counters.

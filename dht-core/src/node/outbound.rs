@@ -8,6 +8,7 @@ use crate::id::Id;
 use crate::time::Instant;
 use crate::upkeep::Stage;
 
+/// # Datagrams out
 impl Node {
     /// The next datagram to send by any socket, written to `buf`. Poll until `None` after any
     /// other call, when the sockets can take one: closer nodes and tokens are made at this

@@ -12,6 +12,7 @@ use crate::queries::Kind;
 use crate::time::Instant;
 use crate::wire::VARINT_MAX;
 
+/// # Queries
 impl Node {
     /// Begins a query. Replies come one by one ([`Event::Reply`](crate::Event::Reply)), then its outcome
     /// ([`Event::Finished`](crate::Event::Finished)); both wait until they are taken.

@@ -11,6 +11,7 @@ use crate::api::message::SavedNode;
 use crate::time::Instant;
 use crate::upkeep::Stage;
 
+/// # The table
 impl Node {
     /// Puts a node into the table, for instance one known from an earlier run. It is asked
     /// in time, like any other; the node filter does not apply. It is not forgotten, like the nodes of

@@ -8,6 +8,7 @@ use crate::sources::names::{NameLookup, NameLookups};
 use crate::time::Instant;
 use crate::upkeep::Stage;
 
+/// # Time, events and names
 impl Node {
     /// Call it when the time that [`poll_timeout`](Self::poll_timeout) told has come; at any
     /// other time it is harmless. Gives up on tries, sends delayed answers, does the upkeep.

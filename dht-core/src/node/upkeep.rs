@@ -9,6 +9,7 @@ use crate::upkeep::clock::Clock;
 /// With more than this in flight, fewer nodes are pinged.
 const QUIET_MAX: usize = 2;
 
+/// # Upkeep out of turn
 impl Node {
     /// Does the upkeep of a tick now, without waiting for its time. `quiet`: only what needs no
     /// packet, that is a sample for the health and a new budget of down hints.
