@@ -12,6 +12,7 @@ mod tests;
 
 use smart_default::SmartDefault;
 use std::collections::BTreeSet;
+use std::mem::take;
 use std::time::{Duration, Instant};
 
 use xxhash_rust::xxh3::xxh3_64;
@@ -159,7 +160,6 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
     fn round(&mut self) -> bool {
         let mut helped = self.shorten();
         helped |= self.drop_healing();
-        helped |= self.change(|scenario| scenario.lookups = 0);
         helped |= self.drop_nodes();
         helped |= self.shorten();
         let faults = self.best.scenario.faults.clone();
@@ -167,10 +167,13 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
         let attacks = self.best.scenario.attacks.clone();
         helped |= self.drop_parts(attacks, |scenario, attacks| scenario.attacks = attacks);
         helped |= self.shorten();
-        for change in simpler::features() {
-            helped |= self.change(change);
+        helped |= self.simplify(simpler::scenarios, |scenario, plain| {
+            let (faults, attacks) = (take(&mut scenario.faults), take(&mut scenario.attacks));
+            *scenario = Scenario { faults, attacks, ..plain };
+        });
+        while self.change(simpler::half_the_time) {
+            helped = true;
         }
-        helped |= self.lessen();
         for at in 0..self.best.scenario.faults.len() {
             helped |= self.simplify(
                 |scenario| simpler::faults(&scenario.faults[at].what),
@@ -286,30 +289,19 @@ impl<F: FnMut(&Scenario) -> Option<Failure>> Shrinker<F> {
         helped
     }
 
-    /// Numbers by halves.
-    fn lessen(&mut self) -> bool {
-        let mut helped = false;
-        for halve in simpler::halves() {
-            while self.change(halve) {
-                helped = true;
-            }
-        }
-        helped
-    }
-
-    /// Replaces a fault or an attack by simpler ones, as often as that helps.
+    /// One simpler variant after the other, as long as any of them fails as well.
     fn simplify<T>(
         &mut self,
         simpler: impl Fn(&Scenario) -> Vec<T>,
         put: impl Fn(&mut Scenario, T),
     ) -> bool {
-        let mut helped = false;
+        let (mut helped, mut tried) = (false, 0);
         loop {
-            let mut all = simpler(&self.best.scenario).into_iter();
-            if !all.any(|simpler| self.change(|scenario| put(scenario, simpler))) {
-                return helped;
+            let mut all = simpler(&self.best.scenario).into_iter().skip(tried);
+            match all.position(|simpler| self.change(|scenario| put(scenario, simpler))) {
+                Some(failed) => (helped, tried) = (true, tried + failed),
+                None => return helped,
             }
-            helped = true;
         }
     }
 

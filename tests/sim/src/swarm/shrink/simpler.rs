@@ -1,157 +1,94 @@
-//! What a scenario can do without.
+//! What is simpler than a scenario or a part of it: tried one by one, and kept if it fails as well.
+//!
+//! Fields are found by serde, so that a new field, fault or attacker needs nothing here: what differs from what is
+//! usual becomes usual, numbers are halved, switches turned off, lists cut, options left out. What makes no sense is
+//! refused by serde or by [`Scenario::check`].
 
-use crate::scenario::{Attack, Clocks, FaultKind, NodeOptions, SECOND, Scenario, Stands};
-use crate::world::addresses::{Addresses, Sharing};
-use crate::world::link::{Latency, Link, Loss, Reorder};
-use crate::world::{
-    Micros,
-    partition::{Partition, Side},
-};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, to_value};
 
-/// Switches features off, one by one, the costly ones first.
-pub(super) fn features() -> [fn(&mut Scenario); 29] {
-    [
-        |scenario| scenario.churn = None,
-        |scenario| scenario.nats.clear(),
-        |scenario| scenario.addresses = None,
-        |scenario| scenario.node = NodeOptions::default(),
-        |scenario| {
-            scenario.link = Link { latency: scenario.link.latency.clone(), ..Link::default() }
-        },
-        |scenario| scenario.link.latency = Latency::Constant { delay_us: 40_000 },
-        |scenario| scenario.clocks = Clocks::default(),
-        |scenario| scenario.dead = 0.0,
-        |scenario| scenario.lookups = scenario.lookups.min(1),
-        |scenario| scenario.bootstraps = 1,
-        |scenario| scenario.nats.truncate(scenario.nats.len().saturating_sub(1)),
-        |scenario| drop(scenario.nats.drain(..scenario.nats.len().min(1))),
-        |scenario| scenario.link.loss = Loss::None,
-        |scenario| scenario.link.duplicate = 0.0,
-        |scenario| scenario.link.reorder = Reorder::default(),
-        |scenario| scenario.link.corrupt = 0.0,
-        |scenario| scenario.link.truncate = 0.0,
-        |scenario| scenario.link.mtu = Link::default().mtu,
-        |scenario| scenario.node.adaptive_timeout = false,
-        |scenario| scenario.node.concurrency = NodeOptions::default().concurrency,
-        |scenario| scenario.node.ephemeral = 0.0,
-        |scenario| scenario.node.unsure = 0.0,
-        |scenario| scenario.node.thorough = false,
-        |scenario| scenario.clocks.drift_ppm = 0,
-        |scenario| scenario.clocks.offset_us = 0,
-        |scenario| scenario.nats.iter_mut().for_each(|group| group.share = 1),
-        |scenario| shares(scenario, |addresses| addresses.networks = Sharing::NONE),
-        |scenario| shares(scenario, |addresses| addresses.servers = Sharing::NONE),
-        |scenario| shares(scenario, |addresses| addresses.nats = Sharing::NONE),
-    ]
+use crate::scenario::{Attack, FaultKind, SECOND, Scenario, Stands};
+use crate::world::{Micros, partition::Side};
+
+/// A scenario without faults and attackers, simpler by one thing.
+pub(super) fn scenarios(scenario: &Scenario) -> Vec<Scenario> {
+    let Scenario { version, seed, nodes, run_us, checks, heal_us, .. } = *scenario;
+    let (faults, attacks) = (Vec::new(), Vec::new());
+    let plain = Scenario { faults, attacks, ..scenario.clone() };
+    let (join_over_us, settle_us, lookups) = (0, 0, 0);
+    let usual = Scenario { version, seed, nodes, run_us, checks, heal_us, ..Scenario::default() };
+    than(&plain, Some(&Scenario { join_over_us, settle_us, lookups, ..usual }))
 }
 
-fn shares(scenario: &mut Scenario, change: impl FnOnce(&mut Addresses)) {
-    if let Some(addresses) = &mut scenario.addresses {
-        change(addresses);
-    }
-}
-
-/// Halves numbers.
-pub(super) fn halves() -> [fn(&mut Scenario); 5] {
-    [
-        |scenario| scenario.lookups /= 2,
-        |scenario| scenario.join_over_us = scenario.join_over_us / 2 / SECOND * SECOND,
-        |scenario| scenario.settle_us = scenario.settle_us / 2 / SECOND * SECOND,
-        |scenario| scenario.clocks.drift_ppm /= 2,
-        |scenario| {
-            let half = scenario.run_us / 2 / SECOND * SECOND;
-            if times(scenario).all(|at| at <= half) {
-                scenario.run_us = half.max(SECOND);
-                scenario.lookups = scenario.lookups.div_ceil(2);
-            }
-        },
-    ]
-}
-
-/// Simpler variants of a fault, the simplest first.
+/// A simpler fault.
 pub(super) fn faults(what: &FaultKind) -> Vec<FaultKind> {
-    let mut all = match what.clone() {
-        FaultKind::Partition { first, one_way, for_us, flap } => {
-            return partitions(&Partition { first, one_way, from_us: 0, until_us: for_us, flap });
-        }
-        FaultKind::Restart { host, .. } => {
-            vec![FaultKind::Restart { host, with_table: false, anew: false }]
-        }
-        FaultKind::Lookups { host, count, .. } => {
-            vec![FaultKind::Lookups { host, count, cancel: 0 }]
-        }
-        FaultKind::Link { link } => {
-            links(&link).into_iter().map(|link| FaultKind::Link { link }).collect()
-        }
-        _ => Vec::new(),
-    };
-    let mut less = what.clone();
-    if let Some((amount, ..)) = less.amount() {
-        *amount = amount.div_ceil(2);
-    }
-    match &mut less {
-        FaultKind::Stall { for_us, .. }
-        | FaultKind::Sleep { for_us, .. }
-        | FaultKind::Suspend { for_us, .. }
-            if *for_us > SECOND =>
-        {
-            *for_us /= 2;
-        }
-        FaultKind::Lookups { count, cancel, .. } => *cancel = (*cancel).min(*count),
-        _ => {}
-    }
-    all.push(less);
-    all.retain(|simpler| simpler != what);
-    all
+    than(what, None)
 }
 
-fn partitions(cut: &Partition) -> Vec<FaultKind> {
-    let steady = Partition { flap: None, ..cut.clone() };
-    let both_ways = Partition { one_way: false, ..cut.clone() };
-    let mut all = vec![steady, both_ways];
-    if let Side::Hosts(hosts) = &cut.first {
-        let (left, right) = hosts.split_at(hosts.len() / 2);
-        let sides = [left, right, &hosts[1.min(hosts.len())..]];
-        let sides = sides.into_iter().filter(|side| !side.is_empty());
-        all.extend(
-            sides.map(|side| Partition { first: Side::Hosts(side.to_vec()), ..cut.clone() }),
-        );
-    }
-    if cut.until_us > 2 * SECOND {
-        all.push(Partition { until_us: cut.until_us / 2, ..cut.clone() });
-    }
-    all.retain(|simpler| simpler != cut);
-    let fault = |Partition { first, one_way, until_us: for_us, flap, .. }| FaultKind::Partition {
-        first,
-        one_way,
-        for_us,
-        flap,
-    };
-    all.into_iter().map(fault).collect()
-}
-
-fn links(link: &Link) -> [Link; 7] {
-    [
-        Link { latency: link.latency.clone(), ..Link::default() },
-        Link { latency: Link::default().latency, ..link.clone() },
-        Link { loss: Loss::None, ..link.clone() },
-        Link { duplicate: 0.0, ..link.clone() },
-        Link { reorder: Reorder::default(), ..link.clone() },
-        Link { corrupt: 0.0, ..link.clone() },
-        Link { truncate: 0.0, ..link.clone() },
-    ]
-}
-
-/// Weaker variants of an attack, the weakest first.
+/// A weaker attack.
 pub(super) fn attacks(attack: &Attack) -> Vec<Attack> {
-    let all = [
-        Attack { hosts: 1, ..*attack },
-        Attack { stands: Stands::Apart, ..*attack },
-        Attack { hosts: attack.hosts.div_ceil(2), ..*attack },
-        Attack { rate: attack.rate.div_ceil(2), ..*attack },
-        Attack { for_us: (attack.for_us / 2).max(SECOND).min(attack.for_us), ..*attack },
-    ];
-    all.into_iter().filter(|weaker| weaker != attack).collect()
+    let (for_us, rate, hosts, stands) = (SECOND, 1, 1, Stands::Apart);
+    than(attack, Some(&Attack { for_us, rate, hosts, stands, ..*attack }))
+}
+
+/// Each with one thing less, the largest things first.
+fn than<T: Serialize + DeserializeOwned>(this: &T, usual: Option<&T>) -> Vec<T> {
+    let this = to_value(this).unwrap_or_default();
+    let mut all = less("", &this, usual.and_then(|usual| to_value(usual).ok()).as_ref());
+    all.sort_by_key(|(depth, _)| *depth);
+    all.into_iter().filter_map(|(_, simpler)| serde_json::from_value(simpler).ok()).collect()
+}
+
+/// Less than the value of a field, and how deep in it the change is.
+fn less(field: &str, this: &Value, usual: Option<&Value>) -> Vec<(usize, Value)> {
+    // A number that names a host is as simple as any other.
+    if usual == Some(this) || field == "host" {
+        return Vec::new();
+    }
+    let mut all: Vec<Value> = usual.cloned().into_iter().collect();
+    let mut inside = Vec::new();
+    match this {
+        Value::Null | Value::String(_) | Value::Bool(false) => {}
+        Value::Bool(true) => all.push(false.into()),
+        Value::Number(number) => match number.as_u64() {
+            // Shorter than a second is not simpler.
+            Some(us) if field.ends_with("_us") => all.push((us / 2).max(SECOND).min(us).into()),
+            Some(number) => all.extend([0.into(), (number / 2).into()]),
+            None => all.push(0.into()),
+        },
+        Value::Array(items) => {
+            let (left, right) = items.split_at(items.len() / 2);
+            all.extend([left.into(), right.into(), items.iter().skip(1).cloned().collect()]);
+            for (at, item) in items.iter().enumerate().filter(|(_, item)| item.is_object()) {
+                for (depth, simpler) in less("", item, None) {
+                    let mut items = items.clone();
+                    items[at] = simpler;
+                    inside.push((depth + 1, items.into()));
+                }
+            }
+        }
+        Value::Object(fields) => {
+            all.push(Value::Null);
+            for (name, value) in fields {
+                for (depth, simpler) in less(name, value, usual.and_then(|usual| usual.get(name))) {
+                    let mut fields = fields.clone();
+                    fields.insert(name.clone(), simpler);
+                    inside.push((depth + 1, fields.into()));
+                }
+            }
+        }
+    }
+    all.retain(|simpler| simpler != this);
+    all.into_iter().map(|simpler| (0, simpler)).chain(inside).collect()
+}
+
+/// Half of the time, if nothing is planned for the rest of it.
+pub(super) fn half_the_time(scenario: &mut Scenario) {
+    let half = scenario.run_us / 2 / SECOND * SECOND;
+    if times(scenario).all(|at| at <= half) {
+        scenario.run_us = half.max(SECOND);
+        scenario.lookups = scenario.lookups.div_ceil(2);
+    }
 }
 
 /// When something happens.
