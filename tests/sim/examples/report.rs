@@ -3,10 +3,10 @@
 //! `cargo run -p dht-sim --example report -- report.html`
 
 use std::env;
-use std::io::{self, Write};
+use std::io;
 
 use dht_sim::atomic_file;
-use dht_sim::report::{Axis, Goal, Kind, Mark, Plot, Report, Series, Table, Unit};
+use dht_sim::report::{Axis, Goal, Kind, Mark, Plot, Report, Table, Unit};
 use dht_sim::stream::{Purpose, Stream};
 use dht_sim::text_table::TextTable;
 
@@ -14,7 +14,7 @@ const MINUTES: u32 = 90;
 
 fn main() -> io::Result<()> {
     let path = env::args_os().nth(1).unwrap_or_else(|| "report.html".into());
-    atomic_file::write(path, |file| file.write_all(report().html().as_bytes()))
+    atomic_file::write(path, report().html())
 }
 
 fn report() -> Report {
@@ -87,7 +87,7 @@ fn recall() -> Plot {
             .into(),
         x: time(),
         y: Axis::new("recall", Unit::Fraction),
-        series: vec![Series::new("recall", per_minute(height))],
+        points: per_minute(height),
         marks: partition(),
         goals: vec![Goal { at: 0.99, label: "goal: 99 %".into() }],
         ..Plot::default()
@@ -95,20 +95,17 @@ fn recall() -> Plot {
 }
 
 fn latency() -> Plot {
-    let series = [("p50", 0.4), ("p90", 0.85), ("p99", 1.4)].map(|(name, base)| {
-        let mut noise = noise((base * 100.0) as u32, 0.12);
-        let points = per_minute(|minute| {
-            let cut = if (30.0..62.0).contains(&minute) { 1.0 + base } else { 1.0 };
-            base * cut * noise()
-        });
-        Series::new(name, points)
+    let mut noise = noise(2, 0.12);
+    let points = per_minute(|minute| {
+        let cut = if (30.0..62.0).contains(&minute) { 1.4 } else { 1.0 };
+        0.4 * cut * noise()
     });
     Plot {
         title: "Dead entries cost time until they are gone".into(),
-        caption: "Time of a lookup from its start to its result, percentiles per minute.".into(),
+        caption: "Time of a lookup from its start to its result, median per minute.".into(),
         x: time(),
-        y: Axis::new("time of a lookup", Unit::Seconds).log(),
-        series: series.into(),
+        y: Axis::new("time of a lookup", Unit::Seconds),
+        points,
         marks: partition(),
         ..Plot::default()
     }
@@ -116,14 +113,14 @@ fn latency() -> Plot {
 
 fn hops() -> Plot {
     let counts = [(1, 3), (2, 48), (3, 251), (4, 402), (5, 226), (6, 61), (7, 8), (8, 1)];
-    let points = counts.map(|(hops, count)| (f64::from(hops), f64::from(count)));
+    let points = counts.map(|(hops, count)| (f64::from(hops), f64::from(count))).into();
     Plot {
         title: "Most lookups need four hops".into(),
         caption: "Lookups by the number of hops to the node that knew the result.".into(),
         x: Axis::new("hops", Unit::Count),
         y: Axis::new("lookups", Unit::Count),
         kind: Kind::Bars,
-        series: vec![Series::new("", points)],
+        points,
         ..Plot::default()
     }
 }
@@ -140,51 +137,36 @@ fn latencies() -> Plot {
         x: Axis::new("time of a lookup", Unit::Seconds),
         y: Axis::new("lookups", Unit::Count),
         kind: Kind::Histogram,
-        series: vec![Series::new("", points)],
+        points: points.collect(),
         marks: vec![Mark { from: 0.412, to: 0.412, label: "median 412 ms".into() }],
         ..Plot::default()
     }
 }
 
 fn traffic() -> Plot {
-    let series = [
-        ("FIND_NODE", 5_200.0, 40.0),
-        ("PING", 1_250.0, 0.0),
-        ("PING_NAT", 180.0, 60.0),
-        ("answers", 6_100.0, 30.0),
-        ("DOWN_HINT, to those who named it", 420.0, 10.0),
-    ]
-    .map(|(name, base, join)| {
-        let mut noise = noise(base as u32, 0.08);
-        let points = per_minute(|minute| base * (1.0 + join / 20.0 * (-minute).exp()) * noise());
-        Series::new(name, points)
-    });
+    let mut noise = noise(3, 0.08);
+    let points = per_minute(|minute| 12_700.0 * (1.0 + 1.5 * (-minute).exp()) * noise());
     Plot {
         title: "Traffic settles within minutes".into(),
         caption: "Datagrams per second, all nodes together.".into(),
         x: time(),
         y: Axis::new("datagrams per second", Unit::Count),
-        series: series.into(),
+        points,
         ..Plot::default()
     }
 }
 
 fn tables() -> Plot {
-    let series =
-        [("largest", 221.0), ("median", 196.0), ("smallest", 171.0)].map(|(name, full)| {
-            let points = per_minute(|minute| {
-                let cut =
-                    if minute < 30.0 { 0.0 } else { (1.0 - (-(minute - 30.0) / 8.0).exp()) * 0.12 };
-                (full * (1.0 - (-minute / 6.0).exp()) * (1.0 - cut)).round()
-            });
-            Series::new(name, points)
-        });
+    let points = per_minute(|minute| {
+        let cut = if minute < 30.0 { 0.0 } else { (1.0 - (-(minute - 30.0) / 8.0).exp()) * 0.12 };
+        (196.0 * (1.0 - (-minute / 6.0).exp()) * (1.0 - cut)).round()
+    });
     Plot {
         title: "Tables fill up, and forget the other half".into(),
-        caption: "Entries in the routing tables.".into(),
+        caption: "Entries in the routing tables, median.".into(),
         x: time(),
         y: Axis::new("entries", Unit::Count),
-        series: series.into(),
+        points,
         marks: partition(),
         ..Plot::default()
     }

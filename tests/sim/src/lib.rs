@@ -56,7 +56,7 @@ mod sim;
 pub mod swarm;
 mod world;
 
-pub use output::{atomic_file, describe, json_lines, pcap, timeline};
+pub use output::{atomic_file, describe, pcap, timeline};
 pub use report::{histogram, series, text_table};
 pub use run::{Run, Snapshot, Tally, snapshot};
 pub use scenario::{Scenario, script};

@@ -108,18 +108,15 @@ impl Write for AtomicFile {
     }
 }
 
-/// Writes the file at `path` by `content`, as a whole or, if that fails, not at all.
+/// Writes the file at `path`, as a whole or, if that fails, not at all.
 ///
 /// # Errors
 ///
-/// Errors of `content`, and errors of the system, all with the path before them.
-pub fn write(
-    path: impl Into<PathBuf>,
-    content: impl FnOnce(&mut AtomicFile) -> io::Result<()>,
-) -> io::Result<()> {
+/// Errors of the system, with the path before them.
+pub fn write(path: impl Into<PathBuf>, content: impl AsRef<[u8]>) -> io::Result<()> {
     let mut file = AtomicFile::create(path)?;
-    let written = content(&mut file).map_err(|error| explain(&file.path, &error));
-    written.and_then(|()| file.commit())
+    file.write_all(content.as_ref())?;
+    file.commit()
 }
 
 /// The same error, naming the path, unless it does already.
@@ -181,16 +178,14 @@ mod tests {
     fn a_failure_leaves_what_was_there() {
         let dir = Dir::new("failure");
         let path = dir.0.join("trace.pcap");
-        let failing = |file: &mut AtomicFile| {
-            file.write_all(&[7; 100_000])?;
-            Err(io::Error::other("disk on fire"))
+        let give_up = || {
+            let mut file = AtomicFile::create(&path).unwrap();
+            file.write_all(&[7; 100_000]).unwrap();
         };
-        let error = write(&path, failing).unwrap_err();
-        assert_eq!(error.to_string(), format!("{}: disk on fire", path.display()));
+        give_up();
         assert_eq!(dir.names(), [""; 0], "nothing was there");
         fs::write(&path, "old").unwrap();
-        write(&path, failing).unwrap_err();
-        drop(AtomicFile::create(&path).unwrap());
+        give_up();
         assert_eq!(dir.names(), ["trace.pcap"]);
         assert_eq!(fs::read(&path).unwrap(), b"old");
     }
@@ -199,7 +194,7 @@ mod tests {
     fn errors_name_the_path_once() {
         let dir = Dir::new("errors");
         let missing = dir.0.join("no").join("such.html");
-        let error = write(&missing, |_| Ok(())).unwrap_err();
+        let error = write(&missing, "").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert!(error.to_string().starts_with(&format!("{}: ", missing.display())), "{error}");
         let error = AtomicFile::create(&dir.0).unwrap_err();
@@ -235,7 +230,7 @@ mod tests {
         fs::write(&path, "old").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         symlink("file", &link).unwrap();
-        write(&link, |file| file.write_all(b"new")).unwrap();
+        write(&link, "new").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
@@ -246,14 +241,14 @@ mod tests {
     fn devices_are_written_to() {
         use std::os::unix::fs::FileTypeExt;
 
-        write("/dev/null", |file| file.write_all(b"gone")).unwrap();
+        write("/dev/null", "gone").unwrap();
         assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
         // Always full: it fails at the end, when the buffer is written.
-        let error = write("/dev/full", |file| file.write_all(b"x")).unwrap_err();
+        let error = write("/dev/full", "x").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::StorageFull);
         assert!(error.to_string().starts_with("/dev/full: "), "{error}");
         // And in the midst of it, if there is more.
-        let error = write("/dev/full", |file| file.write_all(&[0; 100_000])).unwrap_err();
+        let error = write("/dev/full", [0; 100_000]).unwrap_err();
         assert!(error.to_string().starts_with("/dev/full: "), "{error}");
         assert_eq!(error.to_string().matches("/dev/full").count(), 1, "{error}");
     }

@@ -3,6 +3,5 @@
 
 pub mod atomic_file;
 pub mod describe;
-pub mod json_lines;
 pub mod pcap;
 pub mod timeline;

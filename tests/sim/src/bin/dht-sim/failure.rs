@@ -1,11 +1,12 @@
 //! How a command fails.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use dht_sim::scenario::Impossible;
 use dht_sim::{Scenario, Violation};
+use serde::Serialize;
 
 use crate::units::duration_text;
 
@@ -83,25 +84,27 @@ pub(crate) fn because(why: impl Into<String>) -> Failure {
     Failure::Because(why.into())
 }
 
-/// What became of writing to standard output.
-pub(crate) fn printed(result: io::Result<()>) -> Result<(), Failure> {
-    match result {
+/// A line of the results.
+pub(crate) fn print(text: impl fmt::Display) -> Result<(), Failure> {
+    match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::ReaderGone),
         done => Ok(done?),
     }
 }
 
-/// A line of the results.
-pub(crate) fn print(text: impl fmt::Display) -> Result<(), Failure> {
-    use io::Write;
-
-    printed(writeln!(io::stdout(), "{text}"))
+/// The same for a record, in JSON: one object, its `kind` first, for scripts and `jq`.
+pub(crate) fn print_json(kind: &str, record: &impl Serialize) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Line<'a, T> {
+        kind: &'a str,
+        #[serde(flatten)]
+        record: &'a T,
+    }
+    print(serde_json::to_string(&Line { kind, record }).map_err(io::Error::other)?)
 }
 
 /// A line on standard error, if that is still there.
 pub(crate) fn say(text: impl fmt::Display) {
-    use io::Write;
-
     let _ = writeln!(io::stderr(), "{text}");
 }
 

@@ -1,6 +1,5 @@
 //! `results`: the figures that a node has to reach, measured again.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -8,7 +7,7 @@ use dht_sim::atomic_file;
 use dht_sim::results::{Figure, MEASURES, Measure, Size};
 use dht_sim::text_table::TextTable;
 
-use crate::failure::{Failure, because, printed, say};
+use crate::failure::{Failure, because, print, say};
 use crate::outputs;
 
 /// Which, and what to do with them.
@@ -61,9 +60,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
     }
     let text = table.markdown();
-    printed(write!(io::stdout(), "{text}"))?;
+    print(text.trim_end())?;
     if let Some(path) = &args.write {
-        atomic_file::write(path, |file| file.write_all(text.as_bytes()))?;
+        atomic_file::write(path, &text)?;
     }
     recorded.map_or(Ok(()), |recorded| compare(&recorded, &text))
 }

@@ -1,16 +1,15 @@
 //! A run as the options say, and everything that comes out of it.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use dht_sim::atomic_file::{self, AtomicFile};
-use dht_sim::json_lines::JsonLines;
 use dht_sim::{Run, Scenario, Snapshot, Violation, script};
 
 use crate::args::RunArgs;
 use crate::command_line::quoted;
 use crate::drive::{Moment, drive};
-use crate::failure::{Failure, because, origin_text, printed, say};
+use crate::failure::{Failure, because, origin_text, print, print_json, say};
 use crate::figures::{Figures, Meter, Sample};
 use crate::memory;
 use crate::outputs;
@@ -31,11 +30,11 @@ pub(crate) fn run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> Result<(), F
     memory::check(&scenario, args.files.force, args.output.quiet)?;
     if let Some(path) = &args.files.write_script {
         let text = script::to_text(&scenario);
-        atomic_file::write(path, |file| file.write_all(text.as_bytes()))?;
+        atomic_file::write(path, text)?;
         what_it_needs(args, path).into_iter().for_each(say);
     }
     if args.files.dry_run {
-        return printed(writeln!(io::stdout(), "{}", what_it_would_be(&scenario)));
+        return print(what_it_would_be(&scenario));
     }
 
     let stop = Stop::new()?;
@@ -50,20 +49,19 @@ pub(crate) fn run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> Result<(), F
         None => Run::new(scenario)?,
     };
     records.begin(&mut run);
-    let mut json = args.output.json.then(|| JsonLines::new(io::stdout()));
+    let json = args.output.json;
     let mut progress = Progress::new(&run, args.output.quiet);
     let interval = args.output.sample.unwrap_or(INTERVAL);
     let violation = drive(&mut run, interval, &stop, |run, moment| {
         records.take(run)?;
         progress.at(run);
-        match (moment, &mut json) {
-            (Moment::Interval, json) => {
+        match moment {
+            Moment::Interval => {
                 meter.at(run);
-                let json = json.as_mut();
-                json.map_or(Ok(()), |json| printed(json.record("sample", &Sample::of(run))))
+                if json { print_json("sample", &Sample::of(run)) } else { Ok(()) }
             }
-            (Moment::Settled, _) => save.take().map_or(Ok(()), |file| saved(run, file)),
-            (Moment::Slice, _) => Ok(()),
+            Moment::Settled => save.take().map_or(Ok(()), |file| saved(run, file)),
+            Moment::Slice => Ok(()),
         }
     })?;
     drop(progress);
@@ -75,20 +73,17 @@ pub(crate) fn run(args: &RunArgs, again: &dyn Fn(u64) -> String) -> Result<(), F
         file.write_all(page::of(&run, &figures, violation.as_ref()).html().as_bytes())?;
         file.commit()?;
     }
-    let mut out = io::stdout();
-    for line in timeline {
-        printed(writeln!(out, "{line}"))?;
-    }
-    if let Some(json) = &mut json {
-        printed(json.record("summary", &figures))?;
+    timeline.into_iter().try_for_each(print)?;
+    if json {
+        print_json("summary", &figures)?;
     }
     if let Some(violation) = violation {
         let hints = hints(args, run.scenario(), &violation, figures.replay());
         return Err(Failure::Violated(violation, hints));
     }
-    if json.is_none() {
+    if !json {
         let (table, replay) = (figures.table().plain(), figures.replay());
-        printed(write!(out, "{table}\nThe same again: {replay}\n"))?;
+        print(format_args!("{table}\nThe same again: {replay}"))?;
     }
     Ok(())
 }

@@ -2,7 +2,6 @@
 //! scenario from a file.
 
 use std::fmt::Display;
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -142,7 +141,7 @@ fn make_small(
         result.err()
     });
     let text = script::to_text(&shrunk.scenario);
-    atomic_file::write(path, |file| file.write_all(text.as_bytes()))?;
+    atomic_file::write(path, text)?;
     let (before, after) = (shrunk.before, shrunk.after);
     let seconds = begun.elapsed().as_secs_f64();
     let events = [after, before].map(|size| thousands(size.events)).join(" instead of ");
