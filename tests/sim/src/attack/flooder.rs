@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 use super::pace::Pacer;
-use super::puppet::{request_bytes, response_bytes};
+use super::puppet::{ping, request_bytes, response_bytes};
 use super::{MARK, Pace, Puppet, Sources, Spent};
 use crate::sim::{Actor, ActorCx, command};
 use crate::world::{Stream, check};
@@ -121,11 +121,10 @@ impl Actor for Flooder {
 fn datagram(flood: Flood, from: SocketAddrV4, to: SocketAddrV4, rng: &mut Stream) -> Vec<u8> {
     let tid = rng.next() as u16;
     let puppet = Puppet::at(from);
-    let plain = puppet.request(tid, to);
-    let anonymous = wire::Request { id: None, ..plain };
+    let anonymous = ping(tid, to);
     let target = rng.key();
     match flood {
-        Flood::Ids => request_bytes(&plain),
+        Flood::Ids => request_bytes(&puppet.request(tid, to)),
         Flood::DelayedPings(millis) => {
             let value = millis.to_le_bytes();
             let command = command::DELAYED_PING;

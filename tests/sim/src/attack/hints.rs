@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 
-use dht_core::wire;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 use super::pace::{Pacer, TURN};
-use super::puppet::{request_bytes, response_bytes};
-use super::{Pace, Puppet, Sources, Spent};
-use crate::sim::{Actor, ActorCx, command};
+use super::puppet::{down_hint, pong, response_bytes};
+use super::{Pace, Sources, Spent};
+use crate::sim::{Actor, ActorCx};
 use crate::world::{Micros, check};
 
 /// What a [`HintAbuser`] does.
@@ -53,7 +52,7 @@ pub struct HintAbuser {
     pacer: Pacer,
     hints: u64,
     /// The next answers: in the name of which node, and to which.
-    waiting: VecDeque<(Puppet, SocketAddrV4)>,
+    waiting: VecDeque<(SocketAddrV4, SocketAddrV4)>,
     spent: Spent,
 }
 
@@ -86,18 +85,12 @@ impl HintAbuser {
 
     fn hint(&mut self, cx: &mut ActorCx<'_>) {
         let HintAbuserConfig { about, victims, sources, .. } = &self.config;
-        let about = Puppet::at(about[cx.rng.below(about.len() as u64) as usize]);
+        let about = about[cx.rng.below(about.len() as u64) as usize];
         let victim = victims[cx.rng.below(victims.len() as u64) as usize];
         let source = sources.draw(cx.rng);
-        let value = wire::addr_bytes(about.addr());
-        let hint = wire::Request {
-            id: None,
-            command: command::DOWN_HINT,
-            value: Some(&value),
-            ..about.request(cx.rng.next() as u16, victim)
-        };
+        let hint = down_hint(about, cx.rng.next() as u16, victim);
         self.hints += 1;
-        self.spent.send(cx, source, victim, request_bytes(&hint));
+        self.spent.send(cx, source, victim, hint);
         if self.config.answers > 0 {
             self.waiting.push_back((about, victim));
             cx.wake_after(MOMENT, ANSWERS);
@@ -110,9 +103,7 @@ impl HintAbuser {
         let (first, step) = (cx.rng.next() as u16, cx.rng.next() as u16 | 1);
         for n in 0..self.config.answers {
             let tid = first.wrapping_add(step.wrapping_mul(n as u16));
-            let plain = about.response(tid, victim);
-            let bytes = response_bytes(&wire::Response { id: None, ..plain }, &[]);
-            self.spent.send(cx, about.addr(), victim, bytes);
+            self.spent.send(cx, about, victim, response_bytes(&pong(tid, victim), &[]));
         }
     }
 }

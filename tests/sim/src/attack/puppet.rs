@@ -34,30 +34,31 @@ impl Puppet {
 
     /// A PING with its id, to be changed and then [encoded](request_bytes).
     pub(crate) fn request(&self, tid: u16, to: SocketAddrV4) -> wire::Request<'_> {
-        wire::Request {
-            tid,
-            to,
-            id: Some(self.id.as_bytes()),
-            token: None,
-            internal: true,
-            command: command::PING,
-            target: None,
-            value: None,
-        }
+        wire::Request { id: Some(self.id.as_bytes()), ..ping(tid, to) }
     }
 
     /// An answer to a PING with its id, to be changed and then [encoded](response_bytes).
-    pub(super) fn response(&self, tid: u16, to: SocketAddrV4) -> wire::Response<'_> {
-        wire::Response {
-            tid,
-            to,
-            id: Some(self.id.as_bytes()),
-            token: None,
-            closer_nodes: None,
-            error: 0,
-            value: None,
-        }
+    pub(crate) fn response(&self, tid: u16, to: SocketAddrV4) -> wire::Response<'_> {
+        wire::Response { id: Some(self.id.as_bytes()), ..pong(tid, to) }
     }
+}
+
+/// A PING without an id.
+pub(crate) fn ping(tid: u16, to: SocketAddrV4) -> wire::Request<'static> {
+    let (internal, command) = (true, command::PING);
+    wire::Request { tid, to, id: None, token: None, internal, command, target: None, value: None }
+}
+
+/// An answer to a PING without an id.
+pub(super) fn pong(tid: u16, to: SocketAddrV4) -> wire::Response<'static> {
+    let closer_nodes = None;
+    wire::Response { tid, to, id: None, token: None, closer_nodes, error: 0, value: None }
+}
+
+/// A hint that this node is down, as bytes.
+pub(crate) fn down_hint(about: SocketAddrV4, tid: u16, to: SocketAddrV4) -> Vec<u8> {
+    let (command, value) = (command::DOWN_HINT, &addr_bytes(about));
+    request_bytes(&wire::Request { command, value: Some(value), ..ping(tid, to) })
 }
 
 /// A request as bytes; empty if it can't be written.
@@ -70,7 +71,7 @@ pub(crate) fn request_bytes(request: &wire::Request<'_>) -> Vec<u8> {
 }
 
 /// A response as bytes, with all of these closer nodes, which may be more than an honest response carries.
-pub(super) fn response_bytes(response: &wire::Response<'_>, nodes: &[SocketAddrV4]) -> Vec<u8> {
+pub(crate) fn response_bytes(response: &wire::Response<'_>, nodes: &[SocketAddrV4]) -> Vec<u8> {
     let response = wire::Response { closer_nodes: None, ..*response };
     let mut bytes = vec![0; response.encoded_len()];
     if response.encode(&mut bytes).is_err() {

@@ -7,7 +7,8 @@ use dht_core::wire;
 use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
-use super::{MARK, Puppet, Spent, puppet::request_bytes};
+use super::puppet::{ping, request_bytes};
+use super::{MARK, Puppet, Spent};
 use crate::sim::{Actor, ActorCx, Datagram};
 use crate::world::{Micros, check};
 
@@ -102,13 +103,12 @@ impl Replayer {
     fn ask(&mut self, cx: &mut ActorCx<'_>, to: SocketAddrV4, token: Option<&[u8; 32]>) -> Vec<u8> {
         let me = Puppet::at(self.config.addr);
         let request = wire::Request {
-            id: None,
             token,
             internal: false,
             command: self.config.command,
             target: Some(me.id().as_bytes()),
             value: token.map(|_| MARK),
-            ..me.request(cx.rng.next() as u16, to)
+            ..ping(cx.rng.next() as u16, to)
         };
         request_bytes(&request)
     }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dht_core::Id;
-use dht_core::wire::{CloserNodes, Message, Request, Response, addr_bytes};
+use dht_core::wire::{Message, Request, Response, addr_bytes};
 
 use super::{echo::ECHO, read};
+use crate::attack::{Puppet, ping, request_bytes, response_bytes};
 use crate::sim::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
 use crate::sim::{Actor, ActorCx, Datagram, Sim};
 use crate::world::{HostId, Micros, Stream};
@@ -165,40 +166,15 @@ impl Probe<'_, '_> {
     }
 
     fn request<'v>(&mut self, change: impl FnOnce(Request<'v>) -> Request<'v>) -> Vec<u8> {
-        let request = change(Request {
-            tid: self.cx.rng.next() as u16,
-            to: self.to,
-            id: None,
-            token: None,
-            internal: true,
-            command: PING,
-            target: None,
-            value: None,
-        });
-        let mut bytes = vec![0; request.encoded_len()];
-        match request.encode(&mut bytes) {
-            Ok(_) => bytes,
-            Err(_) => Vec::new(),
-        }
+        request_bytes(&change(ping(self.cx.rng.next() as u16, self.to)))
     }
 
     /// An answer, under some transaction id, that names a node which is not there.
     fn answer_unasked(self, tid: u16, token: &[u8; 32]) {
-        let id = Id::of(self.from);
-        let nobody = [addr_bytes(SocketAddrV4::new(IPS[1], 9))];
-        let response = Response {
-            tid,
-            to: self.to,
-            id: Some(id.as_bytes()),
-            token: Some(token),
-            closer_nodes: Some(CloserNodes::new(&nobody)),
-            error: 0,
-            value: None,
-        };
-        let mut bytes = vec![0; response.encoded_len()];
-        if response.encode(&mut bytes).is_ok() {
-            self.cx.send(self.from, self.to, bytes);
-        }
+        let puppet = Puppet::at(self.from);
+        let response = Response { token: Some(token), ..puppet.response(tid, self.to) };
+        let nobody = SocketAddrV4::new(IPS[1], 9);
+        self.cx.send(self.from, self.to, response_bytes(&response, &[nobody]));
     }
 
     /// A request with all parts, but for its end.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dht_core::Node;
 
-use super::{Run, Step, phantom::Phantom};
+use super::{Run, Step, phantom::Nuisance};
 use crate::scenario::FaultKind;
 use crate::sim::Return;
 use crate::world::partition::{Partition, Side};
@@ -67,9 +67,8 @@ impl Run {
             }
             FaultKind::DownHints { host } => self.down_hints(at(host)),
             FaultKind::Phantoms { host, count } => {
-                let ip = crate::run::phantom::address(hosts);
                 let target = self.sim.address(at(host));
-                self.sim.add_actor(&[ip], Phantom::new(ip, target, count));
+                self.annoy(Nuisance::phantoms(hosts, target, count));
             }
         }
     }
@@ -86,8 +85,11 @@ impl Run {
     fn down_hints(&mut self, host: HostId) {
         let down = self.sim.address(host);
         let to: Vec<_> = self.who_knows(down).take(100).collect();
-        let ip = crate::run::phantom::address(self.sim.hosts());
-        self.sim.add_actor(&[ip], crate::run::phantom::Slanderer::new(ip, to, down));
+        self.annoy(Nuisance::slander(self.sim.hosts(), down, &to));
+    }
+
+    fn annoy(&mut self, nuisance: Nuisance) {
+        self.sim.add_actor(&[nuisance.ip()], nuisance);
     }
 }
 
