@@ -98,13 +98,6 @@ fn figure(plot: &Plot) -> Markup {
         figure {
             h2 { (text(&plot.title)) }
             @if !plot.caption.is_empty() { figcaption { (text(&plot.caption)) } }
-            @if plot.series.len() > 1 && !svg::labelled_directly(plot) {
-                ul.legend {
-                    @for (index, series) in plot.series.iter().enumerate() {
-                        li class=(svg::colour(index)) { (text(&series.name)) }
-                    }
-                }
-            }
             // One for each width: in a single picture that is scaled, text would be too small on a phone.
             @for size in [WIDE, NARROW] { (svg::picture(plot, size)) }
             @if !table.rows.is_empty() {
@@ -120,23 +113,11 @@ fn figure(plot: &Plot) -> Markup {
 
 /// What a plot shows as a table, and whether it was too much for one.
 fn numbers(plot: &Plot) -> (TextTable, bool) {
-    let points = plot.series.iter().flat_map(|series| &series.points);
-    let mut places: Vec<f64> = points.map(|point| point.0).filter(|x| x.is_finite()).collect();
-    places.sort_by(f64::total_cmp);
-    places.dedup();
-    let names = plot.series.iter().map(|series| match series.name.as_str() {
-        "" => plot.y.label.clone(),
-        name => name.to_owned(),
-    });
     let from = if plot.kind == Kind::Histogram { " from" } else { "" };
-    let mut table = TextTable::new([format!("{}{from}", plot.x.label)].into_iter().chain(names));
-    let every = places.len().div_ceil(ROWS_MAX).max(1);
-    for x in places.iter().step_by(every) {
-        let heights = plot.series.iter().map(|series| {
-            let point = series.points.iter().find(|point| point.0 == *x);
-            point.map(|point| exact(point.1, plot.y.unit)).unwrap_or_default()
-        });
-        table.row([exact(*x, plot.x.unit)].into_iter().chain(heights));
+    let mut table = TextTable::new([format!("{}{from}", plot.x.label), plot.y.label.clone()]);
+    let every = plot.points.len().div_ceil(ROWS_MAX).max(1);
+    for (x, y) in plot.points.iter().filter(|(x, _)| x.is_finite()).step_by(every) {
+        table.row([exact(*x, plot.x.unit), exact(*y, plot.y.unit)]);
     }
     (table, every > 1)
 }
@@ -187,7 +168,7 @@ const ROWS_MAX: usize = 60;
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Axis, Goal, Mark, Series};
+    use super::super::{Axis, Goal, Mark};
     use super::*;
 
     const EVIL: &str = "<script>alert('1')</script>\" onload=\"x\u{0}&";
@@ -197,14 +178,13 @@ mod tests {
         let axis = || Axis::new(text, Unit::Count);
         let mut table = TextTable::new([text]);
         table.row([text]);
-        let series = || Series::new(text, [(1.0, 2.0), (2.0, 3.0)]);
         let plot = Plot {
             title: text.into(),
             caption: text.into(),
             x: axis(),
             y: axis(),
             kind,
-            series: vec![series(), series()],
+            points: vec![(1.0, 2.0), (2.0, 3.0)],
             marks: vec![Mark { from: 1.0, to: 1.5, label: text.into() }],
             goals: vec![Goal { at: 2.0, label: text.into() }],
         };
@@ -284,20 +264,9 @@ mod tests {
     }
 
     #[test]
-    fn a_report_can_be_kept_as_json() {
-        let report = report("text", Kind::Bars);
-        let json = serde_json::to_string(&report).unwrap();
-        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
-        // What came to the format later may be missing.
-        let old =
-            serde_json::from_str::<Report>(r#"{"title":"t","plots":[{"title":"p"}]}"#).unwrap();
-        assert_eq!((old.title.as_str(), old.plots.len()), ("t", 1));
-    }
-
-    #[test]
     fn long_series_are_shortened_in_tables_only() {
         let points = (0..1_000u32).map(|n| (f64::from(n), f64::from(n)));
-        let plot = Plot { series: vec![Series::new("", points)], ..Plot::default() };
+        let plot = Plot { points: points.collect(), ..Plot::default() };
         let (table, left_out) = numbers(&plot);
         assert!(left_out && table.rows.len() <= ROWS_MAX, "{}", table.rows.len());
         assert_eq!(table.rows.last().unwrap(), &["986", "986"]);

@@ -1,8 +1,7 @@
 //! A report of a run as one HTML file that works offline: its style and its plots are in it, and it
 //! loads and runs nothing.
 //!
-//! It knows nothing of the simulation: a caller with figures fills in a [`Report`], which is plain data and can be kept
-//! as JSON. The plots are drawn here rather than by a plotting crate, since these crates fix every colour and size in the
+//! It knows nothing of the simulation: a caller with figures fills in a [`Report`], which is plain data. The plots are drawn here rather than by a plotting crate, since these crates fix every colour and size in the
 //! picture, and then there is no dark mode, no text that stays readable on a phone, and nothing for a screen reader.
 
 pub mod histogram;
@@ -14,27 +13,24 @@ mod style;
 mod svg;
 pub mod text_table;
 
-use serde::{Deserialize, Serialize};
-
 use text_table::TextTable;
 
 /// What a report says. Any text may be in any field: all of it is escaped.
 ///
 /// ```
-/// use dht_sim::report::{Axis, Plot, Report, Series, Unit};
+/// use dht_sim::report::{Axis, Plot, Report, Unit};
 ///
 /// let plot = Plot {
 ///     title: "Traffic".to_owned(),
 ///     x: Axis::new("time", Unit::Seconds),
 ///     y: Axis::new("datagrams per second", Unit::Count),
-///     series: vec![Series::new("sent", [(0.0, 10.0), (1.0, 20.0)])],
+///     points: vec![(0.0, 10.0), (1.0, 20.0)],
 ///     ..Plot::default()
 /// };
 /// let report = Report { title: "100 nodes".to_owned(), plots: vec![plot], ..Report::default() };
 /// assert!(report.html().contains("<svg"));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// What was run.
     pub title: String,
@@ -60,8 +56,7 @@ impl Report {
 }
 
 /// A table.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     /// What it shows.
     pub title: String,
@@ -72,8 +67,7 @@ pub struct Table {
 }
 
 /// A plot.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plot {
     /// What it shows.
     pub title: String,
@@ -85,8 +79,8 @@ pub struct Plot {
     pub y: Axis,
     /// How the points are drawn.
     pub kind: Kind,
-    /// What is drawn, at best six of them: there are no more colours that everybody can tell apart.
-    pub series: Vec<Series>,
+    /// What is drawn, from left to right. All of them are drawn: a few hundred are as good as more.
+    pub points: Vec<(f64, f64)>,
     /// What happened when: a partition, for example.
     pub marks: Vec<Mark>,
     /// Heights to compare with: a goal, for example.
@@ -94,12 +88,12 @@ pub struct Plot {
 }
 
 /// How points become a picture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// A line through the points. A height that is no number interrupts it.
     #[default]
     Lines,
-    /// A bar at each point, series side by side: for numbers that can be counted on fingers.
+    /// A bar at each point: for numbers that can be counted on fingers.
     Bars,
     /// An area of steps. Each point is where a bucket begins and how high it is; the last one only
     /// says where the last bucket ends.
@@ -107,15 +101,12 @@ pub enum Kind {
 }
 
 /// One axis.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Axis {
     /// What is measured.
     pub label: String,
     /// In what.
     pub unit: Unit,
-    /// Whether each step is a multiple of the one before. What isn't above 0 is not drawn then.
-    pub log: bool,
     /// Where it begins, if the points should not decide it.
     pub min: Option<f64>,
     /// Where it ends, if the points should not decide it.
@@ -127,47 +118,22 @@ impl Axis {
     pub fn new(label: impl Into<String>, unit: Unit) -> Self {
         Self { label: label.into(), unit, ..Self::default() }
     }
-
-    /// The same in steps that are multiples.
-    pub fn log(self) -> Self {
-        Self { log: true, ..self }
-    }
 }
 
 /// What the numbers of an axis are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
     /// Numbers of anything: `1.5k`.
     #[default]
     Count,
     /// Seconds, shown as microseconds to days.
     Seconds,
-    /// Bytes, shown as `1.5 kB` and so on, of 1,000 each.
-    Bytes,
     /// Parts of one, shown as per cent.
     Fraction,
 }
 
-/// What is drawn in one colour.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Series {
-    /// What it is.
-    pub name: String,
-    /// From left to right. All of them are drawn: a few hundred are as good as more.
-    pub points: Vec<(f64, f64)>,
-}
-
-impl Series {
-    /// A series.
-    pub fn new(name: impl Into<String>, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        Self { name: name.into(), points: points.into_iter().collect() }
-    }
-}
-
 /// A part of the time, or of whatever is to the right.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Mark {
     /// Where it begins.
     pub from: f64,
@@ -178,8 +144,7 @@ pub struct Mark {
 }
 
 /// A height to compare with.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Goal {
     /// How high.
     pub at: f64,

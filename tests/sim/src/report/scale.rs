@@ -7,54 +7,43 @@ use super::{Axis, Unit};
 pub(super) struct Scale {
     low: f64,
     high: f64,
-    log: bool,
     unit: Unit,
 }
 
 impl Scale {
-    /// An axis for `values`. With `zero` it begins there, unless it is logarithmic.
+    /// An axis for `values`. With `zero` it begins there.
     pub(super) fn new(axis: &Axis, values: impl IntoIterator<Item = f64>, zero: bool) -> Self {
-        let usable = |value: &f64| usable(axis, *value);
         let mut ends: Option<(f64, f64)> = None;
-        for value in values.into_iter().filter(usable) {
+        for value in values.into_iter().filter(|value| value.is_finite()) {
             let (low, high) = ends.unwrap_or((value, value));
             ends = Some((low.min(value), high.max(value)));
         }
-        let (mut low, mut high) = ends.unwrap_or(if axis.log { (1.0, 10.0) } else { (0.0, 1.0) });
-        if zero && !axis.log {
+        let (mut low, mut high) = ends.unwrap_or((0.0, 1.0));
+        if zero {
             (low, high) = (low.min(0.0), high.max(0.0));
         }
-        low = axis.min.filter(&usable).unwrap_or(low);
-        high = axis.max.filter(usable).unwrap_or(high);
-        let scale = Self { low, high, log: axis.log, unit: axis.unit };
-        if low < high {
-            return scale;
+        let scale = Self { low, high, unit: axis.unit }.with_ends(axis);
+        match scale.low {
+            low if low < scale.high => scale,
+            // A single value, or ends in the wrong order: there must be some room.
+            0.0 => Self { high: 1.0, ..scale },
+            low => Self { high: low + low.abs(), ..scale },
         }
-        // A single value, or ends in the wrong order: there must be some room.
-        match (axis.log, low) {
-            (true, _) => Self { high: low * 10.0, ..scale },
-            (false, 0.0) => Self { high: 1.0, ..scale },
-            (false, _) => Self { high: low + low.abs(), ..scale },
-        }
+    }
+
+    /// The same with the ends that are given.
+    fn with_ends(self, axis: &Axis) -> Self {
+        let given = |end: Option<f64>| end.filter(|value| value.is_finite());
+        let (low, high) = (given(axis.min), given(axis.max));
+        Self { low: low.unwrap_or(self.low), high: high.unwrap_or(self.high), ..self }
     }
 
     /// The same with ends at ticks, of which there are about this many. A given end stays.
     pub(super) fn rounded(self, axis: &Axis, about: usize) -> Self {
-        let (mut low, mut high) = (self.low, self.high);
-        if self.log {
-            low = one_two_five(low).filter(|end| *end <= low / ALMOST).last().unwrap_or(low);
-            high = one_two_five(high).find(|end| *end >= high * ALMOST).unwrap_or(high);
-        } else {
-            let step = self.step(about);
-            low = (low / step + 1e-9).floor() * step;
-            high = (high / step - 1e-9).ceil() * step;
-        }
-        let given = |end: Option<f64>| end.filter(|value| usable(axis, *value));
-        let rounded = Self {
-            low: given(axis.min).unwrap_or(low),
-            high: given(axis.max).unwrap_or(high),
-            ..self
-        };
+        let step = self.step(about);
+        let low = (self.low / step + 1e-9).floor() * step;
+        let high = (self.high / step - 1e-9).ceil() * step;
+        let rounded = Self { low, high, ..self }.with_ends(axis);
         if rounded.low < rounded.high { rounded } else { self }
     }
 
@@ -70,19 +59,12 @@ impl Scale {
     /// How far along the axis a value is: 0 to 1, more or less if it is outside. `None` for what
     /// has no place.
     pub(super) fn place(&self, value: f64) -> Option<f64> {
-        let place = if self.log {
-            (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln())
-        } else {
-            (value - self.low) / (self.high - self.low)
-        };
+        let place = (value - self.low) / (self.high - self.low);
         place.is_finite().then_some(place)
     }
 
     /// About this many values along the axis that are easy to read, with their texts.
     pub(super) fn ticks(&self, about: usize) -> Vec<(f64, String)> {
-        if self.log {
-            return self.log_ticks(about);
-        }
         let step = self.step(about);
         let first = (self.low / step - 1e-9).ceil();
         let values = (0..MANY_TICKS).map(|n| (first + n as f64) * step);
@@ -95,22 +77,6 @@ impl Scale {
     /// A value as text, to four digits.
     pub(super) fn text(&self, value: f64) -> String {
         text(value, self.unit)
-    }
-
-    fn log_ticks(&self, about: usize) -> Vec<(f64, String)> {
-        let decades = self.high.log10() - self.low.log10();
-        let factors: &[f64] =
-            if decades * 3.0 <= about as f64 + 1.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
-        // Over many decades only some of them.
-        let every = (decades / about.max(1) as f64).ceil().max(1.0) as i32;
-        let first = decade_below(self.low);
-        let decades = (0..MANY_TICKS as i32).map(|n| first * 10f64.powi(n * every));
-        decades
-            .take_while(|decade| *decade <= self.high / ALMOST)
-            .flat_map(|decade| factors.iter().map(move |factor| factor * decade))
-            .filter(|value| (self.low * ALMOST..=self.high / ALMOST).contains(value))
-            .map(|value| (value, self.text(value)))
-            .collect()
     }
 
     fn step(&self, about: usize) -> f64 {
@@ -146,11 +112,6 @@ impl Scale {
     }
 }
 
-/// Whether `value` has a place on the axis.
-fn usable(axis: &Axis, value: f64) -> bool {
-    value.is_finite() && (!axis.log || value > 0.0)
-}
-
 /// A value as text, to four digits: `1.5k`, `412.3 ms`, `99.93 %`.
 pub(super) fn text(value: f64, unit: Unit) -> String {
     if !value.is_finite() {
@@ -183,7 +144,6 @@ fn shortened(number: &str) -> String {
 fn suffix(value: f64, unit: Unit) -> (f64, &'static str) {
     let units: &[_] = match unit {
         Unit::Count => &[(1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, "")],
-        Unit::Bytes => &[(1e9, " GB"), (1e6, " MB"), (1e3, " kB"), (1.0, " B")],
         Unit::Fraction => &[(0.01, " %")],
         Unit::Seconds => &[
             (DAY, " d"),
@@ -203,12 +163,6 @@ fn round_up(value: f64) -> f64 {
     let decade = decade_below(value);
     let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|factor| factor * decade);
     steps.into_iter().find(|step| *step >= value * ALMOST).unwrap_or(value)
-}
-
-/// The round numbers around `value`, for steps that are multiples.
-fn one_two_five(value: f64) -> impl Iterator<Item = f64> {
-    let decade = decade_below(value);
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(move |factor| factor * decade)
 }
 
 /// The power of ten that is not above `value`; something sensible for what has none.
@@ -247,7 +201,6 @@ mod tests {
             (Unit::Count, -1.0, 1.0, 4, "-1|-0.5|0|0.5|1"),
             (Unit::Count, 0.0, 0.3, 3, "0|0.1|0.2|0.3"),
             (Unit::Count, 0.0, 3e12, 3, "0|1000G|2000G|3000G"),
-            (Unit::Bytes, 0.0, 5_000.0, 5, "0|1 kB|2 kB|3 kB|4 kB|5 kB"),
             (Unit::Fraction, 0.9, 1.0, 5, "90 %|92 %|94 %|96 %|98 %|100 %"),
             (Unit::Fraction, 0.999, 1.0, 4, "99.9 %|99.925 %|99.95 %|99.975 %|100 %"),
             (Unit::Seconds, 0.0, 0.4, 4, "0|100 ms|200 ms|300 ms|400 ms"),
@@ -264,18 +217,6 @@ mod tests {
     }
 
     #[test]
-    fn ticks_of_multiples() {
-        let texts = |unit, low, high, about| {
-            let axis = Axis::new("", unit).log();
-            let scale = Scale::new(&axis, [low, high], false).rounded(&axis, about);
-            scale.ticks(about).into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("|")
-        };
-        assert_eq!(texts(Unit::Seconds, 0.008, 3.0, 5), "10 ms|100 ms|1 s");
-        assert_eq!(texts(Unit::Seconds, 0.21, 3.0, 6), "200 ms|500 ms|1 s|2 s|5 s");
-        assert_eq!(texts(Unit::Count, 1.0, 1e6, 3), "1|100|10k|1M");
-    }
-
-    #[test]
     fn values_in_words() {
         let cases = [
             (0.0, Unit::Count, "0"),
@@ -283,7 +224,6 @@ mod tests {
             (1_234.0, Unit::Count, "1.234k"),
             (-20_000.0, Unit::Count, "-20k"),
             (0.000_02, Unit::Count, "0.00002"),
-            (123_456.0, Unit::Bytes, "123.5 kB"),
             (0.999_3, Unit::Fraction, "99.93 %"),
             (0.000_5, Unit::Fraction, "0.05 %"),
             (0.412_34, Unit::Seconds, "412.3 ms"),
@@ -314,14 +254,12 @@ mod tests {
             [0.0, -0.0, 1.0, -1e300, 1e300, f64::MIN_POSITIVE, f64::NAN, f64::INFINITY, 5e-324];
         for low in odd {
             for high in odd {
-                for log in [false, true] {
-                    for min in [None, Some(low), Some(high)] {
-                        let axis = Axis { log, min, max: Some(high), ..Axis::default() };
-                        let scale = Scale::new(&axis, [low, high], true);
-                        for scale in [scale, scale.rounded(&axis, 5)] {
-                            assert!(scale.low < scale.high, "{scale:?}");
-                            assert!(scale.ticks(5).len() <= 3 * MANY_TICKS, "{scale:?}");
-                        }
+                for min in [None, Some(low), Some(high)] {
+                    let axis = Axis { min, max: Some(high), ..Axis::default() };
+                    let scale = Scale::new(&axis, [low, high], true);
+                    for scale in [scale, scale.rounded(&axis, 5)] {
+                        assert!(scale.low < scale.high, "{scale:?}");
+                        assert!(scale.ticks(5).len() <= MANY_TICKS, "{scale:?}");
                     }
                 }
             }

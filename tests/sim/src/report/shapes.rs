@@ -3,14 +3,13 @@
 use maud::{Markup, html};
 
 use super::html::text;
-use super::svg::{Frame, GLYPH, colour, px};
-use super::{Plot, Series, Unit, scale};
+use super::svg::{Frame, GLYPH, px};
+use super::{Plot, Unit, scale};
 
 impl Frame {
-    pub(super) fn line(&self, index: usize, series: &Series, count: usize) -> Markup {
+    pub(super) fn line(&self, plot: &Plot) -> Markup {
         let (mut line, mut area) = (String::new(), String::new());
-        for run in series.points.split(|(x, y)| self.at_x(*x).is_none() || self.at_y(*y).is_none())
-        {
+        for run in plot.points.split(|(x, y)| self.at_x(*x).is_none() || self.at_y(*y).is_none()) {
             let places: Vec<_> =
                 run.iter().filter_map(|(x, y)| Some((self.at_x(*x)?, self.at_y(*y)?))).collect();
             let (Some(first), Some(last)) = (places.first(), places.last()) else { continue };
@@ -21,63 +20,59 @@ impl Frame {
             let (first, last, bottom) = (px(first.0), px(last.0), px(self.bottom()));
             area += &format!("M{first} {bottom}L{through}L{last} {bottom}Z");
         }
-        let colour = colour(index);
         html! {
-            @if count == 1 { path class={ "area " (colour) } d=(area) {} }
-            path class={ "line " (colour) } d=(line) {}
-            (self.hints(&colour, series))
+            path class="area" d=(area) {}
+            path class="line" d=(line) {}
+            (self.hints(plot))
         }
     }
 
     /// Dots that show their numbers to a pointer, unless they would be too close to each other.
-    fn hints(&self, colour: &str, series: &Series) -> Markup {
-        let few = series.points.len() as f64 * 3.0 <= self.width;
-        let places = series.points.iter().filter(|_| few);
+    fn hints(&self, plot: &Plot) -> Markup {
+        let few = plot.points.len() as f64 * 3.0 <= self.width;
+        let places = plot.points.iter().filter(|_| few);
         let places = places.filter_map(|(x, y)| Some((self.at_x(*x)?, self.at_y(*y)?, *x, *y)));
         html! {
             @for (at_x, at_y, x, y) in places {
-                circle class={ "hint " (colour) } cx=(px(at_x)) cy=(px(at_y)) r="5" {
-                    title { (self.hint(&series.name, x, y)) }
+                circle class="hint" cx=(px(at_x)) cy=(px(at_y)) r="5" {
+                    title { (self.hint(x, y)) }
                 }
             }
         }
     }
 
-    fn hint(&self, name: &str, x: f64, y: f64) -> Markup {
-        let name = if name.is_empty() { String::new() } else { format!("{name}, ") };
-        text(&format!("{name}{}: {}", self.x.text(x), self.y.text(y)))
+    fn hint(&self, x: f64, y: f64) -> Markup {
+        text(&format!("{}: {}", self.x.text(x), self.y.text(y)))
     }
 
-    pub(super) fn bars(&self, index: usize, series: &Series, plot: &Plot) -> Markup {
-        let count = plot.series.len().max(1) as f64;
-        let width = self.slot * 0.8 / count;
-        let all: f64 = series.points.iter().map(|point| point.1).filter(|y| y.is_finite()).sum();
+    pub(super) fn bars(&self, plot: &Plot) -> Markup {
+        let width = self.slot * 0.8;
+        let all: f64 = plot.points.iter().map(|point| point.1).filter(|y| y.is_finite()).sum();
         let zero = self.at_y(self.y.ends().0.max(0.0));
-        let places = series
-            .points
-            .iter()
-            .filter_map(|(x, y)| Some((self.at_x(*x)?, self.at_y(*y)?, zero?, *x, *y)));
+        let places = plot.points.iter();
+        let places =
+            places.filter_map(|(x, y)| Some((self.at_x(*x)?, self.at_y(*y)?, zero?, *x, *y)));
         html! {
             @for (middle, top, zero, x, y) in places {
-                @let left = middle + (index as f64 - count / 2.0) * width;
+                @let left = middle - width / 2.0;
                 @let label = self.y.text(y);
                 @let fits = label.chars().count() as f64 * GLYPH <= self.slot;
-                rect class={ "bar " (colour(index)) } x=(px(left)) y=(px(top.min(zero)))
+                rect class="bar" x=(px(left)) y=(px(top.min(zero)))
                     width=(px((width - 1.0).max(1.0))) height=(px((zero - top).abs())) rx="2" {
                     title {
-                        (self.hint(&series.name, x, y))
+                        (self.hint(x, y))
                         " (" (scale::text(y / all, Unit::Fraction)) ")"
                     }
                 }
-                @if count == 1.0 && y != 0.0 && fits {
+                @if y != 0.0 && fits {
                     text class="tick mid" x=(px(middle)) y=(px(top - 5.0)) { (label) }
                 }
             }
         }
     }
 
-    pub(super) fn steps(&self, index: usize, series: &Series) -> Markup {
-        let places = series.points.windows(2).filter_map(|pair| {
+    pub(super) fn steps(&self, plot: &Plot) -> Markup {
+        let places = plot.points.windows(2).filter_map(|pair| {
             let &[(from, y), (to, _)] = pair else { return None };
             Some((self.at_x(from)?, self.at_x(to)?, self.at_y(y)?, from, y))
         });
@@ -92,14 +87,13 @@ impl Frame {
         if !line.is_empty() {
             line += &format!("V{bottom}");
         }
-        let colour = colour(index);
         html! {
-            path class={ "area strong " (colour) } d=(line) {}
-            path class={ "line " (colour) } d=(line) {}
+            path class="area strong" d=(line) {}
+            path class="line" d=(line) {}
             @for (left, right, _, from, y) in places {
                 rect class="step" x=(px(left)) y=(px(self.top))
                     width=(px((right - left).max(0.0))) height=(px(self.height)) {
-                    title { (self.hint(&series.name, from, y)) }
+                    title { (self.hint(from, y)) }
                 }
             }
         }
@@ -121,24 +115,24 @@ mod tests {
 
     #[test]
     fn a_line_goes_through_its_points() {
-        let series = Series::new("p50", [(0.0, 0.0), (5.0, 10.0), (10.0, 5.0)]);
-        let svg = picture(&plot(Kind::Lines, vec![series]), WIDE).into_string();
+        let points = vec![(0.0, 0.0), (5.0, 10.0), (10.0, 5.0)];
+        let svg = picture(&plot(Kind::Lines, points), WIDE).into_string();
         // "10 s" is four letters wide, and the plot 560 by 300.
         let (left, right) = (4.0 * GLYPH + 12.0, 560.0 - 14.0);
         let expected =
             format!("M{left:.1} 256.0L{:.1} 36.0L{right:.1} 146.0", (left + right) / 2.0);
-        assert_eq!(path(&svg, "line c0"), expected);
-        assert!(svg.contains("<title>p50, 5 s: 10 s</title>"), "{svg}");
-        let words = "Line plot: latency, by time. p50 goes from 0 at 0 to 5 s at 10 s; \
-                     at most 10 s, at 5 s.";
+        assert_eq!(path(&svg, "line"), expected);
+        assert!(svg.contains("<title>5 s: 10 s</title>"), "{svg}");
+        let words = "Line plot: latency, by time. It goes from 0 at 0 to 5 s at 10 s; \
+                     at most 10 s at 5 s.";
         assert!(svg.contains(&format!("aria-label=\"{words}\"")), "{svg}");
     }
 
     #[test]
     fn what_is_no_number_interrupts_a_line() {
         let points = [(0.0, 1.0), (1.0, 2.0), (2.0, f64::NAN), (3.0, 1.0), (f64::INFINITY, 1.0)];
-        let svg = picture(&plot(Kind::Lines, vec![Series::new("", points)]), NARROW).into_string();
-        let line = path(&svg, "line c0");
+        let svg = picture(&plot(Kind::Lines, points.to_vec()), NARROW).into_string();
+        let line = path(&svg, "line");
         assert_eq!((line.matches('M').count(), line.matches('L').count()), (2, 1), "{line}");
         assert!(line.ends_with("h0"), "a dot: {line}");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
@@ -146,8 +140,7 @@ mod tests {
 
     #[test]
     fn bars_begin_at_zero_and_say_their_numbers() {
-        let hops = Series::new("", [(1.0, 50.0), (2.0, 100.0), (4.0, 0.0)]);
-        let mut plot = plot(Kind::Bars, vec![hops]);
+        let mut plot = plot(Kind::Bars, vec![(1.0, 50.0), (2.0, 100.0), (4.0, 0.0)]);
         (plot.x.unit, plot.y.unit) = (Unit::Count, Unit::Count);
         let svg = picture(&plot, WIDE).into_string();
         let heights: Vec<_> =
@@ -165,9 +158,9 @@ mod tests {
 
     #[test]
     fn steps_end_where_the_last_bucket_does() {
-        let series = Series::new("", [(0.0, 1.0), (10.0, 2.0), (30.0, 0.0)]);
-        let svg = picture(&plot(Kind::Histogram, vec![series]), WIDE).into_string();
-        let line = path(&svg, "line c0");
+        let points = vec![(0.0, 1.0), (10.0, 2.0), (30.0, 0.0)];
+        let svg = picture(&plot(Kind::Histogram, points), WIDE).into_string();
+        let line = path(&svg, "line");
         assert_eq!(line.matches('H').count(), 2);
         assert!(line.ends_with("H546.0V256.0"), "{line}");
     }

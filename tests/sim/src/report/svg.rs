@@ -1,11 +1,9 @@
 //! A plot as SVG. Colours come from the page's style, so that they follow light and dark.
 
-use std::fmt::Write as _;
-
 use maud::{Markup, html};
 
 use super::html::text;
-use super::{Kind, Plot, scale, scale::Scale, style::COLOURS};
+use super::{Kind, Plot, scale, scale::Scale};
 
 /// For which width of the page a picture is made: text has the same size in all of them.
 #[derive(Clone, Copy, Debug)]
@@ -24,13 +22,6 @@ pub(super) const WIDE: Size =
 pub(super) const NARROW: Size =
     Size { class: "narrow", width: 340.0, height: 250.0, x_ticks: 4, y_ticks: 4 };
 
-/// Whether the names of the series stand at the ends of their lines, rather than in a legend.
-pub(super) fn labelled_directly(plot: &Plot) -> bool {
-    let names = || plot.series.iter().map(|series| series.name.chars().count());
-    plot.kind == Kind::Lines && (2..=6).contains(&names().count()) && names().all(|len| len <= 14)
-}
-
-/// The picture of a plot.
 pub(super) fn picture(plot: &Plot, size: Size) -> Markup {
     let frame = Frame::new(plot, size);
     let view = format!("0 0 {} {}", size.width, size.height);
@@ -38,15 +29,12 @@ pub(super) fn picture(plot: &Plot, size: Size) -> Markup {
         svg class=(size.class) viewBox=(view) role="img" aria-label=(text(&in_words(plot))) {
             (frame.marks(plot))
             (frame.axes(plot, size))
-            @for (index, series) in plot.series.iter().enumerate() {
-                @match plot.kind {
-                    Kind::Lines => (frame.line(index, series, plot.series.len())),
-                    Kind::Bars => (frame.bars(index, series, plot)),
-                    Kind::Histogram => (frame.steps(index, series)),
-                }
+            @match plot.kind {
+                Kind::Lines => (frame.line(plot)),
+                Kind::Bars => (frame.bars(plot)),
+                Kind::Histogram => (frame.steps(plot)),
             }
             (frame.goals(plot))
-            @if labelled_directly(plot) { (frame.labels(plot)) }
         }
     }
 }
@@ -63,21 +51,16 @@ fn in_words(plot: &Plot) -> String {
         Kind::Bars => "Bar chart",
         Kind::Histogram => "Histogram",
     };
-    let mut text = format!("{kind}: {}, by {}.", plot.y.label, plot.x.label);
-    for series in &plot.series {
-        let points = || series.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
-        let (Some(first), Some(last)) = (points().next(), points().next_back()) else { continue };
-        let by_height = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
-        let top = points().max_by(by_height).unwrap_or(first);
-        let [x_first, x_last, x_top] = [first, last, top].map(|p| scale::text(p.0, plot.x.unit));
-        let [y_first, y_last, y_top] = [first, last, top].map(|p| scale::text(p.1, plot.y.unit));
-        let name = if series.name.is_empty() { "It" } else { &series.name };
-        let _ = write!(
-            text,
-            " {name} goes from {y_first} at {x_first} to {y_last} at {x_last}; at most {y_top}, at {x_top}."
-        );
-    }
-    text
+    let what = format!("{kind}: {}, by {}.", plot.y.label, plot.x.label);
+    let points = || plot.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
+    let (Some(first), Some(last)) = (points().next(), points().next_back()) else { return what };
+    let by_height = |a: &&(f64, f64), b: &&(f64, f64)| a.1.total_cmp(&b.1);
+    let top = points().max_by(by_height).unwrap_or(first);
+    let said = |(x, y): &(f64, f64)| {
+        format!("{} at {}", scale::text(*y, plot.y.unit), scale::text(*x, plot.x.unit))
+    };
+    let [first, last, top] = [first, last, top].map(said);
+    format!("{what} It goes from {first} to {last}; at most {top}.")
 }
 
 /// The rectangle that the points are in, and what its sides mean.
@@ -94,25 +77,23 @@ pub(super) struct Frame {
 
 impl Frame {
     fn new(plot: &Plot, size: Size) -> Self {
-        let points = || plot.series.iter().flat_map(|series| &series.points);
-        let heights = points().map(|point| point.1).chain(plot.goals.iter().map(|goal| goal.at));
+        let heights = plot.points.iter().map(|point| point.1);
+        let heights = heights.chain(plot.goals.iter().map(|goal| goal.at));
         let from_zero = plot.kind != Kind::Lines || {
             let all = Scale::new(&plot.y, heights.clone(), false).ends();
             // If all is far above zero, that would only make the line flat.
             all.0 < 0.6 * all.1
         };
         let y = Scale::new(&plot.y, heights, from_zero).rounded(&plot.y, size.y_ticks);
-        let places = points().map(|point| point.0);
+        let places = plot.points.iter().map(|point| point.0);
         let ends = plot.marks.iter().flat_map(|mark| [mark.from, mark.to]);
         let x = Scale::new(&plot.x, places.clone().chain(ends), false);
 
         let text = |text: &str| text.chars().count() as f64 * GLYPH;
         let tick_width =
             y.ticks(size.y_ticks).iter().map(|(_, tick)| text(tick)).fold(0.0, f64::max);
-        let names = plot.series.iter().map(|series| text(&series.name)).fold(0.0, f64::max);
         let left = tick_width + 12.0;
-        let right = if labelled_directly(plot) { names + 12.0 } else { 14.0 };
-        let width = (size.width - left - right).max(40.0);
+        let width = (size.width - left - RIGHT).max(40.0);
 
         let mut frame =
             Self { left, top: TOP, width, height: size.height - TOP - BELOW, x, y, slot: width };
@@ -166,11 +147,7 @@ impl Frame {
 
     /// Under bars that there are few of, each has its number.
     fn x_ticks(&self, plot: &Plot, size: Size) -> Vec<(f64, String)> {
-        let mut places: Vec<_> =
-            plot.series.iter().flat_map(|series| &series.points).map(|point| point.0).collect();
-        places.sort_by(f64::total_cmp);
-        places.dedup();
-        let texts = places.into_iter().map(|place| (place, self.x.text(place)));
+        let texts = plot.points.iter().map(|(place, _)| (*place, self.x.text(*place)));
         let texts: Vec<_> = texts.collect();
         let widest = texts.iter().map(|(_, text)| text.chars().count()).max().unwrap_or(0);
         match plot.kind {
@@ -209,39 +186,6 @@ impl Frame {
             }
         }
     }
-
-    /// Names at the ends of the lines, moved apart where they would cover each other.
-    fn labels(&self, plot: &Plot) -> Markup {
-        let mut labels: Vec<(f64, usize, &str)> = Vec::new();
-        for (index, series) in plot.series.iter().enumerate() {
-            let end = series.points.iter().rev().find_map(|point| self.at_y(point.1));
-            labels.extend(end.map(|y| (y, index, series.name.as_str())));
-        }
-        labels.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let places = spread(&labels.iter().map(|label| label.0).collect::<Vec<_>>(), self.bottom());
-        let x = px(self.right() + 7.0);
-        html! {
-            @for ((_, index, name), y) in labels.into_iter().zip(places) {
-                text class={ "name " (colour(index)) } x=(x) y=(px(y + 4.0)) { (text(name)) }
-            }
-        }
-    }
-}
-
-/// Sorted places, moved as little as needed to be a line of text apart, none of them below `bottom`.
-fn spread(places: &[f64], bottom: f64) -> Vec<f64> {
-    let mut places = places.to_vec();
-    let mut least = f64::NEG_INFINITY;
-    for place in &mut places {
-        *place = place.max(least);
-        least = *place + LINE;
-    }
-    let mut most = bottom;
-    for place in places.iter_mut().rev() {
-        *place = place.min(most);
-        most = *place - LINE;
-    }
-    places
 }
 
 /// The smallest difference between two places, 1 if there are none.
@@ -253,47 +197,28 @@ fn least_gap(places: impl Iterator<Item = f64>) -> f64 {
     if gap.is_finite() { gap } else { 1.0 }
 }
 
-/// The class of a series; after the last colour from the first one on.
-pub(super) fn colour(index: usize) -> String {
-    format!("c{}", index % COLOURS)
-}
-
 /// Above the plot: the name of the axis, and under it the names of marks.
 const TOP: f64 = 36.0;
+/// To the right of the plot.
+const RIGHT: f64 = 14.0;
 /// Below the plot: numbers and the name of the axis.
 const BELOW: f64 = 44.0;
 /// About how wide a letter is.
 pub(super) const GLYPH: f64 = 6.7;
-/// How far apart lines of text are.
-const LINE: f64 = 15.0;
 
 #[cfg(test)]
 pub(super) mod tests {
-    use super::super::{Axis, Goal, Mark, Series, Unit};
+    use super::super::{Axis, Goal, Mark, Unit};
     use super::*;
 
-    pub(in crate::report) fn plot(kind: Kind, series: Vec<Series>) -> Plot {
+    pub(in crate::report) fn plot(kind: Kind, points: Vec<(f64, f64)>) -> Plot {
         Plot {
             x: Axis::new("time", Unit::Seconds),
             y: Axis::new("latency", Unit::Seconds),
             kind,
-            series,
+            points,
             ..Plot::default()
         }
-    }
-
-    #[test]
-    fn names_don_t_cover_each_other() {
-        assert_eq!(spread(&[10.0, 50.0, 90.0], 100.0), [10.0, 50.0, 90.0]);
-        assert_eq!(spread(&[10.0, 12.0, 12.0], 100.0), [10.0, 25.0, 40.0]);
-        assert_eq!(spread(&[95.0, 99.0, 100.0], 100.0), [70.0, 85.0, 100.0]);
-        let series = |names: &[&str]| {
-            names.iter().map(|name| Series::new(*name, [(0.0, 1.0), (1.0, 1.0)])).collect()
-        };
-        assert!(labelled_directly(&plot(Kind::Lines, series(&["a", "b"]))));
-        assert!(!labelled_directly(&plot(Kind::Lines, series(&["a"]))), "the title says it");
-        assert!(!labelled_directly(&plot(Kind::Lines, series(&["a", "a name beyond any margin"]))));
-        assert!(!labelled_directly(&plot(Kind::Bars, series(&["a", "b"]))));
     }
 
     #[test]
@@ -301,17 +226,14 @@ pub(super) mod tests {
         let odd = [f64::NAN, -1e300, 0.0, 1e300, f64::INFINITY, 5e-324, 7.0];
         let points: Vec<_> = odd.iter().flat_map(|x| odd.iter().map(|y| (*x, *y))).collect();
         for kind in [Kind::Lines, Kind::Bars, Kind::Histogram] {
-            for log in [false, true] {
-                for points in [&points[..], &points[16..17], &[]] {
-                    let series = Series::new("a", points.iter().copied());
-                    let mut plot = plot(kind, vec![series.clone(), series]);
-                    (plot.x.log, plot.y.log, plot.y.max) = (log, log, Some(10.0));
-                    plot.marks = vec![Mark { from: -5.0, to: f64::NAN, label: "m".into() }];
-                    plot.goals = vec![Goal { at: 1e9, label: "g".into() }];
-                    let svg = picture(&plot, NARROW).into_string();
-                    assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
-                    assert!(svg.ends_with("</svg>"));
-                }
+            for points in [&points[..], &points[16..17], &[]] {
+                let mut plot = plot(kind, points.to_vec());
+                plot.y.max = Some(10.0);
+                plot.marks = vec![Mark { from: -5.0, to: f64::NAN, label: "m".into() }];
+                plot.goals = vec![Goal { at: 1e9, label: "g".into() }];
+                let svg = picture(&plot, NARROW).into_string();
+                assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+                assert!(svg.ends_with("</svg>"));
             }
         }
     }

@@ -3,8 +3,6 @@
 //! Its text is what the program itself has to say; Markdown in a cell is left as it is, but it
 //! can't break out of its cell.
 
-use serde::{Deserialize, Serialize};
-
 /// A heading and rows of text.
 ///
 /// ```
@@ -14,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// table.row(["nodes", "1,000"]);
 /// assert_eq!(table.plain(), "what   how many\n─────  ────────\nnodes     1,000\n");
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextTable {
     /// What the columns are.
     pub header: Vec<String>,

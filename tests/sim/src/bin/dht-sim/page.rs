@@ -1,7 +1,7 @@
 //! A run as a page with plots.
 
 use dht_sim::histogram::Histogram;
-use dht_sim::report::{Axis, Goal, Kind, Mark, Plot, Report, Series, Table, Unit};
+use dht_sim::report::{Axis, Goal, Kind, Mark, Plot, Report, Table, Unit};
 use dht_sim::scenario::FaultKind;
 use dht_sim::series::{self, Interval};
 use dht_sim::text_table::TextTable;
@@ -83,8 +83,8 @@ fn plots(run: &Run, marks: &[Mark]) -> Vec<Plot> {
         title: title.to_owned(),
         caption: caption.to_owned(),
         x: Axis::new("time since the run began", Unit::Seconds),
-        series: vec![Series::new(y.label.clone(), points)],
         y,
+        points,
         marks: marks.to_vec(),
         ..Plot::default()
     };
@@ -134,7 +134,7 @@ fn hops(hops: &Histogram) -> Plot {
         x: Axis::new("hops", Unit::Count),
         y: Axis::new("part of lookups", Unit::Fraction),
         kind: Kind::Bars,
-        series: vec![Series::new("lookups", bars)],
+        points: bars.collect(),
         ..Plot::default()
     }
 }
@@ -159,7 +159,7 @@ fn asked(asked: &Histogram) -> Plot {
         x: Axis::new("nodes", Unit::Count),
         y: Axis { min: Some(0.0), ..Axis::new("part of lookups", Unit::Fraction) },
         kind: Kind::Histogram,
-        series: vec![Series::new("lookups", steps)],
+        points: steps,
         ..Plot::default()
     }
 }
@@ -173,7 +173,7 @@ fn percentiles(latency: &Histogram) -> Plot {
         caption: "How many were over by when.".to_owned(),
         x: Axis { min: Some(0.0), ..Axis::new("time of a lookup", Unit::Seconds) },
         y: Axis { min: Some(0.0), max: Some(1.0), ..Axis::new("part of lookups", Unit::Fraction) },
-        series: vec![Series::new("lookups", points)],
+        points: points.collect(),
         goals: vec![goal(0.5, "p50"), goal(0.99, "p99")],
         ..Plot::default()
     }
