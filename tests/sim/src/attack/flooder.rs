@@ -3,7 +3,6 @@
 use std::net::SocketAddrV4;
 
 use dht_core::wire;
-use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 use super::pace::Pacer;
@@ -13,8 +12,7 @@ use crate::sim::{Actor, ActorCx, command};
 use crate::world::{Stream, check};
 
 /// What a [`Flooder`] floods with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flood {
     /// Requests with true ids, whose owners never answer.
     Ids,
@@ -42,8 +40,7 @@ pub enum Flood {
 /// sim.add_actor(&[Ipv4Addr::new(90, 0, 0, 1)], Flooder::new(config)?);
 /// # Ok::<_, String>(())
 /// ```
-#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq)]
 pub struct FlooderConfig {
     /// With what.
     #[default(Flood::Ids)]

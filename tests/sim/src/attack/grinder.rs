@@ -5,7 +5,6 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dht_core::wire;
 use dht_core::{Id, K};
-use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 use super::pace::Pacer;
@@ -15,8 +14,7 @@ use crate::sim::{Actor, ActorCx, Datagram, command};
 use crate::world::check;
 
 /// What a [`Grinder`] does.
-#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq)]
 pub struct GrinderConfig {
     /// Its hosts: they must be the addresses that the actor is added with.
     pub ips: Vec<Ipv4Addr>,
@@ -28,7 +26,6 @@ pub struct GrinderConfig {
     pub ports: u16,
     /// The key: of all these addresses it takes the ones whose ids are the closest. Without a key it takes the
     /// first ones.
-    #[serde(with = "key")]
     pub near: Option<Id>,
     /// The number of addresses that act as nodes.
     #[default(20)]
@@ -203,21 +200,5 @@ impl Actor for Grinder {
 
     fn on_timer(&mut self, cx: &mut ActorCx<'_>, _: u64) {
         (0..self.pacer.turn(cx)).for_each(|_| self.introduce(cx));
-    }
-}
-
-/// A key as 64 hexadecimal digits.
-mod key {
-    use dht_core::Id;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-
-    #[expect(clippy::ref_option, reason = "as serde calls it")]
-    pub(super) fn serialize<S: Serializer>(key: &Option<Id>, to: S) -> Result<S::Ok, S::Error> {
-        key.map(|key| key.to_string()).serialize(to)
-    }
-
-    pub(super) fn deserialize<'d, D: Deserializer<'d>>(from: D) -> Result<Option<Id>, D::Error> {
-        let text = Option::<String>::deserialize(from)?;
-        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::net::SocketAddrV4;
 
-use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 use super::pace::{Pacer, TURN};
@@ -13,8 +12,7 @@ use crate::sim::{Actor, ActorCx};
 use crate::world::{Micros, check};
 
 /// What a [`HintAbuser`] does.
-#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq)]
 pub struct HintAbuserConfig {
     /// The nodes that are to be forgotten.
     pub about: Vec<SocketAddrV4>,

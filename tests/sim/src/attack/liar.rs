@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dht_core::{Id, wire};
-use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 use super::pace::Pacer;
@@ -13,8 +12,7 @@ use crate::sim::{Actor, ActorCx, Datagram};
 use crate::world::{Stream, check};
 
 /// The closer nodes in the answers of a [`Liar`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Names {
     /// None.
     Nobody,
@@ -39,8 +37,7 @@ pub enum Names {
 }
 
 /// The address under which a [`Liar`] claims to see the asker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sees {
     /// The true one.
     Truth,
@@ -51,8 +48,7 @@ pub enum Sees {
 }
 
 /// What a [`Liar`] does.
-#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq)]
 pub struct LiarConfig {
     /// Its addresses: their hosts must be the ones that the actor is added with.
     pub addrs: Vec<SocketAddrV4>,

@@ -1,6 +1,6 @@
 //! Attackers as code: what a stranger can do to a network, a file for each.
 //!
-//! Each is an [`Actor`](crate::Actor) made of a plain configuration that can be read from a file. Attackers are
+//! Each is an [`Actor`](crate::Actor) made of a plain configuration. Attackers are
 //! off the path: they see only datagrams to addresses of their own, but send with any source address. An
 //! attacker that [`Sim::overhear`](crate::Sim::overhear) puts in the path of a host sees more; it can't hold
 //! datagrams back. Its random numbers come from the stream of its host, so an attack on a fork of a settled
@@ -49,23 +49,11 @@ pub const MARK: &[u8] = b"forged";
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Debug;
     use std::net::{Ipv4Addr, SocketAddrV4};
 
     use dht_core::Id;
-    use serde::Serialize;
-    use serde::de::DeserializeOwned;
 
     use super::*;
-
-    /// Written and read again it is the same; with an unknown field it is refused.
-    fn round_trip<T: Serialize + DeserializeOwned + PartialEq + Debug>(config: &T) {
-        let text = serde_json::to_string(config).unwrap();
-        assert_eq!(&serde_json::from_str::<T>(&text).unwrap(), config, "{text}");
-        let unknown = text.replacen('{', r#"{"delay":1,"#, 1);
-        assert!(serde_json::from_str::<T>(&unknown).is_err(), "{unknown}");
-        assert!(serde_json::from_str::<T>("{}").is_ok(), "everything has a default");
-    }
 
     fn refuses(result: Result<(), String>, field: &str) {
         let error = result.unwrap_err();
@@ -76,12 +64,11 @@ mod tests {
     const ENDLESS: Pace = Pace { after_us: 0, every_us: 0, burst: 1, total: 1 };
 
     #[test]
-    fn configurations_are_read_as_they_are_written_and_checked() {
+    fn configurations_are_checked() {
         let some = vec![ADDR];
 
         let spoofer =
             SpooferConfig { victims: some.clone(), asked: some.clone(), ..Default::default() };
-        round_trip(&spoofer);
         assert_eq!(spoofer.check(), Ok(()));
         refuses(SpooferConfig { victims: Vec::new(), ..spoofer.clone() }.check(), "victims");
         refuses(SpooferConfig { asked: Vec::new(), ..spoofer.clone() }.check(), "asked");
@@ -91,9 +78,6 @@ mod tests {
         let near = Some(Id::of(ADDR));
         let ips = vec![*ADDR.ip()];
         let grinder = GrinderConfig { ips, near, targets: some.clone(), ..Default::default() };
-        round_trip(&grinder);
-        round_trip(&GrinderConfig { near: None, ..grinder.clone() });
-        assert!(serde_json::from_str::<GrinderConfig>(r#"{"near":"5a"}"#).is_err());
         assert_eq!(grinder.check(), Ok(()));
         refuses(GrinderConfig { ips: Vec::new(), ..grinder.clone() }.check(), "ips");
         refuses(GrinderConfig { nodes: 5_000, ..grinder.clone() }.check(), "nodes");
@@ -112,7 +96,6 @@ mod tests {
             for sees in [Sees::Truth, Sees::This(ADDR), Sees::Anything] {
                 let names = names.clone();
                 let liar = LiarConfig { addrs: some.clone(), names, sees, ..Default::default() };
-                round_trip(&liar);
                 assert_eq!(liar.check(), Ok(()));
                 refuses(LiarConfig { addrs: Vec::new(), ..liar.clone() }.check(), "addrs");
                 assert!(Liar::new(LiarConfig { pace: Pace::default(), ..liar }).is_err());
@@ -121,7 +104,6 @@ mod tests {
 
         let hints =
             HintAbuserConfig { about: some.clone(), victims: some.clone(), ..Default::default() };
-        round_trip(&hints);
         assert_eq!(hints.check(), Ok(()));
         refuses(HintAbuserConfig { about: Vec::new(), ..hints.clone() }.check(), "about");
         let nowhere = Sources::These(Vec::new());
@@ -142,7 +124,6 @@ mod tests {
             ] {
                 let targets = some.clone();
                 let flooder = FlooderConfig { flood, targets, sources, ..Default::default() };
-                round_trip(&flooder);
                 assert_eq!(flooder.check(), Ok(()));
                 refuses(FlooderConfig { targets: Vec::new(), ..flooder }.check(), "targets");
             }
@@ -153,7 +134,6 @@ mod tests {
         assert!(Flooder::new(FlooderConfig { sources: nowhere, ..flooder }).is_err());
 
         let replayer = ReplayerConfig { ask: some.clone(), sources: some, ..Default::default() };
-        round_trip(&replayer);
         assert_eq!(replayer.check(), Ok(()));
         refuses(ReplayerConfig { delays_us: Vec::new(), ..replayer.clone() }.check(), "delays_us");
         assert!(Replayer::new(ReplayerConfig { records: 0, ..replayer }).is_err());

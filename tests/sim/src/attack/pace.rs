@@ -2,7 +2,6 @@
 
 use std::net::SocketAddrV4;
 
-use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 use crate::sim::ActorCx;
@@ -16,8 +15,7 @@ pub(super) const TURN: u64 = 0;
 /// When datagrams are sent: a burst at a time, each after a pause, until there were enough.
 ///
 /// By default 10,000 a second, for 10 s.
-#[derive(SmartDefault, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(SmartDefault, Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// Time until the first burst, in microseconds.
     pub after_us: Micros,

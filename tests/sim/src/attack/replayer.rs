@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use dht_core::wire;
-use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 use super::puppet::{ping, request_bytes};
@@ -13,8 +12,7 @@ use crate::sim::{Actor, ActorCx, Datagram};
 use crate::world::{Micros, check};
 
 /// What a [`Replayer`] does.
-#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq)]
 pub struct ReplayerConfig {
     /// Its own address, on the host that the actor is added with.
     #[default(SocketAddrV4::new([66, 0, 0, 1].into(), 4_000))]

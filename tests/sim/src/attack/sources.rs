@@ -2,13 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use serde::{Deserialize, Serialize};
-
 use crate::world::{Stream, check};
 
 /// Where datagrams claim to come from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sources {
     /// One of these addresses.
     These(Vec<SocketAddrV4>),

@@ -3,7 +3,6 @@
 use std::net::SocketAddrV4;
 
 use dht_core::wire;
-use serde::{Deserialize, Serialize};
 use smart_default::SmartDefault;
 
 use super::pace::Pacer;
@@ -13,8 +12,7 @@ use crate::sim::{Actor, ActorCx, Datagram};
 use crate::world::{Micros, check};
 
 /// What a [`Spoofer`] does.
-#[derive(SmartDefault, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(SmartDefault, Clone, Debug, PartialEq, Eq)]
 pub struct SpooferConfig {
     /// The nodes whose answers it forges: their exact source addresses.
     pub asked: Vec<SocketAddrV4>,

@@ -181,12 +181,8 @@ fn a_delayed_ping_with_a_bad_token_is_refused_early() {
         (response.error, response.token) = (2, Some(&[6; 32]));
     };
     let bytes = answer(ASKER, refusal);
-    let says = |token| {
-        let mut answers = Answers::default();
-        let packet = ask(token);
-        answers.received(&sim, HOST, &packet).unwrap();
-        answers.sent(&sim, HOST, &left(packet.to, ASKER, &bytes))
-    };
+    let says =
+        |token| judge(&mut Replies::default(), &sim, &ask(token), std::slice::from_ref(&bytes));
     assert_eq!(says(Some(&[9; 32])), Ok(()));
     assert!(says(None).is_err());
 }

@@ -18,8 +18,6 @@ use crate::world::Micros;
 pub enum Sort {
     /// The node sent a datagram.
     Sent,
-    /// The node sent a datagram, and the network lost it.
-    Lost,
     /// The node received a datagram.
     Received,
     /// Anything else: what the node found out, or what was done to it.
@@ -129,10 +127,8 @@ impl Timeline {
                 Some(peer) => write!(line, "{:<peer_width$}  {}", peer.to_string(), entry.text),
                 None => line.write_str(&entry.text),
             };
-            let lost = (entry.sort == Sort::Lost).then(|| "lost".to_owned());
-            let remarks: Vec<_> = lost.into_iter().chain(outcome).collect();
-            if !remarks.is_empty() {
-                let _ = write!(line, " ({})", remarks.join("; "));
+            if let Some(outcome) = outcome {
+                let _ = write!(line, " ({outcome})");
             }
             // A line is one line, also if an event has several.
             lines.push(line.replace(char::is_control, " "));
@@ -155,10 +151,6 @@ impl Timeline {
         let mut later: BTreeMap<Key, (Micros, bool)> = BTreeMap::new();
         for (entry, outcome) in self.entries.iter().zip(&mut outcomes).rev() {
             let Some(Exchange { key, answer }) = entry.exchange else { continue };
-            // An answer that is lost does not arrive.
-            if answer && entry.sort == Sort::Lost {
-                continue;
-            }
             let next = later.insert(key, (entry.at, answer));
             if answer {
                 continue;
@@ -178,7 +170,6 @@ impl Sort {
     const fn sign(self) -> char {
         match self {
             Self::Sent => '→',
-            Self::Lost => '×',
             Self::Received => '←',
             Self::Event => '•',
         }
@@ -250,22 +241,22 @@ mod tests {
         let mut timeline = Timeline::new(100);
         timeline.event(9_999_999, "starts\nagain");
         timeline.datagram(10_000_000, Sort::Sent, peer(NEAR), &ping(1));
-        timeline.datagram(10_000_100, Sort::Lost, peer(FAR), &ping(2));
+        timeline.datagram(10_000_100, Sort::Sent, peer(FAR), &ping(2));
         timeline.datagram(10_012_999, Sort::Received, peer(NEAR), &pong(1));
         timeline.datagram(11_000_100, Sort::Sent, peer(FAR), &ping(2));
         timeline.datagram(12_260_100, Sort::Received, peer(FAR), &pong(2));
         timeline.datagram(12_260_100, Sort::Received, peer(NEAR), &ping(1));
-        timeline.datagram(12_260_400, Sort::Lost, peer(NEAR), &pong(1));
+        timeline.datagram(12_260_400, Sort::Sent, peer(NEAR), &pong(1));
         timeline.datagram(22_260_400, Sort::Received, peer(NEAR), b"GET / HTTP/1.1");
         let expected = "
  -0.000001 s  • starts again
  +0.000000 s  → 11.0.5.1:2000        PING tid 1, no id (answered 12 ms later)
- +0.000100 s  × 203.0.113.117:49737  PING tid 2, no id (lost; again 1.00 s later)
+ +0.000100 s  → 203.0.113.117:49737  PING tid 2, no id (again 1.00 s later)
  +0.012999 s  ← 11.0.5.1:2000        answer tid 1, no id
  +1.000100 s  → 203.0.113.117:49737  PING tid 2, no id (answered 1.26 s later)
  +2.260100 s  ← 203.0.113.117:49737  answer tid 2, no id
- +2.260100 s  ← 11.0.5.1:2000        PING tid 1, no id (never answered)
- +2.260400 s  × 11.0.5.1:2000        answer tid 1, no id (lost)
+ +2.260100 s  ← 11.0.5.1:2000        PING tid 1, no id (answered 300 µs later)
+ +2.260400 s  → 11.0.5.1:2000        answer tid 1, no id
 +12.260400 s  ← 11.0.5.1:2000        not ours: 14 bytes";
         assert_eq!(format!("\n{}", timeline.lines(10_000_000).join("\n")), expected);
     }

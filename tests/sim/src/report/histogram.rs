@@ -1,8 +1,8 @@
 //! How often which value came up, for values from one hop to hours in microseconds.
 //!
 //! Buckets are linear within each power of two (as in Gil Tene's HdrHistogram), so that the error
-//! is relative: numbers below 128 are kept as they are, larger ones within 0.8 %. Counting and
-//! merging are integer arithmetic, so what comes out doesn't depend on the order of what went in.
+//! is relative: numbers below 128 are kept as they are, larger ones within 0.8 %. Counting
+//! is integer arithmetic, so what comes out doesn't depend on the order of what went in.
 //!
 //! Not for a few values whose exact order matters: sort these.
 
@@ -33,34 +33,17 @@ impl Histogram {
         Self { buckets: Vec::new(), count: 0, sum: 0, min: 0, max: 0 }
     }
 
-    /// Counts `value` once.
+    /// Counts a value.
     pub fn record(&mut self, value: u64) {
-        self.record_many(value, 1);
-    }
-
-    /// Counts `value` this many times.
-    pub fn record_many(&mut self, value: u64, times: u64) {
-        if times == 0 {
-            return;
-        }
-        self.note(value, value, times, u128::from(value) * u128::from(times));
+        self.min = if self.count == 0 { value } else { self.min.min(value) };
+        self.max = self.max.max(value);
+        self.count += 1;
+        self.sum += u128::from(value);
         let index = index_of(value);
-        self.reach(index);
-        if let Some(bucket) = self.buckets.get_mut(index) {
-            *bucket = bucket.saturating_add(times);
+        if self.buckets.len() <= index {
+            self.buckets.resize(index + 1, 0);
         }
-    }
-
-    /// Counts everything that `other` has counted: the same as if it all had been recorded here.
-    pub fn merge(&mut self, other: &Self) {
-        if other.count == 0 {
-            return;
-        }
-        self.note(other.min, other.max, other.count, other.sum);
-        self.reach(other.buckets.len() - 1);
-        for (mine, theirs) in self.buckets.iter_mut().zip(&other.buckets) {
-            *mine = mine.saturating_add(*theirs);
-        }
+        self.buckets[index] += 1;
     }
 
     /// How many values were recorded.
@@ -120,32 +103,12 @@ impl Histogram {
             max: self.max(),
         }
     }
-
-    fn note(&mut self, min: u64, max: u64, times: u64, sum: u128) {
-        self.min = if self.count == 0 { min } else { self.min.min(min) };
-        self.max = self.max.max(max);
-        self.count = self.count.saturating_add(times);
-        self.sum = self.sum.saturating_add(sum);
-    }
-
-    /// Makes sure that there is a bucket `index`.
-    fn reach(&mut self, index: usize) {
-        if self.buckets.len() <= index {
-            self.buckets.resize(index + 1, 0);
-        }
-    }
-}
-
-impl Extend<u64> for Histogram {
-    fn extend<T: IntoIterator<Item = u64>>(&mut self, values: T) {
-        values.into_iter().for_each(|value| self.record(value));
-    }
 }
 
 impl FromIterator<u64> for Histogram {
     fn from_iter<T: IntoIterator<Item = u64>>(values: T) -> Self {
         let mut all = Self::new();
-        all.extend(values);
+        values.into_iter().for_each(|value| all.record(value));
         all
     }
 }
@@ -227,10 +190,6 @@ mod tests {
         let empty = Histogram::new();
         assert_eq!(empty.summary(), Summary::default());
         assert_eq!(empty.buckets().count(), 0);
-        let mut merged = empty.clone();
-        merged.merge(&empty);
-        merged.record_many(5, 0);
-        assert_eq!(merged, empty);
     }
 
     #[test]
@@ -275,10 +234,8 @@ mod tests {
     #[test]
     fn extreme_values_fit() {
         let mut all = Histogram::new();
-        all.record_many(u64::MAX, u64::MAX);
-        all.record_many(u64::MAX, 2);
-        all.record(0);
-        assert_eq!(all.count(), u64::MAX);
+        [u64::MAX, u64::MAX, 0].map(|value| all.record(value));
+        assert_eq!(all.count(), 3);
         assert_eq!((all.min(), all.max()), (Some(0), Some(u64::MAX)));
         assert_eq!(all.quantile(0.5), Some(bounds(index_of(u64::MAX)).0 + ((1 << 56) - 1)));
     }
@@ -309,20 +266,6 @@ mod tests {
                 let within = |value: &&u64| (bucket.low..=bucket.high).contains(value);
                 prop_assert_eq!(values.iter().filter(within).count() as u64, bucket.count);
             }
-        }
-
-        #[test]
-        fn merging_is_recording_all_in_one(a in values(), b in values()) {
-            let [mut left, mut right] = [&a, &b].map(|v| v.iter().copied().collect::<Histogram>());
-            let both: Histogram = b.iter().chain(&a).copied().collect();
-            let right_alone = right.clone();
-            right.merge(&left);
-            left.merge(&right_alone);
-            prop_assert_eq!(&left, &both);
-            prop_assert_eq!(&right, &both);
-            let mut into_empty = Histogram::new();
-            into_empty.merge(&both);
-            prop_assert_eq!(into_empty, both);
         }
     }
 }

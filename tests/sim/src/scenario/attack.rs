@@ -150,14 +150,7 @@ impl AttackKind {
             | Self::LieDoors
             | Self::LieImpossible
             | Self::LieAddress => &["victim"],
-            Self::Grind
-            | Self::GrindDead
-            | Self::Hints
-            | Self::Slander
-            | Self::FloodIds
-            | Self::FloodDelayedPings
-            | Self::FloodFindNode
-            | Self::FloodCommands => &[],
+            _ => &[],
         }
     }
 }

@@ -23,7 +23,8 @@ pub const VERSION: u32 = 1;
 const LENGTH_MAX: u64 = 16 << 20;
 
 /// Why a text is no scenario.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{message}", if *line == 0 { String::new() } else { format!("line {line}: ") })]
 pub struct ScriptError {
     /// The line, from 1; 0 for the text as a whole.
     pub line: usize,
@@ -78,25 +79,12 @@ pub fn read(path: &Path) -> io::Result<Scenario> {
         return Err(error(io::ErrorKind::InvalidData, &"no scenario is longer than 16 MB"));
     }
     read.map_err(|why| error(why.kind(), &why))?;
-    parse(&text).map_err(|why| match why {
-        ScriptError { line: 0, message } => error(io::ErrorKind::InvalidData, &message),
-        ScriptError { line, message } => {
-            let text = format!("{}:{line}: {message}", path.display());
-            io::Error::new(io::ErrorKind::InvalidData, text)
-        }
+    parse(&text).map_err(|ScriptError { line, message }| {
+        let at = if line == 0 { " ".to_owned() } else { format!("{line}: ") };
+        let path = path.display();
+        io::Error::new(io::ErrorKind::InvalidData, format!("{path}:{at}{message}"))
     })
 }
-
-impl fmt::Display for ScriptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => f.write_str(&self.message),
-            line => write!(f, "line {line}: {}", self.message),
-        }
-    }
-}
-
-impl std::error::Error for ScriptError {}
 
 fn explain(text: &str, error: &serde_json::Error) -> ScriptError {
     // Half a number at the end is called invalid, not an end.

@@ -278,10 +278,8 @@ pub(crate) struct Sample {
     phase: &'static str,
     up: u32,
     persistent: usize,
-    sent: u64,
-    delivered: u64,
-    lost: u64,
-    unreachable: u64,
+    #[serde(flatten)]
+    counts: Counts,
     in_flight: usize,
     lookups: u64,
     recall: Option<f64>,
@@ -291,7 +289,6 @@ pub(crate) struct Sample {
 impl Sample {
     pub(crate) fn of(run: &Run) -> Self {
         let (sim, tally, scenario) = (run.sim(), run.tally(), run.scenario());
-        let counts = sim.counts();
         let phase = match sim.now() {
             at if at < scenario.join_over_us => "join",
             at if at < scenario.run_from() => "settle",
@@ -303,10 +300,7 @@ impl Sample {
             phase,
             up: sim.up_count(),
             persistent: sim.persistent_count(),
-            sent: counts.sent,
-            delivered: counts.delivered,
-            lost: counts.lost,
-            unreachable: counts.unreachable,
+            counts: sim.counts(),
             in_flight: sim.in_flight(),
             lookups: tally.lookups,
             recall: Some(tally.recall()).filter(|_| tally.lookups > 0),

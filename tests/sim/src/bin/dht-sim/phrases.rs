@@ -1,10 +1,10 @@
 //! What happens when, in words: `50% at 10m for 30m`.
 
-use dht_sim::Scenario;
 use dht_sim::churn::LENGTH_MAX_US;
 use dht_sim::partition::{Flap, Side};
 use dht_sim::scenario::{Fault, FaultKind, Impossible};
 use dht_sim::script;
+use dht_sim::{Micros, Scenario};
 
 use crate::units::{count_between, duration, part};
 use crate::words::unknown;
@@ -13,59 +13,34 @@ use crate::words::unknown;
 pub(crate) fn partition(text: &str) -> Result<Fault, String> {
     let mut words = Words::new(text);
     let first = Side::Fraction(part(words.next()?)?);
-    let (mut at_us, mut for_us, mut one_way, mut flap) = (0, None, false, None);
-    while let Some(word) = words.maybe() {
-        match word {
-            "at" => at_us = duration(words.next()?)?,
-            "for" => for_us = Some(duration(words.next()?)?),
-            "one-way" => one_way = true,
-            "flap" => {
-                let period_us = duration(words.next()?)?;
-                flap = Some(Flap { period_us, open_us: period_us / 2 });
-            }
-            "open" => match &mut flap {
-                Some(flap) => flap.open_us = duration(words.next()?)?,
-                None => return Err("`open` comes after `flap`".to_owned()),
-            },
-            other => return unknown(other, "at, for, one-way, flap or open"),
-        }
-    }
+    let one_way = words.take("one-way");
+    let [at_us, for_us, period, open] = words.times(["at", "for", "flap", "open"])?;
+    let for_us = for_us.filter(|for_us| *for_us > 0);
     let for_us = for_us.ok_or("it has no end: say for how long, such as `for 30m`")?;
-    if for_us == 0 {
-        return Err("it ends as it begins: say for how long, such as `for 30m`".to_owned());
+    let flap = period.map(|period_us| Flap { period_us, open_us: open.unwrap_or(period_us / 2) });
+    if flap.is_none() && open.is_some() {
+        return Err("`open` comes with `flap`".to_owned());
     }
     if flap.is_some_and(|flap| flap.open_us == 0 || flap.open_us >= flap.period_us) {
         return Err("`open` must be a part of each `flap`, such as `flap 60s open 20s`".to_owned());
     }
-    Ok(Fault { at_us, what: FaultKind::Partition { first, one_way, for_us, flap } })
+    let what = FaultKind::Partition { first, one_way, for_us, flap };
+    Ok(Fault { at_us: at_us.unwrap_or(0), what })
 }
 
 /// `50% at 10m`.
 pub(crate) fn mass_leave(text: &str) -> Result<Fault, String> {
     let mut words = Words::new(text);
     let what = FaultKind::MassLeave { part: part(words.next()?)? };
-    let mut at_us = 0;
-    while let Some(word) = words.maybe() {
-        match word {
-            "at" => at_us = duration(words.next()?)?,
-            other => return unknown(other, "at"),
-        }
-    }
-    Ok(Fault { at_us, what })
+    let [at_us] = words.times(["at"])?;
+    Ok(Fault { at_us: at_us.unwrap_or(0), what })
 }
 
 /// `1000 at 10m over 30s`.
 pub(crate) fn flash_crowd(text: &str) -> Result<Fault, String> {
     let mut words = Words::new(text);
     let nodes = count_between(1, 1_000_000)(words.next()?)?;
-    let (mut at_us, mut over_us) = (0, 0);
-    while let Some(word) = words.maybe() {
-        match word {
-            "at" => at_us = duration(words.next()?)?,
-            "over" => over_us = duration(words.next()?)?,
-            other => return unknown(other, "at or over"),
-        }
-    }
+    let [at_us, over_us] = words.times(["at", "over"])?.map(|time| time.unwrap_or(0));
     Ok(Fault { at_us, what: FaultKind::FlashCrowd { nodes, over_us } })
 }
 
@@ -91,19 +66,31 @@ impl<'a> Words<'a> {
         Self(words.rev().collect())
     }
 
-    fn maybe(&mut self) -> Option<&'a str> {
-        self.0.pop()
+    fn next(&mut self) -> Result<&'a str, String> {
+        self.0.pop().ok_or_else(|| "something is missing at the end".to_owned())
     }
 
-    fn next(&mut self) -> Result<&'a str, String> {
-        self.maybe().ok_or_else(|| "something is missing at the end".to_owned())
+    /// Whether a word is among them, which is then taken out.
+    fn take(&mut self, word: &str) -> bool {
+        let before = self.0.len();
+        self.0.retain(|other| *other != word);
+        self.0.len() < before
+    }
+
+    /// The times behind these words, in any order, to the end.
+    fn times<const N: usize>(mut self, names: [&str; N]) -> Result<[Option<Micros>; N], String> {
+        let mut times = [None; N];
+        while let Ok(word) = self.next() {
+            let at = names.iter().position(|name| *name == word);
+            let Some(at) = at else { return unknown(word, &names.join(", ")) };
+            times[at] = Some(duration(self.next()?)?);
+        }
+        Ok(times)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use dht_sim::Micros;
-
     use super::*;
 
     const MS: Micros = 1_000;
