@@ -66,4 +66,4 @@ pub use sim::{
 };
 pub use swarm::shrink;
 pub use world::{HostId, Micros, NatId};
-pub use world::{addresses, churn, clock, link, nat, partition, stream};
+pub use world::{addresses, churn, clock, link, nat, partition, stream, text};

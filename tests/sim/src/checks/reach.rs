@@ -82,7 +82,7 @@ fn check_reached(sim: &Sim, calm: &Calm, asker: HostId, key: &Id, first: HostId)
 fn closest_known(sim: &Sim, node: &Node, key: &Id) -> Option<(dht_core::Distance, HostId)> {
     let known = node.nodes().filter_map(|addr| {
         let id = sim.id_of(addr);
-        Some((id.distance(key), sim.truth.get(&id)?))
+        Some((id.distance(key), *sim.truth.get(&id)?))
     });
     known.min_by_key(|(distance, _)| *distance)
 }

@@ -11,7 +11,7 @@ use std::net::SocketAddrV4;
 use dht_core::wire::{self, Message};
 
 use super::describe::describe;
-use crate::world::Micros;
+use crate::world::{Micros, text};
 
 /// What sort of thing an [`Entry`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,9 +156,9 @@ impl Timeline {
                 continue;
             }
             *outcome = Some(match next {
-                Some((at, true)) => format!("answered {} later", span(at - entry.at)),
+                Some((at, true)) => format!("answered {} later", text::duration(at - entry.at)),
                 // The tid is the same: another try, or a duplicate from the network.
-                Some((at, false)) => format!("again {} later", span(at - entry.at)),
+                Some((at, false)) => format!("again {} later", text::duration(at - entry.at)),
                 None => "never answered".to_owned(),
             });
         }
@@ -179,17 +179,7 @@ impl Sort {
 /// `+12.345678 s`.
 fn relative(at: Micros, origin: Micros) -> String {
     let sign = if at < origin { '-' } else { '+' };
-    let micros = at.abs_diff(origin);
-    format!("{sign}{}.{:06} s", micros / 1_000_000, micros % 1_000_000)
-}
-
-/// A time in the unit that suits it, in whole steps that say enough: `12 ms`, `1.25 s`.
-fn span(micros: Micros) -> String {
-    match micros {
-        0..1_000 => format!("{micros} µs"),
-        1_000..1_000_000 => format!("{} ms", micros / 1_000),
-        _ => format!("{}.{:02} s", micros / 1_000_000, micros / 10_000 % 100),
-    }
+    format!("{sign}{}", text::seconds(at.abs_diff(origin)))
 }
 
 #[cfg(test)]
@@ -250,8 +240,8 @@ mod tests {
         timeline.datagram(22_260_400, Sort::Received, peer(NEAR), b"GET / HTTP/1.1");
         let expected = "
  -0.000001 s  • starts again
- +0.000000 s  → 11.0.5.1:2000        PING tid 1, no id (answered 12 ms later)
- +0.000100 s  → 203.0.113.117:49737  PING tid 2, no id (again 1.00 s later)
+ +0.000000 s  → 11.0.5.1:2000        PING tid 1, no id (answered 13 ms later)
+ +0.000100 s  → 203.0.113.117:49737  PING tid 2, no id (again 1 s later)
  +0.012999 s  ← 11.0.5.1:2000        answer tid 1, no id
  +1.000100 s  → 203.0.113.117:49737  PING tid 2, no id (answered 1.26 s later)
  +2.260100 s  ← 203.0.113.117:49737  answer tid 2, no id
@@ -304,20 +294,5 @@ mod tests {
         assert_eq!(lines[0], "… 2 earlier entries left out");
         assert_eq!(lines[1], "-0.000002 s  • 2");
         assert_eq!(Timeline::new(0).capacity, 1);
-    }
-
-    #[test]
-    fn spans() {
-        let cases = [
-            (0, "0 µs"),
-            (999, "999 µs"),
-            (1_000, "1 ms"),
-            (999_999, "999 ms"),
-            (1_000_000, "1.00 s"),
-            (61_239_999, "61.23 s"),
-        ];
-        for (micros, text) in cases {
-            assert_eq!(span(micros), text);
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! From numbers to places on an axis, and to words.
 
 use super::{Axis, Unit};
+use crate::world::text::trimmed;
 
 /// An axis with its ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -108,7 +109,7 @@ impl Scale {
         if value.abs() < step * 1e-6 {
             return "0".to_owned();
         }
-        shortened(&format!("{:.decimals$}", value / factor)) + suffix
+        trimmed(value / factor, decimals) + suffix
     }
 }
 
@@ -129,15 +130,7 @@ pub(super) fn text(value: f64, unit: Unit) -> String {
         size if size >= 0.01 => 3,
         _ => 6,
     };
-    shortened(&format!("{scaled:.decimals$}")) + suffix
-}
-
-/// A number without decimals that say nothing.
-fn shortened(number: &str) -> String {
-    match number.contains('.') {
-        true => number.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => number.to_owned(),
-    }
+    trimmed(scaled, decimals) + suffix
 }
 
 /// What one of a value's unit is worth, and how it is written.

@@ -41,7 +41,7 @@ impl Frame {
         }
     }
 
-    fn hint(&self, x: f64, y: f64) -> Markup {
+    fn hint(&self, x: f64, y: f64) -> String {
         text(&format!("{}: {}", self.x.text(x), self.y.text(y)))
     }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::{
     Fate, Rule, Violation, calls::Awaited, events::Events, host::Host, ids::SharedIds, life::Timer,
-    lookup::Lookups, packets::Packets, tap::Taps, trace::Trace, truth::Truth, watch::Watch,
+    lookup::Lookups, packets::Packets, tap::Taps, trace::Trace, truth::closest, watch::Watch,
 };
 use crate::world::partition::{Cut, Partition};
 use crate::world::{
@@ -84,7 +84,8 @@ pub struct Sim {
     pub(crate) rules: Vec<Box<dyn Rule>>,
     /// Who sees whose datagrams: (the host, the actor in its path).
     pub(crate) wires: Vec<(HostId, HostId)>,
-    pub(crate) truth: Truth,
+    /// The nodes that are up and persistent, by their ids.
+    pub(crate) truth: BTreeMap<Id, HostId>,
     pub(crate) lookups: Lookups,
     /// What callers wait for, and applications need not be told of.
     pub(crate) awaited: BTreeSet<(HostId, Awaited)>,
@@ -243,12 +244,12 @@ impl Sim {
 
     /// The hosts whose nodes are up, persistent and closest to `target`, the closest first.
     pub fn true_closest(&self, target: &Id, count: usize) -> Vec<HostId> {
-        self.truth.closest(target, count).into_iter().map(|(_, host)| host).collect()
+        closest(&self.truth, target, count).into_iter().map(|(_, host)| host).collect()
     }
 
     /// The hosts whose nodes are up and persistent, in the order of their ids.
     pub fn persistent(&self) -> impl Iterator<Item = HostId> + '_ {
-        self.truth.iter().map(|(_, host)| host)
+        self.truth.values().copied()
     }
 
     /// How many nodes are up and persistent.

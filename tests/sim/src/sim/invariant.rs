@@ -8,7 +8,7 @@ use dht_core::{Event, Id, Outcome, QueryError};
 use dyn_clone::DynClone;
 
 use super::{Packet, Sim};
-use crate::world::{HostId, Micros};
+use crate::world::{HostId, Micros, text};
 
 /// What an invariant says: fine, or what is wrong.
 pub type Verdict = Result<(), String>;
@@ -114,13 +114,7 @@ impl Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} violated at {}.{:06} s",
-            self.invariant,
-            self.at / 1_000_000,
-            self.at % 1_000_000
-        )?;
+        write!(f, "{} violated at {}", self.invariant, text::seconds(self.at))?;
         if let Some(HostId(host)) = self.host {
             write!(f, " on host {host}")?;
         }

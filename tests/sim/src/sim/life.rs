@@ -4,7 +4,7 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use dht_core::{ConfigError, Event, IdCache, Node, SavedNode};
+use dht_core::{ConfigError, Event, Id, IdCache, Node, SavedNode};
 
 use super::engine::{deadline_key, micros, timer_key};
 use super::host::{Host, Kept, Pause};
@@ -155,10 +155,11 @@ impl Sim {
         let usual = host.usual.take().map(|usual| *usual);
         let config = usual.unwrap_or_else(|| node.config().clone());
         host.kept = Some(Box::new(Kept { config, table: node.export(), since: now }));
-        self.truth.remove(node.table_id(), at);
+        let id = node.table_id();
         for packet in backlog {
             self.packets.discard(packet);
         }
+        self.unlist(id, at);
         self.lookups.host_down(at);
         self.trace.change(now, at, code::CRASHED);
         self.ask_watchers_down(at);
@@ -390,7 +391,7 @@ impl Sim {
             Event::Ephemeral => {
                 // Behind a NAT, its own address is not the address that its id is the hash of.
                 if let Some(id) = self.node(at).map(Node::table_id) {
-                    self.truth.remove(id, at);
+                    self.unlist(id, at);
                 }
             }
             _ => {}
@@ -407,6 +408,13 @@ impl Sim {
     fn list(&mut self, at: HostId) {
         if let Some(id) = self.node(at).and_then(Node::id) {
             self.truth.insert(id, at);
+        }
+    }
+
+    /// Unless another one has the id by now.
+    fn unlist(&mut self, id: Id, at: HostId) {
+        if self.truth.get(&id) == Some(&at) {
+            self.truth.remove(&id);
         }
     }
 

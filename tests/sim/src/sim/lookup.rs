@@ -6,7 +6,7 @@ use std::net::SocketAddrV4;
 
 use dht_core::{Event, Id, K, Query, QueryId};
 
-use super::Sim;
+use super::{Sim, truth::closest};
 use crate::world::{HostId, Micros};
 
 /// A lookup that is over.
@@ -145,7 +145,7 @@ impl Sim {
     }
 
     fn conclude(&mut self, at: HostId, walk: &Walk, outcome: &dht_core::Outcome) {
-        let truth = self.truth.closest(&walk.target, K + 1);
+        let truth = closest(&self.truth, &walk.target, K + 1);
         let truth: Vec<_> = truth.into_iter().filter(|(_, host)| *host != at).take(K).collect();
         let found = |(id, _): &&(Id, HostId)| {
             outcome.closest.iter().any(|reply| reply.from.id == Some(*id))

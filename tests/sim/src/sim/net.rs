@@ -8,7 +8,7 @@ use dht_core::{Answer, Handled, Transmit, Via, error_code};
 use dyn_clone::DynClone;
 
 use super::host::{Host, Pause};
-use super::{ActorCx, Cx, Packet, Sim, engine::packet_key, life::Due};
+use super::{ActorCx, Cx, Direction, Packet, Sim, engine::packet_key, life::Due};
 use crate::world::addrs::{Owner, host_at};
 use crate::world::link::{Carried, Damage, Path};
 use crate::world::nat::{Kind, Nat, NatBox, Outbound};
@@ -109,7 +109,7 @@ impl Sim {
         if self.is_watched() {
             self.ask(Some(host), |invariant, sim| invariant.sent(sim, host, &packet));
         }
-        self.taps.sent(self.now, host, &packet);
+        self.taps.datagram(self.now, host, Direction::Out, &packet);
         if let Some(nat) = nat {
             if self.are_neighbours(nat, host, packet.to) {
                 self.count_sent(&packet);
@@ -141,7 +141,7 @@ impl Sim {
     ) {
         let at = self.packets.put(from, to, host, bytes);
         let packet = self.packets.take(at);
-        self.taps.sent(self.now, host, &packet);
+        self.taps.datagram(self.now, host, Direction::Out, &packet);
         self.carry(at, packet);
     }
 
@@ -317,7 +317,7 @@ impl Sim {
     fn arrived(&mut self, host: HostId, packet: &Packet) {
         self.counts.delivered += 1;
         self.trace.delivery(self.now, packet.from, packet.to, &packet.bytes);
-        self.taps.received(self.now, host, packet);
+        self.taps.datagram(self.now, host, Direction::In, packet);
         if self.is_watched() {
             self.ask(Some(host), |invariant, sim| invariant.received(sim, host, packet));
         }

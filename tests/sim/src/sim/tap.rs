@@ -50,21 +50,19 @@ pub enum Direction {
 pub(crate) struct Taps(BTreeMap<HostId, Vec<Tapped>>);
 
 impl Taps {
-    pub(crate) fn sent(&mut self, at: Micros, host: HostId, packet: &Packet) {
-        self.datagram(at, host, Direction::Out, packet);
-    }
-
-    pub(crate) fn received(&mut self, at: Micros, host: HostId, packet: &Packet) {
-        self.datagram(at, host, Direction::In, packet);
-    }
-
     pub(crate) fn event(&mut self, at: Micros, host: HostId, event: &Event) {
         if let Some(records) = self.0.get_mut(&host) {
             records.push(Tapped { at, what: What::Event(*event) });
         }
     }
 
-    fn datagram(&mut self, at: Micros, host: HostId, direction: Direction, packet: &Packet) {
+    pub(crate) fn datagram(
+        &mut self,
+        at: Micros,
+        host: HostId,
+        direction: Direction,
+        packet: &Packet,
+    ) {
         if let Some(records) = self.0.get_mut(&host) {
             let Packet { from, to, ref bytes, .. } = *packet;
             let what = What::Datagram { direction, from, to, bytes: bytes.clone() };

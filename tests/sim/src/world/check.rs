@@ -1,6 +1,6 @@
 //! What the configuration types refuse, in one wording: the field, the number, what it must be.
 
-use super::Micros;
+use super::{Micros, text::thousands};
 
 /// Refuses what is no probability.
 pub(crate) fn probability(field: &str, value: f64) -> Result<(), String> {
@@ -19,21 +19,13 @@ pub(crate) fn between(field: &str, value: f64, min: f64, max: f64) -> Result<(),
 
 /// Refuses a number above `max`.
 pub(crate) fn at_most(field: &str, number: u32, max: u32) -> Result<(), String> {
-    that(number <= max, field, &format!("be at most {}", thousands(max)))
+    that(number <= max, field, &format!("be at most {}", thousands(max.into())))
 }
 
 /// Refuses a number below `min` or above `max`.
 pub(crate) fn within(field: &str, number: u32, min: u32, max: u32) -> Result<(), String> {
     let fits = (min..=max).contains(&number);
-    that(fits, field, &format!("be between {min} and {}", thousands(max)))
-}
-
-/// `12,345`.
-fn thousands(number: u32) -> String {
-    match number.to_string() {
-        digits if digits.len() <= 3 => digits,
-        digits => format!("{},{}", thousands(number / 1_000), &digits[digits.len() - 3..]),
-    }
+    that(fits, field, &format!("be between {min} and {}", thousands(max.into())))
 }
 
 /// Refuses a duration below `min` or above `max`.

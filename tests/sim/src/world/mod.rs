@@ -11,6 +11,7 @@ pub mod link;
 pub mod nat;
 pub mod partition;
 pub mod stream;
+pub mod text;
 
 pub(crate) use stream::{Purpose, Stream};
 

@@ -1,6 +1,7 @@
 //! Numbers as people write and read them: `500ms`, `5%`, `10k`.
 
 use dht_sim::Micros;
+pub(crate) use dht_sim::text::{duration as duration_text, thousands, trimmed};
 
 const UNITS: [(&str, Micros); 6] = [
     ("us", 1),
@@ -147,37 +148,12 @@ fn split_number(text: &str) -> Option<(&str, &str)> {
     (digits && number.matches('.').count() <= 1).then_some((number, rest))
 }
 
-/// `500 ms`, `1 m 30 s`, `2 h`: at most two units.
-pub(crate) fn duration_text(us: Micros) -> String {
-    if us < 1_000_000 {
-        return match us {
-            0 => "0 s".to_owned(),
-            _ if us < 1_000 => format!("{us} µs"),
-            _ => format!("{} ms", trimmed(us as f64 / 1e3, 1)),
-        };
-    }
-    if us < 60_000_000 {
-        return format!("{} s", trimmed(us as f64 / 1e6, 2));
-    }
-    let (days, hours) = (us / UNITS[5].1, us / UNITS[4].1 % 24);
-    let (minutes, seconds) = (us / UNITS[3].1 % 60, us / UNITS[2].1 % 60);
-    let parts = [(days, "d"), (hours, "h"), (minutes, "m"), (seconds, "s")];
-    let first = parts.iter().position(|(n, _)| *n > 0).unwrap_or(0);
-    let shown = parts.iter().skip(first).take(2).filter(|(n, _)| *n > 0);
-    shown.map(|(n, unit)| format!("{n} {unit}")).collect::<Vec<_>>().join(" ")
-}
-
 /// `5 %`, `0.25 %`, `99.93 %`.
 pub(crate) fn percent_text(part: f64) -> String {
     // Not `100 %` of what is a little less.
     let percent = (part * 1e6).floor() / 1e4;
     let percent = if (percent - part * 100.0).abs() < 1e-9 { part * 100.0 } else { percent };
     format!("{} %", trimmed(percent, 2.max(4 * usize::from(percent > 99.9))))
-}
-
-/// `1,234,567`.
-pub(crate) fn thousands(number: u64) -> String {
-    indicatif::HumanCount(number).to_string()
 }
 
 /// `850 k`, `1.23 M`: three digits.
@@ -197,15 +173,6 @@ pub(crate) fn bytes_text(bytes: u64) -> String {
         size @ ..1e9 => format!("{:.0} MB", size / 1e6),
         size => format!("{:.1} GB", size / 1e9),
     }
-}
-
-/// With at most this many decimals, and no zeros at the end.
-pub(crate) fn trimmed(number: f64, decimals: usize) -> String {
-    let text = format!("{number:.decimals$}");
-    if text.contains('.') {
-        return text.trim_end_matches('0').trim_end_matches('.').to_owned();
-    }
-    text
 }
 
 const CENTURY: Micros = 100 * 366 * 86_400_000_000;
@@ -297,23 +264,8 @@ mod tests {
 
     #[test]
     fn texts() {
-        let times = [
-            (0, "0 s"),
-            (250, "250 µs"),
-            (1_500, "1.5 ms"),
-            (412_300, "412.3 ms"),
-            (1_250_000, "1.25 s"),
-            (90_000_000, "1 m 30 s"),
-            (3_600_000_000, "1 h"),
-            (3_601_000_000, "1 h"),
-            (180_000_000_000, "2 d 2 h"),
-        ];
-        for (us, text) in times {
-            assert_eq!(duration_text(us), text);
-        }
         assert_eq!([0.05, 0.0025, 1.0].map(percent_text), ["5 %", "0.25 %", "100 %"]);
         assert_eq!([0.999_97, 0.993_04].map(percent_text), ["99.997 %", "99.3 %"]);
-        assert_eq!(thousands(1_234_567), "1,234,567");
         assert_eq!([12.0, 1_500.0, 2.5e6].map(rate_text), ["12", "1.5 k", "2.50 M"]);
         assert_eq!(bytes_text(1_400_000_000), "1.4 GB");
     }
