@@ -61,8 +61,8 @@ pub use report::{histogram, series, text_table};
 pub use run::{Run, Snapshot, Tally, snapshot};
 pub use scenario::{Scenario, script};
 pub use sim::{
-    Actor, ActorCx, App, Counts, Cx, Datagram, Direction, Fate, Invariant, Lookup, Packet, Return,
-    Rule, Sim, Spec, Tapped, Verdict, Violation, Walked, What,
+    Actor, ActorCx, Answered, App, Counts, Cx, Datagram, Direction, Ended, Fate, Invariant, Lookup,
+    Packet, Return, Rule, Sim, Spec, Tapped, Verdict, Violation, Waited, Walked, What,
 };
 pub use swarm::shrink;
 pub use world::{HostId, Micros, NatId};

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
 
 use dht_core::error_code::INVALID_TOKEN;
-use dht_core::{Id, Outcome, QueryError};
+use dht_core::{Id, QueryError};
 
 use super::{echo::STORE, must, request, response};
-use crate::sim::{Invariant, Packet, Sim, Verdict};
+use crate::sim::{Ended, Invariant, Packet, Sim, Verdict};
 use crate::world::{HostId, Micros};
 
 /// Who stores what, by its target.
@@ -95,13 +95,7 @@ impl Invariant for Commits {
         Ok(())
     }
 
-    fn ended(
-        &mut self,
-        _: &Sim,
-        host: HostId,
-        target: &Id,
-        result: Result<&Outcome, &QueryError>,
-    ) -> Verdict {
+    fn ended(&mut self, _: &Sim, host: HostId, target: &Id, result: Ended<'_>) -> Verdict {
         let Some(store) = self.stores.remove(&(host, target.0)) else { return Ok(()) };
         let commit = match result {
             Ok(outcome) => outcome.commit,

@@ -3,11 +3,11 @@
 
 use std::net::SocketAddrV4;
 
-use dht_core::{Id, K, Outcome, QueryError};
+use dht_core::{Id, K};
 
 use super::keys::PerHost;
 use super::{must, request};
-use crate::sim::{Invariant, Packet, Sim, Verdict, command::DOWN_HINT};
+use crate::sim::{Ended, Invariant, Packet, Sim, Verdict, command::DOWN_HINT};
 use crate::world::{HostId, Micros};
 
 /// A little less than a tick, so that it has parts of two of them at most.
@@ -41,13 +41,7 @@ impl Invariant for Results {
         must(count <= limit.saturating_mul(2), || format!("{count} down hints within a tick"))
     }
 
-    fn ended(
-        &mut self,
-        sim: &Sim,
-        host: HostId,
-        target: &Id,
-        result: Result<&Outcome, &QueryError>,
-    ) -> Verdict {
+    fn ended(&mut self, sim: &Sim, host: HostId, target: &Id, result: Ended<'_>) -> Verdict {
         let Ok(outcome) = result else { return Ok(()) };
         let closest = &outcome.closest;
         must(closest.len() <= K, || format!("a query has found the {} closest", closest.len()))?;

@@ -7,7 +7,7 @@ use dht_core::wire::{Message, Request, Response, decode};
 use super::*;
 use crate::run::Run;
 use crate::scenario::Scenario;
-use crate::sim::{Packet, Spec, Verdict, command};
+use crate::sim::{Datagram, Packet, Spec, Verdict, command};
 
 const ASKER: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(90, 0, 0, 1), 4_000);
 const OTHER: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(90, 0, 1, 1), 4_000);
@@ -361,11 +361,11 @@ fn what_nobody_asked_for_has_no_effect() {
     let id = Id::of(ASKER);
     let known = asked(&before, ASKER, |request| request.id = Some(id.as_bytes()));
     let mut after = before.clone();
-    after.send_raw(HostId(0), ASKER, known.to, &known.bytes);
+    after.send_raw(HostId(0), Datagram { from: ASKER, to: known.to, bytes: &known.bytes });
     after.run_for(Duration::from_secs(1)).unwrap();
     assert_eq!(says(&known, &after), Ok(()));
     assert_eq!(says(&unasked, &after), Ok(()), "it was expected");
-    after.send_raw(HostId(0), ASKER, known.to, &unasked.bytes);
+    after.send_raw(HostId(0), Datagram { from: ASKER, to: known.to, bytes: &unasked.bytes });
     after.run_for(Duration::from_secs(1)).unwrap();
     assert!(says(&unasked, &after).unwrap_err().contains("has somebody asked"));
     // Another host's node has another address.

@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn extreme_values_fit() {
         let mut all = Histogram::new();
-        [u64::MAX, u64::MAX, 0].map(|value| all.record(value));
+        [u64::MAX, u64::MAX, 0].into_iter().for_each(|value| all.record(value));
         assert_eq!(all.count(), 3);
         assert_eq!((all.min(), all.max()), (Some(0), Some(u64::MAX)));
         assert_eq!(all.quantile(0.5), Some(bounds(index_of(u64::MAX)).0 + ((1 << 56) - 1)));

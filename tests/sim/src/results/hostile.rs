@@ -198,7 +198,7 @@ pub fn poisoned(
         poisoned.under_half += u32::from(hit * 2 < wanted.len());
         poisoned.held += (found.len() - honest) as f64 / f64::from(lookups);
     }
-    let tables = || (0..count).filter_map(|n| sim.node(HostId(n))).flat_map(dht_core::Node::nodes);
+    let tables = || sim.nodes().flat_map(|(_, node)| node.nodes());
     let bad = tables().filter(|addr| evil.contains(addr)).count();
     poisoned.in_tables = bad as f64 / tables().count().max(1) as f64;
     poisoned.trace = sim.trace_hash();

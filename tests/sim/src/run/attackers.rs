@@ -47,9 +47,20 @@ impl Run {
         // A stream of its own, by its time, as with faults.
         let when = (attack.at_us / 1_000) as u32;
         let draws = Stream::of_pair(self.scenario.seed, Purpose::Scenario, ATTACKERS, when);
-        let Some(attacker) = Start::new(self, attack, victim, &ips, draws).attacker() else {
-            return;
+        let total = u128::from(attack.rate) * u128::from(attack.for_us) / u128::from(SECOND);
+        let total = u64::try_from(total).unwrap_or(u64::MAX).max(1);
+        let start = Start {
+            run: self,
+            attack,
+            node: self.sim.node(victim),
+            client: self.sim.client_address(victim),
+            server: self.sim.address(victim),
+            ips: &ips,
+            own: addresses(&ips, PORT, 1).collect(),
+            pace: Pace { total, ..Pace::per_second(attack.rate, 1) },
+            draws,
         };
+        let Some(attacker) = start.attacker() else { return };
         let sees = matches!(attack.kind, AttackKind::Spoof | AttackKind::Replay);
         let attacker = self.sim.add_boxed_actor(&ips, attacker);
         if sees {
@@ -83,17 +94,14 @@ impl Run {
 
     /// The addresses of all nodes that are up and can be reached.
     fn public_nodes(&self) -> impl Iterator<Item = SocketAddrV4> + '_ {
-        let hosts = (0..self.sim.hosts()).map(HostId);
-        let hosts = hosts.filter(|at| self.sim.node(*at).is_some() && self.sim.is_public(*at));
+        let hosts = self.sim.nodes().map(|(at, _)| at).filter(|at| self.sim.is_public(*at));
         hosts.map(|at| self.sim.address(at))
     }
 
     /// The addresses of all nodes that have this one in their tables.
     pub(super) fn who_knows(&self, addr: SocketAddrV4) -> impl Iterator<Item = SocketAddrV4> + '_ {
-        let knows = move |node: &Node| node.nodes().any(|known| known == addr);
-        let hosts = (0..self.sim.hosts()).map(HostId);
-        let hosts = hosts.filter(move |at| self.sim.node(*at).is_some_and(knows));
-        hosts.map(|at| self.sim.address(at))
+        let hosts = self.sim.nodes().filter(move |(_, node)| node.nodes().any(|at| at == addr));
+        hosts.map(|(at, _)| self.sim.address(at))
     }
 }
 
@@ -115,30 +123,7 @@ struct Start<'a> {
 /// An attacker; `None` if it finds no node to attack.
 type Begun = Option<Box<dyn Actor>>;
 
-impl<'a> Start<'a> {
-    fn new(
-        run: &'a Run,
-        attack: Attack,
-        victim: HostId,
-        ips: &'a [Ipv4Addr],
-        draws: Stream,
-    ) -> Self {
-        let total = u128::from(attack.rate) * u128::from(attack.for_us) / u128::from(SECOND);
-        let total = u64::try_from(total).unwrap_or(u64::MAX).max(1);
-        let sim = &run.sim;
-        Self {
-            run,
-            attack,
-            node: sim.node(victim),
-            client: sim.client_address(victim),
-            server: sim.address(victim),
-            ips,
-            own: addresses(ips, PORT, 1).collect(),
-            pace: Pace { total, ..Pace::per_second(attack.rate, 1) },
-            draws,
-        }
-    }
-
+impl Start<'_> {
     fn attacker(mut self) -> Begun {
         let kind = self.attack.kind;
         if self.node.is_none() && !kind.unused().contains(&"victim") {

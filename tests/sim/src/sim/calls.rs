@@ -13,6 +13,10 @@ use crate::world::HostId;
 
 /// All replies to a query, and how it ended.
 pub type Walked = (Vec<Reply>, Result<Outcome, QueryError>);
+/// What became of a request.
+pub type Answered = Result<Reply, RequestError>;
+/// What was waited for: `None` if it did not come.
+pub type Waited<T> = Result<Option<T>, Violation>;
 
 impl Sim {
     /// Calls the node of a host; what it wants to send is sent by the next [`flush`](Self::with).
@@ -58,30 +62,18 @@ impl Sim {
     ///
     /// # Errors
     /// As [`run_for`](Self::run_for).
-    pub fn ask_node(
-        &mut self,
-        at: HostId,
-        request: Request,
-        limit: Duration,
-    ) -> Result<Option<Result<Reply, RequestError>>, Violation> {
-        let Some(Ok(id)) = self.call(at, |node, now| node.request(now, request)) else {
-            return Ok(None);
-        };
-        self.awaited.insert((at, Awaited::Request(id)));
-        self.with(at, |_, _| ());
-        self.response(at, id, limit)
+    pub fn ask_node(&mut self, at: HostId, request: Request, limit: Duration) -> Waited<Answered> {
+        match self.call(at, |node, now| node.request(now, request)) {
+            Some(Ok(id)) => self.response(at, id, limit),
+            _ => Ok(None),
+        }
     }
 
     /// Runs until a request has ended.
     ///
     /// # Errors
     /// As [`run_for`](Self::run_for).
-    pub fn response(
-        &mut self,
-        at: HostId,
-        id: RequestId,
-        limit: Duration,
-    ) -> Result<Option<Result<Reply, RequestError>>, Violation> {
+    pub fn response(&mut self, at: HostId, id: RequestId, limit: Duration) -> Waited<Answered> {
         self.wait(at, Awaited::Request(id), limit, |sim| {
             sim.call(at, |node, _| node.take_response(id)).flatten()
         })
@@ -91,30 +83,18 @@ impl Sim {
     ///
     /// # Errors
     /// As [`run_for`](Self::run_for).
-    pub fn walk(
-        &mut self,
-        at: HostId,
-        query: Query,
-        limit: Duration,
-    ) -> Result<Option<Walked>, Violation> {
-        let Some(Ok(id)) = self.call(at, |node, now| node.query(now, query)) else {
-            return Ok(None);
-        };
-        self.awaited.insert((at, Awaited::Query(id)));
-        self.with(at, |_, _| ());
-        self.outcome(at, id, limit)
+    pub fn walk(&mut self, at: HostId, query: Query, limit: Duration) -> Waited<Walked> {
+        match self.call(at, |node, now| node.query(now, query)) {
+            Some(Ok(id)) => self.outcome(at, id, limit),
+            _ => Ok(None),
+        }
     }
 
     /// Runs a query to its end, reading all replies.
     ///
     /// # Errors
     /// As [`run_for`](Self::run_for).
-    pub fn outcome(
-        &mut self,
-        at: HostId,
-        id: QueryId,
-        limit: Duration,
-    ) -> Result<Option<Walked>, Violation> {
+    pub fn outcome(&mut self, at: HostId, id: QueryId, limit: Duration) -> Waited<Walked> {
         let mut replies = Vec::new();
         let outcome = self.wait(at, Awaited::Query(id), limit, |sim| {
             while let Some(Some(reply)) = sim.with(at, |node, _| node.next_reply(id)) {
@@ -132,9 +112,10 @@ impl Sim {
         what: Awaited,
         limit: Duration,
         mut take: impl FnMut(&mut Self) -> Option<T>,
-    ) -> Result<Option<T>, Violation> {
+    ) -> Waited<T> {
         let mut result = None;
         self.awaited.insert((at, what));
+        self.settle(at);
         let ended = self.run_until(limit, |sim| {
             result = take(sim);
             result.is_some()

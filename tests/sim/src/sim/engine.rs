@@ -195,6 +195,12 @@ impl Sim {
         self.hosts.get(host.index())?.node.as_deref()
     }
 
+    /// All nodes that are up.
+    pub fn nodes(&self) -> impl Iterator<Item = (HostId, &Node)> {
+        let nodes = (0..self.hosts()).map(HostId).map(|host| (host, self.node(host)));
+        nodes.filter_map(|(host, node)| Some((host, node?)))
+    }
+
     /// The application of a host, if it is of this type.
     pub fn app<A: crate::sim::App>(&self, host: HostId) -> Option<&A> {
         let app: &dyn Any = self.hosts.get(host.index())?.app.as_deref()?;

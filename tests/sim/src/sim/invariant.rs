@@ -13,6 +13,9 @@ use crate::world::{HostId, Micros, text};
 /// What an invariant says: fine, or what is wrong.
 pub type Verdict = Result<(), String>;
 
+/// How a query has ended.
+pub type Ended<'a> = Result<&'a Outcome, &'a QueryError>;
+
 /// Something that must hold. It sees everything and changes nothing.
 ///
 /// All methods say `Ok` unless implemented.
@@ -60,13 +63,7 @@ pub trait Invariant: DynClone + Any + Send {
     }
 
     /// A query that the simulator follows ([`Sim::look_up_by`]) has ended.
-    fn ended(
-        &mut self,
-        sim: &Sim,
-        host: HostId,
-        target: &Id,
-        result: Result<&Outcome, &QueryError>,
-    ) -> Verdict {
+    fn ended(&mut self, sim: &Sim, host: HostId, target: &Id, result: Ended<'_>) -> Verdict {
         Ok(())
     }
 

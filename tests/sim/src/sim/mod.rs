@@ -25,10 +25,10 @@ pub(crate) mod truth;
 mod watch;
 
 pub use app::{Actor, ActorCx, App, Cx};
-pub use calls::Walked;
+pub use calls::{Answered, Waited, Walked};
 pub use engine::{Counts, Sim};
 pub use host::Spec;
-pub use invariant::{Invariant, Verdict, Violation};
+pub use invariant::{Ended, Invariant, Verdict, Violation};
 pub use life::Return;
 pub use lookup::Lookup;
 pub use net::{Fate, Rule};

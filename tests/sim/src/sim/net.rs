@@ -8,7 +8,7 @@ use dht_core::{Answer, Handled, Transmit, Via, error_code};
 use dyn_clone::DynClone;
 
 use super::host::{Host, Pause};
-use super::{ActorCx, Cx, Direction, Packet, Sim, engine::packet_key, life::Due};
+use super::{ActorCx, Cx, Datagram, Direction, Packet, Sim, engine::packet_key, life::Due};
 use crate::world::addrs::{Owner, host_at};
 use crate::world::link::{Carried, Damage, Path};
 use crate::world::nat::{Kind, Nat, NatBox, Outbound};
@@ -104,7 +104,8 @@ impl Sim {
             Via::Extra(port) => port,
         };
         let (from, nat) = (SocketAddrV4::new(sender.ip, port), sender.nat);
-        let at = self.packets.put(from, transmit.to, host, &self.buf.0[..transmit.len]);
+        let bytes = &self.buf.0[..transmit.len];
+        let at = self.packets.put(host, Datagram { from, to: transmit.to, bytes });
         let mut packet = self.packets.take(at);
         if self.is_watched() {
             self.ask(Some(host), |invariant, sim| invariant.sent(sim, host, &packet));
@@ -132,14 +133,8 @@ impl Sim {
     }
 
     /// An actor has sent something, from wherever it says.
-    pub(crate) fn send_raw(
-        &mut self,
-        host: HostId,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) {
-        let at = self.packets.put(from, to, host, bytes);
+    pub(crate) fn send_raw(&mut self, host: HostId, datagram: Datagram<'_>) {
+        let at = self.packets.put(host, datagram);
         let packet = self.packets.take(at);
         self.taps.datagram(self.now, host, Direction::Out, &packet);
         self.carry(at, packet);
@@ -181,7 +176,7 @@ impl Sim {
             Carried::Twice(first, second) => (first, Some(second)),
         };
         if let Some(second) = second {
-            let twin = self.packets.put(packet.from, packet.to, packet.sender, &packet.bytes);
+            let twin = self.packets.put(packet.sender, packet.datagram());
             let mut packet = self.packets.take(twin);
             damage(&mut packet.bytes, second.damage);
             self.arrive(second.delay_us, twin, packet);
@@ -316,7 +311,7 @@ impl Sim {
 
     fn arrived(&mut self, host: HostId, packet: &Packet) {
         self.counts.delivered += 1;
-        self.trace.delivery(self.now, packet.from, packet.to, &packet.bytes);
+        self.trace.delivery(self.now, packet.datagram());
         self.taps.datagram(self.now, host, Direction::In, packet);
         if self.is_watched() {
             self.ask(Some(host), |invariant, sim| invariant.received(sim, host, packet));
@@ -381,7 +376,7 @@ impl Sim {
             ActorCx { time: self.now, host: at, rng, timers: timers_out, out: packets_out };
         call(actor, &mut cx);
         for (from, to, bytes) in out {
-            self.send_raw(at, from, to, &bytes);
+            self.send_raw(at, Datagram { from, to, bytes: &bytes });
         }
         self.set_timers(at, timers);
     }

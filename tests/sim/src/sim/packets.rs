@@ -46,13 +46,8 @@ pub(crate) struct Packets {
 const KEPT_MAX: usize = 512;
 
 impl Packets {
-    pub(crate) fn put(
-        &mut self,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        sender: HostId,
-        bytes: &[u8],
-    ) -> u32 {
+    pub(crate) fn put(&mut self, sender: HostId, datagram: Datagram<'_>) -> u32 {
+        let Datagram { from, to, bytes } = datagram;
         if let Some(at) = self.free.pop() {
             let packet = &mut self.places[at as usize];
             (packet.from, packet.to, packet.sender) = (from, to, sender);

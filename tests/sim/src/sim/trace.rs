@@ -8,6 +8,7 @@ use std::net::SocketAddrV4;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::Datagram;
 use crate::world::{HostId, Micros};
 
 /// The hash so far.
@@ -19,13 +20,7 @@ impl Trace {
         self.0
     }
 
-    pub(crate) fn delivery(
-        &mut self,
-        at: Micros,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: &[u8],
-    ) {
+    pub(crate) fn delivery(&mut self, at: Micros, Datagram { from, to, bytes }: Datagram<'_>) {
         self.mix(at);
         self.mix(number(from));
         self.mix(number(to));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use dht_sim::histogram::{Histogram, Summary};
 use dht_sim::text_table::TextTable;
-use dht_sim::{Counts, HostId, Micros, Run};
+use dht_sim::{Counts, Micros, Run};
 use serde::Serialize;
 
 use crate::memory;
@@ -261,8 +261,7 @@ fn wall_text(seconds: f64) -> String {
 }
 
 fn tables(run: &Run) -> Tables {
-    let nodes = (0..run.sim().hosts()).filter_map(|host| run.sim().node(HostId(host)));
-    let sizes: Histogram = nodes.map(|node| node.table_len() as u64).collect();
+    let sizes: Histogram = run.sim().nodes().map(|(_, node)| node.table_len() as u64).collect();
     Tables {
         mean: sizes.mean().unwrap_or(0.0),
         min: sizes.min().unwrap_or(0),
