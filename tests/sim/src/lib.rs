@@ -65,5 +65,5 @@ pub use sim::{
     Packet, Return, Rule, Sim, Spec, Tapped, Verdict, Violation, Waited, Walked, What,
 };
 pub use swarm::shrink;
-pub use world::{HostId, Micros, NatId};
+pub use world::{HostId, Micros, NatId, SECOND};
 pub use world::{addresses, churn, clock, link, nat, partition, stream, text};

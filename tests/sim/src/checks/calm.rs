@@ -8,9 +8,8 @@ use dht_core::{Event, Node};
 use super::keys::PerHost;
 use crate::sim::Sim;
 use crate::world::link::{Link, Loss};
-use crate::world::{HostId, Micros};
+use crate::world::{HostId, Micros, SECOND};
 
-const SECOND: Micros = 1_000_000;
 /// The network, and a node, count as calm after so long: two refreshes.
 pub(super) const CALM: Micros = 660 * SECOND;
 /// Of lost or damaged datagrams a calm network has at most this part.

@@ -34,109 +34,114 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// Whom it probes from now on.
-    pub(crate) fn set_nodes(&mut self, nodes: impl Iterator<Item = SocketAddrV4>) {
-        self.nodes.clear();
-        self.nodes.extend(nodes);
-    }
-
     fn probe(&self, cx: &mut ActorCx<'_>, to: SocketAddrV4) {
         let from = own(cx.rng, 0);
         let other = self.nodes[cx.rng.below(self.nodes.len() as u64) as usize];
-        let (id, key) = (Id::of(from), cx.rng.key());
-        let number = cx.rng.next();
-        let parts = Parts {
-            id,
-            key,
-            bytes: number.to_le_bytes(),
-            // Half of the time the port is 0, or not there.
-            port: [0, number as u8],
-            down: addr_bytes(other),
-            delay: (number as u32 % 12_000).to_le_bytes(),
-        };
-        match number >> 32 & 15 {
-            8 => {
-                // One, or more at once than may wait.
-                for _ in 0..if number & 48 == 0 { DELAYED } else { 1 } {
-                    let probe = Probe { cx: &mut *cx, from, to };
-                    probe.ask(|request| parts.request(8, number, request));
-                }
-            }
+        let (key, number) = (cx.rng.key(), cx.rng.next());
+        match kind_of(number) {
             12 => {
                 let from = if number & 1 == 0 { other } else { from };
-                Probe { cx, from, to }.answer_unasked(number as u16, &key);
+                answer_unasked(cx, from, to, number as u16, &key);
             }
-            13 => Probe { cx, from, to }.cut(&key, number),
-            14 => Probe { cx, from, to }.garbage(number),
-            kind => Probe { cx, from, to }.ask(|request| parts.request(kind, number, request)),
+            kind => {
+                // Of delayed pings one, or more at once than may wait.
+                let times = if kind == 8 && number & 48 == 0 { DELAYED } else { 1 };
+                for _ in 0..times {
+                    let ping = ping(cx.rng.next() as u16, to);
+                    cx.send(from, to, request(number, &key, from, other, ping));
+                }
+            }
         }
     }
 }
 
-/// What requests are made of.
-struct Parts {
-    id: Id,
-    key: [u8; 32],
-    bytes: [u8; 8],
-    port: [u8; 2],
-    down: [u8; 6],
-    delay: [u8; 4],
+fn kind_of(number: u64) -> u64 {
+    number >> 32 & 15
 }
 
-impl Parts {
-    /// A ping changed to this kind of request; the number decides the rest.
-    fn request<'v>(&'v self, kind: u64, number: u64, ping: Request<'v>) -> Request<'v> {
-        let key_unless = |bits: u64| Some(&self.key).filter(|_| number & bits == 0);
-        let echoed = || Some(&self.bytes[..number as usize % 9]).filter(|_| number & 16 == 0);
-        match kind {
-            0..=2 => Request {
-                internal: false,
-                command: ECHO,
-                value: echoed(),
-                target: key_unless(32),
-                ..ping
-            },
-            3 => Request { value: echoed(), target: key_unless(32), ..ping },
-            4 => Request {
-                command: FIND_NODE,
-                target: Some(&self.key).filter(|_| number & 7 > 0),
-                ..ping
-            },
-            5 => Request {
-                internal: number & 1 == 0,
-                command: 8 + (number >> 40),
-                target: key_unless(2),
-                ..ping
-            },
-            6 => {
-                let value = Some(&self.port[..number as usize / 256 % 3]);
-                Request { command: PING_NAT, value, ..ping }
-            }
-            7 => {
-                let value = Some(&self.down[..if number & 3 == 0 { 5 } else { 6 }]);
-                Request { command: DOWN_HINT, value, ..ping }
-            }
-            8 => {
-                let value = Some(&self.delay[..4 - (number >> 62) as usize]);
-                Request { command: DELAYED_PING, value, ..ping }
-            }
-            // Verified by a ping, which is answered from elsewhere only.
-            9 | 10 => Request { id: Some(self.id.as_bytes()), ..ping },
-            // A token that was never given out, with commands that are answered, unknown, or ignored.
-            11 => Request {
-                token: Some(&self.key),
-                internal: number & 1 == 0,
-                command: number >> 1 & 7,
-                target: key_unless(16),
-                ..ping
-            },
-            // Just too long, or just not.
-            _ => Request {
-                value: Some(&[7; DATAGRAM_MAX + 1 - HEAD][number as usize & 1..]),
-                ..ping
-            },
+/// A ping changed to a request of some kind, right or wrong; the number decides which and how.
+fn request(
+    number: u64,
+    key: &[u8; 32],
+    from: SocketAddrV4,
+    other: SocketAddrV4,
+    ping: Request<'_>,
+) -> Vec<u8> {
+    let key_unless = |bits: u64| Some(key).filter(|_| number & bits == 0);
+    let (id, bytes, down) = (Id::of(from), number.to_le_bytes(), addr_bytes(other));
+    let echoed = Some(&bytes[..number as usize % 9]).filter(|_| number & 16 == 0);
+    // Half of the time the port is 0, or not there.
+    let (port, delay) = ([0, number as u8], (number as u32 % 12_000).to_le_bytes());
+    let internal = number & 1 == 0;
+    let kind = kind_of(number);
+    let request = match kind {
+        0..=2 => {
+            let target = key_unless(32);
+            Request { internal: false, command: ECHO, value: echoed, target, ..ping }
         }
+        3 => Request { value: echoed, target: key_unless(32), ..ping },
+        4 => {
+            let target = Some(key).filter(|_| number & 7 > 0);
+            Request { command: FIND_NODE, target, ..ping }
+        }
+        5 => Request { internal, command: 8 + (number >> 40), target: key_unless(2), ..ping },
+        6 => {
+            let value = Some(&port[..number as usize / 256 % 3]);
+            Request { command: PING_NAT, value, ..ping }
+        }
+        7 => {
+            let value = Some(&down[..if number & 3 == 0 { 5 } else { 6 }]);
+            Request { command: DOWN_HINT, value, ..ping }
+        }
+        8 => {
+            let value = Some(&delay[..4 - (number >> 62) as usize]);
+            Request { command: DELAYED_PING, value, ..ping }
+        }
+        // Verified by a ping, which is answered from elsewhere only.
+        9 | 10 => Request { id: Some(id.as_bytes()), ..ping },
+        // A token that was never given out, with commands that are answered, unknown, or ignored.
+        11 => {
+            let (token, command) = (Some(key), number >> 1 & 7);
+            Request { token, internal, command, target: key_unless(16), ..ping }
+        }
+        // All parts, to be cut.
+        13 => {
+            let (all, value) = (Some(key), Some(&key[..9]));
+            Request { id: all, token: all, target: all, value, ..ping }
+        }
+        14 => Request { value: Some(&[1, 2, 3]), ..ping },
+        // Just too long, or just not.
+        _ => {
+            let value = Some(&[7; DATAGRAM_MAX + 1 - HEAD][number as usize & 1..]);
+            Request { value, ..ping }
+        }
+    };
+    let mut bytes = request_bytes(&request);
+    match (kind, number & 3) {
+        (13, _) => bytes.truncate(number as usize % bytes.len().max(1)),
+        // A byte of its head is changed, or a length is larger than all there is.
+        (14, at @ (0 | 1)) => bytes[at as usize] = (number >> 8) as u8,
+        (14, _) => {
+            let at = bytes.len() - 4;
+            bytes[at] = 4 + (number >> 8) as u8 % 252;
+        }
+        _ => {}
     }
+    bytes
+}
+
+/// An answer, under some transaction id, that names a node which is not there.
+fn answer_unasked(
+    cx: &mut ActorCx<'_>,
+    from: SocketAddrV4,
+    to: SocketAddrV4,
+    tid: u16,
+    token: &[u8; 32],
+) {
+    let puppet = Puppet::at(from);
+    let response = Response { token: Some(token), ..puppet.response(tid, to) };
+    let nobody = SocketAddrV4::new(IPS[1], 9);
+    cx.send(from, to, response_bytes(&response, &[nobody]));
 }
 
 /// Of one host, four delayed pings may wait.
@@ -149,60 +154,6 @@ const HEAD: usize = 1 + 1 + 2 + 6 + 1 + 3;
 /// One of its addresses.
 fn own(rng: &mut Stream, which: usize) -> SocketAddrV4 {
     SocketAddrV4::new(IPS[which], 1_024 + rng.below(60_000) as u16)
-}
-
-/// What is sent to a node.
-struct Probe<'a, 'b> {
-    cx: &'a mut ActorCx<'b>,
-    from: SocketAddrV4,
-    to: SocketAddrV4,
-}
-
-impl Probe<'_, '_> {
-    /// A ping, unless changed.
-    fn ask<'v>(mut self, change: impl FnOnce(Request<'v>) -> Request<'v>) {
-        let bytes = self.request(change);
-        self.cx.send(self.from, self.to, bytes);
-    }
-
-    fn request<'v>(&mut self, change: impl FnOnce(Request<'v>) -> Request<'v>) -> Vec<u8> {
-        request_bytes(&change(ping(self.cx.rng.next() as u16, self.to)))
-    }
-
-    /// An answer, under some transaction id, that names a node which is not there.
-    fn answer_unasked(self, tid: u16, token: &[u8; 32]) {
-        let puppet = Puppet::at(self.from);
-        let response = Response { token: Some(token), ..puppet.response(tid, self.to) };
-        let nobody = SocketAddrV4::new(IPS[1], 9);
-        self.cx.send(self.from, self.to, response_bytes(&response, &[nobody]));
-    }
-
-    /// A request with all parts, but for its end.
-    fn cut(mut self, key: &[u8; 32], number: u64) {
-        let mut bytes = self.request(|request| Request {
-            id: Some(key),
-            token: Some(key),
-            target: Some(key),
-            value: Some(&key[..9]),
-            ..request
-        });
-        bytes.truncate(number as usize % bytes.len().max(1));
-        self.cx.send(self.from, self.to, bytes);
-    }
-
-    /// A request with a byte of its head changed, or a length that is larger than all there is.
-    fn garbage(mut self, number: u64) {
-        let mut bytes = self.request(|request| Request { value: Some(&[1, 2, 3]), ..request });
-        match number & 3 {
-            0 => bytes[0] = (number >> 8) as u8,
-            1 => bytes[1] = (number >> 8) as u8,
-            _ => {
-                let at = bytes.len() - 4;
-                bytes[at] = 4 + (number >> 8) as u8 % 252;
-            }
-        }
-        self.cx.send(self.from, self.to, bytes);
-    }
 }
 
 impl Actor for Prober {
@@ -229,7 +180,7 @@ impl Actor for Prober {
                 // From the right host at the wrong port, the wrong host, and with the wrong id.
                 for (which, tid) in [(0, tid), (1, tid), (0, tid.wrapping_add(1))] {
                     let source = if tid == request.tid { own(cx.rng, which) } else { to };
-                    Probe { cx, from: source, to: from }.answer_unasked(tid, &key);
+                    answer_unasked(cx, source, from, tid, &key);
                 }
             }
             _ => {}
@@ -242,12 +193,9 @@ impl Actor for Prober {
             let from = own(cx.rng, host);
             let internal = cx.rng.chance(0.2);
             let command = if internal { PING } else { ECHO };
-            return Probe { cx, from, to }.ask(|request| Request {
-                internal,
-                command,
-                token: Some(&token),
-                ..request
-            });
+            let ping = ping(cx.rng.next() as u16, to);
+            let request = Request { internal, command, token: Some(&token), ..ping };
+            return cx.send(from, to, request_bytes(&request));
         }
         if !self.nodes.is_empty() {
             let to = self.nodes[cx.rng.below(self.nodes.len() as u64) as usize];
@@ -266,7 +214,7 @@ impl Sim {
         let actor = self.hosts.get_mut(prober.index()).and_then(|host| host.actor.as_deref_mut());
         let actor = actor.map(|actor| actor as &mut dyn std::any::Any);
         if let Some(prober) = actor.and_then(|actor| actor.downcast_mut::<Prober>()) {
-            prober.set_nodes(nodes.into_iter());
+            prober.nodes = nodes;
         }
     }
 }

@@ -16,9 +16,8 @@ use super::must;
 use super::request;
 use crate::sim::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
 use crate::sim::{Invariant, Packet, Sim, Verdict};
-use crate::world::{HostId, Micros};
+use crate::world::{HostId, Micros, SECOND};
 
-const SECOND: Micros = 1_000_000;
 /// A token that was given out is good for at least this long, and for less than twice that.
 const TOKEN_LIFE: Micros = 7_500_000;
 /// Longer datagrams are not taken.

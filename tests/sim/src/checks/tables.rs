@@ -14,9 +14,8 @@ use super::calm::{CALM, Calm};
 use super::keys::PerHost;
 use super::{must, reach, request};
 use crate::sim::{Invariant, Packet, Sim, Verdict};
-use crate::world::{HostId, Micros};
+use crate::world::{HostId, Micros, SECOND};
 
-const SECOND: Micros = 1_000_000;
 /// A node is looked at so often, in seconds.
 const EVERY: u64 = 16;
 /// The keep-alive of a node: two of the oldest at least, every so often, on a clock that may be slow.

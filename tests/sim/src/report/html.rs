@@ -201,7 +201,7 @@ mod tests {
             assert!(!html.contains('\0'));
             // A short name, so that it stands at the ends of lines.
             let harmless = report("<b>'\"&", kind).html();
-            assert!(!harmless.contains("<b>") && !harmless.contains("\"&"), "{harmless}");
+            assert!(!harmless.contains("<b>") && !harmless.contains("'\"&"), "{harmless}");
             // It is there wherever a text of another kind is, so no field was forgotten.
             let places = report("harmless", kind).html().matches("harmless").count();
             assert!(places > 20);

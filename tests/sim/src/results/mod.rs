@@ -6,11 +6,11 @@ pub mod hostile;
 
 use crate::report::histogram::Histogram;
 use crate::run::Run;
-use crate::scenario::{Fault, FaultKind, Impossible, NodeOptions, SECOND, Scenario};
+use crate::scenario::{Fault, FaultKind, Impossible, NodeOptions, Scenario};
 use crate::sim::Violation;
 use crate::world::churn::{Churn, Length};
 use crate::world::link::{Latency, Link, Loss};
-use crate::world::{HostId, Micros, addresses::Addresses, partition::Side};
+use crate::world::{HostId, Micros, SECOND, addresses::Addresses, partition::Side};
 use hostile::Hosts;
 
 /// How large the networks are.
@@ -319,8 +319,8 @@ fn upkeep(size: Size) -> Result<Vec<Figure>, Violation> {
     run.run_to(run.scenario().run_from() + run_us - 1)?;
     let per_node = run
         .tally()
-        .since_begin(run.sim())
-        .map_or(0.0, |(time, counts)| counts.sent as f64 * 1e6 / time as f64 / f64::from(nodes));
+        .sent_since_begin(run.sim())
+        .map_or(0.0, |(time, sent)| sent as f64 * 1e6 / time as f64 / f64::from(nodes));
     run.finish()?;
     let result = format!("{per_node:.3}; recall after it {}", part(run.tally().recall()));
     let what = ("M15", "upkeep of an idle node, datagrams/s", "0.5");

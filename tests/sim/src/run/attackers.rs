@@ -11,9 +11,9 @@ use crate::attack::{
     addresses, closest_addresses,
 };
 use crate::checks::ECHO;
-use crate::scenario::{Attack, AttackKind, SECOND, Stands};
+use crate::scenario::{Attack, AttackKind, Stands};
 use crate::sim::Actor;
-use crate::world::{HostId, Purpose, Stream};
+use crate::world::{HostId, Purpose, SECOND, Stream};
 
 /// The stream of what attackers choose; that of random scenarios is the one before.
 const ATTACKERS: u32 = u32::MAX - 2;

@@ -4,9 +4,8 @@
 use std::cmp::Reverse;
 
 use super::{Run, Step};
-use crate::scenario::SECOND;
 use crate::sim::{Return, Violation};
-use crate::world::HostId;
+use crate::world::{HostId, SECOND};
 
 /// Of the lookups after everything has healed: how many, and what they have to find on average.
 const LOOKUPS: u32 = 40;

@@ -20,9 +20,9 @@ pub use tally::Tally;
 use dht_core::{Config, ConfigError, Node, Query, QueryId};
 
 use crate::checks;
-use crate::scenario::{Impossible, SECOND, Scenario};
+use crate::scenario::{Impossible, Scenario};
 use crate::sim::{Return, Sim, Spec, Violation};
-use crate::world::{HostId, Micros, NatId, Purpose, Stream, churn::Met, clock::Clock};
+use crate::world::{HostId, Micros, NatId, Purpose, SECOND, Stream, churn::Met, clock::Clock};
 
 /// Something that the run does to the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

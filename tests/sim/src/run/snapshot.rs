@@ -266,7 +266,8 @@ fn fixed<const N: usize>(from: &mut &[u8]) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{NatGroup, SECOND};
+    use crate::scenario::NatGroup;
+    use crate::world::SECOND;
     use crate::world::nat::Nat;
 
     fn scenario() -> Scenario {

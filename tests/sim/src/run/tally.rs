@@ -2,7 +2,7 @@
 //! runs measure equal figures.
 
 use crate::report::{histogram::Histogram, series::Series};
-use crate::sim::{Counts, Lookup, Sim};
+use crate::sim::{Lookup, Sim};
 use crate::world::{HostId, Micros};
 
 /// Tables that are looked at per sample.
@@ -39,8 +39,8 @@ pub struct Tally {
     pub tables: Series,
     /// How many nodes were up and persistent, over time.
     pub persistent: Series,
-    /// The counts when the third phase began, and then.
-    begun: Option<(Micros, Counts)>,
+    /// When the third phase began, and how many datagrams had been sent by then.
+    begun: Option<(Micros, u64)>,
     seen: u64,
     recent: Vec<(Micros, u32, u32)>,
 }
@@ -65,7 +65,7 @@ impl Tally {
     }
 
     pub(crate) fn begin(&mut self, sim: &Sim) {
-        self.begun = Some((sim.now(), sim.counts()));
+        self.begun = Some((sim.now(), sim.counts().sent));
     }
 
     pub(crate) fn sample(&mut self, sim: &Sim) {
@@ -94,10 +94,10 @@ impl Tally {
         (wanted > 0).then(|| (count, f64::from(found) / f64::from(wanted)))
     }
 
-    /// What has happened since the third phase began, and for how long it has been.
-    pub fn since_begin(&self, sim: &Sim) -> Option<(Micros, Counts)> {
+    /// For how long it has been since the third phase began, and how many datagrams were sent meanwhile.
+    pub fn sent_since_begin(&self, sim: &Sim) -> Option<(Micros, u64)> {
         let (at, before) = self.begun?;
-        Some((sim.now() - at, sim.counts().minus(&before)))
+        Some((sim.now() - at, sim.counts().sent - before))
     }
 }
 

@@ -7,8 +7,7 @@ use dht_core::{Query, Request, RequestId, SessionId};
 
 use super::{Run, Step};
 use crate::checks::{ECHO, STORE};
-use crate::scenario::SECOND;
-use crate::world::{HostId, Micros};
+use crate::world::{HostId, Micros, SECOND};
 
 /// A session that is open.
 #[derive(Clone, Debug)]

@@ -4,8 +4,7 @@
 use serde::{Deserialize, Serialize};
 use strum::{Display, EnumString, VariantArray};
 
-use super::SECOND;
-use crate::world::{Micros, check, churn::LENGTH_MAX_US};
+use crate::world::{Micros, SECOND, check, churn::LENGTH_MAX_US};
 
 /// An attacker. When its time is over, or when all heals, it is gone.
 ///

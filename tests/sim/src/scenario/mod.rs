@@ -18,7 +18,7 @@ use smart_default::SmartDefault;
 use crate::world::addresses::{Addresses, PLACES_MAX};
 use crate::world::churn::{Churn, LENGTH_MAX_US};
 use crate::world::nat::{BEHIND_FIREWALL_MAX, Kind, Nat};
-use crate::world::{Micros, check, link::Link};
+use crate::world::{Micros, SECOND, check, link::Link};
 
 /// A run. All that happens in it follows from these numbers.
 ///
@@ -130,8 +130,6 @@ pub struct Clocks {
     /// Wall clocks: off by at most this.
     pub offset_us: Micros,
 }
-
-pub(crate) const SECOND: Micros = 1_000_000;
 
 /// What a scenario costs at most, roughly: memory in bytes per node.
 const NODE_BYTES: u64 = 26_000;

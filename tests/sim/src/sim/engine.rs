@@ -130,20 +130,6 @@ pub(crate) const fn timer_key(serial: u64) -> u64 {
     TIMER << KIND_SHIFT | serial
 }
 
-impl Counts {
-    /// What has happened since `before`.
-    pub fn minus(&self, before: &Self) -> Self {
-        Self {
-            sent: self.sent - before.sent,
-            bytes: self.bytes - before.bytes,
-            delivered: self.delivered - before.delivered,
-            lost: self.lost - before.lost,
-            unreachable: self.unreachable - before.unreachable,
-            timeouts: self.timeouts - before.timeouts,
-        }
-    }
-}
-
 impl Sim {
     /// An empty network. Everything random in it follows from `seed`.
     pub fn new(seed: u64) -> Self {

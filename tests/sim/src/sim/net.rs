@@ -83,13 +83,6 @@ impl Sim {
         nat
     }
 
-    /// Gives all mappings of a NAT new ports, as after a restart.
-    pub fn rebind_nat(&mut self, nat: NatId) {
-        if let Some(nat) = self.nats.get_mut(nat.index()) {
-            nat.rebind();
-        }
-    }
-
     /// The same for all NATs.
     pub fn rebind_nats(&mut self) {
         self.nats.iter_mut().for_each(NatBox::rebind);

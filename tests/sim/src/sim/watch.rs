@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use super::{Invariant, Sim, Verdict, Violation, quiet};
-use crate::world::{HostId, Micros};
+use crate::world::{HostId, Micros, SECOND};
 
 /// The invariants, and the first violation.
 #[derive(Clone, Default)]
@@ -135,8 +135,6 @@ impl Sim {
         }
     }
 }
-
-const SECOND: Micros = 1_000_000;
 
 /// A node's whole state is looked at after every eighth thing that it handles, or as many later as it has requests
 /// under way; its counters after each. A fault inside seldom rights itself, and a look at the whole state each time

@@ -1,9 +1,9 @@
 //! One way to run a scenario, so that a run from the command line finds the same as one of a swarm.
 
 use crate::run::Run;
-use crate::scenario::{SECOND, Scenario};
+use crate::scenario::Scenario;
 use crate::sim::{Violation, quiet};
-use crate::world::Micros;
+use crate::world::{Micros, SECOND};
 
 /// The name of the invariant that a panic violates.
 pub const PANIC: &str = "panic";

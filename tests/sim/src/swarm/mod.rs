@@ -20,9 +20,9 @@ use guard::events;
 pub use guard::{Guard, PANIC, STORM};
 
 use crate::run::Run;
-use crate::scenario::{SECOND, Scenario};
+use crate::scenario::Scenario;
 use crate::sim::{Violation, quiet};
-use crate::world::Micros;
+use crate::world::{Micros, SECOND};
 
 /// How large random scenarios are.
 ///

@@ -5,8 +5,7 @@ use strum::VariantArray;
 
 use super::SwarmOptions;
 use crate::scenario::{
-    Attack, AttackKind, Clocks, Fault, FaultKind, NatGroup, NodeOptions, SECOND, Scenario, Stands,
-    script,
+    Attack, AttackKind, Clocks, Fault, FaultKind, NatGroup, NodeOptions, Scenario, Stands, script,
 };
 use crate::world::addresses::{
     ADDRESSES_PER_NETWORK_MAX, Addresses, HOSTS_PER_NAT_MAX, NODES_PER_ADDRESS_MAX, Sharing,
@@ -15,7 +14,7 @@ use crate::world::churn::{Churn, Length};
 use crate::world::link::{Latency, Link, Loss, Reorder};
 use crate::world::nat::{Kind, Nat, Ports};
 use crate::world::partition::{Flap, Side};
-use crate::world::{Micros, Purpose, Stream};
+use crate::world::{Micros, Purpose, SECOND, Stream};
 
 const MILLI: Micros = 1_000;
 const MINUTE: Micros = 60 * SECOND;

@@ -168,8 +168,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::world::SECOND;
 
-    const SECOND: Micros = 1_000_000;
     const HOUR: Micros = 3_600 * SECOND;
 
     fn drifting(drift_ppm: i32) -> NodeClock {

@@ -17,6 +17,8 @@ pub(crate) use stream::{Purpose, Stream};
 
 /// Microseconds of virtual time since the simulation began.
 pub type Micros = u64;
+/// A second of it.
+pub const SECOND: Micros = 1_000_000;
 
 /// A host, by its number: the first one is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

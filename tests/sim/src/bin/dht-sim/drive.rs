@@ -73,11 +73,9 @@ pub(crate) fn drive(
 
 #[cfg(test)]
 mod tests {
-    use dht_sim::Scenario;
+    use dht_sim::{SECOND, Scenario};
 
     use super::*;
-
-    const SECOND: Micros = 1_000_000;
 
     fn run() -> Run {
         let scenario = Scenario {

@@ -84,9 +84,9 @@ impl Figures {
         let asked = tally.asked.summary();
         let of_lookups = 2.0 * asked.mean.unwrap_or(0.0) * asked.count as f64;
         let upkeep = tally
-            .since_begin(sim)
+            .sent_since_begin(sim)
             .filter(|_| meter.node_us > 0.0)
-            .map(|(_, counts)| (counts.sent as f64 - of_lookups).max(0.0) / (meter.node_us / 1e6));
+            .map(|(_, sent)| (sent as f64 - of_lookups).max(0.0) / (meter.node_us / 1e6));
         Self {
             seed: run.scenario().seed,
             nodes: run.scenario().nodes,

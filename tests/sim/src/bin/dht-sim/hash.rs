@@ -1,7 +1,7 @@
 //! `hash`: one number per seed that stands for everything that happens in a small network. The same
 //! on every machine, optimised or not.
 
-use dht_sim::{Micros, Run, Scenario, script};
+use dht_sim::{Run, SECOND, Scenario, script};
 
 use crate::drive::drive;
 use crate::failure::{Failure, because, print};
@@ -28,8 +28,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     Ok(())
 }
-
-const SECOND: Micros = 1_000_000;
 
 /// Some of everything. It never changes: the hashes are compared with hashes of other versions.
 fn scenario(seed: u64) -> Result<Scenario, Failure> {

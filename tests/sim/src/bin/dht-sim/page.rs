@@ -127,7 +127,7 @@ fn plots(run: &Run, marks: &[Mark]) -> Vec<Plot> {
 
 fn hops(hops: &Histogram) -> Plot {
     let all = hops.count().max(1) as f64;
-    let bars = hops.buckets().map(|bucket| (bucket.middle() as f64, bucket.count as f64 / all));
+    let bars = hops.buckets().map(|(middle, count)| (middle as f64, count as f64 / all));
     Plot {
         title: "Hops".to_owned(),
         caption: "Answers in a row between a node's own table and the closest node.".to_owned(),
@@ -146,10 +146,10 @@ fn asked(asked: &Histogram) -> Plot {
     let width = ((high - low) / 40 + 1).max(1);
     let starts = (0..).map(|n| low + n * width).take_while(|start| *start <= high);
     let mut steps: Vec<_> = starts.map(|start| (start as f64, 0.0)).collect();
-    for bucket in asked.buckets() {
-        let at = usize::try_from((bucket.middle() - low) / width).unwrap_or(usize::MAX);
+    for (middle, count) in asked.buckets() {
+        let at = usize::try_from((middle - low) / width).unwrap_or(usize::MAX);
         if let Some((_, part)) = steps.get_mut(at) {
-            *part += bucket.count as f64 / all;
+            *part += count as f64 / all;
         }
     }
     steps.push((steps.last().map_or(0.0, |(start, _)| *start) + width as f64, 0.0));

@@ -8,15 +8,13 @@ use dht_sim::churn::{Churn, Length, trace};
 use dht_sim::link::Link;
 use dht_sim::scenario::{Fault, FaultKind, Impossible};
 use dht_sim::stream::{Purpose, Stream};
-use dht_sim::{Micros, Scenario, Snapshot, script};
+use dht_sim::{Micros, SECOND, Scenario, Snapshot, script};
 
 use crate::args::{Faults, RunArgs};
 use crate::failure::{Failure, because, say};
 use crate::units::duration_text;
 use crate::words::Churning;
 use crate::words::Sharers;
-
-const SECOND: Micros = 1_000_000;
 
 /// What is to be run.
 #[derive(Debug)]

@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::scenario::{SECOND, Scenario};
+use crate::scenario::Scenario;
 use crate::sim::Violation;
 use crate::swarm::{Failure, run_scenario};
-use crate::world::Micros;
+use crate::world::{Micros, SECOND};
 
 /// How long to try.
 ///

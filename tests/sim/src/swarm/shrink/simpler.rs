@@ -7,8 +7,8 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, to_value};
 
-use crate::scenario::{Attack, FaultKind, SECOND, Scenario, Stands};
-use crate::world::{Micros, partition::Side};
+use crate::scenario::{Attack, FaultKind, Scenario, Stands};
+use crate::world::{Micros, SECOND, partition::Side};
 
 /// A scenario without faults and attackers, simpler by one thing.
 pub(super) fn scenarios(scenario: &Scenario) -> Vec<Scenario> {

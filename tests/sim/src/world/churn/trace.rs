@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::world::{Micros, partition::HOSTS_MAX};
+use crate::world::{Micros, SECOND, partition::HOSTS_MAX};
 
 /// More changes are refused: they would take 160 MB.
 pub const CHANGES_MAX: usize = 10_000_000;
@@ -99,8 +99,6 @@ fn digits(word: &str) -> Option<u64> {
     let all = word.bytes().all(|byte| byte.is_ascii_digit());
     if all { word.parse().ok() } else { None }
 }
-
-const SECOND: Micros = 1_000_000;
 
 #[cfg(test)]
 mod tests {
