@@ -1,7 +1,6 @@
 //! A host that only receives: the victim of a reflection, or the host at an address that lies name.
 
-use super::Spent;
-use crate::sim::{Actor, ActorCx, Datagram};
+use crate::sim::{Actor, ActorCx, Datagram, Spent};
 
 /// It answers nothing and counts what arrives.
 #[derive(Clone, Debug, Default)]

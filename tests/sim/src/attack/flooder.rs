@@ -7,7 +7,7 @@ use smart_default::SmartDefault;
 
 use super::pace::Pacer;
 use super::puppet::{ping, request_bytes, response_bytes};
-use super::{MARK, Pace, Puppet, Sources, Spent};
+use super::{MARK, Pace, Puppet, Sources};
 use crate::sim::{Actor, ActorCx, command};
 use crate::world::{Stream, check};
 
@@ -77,7 +77,6 @@ pub struct Flooder {
     config: FlooderConfig,
     pacer: Pacer,
     turns: usize,
-    spent: Spent,
 }
 
 impl Flooder {
@@ -90,18 +89,13 @@ impl Flooder {
         Ok(Self { pacer: Pacer::new(config.pace), config, ..Self::default() })
     }
 
-    /// What it has sent.
-    pub fn spent(&self) -> Spent {
-        self.spent
-    }
-
     fn flood(&mut self, cx: &mut ActorCx<'_>) {
         let targets = &self.config.targets;
         let Some(to) = targets.get(self.turns % targets.len()).copied() else { return };
         self.turns += 1;
         let from = self.config.sources.draw(cx.rng);
         let bytes = datagram(self.config.flood, from, to, cx.rng);
-        self.spent.send(cx, from, to, bytes);
+        cx.send(from, to, bytes);
     }
 }
 

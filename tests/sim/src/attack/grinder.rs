@@ -9,7 +9,7 @@ use smart_default::SmartDefault;
 
 use super::pace::Pacer;
 use super::puppet::{Ground, Story, addresses, answer, closest_addresses, request_bytes};
-use super::{Pace, Puppet, Spent};
+use super::{Pace, Puppet};
 use crate::sim::{Actor, ActorCx, Datagram, command};
 use crate::world::check;
 
@@ -99,7 +99,6 @@ pub struct Grinder {
     known: Vec<SocketAddrV4>,
     pacer: Pacer,
     turns: usize,
-    spent: Spent,
 }
 
 impl Grinder {
@@ -127,11 +126,6 @@ impl Grinder {
         self.known.len()
     }
 
-    /// What it has sent.
-    pub fn spent(&self) -> Spent {
-        self.spent
-    }
-
     fn introduce(&mut self, cx: &mut ActorCx<'_>) {
         // Each of its nodes to each known node, before any does so again.
         let (node, known) = (self.turns % self.nodes.len(), self.turns / self.nodes.len());
@@ -144,7 +138,7 @@ impl Grinder {
             target: Some(target.as_bytes()),
             ..puppet.request(cx.rng.next() as u16, to)
         };
-        self.spent.send(cx, puppet.addr(), to, request_bytes(&request));
+        cx.send(puppet.addr(), to, request_bytes(&request));
     }
 
     fn learn(&mut self, response: &wire::Response<'_>) {
@@ -190,7 +184,7 @@ impl Actor for Grinder {
                 let closer = request.target.map(|target| self.closest(target)).unwrap_or_default();
                 let story = Story { to: from, closer: &closer };
                 if let Some((dest, bytes)) = answer(puppet, from, &request, story) {
-                    self.spent.send(cx, to, dest, bytes);
+                    cx.send(to, dest, bytes);
                 }
             }
             Ok(wire::Message::Response(response)) => self.learn(&response),

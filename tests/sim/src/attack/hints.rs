@@ -7,7 +7,7 @@ use smart_default::SmartDefault;
 
 use super::pace::{Pacer, TURN};
 use super::puppet::{down_hint, pong, response_bytes};
-use super::{Pace, Sources, Spent};
+use super::{Pace, Sources};
 use crate::sim::{Actor, ActorCx};
 use crate::world::{Micros, check};
 
@@ -51,7 +51,6 @@ pub struct HintAbuser {
     hints: u64,
     /// The next answers: in the name of which node, and to which.
     waiting: VecDeque<(SocketAddrV4, SocketAddrV4)>,
-    spent: Spent,
 }
 
 /// Time from the hint to the answers, in microseconds: before a true answer can be there.
@@ -76,11 +75,6 @@ impl HintAbuser {
         self.hints
     }
 
-    /// What it has sent.
-    pub fn spent(&self) -> Spent {
-        self.spent
-    }
-
     fn hint(&mut self, cx: &mut ActorCx<'_>) {
         let HintAbuserConfig { about, victims, sources, .. } = &self.config;
         let about = about[cx.rng.below(about.len() as u64) as usize];
@@ -88,7 +82,7 @@ impl HintAbuser {
         let source = sources.draw(cx.rng);
         let hint = down_hint(about, cx.rng.next() as u16, victim);
         self.hints += 1;
-        self.spent.send(cx, source, victim, hint);
+        cx.send(source, victim, hint);
         if self.config.answers > 0 {
             self.waiting.push_back((about, victim));
             cx.wake_after(MOMENT, ANSWERS);
@@ -101,7 +95,7 @@ impl HintAbuser {
         let (first, step) = (cx.rng.next() as u16, cx.rng.next() as u16 | 1);
         for n in 0..self.config.answers {
             let tid = first.wrapping_add(step.wrapping_mul(n as u16));
-            self.spent.send(cx, about, victim, response_bytes(&pong(tid, victim), &[]));
+            cx.send(about, victim, response_bytes(&pong(tid, victim), &[]));
         }
     }
 }

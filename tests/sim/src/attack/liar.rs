@@ -7,7 +7,7 @@ use smart_default::SmartDefault;
 
 use super::pace::Pacer;
 use super::puppet::{Ground, Story, answer, closest_addresses, request_bytes, response_bytes};
-use super::{Pace, Puppet, Sources, Spent};
+use super::{Pace, Puppet, Sources};
 use crate::sim::{Actor, ActorCx, Datagram};
 use crate::world::{Stream, check};
 
@@ -97,7 +97,6 @@ pub struct Liar {
     turns: u64,
     asked: u64,
     named: u64,
-    spent: Spent,
 }
 
 impl Liar {
@@ -118,11 +117,6 @@ impl Liar {
     /// Addresses that it has named.
     pub fn named(&self) -> u64 {
         self.named
-    }
-
-    /// What it has sent.
-    pub fn spent(&self) -> Spent {
-        self.spent
     }
 
     fn sees(&self, addr: SocketAddrV4, rng: &mut Stream) -> SocketAddrV4 {
@@ -162,7 +156,7 @@ impl Liar {
         } else {
             response_bytes(&puppet.response(tid, sees), &[])
         };
-        self.spent.send(cx, puppet.addr(), target, bytes);
+        cx.send(puppet.addr(), target, bytes);
     }
 }
 
@@ -188,7 +182,7 @@ impl Actor for Liar {
         let story = Story { to: self.sees(from, cx.rng), closer: &closer };
         if let Some((dest, bytes)) = answer(puppet, from, &request, story) {
             self.named += closer.len() as u64;
-            self.spent.send(cx, to, dest, bytes);
+            cx.send(to, dest, bytes);
         }
     }
 

@@ -19,7 +19,7 @@
 //! know of the network follow from it when they begin.
 //!
 //! What an attack achieved is for the caller to see, from outside: in the victims' tables, counters and lookups.
-//! Attackers count what they [spent](Spent) on it.
+//! What they spend on it is [counted](crate::Sim::spent).
 
 mod bystander;
 mod flooder;
@@ -32,12 +32,13 @@ mod replayer;
 mod sources;
 mod spoofer;
 
+pub use crate::sim::Spent;
 pub use bystander::Bystander;
 pub use flooder::{Flood, Flooder, FlooderConfig};
 pub use grinder::{Grinder, GrinderConfig};
 pub use hints::{HintAbuser, HintAbuserConfig};
 pub use liar::{Liar, LiarConfig, Names, Sees};
-pub use pace::{Pace, Spent};
+pub use pace::Pace;
 pub use puppet::{Puppet, addresses, closest_addresses};
 pub(crate) use puppet::{down_hint, ping, request_bytes, response_bytes};
 pub use replayer::{Replayer, ReplayerConfig};

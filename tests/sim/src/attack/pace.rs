@@ -1,14 +1,10 @@
-//! How fast an attacker goes, and what it has spent.
-
-use std::net::SocketAddrV4;
+//! How fast an attacker goes.
 
 use smart_default::SmartDefault;
 
 use crate::sim::ActorCx;
 use crate::world::{Micros, check};
 
-/// IPv4 and UDP headers, in bytes.
-const HEADERS: usize = 28;
 /// The timer of a [`Pacer`].
 pub(super) const TURN: u64 = 0;
 
@@ -77,33 +73,6 @@ impl Pacer {
             cx.wake_after(self.pace.every_us, TURN);
         }
         now
-    }
-}
-
-/// What an attacker has sent so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
-    /// Datagrams.
-    pub datagrams: u64,
-    /// Bytes of them on the wire, with 28 bytes of headers for each.
-    pub bytes: u64,
-}
-
-impl Spent {
-    pub(super) fn send(
-        &mut self,
-        cx: &mut ActorCx<'_>,
-        from: SocketAddrV4,
-        to: SocketAddrV4,
-        bytes: Vec<u8>,
-    ) {
-        self.count(&bytes);
-        cx.send(from, to, bytes);
-    }
-
-    pub(super) fn count(&mut self, bytes: &[u8]) {
-        self.datagrams += 1;
-        self.bytes += (bytes.len() + HEADERS) as u64;
     }
 }
 

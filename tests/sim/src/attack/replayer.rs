@@ -7,7 +7,7 @@ use dht_core::wire;
 use smart_default::SmartDefault;
 
 use super::puppet::{ping, request_bytes};
-use super::{MARK, Puppet, Spent};
+use super::{MARK, Puppet};
 use crate::sim::{Actor, ActorCx, Datagram};
 use crate::world::{Micros, check};
 
@@ -63,7 +63,6 @@ pub struct Replayer {
     waiting: BTreeMap<u64, Record>,
     timers: u64,
     tokens: u32,
-    spent: Spent,
     handed_in: Vec<Record>,
 }
 
@@ -91,11 +90,6 @@ impl Replayer {
     /// Datagrams that it has recorded.
     pub fn recorded(&self) -> u32 {
         self.recorded
-    }
-
-    /// What it has sent.
-    pub fn spent(&self) -> Spent {
-        self.spent
     }
 
     fn ask(&mut self, cx: &mut ActorCx<'_>, to: SocketAddrV4, token: Option<&[u8; 32]>) -> Vec<u8> {
@@ -131,7 +125,7 @@ impl Actor for Replayer {
         }
         for to in self.config.ask.clone() {
             let bytes = self.ask(cx, to, None);
-            self.spent.send(cx, self.config.addr, to, bytes);
+            cx.send(self.config.addr, to, bytes);
         }
     }
 
@@ -153,10 +147,10 @@ impl Actor for Replayer {
     fn on_timer(&mut self, cx: &mut ActorCx<'_>, token: u64) {
         let Some(Record { from, to, bytes }) = self.waiting.remove(&token) else { return };
         if self.config.sources.is_empty() {
-            return self.spent.send(cx, from, to, bytes);
+            return cx.send(from, to, bytes);
         }
         for source in &self.config.sources {
-            self.spent.send(cx, *source, to, bytes.clone());
+            cx.send(*source, to, bytes.clone());
         }
     }
 }

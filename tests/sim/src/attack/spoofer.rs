@@ -7,7 +7,7 @@ use smart_default::SmartDefault;
 
 use super::pace::Pacer;
 use super::puppet::{request_bytes, response_bytes};
-use super::{MARK, Pace, Puppet, Sources, Spent};
+use super::{MARK, Pace, Puppet, Sources};
 use crate::sim::{Actor, ActorCx, Datagram};
 use crate::world::{Micros, check};
 
@@ -66,7 +66,6 @@ pub struct Spoofer {
     at: usize,
     since: Option<Micros>,
     victim: usize,
-    spent: Spent,
 }
 
 impl Spoofer {
@@ -77,11 +76,6 @@ impl Spoofer {
     pub fn new(config: SpooferConfig) -> Result<Self, String> {
         config.check()?;
         Ok(Self { pacer: Pacer::new(config.pace), config, ..Self::default() })
-    }
-
-    /// What it has sent.
-    pub fn spent(&self) -> Spent {
-        self.spent
     }
 
     fn guess(&mut self, cx: &mut ActorCx<'_>) {
@@ -95,7 +89,7 @@ impl Spoofer {
         let Some(asked) = cycled(&self.config.asked, self.at).map(Puppet::at) else { return };
         let Some(victim) = cycled(&self.config.victims, self.victim) else { return };
         let bytes = forge(asked, self.tid, victim, &self.config);
-        self.spent.send(cx, asked.addr(), victim, bytes);
+        cx.send(asked.addr(), victim, bytes);
     }
 
     /// The next name to guess in: nothing is known of the ids that follow.
@@ -106,7 +100,7 @@ impl Spoofer {
         let Some(asked) = asked.map(Puppet::at) else { return };
         for victim in &self.config.victims {
             let bytes = request_bytes(&asked.request(self.tid, *victim));
-            self.spent.send(cx, asked.addr(), *victim, bytes);
+            cx.send(asked.addr(), *victim, bytes);
         }
     }
 }
@@ -130,7 +124,7 @@ impl Actor for Spoofer {
             let source = source.draw(cx.rng);
             if source != to {
                 let bytes = forge(Puppet::at(source), request.tid, from, &self.config);
-                self.spent.send(cx, source, from, bytes);
+                cx.send(source, from, bytes);
             }
         }
     }

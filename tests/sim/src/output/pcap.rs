@@ -74,13 +74,11 @@ impl<W: Write> Capture<W> {
     ) -> io::Result<()> {
         let builder = PacketBuilder::ipv4(from.ip().octets(), to.ip().octets(), TIME_TO_LIVE)
             .udp(from.port(), to.port());
+        if payload.len() > PAYLOAD_MAX {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "payload is too long for UDP"));
+        }
         self.packet.clear();
-        let built = match payload.len() {
-            0..=PAYLOAD_MAX => builder.write(&mut self.packet, payload),
-            _ => {
-                return Err(io::Error::new(ErrorKind::InvalidInput, "payload is too long for UDP"));
-            }
-        };
+        let built = builder.write(&mut self.packet, payload);
         built.map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?;
         let timestamp = Duration::from_secs(EPOCH).saturating_add(Duration::from_micros(at));
         let len = self.packet.len() as u32; // at most 65,535

@@ -13,7 +13,7 @@ use dht_core::wire::{self, Message};
 use super::describe::describe;
 use crate::world::{Micros, text};
 
-/// What sort of thing an [`Entry`] is.
+/// What sort of thing a line tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sort {
     /// The node sent a datagram.
@@ -26,15 +26,15 @@ pub enum Sort {
 
 /// One line of a timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+struct Entry {
     /// When.
-    pub at: Micros,
+    at: Micros,
     /// What sort of thing.
-    pub sort: Sort,
+    sort: Sort,
     /// The other end of a datagram.
-    pub peer: Option<SocketAddrV4>,
+    peer: Option<SocketAddrV4>,
     /// What happened.
-    pub text: String,
+    text: String,
     /// Of a datagram that is a message.
     exchange: Option<Exchange>,
 }
@@ -97,16 +97,6 @@ impl Timeline {
     pub fn event(&mut self, at: Micros, text: impl Into<String>) {
         let text = text.into();
         self.push(Entry { at, sort: Sort::Event, peer: None, text, exchange: None });
-    }
-
-    /// What is there, oldest first.
-    pub fn entries(&self) -> impl ExactSizeIterator<Item = &Entry> {
-        self.entries.iter()
-    }
-
-    /// How many earlier entries had to go.
-    pub const fn left_out(&self) -> u64 {
-        self.left_out
     }
 
     /// As lines, with times relative to `origin`: the node's start, or the moment of a fault.
@@ -286,10 +276,10 @@ mod tests {
     fn at_its_bound_the_oldest_go() {
         let mut timeline = Timeline::new(3);
         (0..3).for_each(|at| timeline.event(at, at.to_string()));
-        assert_eq!((timeline.entries().len(), timeline.left_out()), (3, 0));
+        assert_eq!((timeline.entries.len(), timeline.left_out), (3, 0));
         assert_eq!(timeline.lines(0).len(), 3);
         (3..5).for_each(|at| timeline.event(at, at.to_string()));
-        assert_eq!((timeline.entries().len(), timeline.left_out()), (3, 2));
+        assert_eq!((timeline.entries.len(), timeline.left_out), (3, 2));
         let lines = timeline.lines(4);
         assert_eq!(lines[0], "… 2 earlier entries left out");
         assert_eq!(lines[1], "-0.000002 s  • 2");

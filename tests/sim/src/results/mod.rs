@@ -82,18 +82,19 @@ const MINUTE: Micros = 60 * SECOND;
 const SEED: u64 = 7;
 
 impl Size {
-    fn nodes(self, full: u32) -> u32 {
+    fn pick<T>(self, full: T, small: T) -> T {
         match self {
             Self::Full => full,
-            Self::Small => 400,
+            Self::Small => small,
         }
     }
 
+    fn nodes(self, full: u32) -> u32 {
+        self.pick(full, 400)
+    }
+
     fn lookups(self, full: u32) -> u32 {
-        match self {
-            Self::Full => full,
-            Self::Small => full / 10,
-        }
+        self.pick(full, full / 10)
     }
 }
 
@@ -172,11 +173,7 @@ fn recall(what: What, least: f64, network: &str, run: &Run) -> Figure {
 
 fn calm_lookups(size: Size) -> Result<Vec<Figure>, Violation> {
     let mut figures = Vec::new();
-    let sizes = match size {
-        Size::Full => vec![1_000, 16_000, 100_000],
-        Size::Small => vec![size.nodes(0)],
-    };
-    for nodes in sizes {
+    for nodes in size.pick(vec![1_000, 16_000, 100_000], vec![400]) {
         let run = run(calm(nodes, size.lookups(5_000)))?;
         let tally = run.tally();
         let (median, p99) = (quantile(&tally.hops, 0.5), quantile(&tally.hops, 0.99));
@@ -377,22 +374,6 @@ fn within(run: &Run, what: What, took: Option<Micros>, most: Micros) -> Figure {
     figure(run, what, "", result, took.is_some_and(|took| took <= most))
 }
 
-/// One key is enough to see the figure change: the small size is for that.
-fn keys(size: Size) -> u64 {
-    match size {
-        Size::Full => 12,
-        Size::Small => 2,
-    }
-}
-
-/// Two networks larger than the ones that every change is checked with.
-fn hostile_sizes(size: Size) -> Vec<u32> {
-    match size {
-        Size::Full => vec![1_000, 3_000],
-        Size::Small => vec![size.nodes(0)],
-    }
-}
-
 fn eclipses(size: Size) -> Result<Vec<Figure>, Violation> {
     let kinds = [
         ("S6", Hosts::Apart(1), None, "one host near the key", "2 of 20", 2.0),
@@ -401,14 +382,12 @@ fn eclipses(size: Size) -> Result<Vec<Figure>, Violation> {
         ("S6", Hosts::Apart(1), Some(Addresses::default()), SHARED, "2 of 20", 2.0),
     ];
     let mut figures = Vec::new();
-    for nodes in hostile_sizes(size) {
+    for nodes in size.pick(vec![1_000, 3_000], vec![400]) {
         let alone = hostile::settled(SEED, nodes, None)?;
         for (id, hosts, addresses, network, goal, most) in kinds {
-            let shared = match addresses {
-                Some(_) => Some(hostile::settled(SEED, nodes, addresses)?),
-                None => None,
-            };
-            let eclipse = hostile::eclipse(shared.as_ref().unwrap_or(&alone), hosts, keys(size))?;
+            let shared = addresses.map(|_| hostile::settled(SEED, nodes, addresses)).transpose()?;
+            let eclipse =
+                hostile::eclipse(shared.as_ref().unwrap_or(&alone), hosts, size.pick(12, 2))?;
             let (mean, worst, lookups) = (eclipse.mean(), eclipse.worst, eclipse.lookups);
             let result = format!(
                 "{mean:.2}, at most {worst}; majority in {} of {lookups}, all in {}",
@@ -427,15 +406,12 @@ const SHARED: &str = "one host near the key, nodes share addresses";
 
 fn one_in_five(size: Size) -> Result<Vec<Figure>, Violation> {
     let mut figures = Vec::new();
-    for nodes in hostile_sizes(size) {
+    for nodes in size.pick(vec![1_000, 3_000], vec![400]) {
         for (addresses, network) in [
             (None, "20 % hostile, each in a /24"),
             (Some(Addresses::default()), "20 % hostile, each in a /24; nodes share addresses"),
         ] {
-            let (minutes, lookups) = match size {
-                Size::Full => (20, 1_000),
-                Size::Small => (5, 100),
-            };
+            let (minutes, lookups) = size.pick((20, 1_000), (5, 100));
             let sim = hostile::settled(SEED, nodes, addresses)?;
             let seen =
                 hostile::poisoned(sim, Hosts::Apart(nodes / 4), nodes / 4, minutes, lookups)?;

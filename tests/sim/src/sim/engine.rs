@@ -13,8 +13,9 @@ use dht_core::{DATAGRAM_MAX, Id, Node};
 use serde::Serialize;
 
 use super::{
-    Fate, Rule, Violation, calls::Awaited, events::Events, host::Host, ids::SharedIds, life::Timer,
-    lookup::Lookups, packets::Packets, tap::Taps, trace::Trace, truth::closest, watch::Watch,
+    Fate, Rule, Spent, Violation, calls::Awaited, events::Events, host::Host, ids::SharedIds,
+    life::Timer, lookup::Lookups, packets::Packets, tap::Taps, trace::Trace, truth::closest,
+    watch::Watch,
 };
 use crate::world::partition::{Cut, Partition};
 use crate::world::{
@@ -197,6 +198,11 @@ impl Sim {
     pub fn actor<A: crate::sim::Actor>(&self, host: HostId) -> Option<&A> {
         let actor: &dyn Any = self.hosts.get(host.index())?.actor.as_deref()?;
         actor.downcast_ref()
+    }
+
+    /// What an actor has sent.
+    pub fn spent(&self, actor: HostId) -> Spent {
+        self.hosts.get(actor.index()).map_or(Spent::default(), |host| host.spent)
     }
 
     /// What datagrams meet on their way, from now on.

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use dht_core::{Config, ConfigError, Instant, Node, SavedNode};
 use smart_default::SmartDefault;
 
-use super::{Actor, App};
+use super::{Actor, App, Spent};
 use crate::world::addrs::port_of;
 use crate::world::clock::{Clock, NodeClock};
 use crate::world::{Micros, NatId, Stream, link::LinkState};
@@ -111,6 +111,8 @@ pub(crate) struct Host {
     pub(crate) node: Option<Box<Node>>,
     pub(crate) app: Option<Box<dyn App>>,
     pub(crate) actor: Option<Box<dyn Actor>>,
+    /// What the actor has sent.
+    pub(crate) spent: Spent,
     /// The address that it knows of itself: behind a NAT, an inner one.
     #[default(Ipv4Addr::UNSPECIFIED)]
     pub(crate) ip: Ipv4Addr,

@@ -32,5 +32,5 @@ pub use invariant::{Ended, Invariant, Verdict, Violation};
 pub use life::Return;
 pub use lookup::Lookup;
 pub use net::{Fate, Rule};
-pub use packets::{Datagram, Packet};
+pub use packets::{Datagram, Packet, Spent};
 pub use tap::{Direction, Tapped, What};

@@ -369,6 +369,7 @@ impl Sim {
             ActorCx { time: self.now, host: at, rng, timers: timers_out, out: packets_out };
         call(actor, &mut cx);
         for (from, to, bytes) in out {
+            self.hosts[at.index()].spent.count(&bytes);
             self.send_raw(at, Datagram { from, to, bytes: &bytes });
         }
         self.set_timers(at, timers);

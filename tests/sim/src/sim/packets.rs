@@ -34,6 +34,25 @@ pub struct Datagram<'a> {
     pub bytes: &'a [u8],
 }
 
+/// What was sent so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// Datagrams.
+    pub datagrams: u64,
+    /// Bytes of them on the wire, with 28 bytes of headers for each.
+    pub bytes: u64,
+}
+
+impl Spent {
+    pub(crate) fn count(&mut self, bytes: &[u8]) {
+        self.datagrams += 1;
+        self.bytes += (bytes.len() + HEADERS) as u64;
+    }
+}
+
+/// Of IPv4 and UDP.
+const HEADERS: usize = 28;
+
 /// All datagrams under way, by number. A number is used again once its datagram has arrived, and so
 /// is its memory.
 #[derive(Clone, Debug, Default)]

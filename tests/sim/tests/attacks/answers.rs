@@ -47,7 +47,7 @@ fn wrong_sources(lookups: u64, strays: u32) -> (u64, u64) {
     let drops = sim.node(VICTIM).unwrap().stats().drops;
     let wrong = drops.wrong_source - before.drops.wrong_source;
     let late = drops.unsolicited - before.drops.unsolicited;
-    let sent = sim.actor::<Spoofer>(spoofer).unwrap().spent().datagrams;
+    let sent = sim.spent(spoofer).datagrams;
     // True answers may be late as well.
     assert!(wrong + late >= sent && wrong > sent / 2, "{wrong} and {late} of {sent}");
     (sent, believed)
@@ -196,7 +196,7 @@ fn focused(ticks: u64, guesses: u32) -> (u64, u64) {
     };
     let abuser = sim.add_actor(&[ip(0)], HintAbuser::new(config).unwrap());
     sim.run_for(SECOND * 5 * ticks as u32).unwrap();
-    let spent = sim.actor::<HintAbuser>(abuser).unwrap().spent();
+    let spent = sim.spent(abuser);
     let pings = sim.node(VICTIM).unwrap().stats().commands.ping.tx - before.commands.ping.tx;
     let evicted = Watch::of(&sim).removed.values().sum();
     eprintln!(

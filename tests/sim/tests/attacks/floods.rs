@@ -28,7 +28,7 @@ fn reflection(flood: Flood, answer: usize) -> f64 {
     let flooder = sim.add_actor(&[ip(0)], Flooder::new(config).unwrap());
     sim.run_for(10 * SECOND).unwrap();
     let received = sim.actor::<Bystander>(victim).unwrap().received();
-    let spent = sim.actor::<Flooder>(flooder).unwrap().spent();
+    let spent = sim.spent(flooder);
     received.bytes as f64 / spent.bytes as f64
 }
 

@@ -31,7 +31,7 @@ fn silent_ids(sources: Sources, total: u64) -> (usize, Spent) {
     assert!(sim.node(VICTIM).unwrap().table_len() >= before);
     let honest = addrs(&sim);
     let false_ones = table(&sim, VICTIM).into_iter().filter(|addr| !honest.contains(addr));
-    (false_ones.count(), sim.actor::<Flooder>(flooder).unwrap().spent())
+    (false_ones.count(), sim.spent(flooder))
 }
 
 #[test]
