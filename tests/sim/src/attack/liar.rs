@@ -130,17 +130,14 @@ impl Liar {
     fn names(&self, asker: SocketAddrV4, target: &Id, rng: &mut Stream) -> Vec<SocketAddrV4> {
         match &self.config.names {
             Names::Nobody => Vec::new(),
-            Names::Dead(count) => {
-                let dead: Vec<_> = (0..*count).map(|_| Sources::Anywhere.draw(rng)).collect();
-                nearest(dead, target)
-            }
+            Names::Dead(count) => nearest((0..*count).map(|_| Sources::Anywhere.draw(rng)), target),
             Names::Near { count, .. } => self.ground.closest(target, usize::from(*count)),
             Names::Doors(host, count) => {
                 let host = Sources::Host(*host);
-                nearest((0..*count).map(|_| host.draw(rng)).collect(), target)
+                nearest((0..*count).map(|_| host.draw(rng)), target)
             }
             Names::Impossible => impossible(asker),
-            Names::These(these) => nearest(these.clone(), target),
+            Names::These(these) => nearest(these.iter().copied(), target),
         }
     }
 
@@ -191,9 +188,8 @@ impl Actor for Liar {
     }
 }
 
-fn nearest(addrs: Vec<SocketAddrV4>, target: &Id) -> Vec<SocketAddrV4> {
-    let count = addrs.len();
-    closest_addresses(addrs.into_iter(), target, count)
+fn nearest(addrs: impl Iterator<Item = SocketAddrV4>, target: &Id) -> Vec<SocketAddrV4> {
+    closest_addresses(addrs, target, usize::MAX)
 }
 
 /// Addresses that must not be contacted because an answer named them.

@@ -19,7 +19,6 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::Run;
 use crate::scenario::{Impossible, Scenario};
-use crate::sim::Sim;
 use crate::world::HostId;
 
 /// The version that is written, and the only version that is read.
@@ -86,10 +85,7 @@ impl Snapshot {
     /// Saves the tables of a run's nodes. Best at the end of settling, before the third phase: nodes
     /// that came back with new addresses meanwhile won't be found there again.
     pub fn of(run: &Run) -> Self {
-        Self::of_sim(run.scenario().clone(), run.sim())
-    }
-
-    fn of_sim(scenario: Scenario, sim: &Sim) -> Self {
+        let (scenario, sim) = (run.scenario().clone(), run.sim());
         let (mut tables, mut ends) = (Vec::new(), Vec::new());
         for host in (0..scenario.nodes.min(sim.hosts())).map(HostId) {
             let table = sim.saved_table(host);

@@ -148,50 +148,42 @@ impl Fault {
         if at > end {
             return Err(format!("at_us is {at}, after the end of the run at {end}"));
         }
-        let mut what = self.what.clone();
-        if let Some((amount, field, most)) = what.amount() {
-            check::at_most(field, *amount, most)?;
-        }
-        match what {
-            FaultKind::Partition { first, one_way, for_us, flap } => {
+        let lasts = |for_us: Micros| check::duration("for_us", for_us, 0, LENGTH_MAX_US);
+        match self.what {
+            FaultKind::Partition { ref first, one_way, for_us, flap } => {
+                let first = first.clone();
                 Partition { first, one_way, from_us: 0, until_us: for_us, flap }.check()
             }
             FaultKind::MassLeave { part } => check::probability("part", part),
-            FaultKind::Link { link } => link.check(),
+            FaultKind::Link { ref link } => link.check(),
             FaultKind::Stall { for_us, .. }
             | FaultKind::Sleep { for_us, .. }
-            | FaultKind::Suspend { for_us, .. }
-            | FaultKind::Session { for_us, .. } => {
-                check::duration("for_us", for_us, 0, LENGTH_MAX_US)
-            }
-            FaultKind::FlashCrowd { over_us, .. } => {
+            | FaultKind::Suspend { for_us, .. } => lasts(for_us),
+            FaultKind::FlashCrowd { nodes, over_us } => {
+                check::at_most("nodes", nodes, 1_000_000)?;
                 check::duration("over_us", over_us, 0, LENGTH_MAX_US)
             }
+            FaultKind::Burst { requests, .. } => check::at_most("requests", requests, 4_096),
+            FaultKind::Session { requests, for_us, .. } => {
+                check::at_most("requests", requests, 4_096)?;
+                lasts(for_us)
+            }
             FaultKind::Lookups { count, cancel, .. } => {
+                check::at_most("count", count, 256)?;
                 check::that(cancel <= count, "cancel", "be at most count")
             }
-            FaultKind::Stores { .. } if !scenario.checks => {
-                Err("stores need checks: no node stores anything without".to_owned())
+            FaultKind::Stores { count, .. } => {
+                check::at_most("count", count, 256)?;
+                let needs = "stores need checks: no node stores anything without";
+                if scenario.checks { Ok(()) } else { Err(needs.to_owned()) }
             }
+            FaultKind::Phantoms { count, .. } => check::at_most("count", count, 10_000),
             _ => Ok(()),
         }
     }
 }
 
 impl FaultKind {
-    /// How much of it there is, the name of that field, and the most that it may be.
-    pub(crate) fn amount(&mut self) -> Option<(&mut u32, &'static str, u32)> {
-        match self {
-            Self::FlashCrowd { nodes, .. } => Some((nodes, "nodes", 1_000_000)),
-            Self::Burst { requests, .. } | Self::Session { requests, .. } => {
-                Some((requests, "requests", 4_096))
-            }
-            Self::Lookups { count, .. } | Self::Stores { count, .. } => Some((count, "count", 256)),
-            Self::Phantoms { count, .. } => Some((count, "count", 10_000)),
-            _ => None,
-        }
-    }
-
     /// The hosts that it names.
     pub(crate) fn hosts(&mut self) -> Vec<&mut u32> {
         match self {

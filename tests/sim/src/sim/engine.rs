@@ -131,6 +131,13 @@ pub(crate) const fn timer_key(serial: u64) -> u64 {
     TIMER << KIND_SHIFT | serial
 }
 
+impl Counts {
+    /// Datagrams that arrived and deadlines that were met.
+    pub fn events(&self) -> u64 {
+        self.delivered + self.timeouts
+    }
+}
+
 impl Sim {
     /// An empty network. Everything random in it follows from `seed`.
     pub fn new(seed: u64) -> Self {

@@ -162,7 +162,7 @@ impl Sim {
         self.unlist(id, at);
         self.lookups.host_down(at);
         self.trace.change(now, at, code::CRASHED);
-        self.ask_watchers_down(at);
+        self.ask(Some(at), |invariant, sim| invariant.down(sim, at));
     }
 
     /// A host that has crashed comes back. Does nothing if it is up.
@@ -396,9 +396,7 @@ impl Sim {
             }
             _ => {}
         }
-        if self.is_watched() {
-            self.ask(Some(at), |invariant, sim| invariant.event(sim, at, event));
-        }
+        self.ask(Some(at), |invariant, sim| invariant.event(sim, at, event));
         if !self.on_lookup_event(at, event) && !self.is_awaited(at, event) {
             self.call_app(at, |app, cx| app.on_event(cx, event));
         }

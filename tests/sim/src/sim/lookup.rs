@@ -133,9 +133,7 @@ impl Sim {
                 return true;
             };
             let (target, result) = (walk.target, outcome.as_ref());
-            if self.is_watched() {
-                self.ask(Some(at), |invariant, sim| invariant.ended(sim, at, &target, result));
-            }
+            self.ask(Some(at), |invariant, sim| invariant.ended(sim, at, &target, result));
             match outcome {
                 Ok(outcome) => self.conclude(at, &walk, &outcome),
                 Err(_) => self.lookups.failed += 1,

@@ -99,27 +99,19 @@ impl Sim {
         let (from, nat) = (SocketAddrV4::new(sender.ip, port), sender.nat);
         let bytes = &self.buf.0[..transmit.len];
         let at = self.packets.put(host, Datagram { from, to: transmit.to, bytes });
-        let mut packet = self.packets.take(at);
-        if self.is_watched() {
-            self.ask(Some(host), |invariant, sim| invariant.sent(sim, host, &packet));
-        }
-        self.taps.datagram(self.now, host, Direction::Out, &packet);
+        let mut packet = self.leave(host, at);
+        self.ask(Some(host), |invariant, sim| invariant.sent(sim, host, &packet));
         if let Some(nat) = nat {
             if self.are_neighbours(nat, host, packet.to) {
-                self.count_sent(&packet);
                 return self.arrive(NEARBY, at, packet);
             }
             match self.nats[nat.index()].outbound(self.now, from, packet.to) {
                 Outbound::Sent(public) => packet.from = public,
                 Outbound::Hairpin(public) => {
                     packet.from = public;
-                    self.count_sent(&packet);
                     return self.arrive(NEARBY, at, packet);
                 }
-                Outbound::Dropped => {
-                    self.count_sent(&packet);
-                    return self.lose(at, packet);
-                }
+                Outbound::Dropped => return self.lose(at, packet),
             }
         }
         self.carry(at, packet);
@@ -128,23 +120,28 @@ impl Sim {
     /// An actor has sent something, from wherever it says.
     pub(crate) fn send_raw(&mut self, host: HostId, datagram: Datagram<'_>) {
         let at = self.packets.put(host, datagram);
-        let packet = self.packets.take(at);
-        self.taps.datagram(self.now, host, Direction::Out, &packet);
+        let packet = self.leave(host, at);
         self.carry(at, packet);
+    }
+
+    /// A datagram leaves its host.
+    fn leave(&mut self, host: HostId, at: u32) -> Packet {
+        let packet = self.packets.take(at);
+        self.counts.sent += 1;
+        self.counts.bytes += packet.bytes.len() as u64;
+        self.taps.datagram(self.now, host, Direction::Out, &packet);
+        packet
     }
 
     /// A datagram is on the public network.
     fn carry(&mut self, at: u32, mut packet: Packet) {
-        self.count_sent(&packet);
         if !self.wires.is_empty() {
             self.tell_wires(&packet);
         }
-        if !self.rules.is_empty() {
-            match self.judge(&packet) {
-                Fate::Pass => {}
-                Fate::Deliver(delay) => return self.arrive(delay, at, packet),
-                Fate::Drop => return self.lose(at, packet),
-            }
+        match self.judge(&packet) {
+            Fate::Pass => {}
+            Fate::Deliver(delay) => return self.arrive(delay, at, packet),
+            Fate::Drop => return self.lose(at, packet),
         }
         let receiver = self.receiver(&packet);
         let blocked = receiver.is_some_and(|receiver| {
@@ -176,11 +173,6 @@ impl Sim {
         }
         damage(&mut packet.bytes, first.damage);
         self.arrive(first.delay_us, at, packet);
-    }
-
-    fn count_sent(&mut self, packet: &Packet) {
-        self.counts.sent += 1;
-        self.counts.bytes += packet.bytes.len() as u64;
     }
 
     /// Whether an address is that of another host behind the same firewall: what goes there does not
@@ -306,9 +298,7 @@ impl Sim {
         self.counts.delivered += 1;
         self.trace.delivery(self.now, packet.datagram());
         self.taps.datagram(self.now, host, Direction::In, packet);
-        if self.is_watched() {
-            self.ask(Some(host), |invariant, sim| invariant.received(sim, host, packet));
-        }
+        self.ask(Some(host), |invariant, sim| invariant.received(sim, host, packet));
     }
 
     fn handle(&mut self, at: HostId, via: Via, packet: &Packet) {
@@ -319,12 +309,10 @@ impl Sim {
         else {
             return;
         };
-        if host.app.is_none() {
+        if self.call_app(at, |app, cx| app.on_request(cx, &incoming)).is_none() {
             let refusal = Answer::error(error_code::UNKNOWN_COMMAND);
-            let _ = node.reply(now, incoming.reply_to, refusal);
-            return;
+            self.call(at, |node, now| node.reply(now, incoming.reply_to, refusal));
         }
-        self.call_app(at, |app, cx| app.on_request(cx, &incoming));
     }
 
     /// Lets the application of a host do something; what it sends leaves with the next flush.

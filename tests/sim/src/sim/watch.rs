@@ -66,11 +66,6 @@ impl Sim {
         }
     }
 
-    /// Whether any invariant has to see every datagram and event.
-    pub(crate) fn is_watched(&self) -> bool {
-        !self.watch.invariants.is_empty()
-    }
-
     /// Asks all invariants; the first that does not hold ends the run.
     pub(crate) fn ask(
         &mut self,
@@ -88,18 +83,9 @@ impl Sim {
         self.watch.invariants = invariants;
     }
 
-    /// A host has gone down.
-    pub(crate) fn ask_watchers_down(&mut self, host: HostId) {
-        if self.is_watched() {
-            self.ask(Some(host), |invariant, sim| invariant.down(sim, host));
-        }
-    }
-
     /// A host has dealt with something: what must hold is checked.
     pub(crate) fn check(&mut self, host: HostId) {
-        if self.is_watched() {
-            self.ask(Some(host), |invariant, sim| invariant.after(sim, host));
-        }
+        self.ask(Some(host), |invariant, sim| invariant.after(sim, host));
         if !self.watch.check_nodes {
             return;
         }

@@ -30,7 +30,7 @@ pub struct Guard {
 impl Guard {
     /// From now on.
     pub fn new(run: &Run) -> Self {
-        let (from, before) = (run.sim().now(), events(run));
+        let (from, before) = (run.sim().now(), run.sim().counts().events());
         Self { from, before, asked_for: asked_for(run.scenario()) }
     }
 
@@ -59,7 +59,7 @@ impl Guard {
 
     /// A slice is over.
     fn judge(&mut self, run: &Run) -> Result<(), Violation> {
-        let now = events(run);
+        let now = run.sim().counts().events();
         let loops = STORM_EVENTS * u64::from(run.sim().hosts()) * (SLICE / SECOND);
         let count = now - self.before;
         if count > loops.saturating_add(self.asked_for) {
@@ -68,12 +68,6 @@ impl Guard {
         (self.from, self.before) = (run.sim().now(), now);
         Ok(())
     }
-}
-
-/// Datagrams that arrived and deadlines that were met.
-pub(super) fn events(run: &Run) -> u64 {
-    let counts = run.sim().counts();
-    counts.delivered + counts.timeouts
 }
 
 /// Of all attackers at once, so that it is only more than it can be.

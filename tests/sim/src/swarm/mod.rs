@@ -16,7 +16,6 @@ use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use guard::events;
 pub use guard::{Guard, PANIC, STORM};
 
 use crate::run::Run;
@@ -149,10 +148,10 @@ fn perform(
         Err(panic) => return Err(plain(PANIC, panic)),
     };
     if let Err(panic) = quiet::catch(|| prepare(&mut run)) {
-        return Err(fail(run.sim().violation(PANIC, panic), events(&run)));
+        return Err(fail(run.sim().violation(PANIC, panic), run.sim().counts().events()));
     }
     let result = run_calmly(&mut run, stop);
-    let events = events(&run);
+    let events = run.sim().counts().events();
     match result {
         Ok(()) => Ok(stats(&run, events)),
         Err(violation) => Err(fail(violation, events)),

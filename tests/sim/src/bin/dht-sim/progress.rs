@@ -42,7 +42,7 @@ impl Progress {
     pub(crate) fn at(&mut self, run: &Run) {
         let Some(Bar { bar, end, seen, rate }) = &mut self.0 else { return };
         let (sim, now) = (run.sim(), Instant::now());
-        let events = sim.counts().delivered + sim.counts().timeouts;
+        let events = sim.counts().events();
         let passed = now.duration_since(seen.0).as_secs_f64();
         if passed > 0.0 {
             let new = (events - seen.1) as f64 / passed;
