@@ -8,7 +8,7 @@ use dht_core::{Id, K};
 use smart_default::SmartDefault;
 
 use super::pace::Pacer;
-use super::puppet::{Ground, Story, addresses, answer, closest_addresses, request_bytes};
+use super::puppet::{Ground, addresses, answer, closest_addresses, request_bytes};
 use super::{Pace, Puppet};
 use crate::sim::{Actor, ActorCx, Datagram, command};
 use crate::world::check;
@@ -182,8 +182,7 @@ impl Actor for Grinder {
         match wire::decode(bytes) {
             Ok(wire::Message::Request(request)) => {
                 let closer = request.target.map(|target| self.closest(target)).unwrap_or_default();
-                let story = Story { to: from, closer: &closer };
-                if let Some((dest, bytes)) = answer(puppet, from, &request, story) {
+                if let Some((dest, bytes)) = answer(puppet, from, &request, from, &closer) {
                     cx.send(to, dest, bytes);
                 }
             }

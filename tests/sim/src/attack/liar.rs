@@ -6,7 +6,7 @@ use dht_core::{Id, wire};
 use smart_default::SmartDefault;
 
 use super::pace::Pacer;
-use super::puppet::{Ground, Story, answer, closest_addresses, request_bytes, response_bytes};
+use super::puppet::{Ground, answer, closest_addresses, request_bytes, response_bytes};
 use super::{Pace, Puppet, Sources};
 use crate::sim::{Actor, ActorCx, Datagram};
 use crate::world::{Stream, check};
@@ -176,8 +176,8 @@ impl Actor for Liar {
         self.asked += 1;
         let target = request.target.copied().map(Id);
         let closer = target.map(|target| self.names(from, &target, cx.rng)).unwrap_or_default();
-        let story = Story { to: self.sees(from, cx.rng), closer: &closer };
-        if let Some((dest, bytes)) = answer(puppet, from, &request, story) {
+        let seen_as = self.sees(from, cx.rng);
+        if let Some((dest, bytes)) = answer(puppet, from, &request, seen_as, &closer) {
             self.named += closer.len() as u64;
             cx.send(to, dest, bytes);
         }

@@ -122,24 +122,15 @@ pub fn closest_addresses(
     found.into_iter().map(|(_, addr)| addr).collect()
 }
 
-/// What is told to an asker.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Story<'a> {
-    /// The asker's own address.
-    pub(super) to: SocketAddrV4,
-    /// Nodes closer to the target.
-    pub(super) closer: &'a [SocketAddrV4],
-}
-
 /// The answer of a node to a request, as much of it as keeps the node in tables, and where it goes. Delayed pings are not worth the trouble.
 pub(super) fn answer(
     puppet: Puppet,
     from: SocketAddrV4,
     request: &wire::Request<'_>,
-    story: Story<'_>,
+    seen_as: SocketAddrV4,
+    closer: &[SocketAddrV4],
 ) -> Option<(SocketAddrV4, Vec<u8>)> {
-    let Story { to, closer } = story;
-    let plain = puppet.response(request.tid, to);
+    let plain = puppet.response(request.tid, seen_as);
     let closer = if request.target.is_some() { closer } else { &[] };
     if !request.internal {
         let response = wire::Response { token: Some(&TOKEN), value: Some(MARK), ..plain };

@@ -22,20 +22,20 @@ pub struct Series {
     width: Micros,
     capacity: usize,
     /// Up to the last interval in which something was added.
-    sums: Vec<Sums>,
+    intervals: Vec<Interval>,
 }
 
 impl Series {
     /// An empty one: intervals of `width` (at least a microsecond) at first, and room for
     /// `capacity` of them (at least two).
     pub fn new(width: Micros, capacity: usize) -> Self {
-        Self { width: width.max(1), capacity: capacity.max(2), sums: Vec::new() }
+        Self { width: width.max(1), capacity: capacity.max(2), intervals: Vec::new() }
     }
 
     /// Adds `value` to the interval of `at`: bytes of a datagram, 1 for an event, or a level like the size of a table,
     /// whose [mean](Interval::mean) then says something.
     pub fn add(&mut self, at: Micros, value: u64) {
-        self.put(at, Sums { sum: value, count: 1 });
+        self.put(at, value, 1);
     }
 
     /// Adds what `other` holds. Exact if both began with the same width; otherwise what `other`
@@ -45,7 +45,7 @@ impl Series {
             self.halve();
         }
         for interval in other.intervals() {
-            self.put(interval.start, Sums { sum: interval.sum, count: interval.count });
+            self.put(interval.start, interval.sum, interval.count);
         }
     }
 
@@ -56,44 +56,35 @@ impl Series {
 
     /// All intervals, also empty ones, up to the last one in which something was added.
     pub fn intervals(&self) -> impl Iterator<Item = Interval> {
-        let width = self.width;
-        let starts = (0u64..).map(move |index| index.saturating_mul(width));
-        starts.zip(&self.sums).map(move |(start, &Sums { sum, count })| Interval {
-            start,
-            width,
-            sum,
-            count,
-        })
+        self.intervals.iter().copied()
     }
 
-    fn put(&mut self, at: Micros, more: Sums) {
+    fn put(&mut self, at: Micros, sum: u64, count: u64) {
         let index = loop {
             match usize::try_from(at / self.width) {
                 Ok(index) if index < self.capacity => break index,
                 _ => self.halve(),
             }
         };
-        if self.sums.len() <= index {
-            self.sums.resize(index + 1, Sums::default());
+        let Self { width, intervals, .. } = self;
+        for index in intervals.len()..=index {
+            let start = (index as u64).saturating_mul(*width);
+            intervals.push(Interval { start, width: *width, sum: 0, count: 0 });
         }
-        if let Some(sums) = self.sums.get_mut(index) {
-            sums.add(more);
-        }
+        intervals[index].add(sum, count);
     }
 
-    /// Every two intervals become one.
     fn halve(&mut self) {
         self.width = self.width.saturating_mul(2);
-        let pairs = self.sums.chunks(2).map(|pair| {
-            let mut both = Sums::default();
-            pair.iter().for_each(|sums| both.add(*sums));
+        let pairs = self.intervals.chunks(2).map(|pair| {
+            let mut both = Interval { width: self.width, ..pair[0] };
+            pair.iter().skip(1).for_each(|second| both.add(second.sum, second.count));
             both
         });
-        self.sums = pairs.collect();
+        self.intervals = pairs.collect();
     }
 }
 
-/// At most 512 intervals, of 5 s at first.
 impl Default for Series {
     fn default() -> Self {
         Self::new(5_000_000, 512)
@@ -124,22 +115,14 @@ impl Interval {
         self.sum as f64 * 1e6 / self.width as f64
     }
 
+    fn add(&mut self, sum: u64, count: u64) {
+        self.sum = self.sum.saturating_add(sum);
+        self.count = self.count.saturating_add(count);
+    }
+
     /// The mean of what was added, if anything was.
     pub fn mean(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum as f64 / self.count as f64)
-    }
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Sums {
-    sum: u64,
-    count: u64,
-}
-
-impl Sums {
-    fn add(&mut self, more: Self) {
-        self.sum = self.sum.saturating_add(more.sum);
-        self.count = self.count.saturating_add(more.count);
     }
 }
 
@@ -217,7 +200,7 @@ mod tests {
         ) {
             let mut series = Series::new(3, capacity);
             added.iter().for_each(|(at, value)| series.add(*at, *value));
-            prop_assert!(series.sums.len() <= capacity);
+            prop_assert!(series.intervals.len() <= capacity);
             let width = series.width();
             // No coarser than it has to be.
             let last = added.iter().map(|(at, _)| *at).max().unwrap_or(0);

@@ -165,10 +165,8 @@ impl Run {
         let from = self.scenario.run_from();
         self.plan(from, Step::Begin);
         self.plan(SAMPLE, Step::Sample);
-        for (at, fault) in self.scenario.faults.iter().enumerate() {
-            self.serial += 1;
-            let entry = (from + fault.at_us, self.serial, Step::Fault(at));
-            self.agenda.push(Reverse(entry));
+        for at in 0..self.scenario.faults.len() {
+            self.plan(from + self.scenario.faults[at].at_us, Step::Fault(at));
         }
         for at in 0..self.scenario.attacks.len() {
             self.plan(from + self.scenario.attacks[at].at_us, Step::Attack(at));
