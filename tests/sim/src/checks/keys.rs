@@ -1,10 +1,7 @@
 //! What checks remember: of each process of a host ([`PerHost`]), and of what passes between a process and an
 //! address ([`ByKey`]). It goes when the process does, and maps forget what is old by themselves.
-//!
-//! Nothing depends on the order of a map, and keys are hashed the same way each time.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::sim::Sim;
@@ -39,13 +36,13 @@ impl<T: Clone + Default> PerHost<T> {
 /// A map in which an entry is kept for `SECONDS` after it was made or last [used](Self::entry).
 #[derive(Clone, Debug)]
 pub(super) struct ByKey<V, const SECONDS: u64 = 60> {
-    entries: HashMap<Key, (Micros, V), BuildHasherDefault<Mixer>>,
+    entries: BTreeMap<Key, (Micros, V)>,
     tidied: Micros,
 }
 
 impl<V, const SECONDS: u64> Default for ByKey<V, SECONDS> {
     fn default() -> Self {
-        Self { entries: HashMap::default(), tidied: 0 }
+        Self { entries: BTreeMap::new(), tidied: 0 }
     }
 }
 
@@ -72,7 +69,7 @@ impl<V, const SECONDS: u64> ByKey<V, SECONDS> {
 }
 
 /// A process of a host, an address that it deals with, and a transaction id, if that matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key(u128);
 
 impl Key {
@@ -84,27 +81,5 @@ impl Key {
     pub(super) fn of_ip(sim: &Sim, host: HostId, ip: Ipv4Addr, tid: u16) -> Self {
         let process = u64::from(sim.generation(host)) << 32 | u64::from(host.0);
         Self(u128::from(process) << 64 | u128::from(ip.to_bits()) << 32 | u128::from(tid))
-    }
-}
-
-/// A hash that is good enough for addresses and small numbers, and far cheaper than the standard one, which
-/// guards against attackers.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Mixer(u64);
-
-impl Hasher for Mixer {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u128(u128::from(*byte)));
-    }
-
-    fn write_u128(&mut self, n: u128) {
-        let (low, high) = (n as u64, (n >> 64) as u64);
-        let z = (self.0 ^ low ^ high.rotate_left(40)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = (z ^ z >> 32).wrapping_mul(0xd1b5_4a32_d192_ed03);
-        self.0 ^= self.0 >> 29;
     }
 }
