@@ -2,7 +2,7 @@
 //!
 //! Entries are 16 bytes: a time in microseconds and a key whose meaning is the caller's. They come
 //! out in the order of (time, key), whatever the order was in which they went in. Later ones lie unsorted in slots of
-//! about a millisecond, so that only the few of one slot are ever put in order. Nothing is ever taken back: an entry
+//! about 4 ms, so that only the few of one slot are ever put in order. Nothing is ever taken back: an entry
 //! that is no longer wanted comes out and is ignored.
 
 use std::cmp::Reverse;
@@ -11,8 +11,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use crate::world::Micros;
 
-/// A slot is 1,024 µs long.
-const SLOT_BITS: u32 = 10;
+/// A slot is 4,096 µs long.
+const SLOT_BITS: u32 = 12;
 
 type Entry = (Micros, u64);
 
