@@ -66,8 +66,7 @@ pub struct NodeClock {
 }
 
 impl Clock {
-    /// Clocks that start at global time 0. What [`check`](Self::check) refuses is brought into
-    /// range.
+    /// Clocks that start at global time 0. Numbers beyond the bounds are brought into them.
     pub fn start(&self) -> NodeClock {
         let offset_us = self.offset_us.clamp(-OFFSET_MAX_US, OFFSET_MAX_US);
         let uptime_us = i64::try_from(self.uptime_us).unwrap_or(i64::MAX).min(OFFSET_MAX_US);
