@@ -74,7 +74,7 @@ impl Node {
     /// fail if they had still to commit.
     pub fn end_session(&mut self, now: Instant, session: SessionId) {
         let of_session =
-            |call: &Call| call.session == Some(session) && call.purpose == Purpose::User;
+            |call: &Call| call.request.session == Some(session) && call.purpose == Purpose::User;
         self.parts.enter(now, |node| {
             node.fail_all(of_session, RequestError::Destroyed);
             node.end_queries(Some(session), RequestError::Destroyed);
@@ -101,24 +101,9 @@ impl Parts {
         if self.requests.user_is_busy(&self.cx.config) {
             return Err(SendError::Busy);
         }
-        let call = Call {
-            to: request.to,
-            via: request.via.unwrap_or(self.reach.request_via()),
-            internal: request.internal,
-            command: request.command,
-            target: request.target,
-            token: request.token,
-            value: request.value,
-            ttl: request.ttl,
-            retries: request.retries,
-            delay: request.delay,
-            class: Class::User,
-            force: false,
-            any_replier: request.any_replier && !request.internal,
-            session: request.session,
-            purpose: Purpose::User,
-        };
-        self.begin(call).ok_or(SendError::Busy)
+        let any_replier = request.any_replier && !request.internal;
+        let request = Request { any_replier, ..request };
+        self.begin(Call::new(request, Class::User, Purpose::User)).ok_or(SendError::Busy)
     }
 
     fn reply(&mut self, to: ReplyTo, answer: Answer) -> Result<(), SendError> {
@@ -191,16 +176,7 @@ impl Parts {
     }
 
     pub(super) fn check_request_size(&self, request: &Request) -> Result<(), SendError> {
-        let size = wire::Request {
-            tid: 0,
-            to: request.to,
-            id: Some(&Self::ANY_KEY),
-            token: request.token.as_ref().map(crate::Token::as_bytes),
-            internal: request.internal,
-            command: request.command,
-            target: request.target.as_ref().map(crate::Id::as_bytes),
-            value: request.value.as_deref(),
-        };
-        self.check_size(size.encoded_len(), request.value.as_ref())
+        let len = request.message(0, Some(&Self::ANY_KEY)).encoded_len();
+        self.check_size(len, request.value.as_ref())
     }
 }

@@ -79,7 +79,7 @@ impl Parts {
 
     /// A request of the table's own has ended; `no_id`: by an answer that counts, without an id.
     pub(super) fn on_check(&mut self, ended: &Ended, no_id: bool) {
-        let (cx, to, asks) = (&mut self.cx, ended.call.to, |addr| self.requests.asks(addr));
+        let (cx, to, asks) = (&mut self.cx, ended.call.to(), |addr| self.requests.asks(addr));
         let (answered, timed_out) = (ended.result.is_ok(), ended.timed_out());
         let ask = match ended.call.purpose {
             Purpose::Check { hinted, .. } if answered => {
@@ -147,7 +147,7 @@ impl Parts {
             slot = next;
             let call = self.requests.call(id);
             let call = call.filter(|_| self.requests.tries(id) >= INTERRUPTED_TRIES);
-            if let Some(addr) = call.map(|call| call.to) {
+            if let Some(addr) = call.map(|call| call.to()) {
                 self.members.answered_without_id(&mut self.cx, addr);
             }
         }

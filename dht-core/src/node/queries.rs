@@ -100,8 +100,7 @@ impl Parts {
         commit: (u16, bool),
         result: &Result<Reply, RequestError>,
     ) {
-        let via = self.reach.request_via();
-        let again = self.queries.commit_ended(id, commit, result, via);
+        let again = self.queries.commit_ended(id, commit, result);
         let begun = again.map(|call| self.begin(call));
         debug_assert!(begun != Some(None), "its own place was free");
     }

@@ -5,7 +5,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::{Node, Parts};
 use crate::addr::is_sendable;
-use crate::api::ask::{Query, Request};
+use crate::api::ask::Query;
 use crate::api::error::{QueryError, SendError};
 use crate::api::message::{Outcome, Peer, QueryId, Reply};
 use crate::queries::Kind;
@@ -77,14 +77,9 @@ impl Parts {
     }
 
     fn check_query_size(&self, query: &Query) -> Result<(), SendError> {
-        let request = Request {
-            internal: query.internal,
-            target: Some(query.target),
-            // A commit carries a token.
-            token: query.commit.then_some(Self::ANY_KEY.into()),
-            value: query.value.clone(),
-            ..Request::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1), query.command)
-        };
+        // A commit carries a token.
+        let token = query.commit.then_some(Self::ANY_KEY.into());
+        let request = query.request(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1), token);
         self.check_request_size(&request)
     }
 }

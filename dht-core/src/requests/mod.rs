@@ -97,7 +97,8 @@ impl Requests {
 
     /// Begins a request and puts it into its lane; `None` if there is no place.
     pub(crate) fn begin(&mut self, cx: &mut Cx, call: Call) -> Option<RequestId> {
-        let (internal, command, purpose) = (call.internal, call.command, call.purpose);
+        let (internal, command, purpose) =
+            (call.request.internal, call.request.command, call.purpose);
         let id = self.flights.begin(cx.now, call, &mut cx.rng)?;
         if purpose != Purpose::Verify {
             cx.stats.requests.active += 1;

@@ -192,9 +192,9 @@ impl Inflight {
                 u16::try_from(len).ok()?
             }
         };
-        let tid = self.draw_tid(now, call.to, rng);
+        let tid = self.draw_tid(now, call.to(), rng);
         self.index(tid, slot);
-        self.asked.begin(self.max, call.to);
+        self.asked.begin(self.max, call.to());
         self.serial += 1;
         let id = self.serial << 16 | u64::from(slot);
         match call.purpose {
@@ -272,11 +272,11 @@ impl Inflight {
             // Not even sent yet: the answer is a guess.
             return Match::WrongSource(None);
         }
-        if flight.call.to == from {
+        if flight.call.to() == from {
             return Match::Fits(id);
         }
         flight.wrong_sources = flight.wrong_sources.saturating_add(1);
-        match flight.call.any_replier {
+        match flight.call.request.any_replier {
             true => Match::Fits(id),
             false => Match::WrongSource(Some(id)),
         }
@@ -294,7 +294,7 @@ impl Inflight {
 
     /// Whether an attacker may be guessing the answer to this request.
     pub(crate) fn is_guessed_at(&self, flight: &Flight) -> bool {
-        let misses = self.asked.misses(flight.call.to).unwrap_or_default();
+        let misses = self.asked.misses(flight.call.to()).unwrap_or_default();
         misses.wrapping_sub(flight.missed) >= MISSES_MAX.into()
     }
 
@@ -308,7 +308,7 @@ impl Inflight {
     /// A try leaves now and is given up at `deadline`.
     pub(crate) fn sent(&mut self, now: Instant, id: RequestId, deadline: Instant) {
         let first = self.get(id).filter(|flight| flight.sent == 0);
-        let missed = first.map(|flight| self.asked.misses(flight.call.to).unwrap_or_default());
+        let missed = first.map(|flight| self.asked.misses(flight.call.to()).unwrap_or_default());
         let Some(flight) = self.get_mut(id) else { return };
         if let Some(missed) = missed {
             (flight.first_sent_at, flight.missed) = (now, missed);
@@ -373,7 +373,7 @@ impl Inflight {
         {
             return;
         }
-        let tid = self.draw_tid(now, flight.call.to, rng);
+        let tid = self.draw_tid(now, flight.call.to(), rng);
         self.index(tid, slot_of(id));
         if let Some(flight) = self.get_mut(id) {
             flight.old_tid = Some(core::mem::replace(&mut flight.tid, tid));
@@ -384,7 +384,7 @@ impl Inflight {
     pub(crate) fn go_on(&mut self, id: RequestId, purpose: Purpose) {
         if let Some(flight) = self.get_mut(id) {
             debug_assert!(flight.call.purpose != Purpose::User && purpose != Purpose::User);
-            (flight.call.purpose, flight.call.session) = (purpose, None);
+            (flight.call.purpose, flight.call.request.session) = (purpose, None);
         }
     }
 
@@ -505,7 +505,7 @@ impl Inflight {
                 }
             }
         }
-        let mut asked: Vec<_> = self.iter().map(|(_, flight)| flight.call.to).collect();
+        let mut asked: Vec<_> = self.iter().map(|(_, flight)| flight.call.to()).collect();
         asked.sort_unstable();
         let each = |(addr, requests)| core::iter::repeat_n(addr, usize::from(requests));
         assert!(asked.into_iter().eq(self.asked.iter().flat_map(each)));
@@ -524,9 +524,9 @@ impl Inflight {
             return None;
         };
         self.live -= 1;
-        self.asked.end(flight.call.to);
+        self.asked.end(flight.call.to());
         // A copy of an answer counts as a miss where more is asked.
-        let rests = flight.sent > u16::from(answered && !self.asks(flight.call.to));
+        let rests = flight.sent > u16::from(answered && !self.asks(flight.call.to()));
         for tid in [Some(flight.tid), flight.old_tid].into_iter().flatten() {
             let hash = |entry: u32| entry >> 16;
             self.tids.remove(u32::from(tid), |entry| entry >> 16 == u32::from(tid), hash);
@@ -535,7 +535,7 @@ impl Inflight {
                     self.resting.pop_front();
                 }
                 self.resting.make_room(resting_max(self.max));
-                self.resting.push_back((now + REST, flight.call.to, tid, flight.call.question()));
+                self.resting.push_back((now + REST, flight.call.to(), tid, flight.call.question()));
             }
         }
         Some(flight)
