@@ -4,13 +4,11 @@ use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::{Node, Parts};
-use crate::addr::is_sendable;
 use crate::api::ask::Query;
 use crate::api::error::{QueryError, SendError};
 use crate::api::message::{Outcome, Peer, QueryId, Reply};
 use crate::queries::Kind;
 use crate::time::Instant;
-use crate::wire::VARINT_MAX;
 
 impl Node {
     /// Begins a query. Replies come one by one ([`Event::Reply`](crate::Event::Reply)), then its outcome
@@ -62,24 +60,13 @@ impl Node {
 
 impl Parts {
     fn query(&mut self, query: Query) -> Result<QueryId, SendError> {
-        self.upkeep.check_open()?;
-        if !query.nodes.iter().all(|addr| is_sendable(*addr)) {
-            return Err(SendError::InvalidAddress);
-        }
-        if query.command > VARINT_MAX {
-            return Err(SendError::OutOfRange);
-        }
-        self.check_query_size(&query)?;
+        self.check_sendable(&query.nodes, query.command)?;
+        // A commit carries a token.
+        let token = query.commit.then_some(Self::ANY_KEY.into());
+        self.check_request_size(&query.request(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1), token))?;
         if self.queries.users() >= self.cx.config.max_queries {
             return Err(SendError::Busy);
         }
         Ok(self.start_query(Kind::User, query))
-    }
-
-    fn check_query_size(&self, query: &Query) -> Result<(), SendError> {
-        // A commit carries a token.
-        let token = query.commit.then_some(Self::ANY_KEY.into());
-        let request = query.request(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1), token);
-        self.check_request_size(&request)
     }
 }
