@@ -162,8 +162,7 @@ impl Queries {
         let Some(running) = self.get_mut(id) else { return false };
         let wanted = reply.error == 0 && !running.query.discard;
         if wanted {
-            running.mailbox.make_room(cx.config.max_unread_replies);
-            running.mailbox.push_back(reply);
+            running.mailbox.put(cx.config.max_unread_replies, reply);
         }
         wanted
     }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::api::ask::Answer;
 use crate::api::message::{ReplyTo, Via};
 use crate::api::way::Way;
-use crate::bounded::memory::{Heap, more_for};
+use crate::bounded::memory::{Capped, Heap, more_for};
 use crate::id::Id;
 use crate::wire::{self, Message};
 
@@ -175,9 +175,7 @@ impl Outbox {
 
     /// Gives memory back that a burst has left behind.
     pub(crate) fn trim(&mut self) {
-        for lane in self.lanes.iter_mut().filter(|lane| lane.is_empty()) {
-            *lane = VecDeque::new();
-        }
+        self.lanes.iter_mut().for_each(VecDeque::free_if_empty);
     }
 
     pub(crate) fn clear(&mut self) {

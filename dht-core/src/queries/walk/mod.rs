@@ -272,8 +272,7 @@ impl Walk {
         // All of one reply stand together, at the end.
         let mut of_reply = self.mentions.iter().rev().take_while(|(_, other)| *other == by);
         if !of_reply.any(|(named, _)| *named == node) {
-            self.mentions.make_room(self.plan.max_query_addresses);
-            self.mentions.push((node, by));
+            self.mentions.put(self.plan.max_query_addresses, (node, by));
         }
     }
 
@@ -340,13 +339,11 @@ impl Walk {
             // Its neighbours were silent; it may be there all the same, so it is waited for.
             let last = doubted || !asks_all && self.seen.is_hearsay(node) && behind_dead_door(addr);
             if last && trusted.is_some() && self.deferred.len() < DEFERRED_MAX {
-                self.deferred.make_room(DEFERRED_MAX);
-                self.deferred.push(node);
+                self.deferred.put(DEFERRED_MAX, node);
                 continue;
             }
             self.asked += 1;
-            self.visits.make_room(self.plan.max_open);
-            self.visits.push(Visit { node, missed: 0, doubted });
+            self.visits.put(self.plan.max_open, Visit { node, missed: 0, doubted });
             self.seen.set(node, State::Asked);
             return Some((node, addr));
         }

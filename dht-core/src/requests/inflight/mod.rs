@@ -187,8 +187,7 @@ impl Inflight {
                 if self.max <= AT_ONCE_MAX {
                     self.slots.reserve_exact(self.max - len);
                 }
-                self.slots.make_room(self.max);
-                self.slots.push(Slot::Free);
+                self.slots.put(self.max, Slot::Free);
                 u16::try_from(len).ok()?
             }
         };
@@ -316,8 +315,7 @@ impl Inflight {
         flight.sent = flight.sent.saturating_add(1);
         flight.sent_at = now;
         flight.deadline = Some(deadline);
-        self.deadlines.make_room(deadlines_max(self.max, self.max) + 1);
-        self.deadlines.push(Reverse((deadline, id.0)));
+        self.deadlines.put(deadlines_max(self.max, self.max) + 1, Reverse((deadline, id.0)));
         if self.deadlines.len() > deadlines_max(self.max, self.live) {
             self.drop_stale_deadlines();
         }
@@ -437,9 +435,7 @@ impl Inflight {
     /// Gives memory back that a burst has left behind.
     pub(crate) fn trim(&mut self, now: Instant) {
         self.expire_resting(now);
-        if self.resting.is_empty() {
-            self.resting = VecDeque::new();
-        }
+        self.resting.free_if_empty();
         let last = self.slots.iter().rposition(|slot| !matches!(slot, Slot::Free));
         self.slots.truncate(last.map_or(0, |last| last + 1));
         if self.max > AT_ONCE_MAX {
@@ -534,8 +530,10 @@ impl Inflight {
                 if self.resting.len() >= resting_max(self.max) {
                     self.resting.pop_front();
                 }
-                self.resting.make_room(resting_max(self.max));
-                self.resting.push_back((now + REST, flight.call.to(), tid, flight.call.question()));
+                self.resting.put(
+                    resting_max(self.max),
+                    (now + REST, flight.call.to(), tid, flight.call.question()),
+                );
             }
         }
         Some(flight)
@@ -543,8 +541,7 @@ impl Inflight {
 
     fn release(&mut self, slot: u16) {
         self.set(slot, Slot::Free);
-        self.free.make_room(self.max);
-        self.free.push(slot);
+        self.free.put(self.max, slot);
     }
 
     fn is_due(&self, &Reverse((deadline, id)): &Reverse<(Instant, u64)>) -> bool {
