@@ -27,26 +27,28 @@ impl Parts {
         }
     }
 
-    /// Whether an address that `from` has named may be visited; `own` are ours.
-    pub(super) fn is_visitable(
-        &self,
+    /// Whether an address that `from` has named may be visited, which is counted if not; `own` are ours.
+    pub(super) fn may_visit(
+        &mut self,
         addr: SocketAddrV4,
         from: SocketAddrV4,
         own: &[SocketAddrV4],
     ) -> bool {
-        learnable(addr, *from.ip()) && !own.contains(&addr) && self.cx.admits(addr)
+        let may = learnable(addr, *from.ip()) && !own.contains(&addr) && self.cx.admits(addr);
+        self.cx.stats.drops.closer_nodes += u64::from(!may);
+        may
     }
 
     /// Tells the user that there is something to take. Earlier notes of what was taken without waiting for them are let go.
     pub(super) fn note(&mut self, event: Event) {
         self.cx.emit(event);
         let (events, requests) = (&mut self.cx.events, &self.requests);
-        let most = self.cx.config.max_events + 2 * requests.users();
+        let most = self.cx.config.max_events + 2 * requests.flights().users();
         if events.notes() > most && events.notes() > most + 2 * self.queries.notes() {
             let queries = &mut self.queries;
             queries.count_notes();
             events.retain(|event| match event {
-                Event::Response(id) => requests.has_result(*id),
+                Event::Response(id) => requests.flights().has_result(*id),
                 Event::Reply(id) => queries.keeps_note(*id),
                 Event::Finished(id) => queries.has(*id),
                 _ => true,

@@ -36,7 +36,7 @@ impl Node {
     /// Forgets a request, ended or not. No event about it follows from now on.
     pub fn cancel_request(&mut self, now: Instant, id: RequestId) {
         self.parts.enter(now, |node| {
-            if node.requests.call(id).is_some_and(|call| call.purpose == Purpose::User) {
+            if node.requests.flights().call(id).is_some_and(|call| call.purpose == Purpose::User) {
                 node.requests.forget(&mut node.cx, id);
             }
             drop(node.requests.take_result(&mut node.cx, id));
@@ -75,7 +75,7 @@ impl Node {
         let of_session =
             |call: &Call| call.request.session == Some(session) && call.purpose == Purpose::User;
         self.parts.enter(now, |node| {
-            node.fail_all(of_session, RequestError::Destroyed);
+            node.fail_all(&of_session, RequestError::Destroyed);
             node.end_queries(Some(session), RequestError::Destroyed);
         });
     }

@@ -142,11 +142,10 @@ impl Parts {
     }
 
     /// Fails all requests that are wanted.
-    pub(super) fn fail_all(&mut self, wanted: impl Fn(&Call) -> bool, error: RequestError) {
+    pub(super) fn fail_all(&mut self, wanted: &dyn Fn(&Call) -> bool, error: RequestError) {
         let mut slot = 0;
-        while let Some((next, id)) = self.requests.next_from(slot, &wanted) {
+        while let Some(id) = self.requests.flights().next_from(&mut slot, wanted) {
             self.fail(id, error);
-            slot = next;
         }
     }
 }

@@ -155,7 +155,7 @@ impl Parts {
     /// than once, it is no guess: a node that was taken for silent is there, unless earlier answers have missed.
     fn on_unmatched(&mut self, tid: u16, from: SocketAddrV4) {
         let believed = self.members.believes(&self.cx, from);
-        if believed.is_none() && !self.requests.asks(from) {
+        if believed.is_none() && !self.requests.flights().asks(from) {
             return;
         }
         let Some(question) = self.requests.late_answer(&self.cx, tid, from) else {

@@ -22,14 +22,13 @@ impl Parts {
         }
         let of_query = |call: &Call| call.purpose.is_visit_of(query);
         let mut slot = 0;
-        while let Some((next, id)) = self.requests.next_from(slot, of_query) {
-            slot = next;
+        while let Some(id) = self.requests.flights().next_from(&mut slot, &of_query) {
             self.leave_visit(query, id);
         }
     }
 
     fn leave_visit(&mut self, query: QueryId, id: RequestId) {
-        let Some(call) = self.requests.call(id) else { return };
+        let Some(call) = self.requests.flights().call(id) else { return };
         let (Purpose::Visit { node, seen, .. }, to) = (call.purpose, call.to()) else {
             return;
         };
@@ -74,7 +73,7 @@ impl Parts {
     }
 
     fn late(&self) -> impl Iterator<Item = &Call> {
-        self.requests.calls().filter(|call| matches!(call.purpose, Purpose::Late { .. }))
+        self.requests.flights().calls().filter(|call| matches!(call.purpose, Purpose::Late { .. }))
     }
 
     /// How many visits go on after their walk.

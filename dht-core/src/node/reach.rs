@@ -59,11 +59,11 @@ impl Parts {
     fn on_news(&mut self, news: News) {
         match news {
             News::ProbesEnd => {
-                self.requests.forget_all(&mut self.cx, |purpose| purpose == Purpose::Probe);
+                self.requests.forget_all(&mut self.cx, &|purpose| purpose == Purpose::Probe);
             }
             News::ViewsEnd => {
                 let views = |purpose| matches!(purpose, Purpose::View { .. });
-                self.requests.forget_all(&mut self.cx, views);
+                self.requests.forget_all(&mut self.cx, &views);
             }
             News::ForgetSamples => self.members.forget_samples(),
             News::Reachable => self.on_reachable(),

@@ -88,7 +88,7 @@ impl Requests {
             Match::Fits(id) => id,
             Match::WrongSource(asked) => {
                 cx.stats.drops.wrong_source += 1;
-                let asked = asked.and_then(|id| self.call(id));
+                let asked = asked.and_then(|id| self.flights.call(id));
                 if let Some(call) = asked.filter(|call| Lessons::of(call).tell(Lessons::HEALTH)) {
                     self.elsewhere.note(cx.tick, call.to(), from);
                 }
@@ -228,11 +228,10 @@ impl Requests {
     }
 
     /// Drops all requests that `which` selects.
-    pub(crate) fn forget_all(&mut self, cx: &mut Cx, which: impl Fn(Purpose) -> bool) {
+    pub(crate) fn forget_all(&mut self, cx: &mut Cx, which: &dyn Fn(Purpose) -> bool) {
         let mut slot = 0;
-        while let Some((next, id)) = self.flights.next_from(slot, |call| which(call.purpose)) {
+        while let Some(id) = self.flights.next_from(&mut slot, &|call| which(call.purpose)) {
             self.forget(cx, id);
-            slot = next;
         }
     }
 

@@ -27,11 +27,12 @@ impl Requests {
         self.flights.check_invariants();
         self.check_counters(cx, verifying.len());
         let verifies = |call: &&super::Call| call.purpose == Purpose::Verify;
-        assert_eq!(verifying.len(), self.calls().filter(verifies).count());
+        assert_eq!(verifying.len(), self.flights.calls().filter(verifies).count());
         for (_, flight) in self.flights.iter().filter(|(_, flight)| verifies(&&flight.call)) {
             assert!(verifying.contains(&flight.call.to()) && flight.sent <= 1);
         }
-        for call in self.calls().filter(|call| matches!(call.purpose, Purpose::Late { .. })) {
+        for call in self.flights.calls().filter(|call| matches!(call.purpose, Purpose::Late { .. }))
+        {
             let bare =
                 !call.force && call.request.value.is_none() && call.request.session.is_none();
             assert!(bare, "{:?}", call.purpose);

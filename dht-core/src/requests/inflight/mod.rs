@@ -228,19 +228,30 @@ impl Inflight {
         })
     }
 
-    /// The first live request in a slot from `slot` on that is wanted, and the slot after it: to go
-    /// through all of them while some end.
+    /// What is asked by them.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.iter().map(|(_, flight)| &flight.call)
+    }
+
+    /// What is asked by a request, as long as it is under way.
+    pub(crate) fn call(&self, id: RequestId) -> Option<&Call> {
+        self.get(id).map(|flight| &flight.call)
+    }
+
+    /// The first live request in a slot from `slot` on that is wanted; `slot` becomes the one after it. So all of them
+    /// can be gone through while some end.
     pub(crate) fn next_from(
         &self,
-        slot: usize,
-        wanted: impl Fn(&Call) -> bool,
-    ) -> Option<(usize, RequestId)> {
-        let slots = self.slots.iter().enumerate().skip(slot);
-        let mut live = slots.filter_map(|(at, slot)| match slot {
-            Slot::Live(id, flight) if wanted(&flight.call) => Some((at + 1, RequestId(*id))),
+        slot: &mut usize,
+        wanted: &dyn Fn(&Call) -> bool,
+    ) -> Option<RequestId> {
+        let mut live = self.slots.iter().zip(0..).skip(*slot).filter_map(|(slot, at)| match slot {
+            Slot::Live(id, flight) if wanted(&flight.call) => Some((at, *id)),
             _ => None,
         });
-        live.next()
+        let (at, id) = live.next()?;
+        *slot = at + 1;
+        Some(RequestId(id))
     }
 
     /// Which request an answer under `tid` from `from` is to.
