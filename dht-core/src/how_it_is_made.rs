@@ -24,14 +24,14 @@
 //!     context (time, randomness, counters, events) · table · sources · wire · secret · bounded
 //! ```
 //!
-//! `requests/call.rs` is the vocabulary that the parts share: a `Call` is a request in full, an `Ask` what a part wants
-//! to ask, and a `Purpose` says what the answer is for.
+//! `requests/call.rs` is the vocabulary that the parts share: a `Call` is a request with its class and its
+//! `Purpose`, which says what the answer is for.
 //!
 //! # The way of a request
 //!
-//! 1. A part or the user wants something: `members` return an `Ask`, `reach` gives it out by `poll_ask`, `queries` by `poll`
-//!    as a `Step::Ask`, users call `Node::request`. All become a `Call` in `Requests::begin`, which takes a place, draws a
-//!    transaction id and puts it into a lane: by class, for each socket.
+//! 1. A part or the user wants something: `members` return a `Call`, `reach` gives out what it asks by `poll_ask`, `queries`
+//!    by `poll` as a `Step::Ask`, users call `Node::request`. All come to `Requests::begin`, which takes a place, draws a
+//!    transaction id and puts the call into a lane: by class, for each socket.
 //! 2. `Node::poll_transmit` takes the next one that the window and the share of its /24 let go, writes its bytes into the
 //!    caller's buffer and starts its time-out. Verifications leave before answers, and answers before the rest.
 //! 3. `Requests::poll_overdue` finds tries that were not answered in time: another one follows, or the request ends.

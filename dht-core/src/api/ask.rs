@@ -4,6 +4,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddrV4;
+use core::num::NonZeroU8;
 use core::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use crate::api::message::{SessionId, Via};
 use crate::api::token::Token;
 use crate::id::Id;
+use crate::wire;
 use crate::wire::command::{DELAYED_PING, FIND_NODE, PING};
 
 /// An answer to an incoming request.
@@ -124,7 +126,7 @@ pub struct Request {
     pub(crate) retries: u8,
     pub(crate) delay: Duration,
     pub(crate) session: Option<SessionId>,
-    pub(crate) ttl: Option<u8>,
+    pub(crate) ttl: Option<NonZeroU8>,
     pub(crate) via: Option<Via>,
     pub(crate) any_replier: bool,
 }
@@ -152,7 +154,7 @@ impl Request {
     /// PING.
     #[must_use]
     pub fn ping(to: SocketAddrV4) -> Self {
-        Self { internal: true, ..Self::new(to, PING) }
+        Self::internal(to, PING)
     }
 
     /// A PING that is answered after `delay`, to the millisecond; each try waits a second longer than that.
@@ -160,11 +162,22 @@ impl Request {
     pub fn delayed_ping(to: SocketAddrV4, delay: Duration) -> Self {
         let millis = u32::try_from(delay.as_millis()).unwrap_or(u32::MAX);
         Self {
-            internal: true,
             value: Some(Bytes::copy_from_slice(&millis.to_le_bytes())),
             delay,
-            ..Self::new(to, DELAYED_PING)
+            ..Self::internal(to, DELAYED_PING)
         }
+    }
+
+    /// FIND_NODE: which nodes are closest to `target`?
+    pub(crate) fn find_node(to: SocketAddrV4, target: Id) -> Self {
+        Self { target: Some(target), ..Self::internal(to, FIND_NODE) }
+    }
+
+    /// A command of the protocol's own.
+    pub(crate) const fn internal(to: SocketAddrV4, command: u64) -> Self {
+        let mut request = Self::new(to, command);
+        request.internal = true;
+        request
     }
 
     /// The point in the key space that the request is about.
@@ -205,7 +218,7 @@ impl Request {
     /// The time to live (TTL) of its datagrams, for probing a NAT; 0 means the system's default.
     #[must_use]
     pub fn ttl(mut self, ttl: u8) -> Self {
-        self.ttl = (ttl != 0).then_some(ttl);
+        self.ttl = NonZeroU8::new(ttl);
         self
     }
 
@@ -222,6 +235,20 @@ impl Request {
     pub fn any_replier(mut self) -> Self {
         self.any_replier = true;
         self
+    }
+
+    /// What is sent, under this transaction id and with our `id`, if that is told.
+    pub(crate) fn message<'a>(&'a self, tid: u16, id: Option<&'a [u8; 32]>) -> wire::Request<'a> {
+        wire::Request {
+            tid,
+            to: self.to,
+            id,
+            token: self.token.as_ref().map(Token::as_bytes),
+            internal: self.internal,
+            command: self.command,
+            target: self.target.as_ref().map(Id::as_bytes),
+            value: self.value.as_deref(),
+        }
     }
 }
 
@@ -384,6 +411,18 @@ impl Query {
     pub fn session(mut self, session: SessionId) -> Self {
         self.session = Some(session);
         self
+    }
+
+    /// What a node of the walk is asked; with a token, it is a commit.
+    pub(crate) fn request(&self, to: SocketAddrV4, token: Option<Token>) -> Request {
+        Request {
+            internal: self.internal,
+            target: Some(self.target),
+            token,
+            value: self.value.clone(),
+            session: self.session,
+            ..Request::new(to, self.command)
+        }
     }
 }
 

@@ -11,24 +11,46 @@ pub(crate) fn more_for(len: usize, max: usize) -> usize {
 
 /// A buffer that never has room for more than `max` elements, not even after a clone, or after it was
 /// cut down.
-pub(crate) trait Capped {
+pub(crate) trait Capped<T> {
     /// To be called before something is added.
     fn make_room(&mut self, max: usize);
+    /// Adds something, at the end if there is an order.
+    fn put(&mut self, max: usize, item: T);
+    /// Gives the memory back if nothing is in it.
+    fn free_if_empty(&mut self);
 }
 
 macro_rules! capped {
-    ($($buffer:ident),*) => {$(
-        impl<T> Capped for $buffer<T> {
+    ($($buffer:ident, $push:ident, $item:path;)*) => {$(
+        impl<T: $item> Capped<T> for $buffer<T> {
             fn make_room(&mut self, max: usize) {
                 if self.len() == self.capacity() {
                     self.reserve_exact(more_for(self.len(), max));
+                }
+            }
+
+            fn put(&mut self, max: usize, item: T) {
+                self.make_room(max);
+                self.$push(item);
+            }
+
+            fn free_if_empty(&mut self) {
+                if self.is_empty() {
+                    *self = Self::new();
                 }
             }
         }
     )*};
 }
 
-capped!(BinaryHeap, Vec, VecDeque);
+capped!(BinaryHeap, push, Ord; Vec, push, Sized; VecDeque, push_back, Sized;);
+
+/// Adds something to a list of the latest `max`: the oldest gives way, and is returned.
+pub(crate) fn displace<T>(list: &mut Vec<T>, max: usize, item: T) -> Option<T> {
+    let oldest = (list.len() >= max).then(|| list.remove(0));
+    list.put(max, item);
+    oldest
+}
 
 /// A sum of buffers that may all be at their largest at once.
 #[derive(Clone, Copy, Debug, Default)]

@@ -37,8 +37,7 @@ impl Events {
             }
             self.bounded += 1;
         }
-        self.queue.make_room(self.most);
-        self.queue.push_back(event);
+        self.queue.put(self.most, event);
         dropped
     }
 

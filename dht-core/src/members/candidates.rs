@@ -102,8 +102,7 @@ impl Candidates {
 
     /// The candidate is asked now.
     pub(super) fn begin(&mut self, addr: SocketAddrV4) {
-        self.verifying.make_room(self.max);
-        self.verifying.push(addr);
+        self.verifying.put(self.max, addr);
     }
 
     /// The candidate is no longer asked.
@@ -112,8 +111,7 @@ impl Candidates {
     }
 
     pub(super) fn wait(&mut self, addr: SocketAddrV4) {
-        self.waiting.make_room(CANDIDATES_MAX);
-        self.waiting.push(addr);
+        self.waiting.put(CANDIDATES_MAX, addr);
     }
 
     pub(super) fn clear(&mut self) {

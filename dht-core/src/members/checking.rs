@@ -7,14 +7,15 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use bytes::Bytes;
 
 use super::schedule::SWAPS_MAX;
-use super::{Ask, Members, Question};
+use super::{Call, Members, Question};
+use crate::api::ask::Request;
 use crate::context::{Cx, RECENT};
 use crate::id::Id;
 use crate::requests::call::Purpose;
 use crate::requests::congestion::Class;
 use crate::table::{NodeInfo, Slot};
 use crate::wire;
-use crate::wire::command::{DOWN_HINT, FIND_NODE, PING};
+use crate::wire::command::DOWN_HINT;
 
 /// A node leaves the table once it answers without an id this often in a row.
 const SILENT_ANSWERS_MAX: u8 = 2;
@@ -22,17 +23,26 @@ const SILENT_ANSWERS_MAX: u8 = 2;
 impl Members {
     /// Asks a candidate: PING, or the question it left unanswered lately. This leaves before the answer to the request
     /// that made it a candidate, so that its sender is in the table soon after.
-    pub(super) fn verify(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> Option<Ask> {
-        let command = if self.has_to_serve(cx, addr) { FIND_NODE } else { PING };
+    pub(super) fn verify(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> Option<Call> {
         cx.may_ask().then(|| {
             self.candidates.begin(addr);
             cx.stats.verifications.sent += 1;
-            Ask::new(addr, command, Class::KeepAlive, Purpose::Verify)
+            let question = self.question(addr, self.has_to_serve(cx, addr));
+            let request = Request { retries: 0, ..question };
+            Call::new(request, Class::KeepAlive, Purpose::Verify)
         })
     }
 
+    /// PING, or FIND_NODE if a node has to show that it serves: then it is asked for its own neighbours.
+    fn question(&self, to: SocketAddrV4, serves: bool) -> Request {
+        match serves {
+            true => Request::find_node(to, self.table.ids().of(to)),
+            false => Request::ping(to),
+        }
+    }
+
     /// Asks the next candidate that waits and may be asked.
-    pub(crate) fn next_verification(&mut self, cx: &mut Cx) -> Option<Ask> {
+    pub(crate) fn next_verification(&mut self, cx: &mut Cx) -> Option<Call> {
         let addr = self.candidates.next()?;
         let ask = self.verify(cx, addr);
         if ask.is_none() {
@@ -42,7 +52,7 @@ impl Members {
     }
 
     /// Asks a node that was lost, or given by the user, whether it is there.
-    pub(crate) fn verify_known(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> Option<Ask> {
+    pub(crate) fn verify_known(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> Option<Call> {
         let place = self.candidates.take_place_for_lost(addr);
         place.then(|| self.verify(cx, addr)).flatten()
     }
@@ -53,7 +63,7 @@ impl Members {
         cx: &mut Cx,
         addr: SocketAddrV4,
         verified: bool,
-    ) -> Option<Ask> {
+    ) -> Option<Call> {
         match verified {
             true => cx.stats.verifications.verified += 1,
             false => cx.stats.verifications.failed += 1,
@@ -70,7 +80,7 @@ impl Members {
         id: Id,
         newcomer: SocketAddrV4,
         verified: bool,
-    ) -> Option<Ask> {
+    ) -> Option<Call> {
         if !self.settled || self.schedule.swaps >= SWAPS_MAX {
             return None;
         }
@@ -102,7 +112,7 @@ impl Members {
         newcomer: (SocketAddrV4, bool),
         no_id: bool,
         asks: &dyn Fn(SocketAddrV4) -> bool,
-    ) -> Option<Ask> {
+    ) -> Option<Call> {
         self.schedule.swaps = self.schedule.swaps.saturating_sub(1);
         let gone = no_id && self.answered_without_id(cx, rival);
         gone.then(|| self.fill_vacancy(cx, newcomer, asks)).flatten()
@@ -116,7 +126,7 @@ impl Members {
         newcomer: (SocketAddrV4, bool),
         timed_out: bool,
         asks: &dyn Fn(SocketAddrV4) -> bool,
-    ) -> Option<Ask> {
+    ) -> Option<Call> {
         self.schedule.swaps = self.schedule.swaps.saturating_sub(1);
         if timed_out && self.evict_unless_seen(cx, rival, seen) {
             self.schedule.check_failed();
@@ -131,7 +141,7 @@ impl Members {
         cx: &mut Cx,
         (newcomer, verified): (SocketAddrV4, bool),
         asks: &dyn Fn(SocketAddrV4) -> bool,
-    ) -> Option<Ask> {
+    ) -> Option<Call> {
         if verified {
             self.admit(cx, newcomer);
             return None;
@@ -151,7 +161,7 @@ impl Members {
     }
 
     /// The next check of a keep-alive.
-    pub(crate) fn next_check(&mut self, cx: &mut Cx) -> Option<Ask> {
+    pub(crate) fn next_check(&mut self, cx: &mut Cx) -> Option<Call> {
         if !self.schedule.has_check() {
             return None;
         }
@@ -166,7 +176,7 @@ impl Members {
     }
 
     /// Asks a node of the table whether it is there.
-    fn check(&mut self, cx: &mut Cx, slot: Slot, hinted: bool) -> Option<Ask> {
+    fn check(&mut self, cx: &mut Cx, slot: Slot, hinted: bool) -> Option<Call> {
         let node = self.table.node(slot)?;
         let class = if hinted { Class::Hint } else { Class::KeepAlive };
         let purpose = Purpose::Check { seen: node.seen, hinted };
@@ -185,13 +195,13 @@ impl Members {
         node: &NodeInfo,
         class: Class,
         purpose: Purpose,
-    ) -> Option<Ask> {
+    ) -> Option<Call> {
         // A node that is, or was, in doubt has not.
         let ping = node.serves && class != Class::Hint;
         cx.may_ask().then(|| {
             self.table.set_pinged(slot, cx.tick);
             self.table.set_serves(slot, false);
-            Ask::new(node.addr, if ping { PING } else { FIND_NODE }, class, purpose)
+            Call::new(self.question(node.addr, !ping), class, purpose)
         })
     }
 
@@ -324,16 +334,17 @@ impl Members {
     }
 
     /// The next down hint that is due, as far as the budget of this tick goes.
-    pub(crate) fn next_hint(&mut self, cx: &Cx) -> Option<Ask> {
+    pub(crate) fn next_hint(&mut self, cx: &Cx) -> Option<Call> {
         if !self.schedule.may_hint(cx.config.down_hints_rate_limit) {
             return None;
         }
         let (down, by) = self.namers.pop_due()?;
         self.schedule.hinted();
-        let value = Bytes::copy_from_slice(&wire::addr_bytes(down));
+        let value = Some(Bytes::copy_from_slice(&wire::addr_bytes(down)));
         let prefix = self.table.ids().of(by).prefix();
         let purpose = Purpose::Hint { seen: self.times_seen(prefix, by) };
-        Some(Ask { value: Some(value), ..Ask::new(by, DOWN_HINT, Class::Hint, purpose) })
+        let request = Request { value, ..Request::internal(by, DOWN_HINT) };
+        Some(Call::new(request, Class::Hint, purpose))
     }
 
     /// A tick has passed: there is a new budget of hints.
@@ -366,7 +377,7 @@ impl Members {
         cx: &mut Cx,
         addr: SocketAddrV4,
         from: Ipv4Addr,
-    ) -> Option<Ask> {
+    ) -> Option<Call> {
         let (slot, node) = self.known(addr)?;
         if node.hinted && node.pinged_ago(cx.tick) == 0 {
             return None;

@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
-use crate::bounded::memory::{Capped, Heap};
+use crate::bounded::memory::{Capped, Heap, displace};
 
 /// Lost nodes that are remembered; the first one lost gives way.
 const LOST_MAX: usize = 64;
@@ -31,11 +31,7 @@ impl Lost {
     /// A node has left the table at this tick, since it did not answer.
     pub(crate) fn add(&mut self, tick: u32, addr: SocketAddrV4) {
         self.remove(addr);
-        if self.nodes.len() >= LOST_MAX {
-            self.nodes.remove(0);
-        }
-        self.nodes.make_room(LOST_MAX);
-        self.nodes.push((addr, tick));
+        displace(&mut self.nodes, LOST_MAX, (addr, tick));
     }
 
     /// A node has been heard of. Whether it had been lost.
@@ -53,9 +49,7 @@ impl Lost {
         self.nodes.retain(|(_, since)| tick.saturating_sub(*since) < REMEMBERED_TICKS);
         let next = 1.min(self.nodes.len());
         self.nodes.rotate_left(next);
-        if self.nodes.is_empty() {
-            self.nodes = Vec::new();
-        }
+        self.nodes.free_if_empty();
         self.nodes.last().map(|(addr, _)| *addr)
     }
 

@@ -3,7 +3,7 @@
 //! in `index.js`, and is stricter: a request alone, which is easily forged, makes its sender a candidate at most.
 //!
 //! This part is told of answers, requests, silence and hints, and asks for calls: most methods return an
-//! [`Ask`]. The caller that makes the call must report its outcome, by the method named after the purpose.
+//! [`Call`]. The caller that makes it must report its outcome, by the method named after the purpose.
 
 mod candidates;
 mod checking;
@@ -24,7 +24,7 @@ use crate::api::message::{Peer, SavedNode};
 use crate::bounded::memory::Heap;
 use crate::context::{Cx, OLD, TICK};
 use crate::id::Id;
-use crate::requests::call::{Ask, Question};
+use crate::requests::call::{Call, Question};
 use crate::secret::rng::Rng;
 use crate::table::{Insert, Slot, Table};
 use candidates::Candidates;
@@ -56,7 +56,7 @@ pub(crate) struct Learnt {
     pub(crate) was_lost: bool,
     /// It has no id, and may be used all the same.
     pub(crate) without_id: bool,
-    pub(crate) ask: Option<Ask>,
+    pub(crate) ask: Option<Call>,
 }
 
 impl Members {
@@ -98,7 +98,7 @@ impl Members {
         cx: &mut Cx,
         peer: Peer,
         asks: &dyn Fn(SocketAddrV4) -> bool,
-    ) -> Option<Ask> {
+    ) -> Option<Call> {
         let id = peer.id.filter(|_| cx.admits(peer.addr))?;
         match self.table.find(&id, peer.addr) {
             Some(slot) => {
@@ -252,7 +252,7 @@ impl Members {
         id: Id,
         addr: SocketAddrV4,
         asks: &dyn Fn(SocketAddrV4) -> bool,
-    ) -> Option<Ask> {
+    ) -> Option<Call> {
         if id == self.table.own() || !learnable(addr, *addr.ip()) || self.candidates.knows(addr) {
             return None;
         }

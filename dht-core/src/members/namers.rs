@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
-use crate::bounded::memory::{Capped, Heap};
+use crate::bounded::memory::{Capped, Heap, displace};
 
 #[derive(Clone, Copy, Debug)]
 struct Naming {
@@ -37,17 +37,13 @@ impl Namers {
         if known.any(|naming| (naming.silent, naming.by) == (silent, by)) {
             return;
         }
-        if self.namings.len() >= self.max {
-            self.namings.remove(0);
-        }
-        self.namings.make_room(self.max);
-        self.namings.push(Naming { silent, by, due: false });
+        displace(&mut self.namings, self.max, Naming { silent, by, due: false });
     }
 
     /// The node has answered.
     pub(crate) fn remove(&mut self, addr: SocketAddrV4) {
         self.namings.retain(|naming| naming.silent != addr);
-        self.trim();
+        self.namings.free_if_empty();
     }
 
     /// The node is down.
@@ -60,19 +56,12 @@ impl Namers {
     pub(crate) fn pop_due(&mut self) -> Option<(SocketAddrV4, SocketAddrV4)> {
         let at = self.namings.iter().position(|naming| naming.due)?;
         let naming = self.namings.remove(at);
-        self.trim();
+        self.namings.free_if_empty();
         Some((naming.silent, naming.by))
     }
 
     pub(crate) fn clear(&mut self) {
         self.namings = Vec::new();
-    }
-
-    /// Gives memory back when none is left.
-    fn trim(&mut self) {
-        if self.namings.is_empty() {
-            self.clear();
-        }
     }
 }
 

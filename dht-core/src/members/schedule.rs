@@ -188,8 +188,7 @@ impl Schedule {
         }
         let room = self.hinters.len() < HINTERS_MAX;
         if room {
-            self.hinters.make_room(HINTERS_MAX);
-            self.hinters.push((from, 1));
+            self.hinters.put(HINTERS_MAX, (from, 1));
         }
         room
     }

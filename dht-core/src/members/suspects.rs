@@ -9,7 +9,7 @@ use core::net::SocketAddrV4;
 use core::time::Duration;
 
 use crate::addr::{is_local, prefix24};
-use crate::bounded::memory::{Capped, Heap};
+use crate::bounded::memory::{Capped, Heap, displace};
 use crate::requests::call::Question;
 use crate::requests::inflight::MISSES_MAX;
 use crate::time::Instant;
@@ -52,15 +52,12 @@ impl Suspects {
         question: Question,
     ) -> Option<SocketAddrV4> {
         let before = self.take(addr);
-        let full = self.0.len() >= SUSPECTS_MAX;
-        let displaced = full.then(|| self.0.remove(0));
         let down = down || before.is_some_and(|before| before.down && now < before.until);
         let question = before.map_or(question, |before| before.question.max(question));
-        self.0.make_room(SUSPECTS_MAX);
         let before_left = before.map_or(0, |before| before.misses_left);
         let misses_left = if late { MISSES_MAX } else { before_left };
-        self.0.push(Suspect { until: now + SUSPICION, addr, down, misses_left, question });
-        displaced.map(|displaced| displaced.addr)
+        let suspect = Suspect { until: now + SUSPICION, addr, down, misses_left, question };
+        displace(&mut self.0, SUSPECTS_MAX, suspect).map(|displaced| displaced.addr)
     }
 
     /// An address has answered `question`. Returns whether that ends a suspicion.
@@ -108,9 +105,7 @@ impl Suspects {
     pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<SocketAddrV4> {
         let expired = self.0.first().is_some_and(|suspect| suspect.until <= now);
         let expired = expired.then(|| self.0.remove(0));
-        if self.0.is_empty() {
-            self.0 = Vec::new();
-        }
+        self.0.free_if_empty();
         expired.map(|suspect| suspect.addr)
     }
 

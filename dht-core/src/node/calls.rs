@@ -9,7 +9,6 @@ use crate::addr::is_sendable;
 use crate::api::ask::{Answer, Request};
 use crate::api::error::{RequestError, SendError};
 use crate::api::message::{Reply, ReplyTo, RequestId, SessionId};
-use crate::api::way::Way;
 use crate::replies::Out;
 use crate::requests::call::{Call, Purpose};
 use crate::requests::congestion::Class;
@@ -38,7 +37,7 @@ impl Node {
     /// Forgets a request, ended or not. No event about it follows from now on.
     pub fn cancel_request(&mut self, now: Instant, id: RequestId) {
         self.parts.enter(now, |node| {
-            if node.requests.call(id).is_some_and(|call| call.purpose == Purpose::User) {
+            if node.requests.flights().call(id).is_some_and(|call| call.purpose == Purpose::User) {
                 node.requests.forget(&mut node.cx, id);
             }
             drop(node.requests.take_result(&mut node.cx, id));
@@ -51,7 +50,7 @@ impl Node {
     /// If the node is closed or suspended, the value is too large even without closer nodes
     /// (the closer nodes are trimmed to what fits), or too many answers wait to be polled.
     pub fn reply(&mut self, now: Instant, to: ReplyTo, answer: Answer) -> Result<(), SendError> {
-        self.parts.enter(now, |node| node.reply(to, answer))
+        self.parts.enter(now, |node| node.send(Out::answer(to, answer)))
     }
 
     /// Passes an incoming request on to another node, under its transaction id and with its
@@ -67,7 +66,7 @@ impl Node {
         to: SocketAddrV4,
         value: Option<Bytes>,
     ) -> Result<(), SendError> {
-        self.parts.enter(now, |node| node.relay(request, to, value))
+        self.parts.enter(now, |node| node.send(Out::relay(request, to, value)))
     }
 
     /// Cancels everything in a session: its requests end with
@@ -75,9 +74,9 @@ impl Node {
     /// fail if they had still to commit.
     pub fn end_session(&mut self, now: Instant, session: SessionId) {
         let of_session =
-            |call: &Call| call.session == Some(session) && call.purpose == Purpose::User;
+            |call: &Call| call.request.session == Some(session) && call.purpose == Purpose::User;
         self.parts.enter(now, |node| {
-            node.fail_all(of_session, RequestError::Destroyed);
+            node.fail_all(&of_session, RequestError::Destroyed);
             node.end_queries(Some(session), RequestError::Destroyed);
         });
     }
@@ -88,13 +87,7 @@ impl Parts {
     pub(super) const ANY_KEY: [u8; 32] = [0; 32];
 
     fn request(&mut self, request: Request) -> Result<RequestId, SendError> {
-        self.upkeep.check_open()?;
-        if !is_sendable(request.to) {
-            return Err(SendError::InvalidAddress);
-        }
-        if request.command > VARINT_MAX {
-            return Err(SendError::OutOfRange);
-        }
+        self.check_sendable(&[request.to], request.command)?;
         if request.delay > self.cx.config.max_ping_delay {
             return Err(SendError::DelayTooLong { max: self.cx.config.max_ping_delay });
         }
@@ -102,82 +95,29 @@ impl Parts {
         if self.requests.user_is_busy(&self.cx.config) {
             return Err(SendError::Busy);
         }
-        let call = Call {
-            to: request.to,
-            via: request.via.unwrap_or(self.reach.request_via()),
-            internal: request.internal,
-            command: request.command,
-            target: request.target,
-            token: request.token,
-            value: request.value,
-            ttl: request.ttl,
-            retries: request.retries,
-            delay: request.delay,
-            class: Class::User,
-            force: false,
-            any_replier: request.any_replier && !request.internal,
-            session: request.session,
-            purpose: Purpose::User,
-        };
-        self.begin(call).ok_or(SendError::Busy)
+        let any_replier = request.any_replier && !request.internal;
+        let request = Request { any_replier, ..request };
+        self.begin(Call::new(request, Class::User, Purpose::User)).ok_or(SendError::Busy)
     }
 
-    fn reply(&mut self, to: ReplyTo, answer: Answer) -> Result<(), SendError> {
+    /// Has an answer or a request of a peer leave.
+    fn send(&mut self, out: Out) -> Result<(), SendError> {
+        self.check_sendable(&[out.to], out.number)?;
+        let len = out.message(Some(&Self::ANY_KEY), Some(&Self::ANY_KEY)).encoded_len();
+        self.check_size(len, out.value.as_ref())?;
+        if self.replies.push(&mut self.cx, out) { Ok(()) } else { Err(SendError::Busy) }
+    }
+
+    /// Whether something with this command or error code can be sent to these addresses now.
+    pub(super) fn check_sendable(&self, to: &[SocketAddrV4], number: u64) -> Result<(), SendError> {
         self.upkeep.check_open()?;
-        let dest = answer.to.unwrap_or(to.from);
-        let way = answer.via.map_or(to.way, |via| Way::new(via, None));
-        if !is_sendable(dest) {
+        if !to.iter().all(|addr| is_sendable(*addr)) {
             return Err(SendError::InvalidAddress);
         }
-        if answer.error > VARINT_MAX {
+        if number > VARINT_MAX {
             return Err(SendError::OutOfRange);
         }
-        let size = wire::Response {
-            tid: to.tid,
-            to: dest,
-            id: Some(&Self::ANY_KEY),
-            token: answer.token.then_some(&Self::ANY_KEY),
-            closer_nodes: None,
-            error: answer.error,
-            value: answer.value.as_deref(),
-        };
-        self.check_size(size.encoded_len(), answer.value.as_ref())?;
-        let reply = Out::Reply {
-            to: dest,
-            way,
-            tid: to.tid,
-            closer_to: to.target.filter(|_| answer.closer_nodes),
-            token: answer.token,
-            error: answer.error,
-            value: answer.value,
-        };
-        if self.replies.push(&mut self.cx, reply) { Ok(()) } else { Err(SendError::Busy) }
-    }
-
-    fn relay(
-        &mut self,
-        request: ReplyTo,
-        to: SocketAddrV4,
-        value: Option<Bytes>,
-    ) -> Result<(), SendError> {
-        self.upkeep.check_open()?;
-        if !is_sendable(to) {
-            return Err(SendError::InvalidAddress);
-        }
-        let ReplyTo { tid, command, internal, target, .. } = request;
-        let size = wire::Request {
-            tid,
-            to,
-            id: Some(&Self::ANY_KEY),
-            token: None,
-            internal,
-            command,
-            target: target.as_ref().map(crate::Id::as_bytes),
-            value: value.as_deref(),
-        };
-        self.check_size(size.encoded_len(), value.as_ref())?;
-        let relay = Out::Relay { to, via: request.via(), tid, internal, command, target, value };
-        if self.replies.push(&mut self.cx, relay) { Ok(()) } else { Err(SendError::Busy) }
+        Ok(())
     }
 
     /// Whether there is room in a datagram for a message of `len` bytes with `value` in it.
@@ -192,16 +132,7 @@ impl Parts {
     }
 
     pub(super) fn check_request_size(&self, request: &Request) -> Result<(), SendError> {
-        let size = wire::Request {
-            tid: 0,
-            to: request.to,
-            id: Some(&Self::ANY_KEY),
-            token: request.token.as_ref().map(crate::Token::as_bytes),
-            internal: request.internal,
-            command: request.command,
-            target: request.target.as_ref().map(crate::Id::as_bytes),
-            value: request.value.as_deref(),
-        };
-        self.check_size(size.encoded_len(), request.value.as_ref())
+        let len = request.message(0, Some(&Self::ANY_KEY)).encoded_len();
+        self.check_size(len, request.value.as_ref())
     }
 }

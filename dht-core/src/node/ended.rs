@@ -61,7 +61,7 @@ impl Parts {
         };
         self.requests.learn_pace(&ended, hasty);
         let no_id = counts && reply.from.id.is_none();
-        let (asked, seen_as) = (ended.call.to, reply.seen_as);
+        let (asked, seen_as) = (ended.call.to(), reply.seen_as);
         match ended.call.purpose {
             Purpose::User => self.note(Event::Response(ended.id)),
             Purpose::Hint { .. } | Purpose::Late { .. } => {}
@@ -89,7 +89,7 @@ impl Parts {
     /// A request has ended without an answer.
     fn on_failed(&mut self, ended: &Ended) {
         let Err(error) = ended.result else { return };
-        let (to, purpose, question) = (ended.call.to, ended.call.purpose, ended.call.question());
+        let (to, purpose, question) = (ended.call.to(), ended.call.purpose, ended.call.question());
         // Silence of an address that the user asks tells of the network; silence of one that peers have named may be invented.
         let table = self.members.table();
         let known = purpose == Purpose::User || table.is_empty() || table.get(to).is_some();
@@ -142,11 +142,10 @@ impl Parts {
     }
 
     /// Fails all requests that are wanted.
-    pub(super) fn fail_all(&mut self, wanted: impl Fn(&Call) -> bool, error: RequestError) {
+    pub(super) fn fail_all(&mut self, wanted: &dyn Fn(&Call) -> bool, error: RequestError) {
         let mut slot = 0;
-        while let Some((next, id)) = self.requests.next_from(slot, &wanted) {
+        while let Some(id) = self.requests.flights().next_from(&mut slot, wanted) {
             self.fail(id, error);
-            slot = next;
         }
     }
 }

@@ -5,10 +5,12 @@ use core::time::Duration;
 
 use super::{Node, Parts};
 use crate::addr::is_host;
+use crate::api::ask::Answer;
 use crate::api::message::{Handled, Incoming, Peer, ReplyTo, Via};
 use crate::api::way::Way;
 use crate::error_code::{INVALID_TOKEN, UNKNOWN_COMMAND};
 use crate::id::Id;
+use crate::replies::Out;
 use crate::requests::Unmatched;
 use crate::time::Instant;
 use crate::wire::command::{DELAYED_PING, DOWN_HINT, FIND_NODE, PING, PING_NAT};
@@ -87,7 +89,7 @@ impl Parts {
         let (replies, now) = (&mut self.replies, self.cx.now);
         if request.token.is_some_and(|token| !replies.check_token(now, *from.ip(), token)) {
             self.cx.stats.drops.bad_token += 1;
-            self.respond(reply_to, from, INVALID_TOKEN, true, true);
+            self.respond(reply_to, Answer::error(INVALID_TOKEN).token(true));
             return Handled::Consumed;
         }
         let id = self.members.table().ids().proven(request.id, from);
@@ -113,18 +115,19 @@ impl Parts {
 
     /// `None`: nothing sensible can be answered.
     fn on_internal(&mut self, to: ReplyTo, value: Option<&[u8]>) -> Option<()> {
+        let pong = || Answer::empty().token(false).closer_nodes(false);
         match to.command {
-            PING => self.respond(to, to.from, 0, false, false),
+            PING => self.respond(to, pong()),
             PING_NAT => {
                 let port = u16::from_le_bytes(*value?.first_chunk()?);
                 let other = SocketAddrV4::new(*to.from.ip(), port);
-                (port != 0).then(|| self.respond(to, other, 0, false, false))?;
+                (port != 0).then(|| self.respond(to, pong().to(other)))?;
             }
-            FIND_NODE => to.target.map(|_| self.respond(to, to.from, 0, false, true))?,
+            FIND_NODE => to.target.map(|_| self.respond(to, Answer::empty().token(false)))?,
             DOWN_HINT => {
                 let addr = wire::addr_from_bytes(*value?.first_chunk()?);
                 self.on_down_hint(addr, *to.from.ip());
-                self.respond(to, to.from, 0, false, false);
+                self.respond(to, pong());
             }
             DELAYED_PING => {
                 let millis = u32::from_le_bytes(*value?.first_chunk()?);
@@ -132,20 +135,13 @@ impl Parts {
                 (delay <= self.cx.config.max_ping_delay).then_some(())?;
                 self.replies.respond_later(&mut self.cx, to, delay);
             }
-            _ => self.respond(to, to.from, UNKNOWN_COMMAND, false, true),
+            _ => self.respond(to, Answer::error(UNKNOWN_COMMAND)),
         }
         Some(())
     }
 
-    fn respond(
-        &mut self,
-        request: ReplyTo,
-        to: SocketAddrV4,
-        error: u64,
-        token: bool,
-        closer: bool,
-    ) {
-        self.replies.respond(&mut self.cx, request, to, (error, token, closer));
+    fn respond(&mut self, request: ReplyTo, answer: Answer) {
+        self.replies.push(&mut self.cx, Out::answer(request, answer));
     }
 
     fn on_response(&mut self, via: Via, from: SocketAddrV4, response: &wire::Response<'_>) {
@@ -160,7 +156,7 @@ impl Parts {
     /// than once, it is no guess: a node that was taken for silent is there, unless earlier answers have missed.
     fn on_unmatched(&mut self, tid: u16, from: SocketAddrV4) {
         let believed = self.members.believes(&self.cx, from);
-        if believed.is_none() && !self.requests.asks(from) {
+        if believed.is_none() && !self.requests.flights().asks(from) {
             return;
         }
         let Some(question) = self.requests.late_answer(&self.cx, tid, from) else {

@@ -24,7 +24,8 @@ impl Node {
         let node = &self.parts;
         node.requests.check_invariants(&node.cx, node.members.verifying());
         node.replies.check_invariants(&node.cx.config);
-        let calls: alloc::vec::Vec<_> = node.requests.calls().map(|call| call.purpose).collect();
+        let calls: alloc::vec::Vec<_> =
+            node.requests.flights().calls().map(|call| call.purpose).collect();
         node.queries.check_invariants(&node.cx, &calls, node.sources.names.pending());
         node.cx.events.check_invariants();
         node.check_requests();
@@ -63,7 +64,7 @@ impl Node {
 impl Parts {
     fn check_stage(&self) {
         if matches!(self.upkeep.stage, Stage::Suspended | Stage::Closed) {
-            assert_eq!((self.requests.live(), self.cx.stats.queries.active), (0, 0));
+            assert_eq!((self.requests.flights().live(), self.cx.stats.queries.active), (0, 0));
             assert_eq!(self.next_deadline(), None);
         }
         let active = self.upkeep.bootstrap.is_active();
@@ -72,7 +73,7 @@ impl Parts {
 
     fn check_requests(&self) {
         let count = |wanted: fn(Purpose) -> bool| {
-            self.requests.calls().filter(|call| wanted(call.purpose)).count()
+            self.requests.flights().calls().filter(|call| wanted(call.purpose)).count()
         };
         let hinted = count(|purpose| matches!(purpose, Purpose::Check { hinted: true, .. }));
         let swaps = count(|purpose| matches!(purpose, Purpose::Swap { .. }));
@@ -81,7 +82,7 @@ impl Parts {
 
     fn check_reachability(&self) {
         let count = |wanted: fn(Purpose) -> bool| {
-            self.requests.calls().filter(|call| wanted(call.purpose)).count()
+            self.requests.flights().calls().filter(|call| wanted(call.purpose)).count()
         };
         let views = count(|purpose| matches!(purpose, Purpose::View { .. }));
         self.reach.check_invariants(count(|purpose| purpose == Purpose::Probe), views);

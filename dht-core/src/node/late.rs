@@ -5,11 +5,10 @@ use core::net::SocketAddrV4;
 
 use super::Parts;
 use crate::addr::{is_local, prefix24};
-use crate::api::ask::Query;
+use crate::api::ask::{Query, Request};
 use crate::api::message::{QueryId, RequestId};
-use crate::requests::call::{Ask, Call, Purpose};
+use crate::requests::call::{Call, Purpose};
 use crate::requests::congestion::Class;
-use crate::wire::command::FIND_NODE;
 
 /// How many strangers of one host, and of one /24, are asked on at once.
 const LATE_PER_HOST_MAX: usize = 2;
@@ -23,15 +22,16 @@ impl Parts {
         }
         let of_query = |call: &Call| call.purpose.is_visit_of(query);
         let mut slot = 0;
-        while let Some((next, id)) = self.requests.next_from(slot, of_query) {
-            slot = next;
+        while let Some(id) = self.requests.flights().next_from(&mut slot, &of_query) {
             self.leave_visit(query, id);
         }
     }
 
     fn leave_visit(&mut self, query: QueryId, id: RequestId) {
-        let Some(call) = self.requests.call(id) else { return };
-        let (Purpose::Visit { node, seen, .. }, to) = (call.purpose, call.to) else { return };
+        let Some(call) = self.requests.flights().call(id) else { return };
+        let (Purpose::Visit { node, seen, .. }, to) = (call.purpose, call.to()) else {
+            return;
+        };
         if !self.queries.is_late(query, node) || !self.is_in_question(query, node, to) {
             return;
         }
@@ -67,15 +67,13 @@ impl Parts {
     fn ask_late(&mut self, query: QueryId, to: SocketAddrV4, seen: u8) {
         let Some(target) = self.queries.query(query).map(|query| query.target) else { return };
         if !self.cx.busy {
-            let purpose = Purpose::Late { seen };
-            let ask = Ask::new(to, FIND_NODE, Class::Query, purpose);
-            let call = Call { target: Some(target), ..self.call_of(ask) };
-            self.begin(call);
+            let request = Request::find_node(to, target);
+            self.begin(Call::new(request, Class::Query, Purpose::Late { seen }));
         }
     }
 
     fn late(&self) -> impl Iterator<Item = &Call> {
-        self.requests.calls().filter(|call| matches!(call.purpose, Purpose::Late { .. }))
+        self.requests.flights().calls().filter(|call| matches!(call.purpose, Purpose::Late { .. }))
     }
 
     /// How many visits go on after their walk.
@@ -88,14 +86,14 @@ impl Parts {
     fn has_place_for_late(&self, to: SocketAddrV4) -> bool {
         let is_stranger = |addr| self.members.table().get(addr).is_none();
         let (mut count, mut strangers, mut host, mut prefix) = (0, 0, 0, 0);
-        for call in self.late() {
-            if call.to == to {
+        for other in self.late().map(|call| call.to()) {
+            if other == to {
                 return false;
             }
             count += 1;
-            strangers += usize::from(is_stranger(call.to));
-            host += usize::from(call.to.ip() == to.ip());
-            prefix += usize::from(prefix24(*call.to.ip()) == prefix24(*to.ip()));
+            strangers += usize::from(is_stranger(other));
+            host += usize::from(other.ip() == to.ip());
+            prefix += usize::from(prefix24(*other.ip()) == prefix24(*to.ip()));
         }
         let max = self.cx.config.late_visits();
         let spread = host < LATE_PER_HOST_MAX && prefix < LATE_PER_PREFIX_MAX;

@@ -190,8 +190,8 @@ impl Parts {
         self.reach.stop();
         self.upkeep.stop();
         self.end_queries(None, error);
-        self.requests.forget_all(&mut self.cx, |purpose| purpose != Purpose::User);
-        self.fail_all(|_| true, error);
+        self.requests.forget_all(&mut self.cx, &|purpose| purpose != Purpose::User);
+        self.fail_all(&|_| true, error);
         self.queries.stop();
         self.members.stop();
         self.replies.clear(self.upkeep.stage == Stage::Suspended);

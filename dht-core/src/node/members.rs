@@ -5,7 +5,7 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 use super::Parts;
 use crate::api::message::{Peer, Via};
 use crate::requests::Ended;
-use crate::requests::call::{Call, Purpose, Question};
+use crate::requests::call::{Purpose, Question};
 
 /// A check that is interrupted after this many of its four tries counts as an answer without an id.
 const INTERRUPTED_TRIES: u16 = 3;
@@ -13,7 +13,7 @@ const INTERRUPTED_TRIES: u16 = 3;
 impl Parts {
     /// A request with a proven id came in, or so it seems.
     pub(super) fn heard_of(&mut self, peer: Peer) {
-        let asks = |addr| self.requests.asks(addr);
+        let asks = |addr| self.requests.flights().asks(addr);
         let ask = self.members.heard_of(&mut self.cx, peer, &asks);
         self.ask_some(ask);
     }
@@ -79,7 +79,8 @@ impl Parts {
 
     /// A request of the table's own has ended; `no_id`: by an answer that counts, without an id.
     pub(super) fn on_check(&mut self, ended: &Ended, no_id: bool) {
-        let (cx, to, asks) = (&mut self.cx, ended.call.to, |addr| self.requests.asks(addr));
+        let (cx, to, asks) =
+            (&mut self.cx, ended.call.to(), |addr| self.requests.flights().asks(addr));
         let (answered, timed_out) = (ended.result.is_ok(), ended.timed_out());
         let ask = match ended.call.purpose {
             Purpose::Check { hinted, .. } if answered => {
@@ -141,14 +142,10 @@ impl Parts {
         if !self.upkeep.contact.online() {
             return;
         }
-        let mut slot = 0;
-        let checks = |call: &Call| matches!(call.purpose, Purpose::Check { .. });
-        while let Some((next, id)) = self.requests.next_from(slot, checks) {
-            slot = next;
-            let call = self.requests.call(id);
-            let call = call.filter(|_| self.requests.tries(id) >= INTERRUPTED_TRIES);
-            if let Some(addr) = call.map(|call| call.to) {
-                self.members.answered_without_id(&mut self.cx, addr);
+        for (_, flight) in self.requests.flights().iter() {
+            let check = matches!(flight.call.purpose, Purpose::Check { .. });
+            if check && flight.sent >= INTERRUPTED_TRIES {
+                self.members.answered_without_id(&mut self.cx, flight.call.to());
             }
         }
     }

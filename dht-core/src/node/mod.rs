@@ -88,7 +88,7 @@ impl fmt::Debug for Node {
             .field("ephemeral", &self.parts.reach.is_ephemeral())
             .field("firewalled", &self.parts.reach.is_firewalled())
             .field("table", &self.parts.members.table().len())
-            .field("in_flight", &self.parts.requests.live())
+            .field("in_flight", &self.parts.requests.flights().live())
             .finish_non_exhaustive()
     }
 }

@@ -27,10 +27,11 @@ impl Parts {
     /// A late visit is given up, since places are scarce.
     pub(super) fn give_up(&mut self, id: QueryId, node: u16, addr: SocketAddrV4) {
         let visit = |call: &Call| matches!(call.purpose, Purpose::Visit { query: q, node: n, .. } if (q, n) == (id, node));
-        let Some((_, request)) = self.requests.next_from(0, visit) else { return };
-        let Some(question) = self.requests.call(request).map(Call::question) else { return };
+        let flights = self.requests.flights();
+        let Some(request) = flights.next_from(&mut 0, &visit) else { return };
+        let Some(flight) = flights.get(request) else { return };
         // What the system did not send can't be left unanswered.
-        let silent = self.requests.was_sent(request);
+        let (question, silent) = (flight.call.question(), flight.unsent.is_none());
         self.requests.forget(&mut self.cx, request);
         if silent {
             self.members.suspect(&self.cx, addr, (false, true), question);
@@ -45,9 +46,9 @@ impl Parts {
         if !self.queries.answered(id, node, &reply) {
             return;
         }
-        self.offer_named(id, node, &reply);
+        self.offer_named(id, node, &reply, false);
         if self.queries.kind(id) != Some(Kind::User) {
-            let (live, late) = (self.requests.live(), self.late_visits());
+            let (live, late) = (self.requests.flights().live(), self.late_visits());
             self.queries.yields_to(&self.cx, id, live, late);
         }
         if self.queries.deliver(&self.cx, id, reply) {
@@ -55,16 +56,17 @@ impl Parts {
         }
     }
 
-    /// What an answer names is offered to the walk; whatever is down is told of.
-    fn offer_named(&mut self, id: QueryId, node: u16, reply: &Reply) {
+    /// What an answer names is offered to the walk; whatever is down is told of, unless the answer tells of a `gap`.
+    fn offer_named(&mut self, id: QueryId, node: u16, reply: &Reply, gap: bool) {
         let (from, own) = (reply.from.addr, self.reach.own_addrs());
         for addr in named(reply) {
-            if !self.is_visitable(addr, from, &own) {
-                self.cx.stats.drops.closer_nodes += 1;
+            if !self.may_visit(addr, from, &own) {
                 continue;
             }
             match self.queries.offer_from(id, self.members.table().ids(), addr, node) {
                 Some(Offer::Closer) => {}
+                // Its nodes are in the order of another target.
+                _ if gap => {}
                 Some(Offer::Down) => {
                     self.members.note_namer(&self.cx, addr, from);
                     self.report_if_sure(addr);
@@ -83,14 +85,8 @@ impl Parts {
     /// A node was asked what silent ones hide.
     pub(super) fn on_gap(&mut self, id: QueryId, node: u16, reply: Option<&Reply>) {
         self.queries.gap_probe_ended(id);
-        let Some(reply) = reply else { return };
-        let (from, own) = (reply.from.addr, self.reach.own_addrs());
-        for addr in named(reply) {
-            if self.is_visitable(addr, from, &own) {
-                self.queries.offer_from(id, self.members.table().ids(), addr, node);
-            } else {
-                self.cx.stats.drops.closer_nodes += 1;
-            }
+        if let Some(reply) = reply {
+            self.offer_named(id, node, reply, true);
         }
     }
 
@@ -100,8 +96,7 @@ impl Parts {
         commit: (u16, bool),
         result: &Result<Reply, RequestError>,
     ) {
-        let via = self.reach.request_via();
-        let again = self.queries.commit_ended(id, commit, result, via);
+        let again = self.queries.commit_ended(id, commit, result);
         let begun = again.map(|call| self.begin(call));
         debug_assert!(begun != Some(None), "its own place was free");
     }
@@ -175,7 +170,7 @@ impl Parts {
     /// Visits that are late go on by themselves; what else a query has under way is cancelled.
     pub(super) fn end_visits(&mut self, id: QueryId) {
         self.leave_late(id);
-        self.requests.forget_all(&mut self.cx, |purpose| match purpose {
+        self.requests.forget_all(&mut self.cx, &|purpose| match purpose {
             Purpose::Visit { query, .. }
             | Purpose::Gap { query, .. }
             | Purpose::Commit { query, .. } => query == id,

@@ -4,13 +4,11 @@ use alloc::vec::Vec;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::{Node, Parts};
-use crate::addr::is_sendable;
-use crate::api::ask::{Query, Request};
+use crate::api::ask::Query;
 use crate::api::error::{QueryError, SendError};
 use crate::api::message::{Outcome, Peer, QueryId, Reply};
 use crate::queries::Kind;
 use crate::time::Instant;
-use crate::wire::VARINT_MAX;
 
 /// # Queries
 impl Node {
@@ -63,29 +61,13 @@ impl Node {
 
 impl Parts {
     fn query(&mut self, query: Query) -> Result<QueryId, SendError> {
-        self.upkeep.check_open()?;
-        if !query.nodes.iter().all(|addr| is_sendable(*addr)) {
-            return Err(SendError::InvalidAddress);
-        }
-        if query.command > VARINT_MAX {
-            return Err(SendError::OutOfRange);
-        }
-        self.check_query_size(&query)?;
+        self.check_sendable(&query.nodes, query.command)?;
+        // A commit carries a token.
+        let token = query.commit.then_some(Self::ANY_KEY.into());
+        self.check_request_size(&query.request(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1), token))?;
         if self.queries.users() >= self.cx.config.max_queries {
             return Err(SendError::Busy);
         }
         Ok(self.start_query(Kind::User, query))
-    }
-
-    fn check_query_size(&self, query: &Query) -> Result<(), SendError> {
-        let request = Request {
-            internal: query.internal,
-            target: Some(query.target),
-            // A commit carries a token.
-            token: query.commit.then_some(Self::ANY_KEY.into()),
-            value: query.value.clone(),
-            ..Request::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1), query.command)
-        };
-        self.check_request_size(&request)
     }
 }

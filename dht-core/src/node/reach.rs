@@ -5,12 +5,13 @@ use core::net::SocketAddrV4;
 use bytes::Bytes;
 
 use super::Parts;
+use crate::api::ask::Request;
 use crate::api::event::Event;
 use crate::api::message::Via;
 use crate::reach::{News, Others, Step};
-use crate::requests::call::{Ask, Purpose};
+use crate::requests::call::{Call, Purpose};
 use crate::requests::congestion::Class;
-use crate::wire::command::{PING, PING_NAT};
+use crate::wire::command::PING_NAT;
 
 /// What [`Reach`](crate::reach::Reach) is shown of the rest of the node.
 macro_rules! others {
@@ -45,7 +46,8 @@ impl Parts {
             let begun = match step {
                 Step::Probe { port } => self.ping_nat(to, port, Purpose::Probe),
                 Step::View { users } => {
-                    self.ask(Ask::new(to, PING, Class::KeepAlive, Purpose::View { users }))
+                    let purpose = Purpose::View { users };
+                    self.ask(Call::new(Request::ping(to), Class::KeepAlive, purpose))
                 }
             };
             if !begun {
@@ -57,11 +59,11 @@ impl Parts {
     fn on_news(&mut self, news: News) {
         match news {
             News::ProbesEnd => {
-                self.requests.forget_all(&mut self.cx, |purpose| purpose == Purpose::Probe);
+                self.requests.forget_all(&mut self.cx, &|purpose| purpose == Purpose::Probe);
             }
             News::ViewsEnd => {
                 let views = |purpose| matches!(purpose, Purpose::View { .. });
-                self.requests.forget_all(&mut self.cx, views);
+                self.requests.forget_all(&mut self.cx, &views);
             }
             News::ForgetSamples => self.members.forget_samples(),
             News::Reachable => self.on_reachable(),
@@ -99,9 +101,10 @@ impl Parts {
 
     /// Asks a node to answer to another port.
     fn ping_nat(&mut self, to: SocketAddrV4, port: u16, purpose: Purpose) -> bool {
-        let value = Bytes::copy_from_slice(&port.to_le_bytes());
-        let ask = Ask::new(to, PING_NAT, Class::KeepAlive, purpose);
-        self.ask(Ask { value: Some(value), ..ask })
+        let value = Some(Bytes::copy_from_slice(&port.to_le_bytes()));
+        let via = (purpose == Purpose::Probe).then_some(Via::Client);
+        let request = Request { value, via, ..Request::internal(to, PING_NAT) };
+        self.ask(Call::new(request, Class::KeepAlive, purpose))
     }
 
     pub(super) fn on_probe(

@@ -3,7 +3,6 @@
 use core::net::SocketAddrV4;
 
 use super::Parts;
-use crate::api::message::Via;
 use crate::context::Cx;
 use crate::members::Members;
 use crate::queries::{Sight, Step};
@@ -13,17 +12,12 @@ use crate::sources::Sources;
 /// What queries are shown of the other parts.
 struct View<'a> {
     cx: &'a Cx,
-    via: Via,
     members: &'a Members,
     requests: &'a Requests,
     sources: &'a Sources,
 }
 
 impl Sight for View<'_> {
-    fn via(&self) -> Via {
-        self.via
-    }
-
     fn is_suspected(&self, addr: SocketAddrV4) -> bool {
         self.members.is_suspected(self.cx, addr)
     }
@@ -59,7 +53,6 @@ impl Parts {
             }
             let view = View {
                 cx: &self.cx,
-                via: self.reach.request_via(),
                 members: &self.members,
                 requests: &self.requests,
                 sources: &self.sources,

@@ -85,7 +85,7 @@ impl Parts {
 
     /// Pings the nodes that were not heard of for longest, and a node that was lost.
     fn keep_alive(&mut self) {
-        let busy = self.requests.live() > QUIET_MAX;
+        let busy = self.requests.flights().live() > QUIET_MAX;
         self.seek_lost();
         if !self.members.begin_keep_alive(self.cx.tick, busy) {
             // All alone: try the bootstrap nodes again. Where they are silent, that has its own time.

@@ -178,8 +178,7 @@ impl Queries {
         if let Some(running) = self.get_mut(id).filter(|running| running.awake.is_none()) {
             running.awake = Some(Progress::default());
             // Ones that are no more may still be among them.
-            self.awake.make_room(2 * self.max);
-            self.awake.push(Reverse(id));
+            self.awake.put(2 * self.max, Reverse(id));
         }
     }
 
@@ -248,8 +247,7 @@ impl Queries {
         let free = self.slots.iter().position(Option::is_none);
         let at = free.unwrap_or(self.slots.len());
         if free.is_none() {
-            self.slots.make_room(self.max);
-            self.slots.push(None);
+            self.slots.put(self.max, None);
         }
         self.serial += 1;
         let id = QueryId(self.serial << 16 | at as u64);
@@ -264,8 +262,7 @@ impl Queries {
     pub(super) fn recycle(&mut self, mut running: Box<Running>) {
         if self.spare.len() < self.max_spare && running.walk.is_worth_keeping() {
             running.clear();
-            self.spare.make_room(self.max_spare);
-            self.spare.push(running);
+            self.spare.put(self.max_spare, running);
         }
     }
 

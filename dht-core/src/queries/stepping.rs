@@ -1,13 +1,11 @@
 //! What a query does next: which node it asks, what of the window and of the places it leaves to other queries, and when it is over.
 
 use core::net::SocketAddrV4;
-use core::time::Duration;
 
 use super::pool::Queries;
 use super::running::{Phase, Running};
-use crate::api::ask::Query;
-use crate::api::message::{QueryId, Via};
-use crate::api::token::Token;
+use crate::api::ask::Request;
+use crate::api::message::QueryId;
 use crate::context::Cx;
 use crate::queries::walk::Walk;
 use crate::requests::call::{Call, Purpose};
@@ -16,8 +14,6 @@ use crate::time::Instant;
 
 /// What queries see of the rest of the node.
 pub(crate) trait Sight {
-    /// The socket that requests leave by.
-    fn via(&self) -> Via;
     /// Whether an address was silent lately.
     fn is_suspected(&self, addr: SocketAddrV4) -> bool;
     /// Whether it is asked last, since many addresses in its /24 are suspected.
@@ -66,7 +62,7 @@ impl Queries {
                 let mut progress = running.awake.take()?;
                 let step = match running.phase {
                     Phase::Walking => others.advance_walk(cx, running, &mut progress, sight),
-                    Phase::Committing(_) => others.advance_commits(cx, running, sight),
+                    Phase::Committing(_) => others.advance_commits(cx, running),
                     Phase::Finished(_) => None,
                 };
                 running.awake = Some(progress);
@@ -102,8 +98,8 @@ impl Queries {
             if !cx.busy {
                 let purpose = Purpose::Gap { query: running.id, node };
                 let session = running.query.session;
-                let call = call_of(&Query::find_node(target), to, None, purpose, sight.via());
-                return Some(Step::Ask(Call { retries: 0, session, ..call }));
+                let request = Request { retries: 0, session, ..Request::find_node(to, target) };
+                return Some(Step::Ask(Call::new(request, Class::Query, purpose)));
             }
             running.walk.gap_probe_ended();
         }
@@ -152,28 +148,22 @@ impl Queries {
             walk.next(|addr| sight.is_suspected(addr), |addr| sight.is_in_crowd(addr))?;
         let seen = sight.times_seen(walk.id_prefix(node), to);
         let purpose = Purpose::Visit { query: *id, node, seen };
-        Some(Step::Ask(Call {
-            retries: if query.force { 0 } else { query.retries },
-            force: query.force,
-            class: *class,
-            ..call_of(query, to, None, purpose, sight.via())
-        }))
+        let (class, force) = (*class, query.force);
+        let retries = if force { 0 } else { query.retries };
+        let request = Request { retries, ..query.request(to, None) };
+        Some(Step::Ask(Call { request, class, force, purpose }))
     }
 
     #[inline(never)]
-    fn advance_commits(
-        &mut self,
-        cx: &Cx,
-        running: &mut Running,
-        sight: &impl Sight,
-    ) -> Option<Step> {
+    fn advance_commits(&mut self, cx: &Cx, running: &mut Running) -> Option<Step> {
         let Running { id, query, phase, .. } = running;
         let Phase::Committing(committing) = phase else { return None };
         if let Some((to, addr, token)) = committing.next() {
             if !cx.busy {
                 committing.begun();
                 let purpose = Purpose::Commit { query: *id, to, again: false };
-                return Some(Step::Ask(call_of(query, addr, Some(token), purpose, sight.via())));
+                let request = query.request(addr, Some(token));
+                return Some(Step::Ask(Call::new(request, Class::Query, purpose)));
             }
             self.stalled = true;
         }
@@ -202,32 +192,5 @@ impl Running {
         // Where any node has answered no name is waited for, nor where there is an address to ask.
         let more_sources = self.wants_names && !self.walk.has_answers() && sight.awaits_names();
         self.clock.is_over(now) || self.walk.is_done(more_sources)
-    }
-}
-
-/// A request of a query: by default as a commit is sent.
-pub(super) fn call_of(
-    query: &Query,
-    to: SocketAddrV4,
-    token: Option<Token>,
-    purpose: Purpose,
-    via: Via,
-) -> Call {
-    Call {
-        to,
-        via,
-        internal: query.internal,
-        command: query.command,
-        target: Some(query.target),
-        token,
-        value: query.value.clone(),
-        ttl: None,
-        retries: 3,
-        delay: Duration::ZERO,
-        class: Class::Query,
-        force: false,
-        any_replier: false,
-        session: query.session,
-        purpose,
     }
 }

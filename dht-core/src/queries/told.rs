@@ -4,18 +4,18 @@ use core::net::SocketAddrV4;
 
 use super::pool::Queries;
 use super::running::{Kind, Phase, Running};
-use super::stepping::call_of;
 use crate::api::ask::Query;
 use crate::api::config::Config;
 use crate::api::error::RequestError;
 use crate::api::id_cache::Ids;
-use crate::api::message::{QueryId, Reply, Via};
+use crate::api::message::{QueryId, Reply};
 use crate::bounded::memory::Capped;
 use crate::context::Cx;
 use crate::error_code::INVALID_TOKEN;
 use crate::id::Id;
 use crate::queries::walk::{Offer, Plan, Walk};
 use crate::requests::call::{Call, Purpose};
+use crate::requests::congestion::Class;
 use crate::requests::pace::{Pace, Timing};
 use crate::table::K;
 
@@ -162,8 +162,7 @@ impl Queries {
         let Some(running) = self.get_mut(id) else { return false };
         let wanted = reply.error == 0 && !running.query.discard;
         if wanted {
-            running.mailbox.make_room(cx.config.max_unread_replies);
-            running.mailbox.push_back(reply);
+            running.mailbox.put(cx.config.max_unread_replies, reply);
         }
         wanted
     }
@@ -206,7 +205,6 @@ impl Queries {
         id: QueryId,
         (to, again): (u16, bool),
         result: &Result<Reply, RequestError>,
-        via: Via,
     ) -> Option<Call> {
         self.wake(id);
         let Running { query, phase, .. } = self.get_mut(id)?;
@@ -216,7 +214,8 @@ impl Queries {
                 let token = reply.token.filter(|_| reply.error == INVALID_TOKEN && !again);
                 if token.is_some() {
                     let purpose = Purpose::Commit { query: id, to, again: true };
-                    return Some(call_of(query, reply.from.addr, token, purpose, via));
+                    let request = query.request(reply.from.addr, token);
+                    return Some(Call::new(request, Class::Query, purpose));
                 }
                 committing.answered(reply.error);
             }

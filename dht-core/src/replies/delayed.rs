@@ -81,9 +81,7 @@ impl Delayed {
             return None;
         }
         let pong = self.pongs.pop();
-        if self.pongs.is_empty() {
-            self.clear();
-        }
+        self.pongs.free_if_empty();
         pong
     }
 

@@ -4,7 +4,7 @@
 mod delayed;
 mod outbox;
 
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use crate::api::config::{Config, DATAGRAM_MAX};
@@ -15,7 +15,7 @@ use crate::id::Id;
 use crate::secret::rng::Rng;
 use crate::secret::token::Tokens;
 use crate::time::Instant;
-use crate::wire::{self, CloserNodes};
+use crate::wire::{self, CloserNodes, Message};
 use delayed::{Delayed, Pong};
 pub(crate) use outbox::Out;
 use outbox::Outbox;
@@ -64,19 +64,6 @@ impl Replies {
         room
     }
 
-    /// Queues an answer without a value.
-    pub(crate) fn respond(
-        &mut self,
-        cx: &mut Cx,
-        request: ReplyTo,
-        to: SocketAddrV4,
-        (error, token, closer_nodes): (u64, bool, bool),
-    ) {
-        let ReplyTo { way, tid, target, .. } = request;
-        let closer_to = target.filter(|_| closer_nodes);
-        self.push(cx, Out::Reply { to, way, tid, closer_to, token, error, value: None });
-    }
-
     /// Answers a request after a while.
     pub(crate) fn respond_later(&mut self, cx: &mut Cx, request: ReplyTo, delay: Duration) {
         let ReplyTo { from: to, tid, way, .. } = request;
@@ -87,9 +74,7 @@ impl Replies {
     /// Queues delayed answers whose time has come.
     pub(crate) fn on_time(&mut self, cx: &mut Cx) {
         while let Some(Pong { to, tid, way, .. }) = self.delayed.pop_due(cx.now) {
-            let pong =
-                Out::Reply { to, way, tid, closer_to: None, token: false, error: 0, value: None };
-            self.push(cx, pong);
+            self.push(cx, Out::pong(to, way, tid));
         }
     }
 
@@ -118,7 +103,7 @@ impl Replies {
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
         while let Some(out) = self.queue.pop(only) {
-            if let Some(transmit) = self.encode(cx, out, own, &closest, buf) {
+            if let Some(transmit) = self.encode(cx, &out, own, &closest, buf) {
                 return Some(transmit);
             }
         }
@@ -128,46 +113,24 @@ impl Replies {
     fn encode(
         &mut self,
         cx: &Cx,
-        out: Out,
+        out: &Out,
         own: Option<Id>,
         closest: &impl Fn(&Id, &mut Nodes),
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
-        let own = own.filter(|_| out.via() == Via::Server);
-        let own = own.as_ref().map(Id::as_bytes);
-        let (via, source, to, len) = match out {
-            Out::Reply { to, way, tid, closer_to, token, error, value } => {
-                let token = token.then(|| self.tokens.make(cx.now, *to.ip()));
-                let reply = wire::Response {
-                    tid,
-                    to,
-                    id: own,
-                    token: token.as_ref(),
-                    closer_nodes: None,
-                    error,
-                    value: value.as_deref(),
-                };
+        let (to, via, source) = (out.to, out.way.via(), out.way.source());
+        let own = own.filter(|_| via == Via::Server);
+        let token = out.has_token().then(|| self.tokens.make(cx.now, *to.ip()));
+        let len = match out.message(own.as_ref().map(Id::as_bytes), token.as_ref()) {
+            Message::Response(reply) => {
                 let mut nodes = Nodes::new();
-                if let Some(target) = closer_to {
-                    closest(&target, &mut nodes);
+                if let Some(target) = &out.target {
+                    closest(target, &mut nodes);
                 }
-                let len = encode_reply(reply, &nodes, cx.config.max_datagram, buf)?;
-                (way.via(), way.source(), to, len)
+                encode_reply(reply, &nodes, cx.config.max_datagram, buf)
             }
-            Out::Relay { to, via, tid, internal, command, target, value } => {
-                let request = wire::Request {
-                    tid,
-                    to,
-                    id: own,
-                    token: None,
-                    internal,
-                    command,
-                    target: target.as_ref().map(Id::as_bytes),
-                    value: value.as_deref(),
-                };
-                (via, None, to, request.encode(buf).ok()?)
-            }
-        };
+            Message::Request(request) => request.encode(buf).ok(),
+        }?;
         Some(Transmit { via, to, source, ttl: None, len, request: None })
     }
 

@@ -10,42 +10,101 @@ use core::net::SocketAddrV4;
 
 use bytes::Bytes;
 
-use crate::api::message::Via;
+use crate::api::ask::Answer;
+use crate::api::message::{ReplyTo, Via};
 use crate::api::way::Way;
-use crate::bounded::memory::{Heap, more_for};
+use crate::bounded::memory::{Capped, Heap, more_for};
 use crate::id::Id;
+use crate::wire::{self, Message};
 
 /// A datagram that is no request of ours.
 #[derive(Clone)]
-pub(crate) enum Out {
-    /// An answer.
-    Reply {
-        to: SocketAddrV4,
-        way: Way,
-        tid: u16,
-        /// Closer nodes to this target go along.
-        closer_to: Option<Id>,
+pub(crate) struct Out {
+    pub(crate) to: SocketAddrV4,
+    pub(crate) way: Way,
+    tid: u16,
+    /// Of a request; of an answer, closer nodes to it go along.
+    pub(crate) target: Option<Id>,
+    pub(crate) value: Option<Bytes>,
+    /// The command of a request, the error of an answer.
+    pub(crate) number: u64,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Answer {
         token: bool,
-        error: u64,
-        value: Option<Bytes>,
     },
     /// A peer's request, passed on.
     Relay {
-        to: SocketAddrV4,
-        via: Via,
-        tid: u16,
         internal: bool,
-        command: u64,
-        target: Option<Id>,
-        value: Option<Bytes>,
     },
 }
 
+const _: () = assert!(size_of::<Out>() <= 88);
+
 impl Out {
-    pub(crate) fn via(&self) -> Via {
-        match self {
-            Self::Reply { way, .. } => way.via(),
-            Self::Relay { via, .. } => *via,
+    /// An answer that says nothing but that it is one.
+    pub(super) const fn pong(to: SocketAddrV4, way: Way, tid: u16) -> Self {
+        let kind = Kind::Answer { token: false };
+        Self { to, way, tid, target: None, value: None, number: 0, kind }
+    }
+
+    pub(crate) fn answer(request: ReplyTo, answer: Answer) -> Self {
+        let way = answer.via.map_or(request.way, |via| Way::new(via, None));
+        Self {
+            target: request.target.filter(|_| answer.closer_nodes),
+            value: answer.value,
+            number: answer.error,
+            kind: Kind::Answer { token: answer.token },
+            ..Self::pong(answer.to.unwrap_or(request.from), way, request.tid)
+        }
+    }
+
+    /// A peer's request, passed on with another value.
+    pub(crate) fn relay(request: ReplyTo, to: SocketAddrV4, value: Option<Bytes>) -> Self {
+        Self {
+            target: request.target,
+            value,
+            number: request.command,
+            kind: Kind::Relay { internal: request.internal },
+            ..Self::pong(to, Way::new(request.via(), None), request.tid)
+        }
+    }
+
+    pub(super) const fn has_token(&self) -> bool {
+        matches!(self.kind, Kind::Answer { token: true })
+    }
+
+    /// What is sent, but for closer nodes: with our `id`, if that is told, and with the token where one goes along.
+    pub(crate) fn message<'a>(
+        &'a self,
+        id: Option<&'a [u8; 32]>,
+        token: Option<&'a [u8; 32]>,
+    ) -> Message<'a> {
+        let (tid, to, value) = (self.tid, self.to, self.value.as_deref());
+        let token = token.filter(|_| self.has_token());
+        match self.kind {
+            Kind::Answer { .. } => Message::Response(wire::Response {
+                tid,
+                to,
+                id,
+                token,
+                closer_nodes: None,
+                error: self.number,
+                value,
+            }),
+            Kind::Relay { internal } => Message::Request(wire::Request {
+                tid,
+                to,
+                id,
+                token,
+                internal,
+                command: self.number,
+                target: self.target.as_ref().map(Id::as_bytes),
+                value,
+            }),
         }
     }
 }
@@ -74,7 +133,7 @@ impl Outbox {
     }
 
     pub(crate) fn push(&mut self, out: Out) {
-        let at = usize::from(out.via().lane());
+        let at = usize::from(out.way.via().lane());
         if self.lanes.get(at).is_some_and(|lane| lane.len() == lane.capacity()) {
             self.grow(at);
         }
@@ -106,7 +165,7 @@ impl Outbox {
             None => self.lanes.iter_mut().find_map(VecDeque::pop_front)?,
             Some(via) => {
                 let lane = self.lanes.get_mut(usize::from(via.lane()))?;
-                let at = lane.iter().position(|out| out.via() == via)?;
+                let at = lane.iter().position(|out| out.way.via() == via)?;
                 lane.remove(at)?
             }
         };
@@ -116,9 +175,7 @@ impl Outbox {
 
     /// Gives memory back that a burst has left behind.
     pub(crate) fn trim(&mut self) {
-        for lane in self.lanes.iter_mut().filter(|lane| lane.is_empty()) {
-            *lane = VecDeque::new();
-        }
+        self.lanes.iter_mut().for_each(VecDeque::free_if_empty);
     }
 
     pub(crate) fn clear(&mut self) {
@@ -129,7 +186,7 @@ impl Outbox {
     pub(crate) fn check_invariants(&self) {
         let kinds = [Via::Client, Via::Server, Via::Extra(0)].map(|via| discriminant(&via));
         let here = |(lane, kind): (&VecDeque<Out>, _)| {
-            lane.iter().all(|out| discriminant(&out.via()) == kind)
+            lane.iter().all(|out| discriminant(&out.way.via()) == kind)
         };
         assert!(self.lanes.iter().zip(kinds).all(here));
         let waiting = self.lanes.iter().flatten();

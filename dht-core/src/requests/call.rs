@@ -1,13 +1,9 @@
 //! A call: what a node is asked, and what for. [`inflight`](crate::requests::inflight) keeps it while it is under way.
 
 use core::net::SocketAddrV4;
-use core::time::Duration;
 
-use bytes::Bytes;
-
-use crate::api::message::{QueryId, SessionId, Via};
-use crate::api::token::Token;
-use crate::id::Id;
+use crate::api::ask::Request;
+use crate::api::message::{QueryId, Via};
 use crate::requests::congestion::Class;
 use crate::wire::command::FIND_NODE;
 
@@ -74,55 +70,37 @@ impl Purpose {
     }
 }
 
-/// What to send, and how.
+/// A request, and what for.
 #[derive(Clone)]
 pub(crate) struct Call {
-    pub(crate) to: SocketAddrV4,
-    pub(crate) via: Via,
-    pub(crate) internal: bool,
-    pub(crate) command: u64,
-    pub(crate) target: Option<Id>,
-    pub(crate) token: Option<Token>,
-    pub(crate) value: Option<Bytes>,
-    pub(crate) ttl: Option<u8>,
-    pub(crate) retries: u8,
-    /// Added to the time-out of every try.
-    pub(crate) delay: Duration,
+    pub(crate) request: Request,
     pub(crate) class: Class,
     /// Leaves even if the congestion window is full.
     pub(crate) force: bool,
-    pub(crate) any_replier: bool,
-    pub(crate) session: Option<SessionId>,
     pub(crate) purpose: Purpose,
 }
 
+const _: () = assert!(size_of::<Call>() <= 176);
+
 impl Call {
+    pub(crate) const fn new(request: Request, class: Class, purpose: Purpose) -> Self {
+        Self { request, class, force: false, purpose }
+    }
+
+    pub(crate) const fn to(&self) -> SocketAddrV4 {
+        self.request.to
+    }
+
+    /// The socket that it leaves by.
+    pub(crate) fn via(&self) -> Via {
+        self.request.via.unwrap_or(Via::Client)
+    }
+
     pub(crate) const fn question(&self) -> Question {
-        match self.command {
-            _ if !self.internal => Question::Command,
+        match self.request.command {
+            _ if !self.request.internal => Question::Command,
             FIND_NODE => Question::FindNode,
             _ => Question::Ping,
         }
-    }
-}
-
-/// A call that a part of the node wants to be made.
-pub(crate) struct Ask {
-    pub(crate) to: SocketAddrV4,
-    /// An internal command; FIND_NODE asks a node for its own neighbours.
-    pub(crate) command: u64,
-    pub(crate) value: Option<Bytes>,
-    pub(crate) class: Class,
-    pub(crate) purpose: Purpose,
-}
-
-impl Ask {
-    pub(crate) const fn new(
-        to: SocketAddrV4,
-        command: u64,
-        class: Class,
-        purpose: Purpose,
-    ) -> Self {
-        Self { to, command, value: None, class, purpose }
     }
 }

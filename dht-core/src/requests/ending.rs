@@ -88,9 +88,9 @@ impl Requests {
             Match::Fits(id) => id,
             Match::WrongSource(asked) => {
                 cx.stats.drops.wrong_source += 1;
-                let asked = asked.and_then(|id| self.call(id));
+                let asked = asked.and_then(|id| self.flights.call(id));
                 if let Some(call) = asked.filter(|call| Lessons::of(call).tell(Lessons::HEALTH)) {
-                    self.elsewhere.note(cx.tick, call.to, from);
+                    self.elsewhere.note(cx.tick, call.to(), from);
                 }
                 self.flights.missed(from);
                 return Err(Unmatched::WrongSource);
@@ -104,7 +104,7 @@ impl Requests {
         let guessed = self.flights.is_guessed_at(flight);
         let lessons = Lessons::of(&flight.call).unless(guessed);
         // After a retry the answer may be to any try (Karn's rule), and a delayed one does not measure the way.
-        let measures = flight.sent == 1 && flight.call.delay.is_zero();
+        let measures = flight.sent == 1 && flight.call.request.delay.is_zero();
         let rtt = cx.now.saturating_since(flight.sent_at);
         let reply = read_reply(ids, from, response, rtt, flight.call.purpose);
         if let Some(rtts) = self.rtts.as_mut().filter(|_| measures && lessons.tell(Lessons::RTT)) {
@@ -118,7 +118,9 @@ impl Requests {
         }
         if let Some(requests) = Self::count(cx, flight.call.purpose) {
             requests.responses += 1;
-            if let Some(count) = cx.stats.commands.of(flight.call.internal, flight.call.command) {
+            if let Some(count) =
+                cx.stats.commands.of(flight.call.request.internal, flight.call.request.command)
+            {
                 count.rx += 1;
             }
         }
@@ -127,7 +129,7 @@ impl Requests {
 
     /// Records how soon an answer has come. `hasty`: only a deliberate wait kept its walk from giving the node up.
     pub(crate) fn learn_pace(&mut self, ended: &Ended, hasty: bool) {
-        let (lessons, internal) = (ended.lessons, ended.call.internal);
+        let (lessons, internal) = (ended.lessons, ended.call.request.internal);
         if lessons.tell(Lessons::PACE) {
             let late = !matches!(ended.call.purpose, Purpose::Visit { .. });
             if internal && self.pace.record(ended.timing) && late {
@@ -166,14 +168,14 @@ impl Requests {
     ) -> Option<Result<Ended, Again>> {
         let id = self.flights.pop_overdue(cx.now)?;
         let flight = self.flights.get(id)?;
-        let (to, purpose, sent) = (flight.call.to, flight.call.purpose, flight.sent);
+        let (to, purpose, sent) = (flight.call.to(), flight.call.purpose, flight.sent);
         let unsent = flight.unsent;
         let doubt = (flight.call.question(), Lessons::of(&flight.call).tell(Lessons::HEALTH));
         let tries = match purpose {
             // An address that is not in the table gets no more tries than that.
             Purpose::Late { .. } if !is_member(to) => SURE_MIN,
             _ if purpose.asks_to_judge() => self.pace.tries_to_be_sure(),
-            _ => u16::from(flight.call.retries) + 1,
+            _ => u16::from(flight.call.request.retries) + 1,
         };
         if purpose != Purpose::Verify {
             self.release_share(to);
@@ -226,11 +228,10 @@ impl Requests {
     }
 
     /// Drops all requests that `which` selects.
-    pub(crate) fn forget_all(&mut self, cx: &mut Cx, which: impl Fn(Purpose) -> bool) {
+    pub(crate) fn forget_all(&mut self, cx: &mut Cx, which: &dyn Fn(Purpose) -> bool) {
         let mut slot = 0;
-        while let Some((next, id)) = self.flights.next_from(slot, |call| which(call.purpose)) {
+        while let Some(id) = self.flights.next_from(&mut slot, &|call| which(call.purpose)) {
             self.forget(cx, id);
-            slot = next;
         }
     }
 
@@ -251,7 +252,7 @@ impl Requests {
     ) -> Option<Ended> {
         let flight = match self.flights.get(id)?.call.purpose {
             Purpose::User => {
-                let to = self.flights.get(id)?.call.to;
+                let to = self.flights.get(id)?.call.to();
                 if let (Err(RequestError::Timeout), Some(from)) =
                     (&result, self.answered_instead(cx, to))
                 {
@@ -280,10 +281,10 @@ impl Requests {
             return;
         }
         if flight.deadline.is_some() {
-            self.release_share(flight.call.to);
+            self.release_share(flight.call.to());
         } else {
             // It may have been woken up for a place that it now never takes.
-            self.wake_parked(flight.call.to);
+            self.wake_parked(flight.call.to());
         }
     }
 }

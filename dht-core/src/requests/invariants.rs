@@ -27,12 +27,14 @@ impl Requests {
         self.flights.check_invariants();
         self.check_counters(cx, verifying.len());
         let verifies = |call: &&super::Call| call.purpose == Purpose::Verify;
-        assert_eq!(verifying.len(), self.calls().filter(verifies).count());
+        assert_eq!(verifying.len(), self.flights.calls().filter(verifies).count());
         for (_, flight) in self.flights.iter().filter(|(_, flight)| verifies(&&flight.call)) {
-            assert!(verifying.contains(&flight.call.to) && flight.sent <= 1);
+            assert!(verifying.contains(&flight.call.to()) && flight.sent <= 1);
         }
-        for call in self.calls().filter(|call| matches!(call.purpose, Purpose::Late { .. })) {
-            let bare = !call.force && call.value.is_none() && call.session.is_none();
+        for call in self.flights.calls().filter(|call| matches!(call.purpose, Purpose::Late { .. }))
+        {
+            let bare =
+                !call.force && call.request.value.is_none() && call.request.session.is_none();
             assert!(bare, "{:?}", call.purpose);
         }
         self.check_waiting();
@@ -51,7 +53,7 @@ impl Requests {
         for (id, flight) in self.flights.iter() {
             let waits = waiting.get(&id).copied();
             assert_eq!(waits.is_some(), flight.deadline.is_none(), "waits nowhere: {id:?}");
-            let prefix = prefix24(*flight.call.to.ip());
+            let prefix = prefix24(*flight.call.to().ip());
             let counts = if flight.deadline.is_some() { &mut outs } else { &mut in_lanes };
             let counted = match flight.deadline {
                 Some(_) => flight.call.purpose != Purpose::Verify,
@@ -61,7 +63,7 @@ impl Requests {
                 *counts.entry(prefix).or_insert(0) += 1;
             }
         }
-        let prefix_of = |id: &RequestId| Some(prefix24(*self.flights.get(*id)?.call.to.ip()));
+        let prefix_of = |id: &RequestId| Some(prefix24(*self.flights.get(*id)?.call.to().ip()));
         let parked = waiting.iter().filter(|(_, parked)| **parked);
         for prefix in parked.filter_map(|(id, _)| prefix_of(id)) {
             let freed_by = outs.contains_key(&prefix) || in_lanes.contains_key(&prefix);

@@ -1,6 +1,7 @@
 //! Which request leaves next, and its bytes: by class, within the window and the share of its destination.
 
 use core::net::SocketAddrV4;
+use core::num::NonZeroU8;
 use core::time::Duration;
 
 use super::{Call, Class, Flight, Purpose, Requests, Urgency};
@@ -10,7 +11,6 @@ use crate::api::message::{QueryId, RequestId, Transmit, Via};
 use crate::context::Cx;
 use crate::id::Id;
 use crate::requests::inflight::URGENCIES;
-use crate::wire;
 
 /// The time-out of a try, unless time-outs are adaptive.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -99,7 +99,7 @@ impl Requests {
                 _ => Some(0),
             };
             while let Some(id) = self.flights.dequeue(urgency, only, debt) {
-                let to = *self.flights.get(id)?.call.to.ip();
+                let to = *self.flights.get(id)?.call.to().ip();
                 if self.shares.admit(to, share) {
                     return Some(id);
                 }
@@ -117,29 +117,20 @@ impl Requests {
         own: Option<Id>,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<usize> {
-        let via = self.flights.get(id)?.call.via;
+        let via = self.flights.get(id)?.call.via();
         let own = own.filter(|_| via == Via::Server);
         let with_id = self.flights.with_id(id, own.is_some());
         let own = own.filter(|_| with_id);
         self.flights.renew_tid(cx.now, id, &mut cx.rng);
         let Flight { call, tid, .. } = self.flights.get(id)?;
-        let request = wire::Request {
-            tid: *tid,
-            to: call.to,
-            id: own.as_ref().map(Id::as_bytes),
-            token: call.token.as_ref().map(crate::Token::as_bytes),
-            internal: call.internal,
-            command: call.command,
-            target: call.target.as_ref().map(Id::as_bytes),
-            value: call.value.as_deref(),
-        };
-        request.encode(buf).ok()
+        call.request.message(*tid, own.as_ref().map(Id::as_bytes)).encode(buf).ok()
     }
 
     /// Records that a try leaves now.
     fn sent(&mut self, cx: &Cx, id: RequestId, len: usize, timeout: Duration) -> Option<Transmit> {
         self.flights.sent(cx.now, id, cx.now + timeout);
-        let Call { via, to, ttl, .. } = self.flights.get(id)?.call;
+        let call = &self.flights.get(id)?.call;
+        let (via, to, ttl) = (call.via(), call.to(), call.request.ttl.map(NonZeroU8::get));
         Some(Transmit { via, to, source: None, ttl, len, request: Some(id) })
     }
 
@@ -147,19 +138,19 @@ impl Requests {
     fn timeout(&mut self, cx: &mut Cx, id: RequestId, walks: &impl Walks) -> Duration {
         let Some(flight) = self.flights.get(id) else { return TIMEOUT };
         let (call, tries) = (&flight.call, flight.sent);
-        if let Some(rtts) = self.rtts.as_mut().filter(|_| call.delay.is_zero()) {
-            return rtts.timeout(cx.now, call.to, u32::from(tries) + 1, &mut cx.rng);
+        if let Some(rtts) = self.rtts.as_mut().filter(|_| call.request.delay.is_zero()) {
+            return rtts.timeout(cx.now, call.to(), u32::from(tries) + 1, &mut cx.rng);
         }
         let waited = cx.now.saturating_since(flight.first_sent_at);
         let patience = match call.purpose {
             // The last try is not cut short: after it the node is given up.
-            Purpose::Visit { query, .. } if tries < u16::from(call.retries) => {
+            Purpose::Visit { query, .. } if tries < u16::from(call.request.retries) => {
                 walks.patience(query, tries, waited)
             }
             Purpose::Gap { query, .. } => walks.last_patience(query, waited),
             _ => None,
         };
-        patience.unwrap_or(call.delay + TIMEOUT)
+        patience.unwrap_or(call.request.delay + TIMEOUT)
     }
 
     /// A datagram to this address is no longer out.
@@ -183,6 +174,7 @@ mod tests {
     use core::net::{Ipv4Addr, SocketAddrV4};
 
     use super::*;
+    use crate::api::ask::Request;
     use crate::api::config::Config;
     use crate::api::stats::Stats;
     use crate::context::events::Events;
@@ -220,23 +212,8 @@ mod tests {
             config,
         };
         for (n, (purpose, class)) in calls.iter().enumerate() {
-            let call = Call {
-                to: SocketAddrV4::new(Ipv4Addr::new(80, n as u8, 0, 1), 1 + n as u16),
-                via: Via::Client,
-                internal: true,
-                command: wire::command::PING,
-                target: None,
-                token: None,
-                value: None,
-                ttl: None,
-                retries: 3,
-                delay: Duration::ZERO,
-                class: *class,
-                force: false,
-                any_replier: false,
-                session: None,
-                purpose: *purpose,
-            };
+            let to = SocketAddrV4::new(Ipv4Addr::new(80, n as u8, 0, 1), 1 + n as u16);
+            let call = Call::new(Request::ping(to), *class, *purpose);
             requests.begin(&mut cx, call).unwrap();
         }
         let mut buf = [0; DATAGRAM_MAX];

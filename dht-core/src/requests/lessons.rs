@@ -67,7 +67,7 @@ impl Lessons {
 
     /// Of an answer to this.
     pub(crate) const fn of(call: &Call) -> Self {
-        if call.any_replier {
+        if call.request.any_replier {
             return Self::NONE;
         }
         let caused = Self::THERE.and(Self::WINDOW);

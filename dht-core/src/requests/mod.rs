@@ -75,6 +75,11 @@ impl Requests {
         }
     }
 
+    /// What is under way, to be looked at.
+    pub(crate) const fn flights(&self) -> &Inflight {
+        &self.flights
+    }
+
     /// Whether the user has as many requests as he may.
     pub(crate) fn user_is_busy(&self, config: &Config) -> bool {
         self.flights.users() >= config.max_requests
@@ -97,7 +102,8 @@ impl Requests {
 
     /// Begins a request and puts it into its lane; `None` if there is no place.
     pub(crate) fn begin(&mut self, cx: &mut Cx, call: Call) -> Option<RequestId> {
-        let (internal, command, purpose) = (call.internal, call.command, call.purpose);
+        let (internal, command, purpose) =
+            (call.request.internal, call.request.command, call.purpose);
         let id = self.flights.begin(cx.now, call, &mut cx.rng)?;
         if purpose != Purpose::Verify {
             cx.stats.requests.active += 1;
@@ -109,51 +115,6 @@ impl Requests {
         self.enqueue(id, false);
         self.count_places(cx);
         Some(id)
-    }
-
-    /// The calls that wait or are in flight, in the order of their places.
-    pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
-        self.flights.iter().map(|(_, flight)| &flight.call)
-    }
-
-    /// What is asked by a request, as long as it is under way.
-    pub(crate) fn call(&self, id: RequestId) -> Option<&Call> {
-        self.flights.get(id).map(|flight| &flight.call)
-    }
-
-    /// How many tries of a request have left.
-    pub(crate) fn tries(&self, id: RequestId) -> u16 {
-        self.flights.get(id).map_or(0, |flight| flight.sent)
-    }
-
-    /// The first request in a place from `slot` on that is wanted, and the place after it: to go through all of
-    /// them while some end.
-    pub(crate) fn next_from(
-        &self,
-        slot: usize,
-        wanted: impl Fn(&Call) -> bool,
-    ) -> Option<(usize, RequestId)> {
-        self.flights.next_from(slot, wanted)
-    }
-
-    /// Requests that wait or are in flight.
-    pub(crate) fn live(&self) -> usize {
-        self.flights.live()
-    }
-
-    /// The user's requests, including ended ones whose result is not taken yet.
-    pub(crate) fn users(&self) -> usize {
-        self.flights.users()
-    }
-
-    /// Whether anything is being asked there.
-    pub(crate) fn asks(&self, addr: SocketAddrV4) -> bool {
-        self.flights.asks(addr)
-    }
-
-    /// Whether the result of a request waits to be taken.
-    pub(crate) fn has_result(&self, id: RequestId) -> bool {
-        self.flights.has_result(id)
     }
 
     /// The result of a request of the user's that has ended. Its place is free then.
@@ -170,11 +131,6 @@ impl Requests {
     /// The system did not send the try that is under way. Whether there is one.
     pub(crate) fn not_sent(&mut self, id: RequestId, why: Unsent) -> bool {
         self.flights.not_sent(id, why)
-    }
-
-    /// Whether the system sent all tries of a request.
-    pub(crate) fn was_sent(&self, id: RequestId) -> bool {
-        self.flights.get(id).is_some_and(|flight| flight.unsent.is_none())
     }
 
     /// A request goes on for another purpose, and belongs to no session any more.
@@ -226,10 +182,10 @@ impl Requests {
 
     /// The class of a walk has changed: its visits that wait go to where they belong now.
     pub(crate) fn reclass(&mut self, query: QueryId, class: Class) {
-        let of_query = |call: &Call| call.purpose.is_visit_of(query);
         let mut slot = 0;
-        while let Some((next, id)) = self.flights.next_from(slot, of_query) {
-            slot = next;
+        while let Some(id) =
+            self.flights.next_from(&mut slot, &|call| call.purpose.is_visit_of(query))
+        {
             self.flights.set_class(id, class);
             if self.flights.get(id).is_some_and(|flight| flight.deadline.is_none()) {
                 self.enqueue(id, false);

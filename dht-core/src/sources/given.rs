@@ -35,8 +35,7 @@ impl Given {
     /// Remembers a node, unless there are `max` already.
     pub(crate) fn add(&mut self, max: usize, tick: u32, addr: SocketAddrV4) {
         if self.0.len() < max && !self.iter().any(|other| other == addr) {
-            self.0.make_room(max);
-            self.0.push(Node { addr, heard: tick, asked: tick });
+            self.0.put(max, Node { addr, heard: tick, asked: tick });
         }
     }
 

@@ -16,6 +16,7 @@
 mod ages;
 mod arena;
 mod bucket;
+mod contact;
 mod places;
 mod slot;
 mod sort;
@@ -280,30 +281,6 @@ impl Table {
         self.change(slot, |entry| entry.set_silent_answers(count));
     }
 
-    /// The node that was in contact the longest ago.
-    #[must_use]
-    pub(crate) fn oldest(&self) -> Option<Slot> {
-        self.slot(self.oldest)
-    }
-
-    /// The next node towards the latest.
-    #[must_use]
-    pub(crate) fn newer(&self, slot: Slot) -> Option<Slot> {
-        self.slot(self.entry(slot)?.newer)
-    }
-
-    /// The node that was in contact last.
-    #[must_use]
-    pub(crate) fn latest(&self) -> Option<Slot> {
-        self.slot(self.latest)
-    }
-
-    /// The next node towards the oldest.
-    #[must_use]
-    pub(crate) fn older(&self, slot: Slot) -> Option<Slot> {
-        self.slot(self.entry(slot)?.older)
-    }
-
     /// How many nodes there are in the bucket that `id` falls in: at most [`K`], and
     /// none for the own id.
     #[cfg(test)]
@@ -387,11 +364,6 @@ impl Table {
         self.buckets.trim();
     }
 
-    /// All nodes, the latest contacted first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Slot, SocketAddrV4)> + '_ {
-        iter::successors(self.latest(), |&slot| self.older(slot)).map(|slot| (slot, slot.addr))
-    }
-
     #[cfg(any(test, feature = "_invariants"))]
     pub(crate) fn check_invariants(&self) {
         let mut len = 0;
@@ -428,11 +400,6 @@ impl Table {
         self.buckets.get_mut(bucket, position)
     }
 
-    fn slot(&self, index: u16) -> Option<Slot> {
-        let addr = self.at(index)?.addr();
-        Some(Slot { index, addr })
-    }
-
     fn entry(&self, slot: Slot) -> Option<&Entry> {
         self.at(slot.index).filter(|entry| entry.addr() == slot.addr)
     }
@@ -452,36 +419,6 @@ impl Table {
         let position = self.buckets.insert(bucket, entry)?;
         self.len += 1;
         Some(join(bucket, position))
-    }
-
-    /// Puts an entry between two neighbours of the list by contact.
-    fn link(&mut self, index: u16, older: u16, newer: u16) {
-        if let Some(entry) = self.at_mut(index) {
-            (entry.older, entry.newer) = (older, newer);
-        }
-        match self.at_mut(older) {
-            Some(entry) => entry.newer = index,
-            None => self.oldest = index,
-        }
-        match self.at_mut(newer) {
-            Some(entry) => entry.older = index,
-            None => self.latest = index,
-        }
-    }
-
-    /// Joins the neighbours of an entry in the list by contact.
-    fn unlink(&mut self, index: u16) {
-        let Some(&Entry { older, newer, .. }) = self.at(index) else {
-            return;
-        };
-        match self.at_mut(older) {
-            Some(entry) => entry.newer = newer,
-            None => self.oldest = newer,
-        }
-        match self.at_mut(newer) {
-            Some(entry) => entry.older = older,
-            None => self.latest = older,
-        }
     }
 
     /// Makes sure that `tick` can be stored.

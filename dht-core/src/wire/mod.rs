@@ -54,6 +54,15 @@ pub enum Message<'a> {
     Response(Response<'a>),
 }
 
+impl Message<'_> {
+    pub(crate) fn encoded_len(&self) -> usize {
+        match self {
+            Self::Request(request) => request.encoded_len(),
+            Self::Response(response) => response.encoded_len(),
+        }
+    }
+}
+
 /// Reads the message in `data`, one whole datagram.
 ///
 /// The work is bounded by the number of fields: closer nodes are skipped over here, and

@@ -8,33 +8,32 @@
 mod closest;
 mod frontier;
 mod gaps;
+mod offers;
 mod seen;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
-use core::time::Duration;
 
 use crate::addr::{is_local, prefix24};
-use crate::api::id_cache::Ids;
 use crate::api::message::{Outcome, Reply};
 use crate::bounded::memory::{Capped, Heap};
 use crate::id::Id;
 use crate::requests::congestion::Class;
-use crate::requests::pace::{Pace, TRIES_MAX, Timing};
+use crate::requests::pace::{Pace, Timing};
 use crate::table::K;
 use closest::Closest;
 use frontier::Frontier;
 use gaps::Gaps;
+pub(crate) use offers::Offer;
 use seen::{Seen, State};
 
 /// The memory of a walk that has remembered more than this is freed, not kept for the next walk.
 const SEEN_KEPT: usize = 512;
 /// How many nodes a query asks.
 const VISITS_MAX: usize = 200;
-/// One node that is asked may fill this part of what is remembered, once half of it is full.
-const SHARE_OF_NAMER: usize = 10;
 /// How many nodes of one host, and of one /24, are asked that have not answered. Local ones have no
 /// limit.
 const SILENT_PER_HOST_MAX: usize = 4;
@@ -77,17 +76,6 @@ pub(crate) struct Plan {
     pub(crate) salt: u32,
     /// How soon answers come, as far as it is known at the start.
     pub(crate) pace: Pace,
-}
-
-/// What became of an address that a node has named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offer {
-    /// It is closer than the closest known so far; it is visited if it was not yet.
-    Closer,
-    /// It is known to be down.
-    Down,
-    /// It would not be among the closest.
-    Farther,
 }
 
 /// A visit under way.
@@ -206,77 +194,6 @@ impl Walk {
         drop(self.closest.take());
     }
 
-    /// Offers an address of the user's, of the table or of a bootstrap node.
-    pub(crate) fn offer(&mut self, ids: &Ids, addr: SocketAddrV4) -> Offer {
-        self.offer_named(ids, addr, None)
-    }
-
-    /// Offers an address that the node of a visit has named. After the first that is
-    /// [`Offer::Farther`] the rest of its reply is not worth reading.
-    pub(crate) fn offer_from(&mut self, ids: &Ids, addr: SocketAddrV4, by: u16) -> Offer {
-        if self.plan.only_given { Offer::Farther } else { self.offer_named(ids, addr, Some(by)) }
-    }
-
-    fn offer_named(&mut self, ids: &Ids, addr: SocketAddrV4, by: Option<u16>) -> Offer {
-        if let Some((node, distance, state)) = self.seen.get(addr) {
-            match state {
-                State::Down if by.is_some() => return Offer::Down,
-                State::Pending | State::Asked => self.mention(node, by),
-                State::Done | State::Down => {}
-            }
-            return if self.closest.would_take(distance) { Offer::Closer } else { Offer::Farther };
-        }
-        let distance = ids.of(addr).prefix() ^ self.plan.target.prefix();
-        if !self.closest.would_take(distance) {
-            return Offer::Farther;
-        }
-        if by.is_some_and(|by| !self.may_tell(by)) {
-            return Offer::Farther;
-        }
-        let hearsay = by.is_some();
-        let added = self.seen.insert(addr, distance, hearsay);
-        if let Some(node) = added.or_else(|| self.replace_farthest(addr, distance, hearsay)) {
-            self.frontier.push(&self.seen, node, self.plan.max_query_addresses);
-            self.mention(node, by);
-        }
-        Offer::Closer
-    }
-
-    /// Whether one who was asked may name one more. Once memory is scarce each has a share of it, or a few
-    /// liars would fill it with nodes that don't exist, and take seconds to be found out.
-    fn may_tell(&mut self, by: u16) -> bool {
-        let told = if self.teller.0 == by { self.teller.1 } else { 0 };
-        self.teller = (by, told + 1);
-        self.seen.len() < self.plan.max_query_addresses / 2
-            || usize::from(told) < self.plan.max_query_addresses / SHARE_OF_NAMER
-    }
-
-    fn replace_farthest(
-        &mut self,
-        addr: SocketAddrV4,
-        distance: u64,
-        hearsay: bool,
-    ) -> Option<u16> {
-        let farther = self.frontier.pop_farther(&self.seen, distance);
-        // Else the dead have to do: they would take all the places, were there enough of them.
-        let node = farther.or_else(|| self.seen.forget_dead())?;
-        self.seen.replace(node, addr, distance, hearsay);
-        self.mentions.retain(|(named, _)| *named != node);
-        Some(node)
-    }
-
-    fn mention(&mut self, node: u16, by: Option<u16>) {
-        let Some(by) = by.filter(|_| self.mentions.len() < self.plan.max_query_addresses) else {
-            return;
-        };
-        // All of one reply stand together, at the end.
-        let mut of_reply = self.mentions.iter().rev().take_while(|(_, other)| *other == by);
-        if !of_reply.any(|(named, _)| *named == node) {
-            self.mentions.make_room(self.plan.max_query_addresses);
-            self.mentions.push((node, by));
-        }
-    }
-
     /// How many candidates wait for a visit.
     pub(crate) fn pending(&self) -> usize {
         if self.has_candidates() { self.frontier.len() } else { 0 }
@@ -340,13 +257,11 @@ impl Walk {
             // Its neighbours were silent; it may be there all the same, so it is waited for.
             let last = doubted || !asks_all && self.seen.is_hearsay(node) && behind_dead_door(addr);
             if last && trusted.is_some() && self.deferred.len() < DEFERRED_MAX {
-                self.deferred.make_room(DEFERRED_MAX);
-                self.deferred.push(node);
+                self.deferred.put(DEFERRED_MAX, node);
                 continue;
             }
             self.asked += 1;
-            self.visits.make_room(self.plan.max_open);
-            self.visits.push(Visit { node, missed: 0, doubted });
+            self.visits.put(self.plan.max_open, Visit { node, missed: 0, doubted });
             self.seen.set(node, State::Asked);
             return Some((node, addr));
         }
@@ -358,12 +273,6 @@ impl Walk {
         let (at, _) = deferred.min_by_key(|(_, node)| self.seen.distance(**node))?;
         let node = self.deferred.swap_remove(at);
         self.seen.distance(node).is_some_and(|d| self.closest.would_take(d)).then_some(node)
-    }
-
-    /// Visits under way that have missed a try, or more where tries are lost rather than nodes.
-    fn late(&self) -> usize {
-        let missed = self.tries_to_wait_for().saturating_sub(1);
-        self.visits.iter().filter(|visit| visit.missed >= missed).count()
     }
 
     /// Whether the next candidate is too far from the target to be among the closest.
@@ -399,19 +308,6 @@ impl Walk {
         }
     }
 
-    /// Of the visited nodes that seem to be gone, the node that has missed most tries.
-    pub(crate) fn most_late(&self) -> Option<(u16, SocketAddrV4)> {
-        let late = self.visits.iter().filter(|visit| visit.missed >= PATIENCE);
-        let node = late.max_by_key(|visit| visit.missed)?.node;
-        Some((node, self.seen.addr(node)?))
-    }
-
-    /// Whether a visit is under way that has missed a try, or that is not waited for.
-    pub(crate) fn is_late(&self, node: u16) -> bool {
-        let late = |visit: &Visit| visit.node == node && (visit.missed > 0 || visit.doubted);
-        self.visits.iter().any(late)
-    }
-
     /// A node has answered.
     pub(crate) fn answered(&mut self, node: u16, reply: &Reply) {
         let doubted = self.end_visit(node).is_some_and(|visit| visit.doubted);
@@ -436,35 +332,6 @@ impl Walk {
         let hasty = self.plan.pace.record(answer);
         self.hasty |= hasty;
         hasty
-    }
-
-    /// How long to wait for an answer to the next try, after so many and so much time: `None` if as long
-    /// as usual. Tries that the walk waits for at its end follow its pace; of more than two tries
-    /// the later ones follow at half that interval.
-    pub(crate) fn patience(&self, tries: u16, waited: Duration) -> Option<Duration> {
-        let hurried = if self.answered == 0 { PATIENCE } else { self.tries_to_wait_for() };
-        match tries {
-            _ if self.plan.thorough => None,
-            0 => self.plan.pace.patience(),
-            _ if tries + 1 < u16::from(hurried) => {
-                self.plan.pace.patience().map(|patience| patience / 2)
-            }
-            _ if tries < u16::from(hurried) => self.last_patience(waited),
-            _ => None,
-        }
-    }
-
-    /// How long to wait for an answer to the last try that is waited for.
-    pub(crate) fn last_patience(&self, waited: Duration) -> Option<Duration> {
-        self.plan.pace.last_patience(waited)
-    }
-
-    /// A try was not answered in time; another follows.
-    pub(crate) fn missed(&mut self, node: u16) {
-        self.in_vain(node);
-        if let Some(visit) = self.visits.iter_mut().find(|visit| visit.node == node) {
-            visit.missed = visit.missed.saturating_add(1);
-        }
     }
 
     /// A visit has failed. If the node was silent (`timed_out`), the nodes that named it may be told.
@@ -519,12 +386,6 @@ impl Walk {
         self.visits.clear();
     }
 
-    /// The nodes that have named a node.
-    pub(crate) fn named_by(&self, node: u16) -> impl Iterator<Item = SocketAddrV4> + '_ {
-        let by = self.mentions.iter().filter(move |(named, _)| *named == node);
-        by.filter_map(|(_, by)| self.seen.addr(*by))
-    }
-
     /// The address of a node that was visited.
     pub(crate) fn addr(&self, node: u16) -> Option<SocketAddrV4> {
         self.seen.addr(node)
@@ -533,41 +394,6 @@ impl Walk {
     /// The first eight bytes of its id.
     pub(crate) fn id_prefix(&self, node: u16) -> u64 {
         self.seen.distance(node).unwrap_or_default() ^ self.plan.target.prefix()
-    }
-
-    /// Whether nothing better can come, or not soon. While `more_sources` are being
-    /// looked up, fewer than 20 are not enough.
-    pub(crate) fn is_done(&self, more_sources: bool) -> bool {
-        let full = self.closest.len() >= K;
-        let candidates = match self.frontier.nearest(&self.seen) {
-            Some(distance) => self.closest.would_take(distance),
-            None => more_sources && !full,
-        };
-        if (candidates && (self.asked as usize) < VISITS_MAX) || self.gaps.open() > 0 {
-            return false;
-        }
-        // The reference waits for every last try, unless it has 20 and all are late once. So a
-        // dead node costs six seconds in a small network; here it costs as much as two tries do
-        // (`patience`). A node that could not get among the closest any more is not waited for at all.
-        let patience = self.tries_to_wait_for();
-        self.visits.iter().all(|visit| {
-            if self.plan.thorough {
-                return full && visit.missed > 0;
-            }
-            let late = visit.missed >= patience || (visit.doubted && self.trusts);
-            late || !self.seen.distance(visit.node).is_some_and(|d| self.closest.would_take(d))
-        })
-    }
-
-    fn tries_to_wait_for(&self) -> u8 {
-        let pace = &self.plan.pace;
-        // While no node has answered, a pace from before may be that of another network; and if a node has
-        // that this pace would have missed, it is.
-        if self.hasty || (self.answered == 0 && pace.is_measured()) {
-            TRIES_MAX
-        } else {
-            pace.tries()
-        }
     }
 
     /// The replies of the closest so far.

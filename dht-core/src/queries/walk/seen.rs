@@ -92,8 +92,7 @@ impl Seen {
             return None;
         }
         let number = u16::try_from(self.nodes.len()).ok()?;
-        self.nodes.make_room(self.max);
-        self.nodes.push(Node { distance, addr, state: State::Pending, hearsay });
+        self.nodes.put(self.max, Node { distance, addr, state: State::Pending, hearsay });
         self.add_to_index(number);
         Some(number)
     }
@@ -145,10 +144,8 @@ impl Seen {
         place.state = state;
         if state == State::Down && place.hearsay {
             let host = *place.addr.ip();
-            self.down.make_room(VISITS_MAX);
-            self.down.push(node);
-            self.silent_hosts.make_room(VISITS_MAX);
-            self.silent_hosts.push(host);
+            self.down.put(VISITS_MAX, node);
+            self.silent_hosts.put(VISITS_MAX, host);
         }
     }
 

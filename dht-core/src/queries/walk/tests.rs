@@ -1,8 +1,10 @@
 //! What a walk earns and owes, and whom it asks last. What it finds is tested through whole nodes.
 
 use core::net::Ipv4Addr;
+use core::time::Duration;
 
 use super::*;
+use crate::api::id_cache::Ids;
 use crate::api::message::Peer;
 
 /// A node in a /24 of its own; nodes known by hearsay are in another part of the internet.

@@ -2,22 +2,21 @@
 //! a try is given up. What a request is for and what follows is not decided here.
 //!
 //! An answer counts only if transaction id and source address are both those of a request
-//! that was sent. Transaction ids are drawn at random, unique among live requests. After a
-//! request without an answer its id rests for a while at the address that was asked, so that
-//! a late answer can't be taken for one to a later request. Mirrors parts of `lib/io.js`.
+//! that was sent. Mirrors parts of `lib/io.js`.
 
 mod asked;
+#[cfg(any(test, feature = "_invariants"))]
+mod invariants;
+mod tids;
 mod waiting;
 
-use alloc::collections::{BinaryHeap, VecDeque};
+use alloc::collections::BinaryHeap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::net::SocketAddrV4;
-use core::time::Duration;
 
 use crate::api::error::{RequestError, Unsent};
 use crate::api::message::{Reply, RequestId};
-use crate::bounded::index::Index;
 use crate::bounded::memory::{Capped, Heap};
 pub(crate) use crate::requests::call::{Call, Purpose, Question};
 use crate::requests::congestion::Class;
@@ -25,6 +24,7 @@ use crate::secret::rng::Rng;
 use crate::time::Instant;
 use asked::Asked;
 pub(crate) use asked::MISSES_MAX;
+use tids::{REST, Tids};
 use waiting::{Link, Lists};
 pub(crate) use waiting::{URGENCIES, Urgency};
 
@@ -63,24 +63,14 @@ enum Slot {
 
 /// After this many answers from elsewhere a retry draws a new transaction id.
 const WRONG_SOURCES_MAX: u8 = 8;
-/// For how long a transaction id rests at an address that did not answer it.
-const REST: Duration = Duration::from_secs(6);
-/// Resting ids, at most: two per place. The oldest is released first, so a request is never
-/// refused for them.
-const RESTING_MAX: usize = 1024;
 /// Slots are numbered by 16 bits of a request's id.
 const SLOTS_MAX: usize = 65_000;
-/// Transaction ids in use at most: more than there are places for requests, few enough that
-/// some are left beside the resting ones, or drawing an id would never end.
-const TIDS_MAX: usize = 64_500;
 
 /// With no more places than these there is memory for all from the first on.
 const AT_ONCE_MAX: usize = 32;
 /// Deadlines of ended requests are removed when there are more of them than this and than
 /// deadlines of live requests.
 const STALE_MIN: usize = 64;
-
-const _: () = assert!(TIDS_MAX + RESTING_MAX < 1 << 16);
 
 /// All requests under way.
 #[derive(Clone)]
@@ -96,8 +86,7 @@ pub(crate) struct Inflight {
     others: usize,
     lists: Lists,
     asked: Asked,
-    tids: Index,
-    resting: VecDeque<(Instant, SocketAddrV4, u16, Question)>,
+    tids: Tids,
     deadlines: BinaryHeap<Reverse<(Instant, u64)>>,
 }
 
@@ -125,8 +114,7 @@ impl Inflight {
             others: 0,
             lists: Lists::default(),
             asked: Asked::default(),
-            tids: Index::default(),
-            resting: VecDeque::new(),
+            tids: Tids::default(),
             deadlines: BinaryHeap::new(),
         }
     }
@@ -138,9 +126,8 @@ impl Inflight {
             _ => heap.capped::<Slot>(max),
         }
         heap.capped::<u16>(max);
-        heap.index_each(1, 2 * max);
+        Tids::add_to(heap, max);
         Asked::add_to(heap, max);
-        heap.capped::<(Instant, SocketAddrV4, u16, Question)>(resting_max(max));
         heap.capped::<Reverse<(Instant, u64)>>(deadlines_max(max, max) + 1);
     }
 
@@ -172,7 +159,7 @@ impl Inflight {
 
     /// Whether no request can begin, of whatever purpose.
     pub(crate) fn is_full(&self) -> bool {
-        self.tids.len() >= TIDS_MAX || (self.free.is_empty() && self.slots.len() >= self.max)
+        self.tids.is_full() || (self.free.is_empty() && self.slots.len() >= self.max)
     }
 
     /// Begins a request; `None` if all slots or transaction ids are taken.
@@ -187,14 +174,12 @@ impl Inflight {
                 if self.max <= AT_ONCE_MAX {
                     self.slots.reserve_exact(self.max - len);
                 }
-                self.slots.make_room(self.max);
-                self.slots.push(Slot::Free);
+                self.slots.put(self.max, Slot::Free);
                 u16::try_from(len).ok()?
             }
         };
-        let tid = self.draw_tid(now, call.to, rng);
-        self.index(tid, slot);
-        self.asked.begin(self.max, call.to);
+        let tid = self.tids.draw(now, slot, call.to(), rng);
+        self.asked.begin(self.max, call.to());
         self.serial += 1;
         let id = self.serial << 16 | u64::from(slot);
         match call.purpose {
@@ -243,28 +228,36 @@ impl Inflight {
         })
     }
 
-    /// The first live request in a slot from `slot` on that is wanted, and the slot after it: to go
-    /// through all of them while some end.
+    /// What is asked by them.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.iter().map(|(_, flight)| &flight.call)
+    }
+
+    /// What is asked by a request, as long as it is under way.
+    pub(crate) fn call(&self, id: RequestId) -> Option<&Call> {
+        self.get(id).map(|flight| &flight.call)
+    }
+
+    /// The first live request in a slot from `slot` on that is wanted; `slot` becomes the one after it. So all of them
+    /// can be gone through while some end.
     pub(crate) fn next_from(
         &self,
-        slot: usize,
-        wanted: impl Fn(&Call) -> bool,
-    ) -> Option<(usize, RequestId)> {
-        let slots = self.slots.iter().enumerate().skip(slot);
-        let mut live = slots.filter_map(|(at, slot)| match slot {
-            Slot::Live(id, flight) if wanted(&flight.call) => Some((at + 1, RequestId(*id))),
+        slot: &mut usize,
+        wanted: &dyn Fn(&Call) -> bool,
+    ) -> Option<RequestId> {
+        let mut live = self.slots.iter().zip(0..).skip(*slot).filter_map(|(slot, at)| match slot {
+            Slot::Live(id, flight) if wanted(&flight.call) => Some((at, *id)),
             _ => None,
         });
-        live.next()
+        let (at, id) = live.next()?;
+        *slot = at + 1;
+        Some(RequestId(id))
     }
 
     /// Which request an answer under `tid` from `from` is to.
     pub(crate) fn find(&mut self, tid: u16, from: SocketAddrV4) -> Match {
-        let Some(entry) = self.tids.get(u32::from(tid), |entry| entry >> 16 == u32::from(tid))
-        else {
-            return Match::Unknown;
-        };
-        let Some(Slot::Live(id, flight)) = self.slots.get_mut((entry & 0xffff) as usize) else {
+        let Some(slot) = self.tids.slot(tid) else { return Match::Unknown };
+        let Some(Slot::Live(id, flight)) = self.slots.get_mut(usize::from(slot)) else {
             return Match::Unknown;
         };
         let id = RequestId(*id);
@@ -272,11 +265,11 @@ impl Inflight {
             // Not even sent yet: the answer is a guess.
             return Match::WrongSource(None);
         }
-        if flight.call.to == from {
+        if flight.call.to() == from {
             return Match::Fits(id);
         }
         flight.wrong_sources = flight.wrong_sources.saturating_add(1);
-        match flight.call.any_replier {
+        match flight.call.request.any_replier {
             true => Match::Fits(id),
             false => Match::WrongSource(Some(id)),
         }
@@ -294,21 +287,20 @@ impl Inflight {
 
     /// Whether an attacker may be guessing the answer to this request.
     pub(crate) fn is_guessed_at(&self, flight: &Flight) -> bool {
-        let misses = self.asked.misses(flight.call.to).unwrap_or_default();
+        let misses = self.asked.misses(flight.call.to()).unwrap_or_default();
         misses.wrapping_sub(flight.missed) >= MISSES_MAX.into()
     }
 
     /// What an answer under `tid` from `from` is to, if that was given up, or was answered already: sent
     /// several times, or while more was asked there.
     pub(crate) fn rests(&self, now: Instant, tid: u16, from: SocketAddrV4) -> Option<Question> {
-        let mut resting = self.resting.iter();
-        resting.find(|rest| (rest.1, rest.2) == (from, tid) && now < rest.0).map(|rest| rest.3)
+        self.tids.rests(now, tid, from)
     }
 
     /// A try leaves now and is given up at `deadline`.
     pub(crate) fn sent(&mut self, now: Instant, id: RequestId, deadline: Instant) {
         let first = self.get(id).filter(|flight| flight.sent == 0);
-        let missed = first.map(|flight| self.asked.misses(flight.call.to).unwrap_or_default());
+        let missed = first.map(|flight| self.asked.misses(flight.call.to()).unwrap_or_default());
         let Some(flight) = self.get_mut(id) else { return };
         if let Some(missed) = missed {
             (flight.first_sent_at, flight.missed) = (now, missed);
@@ -316,8 +308,7 @@ impl Inflight {
         flight.sent = flight.sent.saturating_add(1);
         flight.sent_at = now;
         flight.deadline = Some(deadline);
-        self.deadlines.make_room(deadlines_max(self.max, self.max) + 1);
-        self.deadlines.push(Reverse((deadline, id.0)));
+        self.deadlines.put(deadlines_max(self.max, self.max) + 1, Reverse((deadline, id.0)));
         if self.deadlines.len() > deadlines_max(self.max, self.live) {
             self.drop_stale_deadlines();
         }
@@ -373,8 +364,7 @@ impl Inflight {
         {
             return;
         }
-        let tid = self.draw_tid(now, flight.call.to, rng);
-        self.index(tid, slot_of(id));
+        let tid = self.tids.draw(now, slot_of(id), flight.call.to(), rng);
         if let Some(flight) = self.get_mut(id) {
             flight.old_tid = Some(core::mem::replace(&mut flight.tid, tid));
         }
@@ -384,7 +374,7 @@ impl Inflight {
     pub(crate) fn go_on(&mut self, id: RequestId, purpose: Purpose) {
         if let Some(flight) = self.get_mut(id) {
             debug_assert!(flight.call.purpose != Purpose::User && purpose != Purpose::User);
-            (flight.call.purpose, flight.call.session) = (purpose, None);
+            (flight.call.purpose, flight.call.request.session) = (purpose, None);
         }
     }
 
@@ -436,10 +426,6 @@ impl Inflight {
 
     /// Gives memory back that a burst has left behind.
     pub(crate) fn trim(&mut self, now: Instant) {
-        self.expire_resting(now);
-        if self.resting.is_empty() {
-            self.resting = VecDeque::new();
-        }
         let last = self.slots.iter().rposition(|slot| !matches!(slot, Slot::Free));
         self.slots.truncate(last.map_or(0, |last| last + 1));
         if self.max > AT_ONCE_MAX {
@@ -451,69 +437,7 @@ impl Inflight {
         self.drop_stale_deadlines();
         self.deadlines.shrink_to_fit();
         self.asked.trim();
-        self.tids.trim(|entry| entry >> 16);
-    }
-
-    /// What can be seen without looking at each.
-    #[cfg(any(test, feature = "_invariants"))]
-    pub(crate) fn check_counters(&self) {
-        assert!(self.free.len() + self.live <= self.slots.len());
-        // The user's that have ended and were not taken are among the places.
-        assert!(self.users + self.others >= self.live);
-        assert_eq!(self.users + self.others + self.free.len(), self.slots.len());
-        assert!(self.tids.len() >= self.live && self.tids.len() <= 2 * self.live);
-        assert!(self.resting.capacity() <= resting_max(self.max).max(4));
-        assert!(self.slots.capacity() <= self.max.max(4));
-        assert!(self.free.capacity() <= self.max.max(4));
-        assert!(self.deadlines.capacity() <= deadlines_max(self.max, self.max) + 1);
-        assert!(self.deadlines.len() <= deadlines_max(self.max, self.slots.len()) + 1);
-    }
-
-    #[cfg(any(test, feature = "_invariants"))]
-    pub(crate) fn check_invariants(&self) {
-        let (mut users, mut others, mut ended, mut tids) = (0, 0, 0, 0);
-        // In order, so that thousands can be looked up.
-        let mut free = self.free.clone();
-        free.sort_unstable();
-        let mut due: Vec<_> = self.deadlines.iter().collect();
-        due.sort_unstable();
-        for (slot, at) in self.slots.iter().zip(0u16..) {
-            match slot {
-                Slot::Free => {
-                    assert!(free.binary_search(&at).is_ok(), "a place that nobody can get");
-                }
-                Slot::Ended(id, _) => {
-                    assert_eq!(slot_of(RequestId(*id)), at);
-                    ended += 1;
-                }
-                Slot::Live(id, flight) => {
-                    assert_eq!(slot_of(RequestId(*id)), at);
-                    match flight.call.purpose {
-                        Purpose::User => users += 1,
-                        _ => others += 1,
-                    }
-                    for tid in [Some(flight.tid), flight.old_tid].into_iter().flatten() {
-                        // Of two requests under one id the index would give one only.
-                        let entry = self.tids.get(u32::from(tid), |e| e >> 16 == u32::from(tid));
-                        assert_eq!(entry, Some(u32::from(tid) << 16 | u32::from(at)));
-                        tids += 1;
-                    }
-                    if let Some(deadline) = flight.deadline {
-                        assert!(flight.sent > 0 && flight.sent_at <= deadline);
-                        assert!(due.binary_search(&&Reverse((deadline, *id))).is_ok());
-                    }
-                }
-            }
-        }
-        let mut asked: Vec<_> = self.iter().map(|(_, flight)| flight.call.to).collect();
-        asked.sort_unstable();
-        let each = |(addr, requests)| core::iter::repeat_n(addr, usize::from(requests));
-        assert!(asked.into_iter().eq(self.asked.iter().flat_map(each)));
-        assert_eq!(self.free.len() + users + others + ended, self.slots.len());
-        assert_eq!(self.live, users + others);
-        assert_eq!((self.users, self.others), (users + ended, others));
-        assert_eq!(self.tids.len(), tids);
-        assert!(self.resting.len() <= resting_max(self.max));
+        self.tids.trim(now);
     }
 
     fn take(&mut self, now: Instant, id: RequestId, answered: bool) -> Option<Flight> {
@@ -524,18 +448,14 @@ impl Inflight {
             return None;
         };
         self.live -= 1;
-        self.asked.end(flight.call.to);
+        self.asked.end(flight.call.to());
         // A copy of an answer counts as a miss where more is asked.
-        let rests = flight.sent > u16::from(answered && !self.asks(flight.call.to));
+        let rests = flight.sent > u16::from(answered && !self.asks(flight.call.to()));
         for tid in [Some(flight.tid), flight.old_tid].into_iter().flatten() {
-            let hash = |entry: u32| entry >> 16;
-            self.tids.remove(u32::from(tid), |entry| entry >> 16 == u32::from(tid), hash);
+            self.tids.free(tid);
             if rests {
-                if self.resting.len() >= resting_max(self.max) {
-                    self.resting.pop_front();
-                }
-                self.resting.make_room(resting_max(self.max));
-                self.resting.push_back((now + REST, flight.call.to, tid, flight.call.question()));
+                let (to, question) = (flight.call.to(), flight.call.question());
+                self.tids.rest(self.max, (now + REST, to, tid, question));
             }
         }
         Some(flight)
@@ -543,35 +463,11 @@ impl Inflight {
 
     fn release(&mut self, slot: u16) {
         self.set(slot, Slot::Free);
-        self.free.make_room(self.max);
-        self.free.push(slot);
+        self.free.put(self.max, slot);
     }
 
     fn is_due(&self, &Reverse((deadline, id)): &Reverse<(Instant, u64)>) -> bool {
         self.get(RequestId(id)).is_some_and(|flight| flight.deadline == Some(deadline))
-    }
-
-    fn draw_tid(&mut self, now: Instant, to: SocketAddrV4, rng: &mut Rng) -> u16 {
-        self.expire_resting(now);
-        loop {
-            let tid = rng.next_u16();
-            let live = self.tids.get(u32::from(tid), |entry| entry >> 16 == u32::from(tid));
-            if live.is_none()
-                && !self.resting.iter().any(|(_, addr, rests, _)| *rests == tid && *addr == to)
-            {
-                return tid;
-            }
-        }
-    }
-
-    fn expire_resting(&mut self, now: Instant) {
-        while self.resting.front().is_some_and(|(until, ..)| *until <= now) {
-            self.resting.pop_front();
-        }
-    }
-
-    fn index(&mut self, tid: u16, slot: u16) {
-        self.tids.insert(u32::from(tid) << 16 | u32::from(slot), |entry| entry >> 16);
     }
 
     fn set(&mut self, slot: u16, to: Slot) {
@@ -579,11 +475,6 @@ impl Inflight {
             *slot = to;
         }
     }
-}
-
-/// The number of resting transaction ids for `places` places.
-fn resting_max(places: usize) -> usize {
-    RESTING_MAX.min(2 * places)
 }
 
 /// The number of deadlines at which deadlines of ended requests are removed.

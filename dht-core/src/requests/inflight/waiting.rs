@@ -91,7 +91,7 @@ impl Inflight {
     /// Puts a request into the lane of its socket, `first` or last.
     pub(crate) fn enqueue(&mut self, id: RequestId, urgency: Urgency, first: bool) {
         if let Some(flight) = self.get(id) {
-            let list = list_of(flight.call.via, urgency);
+            let list = list_of(flight.call.via(), urgency);
             self.link(slot_of(id), list, first);
         }
     }
@@ -99,7 +99,7 @@ impl Inflight {
     /// Has a request wait for a place in its share.
     pub(crate) fn park(&mut self, id: RequestId) {
         if let Some(flight) = self.get(id) {
-            let list = parked_for(prefix24(*flight.call.to.ip()));
+            let list = parked_for(prefix24(*flight.call.to().ip()));
             self.link(slot_of(id), list, false);
         }
     }
@@ -117,7 +117,7 @@ impl Inflight {
             None => [Via::Client, Via::Server, Via::Extra(0)],
             Some(via) => [via; 3],
         };
-        let may_leave = |flight: &Flight| only.is_none_or(|via| flight.call.via == via);
+        let may_leave = |flight: &Flight| only.is_none_or(|via| flight.call.via() == via);
         let least = |via| {
             let mut least: Option<(u16, u16, RequestId)> = None;
             for (slot, id, flight) in list(via).filter(|(.., flight)| may_leave(flight)) {
@@ -139,7 +139,7 @@ impl Inflight {
     /// Takes the request that has waited longest for a place in the share of a /24, the user's
     /// requests first.
     pub(crate) fn unpark(&mut self, prefix: u32) -> Option<RequestId> {
-        let to = |flight: &Flight| prefix24(*flight.call.to.ip());
+        let to = |flight: &Flight| prefix24(*flight.call.to().ip());
         let parked = || self.list(parked_for(prefix)).filter(|(.., flight)| to(flight) == prefix);
         let users = |(.., flight): &(u16, RequestId, &Flight)| flight.call.class == Class::User;
         let (slot, id, _) = parked().find(users).or_else(|| parked().next())?;
