@@ -1,5 +1,6 @@
 //! What a node's work costs: `cargo bench -p dht-bench --bench core [-- NAME]`, in nanoseconds.
-//! For a profile, so many rounds and nothing else: `-- NAME --rounds 100000`.
+//! For a profile: `-- NAME --rounds 100000`, which does that many rounds of the one of exactly this name. `tests/bench/count`
+//! counts instructions in this way.
 
 use std::hint::black_box;
 use std::time::Instant as Clock;
@@ -35,7 +36,10 @@ impl Bench {
 
     /// Whether a figure of this name is wanted.
     fn wants(&self, name: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+        self.only.as_ref().is_none_or(|only| match self.rounds {
+            Some(_) => name == only,
+            None => name.contains(only.as_str()),
+        })
     }
 
     /// Prints what a round of `work` costs, divided by what it returns.

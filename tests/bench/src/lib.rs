@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
@@ -18,6 +19,9 @@ pub const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(45, 9, 9, 9), 2
 pub const ASKER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(46, 1, 2, 3), 4000);
 /// Who takes part in the network.
 pub const MEMBERS: u32 = 4000;
+
+/// A hash map without random keys, so that each run takes the same instructions.
+type Map<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
 
 /// The address of a member, one per /24.
 #[must_use]
@@ -34,7 +38,7 @@ pub fn target(n: u32) -> Id {
 /// The ids of all members, as a simulator would share them.
 #[must_use]
 pub fn shared_ids() -> IdCache {
-    let ids: HashMap<_, _> = (0..MEMBERS).map(|n| (addr(n), Id::of(addr(n)))).collect();
+    let ids: Map<_, _> = (0..MEMBERS).map(|n| (addr(n), Id::of(addr(n)))).collect();
     let ids = Arc::new(ids);
     IdCache::new(move |addr| ids.get(&addr).copied())
 }
@@ -84,7 +88,7 @@ pub const PLAIN: wire::Request<'static> = wire::Request {
 #[derive(Debug, Default)]
 pub struct World {
     ids: Vec<(SocketAddrV4, Id)>,
-    answers: HashMap<(SocketAddrV4, Option<[u8; 32]>), Vec<u8>>,
+    answers: Map<(SocketAddrV4, Option<[u8; 32]>), Vec<u8>>,
     /// Nobody names anybody: for random targets, of which each answer would be used once.
     pub discreet: bool,
 }
