@@ -15,6 +15,7 @@ use core::net::SocketAddrV4;
 use core::time::Duration;
 
 use crate::Instant;
+use crate::addr::number;
 use crate::bounded::memory::{Capped, Heap};
 use crate::secret::rng::Rng;
 
@@ -64,7 +65,7 @@ impl Rtts {
     /// Takes into account that `addr` answered after `rtt`.
     pub(crate) fn record(&mut self, now: Instant, addr: SocketAddrV4, rtt: Duration) {
         let rtt_ms = i32::try_from(rtt.as_millis()).unwrap_or(i32::MAX);
-        let key = key(addr);
+        let key = number(addr);
         match self.find(key) {
             Ok(at) => {
                 if let Some(entry) = self.entries.get_mut(at) {
@@ -102,7 +103,7 @@ impl Rtts {
         let attempt = attempt.max(1);
         let jitter = i64::from(rng.below(JITTER_MS));
         let mut known = None;
-        if let Ok(at) = self.find(key(addr)) {
+        if let Ok(at) = self.find(number(addr)) {
             known = self.entries.get(at).filter(|entry| !entry.expired(now)).copied();
             if known.is_none() {
                 self.entries.remove(at);
@@ -156,10 +157,6 @@ impl Entry {
     fn patience_ms(&self) -> i64 {
         i64::from(self.average_ms) + 2 * i64::from(self.deviation_ms)
     }
-}
-
-fn key(addr: SocketAddrV4) -> u64 {
-    u64::from(addr.ip().to_bits()) << 16 | u64::from(addr.port())
 }
 
 const _: () = assert!(size_of::<Entry>() <= 24);

@@ -5,6 +5,7 @@
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
+use crate::addr::number;
 use crate::bounded::memory::{Capped, Heap};
 
 /// After this many misses no answer counts. Late and repeated answers are not counted as misses, where they are recognised.
@@ -73,7 +74,7 @@ impl Asked {
     }
 
     fn find(&self, addr: SocketAddrV4) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&addr, |entry| entry.addr)
+        self.0.binary_search_by_key(&number(addr), |entry| number(entry.addr))
     }
 
     fn change(&mut self, at: usize, change: impl FnOnce(&mut Entry)) {
