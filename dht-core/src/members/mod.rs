@@ -253,7 +253,7 @@ impl Members {
         addr: SocketAddrV4,
         asks: &dyn Fn(SocketAddrV4) -> bool,
     ) -> Option<Call> {
-        if id == self.table.own() || !learnable(addr, *addr.ip()) || self.candidates.knows(addr) {
+        if id == *self.table.own() || !learnable(addr, *addr.ip()) || self.candidates.knows(addr) {
             return None;
         }
         // Most senders find their bucket full of live nodes: the nodes of the bucket are asked first, or

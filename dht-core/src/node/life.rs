@@ -181,7 +181,7 @@ impl Parts {
         }
         match self.upkeep.bootstrap.is_silent() {
             true => self.upkeep.bootstrap.begin(),
-            false => self.start_search(self.members.table().own()),
+            false => self.start_search(*self.members.table().own()),
         }
     }
 

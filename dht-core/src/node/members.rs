@@ -46,13 +46,13 @@ impl Parts {
             let came_back = self.sources.given.came_back(tick, from.addr) || learnt.was_lost;
             let alone = self.members.table().len() == 1;
             if alone && self.upkeep.bootstrap.no_longer_alone(self.cx.now, came_back) {
-                self.start_search(self.members.table().own());
+                self.start_search(*self.members.table().own());
             }
         }
         if learnt.was_lost && self.members.search_lost(self.cx.tick) {
             self.verify_next(self.cx.config.strangers());
             // The network may have new nodes near our id.
-            self.start_search(self.members.table().own());
+            self.start_search(*self.members.table().own());
         }
     }
 

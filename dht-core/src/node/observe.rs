@@ -23,7 +23,7 @@ impl Node {
     /// The id that the table is built around: random until the own address is known to be reachable.
     #[must_use]
     pub fn table_id(&self) -> Id {
-        self.parts.members.table().own()
+        *self.parts.members.table().own()
     }
 
     /// How many nodes are in the table.
@@ -168,6 +168,6 @@ impl Node {
 impl Parts {
     /// The own id; `None` while ephemeral.
     pub(super) fn id(&self) -> Option<Id> {
-        (!self.reach.is_ephemeral()).then(|| self.members.table().own())
+        (!self.reach.is_ephemeral()).then(|| *self.members.table().own())
     }
 }

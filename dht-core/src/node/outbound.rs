@@ -4,7 +4,6 @@ use super::{Node, Parts};
 use crate::api::config::DATAGRAM_MAX;
 use crate::api::error::Unsent;
 use crate::api::message::{Transmit, Via};
-use crate::id::Id;
 use crate::time::Instant;
 use crate::upkeep::Stage;
 
@@ -53,34 +52,28 @@ impl Parts {
         if !matches!(self.upkeep.stage, Stage::Running | Stage::Closed) {
             return None;
         }
-        let own = self.id();
-        let answers_first = self.replies.go_first();
-        if answers_first {
-            if let Some(transmit) = self.transmit_answer(only, own, buf) {
-                self.replies.has_left(true);
-                return Some(transmit);
+        let Self { cx, members, requests, replies, queries, reach, .. } = self;
+        let table = members.table();
+        let own = (!reach.is_ephemeral()).then(|| table.own());
+        let answers_first = replies.go_first();
+        for is_answers_turn in [answers_first, !answers_first] {
+            let transmit = if is_answers_turn {
+                // A verification goes before the answer to the request that caused it.
+                requests.poll_verification(cx, only, own, buf).or_else(|| {
+                    let closest = |target: &_, nodes: &mut _| table.closest(target, nodes);
+                    replies.poll_transmit(cx, only, own, closest, buf)
+                })
+            } else {
+                replies.has_left(false);
+                requests.poll_transmit(cx, only, own, queries, buf)
+            };
+            if transmit.is_some() {
+                if answers_first && is_answers_turn {
+                    replies.has_left(true);
+                }
+                return transmit;
             }
         }
-        self.replies.has_left(false);
-        let request = self.requests.poll_transmit(&mut self.cx, only, own, &self.queries, buf);
-        if request.is_some() || answers_first {
-            request
-        } else {
-            self.transmit_answer(only, own, buf)
-        }
-    }
-
-    /// The next answer, or a verification, which goes before the answer to the request that caused it.
-    fn transmit_answer(
-        &mut self,
-        only: Option<Via>,
-        own: Option<Id>,
-        buf: &mut [u8; DATAGRAM_MAX],
-    ) -> Option<Transmit> {
-        self.requests.poll_verification(&mut self.cx, only, own, buf).or_else(|| {
-            let table = self.members.table();
-            let closest = |target: &_, nodes: &mut _| table.closest(target, nodes);
-            self.replies.poll_transmit(&self.cx, only, own, closest, buf)
-        })
+        None
     }
 }

@@ -146,7 +146,7 @@ impl Parts {
             let Some(oldest) = self.queries.background().min() else { break };
             self.cancel(oldest);
         }
-        let query = Query::find_node(self.members.table().own()).discard_replies();
+        let query = Query::find_node(*self.members.table().own()).discard_replies();
         self.start_query(Kind::Bootstrap, query);
     }
 

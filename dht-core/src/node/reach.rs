@@ -79,7 +79,7 @@ impl Parts {
     fn on_reachable(&mut self) {
         let Some(addr) = self.reach.own_addr() else { return };
         let id = self.members.table().ids().of(addr);
-        if self.members.table().own() != id {
+        if *self.members.table().own() != id {
             self.members.rebase(&mut self.cx, id);
             if self.upkeep.bootstrap.is_done() {
                 // Its new neighbours get to know of it.

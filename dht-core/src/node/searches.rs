@@ -48,7 +48,7 @@ impl Parts {
         }
         let table = self.members.table();
         let slot = table.random(self.cx.rng.next_u64());
-        let target = slot.map_or(table.own(), |slot| table.ids().of(slot.addr()));
+        let target = slot.map_or(*table.own(), |slot| table.ids().of(slot.addr()));
         self.start_search(target);
     }
 

@@ -98,7 +98,7 @@ impl Replies {
         &mut self,
         cx: &Cx,
         only: Option<Via>,
-        own: Option<Id>,
+        own: Option<&Id>,
         closest: impl Fn(&Id, &mut Nodes),
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
@@ -110,18 +110,20 @@ impl Replies {
         None
     }
 
+    // Not inlined, so that it costs little to look whether there is any answer.
+    #[inline(never)]
     fn encode(
         &mut self,
         cx: &Cx,
         out: &Out,
-        own: Option<Id>,
+        own: Option<&Id>,
         closest: &impl Fn(&Id, &mut Nodes),
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
         let (to, via, source) = (out.to, out.way.via(), out.way.source());
         let own = own.filter(|_| via == Via::Server);
         let token = out.has_token().then(|| self.tokens.make(cx.now, *to.ip()));
-        let len = match out.message(own.as_ref().map(Id::as_bytes), token.as_ref()) {
+        let len = match out.message(own.map(Id::as_bytes), token.as_ref()) {
             Message::Response(reply) => {
                 let mut nodes = Nodes::new();
                 if let Some(target) = &out.target {

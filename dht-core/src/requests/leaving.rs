@@ -36,9 +36,12 @@ impl Requests {
         &mut self,
         cx: &mut Cx,
         only: Option<Via>,
-        own: Option<Id>,
+        own: Option<&Id>,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
+        if !self.flights.has_verifications() {
+            return None;
+        }
         while let Some(id) = self.flights.dequeue(Urgency::Verify, only, |_| Some(0)) {
             if let Some(len) = self.encode(cx, id, own, buf) {
                 return self.sent(cx, id, len, TIMEOUT);
@@ -52,7 +55,7 @@ impl Requests {
         &mut self,
         cx: &mut Cx,
         only: Option<Via>,
-        own: Option<Id>,
+        own: Option<&Id>,
         walks: &impl Walks,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
@@ -114,7 +117,7 @@ impl Requests {
         &mut self,
         cx: &mut Cx,
         id: RequestId,
-        own: Option<Id>,
+        own: Option<&Id>,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<usize> {
         let via = self.flights.get(id)?.call.via();
@@ -123,7 +126,7 @@ impl Requests {
         let own = own.filter(|_| with_id);
         self.flights.renew_tid(cx.now, id, &mut cx.rng);
         let Flight { call, tid, .. } = self.flights.get(id)?;
-        call.request.message(*tid, own.as_ref().map(Id::as_bytes)).encode(buf).ok()
+        call.request.message(*tid, own.map(Id::as_bytes)).encode(buf).ok()
     }
 
     /// Records that a try leaves now.

@@ -107,8 +107,8 @@ impl Table {
 
     /// The id that the table is built around.
     #[must_use]
-    pub(crate) fn own(&self) -> Id {
-        self.own
+    pub(crate) fn own(&self) -> &Id {
+        &self.own
     }
 
     /// Where the ids of addresses come from, here and for all of the node.

@@ -243,7 +243,7 @@ fn check_closest(table: &Table, model: &Model, target: [u8; 32]) {
 }
 
 fn check(table: &Table, model: &Model, tick: u32) {
-    assert_eq!(table.own(), model.own);
+    assert_eq!(*table.own(), model.own);
     assert_eq!(table.len(), model.nodes.len());
     assert_eq!(table.is_empty(), model.nodes.is_empty());
 

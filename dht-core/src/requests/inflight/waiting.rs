@@ -88,6 +88,11 @@ impl Inflight {
         self.lists.in_lanes
     }
 
+    /// Whether a verification waits in any lane.
+    pub(crate) fn has_verifications(&self) -> bool {
+        (0..3).any(|lane| self.lists.ends[usize::from(lane * LANES)][0] != NONE)
+    }
+
     /// Puts a request into the lane of its socket, `first` or last.
     pub(crate) fn enqueue(&mut self, id: RequestId, urgency: Urgency, first: bool) {
         if let Some(flight) = self.get(id) {

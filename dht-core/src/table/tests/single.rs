@@ -7,7 +7,7 @@ fn every_bucket_takes_twenty_and_no_more() {
     let mut table = filled(&[K; BUCKETS]);
     assert_eq!(table.len(), 5120);
     for bits in 0..BUCKETS {
-        let id = sharing(table.own(), bits, 99);
+        let id = sharing(*table.own(), bits, 99);
         assert_eq!(table.insert(&id, addr(9_000), 60), Insert::Full);
         assert_eq!(table.bucket_len(&id), K);
     }
@@ -59,7 +59,7 @@ fn random_reaches_each_node_equally_often() {
     assert_eq!(hits.len(), 28);
     assert!(hits.values().all(|&hits| hits == 100), "{hits:?}");
     assert!(table.random(u64::MAX).is_some());
-    assert_eq!(Table::new(table.own(), Ids::default(), PLACES_MAX).random(7), None);
+    assert_eq!(Table::new(*table.own(), Ids::default(), PLACES_MAX).random(7), None);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn around_a_new_id_all_nodes_are_new_for_as_long_as_around_the_first() {
     let (tick, firm) = (2_000, 100);
     let other = Id([0xa5; 32]);
     let gives_way = |table: &Table, tick| {
-        let ids = (0..8).map(|bits| sharing(table.own(), bits, 1));
+        let ids = (0..8).map(|bits| sharing(*table.own(), bits, 1));
         ids.filter(|id| table.youngster(id, tick, firm).is_some()).count()
     };
     assert_eq!(gives_way(&table, tick), 0, "all nodes are old");
