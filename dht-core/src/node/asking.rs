@@ -1,9 +1,6 @@
 //! How requests begin, whoever wants them, and how the user is told that there is something to take.
 
-use core::net::SocketAddrV4;
-
 use super::Parts;
-use crate::addr::learnable;
 use crate::api::event::Event;
 use crate::api::message::RequestId;
 use crate::requests::call::Call;
@@ -25,18 +22,6 @@ impl Parts {
         if let Some(call) = call {
             self.ask(call);
         }
-    }
-
-    /// Whether an address that `from` has named may be visited, which is counted if not; `own` are ours.
-    pub(super) fn may_visit(
-        &mut self,
-        addr: SocketAddrV4,
-        from: SocketAddrV4,
-        own: &[SocketAddrV4],
-    ) -> bool {
-        let may = learnable(addr, *from.ip()) && !own.contains(&addr) && self.cx.admits(addr);
-        self.cx.stats.drops.closer_nodes += u64::from(!may);
-        may
     }
 
     /// Tells the user that there is something to take. Earlier notes of what was taken without waiting for them are let go.

@@ -14,11 +14,12 @@ impl Parts {
         if !self.upkeep.is_running() {
             return false;
         }
+        let Some(id) = self.requests.pop_overdue(&self.cx) else { return false };
         let table = self.members.table();
         let is_member = |addr| table.get(addr).is_some();
-        match self.requests.poll_overdue(&mut self.cx, is_member) {
-            None => return false,
-            Some(Ok(ended)) => self.on_ended(None, ended),
+        match self.requests.on_overdue(&mut self.cx, id, is_member) {
+            None => {}
+            Some(Ok(ended)) => self.on_ended(None, &ended),
             Some(Err(Again { to, purpose, doubt })) => {
                 if let Some((question, late)) = doubt {
                     self.members.suspect(&self.cx, to, (false, late), question);
@@ -32,17 +33,17 @@ impl Parts {
     }
 
     /// A request has ended; `via`: the socket that its answer came in by.
-    pub(super) fn on_ended(&mut self, via: Option<Via>, ended: Ended) {
+    pub(super) fn on_ended(&mut self, via: Option<Via>, ended: &Ended) {
         match via {
             Some(via) => self.on_answer(via, ended),
-            None => self.on_failed(&ended),
+            None => self.on_failed(ended),
         }
     }
 
     /// A request is answered: it ends, and what it was for goes on. Unless it counts, the answer may have been guessed.
     /// Users and walks get it all the same, since the true one is more likely by far: with four datagrams any host could
     /// silence any node for them. It says no more than any node may say of others.
-    fn on_answer(&mut self, via: Via, ended: Ended) {
+    fn on_answer(&mut self, via: Via, ended: &Ended) {
         let Ok(reply) = &ended.result else { return };
         let counts = ended.counts();
         if ended.tells_health() {
@@ -50,32 +51,30 @@ impl Parts {
         }
         if counts {
             self.upkeep.contact.answered(&mut self.cx);
-            let (from, to, question) = (reply.from, reply.seen_as, ended.call.question());
+            let (from, to, question) = (reply.from, reply.seen_as, ended.question);
             self.learn(via, from, to, question, ended.votes());
         }
-        let hasty = match ended.call.purpose {
+        let hasty = match ended.purpose {
             Purpose::Visit { query, .. } if ended.tells_pace() => {
                 self.queries.answered_after(query, ended.timing)
             }
             _ => false,
         };
-        self.requests.learn_pace(&ended, hasty);
+        self.requests.learn_pace(ended, hasty);
         let no_id = counts && reply.from.id.is_none();
-        let (asked, seen_as) = (ended.call.to(), reply.seen_as);
-        match ended.call.purpose {
+        let (asked, seen_as) = (ended.to, reply.seen_as);
+        match ended.purpose {
             Purpose::User => self.note(Event::Response(ended.id)),
             Purpose::Hint { .. } | Purpose::Late { .. } => {}
             Purpose::Visit { query, node, .. } => {
-                if let Ok(reply) = ended.result {
-                    self.on_visit_answered(query, node, reply);
-                }
+                self.on_visit_answered(query, node, reply);
             }
             Purpose::Gap { query, node } => self.on_gap(query, node, Some(reply)),
             Purpose::Commit { query, to, again } => {
                 self.on_commit(query, (to, again), &ended.result);
             }
             Purpose::Check { .. } | Purpose::Swap { .. } | Purpose::Verify => {
-                self.on_check(&ended, no_id);
+                self.on_check(ended, no_id);
             }
             Purpose::QuickNat if counts => self.upkeep.bootstrap.on_quick_nat(),
             Purpose::QuickNat => {}
@@ -89,7 +88,7 @@ impl Parts {
     /// A request has ended without an answer.
     fn on_failed(&mut self, ended: &Ended) {
         let Err(error) = ended.result else { return };
-        let (to, purpose, question) = (ended.call.to(), ended.call.purpose, ended.call.question());
+        let (to, purpose, question) = (ended.to, ended.purpose, ended.question);
         // Silence of an address that the user asks tells of the network; silence of one that peers have named may be invented.
         let table = self.members.table();
         let known = purpose == Purpose::User || table.is_empty() || table.get(to).is_some();
@@ -137,7 +136,7 @@ impl Parts {
     /// Ends a request without an answer, and lets what it was for go on.
     pub(super) fn fail(&mut self, id: RequestId, error: RequestError) {
         if let Some(ended) = self.requests.fail(&mut self.cx, id, error) {
-            self.on_ended(None, ended);
+            self.on_ended(None, &ended);
         }
     }
 

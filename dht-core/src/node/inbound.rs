@@ -145,7 +145,8 @@ impl Parts {
     }
 
     fn on_response(&mut self, via: Via, from: SocketAddrV4, response: &wire::Response<'_>) {
-        match self.requests.on_response(&mut self.cx, self.members.table().ids(), from, response) {
+        let ids = self.members.table().ids();
+        match &self.requests.on_response(&mut self.cx, ids, from, response) {
             Ok(ended) => self.on_ended(Some(via), ended),
             Err(Unmatched::Unknown) => self.on_unmatched(response.tid, from),
             Err(Unmatched::WrongSource) => self.members.missed(from),

@@ -79,10 +79,9 @@ impl Parts {
 
     /// A request of the table's own has ended; `no_id`: by an answer that counts, without an id.
     pub(super) fn on_check(&mut self, ended: &Ended, no_id: bool) {
-        let (cx, to, asks) =
-            (&mut self.cx, ended.call.to(), |addr| self.requests.flights().asks(addr));
+        let (cx, to, asks) = (&mut self.cx, ended.to, |addr| self.requests.flights().asks(addr));
         let (answered, timed_out) = (ended.result.is_ok(), ended.timed_out());
-        let ask = match ended.call.purpose {
+        let ask = match ended.purpose {
             Purpose::Check { hinted, .. } if answered => {
                 self.members.on_check_answered(cx, to, hinted, no_id);
                 None

@@ -3,10 +3,12 @@
 use core::net::SocketAddrV4;
 
 use super::Parts;
+use crate::addr::learnable;
 use crate::api::ask::Query;
 use crate::api::error::{RequestError, SendError};
 use crate::api::event::Event;
-use crate::api::message::{QueryId, Reply, SessionId};
+use crate::api::message::{Nodes, QueryId, Reply, SessionId};
+use crate::context::Cx;
 use crate::queries::walk::Offer;
 use crate::queries::{Kind, Walked};
 use crate::requests::call::{Call, Purpose};
@@ -39,14 +41,14 @@ impl Parts {
         self.queries.failed(id, node, silent);
     }
 
-    pub(super) fn on_visit_answered(&mut self, id: QueryId, node: u16, reply: Reply) {
+    pub(super) fn on_visit_answered(&mut self, id: QueryId, node: u16, reply: &Reply) {
         if reply.error == 0 && self.queries.kind(id) == Some(Kind::Bootstrap) {
             self.quick_nat(reply.from.addr);
         }
-        if !self.queries.answered(id, node, &reply) {
+        if !self.queries.answered(id, node, reply) {
             return;
         }
-        self.offer_named(id, node, &reply, false);
+        self.offer_named(id, node, reply);
         if self.queries.kind(id) != Some(Kind::User) {
             let (live, late) = (self.requests.flights().live(), self.late_visits());
             self.queries.yields_to(&self.cx, id, live, late);
@@ -56,23 +58,20 @@ impl Parts {
         }
     }
 
-    /// What an answer names is offered to the walk; whatever is down is told of, unless the answer tells of a `gap`.
-    fn offer_named(&mut self, id: QueryId, node: u16, reply: &Reply, gap: bool) {
-        let (from, own) = (reply.from.addr, self.reach.own_addrs());
-        for addr in named(reply) {
-            if !self.may_visit(addr, from, &own) {
-                continue;
+    /// What an answer names is offered to the walk, as far as it is near enough; whatever is down is told of.
+    fn offer_named(&mut self, id: QueryId, node: u16, reply: &Reply) {
+        let (own, ids) = (self.reach.own_addrs(), self.members.table().ids());
+        let named = visitable(&mut self.cx, reply, &own);
+        let mut down = Nodes::new();
+        self.queries.offer_from(id, ids, node, named, |addr, offer| {
+            if matches!(offer, Offer::Down) {
+                let _ = down.push(addr);
             }
-            match self.queries.offer_from(id, self.members.table().ids(), addr, node) {
-                Some(Offer::Closer) => {}
-                // Its nodes are in the order of another target.
-                _ if gap => {}
-                Some(Offer::Down) => {
-                    self.members.note_namer(&self.cx, addr, from);
-                    self.report_if_sure(addr);
-                }
-                Some(Offer::Farther) | None => break,
-            }
+            !matches!(offer, Offer::Farther)
+        });
+        for addr in down {
+            self.members.note_namer(&self.cx, addr, reply.from.addr);
+            self.report_if_sure(addr);
         }
     }
 
@@ -85,9 +84,10 @@ impl Parts {
     /// A node was asked what silent ones hide.
     pub(super) fn on_gap(&mut self, id: QueryId, node: u16, reply: Option<&Reply>) {
         self.queries.gap_probe_ended(id);
-        if let Some(reply) = reply {
-            self.offer_named(id, node, reply, true);
-        }
+        let Some(reply) = reply else { return };
+        let (own, ids) = (self.reach.own_addrs(), self.members.table().ids());
+        let named = visitable(&mut self.cx, reply, &own);
+        self.queries.offer_from(id, ids, node, named, |_, _| true);
     }
 
     pub(super) fn on_commit(
@@ -194,7 +194,17 @@ impl Parts {
     }
 }
 
-/// The nodes that an answer names.
-fn named(reply: &Reply) -> impl Iterator<Item = SocketAddrV4> + '_ {
-    reply.closer_nodes.as_ref().map_or(&[][..], |nodes| nodes.as_slice()).iter().copied()
+/// The nodes that an answer names and that may be visited, which the `own` addresses may not; the other ones are counted.
+fn visitable<'a>(
+    cx: &'a mut Cx,
+    reply: &'a Reply,
+    own: &'a [SocketAddrV4],
+) -> impl Iterator<Item = SocketAddrV4> + 'a {
+    let named = reply.closer_nodes.as_ref().map_or(&[][..], |nodes| nodes.as_slice());
+    named.iter().copied().filter(|addr| {
+        let visitable =
+            learnable(*addr, *reply.from.addr.ip()) && !own.contains(addr) && cx.admits(*addr);
+        cx.stats.drops.closer_nodes += u64::from(!visitable);
+        visitable
+    })
 }

@@ -134,15 +134,21 @@ impl Queries {
         self.on_walk(id, &|walk| walk.answered(node, reply))
     }
 
-    /// A node has named another.
+    /// A node has named other ones. They are offered one by one, as long as what becomes of them lets it go on.
     pub(crate) fn offer_from(
         &mut self,
         id: QueryId,
         ids: &Ids,
-        addr: SocketAddrV4,
         by: u16,
-    ) -> Option<Offer> {
-        Some(self.walk(id)?.offer_from(ids, addr, by))
+        named: impl Iterator<Item = SocketAddrV4>,
+        mut goes_on: impl FnMut(SocketAddrV4, Offer) -> bool,
+    ) {
+        let Some(walk) = self.walk(id) else { return };
+        for addr in named {
+            if !goes_on(addr, walk.offer_from(ids, addr, by)) {
+                return;
+            }
+        }
     }
 
     /// A background query asks few nodes at once while there is other traffic. Its own requests don't count, nor the ones that it
@@ -158,11 +164,11 @@ impl Queries {
     }
 
     /// Puts a reply into the mailbox, if it is wanted. Whether it is.
-    pub(crate) fn deliver(&mut self, cx: &Cx, id: QueryId, reply: Reply) -> bool {
+    pub(crate) fn deliver(&mut self, cx: &Cx, id: QueryId, reply: &Reply) -> bool {
         let Some(running) = self.get_mut(id) else { return false };
         let wanted = reply.error == 0 && !running.query.discard;
         if wanted {
-            running.mailbox.put(cx.config.max_unread_replies, reply);
+            running.mailbox.put(cx.config.max_unread_replies, reply.clone());
         }
         wanted
     }

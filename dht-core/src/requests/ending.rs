@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Call, Flight, Purpose, Question, RequestError, Requests};
+use super::{Flight, Purpose, Question, RequestError, Requests};
 use crate::api::id_cache::Ids;
 use crate::api::message::{Nodes, Peer, Reply, RequestId};
 use crate::api::stats::RequestStats;
@@ -21,7 +21,9 @@ const DOUBT: u16 = 2;
 /// A request that has ended. Its owner, known by the purpose of the call, decides what follows.
 pub(crate) struct Ended {
     pub(crate) id: RequestId,
-    pub(crate) call: Call,
+    pub(crate) to: SocketAddrV4,
+    pub(crate) purpose: Purpose,
+    pub(crate) question: Question,
     pub(crate) result: Result<Reply, RequestError>,
     /// The number of tries, and the time since the first and the last.
     pub(crate) timing: Timing,
@@ -106,7 +108,7 @@ impl Requests {
         // After a retry the answer may be to any try (Karn's rule), and a delayed one does not measure the way.
         let measures = flight.sent == 1 && flight.call.request.delay.is_zero();
         let rtt = cx.now.saturating_since(flight.sent_at);
-        let reply = read_reply(ids, from, response, rtt, flight.call.purpose);
+        let result = Ok(read_reply(ids, from, response, rtt, flight.call.purpose));
         if let Some(rtts) = self.rtts.as_mut().filter(|_| measures && lessons.tell(Lessons::RTT)) {
             rtts.record(cx.now, from, rtt);
         }
@@ -124,14 +126,14 @@ impl Requests {
                 count.rx += 1;
             }
         }
-        self.end(cx, id, Ok(reply), lessons).ok_or(Unmatched::Unknown)
+        self.end(cx, id, result, lessons)
     }
 
     /// Records how soon an answer has come. `hasty`: only a deliberate wait kept its walk from giving the node up.
     pub(crate) fn learn_pace(&mut self, ended: &Ended, hasty: bool) {
-        let (lessons, internal) = (ended.lessons, ended.call.request.internal);
+        let (lessons, internal) = (ended.lessons, ended.question != Question::Command);
         if lessons.tell(Lessons::PACE) {
-            let late = !matches!(ended.call.purpose, Purpose::Visit { .. });
+            let late = !matches!(ended.purpose, Purpose::Visit { .. });
             if internal && self.pace.record(ended.timing) && late {
                 self.pace.was_wrong();
             }
@@ -160,13 +162,18 @@ impl Requests {
         question
     }
 
-    /// The next try that was not answered in time. `is_member`: whether an address is in the table.
-    pub(crate) fn poll_overdue(
+    /// The next request of which a try was not answered in time; [`on_overdue`](Self::on_overdue) is to follow.
+    pub(crate) fn pop_overdue(&mut self, cx: &Cx) -> Option<RequestId> {
+        self.flights.pop_overdue(cx.now)
+    }
+
+    /// A try of a request was not answered in time. `is_member`: whether an address is in the table.
+    pub(crate) fn on_overdue(
         &mut self,
         cx: &mut Cx,
+        id: RequestId,
         is_member: impl Fn(SocketAddrV4) -> bool,
     ) -> Option<Result<Ended, Again>> {
-        let id = self.flights.pop_overdue(cx.now)?;
         let flight = self.flights.get(id)?;
         let (to, purpose, sent) = (flight.call.to(), flight.call.purpose, flight.sent);
         let unsent = flight.unsent;
@@ -209,7 +216,7 @@ impl Requests {
                 self.window.freed();
             }
         }
-        self.end(cx, id, Err(error), lessons)
+        self.end(cx, id, Err(error), lessons).ok()
     }
 
     /// Drops a request without any consequence.
@@ -249,19 +256,21 @@ impl Requests {
         id: RequestId,
         mut result: Result<Reply, RequestError>,
         lessons: Lessons,
-    ) -> Option<Ended> {
-        let flight = match self.flights.get(id)?.call.purpose {
+    ) -> Result<Ended, Unmatched> {
+        let call = &self.flights.get(id).ok_or(Unmatched::Unknown)?.call;
+        let (purpose, to) = (call.purpose, call.to());
+        let flight = match purpose {
             Purpose::User => {
-                let to = self.flights.get(id)?.call.to();
                 if let (Err(RequestError::Timeout), Some(from)) =
                     (&result, self.answered_instead(cx, to))
                 {
                     result = Err(RequestError::Elsewhere(from));
                 }
-                self.flights.complete(cx.now, id, result.clone())?
+                self.flights.complete(cx.now, id, result.clone())
             }
-            _ => self.flights.end(cx.now, id, result.is_ok())?,
+            _ => self.flights.end(cx.now, id, result.is_ok()),
         };
+        let flight = flight.ok_or(Unmatched::Unknown)?;
         self.release(&flight);
         self.count_places(cx);
         let timing = Timing {
@@ -272,7 +281,8 @@ impl Requests {
         let timed_out = result == Err(RequestError::Timeout);
         let doubt = timed_out && flight.sent >= DOUBT;
         let sure = timed_out && flight.sent >= self.pace.tries_to_be_sure();
-        Some(Ended { id, call: flight.call, result, timing, lessons, doubt, sure })
+        let question = flight.call.question();
+        Ok(Ended { id, to, purpose, question, result, timing, lessons, doubt, sure })
     }
 
     /// Frees the places that an ended request held.

@@ -59,6 +59,22 @@ impl Requests {
         walks: &impl Walks,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
+        // Mostly nothing waits, and this is asked after each datagram.
+        if self.flights.in_lanes() == 0 {
+            return None;
+        }
+        self.transmit(cx, only, own, walks, buf)
+    }
+
+    #[inline(never)]
+    fn transmit(
+        &mut self,
+        cx: &mut Cx,
+        only: Option<Via>,
+        own: Option<&Id>,
+        walks: &impl Walks,
+        buf: &mut [u8; DATAGRAM_MAX],
+    ) -> Option<Transmit> {
         while let Some(id) = self.next(cx, only, walks) {
             if let Some(len) = self.encode(cx, id, own, buf) {
                 let timeout = self.timeout(cx, id, walks);
@@ -73,9 +89,6 @@ impl Requests {
 
     /// The most urgent request that may leave now.
     fn next(&mut self, cx: &Cx, only: Option<Via>, walks: &impl Walks) -> Option<RequestId> {
-        if self.flights.in_lanes() == 0 {
-            return None;
-        }
         let share = (cx.config.max_window / SHARE_OF_PREFIX).max(1);
         let room = self.window.room_for(Class::Hint);
         let scarce = room < cx.config.max_window / LATE_ROOM;

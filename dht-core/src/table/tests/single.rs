@@ -11,7 +11,7 @@ fn every_bucket_takes_twenty_and_no_more() {
         assert_eq!(table.insert(&id, addr(9_000), 60), Insert::Full);
         assert_eq!(table.bucket_len(&id), K);
     }
-    let own = table.own();
+    let own = *table.own();
     assert_eq!(table.insert(&own, addr(9_000), 60), Insert::Own);
     assert_eq!((table.bucket_len(&own), table.least_recent(&own, 0)), (0, None));
     assert_eq!(table.len(), 5120);
