@@ -4,7 +4,7 @@
 use super::Parts;
 use crate::api::error::RequestError;
 use crate::api::event::Event;
-use crate::api::message::{RequestId, Via};
+use crate::api::message::{Reply, RequestId, Via};
 use crate::requests::call::{Call, Purpose, Question};
 use crate::requests::{Again, Ended};
 
@@ -32,90 +32,37 @@ impl Parts {
         true
     }
 
-    /// A request has ended; `via`: the socket that its answer came in by.
+    /// A request has ended; `via`: the socket that its answer came in by, if there is one.
     pub(super) fn on_ended(&mut self, via: Option<Via>, ended: &Ended) {
-        match via {
-            Some(via) => self.on_answer(via, ended),
-            None => self.on_failed(ended),
+        let answer = via.zip(ended.result.as_ref().ok());
+        match answer {
+            Some((via, reply)) => self.on_answer(via, reply, ended),
+            None => self.on_silence(ended),
         }
-    }
-
-    /// A request is answered: it ends, and what it was for goes on. Unless it counts, the answer may have been guessed.
-    /// Users and walks get it all the same, since the true one is more likely by far: with four datagrams any host could
-    /// silence any node for them. It says no more than any node may say of others.
-    fn on_answer(&mut self, via: Via, ended: &Ended) {
-        let Ok(reply) = &ended.result else { return };
-        let counts = ended.counts();
-        if ended.tells_health() {
-            self.upkeep.contact.count_answer();
-        }
-        if counts {
-            self.upkeep.contact.answered(&mut self.cx);
-            let (from, to, question) = (reply.from, reply.seen_as, ended.question);
-            self.learn(via, from, to, question, ended.votes());
-        }
-        let hasty = match ended.purpose {
-            Purpose::Visit { query, .. } if ended.tells_pace() => {
-                self.queries.answered_after(query, ended.timing)
-            }
-            _ => false,
-        };
-        self.requests.learn_pace(ended, hasty);
-        let no_id = counts && reply.from.id.is_none();
-        let (asked, seen_as) = (ended.to, reply.seen_as);
+        let answered = answer.is_some();
+        let counting = answer.filter(|_| ended.counts());
+        let seen = counting.map(|(via, reply)| (via, reply.seen_as));
+        let (to, sure) = (ended.to, ended.sure);
         match ended.purpose {
             Purpose::User => self.note(Event::Response(ended.id)),
-            Purpose::Hint { .. } | Purpose::Late { .. } => {}
-            Purpose::Visit { query, node, .. } => {
-                self.on_visit_answered(query, node, reply);
-            }
-            Purpose::Gap { query, node } => self.on_gap(query, node, Some(reply)),
-            Purpose::Commit { query, to, again } => {
-                self.on_commit(query, (to, again), &ended.result);
-            }
-            Purpose::Check { .. } | Purpose::Swap { .. } | Purpose::Verify => {
-                self.on_check(ended, no_id);
-            }
-            Purpose::QuickNat if counts => self.upkeep.bootstrap.on_quick_nat(),
-            Purpose::QuickNat => {}
-            Purpose::Probe => {
-                self.on_probe(counts.then_some((via, asked, seen_as)), !counts);
-            }
-            Purpose::View { users } => self.on_view(users, counts.then_some((via, seen_as))),
-        }
-    }
-
-    /// A request has ended without an answer.
-    fn on_failed(&mut self, ended: &Ended) {
-        let Err(error) = ended.result else { return };
-        let (to, purpose, question) = (ended.to, ended.purpose, ended.question);
-        // Silence of an address that the user asks tells of the network; silence of one that peers have named may be invented.
-        let table = self.members.table();
-        let known = purpose == Purpose::User || table.is_empty() || table.get(to).is_some();
-        let cancelled = matches!(error, RequestError::Destroyed | RequestError::Suspended);
-        if !cancelled && ended.tells_health() && known {
-            self.upkeep.contact.missed();
-        }
-        let (timed_out, sure) = (ended.timed_out(), ended.sure);
-        if ended.doubt && purpose.judges() {
-            self.members.suspect(&self.cx, to, (sure, ended.tells_health()), question);
-        }
-        match purpose {
-            Purpose::User => self.note(Event::Response(ended.id)),
-            Purpose::Visit { query, node, seen } => {
-                // A command of an application that is left unanswered says little of a node: it is asked on, for what
-                // every node answers.
-                if sure && question != Question::Command {
-                    self.members.evict_unless_seen(&mut self.cx, to, seen);
+            Purpose::Visit { query, node, seen } => match &ended.result {
+                Ok(reply) => self.on_visit_answered(query, node, reply),
+                Err(_) => {
+                    // A command of an application that is left unanswered says little of a node: it is asked on, for what
+                    // every node answers.
+                    if sure && ended.question != Question::Command {
+                        self.members.evict_unless_seen(&mut self.cx, to, seen);
+                    }
+                    self.on_visit_failed(query, node, seen, ended.timed_out());
                 }
-                self.on_visit_failed(query, node, seen, timed_out);
-            }
-            Purpose::Gap { query, node } => self.on_gap(query, node, None),
+            },
+            Purpose::Gap { query, node } => self.on_gap(query, node, ended.result.as_ref().ok()),
             Purpose::Commit { query, to, again } => {
                 self.on_commit(query, (to, again), &ended.result);
             }
             Purpose::Check { .. } | Purpose::Swap { .. } | Purpose::Verify => {
-                self.on_check(ended, false);
+                let no_id = counting.is_some_and(|(_, reply)| reply.from.id.is_none());
+                self.on_check(ended, no_id);
             }
             Purpose::Late { seen } => {
                 if sure && self.members.evict_unless_seen(&mut self.cx, to, seen) {
@@ -127,9 +74,50 @@ impl Parts {
                     self.members.evict_unless_seen(&mut self.cx, to, seen);
                 }
             }
+            Purpose::QuickNat if seen.is_some() => self.upkeep.bootstrap.on_quick_nat(),
             Purpose::QuickNat => {}
-            Purpose::Probe => self.on_probe(None, false),
-            Purpose::View { users } => self.on_view(users, None),
+            Purpose::Probe => {
+                let seen = seen.map(|(via, seen_as)| (via, to, seen_as));
+                self.on_probe(seen, answered && seen.is_none());
+            }
+            Purpose::View { users } => self.on_view(users, seen),
+        }
+    }
+
+    /// What an answer teaches, whatever it was asked for. Unless it counts, the answer may have been guessed.
+    /// Users and walks get it all the same, since the true one is more likely by far: with four datagrams any host could
+    /// silence any node for them. It says no more than any node may say of others.
+    fn on_answer(&mut self, via: Via, reply: &Reply, ended: &Ended) {
+        if ended.tells_health() {
+            self.upkeep.contact.count_answer();
+        }
+        if ended.counts() {
+            self.upkeep.contact.answered(&mut self.cx);
+            self.learn(via, reply.from, reply.seen_as, ended.question, ended.votes());
+        }
+        let hasty = match ended.purpose {
+            Purpose::Visit { query, .. } if ended.tells_pace() => {
+                self.queries.answered_after(query, ended.timing)
+            }
+            _ => false,
+        };
+        self.requests.learn_pace(ended, hasty);
+    }
+
+    /// What it means that there is no answer.
+    fn on_silence(&mut self, ended: &Ended) {
+        let (to, purpose) = (ended.to, ended.purpose);
+        // Silence of an address that the user asks tells of the network; silence of one that peers have named may be invented.
+        let table = self.members.table();
+        let known = purpose == Purpose::User || table.is_empty() || table.get(to).is_some();
+        let cancelled =
+            matches!(ended.result, Err(RequestError::Destroyed | RequestError::Suspended));
+        if !cancelled && ended.tells_health() && known {
+            self.upkeep.contact.missed();
+        }
+        if ended.doubt && purpose.judges() {
+            let late = ended.tells_health();
+            self.members.suspect(&self.cx, to, (ended.sure, late), ended.question);
         }
     }
 
