@@ -164,12 +164,7 @@ impl Members {
 
     /// Puts a node into the table unasked, at the user's word. Returns whether it is there now.
     pub(crate) fn admit(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> bool {
-        let id = self.table.ids().of(addr);
-        let inserted = self.insert(cx, &id, addr, cx.tick);
-        if let Insert::Added(_) = inserted {
-            self.added(cx, addr);
-        }
-        matches!(inserted, Insert::Added(_) | Insert::Present(_))
+        self.put(cx, addr, cx.tick, cx.tick)
     }
 
     /// The same for a saved node, after the time `away`. Returns whether it is there now.
@@ -179,11 +174,15 @@ impl Members {
             cx.tick.saturating_sub(u32::try_from(ticks).unwrap_or(u32::MAX))
         };
         let (added, pinged) = (ago(node.added), ago(node.pinged));
-        let id = self.table.ids().of(node.addr);
-        let inserted = self.insert(cx, &id, node.addr, added);
+        self.put(cx, node.addr, added, pinged)
+    }
+
+    fn put(&mut self, cx: &mut Cx, addr: SocketAddrV4, added: u32, pinged: u32) -> bool {
+        let id = self.table.ids().of(addr);
+        let inserted = self.insert(cx, &id, addr, added);
         if let Insert::Added(slot) = inserted {
             self.table.set_pinged(slot, pinged);
-            self.added(cx, node.addr);
+            self.added(cx, addr);
         }
         matches!(inserted, Insert::Added(_) | Insert::Present(_))
     }

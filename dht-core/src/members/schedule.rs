@@ -35,7 +35,7 @@ const REFRESH_MAX: u32 = 4 * REFRESH;
 /// Nodes of full buckets that are pinged at once because a newcomer wants their place.
 pub(super) const SWAPS_MAX: u8 = 3;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Schedule {
     refresh: u32,
     /// Down hints sent in this tick.
@@ -62,16 +62,11 @@ impl Schedule {
     pub(super) fn new(rng: &mut Rng) -> Self {
         Self {
             refresh: 31 + rng.below(30),
-            hints_sent: 0,
-            hinters: Vec::new(),
-            hint_checks: 0,
-            swaps: 0,
             checks: CHECKS,
             checks_left: CHECKS,
-            failed: false,
             refresh_every: REFRESH,
             changed: true,
-            due: 0,
+            ..Self::default()
         }
     }
 

@@ -22,7 +22,7 @@ use crate::time::Instant;
 use crate::{context::Cx, requests::call::Purpose};
 
 /// All queries, also ended ones whose outcome was not taken yet.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Queries {
     slots: Vec<Option<Box<Running>>>,
     #[allow(clippy::vec_box)] // They move between here and the slots as they are.
@@ -51,16 +51,7 @@ fn max_spare(config: &Config) -> usize {
 
 impl Queries {
     pub(crate) fn new(config: &Config) -> Self {
-        Self {
-            slots: Vec::new(),
-            spare: Vec::new(),
-            awake: BinaryHeap::new(),
-            serial: 0,
-            walks: (0, 0),
-            stalled: false,
-            max: max(config),
-            max_spare: max_spare(config),
-        }
+        Self { max: max(config), max_spare: max_spare(config), ..Self::default() }
     }
 
     /// What all queries take of the heap, at most, apart from values that users have handed in.

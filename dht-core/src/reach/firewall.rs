@@ -171,7 +171,7 @@ const LOOK_MAX: u16 = 360;
 const MISSES_MAX: u8 = 3;
 
 /// When to check again, for as long as the node lives.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Looks {
     /// Ticks since the last check, and ticks from one check to the next.
     since: u16,
@@ -188,16 +188,8 @@ pub(crate) struct Looks {
 }
 
 impl Looks {
-    pub(crate) const fn new() -> Self {
-        Self {
-            since: 0,
-            every: LOOK_MIN,
-            doubted: false,
-            misses: 0,
-            moved: None,
-            answers: 0,
-            failed: false,
-        }
+    pub(crate) fn new() -> Self {
+        Self { every: LOOK_MIN, ..Self::default() }
     }
 
     pub(crate) fn pass(&mut self) {

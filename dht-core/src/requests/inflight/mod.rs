@@ -73,7 +73,7 @@ const AT_ONCE_MAX: usize = 32;
 const STALE_MIN: usize = 64;
 
 /// All requests under way.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Inflight {
     /// How many there may be.
     max: usize,
@@ -104,19 +104,7 @@ pub(crate) enum Match {
 impl Inflight {
     /// With `max` places, of at most 65,000.
     pub(crate) fn new(max: usize) -> Self {
-        Self {
-            max: max.min(SLOTS_MAX),
-            slots: Vec::new(),
-            free: Vec::new(),
-            serial: 0,
-            live: 0,
-            users: 0,
-            others: 0,
-            lists: Lists::default(),
-            asked: Asked::default(),
-            tids: Tids::default(),
-            deadlines: BinaryHeap::new(),
-        }
+        Self { max: max.min(SLOTS_MAX), ..Self::default() }
     }
 
     /// What all that takes of the heap, at most, apart from values.
@@ -411,11 +399,10 @@ impl Inflight {
 
     /// The result of a request of the user's that has ended.
     pub(crate) fn take_result(&mut self, id: RequestId) -> Option<Result<Reply, RequestError>> {
-        let slot = self.slots.get_mut(slot_of(id) as usize)?;
-        match slot {
-            Slot::Ended(ended, _) if *ended == id.0 => {}
-            _ => return None,
+        if !self.has_result(id) {
+            return None;
         }
+        let slot = self.slots.get_mut(slot_of(id) as usize)?;
         let Slot::Ended(_, result) = core::mem::replace(slot, Slot::Free) else {
             return None;
         };
