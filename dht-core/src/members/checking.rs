@@ -20,6 +20,17 @@ use crate::wire::command::DOWN_HINT;
 /// A node leaves the table once it answers without an id this often in a row.
 const SILENT_ANSWERS_MAX: u8 = 2;
 
+/// How a check has ended.
+#[derive(Clone, Copy)]
+pub(crate) enum Checked {
+    /// The node has answered without an id.
+    WithoutId,
+    /// All tries were left unanswered.
+    Silent,
+    /// The node has answered, or the check says nothing.
+    Stays,
+}
+
 impl Members {
     /// Asks a candidate: PING, or the question it left unanswered lately. This leaves before the answer to the request
     /// that made it a candidate, so that its sender is in the table soon after.
@@ -104,35 +115,50 @@ impl Members {
         (node.pinged_ago(tick) >= RECENT).then_some(slot)
     }
 
-    /// The rival of a newcomer was asked: it has answered, without an id if `no_id`.
-    pub(crate) fn on_swap_answered(
+    /// A node of the table was checked.
+    pub(crate) fn on_check(
         &mut self,
         cx: &mut Cx,
-        rival: SocketAddrV4,
+        node: (SocketAddrV4, u8),
+        hinted: bool,
+        end: Checked,
+    ) {
+        self.schedule.hint_checks -= u8::from(hinted);
+        self.is_gone(cx, node, end, hinted);
+    }
+
+    /// The rival of a newcomer was asked.
+    pub(crate) fn on_swap(
+        &mut self,
+        cx: &mut Cx,
+        rival: (SocketAddrV4, u8),
         newcomer: (SocketAddrV4, bool),
-        no_id: bool,
+        end: Checked,
         asks: &dyn Fn(SocketAddrV4) -> bool,
     ) -> Option<Call> {
         self.schedule.swaps = self.schedule.swaps.saturating_sub(1);
-        let gone = no_id && self.answered_without_id(cx, rival);
+        let gone = self.is_gone(cx, rival, end, false);
         gone.then(|| self.fill_vacancy(cx, newcomer, asks)).flatten()
     }
 
-    /// The rival of a newcomer was asked, and has not answered.
-    pub(crate) fn on_swap_failed(
+    /// Whether a node that was asked whether it is there leaves the table, or has left it.
+    fn is_gone(
         &mut self,
         cx: &mut Cx,
-        (rival, seen): (SocketAddrV4, u8),
-        newcomer: (SocketAddrV4, bool),
-        timed_out: bool,
-        asks: &dyn Fn(SocketAddrV4) -> bool,
-    ) -> Option<Call> {
-        self.schedule.swaps = self.schedule.swaps.saturating_sub(1);
-        if timed_out && self.evict_unless_seen(cx, rival, seen) {
-            self.schedule.check_failed();
-            return self.fill_vacancy(cx, newcomer, asks);
+        (addr, seen): (SocketAddrV4, u8),
+        end: Checked,
+        hinted: bool,
+    ) -> bool {
+        match end {
+            Checked::WithoutId => self.answered_without_id(cx, addr),
+            Checked::Silent if self.evict_unless_seen(cx, addr, seen) => {
+                if !hinted {
+                    self.schedule.check_failed();
+                }
+                true
+            }
+            Checked::Silent | Checked::Stays => false,
         }
-        None
     }
 
     /// A place has become free.
@@ -203,34 +229,6 @@ impl Members {
             self.table.set_serves(slot, false);
             Call::new(self.question(node.addr, !ping), class, purpose)
         })
-    }
-
-    /// A node was checked, and has answered, without an id if `no_id`.
-    pub(crate) fn on_check_answered(
-        &mut self,
-        cx: &mut Cx,
-        addr: SocketAddrV4,
-        hinted: bool,
-        no_id: bool,
-    ) {
-        self.schedule.hint_checks -= u8::from(hinted);
-        if no_id {
-            self.answered_without_id(cx, addr);
-        }
-    }
-
-    /// A node was checked, and has not answered.
-    pub(crate) fn on_check_failed(
-        &mut self,
-        cx: &mut Cx,
-        (addr, seen): (SocketAddrV4, u8),
-        hinted: bool,
-        timed_out: bool,
-    ) {
-        self.schedule.hint_checks -= u8::from(hinted);
-        if timed_out && self.evict_unless_seen(cx, addr, seen) && !hinted {
-            self.schedule.check_failed();
-        }
     }
 
     /// A node of the table, and what is known of it.

@@ -28,6 +28,7 @@ use crate::requests::call::{Call, Question};
 use crate::secret::rng::Rng;
 use crate::table::{Insert, Slot, Table};
 use candidates::Candidates;
+pub(crate) use checking::Checked;
 use lost::Lost;
 use namers::Namers;
 use schedule::{FIRM, Schedule};

@@ -3,7 +3,9 @@
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::Parts;
+use crate::api::error::RequestError;
 use crate::api::message::{Peer, Via};
+use crate::members::Checked;
 use crate::requests::Ended;
 use crate::requests::call::{Purpose, Question};
 
@@ -80,22 +82,19 @@ impl Parts {
     /// A request of the table's own has ended; `no_id`: by an answer that counts, without an id.
     pub(super) fn on_check(&mut self, ended: &Ended, no_id: bool) {
         let (cx, to, asks) = (&mut self.cx, ended.to, |addr| self.requests.flights().asks(addr));
-        let (answered, timed_out) = (ended.result.is_ok(), ended.timed_out());
+        let answered = ended.result.is_ok();
+        let end = match &ended.result {
+            Ok(_) if no_id => Checked::WithoutId,
+            Err(RequestError::Timeout) => Checked::Silent,
+            _ => Checked::Stays,
+        };
         let ask = match ended.purpose {
-            Purpose::Check { hinted, .. } if answered => {
-                self.members.on_check_answered(cx, to, hinted, no_id);
-                None
-            }
             Purpose::Check { seen, hinted } => {
-                self.members.on_check_failed(cx, (to, seen), hinted, timed_out);
+                self.members.on_check(cx, (to, seen), hinted, end);
                 None
-            }
-            Purpose::Swap { newcomer, verified, .. } if answered => {
-                self.members.on_swap_answered(cx, to, (newcomer, verified), no_id, &asks)
             }
             Purpose::Swap { seen, newcomer, verified } => {
-                let newcomer = (newcomer, verified);
-                self.members.on_swap_failed(cx, (to, seen), newcomer, timed_out, &asks)
+                self.members.on_swap(cx, (to, seen), (newcomer, verified), end, &asks)
             }
             Purpose::Verify => {
                 let verified = answered && ended.counts() && !no_id;
