@@ -1,6 +1,8 @@
 //! What can go wrong at the caller's side. Nothing that comes from the network is
 //! ever an error here: it is dropped and counted ([`crate::Stats`]).
 
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
 use core::net::SocketAddrV4;
 use core::time::Duration;
@@ -8,6 +10,7 @@ use core::time::Duration;
 use thiserror::Error;
 
 use crate::api::message::Commit;
+use crate::error_code::UNKNOWN_COMMAND;
 
 /// An address that was given for a node's can't be one: its port is 0, or it is the unspecified address. The
 /// latter is what a socket that listens at all addresses of its machine shows as its own.
@@ -155,7 +158,8 @@ pub enum QueryError {
     /// There is no node to commit to: of the nodes that answered, none has both an id and success as its answer.
     #[error(
         "too few nodes responded (asked {asked}, answered {answered}, {without_id} of these without an id, \
-         timed out {timed_out})"
+         {refused} with an error code{}, timed out {timed_out})",
+        last_code(*refusal)
     )]
     TooFewNodes {
         /// How many nodes were asked.
@@ -164,6 +168,10 @@ pub enum QueryError {
         answered: u32,
         /// How many of these have no id: ephemeral nodes, which keep nothing.
         without_id: u32,
+        /// How many of them answered with an error code.
+        refused: u32,
+        /// The last of these error codes: 1 if the node does not know the command.
+        refusal: Option<u64>,
         /// Nodes that were asked and did not answer.
         timed_out: u32,
     },
@@ -176,4 +184,13 @@ pub enum QueryError {
     /// The session ended, or the node was suspended or closed, before the commit was done.
     #[error(transparent)]
     Cancelled(RequestError),
+}
+
+/// The last error code, as it is said beside the number of nodes that sent one.
+fn last_code(code: Option<u64>) -> String {
+    match code {
+        Some(UNKNOWN_COMMAND) => format!(" (the last: {UNKNOWN_COMMAND}, unknown command)"),
+        Some(code) => format!(" (the last: {code})"),
+        None => String::new(),
+    }
 }

@@ -90,7 +90,14 @@ mod tests {
             (commit.timed_out, commit.without_token) = (timed_out, without_token);
             Error::Query(QueryError::Commit(commit))
         };
-        let few = QueryError::TooFewNodes { asked: 3, answered: 0, without_id: 0, timed_out: 3 };
+        let few = QueryError::TooFewNodes {
+            asked: 3,
+            answered: 0,
+            without_id: 0,
+            refused: 0,
+            refusal: None,
+            timed_out: 3,
+        };
         let cancelled = QueryError::Cancelled(RequestError::Destroyed);
         for (error, code, message) in [
             (SendError::Closed.into(), None, "Node destroyed"),
