@@ -32,7 +32,7 @@ impl fmt::Display for InvalidNode {
 }
 
 /// Why a [`Config`](crate::Config) can't be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A bootstrapper was given port 0.
@@ -41,26 +41,48 @@ pub enum ConfigError {
     /// A bootstrapper was given an empty host.
     #[error("host is required")]
     HostRequired,
-    /// A bootstrapper was given the unspecified address.
-    #[error("invalid host")]
-    InvalidHost,
-    /// A bootstrapper was given a host that is not a dotted IPv4 address.
-    #[error("host must be a IPv4 address")]
-    HostNotIpv4,
+    /// A bootstrapper was given the unspecified address, written like this.
+    #[error("invalid host: `{0}` stands for all addresses of a machine")]
+    InvalidHost(String),
+    /// A bootstrapper was given this host, which is not a dotted IPv4 address.
+    #[error("host must be a IPv4 address, and `{0}` is none")]
+    HostNotIpv4(String),
     /// A bootstrap node is not `host:port` or `ip@host:port` with a port from 1 to 65,535.
-    #[error("bootstrap node format is host:port")]
-    BootstrapFormat,
+    #[error("bootstrap node format is host:port, and `{text}` {flaw}")]
+    BootstrapFormat {
+        /// What was given.
+        text: String,
+        /// What is wrong with it, for example "has no port".
+        flaw: &'static str,
+    },
     /// A node was given by an address that can't be one.
     #[error("`{field}`: {node}")]
     InvalidNode {
-        /// Where: `bootstrap` or `nodes`.
+        /// Where: `bootstrap`, `nodes` or `public_address`.
         field: &'static str,
         /// Which.
         node: InvalidNode,
     },
-    /// A number is outside its documented range, or an address is none; the field's name is given.
-    #[error("`{0}` is out of range")]
-    OutOfRange(&'static str),
+    /// A number is outside its documented range.
+    #[error("`{field}` is out of range: {value} is not in {min}..={max}")]
+    OutOfRange {
+        /// The field of [`Config`](crate::Config).
+        field: &'static str,
+        /// What was given: a number, how many there are, or milliseconds.
+        value: usize,
+        /// The least that is allowed.
+        min: usize,
+        /// The most that is allowed.
+        max: usize,
+    },
+    /// A range of ports for the server socket has no port in it.
+    #[error("`port`: there is no port in the range {start}..{end}")]
+    NoPort {
+        /// The first port.
+        start: u32,
+        /// The last port, exclusive.
+        end: u32,
+    },
 }
 
 /// Why a request, a query or a reply was not even begun.
