@@ -20,6 +20,7 @@
 //! # }
 //! ```
 //!
+//! The runtime needs I/O and time, as `#[tokio::main]` and `enable_all` make it.
 //! [`builder`] and [`bootstrapper`] take the options, under the names that they have in JavaScript, and
 //! give a [`Dht`], the handle to a node that runs as a task of the current runtime. If the
 //! runtime is shut down, the node is closed, and everything that waits for it ends with an error.

@@ -2,11 +2,14 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use dht_core::driver::{PacketInfo, Socket, bind_udp};
 use tokio::io::{Interest, ReadBuf};
 use tokio::runtime::Handle;
+use tokio::time;
 
 /// A UDP socket as the driver uses it.
 #[derive(Debug)]
@@ -19,11 +22,21 @@ pub struct UdpSocket {
 
 impl UdpSocket {
     pub(crate) fn bind(addr: SocketAddrV4) -> io::Result<Self> {
-        // Without a runtime tokio would panic.
         Handle::try_current().map_err(io::Error::other)?;
+        // Where the runtime lacks one of these tokio panics, and there is no way to ask before.
+        let lacks = |what| {
+            move |_| {
+                io::Error::other(format!(
+                    "the tokio runtime has no {what}: build it with `enable_all`"
+                ))
+            }
+        };
+        catch_unwind(|| drop(time::sleep(Duration::ZERO))).map_err(lacks("time"))?;
         let socket = bind_udp(addr)?;
         let info = PacketInfo::of(&socket);
-        Ok(Self { socket: tokio::net::UdpSocket::from_std(socket)?, info, received_at: None })
+        let socket = AssertUnwindSafe(|| tokio::net::UdpSocket::from_std(socket));
+        let socket = catch_unwind(socket).map_err(lacks("I/O"))??;
+        Ok(Self { socket, info, received_at: None })
     }
 }
 

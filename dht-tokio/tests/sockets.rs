@@ -58,6 +58,8 @@ fn without_a_runtime_there_are_errors_and_no_panics() {
     drop(first);
     // No runtime at all by now.
     assert!(node.closed());
+    let why = node.status().failure.unwrap().to_string();
+    assert!(why.contains("driver was dropped"), "{why}");
     let late = node.ping(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9));
     runtime().block_on(async {
         assert!(matches!(ping.await, Err(Error::Request(RequestError::Destroyed))));
@@ -73,4 +75,25 @@ fn without_a_runtime_there_are_errors_and_no_panics() {
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(driver.as_mut().poll(&mut cx).is_ready());
     assert!(matches!(node.status().failure, Some(Error::Io(_))));
+}
+
+#[test]
+fn a_runtime_without_io_or_time_is_told() {
+    let build = |io: bool, time: bool| {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        if io {
+            builder.enable_io();
+        }
+        if time {
+            builder.enable_time();
+        }
+        builder.build().unwrap()
+    };
+    for (runtime, lacks) in [(build(false, true), "no I/O"), (build(true, false), "no time")] {
+        let error = runtime.block_on(async { builder().spawn().unwrap().listening().await });
+        let error = error.unwrap_err().to_string();
+        let words = format!("the tokio runtime has {lacks}: build it with `enable_all`");
+        assert!(error.starts_with("can't listen on 127.0.0.1:0: "), "{error}");
+        assert!(error.ends_with(&words), "{error}");
+    }
 }

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::net::{Ipv4Addr, SocketAddrV4};
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use core::str::FromStr;
 use core::time::Duration;
 
@@ -170,8 +170,8 @@ impl Config {
         let host = match host {
             _ if port == 0 => return Err(ConfigError::PortRequired),
             "" => return Err(ConfigError::HostRequired),
-            "0.0.0.0" | "::" => return Err(ConfigError::InvalidHost),
-            host => host.parse::<Ipv4Addr>().map_err(|_| ConfigError::HostNotIpv4)?,
+            "0.0.0.0" | "::" => return Err(ConfigError::InvalidHost(host.into())),
+            host => host.parse::<Ipv4Addr>().map_err(|_| ConfigError::HostNotIpv4(host.into()))?,
         };
         Ok(Self {
             ephemeral: Some(false),
@@ -240,29 +240,31 @@ impl Config {
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let delay = self.max_ping_delay.as_nanos().div_ceil(1_000_000);
+        let delay = usize::try_from(delay).unwrap_or(usize::MAX);
+        let datagram = (DATAGRAM_MIN, DATAGRAM_MAX);
         let ranges = [
-            ("concurrency", (1..=256).contains(&self.concurrency)),
-            ("max_window", (1..=16_384).contains(&self.max_window)),
-            ("max_ping_delay", self.max_ping_delay <= Duration::from_secs(3600)),
-            ("max_datagram", (DATAGRAM_MIN..=DATAGRAM_MAX).contains(&self.max_datagram)),
-            (
-                "max_datagram_received",
-                (DATAGRAM_MIN..=DATAGRAM_MAX).contains(&self.max_datagram_received),
-            ),
-            ("max_nodes", (K..=PLACES_MAX).contains(&self.max_nodes)),
-            ("max_requests", (1..=60_000).contains(&self.max_requests)),
-            ("max_background_requests", (8..=4096).contains(&self.max_background_requests)),
-            ("max_queries", (1..=4096).contains(&self.max_queries)),
-            ("max_query_addresses", (64..=SEEN_MAX).contains(&self.max_query_addresses)),
-            ("max_unread_replies", (1..=MAILBOX_MAX).contains(&self.max_unread_replies)),
-            ("max_events", (16..=4096).contains(&self.max_events)),
-            ("max_replies", (1..=65_536).contains(&self.max_replies)),
-            ("bootstrap", self.bootstrap.len() <= 256),
-            ("public_address", self.public_address.is_none_or(is_sendable)),
+            ("concurrency", self.concurrency.into(), (1, 256)),
+            ("max_window", self.max_window as usize, (1, 16_384)),
+            ("max_ping_delay", delay, (0, 3_600_000)),
+            ("max_datagram", self.max_datagram, datagram),
+            ("max_datagram_received", self.max_datagram_received, datagram),
+            ("max_nodes", self.max_nodes, (K, PLACES_MAX)),
+            ("max_requests", self.max_requests, (1, 60_000)),
+            ("max_background_requests", self.max_background_requests, (8, 4096)),
+            ("max_queries", self.max_queries, (1, 4096)),
+            ("max_query_addresses", self.max_query_addresses, (64, SEEN_MAX)),
+            ("max_unread_replies", self.max_unread_replies, (1, MAILBOX_MAX)),
+            ("max_events", self.max_events, (16, 4096)),
+            ("max_replies", self.max_replies, (1, 65_536)),
+            ("bootstrap", self.bootstrap.len(), (0, 256)),
         ];
-        if let Some((field, _)) = ranges.into_iter().find(|(_, ok)| !ok) {
-            return Err(ConfigError::OutOfRange(field));
+        for (field, value, (min, max)) in ranges {
+            if !(min..=max).contains(&value) {
+                return Err(ConfigError::OutOfRange { field, value, min, max });
+            }
         }
+        check_nodes("public_address", self.public_address.into_iter())?;
         self.bootstrap.iter().try_for_each(BootstrapNode::check)?;
         check_nodes("nodes", self.nodes.iter().copied())
     }
@@ -415,17 +417,33 @@ impl FromStr for BootstrapNode {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let (host, port) = text.split_once(':').ok_or(ConfigError::BootstrapFormat)?;
-        let port = port.parse().map_err(|_| ConfigError::BootstrapFormat)?;
+        let flawed = |flaw| ConfigError::BootstrapFormat { text: text.into(), flaw };
+        let (host, port) = text.split_once(':').ok_or_else(|| flawed("has no port"))?;
+        let port = port.parse().ok().filter(|port| *port != 0);
+        let port = port.ok_or_else(|| flawed(flaw_without_port(text)))?;
         let (ip, name) = match host.split_once('@') {
-            Some((ip, name)) => (Some(ip.parse().map_err(|_| ConfigError::BootstrapFormat)?), name),
+            Some((ip, name)) => {
+                let ip = ip.parse().map_err(|_| flawed("has no IPv4 address before the @"))?;
+                (Some(ip), name)
+            }
             None => (host.parse().ok(), host),
         };
-        if port == 0 || name.is_empty() {
-            return Err(ConfigError::BootstrapFormat);
+        if name.is_empty() {
+            return Err(flawed("has no host"));
         }
         let node = Self { text: text.into(), colon: host.len(), ip, port };
         node.check().map(|()| node)
+    }
+}
+
+/// What is wrong with a text that has no valid port after its first colon.
+fn flaw_without_port(text: &str) -> &'static str {
+    let brackets = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    let address = brackets.map_or(text, |(address, _)| address);
+    match () {
+        () if address.parse::<Ipv6Addr>().is_ok() => "is an IPv6 address, which is not supported",
+        () if text.contains("://") => "is a URL",
+        () => "has no port from 1 to 65535",
     }
 }
 

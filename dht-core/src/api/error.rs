@@ -1,6 +1,8 @@
 //! What can go wrong at the caller's side. Nothing that comes from the network is
 //! ever an error here: it is dropped and counted ([`crate::Stats`]).
 
+use alloc::format;
+use alloc::string::String;
 use core::fmt;
 use core::net::SocketAddrV4;
 use core::time::Duration;
@@ -8,6 +10,7 @@ use core::time::Duration;
 use thiserror::Error;
 
 use crate::api::message::Commit;
+use crate::error_code::UNKNOWN_COMMAND;
 
 /// An address that was given for a node's can't be one: its port is 0, or it is the unspecified address. The
 /// latter is what a socket that listens at all addresses of its machine shows as its own.
@@ -29,7 +32,7 @@ impl fmt::Display for InvalidNode {
 }
 
 /// Why a [`Config`](crate::Config) can't be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A bootstrapper was given port 0.
@@ -38,26 +41,48 @@ pub enum ConfigError {
     /// A bootstrapper was given an empty host.
     #[error("host is required")]
     HostRequired,
-    /// A bootstrapper was given the unspecified address.
-    #[error("invalid host")]
-    InvalidHost,
-    /// A bootstrapper was given a host that is not a dotted IPv4 address.
-    #[error("host must be a IPv4 address")]
-    HostNotIpv4,
+    /// A bootstrapper was given the unspecified address, written like this.
+    #[error("invalid host: `{0}` stands for all addresses of a machine")]
+    InvalidHost(String),
+    /// A bootstrapper was given this host, which is not a dotted IPv4 address.
+    #[error("host must be a IPv4 address, and `{0}` is none")]
+    HostNotIpv4(String),
     /// A bootstrap node is not `host:port` or `ip@host:port` with a port from 1 to 65,535.
-    #[error("bootstrap node format is host:port")]
-    BootstrapFormat,
+    #[error("bootstrap node format is host:port, and `{text}` {flaw}")]
+    BootstrapFormat {
+        /// What was given.
+        text: String,
+        /// What is wrong with it, for example "has no port".
+        flaw: &'static str,
+    },
     /// A node was given by an address that can't be one.
     #[error("`{field}`: {node}")]
     InvalidNode {
-        /// Where: `bootstrap` or `nodes`.
+        /// Where: `bootstrap`, `nodes` or `public_address`.
         field: &'static str,
         /// Which.
         node: InvalidNode,
     },
-    /// A number is outside its documented range, or an address is none; the field's name is given.
-    #[error("`{0}` is out of range")]
-    OutOfRange(&'static str),
+    /// A number is outside its documented range.
+    #[error("`{field}` is out of range: {value} is not in {min}..={max}")]
+    OutOfRange {
+        /// The field of [`Config`](crate::Config).
+        field: &'static str,
+        /// What was given: a number, how many there are, or milliseconds.
+        value: usize,
+        /// The least that is allowed.
+        min: usize,
+        /// The most that is allowed.
+        max: usize,
+    },
+    /// A range of ports for the server socket has no port in it.
+    #[error("`port`: there is no port in the range {start}..{end}")]
+    NoPort {
+        /// The first port.
+        start: u32,
+        /// The last port, exclusive.
+        end: u32,
+    },
 }
 
 /// Why a request, a query or a reply was not even begun.
@@ -155,7 +180,8 @@ pub enum QueryError {
     /// There is no node to commit to: of the nodes that answered, none has both an id and success as its answer.
     #[error(
         "too few nodes responded (asked {asked}, answered {answered}, {without_id} of these without an id, \
-         timed out {timed_out})"
+         {refused} with an error code{}, timed out {timed_out})",
+        last_code(*refusal)
     )]
     TooFewNodes {
         /// How many nodes were asked.
@@ -164,6 +190,10 @@ pub enum QueryError {
         answered: u32,
         /// How many of these have no id: ephemeral nodes, which keep nothing.
         without_id: u32,
+        /// How many of them answered with an error code.
+        refused: u32,
+        /// The last of these error codes: 1 if the node does not know the command.
+        refusal: Option<u64>,
         /// Nodes that were asked and did not answer.
         timed_out: u32,
     },
@@ -176,4 +206,13 @@ pub enum QueryError {
     /// The session ended, or the node was suspended or closed, before the commit was done.
     #[error(transparent)]
     Cancelled(RequestError),
+}
+
+/// The last error code, as it is said beside the number of nodes that sent one.
+fn last_code(code: Option<u64>) -> String {
+    match code {
+        Some(UNKNOWN_COMMAND) => format!(" (the last: {UNKNOWN_COMMAND}, unknown command)"),
+        Some(code) => format!(" (the last: {code})"),
+        None => String::new(),
+    }
 }

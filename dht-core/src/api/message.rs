@@ -280,6 +280,8 @@ pub struct Outcome {
     pub successes: u32,
     /// Answers with an error code, and requests that failed.
     pub errors: u32,
+    /// The last error code of an answer.
+    pub refusal: Option<u64>,
     /// How many nodes were asked.
     pub asked: u32,
     /// How many of them answered, with or without an error code.
@@ -297,8 +299,9 @@ pub struct Outcome {
 impl Outcome {
     /// Why nothing could be committed: of the nodes that answered, none has both an id and success as its answer.
     pub(crate) fn too_few(&self) -> QueryError {
-        let Self { asked, answered, without_id, timed_out, .. } = *self;
-        QueryError::TooFewNodes { asked, answered, without_id, timed_out }
+        let Self { asked, answered, without_id, refusal, timed_out, .. } = *self;
+        let refused = answered.saturating_sub(self.successes);
+        QueryError::TooFewNodes { asked, answered, without_id, refused, refusal, timed_out }
     }
 }
 

@@ -1,20 +1,23 @@
-//! The ports to try, in which order. Mirrors the binding in `lib/io.js`.
+//! The ports to try, in which order. Mirrors the binding in `lib/io.js`, which without `anyPort` tries only the first
+//! port of a range.
 
 use core::fmt;
 use core::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::ops::{Range, RangeInclusive};
 use std::io;
 
+use super::error::not_bound;
 use super::guard::guard_io;
 use super::runtime::Runtime;
 use super::socket::Socket;
+use crate::ConfigError;
 
 /// How many ports a single port stands for: itself and the next four.
 const NEIGHBOURS: u32 = 5;
 
 /// The ports that the server socket may have, in the order in which they are tried.
 ///
-/// A single port means itself and the next four; 0, or an empty range, means any.
+/// A single port means itself and the next four; 0 means any.
 ///
 /// ```
 /// use dht_core::driver::Ports;
@@ -27,6 +30,8 @@ const NEIGHBOURS: u32 = 5;
 pub struct Ports {
     start: u32,
     end: u32,
+    /// A single port was given: the next ones stand in for it.
+    stand_ins: bool,
 }
 
 impl Ports {
@@ -37,6 +42,15 @@ impl Ports {
         (self.start, self.end)
     }
 
+    /// Refuses a range that is empty, or reversed.
+    pub(crate) fn check(self) -> Result<(), ConfigError> {
+        let Self { start, end, .. } = self;
+        match start < end || self == Self::default() {
+            true => Ok(()),
+            false => Err(ConfigError::NoPort { start, end }),
+        }
+    }
+
     fn iter(self) -> impl Iterator<Item = u16> {
         (self.start..self.end).map_while(|port| u16::try_from(port).ok()).filter(|port| *port != 0)
     }
@@ -45,19 +59,23 @@ impl Ports {
 impl From<u16> for Ports {
     fn from(port: u16) -> Self {
         let start = u32::from(port);
-        Self { start, end: if port == 0 { 0 } else { start + NEIGHBOURS } }
+        match port {
+            0 => Self::default(),
+            _ => Self { start, end: start + NEIGHBOURS, stand_ins: true },
+        }
     }
 }
 
 impl From<Range<u16>> for Ports {
     fn from(range: Range<u16>) -> Self {
-        Self { start: range.start.into(), end: range.end.into() }
+        Self { start: range.start.into(), end: range.end.into(), stand_ins: false }
     }
 }
 
 impl From<RangeInclusive<u16>> for Ports {
     fn from(range: RangeInclusive<u16>) -> Self {
-        Self { start: (*range.start()).into(), end: u32::from(*range.end()) + 1 }
+        let end = u32::from(*range.end()) + 1;
+        Self { start: (*range.start()).into(), end, stand_ins: false }
     }
 }
 
@@ -79,12 +97,16 @@ pub(crate) struct Binding {
 
 impl Binding {
     /// Binds both sockets, the client's first in the pair: to the ports of last time, else the server's to one of its
-    /// range, else to any. Without `any_port` only the first candidate counts for the server socket.
+    /// range, else to any. Without `any_port` the server's is bound to the port of last time or, the first time, to
+    /// the port or a port of the range that was given.
     pub(crate) fn bind<R: Runtime>(
         &mut self,
         runtime: &R,
     ) -> io::Result<[(R::Socket, SocketAddrV4); 2]> {
-        let bind = |port| guard_io(|| runtime.bind(SocketAddrV4::new(self.host, port)));
+        let bind = |port| {
+            let addr = SocketAddrV4::new(self.host, port);
+            guard_io(|| runtime.bind(addr)).map_err(|error| not_bound(addr, error))
+        };
         let server = self.bind_server(bind)?;
         let client = match self.previous.map(|[client, _]| bind(client.port())) {
             Some(Ok(client)) => client,
@@ -97,14 +119,23 @@ impl Binding {
 
     fn bind_server<S>(&self, bind: impl Fn(u16) -> io::Result<S>) -> io::Result<S> {
         let previous = self.previous.map(|[_, server]| server.port());
-        for port in previous.into_iter().chain(self.ports.iter()) {
+        let given = match (self.any_port, previous) {
+            (true, _) => usize::MAX,
+            (false, Some(_)) => 0,
+            (false, None) if self.ports.stand_ins => 1,
+            (false, None) => usize::MAX,
+        };
+        let mut failure = None;
+        for port in previous.into_iter().chain(self.ports.iter().take(given)) {
             match bind(port) {
-                Err(error) if !self.any_port => return Err(error),
-                Err(_) => {}
+                Err(error) => failure = Some(error),
                 bound => return bound,
             }
         }
-        bind(0)
+        match failure.filter(|_| !self.any_port) {
+            Some(error) => Err(error),
+            None => bind(0),
+        }
     }
 }
 
@@ -161,7 +192,9 @@ mod tests {
             (None, 7.into(), false, &five[..1], vec![7], None),
             (None, Ports::from(7..9), true, &five, vec![7, 8, 0], Some(0)),
             (None, Ports::from(7..=9), true, &five, vec![7, 8, 9, 0], Some(0)),
-            (None, Ports::from(9..9), false, &five, vec![0], Some(0)),
+            (None, Ports::from(7..9), false, &five[..1], vec![7, 8], Some(8)),
+            (None, Ports::from(7..9), false, &five, vec![7, 8], None),
+            (Some(50), Ports::from(7..9), false, &[50], vec![50], None),
             (Some(50), 7.into(), true, &[], vec![50], Some(50)),
             (Some(50), 7.into(), true, &[50, 7], vec![50, 7, 8], Some(8)),
             (Some(50), 7.into(), false, &[50], vec![50], None),

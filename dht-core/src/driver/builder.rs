@@ -110,14 +110,14 @@ impl<R: Runtime> Builder<R> {
     }
 
     /// The server socket's port, for which the next four may stand in, or a range of ports.
-    /// 0, as at first, means any.
+    /// 0, as at first, means any. A range without a port is refused.
     pub fn port(mut self, ports: impl Into<Ports>) -> Self {
         self.binding.ports = ports.into();
         self
     }
 
-    /// Whether any port will do if the given ports are taken; true at first. If not, only the
-    /// first one is tried, and on resume the port of before.
+    /// Whether any port will do if the given ports are taken; true at first. If not, only the port that was given is
+    /// tried, without the next four, or all ports of a range; and on resume the port of before.
     pub const fn any_port(mut self, any_port: bool) -> Self {
         self.binding.any_port = any_port;
         self
@@ -151,6 +151,7 @@ impl<R: Runtime> Builder<R> {
         if let Some(error) = self.error {
             return Err(error.into());
         }
+        self.binding.ports.check()?;
         guard_config(&mut self.config);
         let runtime = Arc::new(self.runtime);
         let mut seed = [0; 32];

@@ -1,6 +1,7 @@
 //! Everything that can go wrong at a handle, in one type.
 
 use alloc::sync::Arc;
+use core::net::SocketAddrV4;
 use std::io;
 
 use thiserror::Error;
@@ -30,8 +31,8 @@ pub enum Error {
     Request(#[from] RequestError),
     /// A query failed.
     Query(#[from] QueryError),
-    /// The system refused: a socket that can't be bound, most often. If that was the first bind,
-    /// the node is closed.
+    /// The system refused: a socket that can't be bound, most often. Its address is in the message then, and the
+    /// system's error is the source, of the same kind. If that was the first bind, the node is closed.
     Io(Arc<io::Error>),
 }
 
@@ -67,6 +68,19 @@ impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         Self::Io(Arc::new(error))
     }
+}
+
+/// Why a socket could not be bound, and where.
+#[derive(Debug, Error)]
+#[error("can't listen on {addr}: {source}")]
+struct NotBound {
+    addr: SocketAddrV4,
+    source: io::Error,
+}
+
+/// Says where a socket could not be bound.
+pub(crate) fn not_bound(addr: SocketAddrV4, source: io::Error) -> io::Error {
+    io::Error::new(source.kind(), NotBound { addr, source })
 }
 
 /// An error of the system's as the core is told of it. [`Status::send_error`](super::Status::send_error) has its own words.

@@ -25,12 +25,40 @@ pub(crate) fn panicked() -> io::Error {
 }
 
 /// Guards the node filter, which refuses a node when it panics, and the cache of ids, which does not know an address
-/// then.
+/// then. All fields are named, so that a new one does not compile before somebody has thought of its panics here.
 pub(crate) fn guard_config(config: &mut Config) {
-    let (filter, ids) = (config.filter.take(), config.ids.take());
-    config.filter = filter
+    let Config {
+        filter,
+        ids,
+        bootstrap: _,
+        nodes: _,
+        ephemeral: _,
+        adaptive: _,
+        firewalled: _,
+        quick_firewall: _,
+        public_address: _,
+        concurrency: _,
+        max_window: _,
+        max_ping_delay: _,
+        send_down_hints: _,
+        down_hints_rate_limit: _,
+        adaptive_timeout: _,
+        max_datagram: _,
+        max_datagram_received: _,
+        max_nodes: _,
+        max_requests: _,
+        max_background_requests: _,
+        max_queries: _,
+        max_query_addresses: _,
+        max_unread_replies: _,
+        max_events: _,
+        max_replies: _,
+        node_events: _,
+    } = config;
+    *filter = filter
+        .take()
         .map(|filter| NodeFilter::new(move |addr| guard(|| filter.allows(addr)).unwrap_or(false)));
-    config.ids = ids.map(|ids| IdCache::new(move |addr| guard(|| ids.get(addr)).flatten()));
+    *ids = ids.take().map(|ids| IdCache::new(move |addr| guard(|| ids.get(addr)).flatten()));
 }
 
 /// Replaces a value by a copy. A `Bytes` may have an owner of the user's, whose drop may do anything: it is dropped

@@ -23,8 +23,8 @@
 //! server socket. With a single socket the node's own requests would open the firewall that it tests for. A node that
 //! can be reached for certain needs one socket only: `handle_bound(now, addr, addr)`.
 //!
-//! *An answer leaves from the socket and the address that were asked*, since peers like this one take it from no other
-//! address: [`Transmit::via`] says by which socket. On a machine with several addresses, bind to one of them; or learn
+//! *An answer has to leave from the socket and the address that were asked*: a node takes an answer only from the
+//! address that it has asked. [`Transmit::via`] says by which socket. On a machine with several addresses, bind to one of them; or learn
 //! with each datagram which address it came to, and say so ([`handle_datagram_at`], [`Socket::received_at`]):
 //! [`Transmit::source`] then says from which address the answer is to leave. With the feature `system`,
 //! `driver::PacketInfo` does it.
@@ -117,7 +117,7 @@
 //! | a datagram is late, lost, doubled, out of order | nothing special: a request is sent again after about a second |
 //! | sending fails, with any error but `WouldBlock` | the same; go on, and tell the core by [`Node::handle_unsent`], or the request fails as if the peer had been silent |
 //! | connection refused, or reset | that is news of one peer, whichever call tells it; go on |
-//! | [`Node::reply`] fails: too long, too many wait | the peer gets no answer; go on |
+//! | [`Node::reply`] fails: too long, too many wait | the peer gets no answer; answer with an error code if the value was too long, and go on |
 //! | `now` is earlier than before | no time has passed |
 //! | [`handle_timeout`] is called early, or without need | nothing |
 //! | … late | all that is due is late; after more than 10 s the node takes it for sleep ([`Event::WakeUp`]) |

@@ -17,7 +17,7 @@ use crate::{Answer, Instant, ReplyTo, SendError};
 
 /// A request of another node, for the application to answer, given by [`Requests`] and [`Items`](super::Items).
 ///
-/// If it is dropped without an answer, it is answered with error code 1, "unknown command", unless the node is
+/// If it is dropped without an answer, or its answer can't be sent, it is answered with error code 1, "unknown command", unless the node is
 /// closed; [`ignore`](Self::ignore) leaves it without an answer. It does not keep the node alive.
 ///
 /// ```
@@ -67,12 +67,26 @@ impl IncomingRequest {
     /// Answers.
     ///
     /// # Errors
-    /// If the answer can't be sent; nothing is sent then.
+    /// If the answer can't be sent. The node that asks gets error code 1 in its stead, as if the request were dropped:
+    /// without any answer it would ask again until its time-out, and take this node for dead. So it is if the value
+    /// is too large: with the defaults at most 1,323 bytes fit, and [`SendError::TooLarge`] has the limit of this
+    /// answer. To answer with another error code, compare the length before.
     pub fn reply(self, mut answer: Answer) -> Result<(), SendError> {
-        let shared = Arc::clone(&self.shared);
         own(&mut answer.value);
-        let to = self.ignore();
-        shared.act(|state, now| state.node.reply(now, to, answer))
+        self.answer(|state, now, to| state.node.reply(now, to, answer))
+    }
+
+    fn answer(
+        mut self,
+        send: impl FnOnce(&mut State, Instant, ReplyTo) -> Result<(), SendError>,
+    ) -> Result<(), SendError> {
+        // If the call panics there is no node to refuse it.
+        self.open = false;
+        let to = self.received.reply_to;
+        let sent = self.shared.act(|state, now| send(state, now, to));
+        // What was not answered is refused on drop.
+        self.open = sent.is_err();
+        sent
     }
 
     /// Answers with a value, a fresh token and, if there was a target, closer nodes.
@@ -97,10 +111,8 @@ impl IncomingRequest {
     /// # Errors
     /// As [`reply`](Self::reply).
     pub fn relay(self, to: SocketAddrV4, mut value: Option<Bytes>) -> Result<(), SendError> {
-        let shared = Arc::clone(&self.shared);
         own(&mut value);
-        let request = self.ignore();
-        shared.act(|state, now| state.node.relay(now, request, to, value))
+        self.answer(|state, now, request| state.node.relay(now, request, to, value))
     }
 
     /// Leaves it without an answer; or for later: with what comes back,

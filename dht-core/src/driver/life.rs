@@ -12,6 +12,7 @@
 //! whether it is suspended or closed: a closed node is wound up whatever its phase is.
 
 use core::net::SocketAddrV4;
+use std::io;
 
 use super::error::Error;
 use super::retry::Retry;
@@ -35,7 +36,7 @@ enum Phase {
     /// The sockets could not be bound again: the core is suspended until they are.
     Seeking,
     /// The driver is gone.
-    Ended { was_bound: bool },
+    Ended { first_bind_failed: bool },
 }
 
 /// What the driver has to do.
@@ -177,8 +178,13 @@ impl Life {
         self.retry = Retry::default();
     }
 
-    pub(crate) fn end(&mut self) {
-        self.phase = Phase::Ended { was_bound: self.was_bound() };
+    /// The driver is gone. If the node was not closed before, that is why it has no sockets.
+    pub(crate) fn end(&mut self, node: &Node) {
+        self.phase = Phase::Ended { first_bind_failed: self.first_failure().is_some() };
+        if !node.closed() && self.failure.is_none() {
+            let gone = io::Error::other("the node's driver was dropped, or it panicked");
+            self.failure = Some(gone.into());
+        }
     }
 
     /// Whether the driver is gone, so that nothing moves any more.
@@ -196,7 +202,7 @@ impl Life {
     }
 
     const fn was_bound(&self) -> bool {
-        !matches!(self.phase, Phase::New { .. } | Phase::Ended { was_bound: false })
+        !matches!(self.phase, Phase::New { .. } | Phase::Ended { first_bind_failed: true })
     }
 
     /// Why the node has no sockets.
@@ -238,7 +244,6 @@ impl Life {
 #[cfg(test)]
 mod tests {
     use core::net::Ipv4Addr;
-    use std::io;
 
     use super::*;
     use crate::Config;
@@ -287,7 +292,7 @@ mod tests {
         node.close(NOW);
         assert_eq!(duty(&mut life, &node), Duty::WindUp);
         assert!(life.reached(Goal::Closed, &node).is_none() && !life.ended());
-        life.end();
+        life.end(&node);
         assert!(life.reached(Goal::Closed, &node).unwrap().is_ok() && life.ended());
     }
 
@@ -325,7 +330,7 @@ mod tests {
                 assert!(matches!(life.reached(goal, &node), Some(Err(Error::Io(_)))), "{goal:?}");
             }
             assert_eq!(life.reached(Goal::Closed, &node).is_some(), ended);
-            life.end();
+            life.end(&node);
         }
     }
 

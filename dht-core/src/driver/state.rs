@@ -176,8 +176,8 @@ impl State {
 
     /// The driver stops: nothing moves any more after this.
     pub(crate) fn end(&mut self, now: Instant) {
+        self.life.end(&self.node);
         self.close(now);
-        self.life.end();
         self.route(now);
         self.mail.end(&mut self.wakes);
         self.milestones.wake(&mut self.wakes);

@@ -74,7 +74,8 @@ pub struct Status {
     /// Counters of the front-end.
     pub drops: Drops,
     /// Why the node has no sockets, if they could not be bound. It is closed if that was the first
-    /// time; else binding is tried again.
+    /// time; else binding is tried again. Or that the driver was dropped before the node was closed, most often with
+    /// its runtime.
     pub failure: Option<Error>,
     /// The last error of the system's when a datagram was sent: why requests fail with
     /// [`RequestError::Unsent`](crate::RequestError::Unsent), in the system's own words. It may be over by now.

@@ -82,6 +82,8 @@ pub(super) struct Running {
     pub(super) query: Query,
     pub(super) phase: Phase,
     pub(super) walk: Walk,
+    /// The last error code that the walk was answered with.
+    pub(super) refusal: Option<u64>,
     /// The class that waiting visits have; that of the walk may have changed since.
     pub(super) class: Class,
     pub(super) mailbox: VecDeque<Reply>,
@@ -102,6 +104,7 @@ impl Running {
             query,
             phase: Phase::Walking,
             walk: Walk::new(plan),
+            refusal: None,
             class: Class::Query,
             mailbox: VecDeque::new(),
             notes: 0,
@@ -115,6 +118,7 @@ impl Running {
     pub(super) fn reset(&mut self, id: QueryId, kind: Kind, query: Query, plan: Plan) {
         self.walk.reset(plan);
         (self.id, self.kind, self.query) = (id, kind, query);
+        self.refusal = None;
         (self.class, self.clock) = (Class::Query, Clock::new(WALK_MAX));
     }
 
@@ -187,7 +191,7 @@ impl Running {
     /// Takes what the query has found so far.
     pub(super) fn take_outcome_so_far(&mut self) -> Outcome {
         match &mut self.phase {
-            Phase::Walking => self.walk.take_outcome(),
+            Phase::Walking => Outcome { refusal: self.refusal, ..self.walk.take_outcome() },
             Phase::Committing(committing) => committing.take_outcome(),
             Phase::Finished(_) => Outcome::default(),
         }

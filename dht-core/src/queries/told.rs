@@ -131,7 +131,11 @@ impl Queries {
 
     /// A visit was answered. Whether the query waits for it.
     pub(crate) fn answered(&mut self, id: QueryId, node: u16, reply: &Reply) -> bool {
-        self.on_walk(id, &|walk| walk.answered(node, reply))
+        let walks = self.on_walk(id, &|walk| walk.answered(node, reply));
+        if let Some(running) = self.get_mut(id).filter(|_| walks && reply.error != 0) {
+            running.refusal = Some(reply.error);
+        }
+        walks
     }
 
     /// A node has named other ones. They are offered one by one, as long as what becomes of them lets it go on.

@@ -17,12 +17,13 @@ fn wrong_usage_is_status_2() {
     let short = &ABSENT[1..];
     let long = format!("{ABSENT}0");
     let no_hex = ABSENT.replace('0', "g");
-    let cases: [(&[&str], &str); 25] = [
+    let cases: [(&[&str], &str); 29] = [
         (&["dance"], "unrecognized subcommand"),
         (&["demo", "--loud"], "unexpected argument"),
         (&["demo", "one", "two"], "unexpected argument"),
-        (&["demo", "--nodes", "0"], "not in 1..=5000"),
-        (&["demo", "--nodes", "5001"], "not in 1..=5000"),
+        (&["demo", "--nodes", "0"], "not in 2..=5000"),
+        (&["demo", "--nodes", "1"], "not in 2..=5000"),
+        (&["demo", "--nodes", "5001"], "not in 2..=5000"),
         (&["demo", "--nodes", "many"], "invalid digit"),
         (&["testnet", "--nodes", "-1"], "unexpected argument"),
         (&["testnet", "--port", "0"], "not in 1..=65535"),
@@ -32,11 +33,14 @@ fn wrong_usage_is_status_2() {
         (&["bootstrap", "--port", "1", "--host", "localhost"], "invalid IPv4 address"),
         (&["node"], "--bootstrap"),
         (&["node", at[0], at[1], "--port", "65536"], "not in 0..=65535"),
+        (&["node", at[0], at[1], "--exact-port"], "--exact-port needs a --port"),
+        (&["node", at[0], at[1], "--port", "0", "--exact-port"], "--exact-port needs a --port"),
         (&["ping"], "HOST:PORT"),
-        (&["ping", "localhost"], "host:port"),
-        (&["ping", "localhost:0"], "host:port"),
-        (&["ping", "localhost:65536"], "host:port"),
-        (&["ping", "::1"], "host:port"),
+        (&["ping", "localhost"], "it has no port; give it as host:port"),
+        (&["ping", "localhost:0"], "has no port from 1 to 65535"),
+        (&["ping", "localhost:65536"], "has no port from 1 to 65535"),
+        (&["ping", "::1"], "IPv6 address, which is not supported"),
+        (&["ping", "0.0.0.0:5"], "'<HOST:PORT>': 0.0.0.0:5 is no node's address"),
         (&["put", "x"], "--bootstrap"),
         (&["put", "x", "--bootstrap", "nonsense"], "host:port"),
         (&["node", "--bootstrap", "0.0.0.0:4000"], "is at 127.0.0.1:4000"),

@@ -48,8 +48,30 @@ fn an_answer_that_is_too_large_is_refused() {
     let request = sim.block_on(requests.next()).unwrap();
     let answer = request.reply_value(Bytes::from(Vec::from([0; 5000])));
     assert!(matches!(answer, Err(SendError::TooLarge { .. })));
-    // And nothing else was sent in its stead.
-    assert_eq!(sim.block_on(asked).unwrap_err().code(), Some("REQUEST_TIMEOUT"));
+    // The one who asks need not wait for the time-out.
+    assert_eq!(sim.block_on(asked).unwrap().error, error_code::UNKNOWN_COMMAND);
+
+    let asked = ask(&a, &b);
+    let request = sim.block_on(requests.next()).unwrap();
+    let relayed = request.relay(a.server_address().unwrap(), Some(Vec::from([0; 5000]).into()));
+    assert!(matches!(relayed, Err(SendError::TooLarge { .. })));
+    assert_eq!(sim.block_on(asked).unwrap().error, error_code::UNKNOWN_COMMAND);
+}
+
+#[test]
+fn the_longest_answer_is_as_long_as_the_docs_say() {
+    let sim = Sim::default();
+    let (a, b) = (sim.up(), sim.up());
+    let mut requests = b.requests();
+    for (len, sent) in [(1323, true), (1324, false)] {
+        let _asked = a.request(
+            Request::new(b.server_address().unwrap(), 16).target(crate::Id([1; 32])).retries(0),
+        );
+        let request = sim.block_on(requests.next()).unwrap();
+        let answer =
+            request.reply_value(Bytes::from(Vec::from_iter([0; 1324].into_iter().take(len))));
+        assert_eq!(answer.is_ok(), sent, "{answer:?}");
+    }
 }
 
 #[test]

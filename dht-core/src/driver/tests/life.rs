@@ -34,18 +34,28 @@ fn options_are_checked_when_the_node_is_built() {
     let own = |port, host: &str| Builder::bootstrapper(sim.world.clone(), port, host);
     let any = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 1000);
     let node = InvalidNode(any);
+    let five = 5;
     let cases = [
         (own(0, "127.0.0.1"), ConfigError::PortRequired),
         (own(1, ""), ConfigError::HostRequired),
-        (own(1, "localhost"), ConfigError::HostNotIpv4),
-        (new().bootstrap(["localhost"]), ConfigError::BootstrapFormat),
-        (new().configure(|config| config.concurrency = 0), ConfigError::OutOfRange("concurrency")),
+        (own(1, "localhost"), ConfigError::HostNotIpv4("localhost".into())),
+        (
+            new().bootstrap(["127.0.0.1:1", "localhost"]),
+            ConfigError::BootstrapFormat { text: "localhost".into(), flaw: "has no port" },
+        ),
+        (
+            new().configure(|config| config.concurrency = 0),
+            ConfigError::OutOfRange { field: "concurrency", value: 0, min: 1, max: 256 },
+        ),
+        (new().port(five..4), ConfigError::NoPort { start: 5, end: 4 }),
+        (new().port(five..five).any_port(false), ConfigError::NoPort { start: 5, end: 5 }),
+        (new().port(five..=4), ConfigError::NoPort { start: 5, end: 5 }),
         (new().bootstrap([any]), ConfigError::InvalidNode { field: "bootstrap", node }),
         (new().nodes([any]), ConfigError::InvalidNode { field: "nodes", node }),
     ];
     for (builder, expected) in cases {
         let error = builder.build().unwrap_err();
-        assert!(matches!(error, Error::Config(error) if error == expected), "{error}");
+        assert!(matches!(&error, Error::Config(error) if *error == expected), "{error}");
     }
     assert!(sim.world.get().tried.is_empty(), "the network was touched");
     let (node, _driver) = own(1000, "127.0.0.1").build().unwrap();
@@ -82,6 +92,7 @@ fn a_taken_port_without_another_is_the_end() {
     for wait in waits {
         let Error::Io(error) = sim.block_on(wait).unwrap_err() else { panic!("not the bind") };
         assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+        assert!(error.to_string().starts_with("can't listen on 127.0.0.1:1000: "), "{error}");
     }
     assert!(matches!(sim.block_on(ping), Err(Error::Io(_))));
     assert!(matches!(sim.block_on(query.finished()), Err(Error::Io(_))));
@@ -322,6 +333,7 @@ fn everybody_hears_of_a_driver_that_is_dropped() {
     assert!(sim.block_on(items.next()).is_none());
     sim.block_on(node.close()).unwrap();
     assert!(sim.block_on(node.fully_bootstrapped()).is_err());
+    assert!(node.status().failure.unwrap().to_string().contains("driver was dropped"));
 }
 
 #[test]

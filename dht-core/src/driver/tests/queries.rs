@@ -181,6 +181,8 @@ fn nobody_to_commit_to() {
                 asked: 1,
                 answered: 0,
                 without_id: 0,
+                refused: 0,
+                refusal: None,
                 timed_out: 1
             })
         ),

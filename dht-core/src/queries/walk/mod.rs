@@ -415,7 +415,7 @@ impl Walk {
             answered: self.answered,
             without_id: self.without_id,
             timed_out: self.timed_out,
-            commit: None,
+            ..Outcome::default()
         }
     }
 

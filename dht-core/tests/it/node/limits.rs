@@ -143,9 +143,10 @@ fn configurations_are_checked_at_both_ends() {
             let node = dht_core::Node::new(config, &mut rng, dht_core::Instant::ZERO);
             node.map(drop)
         };
-        let out_of_range = Err(ConfigError::OutOfRange(field));
+        let refused = |value| Err(ConfigError::OutOfRange { field, value, min, max });
         assert_eq!((check(min), check(max)), (Ok(()), Ok(())), "{field}");
-        assert_eq!((check(min - 1), check(max + 1)), (out_of_range, out_of_range), "{field}");
+        let (below, above) = (min - 1, max + 1);
+        assert_eq!((check(below), check(above)), (refused(below), refused(above)), "{field}");
     }
 }
 

@@ -150,18 +150,44 @@ fn too_few_nodes_comes_with_numbers() {
     lab.peers.extend([0, 1].map(|n| (addr(n), anonymous.clone())));
     lab.peers.insert(addr(2), Peer { error: 16, ..Peer::default() });
     for query in [query().commit(), query().commit().thorough(), query().commit().retries(0)] {
-        let few = QueryError::TooFewNodes { asked: 8, answered: 3, without_id: 2, timed_out: 5 };
+        let few = QueryError::TooFewNodes {
+            asked: 8,
+            answered: 3,
+            without_id: 2,
+            refused: 1,
+            refusal: Some(16),
+            timed_out: 5,
+        };
         assert_eq!(lab.walk(query).1, Err(few));
-        let said =
-            "too few nodes responded (asked 8, answered 3, 2 of these without an id, timed out 5)";
+        let said = "too few nodes responded (asked 8, answered 3, 2 of these without an id, \
+                    1 with an error code (the last: 16), timed out 5)";
         assert_eq!(few.to_string(), said);
     }
-    let nobody = QueryError::TooFewNodes { asked: 0, answered: 0, without_id: 0, timed_out: 0 };
+    let nobody = QueryError::TooFewNodes {
+        asked: 0,
+        answered: 0,
+        without_id: 0,
+        refused: 0,
+        refusal: None,
+        timed_out: 0,
+    };
     assert_eq!(Lab::alone().walk(Query::new(target(1), 16).commit()).1, Err(nobody));
     assert_eq!(
         nobody.to_string(),
-        "too few nodes responded (asked 0, answered 0, 0 of these without an id, timed out 0)"
+        "too few nodes responded (asked 0, answered 0, 0 of these without an id, \
+         0 with an error code, timed out 0)"
     );
+}
+
+#[test]
+fn a_command_that_no_node_knows_is_told() {
+    let mut lab = eight();
+    (0..8).for_each(|n| lab.peers.get_mut(&addr(n)).unwrap().error = 1);
+    // The numbers of one query do not count for the next one, which takes its memory.
+    for _ in 0..2 {
+        let failed = lab.walk(query().commit()).1.unwrap_err();
+        assert!(failed.to_string().contains("8 with an error code (the last: 1, unknown command)"));
+    }
 }
 
 #[test]

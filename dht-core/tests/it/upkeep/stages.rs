@@ -115,7 +115,14 @@ fn what_was_under_way_counts_as_failed_in_a_query_that_is_ended() {
     let outcome = lab.node.take_outcome(plain).unwrap().unwrap();
     assert_eq!((outcome.asked, outcome.successes, outcome.errors), (2, 0, 2));
     // Nor is there anybody to commit to.
-    let nobody = QueryError::TooFewNodes { asked: 2, answered: 0, without_id: 0, timed_out: 0 };
+    let nobody = QueryError::TooFewNodes {
+        asked: 2,
+        answered: 0,
+        without_id: 0,
+        refused: 0,
+        refusal: None,
+        timed_out: 0,
+    };
     assert_eq!(lab.node.take_outcome(commit), Some(Err(nobody)));
 }
 
@@ -300,7 +307,14 @@ fn closing_ends_everything_and_says_so_once() {
     assert_eq!(lab.node.take_response(request), Some(Err(RequestError::Destroyed)));
     assert!(matches!(lab.node.take_outcome(asked), Some(Ok(_))));
     assert_eq!(lab.node.take_outcome(walking), Some(Err(QueryError::NodeDestroyed)));
-    let nobody = QueryError::TooFewNodes { asked: 1, answered: 0, without_id: 0, timed_out: 0 };
+    let nobody = QueryError::TooFewNodes {
+        asked: 1,
+        answered: 0,
+        without_id: 0,
+        refused: 0,
+        refusal: None,
+        timed_out: 0,
+    };
     assert_eq!(lab.node.take_outcome(commit), Some(Err(nobody)));
     assert_eq!(lab.events.last(), Some(&Event::Closed));
     lab.call(Node::close);

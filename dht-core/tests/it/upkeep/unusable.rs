@@ -32,14 +32,54 @@ fn bootstrap_nodes_and_nodes_that_have_no_address_are_refused() {
         assert_eq!(refusal(config), ConfigError::InvalidNode { field: "nodes", node });
         let mut config = Config::default();
         config.public_address = Some(addr);
-        assert_eq!(refusal(config), ConfigError::OutOfRange("public_address"));
+        assert_eq!(refusal(config), ConfigError::InvalidNode { field: "public_address", node });
     }
     for text in ["0.0.0.0:4000", "0.0.0.0@one.example:4000", "46.0.0.1@0.0.0.0:4000"] {
         let refused = text.parse::<BootstrapNode>().unwrap_err();
         let node = InvalidNode(ANY);
         assert_eq!(refused, ConfigError::InvalidNode { field: "bootstrap", node }, "{text}");
     }
-    assert_eq!("46.0.0.1:0".parse::<BootstrapNode>(), Err(ConfigError::BootstrapFormat));
+}
+
+#[test]
+fn a_text_that_is_no_bootstrap_node_is_quoted_with_what_is_wrong() {
+    let ipv6 = "is an IPv6 address, which is not supported";
+    let cases = [
+        ("127.0.0.1", "has no port"),
+        ("", "has no port"),
+        ("127.0.0.1:99999", "has no port from 1 to 65535"),
+        ("46.0.0.1:0", "has no port from 1 to 65535"),
+        ("one.example:1:2", "has no port from 1 to 65535"),
+        ("[::1]:5", ipv6),
+        ("2001:db8::1", ipv6),
+        ("http://one.example:49737", "is a URL"),
+        (":49737", "has no host"),
+        ("46.0.0.1@:49737", "has no host"),
+        ("one@one.example:49737", "has no IPv4 address before the @"),
+    ];
+    for (text, flaw) in cases {
+        let refused = text.parse::<BootstrapNode>().unwrap_err();
+        let words = format!("bootstrap node format is host:port, and `{text}` {flaw}");
+        assert_eq!(refused.to_string(), words);
+    }
+}
+
+#[test]
+fn other_options_are_quoted_as_well() {
+    let mut config = Config::default();
+    config.concurrency = 0;
+    let words = "`concurrency` is out of range: 0 is not in 1..=256";
+    assert_eq!(refusal(config).to_string(), words);
+    let mut config = Config::default();
+    config.max_ping_delay = Duration::from_secs(3600) + Duration::from_nanos(1);
+    let words = "`max_ping_delay` is out of range: 3600001 is not in 0..=3600000";
+    assert_eq!(refusal(config).to_string(), words);
+    for (host, words) in [
+        ("0.0.0.0", "invalid host: `0.0.0.0` stands for all addresses of a machine"),
+        ("::1", "host must be a IPv4 address, and `::1` is none"),
+    ] {
+        assert_eq!(Config::bootstrapper(1, host).unwrap_err().to_string(), words);
+    }
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
-use clap::{Parser, Subcommand};
-use dht_tokio::{BootstrapNode, Id};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+use dht_tokio::{BootstrapNode, ConfigError, Id};
 
 /// A distributed hash table, as spoken by dht-rpc: try it, join it, run it.
 #[derive(Debug, Parser)]
@@ -28,7 +29,7 @@ pub(crate) enum Command {
         #[arg(default_value = "hello world")]
         value: String,
         /// How many nodes there are beside the bootstrap node.
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=NODES_MAX))]
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(2..=NODES_MAX))]
         nodes: u16,
     },
     /// Run a whole network on this machine, whose nodes store values.
@@ -45,7 +46,9 @@ pub(crate) enum Command {
         /// The port.
         #[arg(long, value_parser = port())]
         port: u16,
-        /// The address that other nodes reach it by; 127.0.0.1 makes a network on this machine only.
+        /// The public address by which other nodes reach this one: of this machine, or of a router that forwards the
+        /// port to it. It is told to other nodes; the sockets listen at all addresses of this machine. 127.0.0.1 makes
+        /// a network on this machine only.
         #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
         host: Ipv4Addr,
     },
@@ -56,14 +59,14 @@ pub(crate) enum Command {
         /// The port; the next four may stand in for it, or else any. 0: any.
         #[arg(long, default_value_t = 0)]
         port: u16,
-        /// Fail if that port is taken.
+        /// Fail if that port is taken; needs a port.
         #[arg(long)]
         exact_port: bool,
     },
     /// Ask one node whether it is there.
     Ping {
         /// Whom to ask.
-        #[arg(value_name = "HOST:PORT")]
+        #[arg(value_name = "HOST:PORT", value_parser = node)]
         to: BootstrapNode,
     },
     /// Find the nodes closest to an id.
@@ -94,15 +97,36 @@ pub(crate) enum Command {
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Join {
     /// A node to join by; may be repeated.
-    #[arg(long, required = true, value_name = "HOST:PORT")]
+    #[arg(long, required = true, value_name = "HOST:PORT", value_parser = node)]
     pub(crate) bootstrap: Vec<BootstrapNode>,
-    /// The local address to use.
+    /// The address of this machine to listen at and to send from; 0.0.0.0 is all of them.
     #[arg(long, default_value_t = Ipv4Addr::UNSPECIFIED)]
     pub(crate) host: Ipv4Addr,
 }
 
 /// More than this many nodes in one process is for a simulator.
 const NODES_MAX: i64 = 5000;
+
+impl Args {
+    /// The arguments of this process; ends it if they make no sense.
+    pub(crate) fn given() -> Self {
+        let args = Self::parse();
+        if matches!(args.command, Command::Node { port: 0, exact_port: true, .. }) {
+            let why = "--exact-port needs a --port from 1 to 65535";
+            Self::command().error(ErrorKind::ArgumentConflict, why).exit();
+        }
+        args
+    }
+}
+
+/// A node's address. What was given for it is in the message already.
+fn node(text: &str) -> Result<BootstrapNode, String> {
+    text.parse().map_err(|error| match error {
+        ConfigError::BootstrapFormat { flaw, .. } => format!("it {flaw}; give it as host:port"),
+        ConfigError::InvalidNode { node, .. } => node.to_string(),
+        error => error.to_string(),
+    })
+}
 
 fn port() -> clap::builder::RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..)
@@ -155,8 +179,6 @@ fn parse_hex(text: &str) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,7 +1,7 @@
 //! Getting into a network, or knowing soon why not.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use dht_tokio::{BootstrapNode, Builder, Dht, Error, Event, Events, Spawn, Tokio};
@@ -42,9 +42,7 @@ pub(crate) async fn start(
     let (dht, driver) = options(builder).build()?;
     let events = dht.events();
     Tokio::spawn(driver)?;
-    dht.listening()
-        .await
-        .map_err(|error| unbound(&error, host, dht.status().port_range.bounds().0))?;
+    dht.listening().await.map_err(|error| unbound(&error, dht.status().port_range.bounds().0))?;
     Ok((dht, events, bootstrap))
 }
 
@@ -165,13 +163,12 @@ fn list<'n>(nodes: impl IntoIterator<Item = &'n BootstrapNode>) -> String {
 }
 
 /// Why a node could not be bound, in words.
-pub(crate) fn unbound(error: &Error, host: Ipv4Addr, port: impl Into<u32>) -> Failure {
+pub(crate) fn unbound(error: &Error, port: impl Into<u32>) -> Failure {
     let port = port.into();
     match error {
         Error::Io(error) if error.kind() == io::ErrorKind::AddrInUse => {
             because(format!("port {port} is taken"))
         }
-        Error::Io(error) => because(format!("can't listen on {host}:{port}: {error}")),
         error => because(error.to_string()),
     }
 }

@@ -22,7 +22,6 @@ mod values;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
 use tokio::runtime;
 
 use args::{Args, Command};
@@ -34,7 +33,7 @@ use stop::Stop;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::given();
     let output = Output::new(args.json, args.quiet);
     let done = start().and_then(|runtime| {
         let done = runtime.block_on(run(args.command, &output));

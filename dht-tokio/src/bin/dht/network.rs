@@ -100,7 +100,7 @@ async fn first(port: Option<u16>) -> Result<(Dht, SocketAddrV4), Failure> {
         let dht = dht_tokio::bootstrapper(port, &host.to_string()).host(host).spawn()?;
         match dht.fully_bootstrapped().await {
             Err(Error::Io(_)) if tries > 0 => {}
-            Err(error) => return Err(unbound(&error, host, port)),
+            Err(error) => return Err(unbound(&error, port)),
             Ok(()) => return Ok((dht, SocketAddrV4::new(host, port))),
         }
     }

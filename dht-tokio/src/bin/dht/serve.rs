@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use dht_tokio::dht_core::driver::Host;
 use dht_tokio::{Builder, Dht, Event, Persistence, Tokio};
 use serde_json::json;
 
@@ -57,11 +58,17 @@ pub(crate) async fn bootstrap(
     // A node that can't be reached need not listen to the world. A public address may be a router's.
     let local = if host.is_loopback() { host } else { Ipv4Addr::UNSPECIFIED };
     let dht = dht_tokio::bootstrapper(port, &host.to_string()).host(local).spawn()?;
-    dht.fully_bootstrapped().await.map_err(|error| unbound(&error, local, port))?;
+    dht.fully_bootstrapped().await.map_err(|error| unbound(&error, port))?;
     let serving = tokio::spawn(store::serve(dht.requests(), store::VALUES_MAX));
 
     let address = SocketAddrV4::new(host, port);
     output.result(address, &json!({ "event": "ready", "bootstrap": address }))?;
+    if Tokio.interfaces().is_ok_and(|all| !all.contains(&host)) && !host.is_loopback() {
+        output.log(format_args!(
+            "no interface of this machine has the address {host}: other nodes reach this one only if a router \
+             forwards port {port} to it"
+        ));
+    }
     let command = command();
     output.log(format_args!("running; others join by: {command} node --bootstrap {address}"));
     stop.wait().await;

@@ -95,7 +95,7 @@ pub(crate) async fn put_command(value: String, join: Join, output: &Output) -> R
     });
     output.result(key, &json)?;
     output.log(format_args!(
-        "stored with {}, after asking {}, in {}",
+        "stored with {}, after asking {}, in {} (after joining)",
         format::count(at, "node"),
         stored.outcome.asked,
         format::time(stored.took)
@@ -115,6 +115,8 @@ pub(crate) async fn get_command(key: Key, join: Join, output: &Output) -> Result
     let Key(key) = key;
     let dht = join::client(join).await?;
     let Some(found) = get(&dht, key).await? else {
+        let json = json!({ "event": "not-found", "key": key.to_string() });
+        output.bytes(b"", &json)?;
         return Err(because(format!("nobody has a value for {key}")));
     };
     let json = json!({
@@ -128,7 +130,7 @@ pub(crate) async fn get_command(key: Key, join: Join, output: &Output) -> Result
     });
     output.bytes(&found.value, &json)?;
     output.log(format_args!(
-        "found with {}, after asking {}, in {}",
+        "found with {}, after asking {}, in {} (after joining)",
         found.by.addr,
         found.asked,
         format::time(found.took)

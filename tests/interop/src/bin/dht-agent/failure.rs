@@ -1,9 +1,10 @@
 //! How an op fails, in the protocol's codes and words.
 
+use std::error::Error as _;
 use std::io::{self, ErrorKind};
 
 use dht_core::driver::Error;
-use dht_core::{Commit, QueryError, RequestError, SendError};
+use dht_core::{Commit, ConfigError, QueryError, RequestError, SendError};
 
 /// The error of an op.
 #[derive(Debug)]
@@ -41,6 +42,14 @@ impl From<Error> for Failure {
                 Failure::says(&"Too few nodes responded")
             }
             Error::Query(QueryError::Commit(commit)) => of_commit(commit),
+            // What was given, and what is wrong with it, is not in dht-rpc's words.
+            Error::Config(ConfigError::InvalidHost(_)) => Failure::says(&"Invalid host"),
+            Error::Config(ConfigError::HostNotIpv4(_)) => {
+                Failure::says(&"Host must be a IPv4 address")
+            }
+            Error::Config(ConfigError::BootstrapFormat { .. }) => {
+                Failure::says(&"Bootstrap node format is host:port")
+            }
             // What else is known of it is not dht-rpc's.
             Error::Request(RequestError::Unsent(_) | RequestError::Elsewhere(_)) => {
                 Failure { code, ..Failure::says(&RequestError::Timeout) }
@@ -65,6 +74,9 @@ fn of_commit(commit: Commit) -> Failure {
 
 /// The name that JavaScript gives an error of the system.
 fn code_of(error: &io::Error) -> Option<&'static str> {
+    // Of a bind it is the cause, beside the address.
+    let cause = error.source().and_then(|source| source.downcast_ref());
+    let error: &io::Error = cause.unwrap_or(error);
     Some(match error.kind() {
         ErrorKind::AddrInUse => "EADDRINUSE",
         ErrorKind::AddrNotAvailable => "EADDRNOTAVAIL",
@@ -90,7 +102,14 @@ mod tests {
             (commit.timed_out, commit.without_token) = (timed_out, without_token);
             Error::Query(QueryError::Commit(commit))
         };
-        let few = QueryError::TooFewNodes { asked: 3, answered: 0, without_id: 0, timed_out: 3 };
+        let few = QueryError::TooFewNodes {
+            asked: 3,
+            answered: 0,
+            without_id: 0,
+            refused: 0,
+            refusal: None,
+            timed_out: 3,
+        };
         let cancelled = QueryError::Cancelled(RequestError::Destroyed);
         for (error, code, message) in [
             (SendError::Closed.into(), None, "Node destroyed"),
