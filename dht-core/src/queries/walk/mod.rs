@@ -6,7 +6,6 @@
 //! candidate first, visits each address once, and bounds what peers can make it remember.
 
 mod closest;
-mod doors;
 mod frontier;
 mod gaps;
 mod offers;
@@ -18,6 +17,7 @@ mod waiting;
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
+use crate::addr::{is_local, prefix24};
 use crate::api::message::{Outcome, Reply};
 use crate::bounded::memory::{Capped, Heap};
 use crate::id::Id;
@@ -25,7 +25,6 @@ use crate::requests::congestion::Class;
 use crate::requests::pace::{Pace, Timing};
 use crate::table::K;
 use closest::Closest;
-use doors::Door;
 use frontier::Frontier;
 use gaps::Gaps;
 pub(crate) use offers::Offer;
@@ -35,8 +34,10 @@ use seen::{Seen, State};
 const SEEN_KEPT: usize = 512;
 /// How many nodes a query asks.
 const VISITS_MAX: usize = 200;
-/// How many candidates are passed over, at one time, whose neighbours have yet to answer.
-const PASSED_OVER_MAX: usize = 16;
+/// How many nodes of one host, and of one /24, are asked that have not answered. Local ones have no
+/// limit.
+const SILENT_PER_HOST_MAX: usize = 4;
+const SILENT_PER_PREFIX_MAX: usize = 12;
 /// What a query that begins at nodes of the user's, 20 or more, has under way after
 /// its first batch, to give the closest a chance before going broad.
 const CAUTIOUS: u16 = 3;
@@ -242,26 +243,17 @@ impl Walk {
         {
             return None;
         }
-        let mut passed_over = heapless::Vec::<u16, PASSED_OVER_MAX, u8>::new();
-        let next = loop {
+        loop {
             // If the nearest would not get among the closest, nor would the rest.
             let trusted = self.has_candidates().then(|| self.frontier.pop()).flatten();
-            let Some(node) = trusted.or_else(|| self.next_deferred()) else { break None };
-            let Some(addr) = self.seen.addr(node) else { break None };
+            let node = trusted.or_else(|| self.next_deferred())?;
+            let addr = self.seen.addr(node)?;
+            if self.seen.is_hearsay(node) && self.has_silent_neighbours(addr) {
+                self.seen.set(node, State::Done);
+                continue;
+            }
             let asks_all = self.plan.thorough || self.plan.only_given;
             let doubted = !asks_all && suspected(addr);
-            match self.seen.is_hearsay(node).then(|| self.door(addr)) {
-                Some(Door::Shut) => {
-                    self.seen.set(node, State::Done);
-                    continue;
-                }
-                Some(Door::Crowded) if passed_over.push(node).is_ok() => continue,
-                Some(Door::Crowded) => {
-                    self.frontier.push(&self.seen, node, self.plan.max_query_addresses);
-                    break None;
-                }
-                Some(Door::Open) | None => {}
-            }
             // Its neighbours were silent; it may be there all the same, so it is waited for.
             let last = doubted || !asks_all && self.seen.is_hearsay(node) && behind_dead_door(addr);
             if last && trusted.is_some() && self.deferred.len() < DEFERRED_MAX {
@@ -271,12 +263,8 @@ impl Walk {
             self.asked += 1;
             self.visits.put(self.plan.max_open, Visit { node, missed: 0, doubted });
             self.seen.set(node, State::Asked);
-            break Some((node, addr));
-        };
-        for node in passed_over {
-            self.frontier.push(&self.seen, node, self.plan.max_query_addresses);
+            return Some((node, addr));
         }
-        next
     }
 
     /// The nearest of the candidates that come last.
@@ -295,6 +283,24 @@ impl Walk {
         next.is_some_and(|distance| distance / 2 > self.plan.radius)
     }
 
+    /// Whether enough visits to this host, or its /24, were in vain or are waited for: else any node
+    /// that is asked could have us knock at every door of a third party.
+    fn has_silent_neighbours(&self, addr: SocketAddrV4) -> bool {
+        if is_local(*addr.ip()) {
+            return false;
+        }
+        let asked = self.visits.iter().map(|visit| visit.node);
+        let asked = asked.filter(|node| self.seen.is_hearsay(*node));
+        let asked = asked.filter_map(|node| self.seen.addr(node)).map(|addr| *addr.ip());
+        let (mut host, mut prefix) = (0, 0);
+        for other in asked.chain(self.seen.silent_hosts().iter().copied()) {
+            // A local one has another prefix.
+            prefix += usize::from(prefix24(other) == prefix24(*addr.ip()));
+            host += usize::from(other == *addr.ip());
+        }
+        host >= SILENT_PER_HOST_MAX || prefix >= SILENT_PER_PREFIX_MAX
+    }
+
     /// Tells that a batch of visits has begun.
     pub(crate) fn begun(&mut self) {
         if !self.from_table && self.successes == 0 && self.errors == 0 {
@@ -305,7 +311,7 @@ impl Walk {
     /// A node has answered.
     pub(crate) fn answered(&mut self, node: u16, reply: &Reply) {
         let doubted = self.end_visit(node).is_some_and(|visit| visit.doubted);
-        self.seen.visited(node, true);
+        self.seen.set(node, State::Done);
         self.answered += 1;
         if self.seen.is_hearsay(node) {
             self.credit = (self.credit + ANSWER_PAYS).min(CREDIT_MAX);
@@ -335,7 +341,7 @@ impl Walk {
         if timed_out {
             self.timed_out += 1;
             self.in_vain(node);
-            self.seen.visited(node, false);
+            self.seen.set(node, State::Down);
         } else {
             self.seen.set(node, State::Done);
         }

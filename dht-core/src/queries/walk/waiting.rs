@@ -80,7 +80,7 @@ impl Walk {
         })
     }
 
-    pub(super) fn tries_to_wait_for(&self) -> u8 {
+    fn tries_to_wait_for(&self) -> u8 {
         let pace = &self.plan.pace;
         // While no node has answered, a pace from before may be that of another network; and if a node has
         // that this pace would have missed, it is.

@@ -5,7 +5,6 @@ mod gaps;
 mod limits;
 mod properties;
 mod replies;
-mod shared_addresses;
 mod start;
 mod starving;
 mod walk;
