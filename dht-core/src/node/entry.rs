@@ -18,14 +18,14 @@ impl Settled {
     /// Lets `act` happen at this time.
     pub(super) fn enter<R>(&mut self, now: Instant, act: impl FnOnce(&mut Parts) -> R) -> R {
         self.begin(now);
-        let result = act(&mut self.0);
-        self.0.settle();
-        result
+        self.enter_now(act)
     }
 
     /// As [`enter`](Self::enter), for calls that are told no time.
     pub(super) fn enter_now<R>(&mut self, act: impl FnOnce(&mut Parts) -> R) -> R {
-        self.enter(self.0.cx.now, act)
+        let result = act(&mut self.0);
+        self.0.settle();
+        result
     }
 
     /// Time never goes back, and sleep is noticed before anything else.

@@ -14,10 +14,17 @@ impl Node {
     /// other time it is harmless. Gives up on tries, sends delayed answers, does the upkeep.
     /// Its work is bounded by what is under way. Poll everything afterwards.
     pub fn handle_timeout(&mut self, now: Instant) {
-        // Each is settled before the next: a try that ends may make room for another.
-        while self.parts.enter(now, Parts::end_overdue) {}
-        self.parts.enter(now, Parts::on_time);
-        while self.parts.enter(now, Parts::tick_if_due) {}
+        self.parts.enter(now, |node| {
+            // Each is settled before the next: a try that ends may make room for another.
+            while node.end_overdue() {
+                node.settle();
+            }
+            node.on_time();
+            node.settle();
+            while node.tick_if_due() {
+                node.settle();
+            }
+        });
     }
 
     /// The latest moment to call [`handle_timeout`](Self::handle_timeout). `None`: nothing is to
