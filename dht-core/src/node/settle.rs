@@ -61,7 +61,9 @@ impl Parts {
     #[inline(never)]
     fn carry_all(&mut self) {
         loop {
-            self.carry_reach();
+            if self.reach.wants() {
+                self.carry_reach();
+            }
             if self.carry_bootstrap() {
                 continue;
             }

@@ -16,12 +16,14 @@ impl Node {
     pub fn handle_timeout(&mut self, now: Instant) {
         self.parts.enter(now, |node| {
             // Each is settled before the next: a try that ends may make room for another.
-            while node.end_overdue() {
+            while let Some(id) = node.pop_overdue() {
+                node.on_overdue(id);
                 node.settle();
             }
             node.on_time();
             node.settle();
-            while node.tick_if_due() {
+            while node.is_tick_due() {
+                node.tick();
                 node.settle();
             }
         });
@@ -109,15 +111,10 @@ impl Parts {
         self.queries.on_time(self.cx.now);
     }
 
-    /// Whether a tick was due.
-    fn tick_if_due(&mut self) -> bool {
+    fn is_tick_due(&self) -> bool {
         // At the end of time there is no next one.
-        let due = self.upkeep.is_running()
+        self.upkeep.is_running()
             && self.upkeep.clock.next_tick() <= self.cx.now
-            && self.cx.now < Instant::MAX;
-        if due {
-            self.tick();
-        }
-        due
+            && self.cx.now < Instant::MAX
     }
 }
