@@ -34,7 +34,7 @@
 //!    transaction id and puts the call into a lane: by class, for each socket.
 //! 2. `Node::poll_transmit` takes the next one that the window and the share of its /24 let go, writes its bytes into the
 //!    caller's buffer and starts its time-out. Verifications leave before answers, and answers before the rest.
-//! 3. `Requests::poll_overdue` finds tries that were not answered in time: another one follows, or the request ends.
+//! 3. `Requests::pop_overdue` finds tries that were not answered in time: another one follows, or the request ends.
 //!
 //! # The way of a response
 //!

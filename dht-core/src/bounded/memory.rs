@@ -23,6 +23,7 @@ pub(crate) trait Capped<T> {
 macro_rules! capped {
     ($($buffer:ident, $push:ident, $item:path;)*) => {$(
         impl<T: $item> Capped<T> for $buffer<T> {
+            #[inline]
             fn make_room(&mut self, max: usize) {
                 if self.len() == self.capacity() {
                     self.reserve_exact(more_for(self.len(), max));

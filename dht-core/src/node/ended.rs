@@ -9,12 +9,13 @@ use crate::requests::call::{Call, Purpose, Question};
 use crate::requests::{Again, Ended};
 
 impl Parts {
-    /// A try that was not answered in time is repeated, or given up. Whether there was one.
-    pub(super) fn end_overdue(&mut self) -> bool {
-        if !self.upkeep.is_running() {
-            return false;
-        }
-        let Some(id) = self.requests.pop_overdue(&self.cx) else { return false };
+    /// The next request of which a try was not answered in time.
+    pub(super) fn pop_overdue(&mut self) -> Option<RequestId> {
+        if self.upkeep.is_running() { self.requests.pop_overdue(&self.cx) } else { None }
+    }
+
+    /// A try was not answered in time. The request is tried again, or given up.
+    pub(super) fn on_overdue(&mut self, id: RequestId) {
         let table = self.members.table();
         let is_member = |addr| table.get(addr).is_some();
         match self.requests.on_overdue(&mut self.cx, id, is_member) {
@@ -29,7 +30,6 @@ impl Parts {
                 }
             }
         }
-        true
     }
 
     /// A request has ended; `via`: the socket that its answer came in by, if there is one.

@@ -15,20 +15,22 @@ impl Settled {
         Self(parts)
     }
 
-    /// Lets `act` happen at this time.
+    /// Lets `act` happen at this time, or at the latest so far: time never goes back.
     pub(super) fn enter<R>(&mut self, now: Instant, act: impl FnOnce(&mut Parts) -> R) -> R {
-        self.begin(now);
+        if now > self.0.cx.now {
+            self.begin(now);
+        }
+        self.enter_now(act)
+    }
+
+    /// As [`enter`](Self::enter), for calls that are told no time.
+    pub(super) fn enter_now<R>(&mut self, act: impl FnOnce(&mut Parts) -> R) -> R {
         let result = act(&mut self.0);
         self.0.settle();
         result
     }
 
-    /// As [`enter`](Self::enter), for calls that are told no time.
-    pub(super) fn enter_now<R>(&mut self, act: impl FnOnce(&mut Parts) -> R) -> R {
-        self.enter(self.0.cx.now, act)
-    }
-
-    /// Time never goes back, and sleep is noticed before anything else.
+    /// Time has passed. Sleep is noticed before anything else.
     #[inline(never)]
     fn begin(&mut self, now: Instant) {
         let node = &mut self.0;
@@ -37,8 +39,8 @@ impl Settled {
         // the deadline.
         let overslept = now.saturating_since(node.cx.now) > SLEEP
             && node.next_deadline().is_some_and(|deadline| now.saturating_since(deadline) > SLEEP);
-        node.cx.now = node.cx.now.max(now);
-        node.requests.advance(node.cx.now);
+        node.cx.now = now;
+        node.requests.advance(now);
         if overslept {
             node.wake_up();
             node.settle();

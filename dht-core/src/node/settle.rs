@@ -44,10 +44,26 @@ impl Sight for View<'_> {
 }
 
 impl Parts {
-    #[inline(never)]
+    /// Lets the parts have what they want.
     pub(super) fn settle(&mut self) {
+        if !self.is_settled() {
+            self.carry_all();
+        }
+    }
+
+    /// Whether no part wants anything. So it is after most changes; to find out costs far less than to poll each part.
+    fn is_settled(&self) -> bool {
+        let wants =
+            self.reach.wants() || self.upkeep.bootstrap.wants() || self.queries.want(self.cx.busy);
+        !wants
+    }
+
+    #[inline(never)]
+    fn carry_all(&mut self) {
         loop {
-            self.carry_reach();
+            if self.reach.wants() {
+                self.carry_reach();
+            }
             if self.carry_bootstrap() {
                 continue;
             }

@@ -14,10 +14,19 @@ impl Node {
     /// other time it is harmless. Gives up on tries, sends delayed answers, does the upkeep.
     /// Its work is bounded by what is under way. Poll everything afterwards.
     pub fn handle_timeout(&mut self, now: Instant) {
-        // Each is settled before the next: a try that ends may make room for another.
-        while self.parts.enter(now, Parts::end_overdue) {}
-        self.parts.enter(now, Parts::on_time);
-        while self.parts.enter(now, Parts::tick_if_due) {}
+        self.parts.enter(now, |node| {
+            // Each is settled before the next: a try that ends may make room for another.
+            while let Some(id) = node.pop_overdue() {
+                node.on_overdue(id);
+                node.settle();
+            }
+            node.on_time();
+            node.settle();
+            while node.is_tick_due() {
+                node.tick();
+                node.settle();
+            }
+        });
     }
 
     /// The latest moment to call [`handle_timeout`](Self::handle_timeout). `None`: nothing is to
@@ -102,15 +111,10 @@ impl Parts {
         self.queries.on_time(self.cx.now);
     }
 
-    /// Whether a tick was due.
-    fn tick_if_due(&mut self) -> bool {
+    fn is_tick_due(&self) -> bool {
         // At the end of time there is no next one.
-        let due = self.upkeep.is_running()
+        self.upkeep.is_running()
             && self.upkeep.clock.next_tick() <= self.cx.now
-            && self.cx.now < Instant::MAX;
-        if due {
-            self.tick();
-        }
-        due
+            && self.cx.now < Instant::MAX
     }
 }

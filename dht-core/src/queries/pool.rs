@@ -182,6 +182,11 @@ impl Queries {
         }
     }
 
+    /// Whether any query may want something; `busy`: there is no place for a request of one.
+    pub(crate) fn want(&self, busy: bool) -> bool {
+        !self.awake.is_empty() || (self.stalled && !busy)
+    }
+
     /// The oldest query that may want something; `busy`: there is no place for a request of one.
     pub(super) fn next_awake(&mut self, busy: bool) -> Option<QueryId> {
         if self.awake.is_empty() && !busy && core::mem::take(&mut self.stalled) {

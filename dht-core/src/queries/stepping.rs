@@ -58,21 +58,24 @@ impl Queries {
     pub(crate) fn poll(&mut self, cx: &Cx, sight: &impl Sight) -> Option<(QueryId, Step)> {
         loop {
             let id = self.next_awake(cx.busy)?;
-            let step = self.work(id, |others, running| {
-                let mut progress = running.awake.take()?;
-                let step = match running.phase {
-                    Phase::Walking => others.advance_walk(cx, running, &mut progress, sight),
-                    Phase::Committing(_) => others.advance_commits(cx, running),
-                    Phase::Finished(_) => None,
-                };
-                running.awake = Some(progress);
-                step
-            });
-            match step.flatten() {
-                Some(step) => return Some((id, step)),
-                None => self.rest(),
+            if let Some(step) = self.advance(cx, id, sight) {
+                return Some((id, step));
             }
+            self.rest();
         }
+    }
+
+    fn advance(&mut self, cx: &Cx, id: QueryId, sight: &impl Sight) -> Option<Step> {
+        let mut progress = self.get(id)?.awake?;
+        let mut running = self.take(id)?;
+        let step = match running.phase {
+            Phase::Walking => self.advance_walk(cx, &mut running, &mut progress, sight),
+            Phase::Committing(_) => self.advance_commits(cx, &mut running),
+            Phase::Finished(_) => None,
+        };
+        running.awake = Some(progress);
+        self.put(running);
+        step
     }
 
     #[inline(never)]

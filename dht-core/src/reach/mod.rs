@@ -195,6 +195,11 @@ impl Reach {
         all
     }
 
+    /// Whether there is a request to make, or news.
+    pub(crate) fn wants(&self) -> bool {
+        !(self.asks.is_empty() && self.news.is_empty())
+    }
+
     /// The next request to make: to whom, and what for.
     pub(crate) fn poll_ask(&mut self) -> Option<(SocketAddrV4, Step)> {
         let next = (!self.asks.is_empty()).then(|| self.asks.remove(0))?;

@@ -95,6 +95,11 @@ impl Bootstrap {
         self.reached = true;
     }
 
+    /// Whether it wants something.
+    pub(crate) fn wants(&self) -> bool {
+        self.next.is_some()
+    }
+
     /// What it wants next, once.
     pub(crate) fn poll(&mut self) -> Option<Next> {
         self.next.take()
