@@ -45,6 +45,7 @@ impl Sight for View<'_> {
 
 impl Parts {
     /// Lets the parts have what they want.
+    #[inline(never)]
     pub(super) fn settle(&mut self) {
         if !self.is_settled() {
             self.carry_all();

@@ -43,7 +43,7 @@ fn bootstrap_nodes_and_nodes_that_have_no_address_are_refused() {
 
 #[test]
 fn a_text_that_is_no_bootstrap_node_is_quoted_with_what_is_wrong() {
-    let ipv6 = "is an IPv6 address, which is not supported";
+    let ipv6 = "looks like an IPv6 address, which is not supported";
     let cases = [
         ("127.0.0.1", "has no port"),
         ("", "has no port"),
