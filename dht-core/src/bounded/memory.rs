@@ -30,6 +30,7 @@ macro_rules! capped {
                 }
             }
 
+            #[inline]
             fn put(&mut self, max: usize, item: T) {
                 self.make_room(max);
                 self.$push(item);

@@ -74,17 +74,17 @@ impl Parts {
                 requests: &self.requests,
                 sources: &self.sources,
             };
-            let Some((id, step)) = self.queries.poll(&self.cx, &view) else { return };
+            let Some(step) = self.queries.poll(&self.cx, &view) else { return };
             match step {
                 Step::Ask(call) => {
                     let begun = self.begin(call);
                     debug_assert!(begun.is_some(), "there was a place");
                 }
-                Step::Reclass(class) => self.requests.reclass(id, class),
-                Step::GiveUp { node, addr } => self.give_up(id, node, addr),
-                Step::Seed => self.seed(id),
-                Step::Walked => self.on_walked(id),
-                Step::Committed => self.on_committed(id),
+                Step::Reclass(id, class) => self.requests.reclass(id, class),
+                Step::GiveUp { query, node, addr } => self.give_up(query, node, addr),
+                Step::Seed(id) => self.seed(id),
+                Step::Walked(id) => self.on_walked(id),
+                Step::Committed(id) => self.on_committed(id),
             }
         }
     }

@@ -41,25 +41,26 @@ pub(crate) enum Step {
     /// This is to be asked. There is a place for it.
     Ask(Call),
     /// Its visits that wait are of this class from now on.
-    Reclass(Class),
+    Reclass(QueryId, Class),
     /// The request of this late visit is to be forgotten, and [told](Queries::failed).
-    GiveUp { node: u16, addr: SocketAddrV4 },
+    GiveUp { query: QueryId, node: u16, addr: SocketAddrV4 },
     /// More nodes to begin with, by [`Queries::offer`].
-    Seed,
+    Seed(QueryId),
     /// The walk is over.
-    Walked,
+    Walked(QueryId),
     /// The commits are over.
-    Committed,
+    Committed(QueryId),
 }
 
 impl Queries {
     /// What the queries want next: the oldest first that something has happened to.
     #[inline(never)]
-    pub(crate) fn poll(&mut self, cx: &Cx, sight: &impl Sight) -> Option<(QueryId, Step)> {
+    pub(crate) fn poll(&mut self, cx: &Cx, sight: &impl Sight) -> Option<Step> {
         loop {
             let id = self.next_awake(cx.busy)?;
-            if let Some(step) = self.advance(cx, id, sight) {
-                return Some((id, step));
+            let step = self.advance(cx, id, sight);
+            if step.is_some() {
+                return step;
             }
             self.rest();
         }
@@ -88,7 +89,7 @@ impl Queries {
     ) -> Option<Step> {
         let class = running.walk.class();
         if core::mem::replace(&mut running.class, class) != class {
-            return Some(Step::Reclass(class));
+            return Some(Step::Reclass(running.id, class));
         }
         if !progress.visited {
             if let Some(step) = self.next_visit(cx, running, progress, sight) {
@@ -113,9 +114,9 @@ impl Queries {
         }
         if running.walk.wants_table() && !progress.seeded {
             *progress = Progress { seeded: true, ..Progress::default() };
-            return Some(Step::Seed);
+            return Some(Step::Seed(running.id));
         }
-        Some(Step::Walked)
+        Some(Step::Walked(running.id))
     }
 
     /// The next visit; `None` if there is none, or it has to wait.
@@ -140,7 +141,7 @@ impl Queries {
             let late = walk.most_late().filter(|_| walk.has_candidates() && !progress.gave_up);
             if let Some((node, addr)) = late {
                 progress.gave_up = true;
-                return Some(Step::GiveUp { node, addr });
+                return Some(Step::GiveUp { query: *id, node, addr });
             }
             // Else it goes on when one of its own visits has ended.
             self.stalled |= cx.busy;
@@ -170,7 +171,7 @@ impl Queries {
             }
             self.stalled = true;
         }
-        committing.is_over().then_some(Step::Committed)
+        committing.is_over().then_some(Step::Committed(*id))
     }
 
     /// How much of the window a query may fill before it is clear that any node answers: an equal part of most of it or,

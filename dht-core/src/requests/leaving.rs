@@ -39,9 +39,21 @@ impl Requests {
         own: Option<&Id>,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
+        // Mostly none waits, and this is asked before each answer.
         if !self.flights.has_verifications() {
             return None;
         }
+        self.verify(cx, only, own, buf)
+    }
+
+    #[inline(never)]
+    fn verify(
+        &mut self,
+        cx: &mut Cx,
+        only: Option<Via>,
+        own: Option<&Id>,
+        buf: &mut [u8; DATAGRAM_MAX],
+    ) -> Option<Transmit> {
         while let Some(id) = self.flights.dequeue(Urgency::Verify, only, |_| Some(0)) {
             if let Some(len) = self.encode(cx, id, own, buf) {
                 return self.sent(cx, id, len, TIMEOUT);
