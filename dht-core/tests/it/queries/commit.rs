@@ -163,14 +163,7 @@ fn too_few_nodes_comes_with_numbers() {
                     1 with an error code (the last: 16), timed out 5)";
         assert_eq!(few.to_string(), said);
     }
-    let nobody = QueryError::TooFewNodes {
-        asked: 0,
-        answered: 0,
-        without_id: 0,
-        refused: 0,
-        refusal: None,
-        timed_out: 0,
-    };
+    let nobody = unanswered(0);
     assert_eq!(Lab::alone().walk(Query::new(target(1), 16).commit()).1, Err(nobody));
     assert_eq!(
         nobody.to_string(),

@@ -9,26 +9,12 @@ use dht_core::{Config, Event, Id, Node, Persistence, Via};
 use crate::support::Sent;
 use crate::support::bare_answer;
 use crate::support::lab::{
-    CLIENT, HOST, Lab, PING, PING_NAT, SERVER, TICK, joining, neighbour, peer,
+    CLIENT, HOST, Lab, PING, PING_NAT, SERVER, TICK, joining, neighbour, peer, told, wanting,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(99, 9, 9, 9);
-
-/// Wants to be persistent.
-fn wanting() -> Config {
-    let mut config = joining(&[peer(0)]);
-    config.ephemeral = Some(false);
-    config
-}
-
-/// The same, and it is told that others reach it.
-fn told() -> Config {
-    let mut config = wanting();
-    config.firewalled = false;
-    config
-}
 
 /// The same, and there is nobody to join.
 fn alone(mut config: Config) -> Config {
@@ -152,7 +138,7 @@ fn one_who_gets_through_is_no_proof_that_others_do() {
 
 #[test]
 fn who_is_told_to_be_reachable_is_persistent_as_soon_as_others_come() {
-    for config in [told(), alone(told())] {
+    for config in [told(&[peer(0)]), alone(told(&[peer(0)]))] {
         let mut lab = Lab::started(config);
         lab.run_for(30 * MINUTE);
         assert_eq!((lab.node.id(), lab.node.persistence()), (None, Persistence::AddressUnknown));
@@ -169,7 +155,7 @@ fn who_is_told_to_be_reachable_is_persistent_as_soon_as_others_come() {
 
 #[test]
 fn unless_they_contradict_each_other() {
-    let mut lab = Lab::started(alone(told()));
+    let mut lab = Lab::started(alone(told(&[peer(0)])));
     lab.run_for(MINUTE);
     // Within one tick, so that nobody is believed before the others are heard.
     for n in 0..8 {
@@ -199,7 +185,7 @@ fn move_host(lab: &mut Lab) -> SocketAddrV4 {
 
 #[test]
 fn the_id_follows_the_public_address() {
-    for config in [wanting(), told()] {
+    for config in [wanting(), told(&[peer(0)])] {
         let mut lab = persistent(config);
         lab.run_for(10 * MINUTE);
         let addr = move_host(&mut lab);
@@ -223,7 +209,7 @@ fn the_id_follows_the_public_address() {
 
 #[test]
 fn a_minority_of_liars_does_not_move_it_however_long_they_try() {
-    for config in [wanting(), told()] {
+    for config in [wanting(), told(&[peer(0)])] {
         let mut lab = persistent(config);
         for n in 0..10 {
             let liar = neighbour([81, n, 0], 0);
@@ -242,7 +228,7 @@ fn a_minority_of_liars_does_not_move_it_however_long_they_try() {
 
 #[test]
 fn an_address_that_is_given_stands() {
-    let mut config = told();
+    let mut config = told(&[peer(0)]);
     config.public_address = Some(SERVER);
     let mut lab = persistent(config);
     move_host(&mut lab);
@@ -264,7 +250,7 @@ fn rebind(lab: &mut Lab) -> SocketAddrV4 {
 #[test]
 fn who_is_told_to_be_reachable_has_the_id_of_its_new_port_at_once() {
     for given in [None, Some(SERVER)] {
-        let mut config = told();
+        let mut config = told(&[peer(0)]);
         config.public_address = given;
         let mut lab = persistent(config);
         let addr = rebind(&mut lab);
@@ -293,7 +279,7 @@ fn others_have_to_reach_the_new_port_first() {
 
 #[test]
 fn at_the_same_ports_nothing_changes() {
-    for config in [wanting(), told()] {
+    for config in [wanting(), told(&[peer(0)])] {
         let mut lab = persistent(config);
         lab.call(Node::suspend);
         lab.call(Node::resume);
@@ -344,7 +330,7 @@ fn other_interfaces_make_it_look_at_once_and_again_a_minute_later() {
 
 #[test]
 fn where_all_are_of_one_24_one_liar_does_not_move_it() {
-    for config in [wanting(), told()] {
+    for config in [wanting(), told(&[peer(0)])] {
         let at = |n| neighbour([80, 1, 1], n);
         let mut lab = Lab::unbound(alone(config));
         (0..20).for_each(|n| lab.add_peer(at(n)).closer = (0..20).map(at).collect());
@@ -362,7 +348,7 @@ fn where_all_are_of_one_24_one_liar_does_not_move_it() {
 
 #[test]
 fn a_few_who_still_see_the_old_address_do_not_keep_it() {
-    for config in [wanting(), told()] {
+    for config in [wanting(), told(&[peer(0)])] {
         let mut lab = persistent(config);
         lab.run_for(10 * MINUTE);
         // They may have been in doubt for long.
@@ -389,7 +375,7 @@ fn it_does_not_move_to_where_it_cannot_be_or_another_one_is() {
     let at = |ip: [u8; 4]| SocketAddrV4::new(ip.into(), SERVER.port());
     let (known, given) = (at([82, 0, 0, 1]), at([83, 0, 0, 1]));
     for addr in [at([240, 0, 0, 1]), at([10, 0, 0, 1]), at([127, 0, 0, 1]), known, given] {
-        let mut config = told();
+        let mut config = told(&[peer(0)]);
         config.bootstrap.push(given.into());
         let mut lab = persistent(config);
         lab.add_peer(known);

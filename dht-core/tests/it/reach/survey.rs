@@ -7,24 +7,11 @@ use std::time::Duration;
 
 use dht_core::{Config, Event, Id, Persistence};
 
-use crate::support::lab::{Lab, PING, RTT, SERVER, joining, neighbour, peer};
+use crate::support::lab::{Lab, PING, RTT, SERVER, joining, neighbour, peer, told, wanting};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const LIE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(99, 9, 9, 9), SERVER.port());
-
-fn told() -> Config {
-    let mut config = joining(&[peer(0)]);
-    (config.ephemeral, config.firewalled) = (Some(false), false);
-    config
-}
-
-/// Firewalled, as far as is known, and wants to be persistent.
-fn wanting() -> Config {
-    let mut config = joining(&[peer(0)]);
-    config.ephemeral = Some(false);
-    config
-}
 
 /// A node that joins `honest` ones and so many liars, who are all that the bootstrap node names at first, and are quicker.
 fn among_liars(config: Config, honest: u32, liars: u16, nodes: u16) -> Lab {
@@ -60,7 +47,7 @@ fn asked_at(lab: &Lab) -> BTreeMap<u64, usize> {
 
 #[test]
 fn a_quarter_that_lies_keeps_nobody_from_its_id() {
-    for config in [told(), wanting()] {
+    for config in [told(&[peer(0)]), wanting()] {
         let mut lab = among_liars(config, 30, 10, 1);
         lab.run_for(2 * MINUTE);
         assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
@@ -70,7 +57,7 @@ fn a_quarter_that_lies_keeps_nobody_from_its_id() {
 
 #[test]
 fn who_comes_first_does_not_decide() {
-    let mut lab = Lab::unbound(told());
+    let mut lab = Lab::unbound(told(&[peer(0)]));
     for n in 0..60 {
         let other = lab.add_peer(peer(n));
         other.closer = (0..60).map(peer).collect();
@@ -92,7 +79,7 @@ fn who_comes_first_does_not_decide() {
 
 #[test]
 fn who_has_many_nodes_has_one_voice() {
-    let mut lab = among_liars(told(), 20, 6, 12);
+    let mut lab = among_liars(told(&[peer(0)]), 20, 6, 12);
     lab.run_for(2 * MINUTE);
     let liars = lab.node.nodes().filter(|addr| addr.ip().octets()[0] == 81).count();
     assert!(2 * liars > lab.node.table_len(), "{liars} of {}", lab.node.table_len());
@@ -101,14 +88,14 @@ fn who_has_many_nodes_has_one_voice() {
 
 #[test]
 fn bootstrap_nodes_decide_where_most_of_the_table_lies() {
-    let mut lab = among_liars(told(), 12, 30, 1);
+    let mut lab = among_liars(told(&[peer(0)]), 12, 30, 1);
     lab.run_for(5 * MINUTE);
     assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
 }
 
 #[test]
 fn a_bootstrap_node_alone_decides_nothing() {
-    let mut lab = Lab::unbound(told());
+    let mut lab = Lab::unbound(told(&[peer(0)]));
     (0..40).for_each(|n| lab.add_peer(peer(n)).closer = (0..40).map(peer).collect());
     lab.peer(peer(0)).sees = Some(LIE);
     lab.bind();
@@ -118,7 +105,7 @@ fn a_bootstrap_node_alone_decides_nothing() {
 
 #[test]
 fn where_every_one_sees_another_host_it_goes_on_asking_within_bounds() {
-    let mut lab = Lab::unbound(told());
+    let mut lab = Lab::unbound(told(&[peer(0)]));
     for n in 0..40 {
         let other = lab.add_peer(peer(n));
         other.closer = (0..40).map(peer).collect();
@@ -155,7 +142,7 @@ fn where_every_one_sees_another_host_it_goes_on_asking_within_bounds() {
 
 #[test]
 fn where_all_agree_it_asks_once_and_few() {
-    for config in [told(), wanting(), joining(&[peer(0)])] {
+    for config in [told(&[peer(0)]), wanting(), joining(&[peer(0)])] {
         let adaptive = config.ephemeral.is_none();
         let mut lab = Lab::unbound(config);
         (0..100).for_each(|n| lab.add_peer(peer(n)).closer = (0..100).map(peer).collect());
@@ -191,7 +178,7 @@ fn a_client_does_not_ask() {
 #[test]
 fn a_wrong_id_is_found_out_when_the_honest_come() {
     // At first there are only liars, the bootstrap node among them, which dies.
-    let mut lab = among_liars(told(), 1, 12, 1);
+    let mut lab = among_liars(told(&[peer(0)]), 1, 12, 1);
     lab.peer(peer(0)).sees = Some(LIE);
     lab.run_for(5 * MINUTE);
     assert_eq!(lab.node.id(), Some(Id::of(LIE)));
@@ -206,7 +193,7 @@ fn a_wrong_id_is_found_out_when_the_honest_come() {
 
 #[test]
 fn an_address_of_the_configuration_is_not_asked_for() {
-    let mut config = told();
+    let mut config = told(&[peer(0)]);
     config.public_address = Some(SERVER);
     let mut lab = Lab::joined(config, 40);
     for n in 0..40 {

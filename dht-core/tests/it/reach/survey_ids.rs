@@ -6,9 +6,9 @@ use dht_core::{Config, Event, Id, Instant};
 
 use super::survey_rules::{
     LIE, MINUTE, SECOND, all_see, all_see_differently, begins_anew, heard_of, import, knowing,
-    large_batches, peers, reached_by, told,
+    large_batches, peers, reached_by,
 };
-use crate::support::lab::{Lab, PING, PING_NAT, RTT, SERVER, TICK, joining, peer};
+use crate::support::lab::{Lab, PING, PING_NAT, RTT, SERVER, TICK, joining, peer, told};
 
 /// A node that is sure of its id, and that was not surveyed for an hour.
 fn sure(config: Config, count: u32) -> Lab {

@@ -7,25 +7,11 @@ use std::time::Duration;
 
 use dht_core::{Config, Event, Id, Query, SavedNode, Via};
 
-use crate::support::lab::{Lab, PING, PING_NAT, RTT, SERVER, TICK, joining, neighbour, peer};
+use crate::support::lab::{Lab, PING, PING_NAT, RTT, SERVER, TICK, neighbour, peer, told, wanting};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const LIE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(99, 9, 9, 9), SERVER.port());
-
-/// Said to be reachable, so that it is persistent as soon as it knows where it is.
-pub(super) fn told(bootstrap: &[SocketAddrV4]) -> Config {
-    let mut config = joining(bootstrap);
-    (config.ephemeral, config.firewalled) = (Some(false), false);
-    config
-}
-
-/// Firewalled, as far as is known, and wants to be persistent.
-fn wanting() -> Config {
-    let mut config = joining(&[peer(0)]);
-    config.ephemeral = Some(false);
-    config
-}
 
 /// A node that knows all of `peers`, right after it has bootstrapped.
 pub(super) fn knowing(config: Config, peers: &[SocketAddrV4]) -> Lab {

@@ -202,14 +202,7 @@ fn a_session_ends_what_belongs_to_it() {
     lab.node.end_session(lab.now, ours);
     assert_eq!(lab.node.take_response(sent), Some(Err(RequestError::Destroyed)));
     assert_eq!(lab.node.take_outcome(query).unwrap().unwrap().asked, 1);
-    let nobody = dht_core::QueryError::TooFewNodes {
-        asked: 1,
-        answered: 0,
-        without_id: 0,
-        refused: 0,
-        refusal: None,
-        timed_out: 0,
-    };
+    let nobody = unanswered(1);
     assert_eq!(lab.node.take_outcome(commits), Some(Err(nobody)));
     lab.run_until(|lab| lab.node.take_outcome(others).is_some());
     assert_eq!(lab.result(other), Err(RequestError::Timeout));

@@ -113,6 +113,32 @@ pub fn joining(peers: &[SocketAddrV4]) -> Config {
     config
 }
 
+/// Firewalled, as far as is known, and wants to be persistent.
+pub fn wanting() -> Config {
+    let mut config = joining(&[peer(0)]);
+    config.ephemeral = Some(false);
+    config
+}
+
+/// Said to be reachable, so that it is persistent as soon as it knows where it is.
+pub fn told(bootstrap: &[SocketAddrV4]) -> Config {
+    let mut config = joining(bootstrap);
+    (config.ephemeral, config.firewalled) = (Some(false), false);
+    config
+}
+
+/// How a query ends that was to commit, and of which none of the nodes that were asked has answered.
+pub fn unanswered(asked: u32) -> QueryError {
+    QueryError::TooFewNodes {
+        asked,
+        answered: 0,
+        without_id: 0,
+        refused: 0,
+        refusal: None,
+        timed_out: 0,
+    }
+}
+
 /// How a lab begins.
 impl Lab {
     /// A node that is not bound yet.

@@ -7,7 +7,9 @@ use dht_core::{
     Via,
 };
 
-use crate::support::lab::{CLIENT, FIND_NODE, Lab, PING, SERVER, asks, far_half, joining, peer};
+use crate::support::lab::{
+    CLIENT, FIND_NODE, Lab, PING, SERVER, asks, far_half, joining, peer, unanswered,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const USERS: u64 = 100;
@@ -115,14 +117,7 @@ fn what_was_under_way_counts_as_failed_in_a_query_that_is_ended() {
     let outcome = lab.node.take_outcome(plain).unwrap().unwrap();
     assert_eq!((outcome.asked, outcome.successes, outcome.errors), (2, 0, 2));
     // Nor is there anybody to commit to.
-    let nobody = QueryError::TooFewNodes {
-        asked: 2,
-        answered: 0,
-        without_id: 0,
-        refused: 0,
-        refusal: None,
-        timed_out: 0,
-    };
+    let nobody = unanswered(2);
     assert_eq!(lab.node.take_outcome(commit), Some(Err(nobody)));
 }
 
@@ -307,14 +302,7 @@ fn closing_ends_everything_and_says_so_once() {
     assert_eq!(lab.node.take_response(request), Some(Err(RequestError::Destroyed)));
     assert!(matches!(lab.node.take_outcome(asked), Some(Ok(_))));
     assert_eq!(lab.node.take_outcome(walking), Some(Err(QueryError::NodeDestroyed)));
-    let nobody = QueryError::TooFewNodes {
-        asked: 1,
-        answered: 0,
-        without_id: 0,
-        refused: 0,
-        refusal: None,
-        timed_out: 0,
-    };
+    let nobody = unanswered(1);
     assert_eq!(lab.node.take_outcome(commit), Some(Err(nobody)));
     assert_eq!(lab.events.last(), Some(&Event::Closed));
     lab.call(Node::close);
