@@ -119,6 +119,7 @@ pub use api::ask::{Answer, Query, Request};
 pub use api::config::{BootstrapNode, Config, DATAGRAM_MAX, NodeFilter};
 pub use api::error::{ConfigError, InvalidNode, QueryError, RequestError, SendError, Unsent};
 pub use api::event::Event;
+pub use api::exempt::Exempt;
 pub use api::health_info::HealthInfo;
 pub use api::id_cache::IdCache;
 pub use api::message::{

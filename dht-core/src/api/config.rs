@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use crate::addr::is_sendable;
 use crate::api::error::{ConfigError, InvalidNode};
+use crate::api::exempt::Exempt;
 use crate::api::id_cache::IdCache;
 use crate::sources::given::GIVEN_MAX;
 use crate::table::{K, PLACES_MAX};
@@ -38,7 +39,7 @@ const MAILBOX_MAX: usize = 64;
 
 /// How a node behaves. The defaults are dht-rpc's; the fields have the names of its options, in snake case.
 ///
-/// Presets: [`server`](Self::server), [`client`](Self::client) and [`embedded`](Self::embedded).
+/// Presets: [`server`](Self::server), [`client`](Self::client), [`embedded`](Self::embedded) and [`lan`](Self::lan).
 /// [`Node::memory_bound`](crate::Node::memory_bound) tells the memory that each takes at most; an idle node takes
 /// a few kilobytes.
 ///
@@ -91,6 +92,8 @@ pub struct Config {
     pub down_hints_rate_limit: Option<u32>,
     /// Keeps nodes that were heard of, or from, over the network out of table and queries.
     pub filter: Option<NodeFilter>,
+    /// Whom limits per host and per /24 don't apply to: local addresses, unless told otherwise.
+    pub exempt: Exempt,
     /// Ids by address, for many nodes in one process; `None`: the node hashes addresses itself.
     /// Its behaviour is the same either way.
     pub ids: Option<IdCache>,
@@ -144,6 +147,7 @@ impl Default for Config {
             send_down_hints: true,
             down_hints_rate_limit: Some(50),
             filter: None,
+            exempt: Exempt::Local,
             ids: None,
             adaptive_timeout: false,
             max_datagram: 1400,
@@ -235,6 +239,18 @@ impl Config {
             max_query_addresses: 112,
             max_unread_replies: 6,
             max_events: 16,
+            ..Self::default()
+        }
+    }
+
+    /// For the nodes of one owner among each other, at a test or in a closed network: persistent from the start and
+    /// never checked, since all of them can be reached, and without limits per host or per /24.
+    #[must_use]
+    pub fn lan() -> Self {
+        Self {
+            ephemeral: Some(false),
+            firewalled: false,
+            exempt: Exempt::everybody(),
             ..Self::default()
         }
     }

@@ -55,6 +55,9 @@ pub enum ConfigError {
         /// What is wrong with it, for example "has no port".
         flaw: &'static str,
     },
+    /// This is not a range of addresses like `203.0.113.0/24`.
+    #[error("`{0}` is not a range of IPv4 addresses, like 203.0.113.0/24")]
+    InvalidRange(String),
     /// A node was given by an address that can't be one.
     #[error("`{field}`: {node}")]
     InvalidNode {

@@ -4,6 +4,7 @@ pub(crate) mod ask;
 pub(crate) mod config;
 pub(crate) mod error;
 pub(crate) mod event;
+pub(crate) mod exempt;
 pub(crate) mod health_info;
 pub(crate) mod id_cache;
 pub(crate) mod message;

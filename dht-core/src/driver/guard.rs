@@ -30,6 +30,7 @@ pub(crate) fn guard_config(config: &mut Config) {
     let Config {
         filter,
         ids,
+        exempt: _,
         bootstrap: _,
         nodes: _,
         ephemeral: _,

@@ -4,8 +4,9 @@
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
-use crate::addr::{is_local, prefix24};
+use crate::addr::prefix24;
 use crate::api::config::Config;
+use crate::api::exempt::Exempt;
 use crate::bounded::memory::{Capped, Heap};
 use crate::secret::rng::Rng;
 
@@ -20,6 +21,7 @@ pub(super) struct Candidates {
     /// Verifications at once: of nodes never met, and in all.
     strangers: usize,
     max: usize,
+    exempt: Exempt,
     waiting: Vec<SocketAddrV4>,
     verifying: Vec<SocketAddrV4>,
 }
@@ -27,7 +29,8 @@ pub(super) struct Candidates {
 impl Candidates {
     pub(super) fn new(config: &Config) -> Self {
         let (strangers, max) = (config.strangers(), config.verifications());
-        Self { strangers, max, waiting: Vec::new(), verifying: Vec::new() }
+        let exempt = config.exempt.clone();
+        Self { strangers, max, exempt, waiting: Vec::new(), verifying: Vec::new() }
     }
 
     pub(super) fn add_to(heap: &mut Heap, verifications: usize) {
@@ -44,7 +47,7 @@ impl Candidates {
         let prefix = prefix24(*addr.ip());
         let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
         self.verifying.len() < self.strangers
-            && (is_local(*addr.ip()) || same.count() < VERIFICATIONS_PER_PREFIX_MAX)
+            && (self.exempt.covers(*addr.ip()) || same.count() < VERIFICATIONS_PER_PREFIX_MAX)
     }
 
     /// Takes a place for a node that was lost, if there is one; forged requests can't use up these places.
@@ -68,7 +71,7 @@ impl Candidates {
             let prefix = prefix24(*addr.ip());
             let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
             assert!(
-                is_local(*addr.ip())
+                self.exempt.covers(*addr.ip())
                     || same.count() <= VERIFICATIONS_PER_PREFIX_MAX + self.max - self.strangers
             );
         }

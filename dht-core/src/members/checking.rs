@@ -293,7 +293,7 @@ impl Members {
 
     /// Whether its /24 has a crowd of suspected addresses, so that the address is asked after all addresses elsewhere.
     pub(crate) fn is_in_crowd(&self, cx: &Cx, addr: SocketAddrV4) -> bool {
-        self.suspects.crowd(cx.now, addr)
+        self.suspects.crowd(cx.now, addr, &cx.config.exempt)
     }
 
     /// Nodes of the table that are suspected.
@@ -380,7 +380,7 @@ impl Members {
         if node.hinted && node.pinged_ago(cx.tick) == 0 {
             return None;
         }
-        if !self.schedule.admits_hint(from) {
+        if !self.schedule.admits_hint(from, &cx.config.exempt) {
             cx.stats.drops.down_hints += 1;
             return None;
         }

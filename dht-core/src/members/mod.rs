@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-use crate::addr::{is_local, learnable, prefix24};
+use crate::addr::{learnable, prefix24};
 use crate::api::config::Config;
 use crate::api::event::Event;
 use crate::api::id_cache::Ids;
@@ -219,7 +219,7 @@ impl Members {
         let Some(slot) = young.flatten() else { return inserted };
         let prefix = |addr: SocketAddrV4| prefix24(*addr.ip());
         let known = || self.table.iter().any(|(_, other)| prefix(other) == prefix(addr));
-        if !is_local(*addr.ip()) && known() {
+        if !cx.config.exempt.covers(*addr.ip()) && known() {
             return inserted;
         }
         self.evict(cx, slot.addr());

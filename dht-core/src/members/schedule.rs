@@ -6,7 +6,7 @@ use core::net::Ipv4Addr;
 
 use alloc::vec::Vec;
 
-use crate::addr::is_local;
+use crate::api::exempt::Exempt;
 use crate::bounded::memory::{Capped, Heap};
 use crate::context::RECENT;
 use crate::secret::rng::Rng;
@@ -170,11 +170,11 @@ impl Schedule {
     }
 
     /// Whether a hint from `from` may cause a check.
-    pub(super) fn admits_hint(&mut self, from: Ipv4Addr) -> bool {
+    pub(super) fn admits_hint(&mut self, from: Ipv4Addr, exempt: &Exempt) -> bool {
         if self.hint_checks >= HINT_CHECKS_MAX {
             return false;
         }
-        if is_local(from) {
+        if exempt.covers(from) {
             return true;
         }
         if let Some((_, count)) = self.hinters.iter_mut().find(|(host, _)| *host == from) {

@@ -8,7 +8,8 @@ use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-use crate::addr::{is_local, prefix24};
+use crate::addr::prefix24;
+use crate::api::exempt::Exempt;
 use crate::bounded::memory::{Capped, Heap, displace};
 use crate::requests::call::Question;
 use crate::requests::inflight::MISSES_MAX;
@@ -84,11 +85,11 @@ impl Suspects {
 
     /// Whether the /24 of an address has a crowd of suspects, so that all its addresses are asked last: a peer that names
     /// one address that does not exist may name more, and to more queries.
-    pub(crate) fn crowd(&self, now: Instant, addr: SocketAddrV4) -> bool {
+    pub(crate) fn crowd(&self, now: Instant, addr: SocketAddrV4, exempt: &Exempt) -> bool {
         let prefix = prefix24(*addr.ip());
         let near =
             |suspect: &&Suspect| prefix24(*suspect.addr.ip()) == prefix && now < suspect.until;
-        !is_local(*addr.ip()) && self.0.iter().filter(near).count() >= CROWD
+        !exempt.covers(*addr.ip()) && self.0.iter().filter(near).count() >= CROWD
     }
 
     /// Whether an address has left all tries of a request unanswered, and was silent since.
@@ -178,17 +179,20 @@ mod tests {
         let elsewhere = SocketAddrV4::new(Ipv4Addr::new(80, 0, 1, 1), 1);
         let (mut suspects, later) = (Suspects::default(), Instant::ZERO + SUSPICION / 2);
         for host in 1..5 {
-            assert!(!suspects.crowd(later, at(99)), "{host}");
+            assert!(!suspects.crowd(later, at(99), &Exempt::Local), "{host}");
             let now = if host == 1 { Instant::ZERO } else { later };
             suspects.add(now, at(host), (false, true), Question::FindNode);
         }
-        assert!(suspects.crowd(later, at(99)) && !suspects.crowd(later, elsewhere));
+        assert!(
+            suspects.crowd(later, at(99), &Exempt::Local)
+                && !suspects.crowd(later, elsewhere, &Exempt::Local)
+        );
         // The first is forgotten.
-        assert!(!suspects.crowd(Instant::ZERO + SUSPICION, at(99)));
+        assert!(!suspects.crowd(Instant::ZERO + SUSPICION, at(99), &Exempt::Local));
         for port in 1..9 {
             suspects.add(later, addr(port), (false, true), Question::FindNode);
         }
-        assert!(!suspects.crowd(later, addr(99)), "local nodes share a host");
+        assert!(!suspects.crowd(later, addr(99), &Exempt::Local), "local nodes share a host");
     }
 
     #[test]

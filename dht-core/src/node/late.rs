@@ -4,7 +4,7 @@
 use core::net::SocketAddrV4;
 
 use super::Parts;
-use crate::addr::{is_local, prefix24};
+use crate::addr::prefix24;
 use crate::api::ask::{Query, Request};
 use crate::api::message::{QueryId, RequestId};
 use crate::requests::call::{Call, Purpose};
@@ -97,7 +97,8 @@ impl Parts {
         }
         let max = self.cx.config.late_visits();
         let spread = host < LATE_PER_HOST_MAX && prefix < LATE_PER_PREFIX_MAX;
-        let may_stranger = strangers < max.div_ceil(4) && (spread || is_local(*to.ip()));
+        let may_stranger =
+            strangers < max.div_ceil(4) && (spread || self.cx.config.exempt.covers(*to.ip()));
         count < max && (!is_stranger(to) || may_stranger)
     }
 }

@@ -94,7 +94,7 @@ impl Parts {
     /// Asks a node to answer to the server socket, early: if that works, the node may well be reachable, and checks it
     /// while it bootstraps.
     pub(super) fn quick_nat(&mut self, to: SocketAddrV4) {
-        if self.upkeep.bootstrap.take_quick_nat(to) {
+        if self.upkeep.bootstrap.take_quick_nat(to, &self.cx.config.exempt) {
             self.ping_nat(to, self.reach.server_port(), Purpose::QuickNat);
         }
     }

@@ -52,6 +52,7 @@ impl Queries {
             max_query_addresses: cx.config.max_query_addresses,
             max_open: cx.config.max_background_requests,
             radius,
+            exempt: cx.config.exempt.clone(),
             salt: cx.rng.next_u32(),
             // How long an application takes to answer is another matter.
             pace: if query.internal { pace } else { pace.unmeasured() },

@@ -4,6 +4,7 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
+use crate::api::exempt::Exempt;
 use crate::api::message::Via;
 use crate::reach::nat::Sampler;
 
@@ -65,10 +66,10 @@ impl Probe {
 
     /// A node that was asked has answered, and sees us at `to`. The port of `to` must be the port that it was asked to
     /// answer to; any other it can't have seen.
-    pub(crate) fn answered(&mut self, via: Via, from: Ipv4Addr, to: SocketAddrV4) {
+    pub(crate) fn answered(&mut self, via: Via, from: Ipv4Addr, to: SocketAddrV4, exempt: &Exempt) {
         self.failed();
         if via == Via::Server && to.port() == self.port && self.seen.push(*to.ip()).is_ok() {
-            self.sampler.add_from(to, from);
+            self.sampler.add_from(to, from, exempt);
         }
     }
 
@@ -288,9 +289,14 @@ mod tests {
             match host {
                 b'.' => probe.failed(),
                 b'p' => {
-                    probe.answered(Via::Server, from, SocketAddrV4::new(*at(2).ip(), 7));
+                    probe.answered(
+                        Via::Server,
+                        from,
+                        SocketAddrV4::new(*at(2).ip(), 7),
+                        &Exempt::Local,
+                    );
                 }
-                _ => probe.answered(Via::Server, from, at(host - b'0')),
+                _ => probe.answered(Via::Server, from, at(host - b'0'), &Exempt::Local),
             }
         }
         probe
@@ -342,7 +348,7 @@ mod tests {
     fn the_port_is_part_of_what_is_believed() {
         let mut probe = Probe::new((*at(1).ip(), 9), Aim::Again, PORT, PROBES);
         for n in 0..5 {
-            probe.answered(Via::Server, Ipv4Addr::new(80, 0, n, 1), at(1));
+            probe.answered(Via::Server, Ipv4Addr::new(80, 0, n, 1), at(1), &Exempt::Local);
         }
         assert_eq!(probe.found(), Found::Moved(at(1)));
     }

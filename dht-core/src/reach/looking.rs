@@ -6,7 +6,6 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::firewall::{Aim, Found};
 use super::{News, Others, PROBES, Probe, Reach, Step};
-use crate::addr::is_local;
 use crate::api::message::Via;
 use crate::context::Cx;
 use crate::table::place_of;
@@ -116,6 +115,7 @@ impl Reach {
     fn probe_nodes(&self, cx: &mut Cx, others: Others<'_>) -> heapless::Vec<SocketAddrV4, PROBES> {
         let mut nodes = heapless::Vec::<(u32, SocketAddrV4), PROBES>::new();
         let (tick, key) = (cx.tick, cx.rng.next_u32());
+        let exempt = &cx.config.exempt;
         let favoured = if self.firewalled { 0 } else { FAVOURED };
         let mut add = |most, place, addr| {
             if nodes.len() < most && nodes.iter().all(|(other, _)| *other != place) {
@@ -124,7 +124,7 @@ impl Reach {
             }
         };
         for (most, silent) in [(favoured, CLOSED), (PROBES, 0)] {
-            for (place, addr) in others.table.spread(key, None, silent, tick) {
+            for (place, addr) in others.table.spread((key, None), exempt, silent, tick) {
                 add(most, place, addr);
             }
         }
@@ -132,14 +132,17 @@ impl Reach {
         let bootstrap = || sources.bootstrap(&cx.config, self.own_addr);
         // Nodes with an id are in the table.
         for addr in bootstrap().filter(|addr| self.anonymous.contains(addr)) {
-            add(PROBES, place_of(addr, key), addr);
+            add(PROBES, place_of(addr, key, exempt), addr);
         }
         if let [(place, only)] = nodes[..] {
             let users = || bootstrap().chain(sources.given.iter());
-            if sources.any(&cx.config) && !is_local(*only.ip()) && users().all(|addr| addr != only)
+            if sources.any(&cx.config)
+                && !exempt.covers(*only.ip())
+                && users().all(|addr| addr != only)
             {
                 // Of a /24 that is the only one, a node that the user has named will do.
-                let known = |addr: &_| place_of(*addr, key) == place && table.get(*addr).is_some();
+                let known =
+                    |addr: &_| place_of(*addr, key, exempt) == place && table.get(*addr).is_some();
                 let known = users().find(known);
                 nodes.clear();
                 nodes.extend(known.map(|addr| (place, addr)));
@@ -159,7 +162,7 @@ impl Reach {
     ) {
         if let Some(probe) = &mut self.probe {
             match answer {
-                Some((via, from, to)) => probe.answered(via, *from.ip(), to),
+                Some((via, from, to)) => probe.answered(via, *from.ip(), to, &cx.config.exempt),
                 None if guessed => probe.guessed(),
                 None => probe.failed(),
             }

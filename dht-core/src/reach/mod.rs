@@ -227,7 +227,7 @@ impl Reach {
 
     /// A node has seen us as `to`, when it answered what we asked on our own account, by the socket in use.
     pub(crate) fn vote(&mut self, cx: &mut Cx, from: SocketAddrV4, to: SocketAddrV4) {
-        if self.nat.add_from(to, *from.ip()) {
+        if self.nat.add_from(to, *from.ip(), &cx.config.exempt) {
             self.emit_nat(cx);
             self.survey.sure &= !self.ephemeral;
         }

@@ -14,7 +14,8 @@ use core::net::{Ipv4Addr, SocketAddrV4};
 
 use heapless::Vec;
 
-use crate::addr::{is_local, prefix24};
+use crate::addr::prefix24;
+use crate::api::exempt::Exempt;
 
 /// How many samples vote.
 pub(crate) const WINDOW: usize = 16;
@@ -63,8 +64,8 @@ impl Sampler {
     /// So the owner of a /24 has one vote, and a node whose peers all live in
     /// one still learns when its address changes. Senders with a local address,
     /// as in a test network on one machine, are exempt.
-    pub(crate) fn add_from(&mut self, addr: SocketAddrV4, from: Ipv4Addr) -> bool {
-        let witness = if is_local(from) { ANY } else { prefix24(from).to_be_bytes() };
+    pub(crate) fn add_from(&mut self, addr: SocketAddrV4, from: Ipv4Addr, exempt: &Exempt) -> bool {
+        let witness = if exempt.covers(from) { ANY } else { prefix24(from).to_be_bytes() };
         let sample = Sample { addr, witness };
         let mut samples = self.samples.iter_mut();
         match samples.find(|earlier| witness != ANY && earlier.witness == witness) {
@@ -208,17 +209,17 @@ mod tests {
         let lie = addr((66, 6));
         let mut sampler = Sampler::new();
         for i in 0..13 {
-            sampler.add_from(honest, Ipv4Addr::new(80, 0, i, 1));
+            sampler.add_from(honest, Ipv4Addr::new(80, 0, i, 1), &Exempt::Local);
         }
         for i in 0..=255 {
-            assert!(!sampler.add_from(lie, Ipv4Addr::new(90, 0, 0, i)));
+            assert!(!sampler.add_from(lie, Ipv4Addr::new(90, 0, 0, i), &Exempt::Local));
         }
         assert_eq!((sampler.size(), result(&sampler)), (14, (1, 7)));
         // Three prefixes may lie, not four.
-        sampler.add_from(lie, Ipv4Addr::new(90, 0, 1, 1));
-        sampler.add_from(lie, Ipv4Addr::new(90, 0, 2, 1));
+        sampler.add_from(lie, Ipv4Addr::new(90, 0, 1, 1), &Exempt::Local);
+        sampler.add_from(lie, Ipv4Addr::new(90, 0, 2, 1), &Exempt::Local);
         assert_eq!((sampler.size(), result(&sampler)), (16, (1, 7)));
-        sampler.add_from(lie, Ipv4Addr::new(90, 0, 3, 1));
+        sampler.add_from(lie, Ipv4Addr::new(90, 0, 3, 1), &Exempt::Local);
         assert_eq!((sampler.size(), result(&sampler)), (16, (0, 0)));
     }
 
@@ -226,8 +227,8 @@ mod tests {
     fn a_prefix_may_change_its_mind() {
         let from = Ipv4Addr::new(80, 0, 0, 1);
         let mut sampler = Sampler::new();
-        sampler.add_from(addr((1, 7)), from);
-        assert!(sampler.add_from(addr((2, 8)), from));
+        sampler.add_from(addr((1, 7)), from, &Exempt::Local);
+        assert!(sampler.add_from(addr((2, 8)), from, &Exempt::Local));
         assert_eq!((sampler.size(), result(&sampler)), (1, (2, 8)));
     }
 
@@ -236,8 +237,8 @@ mod tests {
         let mut sampler = Sampler::new();
         sampler.add(addr((1, 7)));
         sampler.add(addr((1, 7)));
-        sampler.add_from(addr((1, 7)), Ipv4Addr::LOCALHOST);
-        sampler.add_from(addr((1, 7)), Ipv4Addr::LOCALHOST);
+        sampler.add_from(addr((1, 7)), Ipv4Addr::LOCALHOST, &Exempt::Local);
+        sampler.add_from(addr((1, 7)), Ipv4Addr::LOCALHOST, &Exempt::Local);
         assert_eq!(sampler.size(), 4);
     }
 

@@ -5,7 +5,6 @@ use core::net::SocketAddrV4;
 
 use super::survey::Verdict;
 use super::{News, Others, Reach, Step, may_have_id_of};
-use crate::addr::is_local;
 use crate::api::event::Event;
 use crate::api::message::Via;
 use crate::context::Cx;
@@ -52,9 +51,11 @@ impl Reach {
     /// First the nodes that the user has chosen: what they see counts on its own.
     fn ask_users(&mut self, cx: &mut Cx, others: Others<'_>) {
         let mut asked = heapless::Vec::<SocketAddrV4, SPREAD>::new();
+        let exempt = &cx.config.exempt;
         for addr in others.sources.bootstrap(&cx.config, self.own_addr) {
-            let other = asked.iter().all(|other| place_of(*other, 0) != place_of(addr, 0));
-            if other && !is_local(*addr.ip()) {
+            let other =
+                asked.iter().all(|other| place_of(*other, 0, exempt) != place_of(addr, 0, exempt));
+            if other && !exempt.covers(*addr.ip()) {
                 // There is a place, or it is over.
                 let _ = asked.push(addr);
             }
@@ -70,12 +71,16 @@ impl Reach {
     /// The next few /24s in the order of this survey; if there are none, it is over.
     fn ask_next(&mut self, cx: &mut Cx, others: Others<'_>) {
         let Some((key, after)) = self.survey.order else { return };
-        let next = others.table.spread(key, after, 0, cx.tick);
+        let config = cx.config.clone();
+        let exempt = &config.exempt;
+        let next = others.table.spread((key, after), exempt, 0, cx.tick);
         let Some((last, _)) = next.last() else { return self.conclude_survey(cx, others, true) };
         self.survey.order = Some((key, Some(*last)));
         for (place, addr) in next {
             let mut users = others.sources.bootstrap(&cx.config, self.own_addr);
-            if !users.any(|other| !is_local(*other.ip()) && place_of(other, key) == place) {
+            if !users
+                .any(|other| !exempt.covers(*other.ip()) && place_of(other, key, exempt) == place)
+            {
                 self.ask_view(addr, false);
             }
         }

@@ -7,7 +7,7 @@
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
-use crate::addr::is_local;
+use crate::api::exempt::Exempt;
 use crate::api::way::Way;
 use crate::bounded::memory::{Capped, Heap};
 use crate::time::Instant;
@@ -60,13 +60,13 @@ impl Delayed {
     ///
     /// A full queue refuses at once; else this takes time linear in what waits.
     #[must_use]
-    pub(crate) fn push(&mut self, pong: Pong) -> bool {
+    pub(crate) fn push(&mut self, pong: Pong, exempt: &Exempt) -> bool {
         if self.pongs.len() >= self.max {
             return false;
         }
         let host = pong.to.ip();
         let same_host = self.pongs.iter().filter(|other| other.to.ip() == host);
-        if !is_local(*host) && same_host.count() >= PENDING_PER_HOST_MAX {
+        if !exempt.covers(*host) && same_host.count() >= PENDING_PER_HOST_MAX {
             return false;
         }
         let place = self.pongs.partition_point(|other| other.due > pong.due);
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn twice_as_many_as_other_replies() {
         let mut delayed = Delayed::new(3);
-        let taken = (0..9).filter(|tid| delayed.push(pong(LOCAL, 1, *tid)));
+        let taken = (0..9).filter(|tid| delayed.push(pong(LOCAL, 1, *tid), &Exempt::Local));
         assert_eq!(taken.count(), 6);
     }
 
@@ -133,23 +133,26 @@ mod tests {
     fn a_host_has_four_places() {
         let mut delayed = Delayed::new(PENDING_MAX);
         for tid in 0..PENDING_PER_HOST_MAX as u16 {
-            assert!(delayed.push(pong(PUBLIC, 10, tid)), "whatever the port");
+            assert!(delayed.push(pong(PUBLIC, 10, tid), &Exempt::Local), "whatever the port");
         }
-        assert!(!delayed.push(pong(PUBLIC, 10, 9)));
-        assert!(delayed.push(pong(PUBLIC + 1, 10, 9)), "a neighbour has its own");
+        assert!(!delayed.push(pong(PUBLIC, 10, 9), &Exempt::Local));
+        assert!(delayed.push(pong(PUBLIC + 1, 10, 9), &Exempt::Local), "a neighbour has its own");
         assert!(delayed.pop_due(Instant::from_millis(10)).is_some());
-        assert!(delayed.push(pong(PUBLIC, 10, 9)), "a place that was used is free again");
-        assert!(!delayed.push(pong(PUBLIC, 10, 9)));
+        assert!(
+            delayed.push(pong(PUBLIC, 10, 9), &Exempt::Local),
+            "a place that was used is free again"
+        );
+        assert!(!delayed.push(pong(PUBLIC, 10, 9), &Exempt::Local));
     }
 
     #[test]
     fn local_hosts_share_the_whole_queue() {
         let mut delayed = Delayed::new(PENDING_MAX);
         for tid in 0..PENDING_MAX as u16 {
-            assert!(delayed.push(pong(LOCAL, 10, tid)));
+            assert!(delayed.push(pong(LOCAL, 10, tid), &Exempt::Local));
         }
-        assert!(!delayed.push(pong(LOCAL, 10, 0)));
-        assert!(!delayed.push(pong(PUBLIC, 1, 0)), "full is full");
+        assert!(!delayed.push(pong(LOCAL, 10, 0), &Exempt::Local));
+        assert!(!delayed.push(pong(PUBLIC, 1, 0), &Exempt::Local), "full is full");
         assert_eq!(delayed.len(), PENDING_MAX);
     }
 
@@ -157,7 +160,7 @@ mod tests {
     fn many_hosts_fill_it_and_no_more() {
         let mut delayed = Delayed::new(PENDING_MAX);
         let taken = (0..PENDING_MAX as u32 + 10)
-            .filter(|host| delayed.push(pong(PUBLIC + host, 10, 0)))
+            .filter(|host| delayed.push(pong(PUBLIC + host, 10, 0), &Exempt::Local))
             .count();
         assert_eq!(taken, PENDING_MAX);
     }
@@ -165,11 +168,11 @@ mod tests {
     #[test]
     fn memory_is_released_when_it_runs_empty() {
         let mut delayed = Delayed::new(PENDING_MAX);
-        (0..1_000).for_each(|tid| assert!(delayed.push(pong(LOCAL, 10, tid))));
+        (0..1_000).for_each(|tid| assert!(delayed.push(pong(LOCAL, 10, tid), &Exempt::Local)));
         assert!(delayed.pongs.capacity() * size_of::<Pong>() <= 32 * 1_024);
         while delayed.pop_due(Instant::from_millis(10)).is_some() {}
         assert_eq!(delayed.pongs.capacity(), 0);
-        assert!(delayed.push(pong(LOCAL, 10, 0)));
+        assert!(delayed.push(pong(LOCAL, 10, 0), &Exempt::Local));
         delayed.clear();
         assert_eq!((delayed.pongs.capacity(), delayed.next_due()), (0, None));
     }
@@ -177,7 +180,7 @@ mod tests {
     #[test]
     fn due_means_not_before() {
         let mut delayed = Delayed::new(PENDING_MAX);
-        assert!(delayed.push(pong(LOCAL, 10, 1)));
+        assert!(delayed.push(pong(LOCAL, 10, 1), &Exempt::Local));
         assert_eq!(delayed.next_due(), Some(Instant::from_millis(10)));
         assert_eq!(delayed.pop_due(Instant::from_micros(9_999)), None);
         assert_eq!(delayed.pop_due(Instant::from_micros(10_000)), Some(pong(LOCAL, 10, 1)));
@@ -190,7 +193,7 @@ mod tests {
             let mut sorted = Vec::new();
             for (tid, due) in (0..).zip(dues) {
                 let pong = pong(LOCAL, u64::from(due), tid);
-                assert!(delayed.push(pong));
+                assert!(delayed.push(pong, &Exempt::Local));
                 sorted.push(pong);
             }
             sorted.sort_by_key(|pong| pong.due); // stable

@@ -67,7 +67,8 @@ impl Replies {
     /// Answers a request after a while.
     pub(crate) fn respond_later(&mut self, cx: &mut Cx, request: ReplyTo, delay: Duration) {
         let ReplyTo { from: to, tid, way, .. } = request;
-        let queued = self.delayed.push(Pong { due: cx.now + delay, to, tid, way });
+        let queued =
+            self.delayed.push(Pong { due: cx.now + delay, to, tid, way }, &cx.config.exempt);
         cx.stats.drops.delayed_pings += u64::from(!queued);
     }
 

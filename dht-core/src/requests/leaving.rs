@@ -128,7 +128,7 @@ impl Requests {
             };
             while let Some(id) = self.flights.dequeue(urgency, only, debt) {
                 let to = *self.flights.get(id)?.call.to().ip();
-                if self.shares.admit(to, share) {
+                if self.shares.admit(to, share, &cx.config.exempt) {
                     return Some(id);
                 }
                 self.flights.park(id);

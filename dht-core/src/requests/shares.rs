@@ -4,7 +4,8 @@
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
-use crate::addr::{is_local, prefix24};
+use crate::addr::prefix24;
+use crate::api::exempt::Exempt;
 use crate::bounded::memory::{Capped, Heap};
 
 /// How many datagrams are out and unanswered per /24, so that a network that swallows
@@ -20,9 +21,9 @@ impl Shares {
     }
 
     /// Whether one more may leave for `to`.
-    pub(crate) fn admit(&self, to: Ipv4Addr, limit: u32) -> bool {
+    pub(crate) fn admit(&self, to: Ipv4Addr, limit: u32, exempt: &Exempt) -> bool {
         let full = |at| self.out.get(at).is_some_and(|(_, count): &(u32, u32)| *count >= limit);
-        is_local(to) || !self.at(prefix24(to)).is_ok_and(full)
+        exempt.covers(to) || !self.at(prefix24(to)).is_ok_and(full)
     }
 
     /// A datagram leaves; at most `requests` requests are under way.

@@ -3,7 +3,8 @@
 use core::net::SocketAddrV4;
 
 use super::{Table, bucket::Entry};
-use crate::addr::{is_local, prefix24};
+use crate::addr::prefix24;
+use crate::api::exempt::Exempt;
 
 /// How many nodes are drawn at once, at most.
 pub(crate) const SPREAD: usize = 8;
@@ -13,9 +14,9 @@ pub(crate) type Spread = heapless::Vec<(u32, SocketAddrV4), SPREAD>;
 
 /// Where the network of `addr` stands in the order of `key`: its /24, or itself if it is local. No two /24s stand at the
 /// same place.
-pub(crate) fn place_of(addr: SocketAddrV4, key: u32) -> u32 {
+pub(crate) fn place_of(addr: SocketAddrV4, key: u32, exempt: &Exempt) -> u32 {
     let host = addr.ip().to_bits();
-    mix(if is_local(*addr.ip()) {
+    mix(if exempt.covers(*addr.ip()) {
         mix(host) ^ u32::from(addr.port())
     } else {
         prefix24(*addr.ip())
@@ -36,7 +37,13 @@ impl Table {
     /// The first [`SPREAD`] networks after the place `after`, in the order of `key`, each with a node that has
     /// answered and was not heard of since `silent` ticks. With a random key each network is as likely as any other,
     /// however many nodes it has, and so is each node of one network.
-    pub(crate) fn spread(&self, key: u32, after: Option<u32>, silent: u32, tick: u32) -> Spread {
+    pub(crate) fn spread(
+        &self,
+        (key, after): (u32, Option<u32>),
+        exempt: &Exempt,
+        silent: u32,
+        tick: u32,
+    ) -> Spread {
         let mut first: Spread = heapless::Vec::new();
         let silent_since =
             |entry: &Entry| tick.saturating_sub(self.epochs.pinged_tick(entry.pinged)) >= silent;
@@ -44,7 +51,7 @@ impl Table {
         let nodes = self.buckets.iter().flat_map(|bucket| bucket.iter());
         for (_, entry) in nodes.filter(|(_, entry)| wanted(entry)) {
             let addr = entry.addr();
-            let place = place_of(addr, key);
+            let place = place_of(addr, key, exempt);
             if after.is_some_and(|after| place <= after) {
                 continue;
             }

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use crate::api::error::Unsent;
 use crate::api::event::Event;
+use crate::api::exempt::Exempt;
 use crate::api::message::Outcome;
 use crate::context::Cx;
 use crate::sources::Sources;
@@ -78,8 +79,8 @@ impl Bootstrap {
 
     /// Whether `to` gets an early probe: the first three that answer do, of different /24s, unless one of them has got
     /// through already. (In the reference the very first decides alone.)
-    pub(crate) fn take_quick_nat(&mut self, to: SocketAddrV4) -> bool {
-        let place = place_of(to, 0);
+    pub(crate) fn take_quick_nat(&mut self, to: SocketAddrV4, exempt: &Exempt) -> bool {
+        let place = place_of(to, 0, exempt);
         if self.quick == 0 || self.reached || self.quick_asked.contains(&place) {
             return false;
         }

@@ -82,6 +82,8 @@ const OPTIONS = {
   downHintsRateLimit: field.integer
 }
 
+/// `exempt` is ours: the reference has no limits from which somebody could be exempt.
+///
 /// The options of a `create`, without those that were not given: some defaults depend on that.
 export function nodeOptions(op) {
   const given = field.optional(field.object, op, 'options') ?? {}

@@ -17,7 +17,8 @@ mod waiting;
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
-use crate::addr::{is_local, prefix24};
+use crate::addr::prefix24;
+use crate::api::exempt::Exempt;
 use crate::api::message::{Outcome, Reply};
 use crate::bounded::memory::{Capped, Heap};
 use crate::id::Id;
@@ -55,7 +56,7 @@ const CREDIT_MIN: i16 = -3;
 const SUCCESSES_MIN: u32 = 5;
 
 /// How a walk is made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) target: Id,
     /// Requests under way at once, not counting requests that have missed a try.
@@ -72,6 +73,8 @@ pub(crate) struct Plan {
     pub(crate) max_open: usize,
     /// How far from any key the last of the 20 closest is, about; of distances the first eight bytes.
     pub(crate) radius: u64,
+    /// Whose hosts and /24s have no limits.
+    pub(crate) exempt: Exempt,
     /// Any number; makes collisions among remembered addresses unpredictable.
     pub(crate) salt: u32,
     /// How soon answers come, as far as it is known at the start.
@@ -123,12 +126,12 @@ pub(crate) struct Walk {
 impl Walk {
     pub(crate) fn new(plan: Plan) -> Self {
         Self {
-            plan,
             seen: Seen::new(plan.salt, plan.max_query_addresses),
             frontier: Frontier::default(),
             visits: Vec::new(),
             deferred: Vec::new(),
             closest: Closest::new(plan.target, plan.keeps_replies),
+            plan,
             mentions: Vec::new(),
             teller: (u16::MAX, 0),
             asked: 0,
@@ -166,6 +169,7 @@ impl Walk {
 
     /// Begins anew, with the memory of the walk before.
     pub(crate) fn reset(&mut self, plan: Plan) {
+        let (target, keeps_replies, salt) = (plan.target, plan.keeps_replies, plan.salt);
         let old = core::mem::replace(self, Self::new(plan));
         Self {
             seen: self.seen,
@@ -176,8 +180,8 @@ impl Walk {
             mentions: self.mentions,
             ..
         } = old;
-        self.seen.reset(plan.salt);
-        self.closest.reset(plan.target, plan.keeps_replies);
+        self.seen.reset(salt);
+        self.closest.reset(target, keeps_replies);
         self.frontier.clear();
         self.visits.clear();
         self.deferred.clear();
@@ -286,7 +290,7 @@ impl Walk {
     /// Whether enough visits to this host, or its /24, were in vain or are waited for: else any node
     /// that is asked could have us knock at every door of a third party.
     fn has_silent_neighbours(&self, addr: SocketAddrV4) -> bool {
-        if is_local(*addr.ip()) {
+        if self.plan.exempt.covers(*addr.ip()) {
             return false;
         }
         let asked = self.visits.iter().map(|visit| visit.node);

@@ -1,6 +1,7 @@
 //! What the model does not say of the table: its memory, stale slots, chance, and what it costs.
 
 use super::*;
+use crate::api::exempt::Exempt;
 
 #[test]
 fn every_bucket_takes_twenty_and_no_more() {
@@ -165,7 +166,9 @@ fn each_node_of_a_network_is_drawn_by_some_key() {
     }
     let mut drawn = [0; 12];
     for key in 0..1_200 {
-        let [(_, addr)] = table.spread(key * 7_919, None, 0, 60)[..] else { panic!("{key}") };
+        let [(_, addr)] = table.spread((key * 7_919, None), &Exempt::Local, 0, 60)[..] else {
+            panic!("{key}")
+        };
         drawn[network.iter().position(|other| *other == addr).unwrap()] += 1;
     }
     assert!(drawn.iter().all(|times| *times > 20), "{drawn:?} of 1,200 times");

@@ -3,6 +3,7 @@
 mod any_order;
 mod contract;
 mod counters;
+mod exempt;
 mod health;
 mod id_cache;
 mod limits;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
-use dht_tokio::{BootstrapNode, ConfigError, Id};
+use dht_tokio::{BootstrapNode, ConfigError, Exempt, Id};
 
 /// A distributed hash table, as spoken by dht-rpc: try it, join it, run it.
 #[derive(Debug, Parser)]
@@ -51,6 +51,8 @@ pub(crate) enum Command {
         /// a network on this machine only.
         #[arg(long, default_value_t = Ipv4Addr::LOCALHOST)]
         host: Ipv4Addr,
+        #[command(flatten)]
+        limits: Limits,
     },
     /// Join a network and store values for it, if other nodes can reach this one; waits for a network that is not there yet.
     Node {
@@ -102,6 +104,27 @@ pub(crate) struct Join {
     /// The address of this machine to listen at and to send from; 0.0.0.0 is all of them.
     #[arg(long, default_value_t = Ipv4Addr::UNSPECIFIED)]
     pub(crate) host: Ipv4Addr,
+    #[command(flatten)]
+    pub(crate) limits: Limits,
+}
+
+/// Whom limits apply to.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Limits {
+    /// Whom the limits per host and per /24 apply to: `public`, all but local addresses; `all`; `none`; or all
+    /// `except:` ranges like 203.0.113.0/24, divided by commas, of which one may be `local`.
+    #[arg(long = "limits", value_name = "WHOM", default_value = "public", value_parser = exempt)]
+    pub(crate) exempt: Exempt,
+}
+
+fn exempt(text: &str) -> Result<Exempt, String> {
+    match (text, text.strip_prefix("except:")) {
+        ("public", _) => Ok(Exempt::Local),
+        ("all", _) => Ok(Exempt::Nobody),
+        ("none", _) => Ok(Exempt::everybody()),
+        (_, Some(ranges)) => ranges.parse().map_err(|error: ConfigError| error.to_string()),
+        _ => Err("it is none of public, all, none and except:RANGE,..".into()),
+    }
 }
 
 /// More than this many nodes in one process is for a simulator.

@@ -37,8 +37,9 @@ pub(crate) async fn start(
     join: Join,
     options: impl FnOnce(Builder<Tokio>) -> Builder<Tokio>,
 ) -> Result<(Dht, Events, Vec<BootstrapNode>), Failure> {
-    let Join { bootstrap, host } = join;
+    let Join { bootstrap, host, limits } = join;
     let builder = dht_tokio::builder().bootstrap(&bootstrap).host(host);
+    let builder = builder.configure(|config| config.exempt = limits.exempt);
     let (dht, driver) = options(builder).build()?;
     let events = dht.events();
     Tokio::spawn(driver)?;

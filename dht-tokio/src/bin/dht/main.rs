@@ -58,7 +58,9 @@ async fn run(command: Command, output: &Output) -> Result<(), Failure> {
     match command {
         Command::Demo { value, nodes } => stop.or(demo::run(value, nodes, output)).await,
         Command::Testnet { nodes, port } => serve::testnet(nodes, port, output, &mut stop).await,
-        Command::Bootstrap { port, host } => serve::bootstrap(port, host, output, &mut stop).await,
+        Command::Bootstrap { port, host, limits } => {
+            serve::bootstrap(port, host, limits, output, &mut stop).await
+        }
         Command::Node { join, port, exact_port } => {
             serve::node(join, port, exact_port, output, &mut stop).await
         }

@@ -6,7 +6,7 @@ use dht_tokio::dht_core::driver::Host;
 use dht_tokio::{Builder, Dht, Event, Persistence, Tokio};
 use serde_json::json;
 
-use crate::args::Join;
+use crate::args::{Join, Limits};
 use crate::failure::Failure;
 use crate::join::{self, unbound};
 use crate::network::Network;
@@ -52,12 +52,14 @@ fn command() -> &'static str {
 pub(crate) async fn bootstrap(
     port: u16,
     host: Ipv4Addr,
+    limits: Limits,
     output: &Output,
     stop: &mut Stop,
 ) -> Result<(), Failure> {
     // A node that can't be reached need not listen to the world. A public address may be a router's.
     let local = if host.is_loopback() { host } else { Ipv4Addr::UNSPECIFIED };
-    let dht = dht_tokio::bootstrapper(port, &host.to_string()).host(local).spawn()?;
+    let builder = dht_tokio::bootstrapper(port, &host.to_string()).host(local);
+    let dht = builder.configure(|config| config.exempt = limits.exempt).spawn()?;
     dht.fully_bootstrapped().await.map_err(|error| unbound(&error, port))?;
     let serving = tokio::spawn(store::serve(dht.requests(), store::VALUES_MAX));
 

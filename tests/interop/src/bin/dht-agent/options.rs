@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dht_core::driver::{Builder, Runtime};
-use dht_core::{DATAGRAM_MAX, NodeFilter};
+use dht_core::{DATAGRAM_MAX, Exempt, NodeFilter};
+use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::fields::{
@@ -52,6 +53,15 @@ pub(crate) fn builder<R: Runtime>(runtime: R, op: Fields<'_>) -> Result<Builder<
     behaviour(limits(builder), given)
 }
 
+/// Whom limits per host and per /24 don't apply to.
+fn exempt(value: &Value) -> Option<Exempt> {
+    match value.as_str()? {
+        "local" => Some(Exempt::Local),
+        "none" => Some(Exempt::Nobody),
+        _ => None,
+    }
+}
+
 /// Options that say how a node behaves.
 fn behaviour<R: Runtime>(
     mut builder: Builder<R>,
@@ -68,6 +78,9 @@ fn behaviour<R: Runtime>(
     }
     if let Some(quick) = given.maybe("quickFirewall", boolean)? {
         builder = builder.configure(|config| config.quick_firewall = quick);
+    }
+    if let Some(exempt) = given.maybe("exempt", exempt)? {
+        builder = builder.configure(|config| config.exempt = exempt);
     }
     // What is too large for the library's types is out of its ranges as well, which `build` tells.
     // Of these two the reference takes 0 for nothing said.
