@@ -168,11 +168,14 @@ impl Members {
         (newcomer, verified): (SocketAddrV4, bool),
         asks: &dyn Fn(SocketAddrV4) -> bool,
     ) -> Option<Call> {
-        if verified {
-            self.admit(cx, newcomer);
-            return None;
+        let id = self.table.ids().of(newcomer);
+        if !verified {
+            return self.consider(cx, id, newcomer, asks);
         }
-        self.consider(cx, self.table.ids().of(newcomer), newcomer, asks)
+        if !self.is_unwanted(&id, newcomer) {
+            self.admit(cx, newcomer);
+        }
+        None
     }
 
     /// A keep-alive begins: it checks the nodes that were not heard of for longest, and fewer of them if there is other traffic.

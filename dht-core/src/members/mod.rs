@@ -63,7 +63,12 @@ pub(crate) struct Learnt {
 impl Members {
     pub(crate) fn new(config: &Config, own: Id, rng: &mut Rng) -> Self {
         Self {
-            table: Table::new(own, Ids::new(config.ids.clone()), config.max_nodes),
+            table: Table::new(
+                own,
+                Ids::new(config.ids.clone()),
+                config.exempt.clone(),
+                config.max_nodes,
+            ),
             candidates: Candidates::new(config),
             suspects: Suspects::default(),
             namers: Namers::new(config.namers()),
@@ -125,6 +130,9 @@ impl Members {
         };
         if owes && self.table.find(&id, from.addr).is_none() {
             learnt.ask = self.verify_known(cx, from.addr);
+            return learnt;
+        }
+        if self.is_unwanted(&id, from.addr) {
             return learnt;
         }
         let inserted = self.insert(cx, &id, from.addr, cx.tick);
@@ -208,13 +216,26 @@ impl Members {
         }
     }
 
-    /// Puts a node into the table. If a small table is full, a new node of another bucket with more nodes gives way, but
+    /// Whether there is a place for a node, and the table does without it all the same. (Where there is no place, this
+    /// comes up only once it gets one.)
+    pub(super) fn is_unwanted(&self, id: &Id, addr: SocketAddrV4) -> bool {
+        self.table.has_place_for(id)
+            && self.table.does_without(id, addr)
+            && self.table.find(id, addr).is_none()
+    }
+
+    /// Puts a node into the table. If there is no place, a node over quota gives way; or, if a small table is full, a new node of another bucket with more nodes gives way, but
     /// not to many newcomers of one network. So a small table takes shape and lets its neighbours in; and a node that has
     /// been there for a while is always asked first.
     fn insert(&mut self, cx: &mut Cx, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
         let inserted = self.table.insert(id, addr, tick);
         // Most often the bucket is full, and no node can give way.
         let full = inserted == Insert::Full;
+        let surplus = full.then(|| self.table.surplus(id, addr)).flatten();
+        if let Some(slot) = surplus {
+            self.evict(cx, slot.addr());
+            return self.table.insert(id, addr, tick);
+        }
         let young = full.then(|| self.table.youngster(id, cx.tick, FIRM));
         let Some(slot) = young.flatten() else { return inserted };
         let prefix = |addr: SocketAddrV4| prefix24(*addr.ip());
@@ -258,11 +279,14 @@ impl Members {
         }
         // Most senders find their bucket full of live nodes: the nodes of the bucket are asked first, or
         // every request would cost a useless ping.
-        let young = || self.table.youngster(&id, cx.tick, FIRM);
-        if !self.table.has_place_for(&id) && young().is_none() {
+        let gives_way = || {
+            let surplus = self.table.surplus(&id, addr);
+            surplus.or_else(|| self.table.youngster(&id, cx.tick, FIRM))
+        };
+        if !self.table.has_place_for(&id) && gives_way().is_none() {
             return self.challenge(cx, id, addr, false);
         }
-        if asks(addr) {
+        if asks(addr) || self.is_unwanted(&id, addr) {
             return None;
         }
         let now = self.candidates.has_place_for(addr);

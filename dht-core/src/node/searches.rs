@@ -10,9 +10,8 @@ use crate::table::K;
 impl Parts {
     pub(super) fn start_query(&mut self, kind: Kind, query: Query) -> QueryId {
         self.members.queried();
-        let (table, pace) = (self.members.table(), self.requests.pace());
-        let known = (table.radius(), pace);
-        let id = self.queries.start(&mut self.cx, kind, query, known, table.ids());
+        let known = (self.members.table(), self.requests.pace());
+        let id = self.queries.start(&mut self.cx, kind, query, known);
         self.seed(id);
         id
     }
@@ -38,6 +37,22 @@ impl Parts {
         if pending(self) == 0 && self.queries.kind(id) != Some(Kind::Refresh) {
             let given = self.sources.given.iter().filter(|addr| Some(*addr) != own);
             self.queries.offer(id, self.members.table().ids(), given);
+        }
+    }
+
+    /// Names nodes of the table to a query whose result is thin: of random /24s that know of it or not.
+    pub(super) fn call_witnesses(&mut self, id: QueryId) {
+        let (table, exempt) = (self.members.table(), &self.cx.config.exempt);
+        let (key, mut after) = (self.cx.rng.next_u32(), None);
+        loop {
+            let drawn = table.spread((key, after), exempt, 0, self.cx.tick);
+            let Some((last, _)) = drawn.last() else { return };
+            after = Some(*last);
+            for (_, addr) in drawn {
+                if !self.queries.offer_witness(id, table.ids(), addr) {
+                    return;
+                }
+            }
         }
     }
 

@@ -83,6 +83,7 @@ impl Parts {
                 Step::Reclass(id, class) => self.requests.reclass(id, class),
                 Step::GiveUp { query, node, addr } => self.give_up(query, node, addr),
                 Step::Seed(id) => self.seed(id),
+                Step::Witnesses(id) => self.call_witnesses(id),
                 Step::Walked(id) => self.on_walked(id),
                 Step::Committed(id) => self.on_committed(id),
             }

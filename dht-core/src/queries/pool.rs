@@ -14,9 +14,8 @@ use crate::api::ask::Query;
 use crate::api::config::Config;
 use crate::api::message::{QueryId, Reply, SessionId};
 use crate::bounded::memory::{Capped, Heap};
-use crate::queries::walk::{Plan, Walk};
+use crate::queries::walk::{Plan, Walk, closest_max};
 use crate::requests::Walks;
-use crate::table::K;
 use crate::time::Instant;
 #[cfg(any(test, feature = "_invariants"))]
 use crate::{context::Cx, requests::call::Purpose};
@@ -68,7 +67,8 @@ impl Queries {
         let users = if max_spare(config) == 0 { config.max_queries } else { all };
         heap.capped_each::<Reply>(users, config.max_unread_replies);
         heap.payloads(
-            config.max_queries * (config.max_unread_replies + K),
+            config.max_queries
+                * (config.max_unread_replies + closest_max(config.max_query_addresses)),
             config.max_value_received(),
         );
         // The ids of some, to end them one by one.

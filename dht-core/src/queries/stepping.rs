@@ -46,6 +46,8 @@ pub(crate) enum Step {
     GiveUp { query: QueryId, node: u16, addr: SocketAddrV4 },
     /// More nodes to begin with, by [`Queries::offer`].
     Seed(QueryId),
+    /// Nodes from all over the routing table, by [`Queries::offer_witness`].
+    Witnesses(QueryId),
     /// The walk is over.
     Walked(QueryId),
     /// The commits are over.
@@ -115,6 +117,16 @@ impl Queries {
         if running.walk.wants_table() && !progress.seeded {
             *progress = Progress { seeded: true, ..Progress::default() };
             return Some(Step::Seed(running.id));
+        }
+        if !running.clock.is_over(cx.now) {
+            if running.walk.wants_witnesses() {
+                progress.visited = false;
+                return Some(Step::Witnesses(running.id));
+            }
+            if running.walk.widens() {
+                progress.visited = false;
+                return self.advance_walk(cx, running, progress, sight);
+            }
         }
         Some(Step::Walked(running.id))
     }

@@ -17,7 +17,7 @@ use crate::queries::walk::{Offer, Plan, Walk};
 use crate::requests::call::{Call, Purpose};
 use crate::requests::congestion::Class;
 use crate::requests::pace::{Pace, Timing};
-use crate::table::K;
+use crate::table::{K, Quotas, Table};
 
 /// A background query keeps to its share of the concurrency while more than this is in flight.
 const QUIET_MAX: usize = 3;
@@ -33,8 +33,7 @@ impl Queries {
         cx: &mut Cx,
         kind: Kind,
         mut query: Query,
-        (radius, pace): (u64, Pace),
-        ids: &Ids,
+        (table, pace): (&Table, Pace),
     ) -> QueryId {
         cx.stats.queries.active += 1;
         cx.stats.queries.total += 1;
@@ -51,7 +50,8 @@ impl Queries {
             keeps_replies: kind == Kind::User,
             max_query_addresses: cx.config.max_query_addresses,
             max_open: cx.config.max_background_requests,
-            radius,
+            radius: table.radius(),
+            quotas: if query.only_closest_nodes { Quotas::NONE } else { table.quotas() },
             exempt: cx.config.exempt.clone(),
             salt: cx.rng.next_u32(),
             // How long an application takes to answer is another matter.
@@ -61,7 +61,7 @@ impl Queries {
         let running = self.begin(kind, query, plan);
         let id = running.id;
         self.put(running);
-        self.offer(id, ids, nodes.into_iter());
+        self.offer(id, table.ids(), nodes.into_iter());
         id
     }
 
@@ -92,6 +92,11 @@ impl Queries {
             nodes.for_each(|addr| _ = walk.offer(ids, addr));
             self.wake(id);
         }
+    }
+
+    /// Nodes of the routing table that may know better than the nodes found. Whether more are wanted.
+    pub(crate) fn offer_witness(&mut self, id: QueryId, ids: &Ids, addr: SocketAddrV4) -> bool {
+        self.walk(id).is_some_and(|walk| walk.offer_witness(ids, addr))
     }
 
     /// Names are being looked up that may bring a walk more nodes, or not.

@@ -34,7 +34,8 @@ const HINTED: u8 = 0x80;
 const DOUBTED: u8 = 0x40;
 const ANSWERED: u8 = 0x20;
 const SERVES: u8 = 0x10;
-const SILENT_ANSWERS: u8 = 0x0f;
+const OVER_QUOTA: u8 = 0x08;
+const SILENT_ANSWERS: u8 = 0x07;
 
 impl Entry {
     pub(super) const VACANT: Self = Self {
@@ -55,8 +56,12 @@ impl Entry {
         Self { rest, ip: addr.ip().octets(), port: addr.port(), ..Self::VACANT }
     }
 
+    pub(super) fn ip(&self) -> Ipv4Addr {
+        Ipv4Addr::from(self.ip)
+    }
+
     pub(super) fn addr(&self) -> SocketAddrV4 {
-        SocketAddrV4::new(Ipv4Addr::from(self.ip), self.port)
+        SocketAddrV4::new(self.ip(), self.port)
     }
 
     pub(super) fn hinted(&self) -> bool {
@@ -92,11 +97,20 @@ impl Entry {
         self.flags = self.flags & !SERVES | if serves { SERVES } else { 0 };
     }
 
+    /// Whether there were too many of its host, or of its /24, when it came.
+    pub(super) fn over_quota(&self) -> bool {
+        self.flags & OVER_QUOTA != 0
+    }
+
+    pub(super) fn set_over_quota(&mut self, over: bool) {
+        self.flags = self.flags & !OVER_QUOTA | if over { OVER_QUOTA } else { 0 };
+    }
+
     pub(super) fn answers_without_id(&self) -> u8 {
         self.flags & SILENT_ANSWERS
     }
 
-    /// Saturates at 15.
+    /// Saturates at 7.
     pub(super) fn set_silent_answers(&mut self, count: u8) {
         self.flags = self.flags & !SILENT_ANSWERS | count.min(SILENT_ANSWERS);
     }
@@ -151,22 +165,29 @@ impl<'a> Bucket<'a> {
         self.entries.iter().enumerate().filter(move |&(position, _)| self.is_taken(position))
     }
 
-    /// Appends the addresses to `out`, nearest to `target` first, until it is full. Doubted nodes are left out.
+    /// Appends the addresses to `out`, nearest to `target` first, until it is full: of the nodes
+    /// over quota, or of all others. Doubted nodes are left out.
     /// If ids are equal as far as [`rest`] goes, the node at the first position counts as the
     /// nearest: hashing all their addresses to tell them apart would cost 14 times as much as the rest of an
     /// answer, and an attacker can easily find addresses with equal prefixes.
-    pub(super) fn closest(&self, target: &Id, out: &mut heapless::Vec<SocketAddrV4, K>) {
+    pub(super) fn closest(
+        &self,
+        target: &Id,
+        over_quota: bool,
+        out: &mut heapless::Vec<SocketAddrV4, K>,
+    ) {
         // One integer per entry, with the distance in the upper bits and the position below: integers sort fast.
         let target_rest = rest(target, self.number);
         let mut keys = [u32::MAX; K];
         let mut len = self.len();
+        let wanted = if over_quota { OVER_QUOTA } else { 0 };
         for ((position, entry), key) in self.entries.iter().enumerate().zip(&mut keys) {
             if self.is_taken(position) {
                 let distance = (entry.rest ^ target_rest) >> POSITION_BITS;
-                let doubted = entry.doubted();
-                len -= usize::from(doubted);
+                let left_out = entry.flags & (DOUBTED | OVER_QUOTA) != wanted;
+                len -= usize::from(left_out);
                 let key_of = distance << POSITION_BITS | position as u32;
-                *key = if doubted { u32::MAX } else { key_of };
+                *key = if left_out { u32::MAX } else { key_of };
             }
         }
         sort(&mut keys, self.len());

@@ -17,6 +17,7 @@ mod ages;
 mod arena;
 mod bucket;
 mod contact;
+mod crowding;
 mod places;
 mod slot;
 mod sort;
@@ -35,8 +36,11 @@ use self::ages::{COARSE_REACH, COARSE_UNIT, PINGED_REACH};
 use self::ages::{Epochs, Shift};
 use self::arena::Arena;
 use self::bucket::{Bucket, Entry, rest};
+use self::crowding::Groups;
+pub(crate) use self::crowding::Quotas;
 pub(crate) use self::slot::{Insert, NodeInfo, Slot};
 pub(crate) use self::spread::{SPREAD, place_of};
+use crate::api::exempt::Exempt;
 use crate::api::id_cache::Ids;
 use crate::bounded::memory::Heap;
 use crate::id::Id;
@@ -67,8 +71,11 @@ const _: () = assert!(PLACES_MAX < NONE as usize);
 pub(crate) struct Table {
     own: Id,
     ids: Ids,
+    /// Whose hosts and /24s have no quotas.
+    exempt: Exempt,
     buckets: Arena,
     len: usize,
+    groups: Groups,
     /// The ends of the list by contact.
     oldest: u16,
     latest: u16,
@@ -82,12 +89,14 @@ pub(crate) struct Table {
 impl Table {
     /// An empty table around `own` with places for `max` nodes. Allocates nothing.
     #[must_use]
-    pub(crate) fn new(own: Id, ids: Ids, max: usize) -> Self {
+    pub(crate) fn new(own: Id, ids: Ids, exempt: Exempt, max: usize) -> Self {
         Self {
             own,
             ids,
+            exempt,
             buckets: Arena::new(max),
             len: 0,
+            groups: Groups::default(),
             oldest: NONE,
             latest: NONE,
             epochs: Epochs::default(),
@@ -172,7 +181,11 @@ impl Table {
         entry.pinged = self.epochs.pinged(tick);
         entry.added = self.epochs.coarse(tick);
         entry.seen = self.next_seen.max(1);
-        if self.buckets.is_full() && self.has_place_for(id) {
+        if !self.has_place_for(id) {
+            return Insert::Full;
+        }
+        entry.set_over_quota(self.is_crowd(bucket, addr));
+        if self.buckets.is_full() {
             self.close_gaps();
         }
         let Some(index) = self.place(bucket, entry) else {
@@ -190,6 +203,7 @@ impl Table {
         let (bucket, position) = split(slot.index);
         self.buckets.remove(bucket, position);
         self.len -= 1;
+        self.count_groups(slot.addr, false);
         Some(slot.addr)
     }
 
@@ -276,7 +290,7 @@ impl Table {
         self.get(addr).and_then(entry).is_some_and(|entry| entry.doubted())
     }
 
-    /// Notes how many answers without an id came from a node; saturates at 15.
+    /// Notes how many answers without an id came from a node; saturates at 7.
     pub(crate) fn set_silent_answers(&mut self, slot: Slot, count: u8) {
         self.change(slot, |entry| entry.set_silent_answers(count));
     }
@@ -290,7 +304,7 @@ impl Table {
 
     /// Replaces `out` by the addresses of the [`K`] nodes nearest to `target`,
     /// nearest first: of all that are known and not in doubt, and in exact order, as far as ids
-    /// are kept.
+    /// are kept. Nodes over quota come after all others.
     ///
     /// The JavaScript takes whole buckets in an order that is only roughly that
     /// of distance, and misses some of the nearest.
@@ -303,13 +317,15 @@ impl Table {
         // outwards.
         let differs = |b: &usize| (self.own.0[b / 8] ^ target.0[b / 8]) << (b % 8) & 0x80 != 0;
         let buckets = 0..self.buckets.len();
-        let nearer = buckets.clone().filter(differs);
-        let farther = buckets.rev().filter(|b| !differs(b));
-        for bucket in nearer.chain(farther).filter_map(|b| self.buckets.bucket(b)) {
-            if out.is_full() {
-                break;
+        for over_quota in [false, true] {
+            let nearer = buckets.clone().filter(differs);
+            let farther = buckets.clone().rev().filter(|b| !differs(b));
+            for bucket in nearer.chain(farther).filter_map(|b| self.buckets.bucket(b)) {
+                if out.is_full() {
+                    return;
+                }
+                bucket.closest(target, over_quota, out);
             }
-            bucket.closest(target, out);
         }
     }
 
@@ -348,6 +364,7 @@ impl Table {
         self.buckets = Arena::new(self.buckets.max());
         self.buckets.reserve(self.len);
         (self.own, self.len, self.oldest, self.latest) = (own, 0, NONE, NONE);
+        self.groups = Groups::default();
         self.rebased = tick;
         for mut entry in entries {
             let id = self.ids.of(entry.addr());
@@ -380,6 +397,19 @@ impl Table {
             }
         }
         assert_eq!(self.len, len);
+        let mut groups = [Vec::new(), Vec::new()];
+        for addr in self.iter().map(|(_, addr)| addr) {
+            let (own, ip) = (self.exempt.covers(*addr.ip()), addr.ip().to_bits());
+            let port = if own { addr.port() } else { 0 };
+            groups[0].push((ip, port));
+            groups[1].push((if own { ip } else { ip >> 8 << 8 }, port));
+        }
+        let groups = groups.map(|mut of| {
+            of.sort_unstable();
+            of.dedup();
+            of.len()
+        });
+        assert_eq!(self.groups.counts(), groups, "hosts and /24s");
         // A list that ran in circles would be longer.
         assert_eq!(self.iter().take(len + 1).count(), len);
         let from_oldest = iter::successors(self.oldest(), |slot| self.newer(*slot));
@@ -418,6 +448,7 @@ impl Table {
     fn place(&mut self, bucket: usize, entry: Entry) -> Option<u16> {
         let position = self.buckets.insert(bucket, entry)?;
         self.len += 1;
+        self.count_groups(entry.addr(), true);
         Some(join(bucket, position))
     }
 

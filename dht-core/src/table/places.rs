@@ -13,7 +13,7 @@ impl Table {
 
     /// In a full table, the bucket in which one gives way to a node with this id, if it is another than its own: the
     /// fullest, and of these the one of the nodes farthest away, if it has clearly more than that.
-    fn crowded(&self, id: &Id) -> Option<usize> {
+    pub(super) fn crowded(&self, id: &Id) -> Option<usize> {
         let own = shared_bits(&self.own, id)?;
         if self.len < self.buckets.max() { None } else { self.buckets.surplus(own) }
     }

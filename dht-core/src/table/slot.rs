@@ -57,7 +57,7 @@ pub(crate) struct NodeInfo {
     pub(crate) hinted: bool,
     /// Whether it has answered FIND_NODE since it was last asked whether it is there.
     pub(crate) serves: bool,
-    /// How many answers without an id came from it in a row; at most 15.
+    /// How many answers without an id came from it in a row; at most 7.
     pub(crate) answers_without_id: u8,
 }
 

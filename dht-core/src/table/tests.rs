@@ -1,6 +1,7 @@
 //! The table against a model of it: a list of nodes that know their whole ids,
 //! with everything done the long way.
 
+mod crowding;
 mod single;
 
 use alloc::vec::Vec;
@@ -10,6 +11,7 @@ use proptest::prelude::*;
 
 use super::arena::SURPLUS;
 use super::*;
+use crate::api::exempt::Exempt;
 use crate::api::id_cache::IdCache;
 
 type IdOf = fn(SocketAddrV4) -> Id;
@@ -138,8 +140,12 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn run(id_of: IdOf, own: u16, ops: Vec<Op>) {
     let own = id_of(addr(own));
-    let mut table =
-        Table::new(own, Ids::new(Some(IdCache::new(move |addr| Some(id_of(addr))))), PLACES_MAX);
+    let mut table = Table::new(
+        own,
+        Ids::new(Some(IdCache::new(move |addr| Some(id_of(addr))))),
+        Exempt::Local,
+        PLACES_MAX,
+    );
     let mut model = Model { own, nodes: Vec::new() };
     let mut slots = Vec::new();
     let mut tick = 51;
@@ -207,7 +213,7 @@ fn run(id_of: IdOf, own: u16, ops: Vec<Op>) {
             Op::SetSilentAnswers(index, count) => {
                 let Some(slot) = pick(index) else { continue };
                 table.set_silent_answers(slot, count);
-                let count = count.min(15);
+                let count = count.min(7);
                 model.change(slot, |node| node.answers_without_id = count);
             }
             Op::Wait(ticks) => tick += ticks,
@@ -321,7 +327,7 @@ fn sharing(own: Id, bits: usize, n: u8) -> Id {
 /// A table whose buckets hold as many as said.
 fn filled(counts: &[usize]) -> Table {
     let own = Id([0x5a; 32]);
-    let mut table = Table::new(own, Ids::default(), PLACES_MAX);
+    let mut table = Table::new(own, Ids::default(), Exempt::Local, PLACES_MAX);
     for (bits, &count) in counts.iter().enumerate() {
         for n in 0..count {
             let addr = addr((bits * K + n) as u16);
@@ -343,7 +349,7 @@ proptest! {
         nodes in prop::collection::vec((0usize..12, any::<u8>(), any::<bool>()), 0..400),
     ) {
         let own = Id([0x5a; 32]);
-        let mut table = Table::new(own, Ids::default(), max);
+        let mut table = Table::new(own, Ids::default(), Exempt::Local, max);
         let mut inside = Vec::new();
         for (at, (bits, n, leaves)) in nodes.into_iter().enumerate() {
             let (id, addr, tick) = (sharing(own, bits, n), addr(at as u16), 60 + at as u32);

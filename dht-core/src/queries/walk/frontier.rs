@@ -28,6 +28,21 @@ impl Frontier {
         self.nodes.clear();
     }
 
+    /// The nearest.
+    pub(super) fn first(&self) -> Option<u16> {
+        self.nodes.last().copied()
+    }
+
+    /// All of them, the nearest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u16> + '_ {
+        self.nodes.iter().rev().copied()
+    }
+
+    /// Keeps some.
+    pub(super) fn retain(&mut self, mut which: impl FnMut(u16) -> bool) {
+        self.nodes.retain(|node| which(*node));
+    }
+
     /// How far the nearest is.
     pub(super) fn nearest(&self, seen: &Seen) -> Option<u64> {
         seen.distance(*self.nodes.last()?)

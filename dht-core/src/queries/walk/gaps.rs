@@ -49,8 +49,8 @@ impl Walk {
         }
         let waited = self.visits.iter().filter(|visit| unlucky || visit.missed > 0);
         let silent = waited.map(|visit| visit.node).chain(down.iter().copied());
-        let near = |distance: &u64| self.closest.would_take(*distance);
-        let silent = silent.filter_map(|node| self.seen.distance(node)).filter(near);
+        let silent = silent.filter(|node| self.is_wanted(*node));
+        let silent = silent.filter_map(|node| self.seen.distance(node));
         let mut named: BinaryHeap<u64> = silent.collect();
         // Only full replies leave a node out.
         if named.is_empty() {

@@ -6,6 +6,7 @@
 //! candidate first, visits each address once, and bounds what peers can make it remember.
 
 mod closest;
+mod doors;
 mod frontier;
 mod gaps;
 mod offers;
@@ -13,36 +14,36 @@ mod seen;
 #[cfg(test)]
 mod tests;
 mod waiting;
+mod witnesses;
 
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 
-use crate::addr::prefix24;
 use crate::api::exempt::Exempt;
 use crate::api::message::{Outcome, Reply};
 use crate::bounded::memory::{Capped, Heap};
 use crate::id::Id;
 use crate::requests::congestion::Class;
 use crate::requests::pace::{Pace, Timing};
-use crate::table::K;
+use crate::table::{K, Quotas};
 use closest::Closest;
+use doors::Door;
 use frontier::Frontier;
 use gaps::Gaps;
 pub(crate) use offers::Offer;
 use seen::{Seen, State};
+use witnesses::Witnesses;
 
 /// The memory of a walk that has remembered more than this is freed, not kept for the next walk.
 const SEEN_KEPT: usize = 512;
 /// How many nodes a query asks.
 const VISITS_MAX: usize = 200;
-/// How many nodes of one host, and of one /24, are asked that have not answered. Local ones have no
-/// limit.
-const SILENT_PER_HOST_MAX: usize = 4;
-const SILENT_PER_PREFIX_MAX: usize = 12;
+/// How many candidates are passed over, at one time, whose neighbours have yet to answer.
+const PASSED_OVER_MAX: usize = 16;
 /// What a query that begins at nodes of the user's, 20 or more, has under way after
 /// its first batch, to give the closest a chance before going broad.
 const CAUTIOUS: u16 = 3;
-/// How many suspects a query puts off: as many as there can be.
+/// How many candidates a query puts off: as many as there can be suspects.
 const DEFERRED_MAX: usize = 64;
 /// A visit that has missed this many tries seems to be gone, while nothing else is known.
 const PATIENCE: u8 = 2;
@@ -54,6 +55,17 @@ const CREDIT_MAX: i16 = 8;
 const CREDIT_MIN: i16 = -3;
 /// With fewer successes than this it falls back on the routing table.
 const SUCCESSES_MIN: u32 = 5;
+
+/// Twentieths of the expected distance from the target: the farthest of 20 closest that is nearer is too near. By chance one
+/// result in 2,000 is.
+const DENSE: u64 = 7;
+/// How many nodes at most a query finds, and commits to, where somebody seems to crowd the 20 closest.
+const CLOSEST_MAX: usize = 60;
+
+/// The same for a query that remembers this many addresses.
+pub(crate) fn closest_max(max_query_addresses: usize) -> usize {
+    CLOSEST_MAX.min(K + max_query_addresses / 32)
+}
 
 /// How a walk is made.
 #[derive(Clone, Debug)]
@@ -73,7 +85,8 @@ pub(crate) struct Plan {
     pub(crate) max_open: usize,
     /// How far from any key the last of the 20 closest is, about; of distances the first eight bytes.
     pub(crate) radius: u64,
-    /// Whose hosts and /24s have no limits.
+    /// How many of the closest may be of one host, and of one /24, and whose hosts and /24s have no limits.
+    pub(crate) quotas: Quotas,
     pub(crate) exempt: Exempt,
     /// Any number; makes collisions among remembered addresses unpredictable.
     pub(crate) salt: u32,
@@ -87,8 +100,18 @@ struct Visit {
     node: u16,
     /// Tries without an answer.
     missed: u8,
-    /// It was silent before: not waited for, if other nodes answer.
-    doubted: bool,
+    role: Role,
+}
+
+/// Why a node is visited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// It may be one of the closest.
+    Candidate,
+    /// The same, but it was silent before: it is not waited for if other nodes answer.
+    Doubted,
+    /// It may know one of the closest.
+    Witness,
 }
 
 /// The walk.
@@ -98,7 +121,7 @@ pub(crate) struct Walk {
     seen: Seen,
     frontier: Frontier,
     visits: Vec<Visit>,
-    /// Suspects among the candidates, which come last.
+    /// Candidates which come last: suspects, and nodes of crowded hosts and /24s.
     deferred: Vec<u16>,
     closest: Closest,
     /// Who named whom: (named, by).
@@ -121,6 +144,7 @@ pub(crate) struct Walk {
     from_table: bool,
     cautious: bool,
     gaps: Gaps,
+    witnesses: Witnesses,
 }
 
 impl Walk {
@@ -130,7 +154,12 @@ impl Walk {
             frontier: Frontier::default(),
             visits: Vec::new(),
             deferred: Vec::new(),
-            closest: Closest::new(plan.target, plan.keeps_replies),
+            closest: Closest::new(
+                plan.target,
+                plan.quotas,
+                plan.exempt.clone(),
+                plan.keeps_replies,
+            ),
             plan,
             mentions: Vec::new(),
             teller: (u16::MAX, 0),
@@ -146,6 +175,7 @@ impl Walk {
             from_table: false,
             cautious: false,
             gaps: Gaps::default(),
+            witnesses: Witnesses::default(),
         }
     }
 
@@ -156,32 +186,32 @@ impl Walk {
         max_query_addresses: usize,
         max_open: usize,
     ) {
+        let closest = (with_replies, closest_max(max_query_addresses));
         Seen::add_to(heap, walks, max_query_addresses);
         heap.capped_each::<u16>(walks, max_query_addresses); // The frontier.
         heap.capped_each::<Visit>(walks, max_open);
         heap.capped_each::<u16>(walks, DEFERRED_MAX);
         heap.capped_each::<(u16, u16)>(walks, max_query_addresses);
-        Closest::add_to(heap, walks, with_replies);
+        Closest::add_to(heap, walks, closest);
         // The silent and the closest, while a gap is looked for.
-        let named = VISITS_MAX + K;
+        let named = VISITS_MAX + CLOSEST_MAX;
         heap.passing(3 * named.next_power_of_two() * size_of::<u64>() / 2);
     }
 
     /// Begins anew, with the memory of the walk before.
     pub(crate) fn reset(&mut self, plan: Plan) {
-        let (target, keeps_replies, salt) = (plan.target, plan.keeps_replies, plan.salt);
+        let (salt, closest) = (plan.salt, core::mem::take(&mut self.closest));
         let old = core::mem::replace(self, Self::new(plan));
         Self {
             seen: self.seen,
             frontier: self.frontier,
             visits: self.visits,
             deferred: self.deferred,
-            closest: self.closest,
             mentions: self.mentions,
             ..
         } = old;
         self.seen.reset(salt);
-        self.closest.reset(target, keeps_replies);
+        self.closest.reuse(closest);
         self.frontier.clear();
         self.visits.clear();
         self.deferred.clear();
@@ -247,36 +277,99 @@ impl Walk {
         {
             return None;
         }
-        loop {
+        if let Some((node, addr)) =
+            self.witnesses.next().and_then(|n| Some((n, self.seen.addr(n)?)))
+        {
+            self.visit(node, Role::Witness);
+            return Some((node, addr));
+        }
+        let mut passed_over = heapless::Vec::<u16, PASSED_OVER_MAX, u8>::new();
+        let next = loop {
             // If the nearest would not get among the closest, nor would the rest.
             let trusted = self.has_candidates().then(|| self.frontier.pop()).flatten();
-            let node = trusted.or_else(|| self.next_deferred())?;
-            let addr = self.seen.addr(node)?;
-            if self.seen.is_hearsay(node) && self.has_silent_neighbours(addr) {
-                self.seen.set(node, State::Done);
-                continue;
-            }
+            let Some(node) = trusted.or_else(|| self.next_deferred()) else { break None };
+            let Some(addr) = self.seen.addr(node) else { break None };
             let asks_all = self.plan.thorough || self.plan.only_given;
             let doubted = !asks_all && suspected(addr);
+            match self.seen.is_hearsay(node).then(|| self.door(addr)) {
+                Some(Door::Shut) => {
+                    self.seen.set(node, State::Done);
+                    continue;
+                }
+                Some(Door::Crowded) if passed_over.push(node).is_ok() => continue,
+                Some(Door::Crowded) => {
+                    self.frontier.push(&self.seen, node, self.plan.max_query_addresses);
+                    break None;
+                }
+                Some(Door::Open) | None => {}
+            }
             // Its neighbours were silent; it may be there all the same, so it is waited for.
             let last = doubted || !asks_all && self.seen.is_hearsay(node) && behind_dead_door(addr);
             if last && trusted.is_some() && self.deferred.len() < DEFERRED_MAX {
                 self.deferred.put(DEFERRED_MAX, node);
                 continue;
             }
-            self.asked += 1;
-            self.visits.put(self.plan.max_open, Visit { node, missed: 0, doubted });
-            self.seen.set(node, State::Asked);
-            return Some((node, addr));
+            self.visit(node, if doubted { Role::Doubted } else { Role::Candidate });
+            break Some((node, addr));
+        };
+        for node in passed_over {
+            self.frontier.push(&self.seen, node, self.plan.max_query_addresses);
         }
+        next
+    }
+
+    /// A visit begins.
+    fn visit(&mut self, node: u16, role: Role) {
+        self.asked += 1;
+        self.visits.put(self.plan.max_open, Visit { node, missed: 0, role });
+        self.seen.set(node, State::Asked);
     }
 
     /// The nearest of the candidates that come last.
     fn next_deferred(&mut self) -> Option<u16> {
-        let deferred = self.deferred.iter().enumerate();
-        let (at, _) = deferred.min_by_key(|(_, node)| self.seen.distance(**node))?;
-        let node = self.deferred.swap_remove(at);
-        self.seen.distance(node).is_some_and(|d| self.closest.would_take(d)).then_some(node)
+        let (seen, closest) = (&self.seen, &self.closest);
+        let at = |node: &u16| seen.distance(*node).zip(seen.addr(*node));
+        self.deferred.retain(|node| at(node).is_some_and(|(d, addr)| closest.would_take(d, addr)));
+        // While anything else is waited for, a crowded host has time.
+        let idle = self.visits.len() == self.late();
+        let has_turn = |node| idle || at(node).is_some_and(|(d, addr)| !closest.is_over(d, addr));
+        let deferred = self.deferred.iter().enumerate().filter(|(_, node)| has_turn(node));
+        let (at, _) = deferred.min_by_key(|(_, node)| seen.distance(**node))?;
+        Some(self.deferred.swap_remove(at))
+    }
+
+    /// Goes on to all nodes in reach if the 20 found are so near that somebody may have put them there: then the
+    /// honest ones are behind them. Whether it does.
+    pub(crate) fn widens(&mut self) -> bool {
+        let last = self.closest.nodes().last().filter(|_| self.closest.len() >= K);
+        let (radius, known) = (self.plan.radius, self.plan.radius < u64::MAX);
+        let wants = self.plan.keeps_replies && !self.plan.only_given && !self.closest.is_wide();
+        let dense = last.is_some_and(|(distance, _)| distance < radius / 20 * DENSE);
+        if wants && known && dense {
+            self.closest.widen(closest_max(self.plan.max_query_addresses), radius);
+        }
+        wants && known && dense
+    }
+
+    /// Whether a node that was come across would be among the closest.
+    fn is_wanted(&self, node: u16) -> bool {
+        let at = self.seen.distance(node).zip(self.seen.addr(node));
+        at.is_some_and(|(distance, addr)| self.closest.would_take(distance, addr))
+    }
+
+    /// Puts off all candidates that are over quota now: the nearest of them come again if there are not enough others.
+    fn put_off_crowds(&mut self) {
+        let (seen, closest, deferred) = (&self.seen, &self.closest, &mut self.deferred);
+        let is_over = |node: u16| {
+            let at = seen.distance(node).zip(seen.addr(node));
+            at.is_some_and(|(distance, addr)| closest.is_over(distance, addr))
+        };
+        for node in self.frontier.iter().filter(|node| is_over(*node)) {
+            if deferred.len() < DEFERRED_MAX {
+                deferred.put(DEFERRED_MAX, node);
+            }
+        }
+        self.frontier.retain(|node| !is_over(node));
     }
 
     /// Whether the next candidate is too far from the target to be among the closest.
@@ -285,24 +378,6 @@ impl Walk {
         let may_be = !self.plan.only_given && self.closest.len() < K;
         let next = self.frontier.nearest(&self.seen).filter(|_| may_be);
         next.is_some_and(|distance| distance / 2 > self.plan.radius)
-    }
-
-    /// Whether enough visits to this host, or its /24, were in vain or are waited for: else any node
-    /// that is asked could have us knock at every door of a third party.
-    fn has_silent_neighbours(&self, addr: SocketAddrV4) -> bool {
-        if self.plan.exempt.covers(*addr.ip()) {
-            return false;
-        }
-        let asked = self.visits.iter().map(|visit| visit.node);
-        let asked = asked.filter(|node| self.seen.is_hearsay(*node));
-        let asked = asked.filter_map(|node| self.seen.addr(node)).map(|addr| *addr.ip());
-        let (mut host, mut prefix) = (0, 0);
-        for other in asked.chain(self.seen.silent_hosts().iter().copied()) {
-            // A local one has another prefix.
-            prefix += usize::from(prefix24(other) == prefix24(*addr.ip()));
-            host += usize::from(other == *addr.ip());
-        }
-        host >= SILENT_PER_HOST_MAX || prefix >= SILENT_PER_PREFIX_MAX
     }
 
     /// Tells that a batch of visits has begun.
@@ -314,8 +389,8 @@ impl Walk {
 
     /// A node has answered.
     pub(crate) fn answered(&mut self, node: u16, reply: &Reply) {
-        let doubted = self.end_visit(node).is_some_and(|visit| visit.doubted);
-        self.seen.set(node, State::Done);
+        let doubted = self.end_visit(node).is_some_and(|visit| visit.role == Role::Doubted);
+        self.seen.visited(node, true);
         self.answered += 1;
         if self.seen.is_hearsay(node) {
             self.credit = (self.credit + ANSWER_PAYS).min(CREDIT_MAX);
@@ -324,7 +399,9 @@ impl Walk {
         self.without_id += u32::from(reply.from.id.is_none());
         if reply.error == 0 {
             self.successes += 1;
-            self.closest.insert(reply);
+            if self.closest.insert(reply) {
+                self.put_off_crowds();
+            }
         } else {
             self.errors += 1;
         }
@@ -345,7 +422,7 @@ impl Walk {
         if timed_out {
             self.timed_out += 1;
             self.in_vain(node);
-            self.seen.set(node, State::Down);
+            self.seen.visited(node, false);
         } else {
             self.seen.set(node, State::Done);
         }
@@ -407,7 +484,7 @@ impl Walk {
 
     /// Whether any candidate is left that would be worth a visit.
     pub(crate) fn has_candidates(&self) -> bool {
-        self.frontier.nearest(&self.seen).is_some_and(|d| self.closest.would_take(d))
+        self.frontier.first().is_some_and(|node| self.is_wanted(node))
     }
 
     /// Whether any node has answered.

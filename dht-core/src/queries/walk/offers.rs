@@ -2,8 +2,8 @@
 
 use core::net::SocketAddrV4;
 
-use super::Walk;
 use super::seen::State;
+use super::{DEFERRED_MAX, Walk};
 use crate::api::id_cache::Ids;
 use crate::bounded::memory::Capped;
 
@@ -19,6 +19,8 @@ pub(crate) enum Offer {
     Down,
     /// It would not be among the closest.
     Farther,
+    /// Enough nodes of its host, or of its /24, are nearer.
+    Crowded,
 }
 
 impl Walk {
@@ -40,11 +42,11 @@ impl Walk {
                 State::Pending | State::Asked => self.mention(node, by),
                 State::Done | State::Down => {}
             }
-            return if self.closest.would_take(distance) { Offer::Closer } else { Offer::Farther };
+            return self.unwanted(distance, addr).unwrap_or(Offer::Closer);
         }
         let distance = ids.of(addr).prefix() ^ self.plan.target.prefix();
-        if !self.closest.would_take(distance) {
-            return Offer::Farther;
+        if let Some(unwanted) = self.unwanted(distance, addr) {
+            return unwanted;
         }
         if by.is_some_and(|by| !self.may_tell(by)) {
             return Offer::Farther;
@@ -52,10 +54,23 @@ impl Walk {
         let hearsay = by.is_some();
         let added = self.seen.insert(addr, distance, hearsay);
         if let Some(node) = added.or_else(|| self.replace_farthest(addr, distance, hearsay)) {
-            self.frontier.push(&self.seen, node, self.plan.max_query_addresses);
+            if !self.closest.is_over(distance, addr) {
+                self.frontier.push(&self.seen, node, self.plan.max_query_addresses);
+            } else if self.deferred.len() < DEFERRED_MAX {
+                self.deferred.put(DEFERRED_MAX, node);
+            }
             self.mention(node, by);
         }
         Offer::Closer
+    }
+
+    /// Why an address is not worth a visit, if it is not.
+    fn unwanted(&self, distance: u64, addr: SocketAddrV4) -> Option<Offer> {
+        match () {
+            () if self.closest.would_take(distance, addr) => None,
+            () if self.closest.is_over(distance, addr) => Some(Offer::Crowded),
+            () => Some(Offer::Farther),
+        }
     }
 
     /// Whether one who was asked may name one more. Once memory is scarce each has a share of it, or a few

@@ -31,14 +31,22 @@ struct Node {
 
 const _: () = assert!(size_of::<Node>() == 16);
 
+/// A host of which nodes were visited: how many of them have answered, and how many of hearsay have not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Host {
+    pub(super) ip: Ipv4Addr,
+    pub(super) answered: u8,
+    pub(super) silent: u8,
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Seen {
     nodes: Vec<Node>,
     index: Index,
     /// Nodes known by hearsay that have not answered, by number.
     down: Vec<u16>,
-    /// Their hosts, also of forgotten nodes.
-    silent_hosts: Vec<Ipv4Addr>,
+    /// What visited nodes tell of their hosts, also forgotten nodes.
+    hosts: Vec<Host>,
     salt: u32,
     /// How many are remembered.
     max: usize,
@@ -46,22 +54,22 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) fn new(salt: u32, max: usize) -> Self {
-        let (nodes, down, silent_hosts) = (Vec::new(), Vec::new(), Vec::new());
-        Self { nodes, index: Index::default(), down, silent_hosts, salt, max }
+        let (nodes, down, hosts) = (Vec::new(), Vec::new(), Vec::new());
+        Self { nodes, index: Index::default(), down, hosts, salt, max }
     }
 
     pub(super) fn add_to(heap: &mut Heap, pieces: usize, max: usize) {
         heap.capped_each::<Node>(pieces, max);
         heap.index_each(pieces, max);
         heap.capped_each::<u16>(pieces, VISITS_MAX);
-        heap.capped_each::<Ipv4Addr>(pieces, VISITS_MAX);
+        heap.capped_each::<Host>(pieces, VISITS_MAX);
     }
 
     pub(super) fn reset(&mut self, salt: u32) {
         self.nodes.clear();
         self.index.clear();
         self.down.clear();
-        self.silent_hosts.clear();
+        self.hosts.clear();
         self.salt = salt;
     }
 
@@ -104,9 +112,18 @@ impl Seen {
         Some(self.down.swap_remove(at))
     }
 
-    /// The hosts of all of hearsay that have not answered.
-    pub(super) fn silent_hosts(&self) -> &[Ipv4Addr] {
-        &self.silent_hosts
+    /// Hosts of which nodes were visited.
+    pub(super) fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    fn host(&mut self, ip: Ipv4Addr) -> Option<&mut Host> {
+        let known = self.hosts.iter().position(|host| host.ip == ip);
+        let at = known.unwrap_or(self.hosts.len());
+        if known.is_none() {
+            self.hosts.put(VISITS_MAX, Host { ip, answered: 0, silent: 0 });
+        }
+        self.hosts.get_mut(at)
     }
 
     /// Forgets one, whose number another gets.
@@ -138,14 +155,22 @@ impl Seen {
     }
 
     pub(super) fn set(&mut self, node: u16, state: State) {
-        let Some(place) = self.nodes.get_mut(usize::from(node)) else {
-            return;
-        };
-        place.state = state;
-        if state == State::Down && place.hearsay {
-            let host = *place.addr.ip();
+        if let Some(place) = self.nodes.get_mut(usize::from(node)) {
+            place.state = state;
+        }
+    }
+
+    /// A visited node has answered, or not.
+    pub(super) fn visited(&mut self, node: u16, answered: bool) {
+        self.set(node, if answered { State::Done } else { State::Down });
+        let Some(ip) = self.addr(node).map(|addr| *addr.ip()) else { return };
+        let hearsay = self.is_hearsay(node);
+        if !answered && hearsay {
             self.down.put(VISITS_MAX, node);
-            self.silent_hosts.put(VISITS_MAX, host);
+        }
+        if let Some(host) = self.host(ip) {
+            host.answered = host.answered.saturating_add(answered.into());
+            host.silent = host.silent.saturating_add((!answered && hearsay).into());
         }
     }
 

@@ -3,7 +3,7 @@
 use core::net::SocketAddrV4;
 use core::time::Duration;
 
-use super::{PATIENCE, VISITS_MAX, Visit, Walk};
+use super::{PATIENCE, Role, VISITS_MAX, Visit, Walk};
 use crate::requests::pace::TRIES_MAX;
 use crate::table::K;
 
@@ -45,7 +45,8 @@ impl Walk {
 
     /// Whether a visit is under way that has missed a try, or that is not waited for.
     pub(crate) fn is_late(&self, node: u16) -> bool {
-        let late = |visit: &Visit| visit.node == node && (visit.missed > 0 || visit.doubted);
+        let late =
+            |visit: &Visit| visit.node == node && (visit.missed > 0 || visit.role == Role::Doubted);
         self.visits.iter().any(late)
     }
 
@@ -60,11 +61,12 @@ impl Walk {
     /// looked up, fewer than 20 are not enough.
     pub(crate) fn is_done(&self, more_sources: bool) -> bool {
         let full = self.closest.len() >= K;
-        let candidates = match self.frontier.nearest(&self.seen) {
-            Some(distance) => self.closest.would_take(distance),
+        let candidates = match self.frontier.first() {
+            Some(node) => self.is_wanted(node),
             None => more_sources && !full,
         };
-        if (candidates && (self.asked as usize) < VISITS_MAX) || self.gaps.open() > 0 {
+        let more = candidates || self.witnesses.are_waiting();
+        if (more && (self.asked as usize) < VISITS_MAX) || self.gaps.open() > 0 {
             return false;
         }
         // The reference waits for every last try, unless it has 20 and all are late once. So a
@@ -75,12 +77,12 @@ impl Walk {
             if self.plan.thorough {
                 return full && visit.missed > 0;
             }
-            let late = visit.missed >= patience || (visit.doubted && self.trusts);
-            late || !self.seen.distance(visit.node).is_some_and(|d| self.closest.would_take(d))
+            let late = visit.missed >= patience || (visit.role == Role::Doubted && self.trusts);
+            late || visit.role != Role::Witness && !self.is_wanted(visit.node)
         })
     }
 
-    fn tries_to_wait_for(&self) -> u8 {
+    pub(super) fn tries_to_wait_for(&self) -> u8 {
         let pace = &self.plan.pace;
         // While no node has answered, a pace from before may be that of another network; and if a node has
         // that this pace would have missed, it is.

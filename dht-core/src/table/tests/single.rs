@@ -60,13 +60,13 @@ fn random_reaches_each_node_equally_often() {
     assert_eq!(hits.len(), 28);
     assert!(hits.values().all(|&hits| hits == 100), "{hits:?}");
     assert!(table.random(u64::MAX).is_some());
-    assert_eq!(Table::new(*table.own(), Ids::default(), PLACES_MAX).random(7), None);
+    assert_eq!(Table::new(*table.own(), Ids::default(), Exempt::Local, PLACES_MAX).random(7), None);
 }
 
 #[test]
 fn a_stale_slot_reads_nothing_and_changes_nothing() {
     let own = Id::of(addr(0));
-    let mut table = Table::new(own, Ids::default(), PLACES_MAX);
+    let mut table = Table::new(own, Ids::default(), Exempt::Local, PLACES_MAX);
     let id = sharing(own, 3, 0);
     let Insert::Added(stale) = table.insert(&id, addr(1), 60) else { panic!() };
     assert_eq!(table.remove(stale), Some(addr(1)));
@@ -87,7 +87,7 @@ fn a_stale_slot_reads_nothing_and_changes_nothing() {
 
 #[test]
 fn finds_by_address_alone() {
-    let mut table = Table::new(Id::of(addr(0)), Ids::default(), PLACES_MAX);
+    let mut table = Table::new(Id::of(addr(0)), Ids::default(), Exempt::Local, PLACES_MAX);
     for n in 1..50 {
         let inserted = table.insert(&Id::of(addr(n)), addr(n), 60);
         match inserted {
@@ -122,7 +122,8 @@ fn no_ids_make_an_answer_dear() {
             ASKED.fetch_add(1, Ordering::Relaxed);
             Some(id_of(addr))
         });
-        let mut table = Table::new(Id([0x55; 32]), Ids::new(Some(cache)), PLACES_MAX);
+        let mut table =
+            Table::new(Id([0x55; 32]), Ids::new(Some(cache)), Exempt::Local, PLACES_MAX);
         for n in 0..300 {
             let _ = table.insert(&id_of(addr(n)), addr(n), 1);
         }
@@ -137,7 +138,7 @@ fn no_ids_make_an_answer_dear() {
 #[test]
 fn around_a_new_id_all_nodes_are_new_for_as_long_as_around_the_first() {
     let own = Id([0x5a; 32]);
-    let mut table = Table::new(own, Ids::default(), K);
+    let mut table = Table::new(own, Ids::default(), Exempt::Local, K);
     for n in 0..K as u16 {
         assert!(matches!(table.insert(&Id::of(addr(n)), addr(n), 800), Insert::Added(_)));
     }
@@ -156,7 +157,7 @@ fn around_a_new_id_all_nodes_are_new_for_as_long_as_around_the_first() {
 
 #[test]
 fn each_node_of_a_network_is_drawn_by_some_key() {
-    let mut table = Table::new(Id([0x5a; 32]), Ids::default(), PLACES_MAX);
+    let mut table = Table::new(Id([0x5a; 32]), Ids::default(), Exempt::Local, PLACES_MAX);
     // Nodes at one host, and hosts of one /24.
     let at = |host, port| SocketAddrV4::new(Ipv4Addr::new(80, 0, 0, host), port);
     let network: Vec<_> = (1..7).map(|n| at(1, n)).chain((2..8).map(|n| at(n, 1))).collect();

@@ -5,6 +5,7 @@ mod gaps;
 mod limits;
 mod properties;
 mod replies;
+mod shared_addresses;
 mod start;
 mod starving;
 mod walk;

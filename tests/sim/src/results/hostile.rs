@@ -201,6 +201,15 @@ pub fn poisoned(
     let tables = || sim.nodes().flat_map(|(_, node)| node.nodes());
     let bad = tables().filter(|addr| evil.contains(addr)).count();
     poisoned.in_tables = bad as f64 / tables().count().max(1) as f64;
+    if std::env::var_os("DBG").is_some() {
+        let mut h = std::collections::BTreeMap::<(usize, usize), usize>::new();
+        for (_, node) in sim.nodes() {
+            let all = node.nodes().count();
+            let bad = node.nodes().filter(|a| evil.contains(a)).count();
+            *h.entry((bad, all / 10 * 10)).or_default() += 1;
+        }
+        eprintln!("{h:?}");
+    }
     poisoned.trace = sim.trace_hash();
     Ok(poisoned)
 }
