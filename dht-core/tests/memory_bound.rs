@@ -318,7 +318,7 @@ fn what_each_may_take() {
     let embedded = if cfg!(target_pointer_width = "64") { 56 << 10 } else { 53 << 10 };
     for (config, most) in [
         (Config::embedded(), embedded),
-        (Config::client(), 6 << 20),
+        (Config::client(), 13 << 19),
         (Config::default(), 94 << 20),
         (Config::server(), 138 << 20),
     ] {

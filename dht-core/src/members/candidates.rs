@@ -21,7 +21,6 @@ pub(super) struct Candidates {
     /// Verifications at once: of nodes never met, and in all.
     strangers: usize,
     max: usize,
-    exempt: Exempt,
     waiting: Vec<SocketAddrV4>,
     verifying: Vec<SocketAddrV4>,
 }
@@ -29,8 +28,7 @@ pub(super) struct Candidates {
 impl Candidates {
     pub(super) fn new(config: &Config) -> Self {
         let (strangers, max) = (config.strangers(), config.verifications());
-        let exempt = config.exempt.clone();
-        Self { strangers, max, exempt, waiting: Vec::new(), verifying: Vec::new() }
+        Self { strangers, max, waiting: Vec::new(), verifying: Vec::new() }
     }
 
     pub(super) fn add_to(heap: &mut Heap, verifications: usize) {
@@ -43,11 +41,11 @@ impl Candidates {
     }
 
     /// Whether a stranger may be asked now.
-    pub(super) fn has_place_for(&self, addr: SocketAddrV4) -> bool {
+    pub(super) fn has_place_for(&self, addr: SocketAddrV4, exempt: &Exempt) -> bool {
         let prefix = prefix24(*addr.ip());
         let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
         self.verifying.len() < self.strangers
-            && (self.exempt.covers(*addr.ip()) || same.count() < VERIFICATIONS_PER_PREFIX_MAX)
+            && (exempt.covers(*addr.ip()) || same.count() < VERIFICATIONS_PER_PREFIX_MAX)
     }
 
     /// Takes a place for a node that was lost, if there is one; forged requests can't use up these places.
@@ -61,7 +59,7 @@ impl Candidates {
 
     /// The candidates that are being asked.
     #[cfg(any(test, feature = "_invariants"))]
-    pub(super) fn check_invariants(&self) -> &[SocketAddrV4] {
+    pub(super) fn check_invariants(&self, exempt: &Exempt) -> &[SocketAddrV4] {
         assert!(self.waiting.len() <= CANDIDATES_MAX && self.verifying.len() <= self.max);
         for (at, addr) in self.verifying.iter().enumerate() {
             assert!(
@@ -71,7 +69,7 @@ impl Candidates {
             let prefix = prefix24(*addr.ip());
             let same = self.verifying.iter().filter(|other| prefix24(*other.ip()) == prefix);
             assert!(
-                self.exempt.covers(*addr.ip())
+                exempt.covers(*addr.ip())
                     || same.count() <= VERIFICATIONS_PER_PREFIX_MAX + self.max - self.strangers
             );
         }
@@ -98,8 +96,8 @@ impl Candidates {
     }
 
     /// Takes the next candidate that may be asked.
-    pub(super) fn next(&mut self) -> Option<SocketAddrV4> {
-        let next = self.waiting.iter().position(|addr| self.has_place_for(*addr))?;
+    pub(super) fn next(&mut self, exempt: &Exempt) -> Option<SocketAddrV4> {
+        let next = self.waiting.iter().position(|addr| self.has_place_for(*addr, exempt))?;
         Some(self.waiting.remove(next))
     }
 

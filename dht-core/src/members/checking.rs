@@ -54,7 +54,7 @@ impl Members {
 
     /// Asks the next candidate that waits and may be asked.
     pub(crate) fn next_verification(&mut self, cx: &mut Cx) -> Option<Call> {
-        let addr = self.candidates.next()?;
+        let addr = self.candidates.next(&cx.config.exempt)?;
         let ask = self.verify(cx, addr);
         if ask.is_none() {
             self.candidates.wait(addr);

@@ -289,7 +289,7 @@ impl Members {
         if asks(addr) || self.is_unwanted(&id, addr) {
             return None;
         }
-        let now = self.candidates.has_place_for(addr);
+        let now = self.candidates.has_place_for(addr, &cx.config.exempt);
         let ask = now.then(|| self.verify(cx, addr)).flatten();
         if ask.is_none() {
             let displaced = self.candidates.wait_or_displace(&mut cx.rng, addr);
@@ -335,8 +335,8 @@ impl Members {
 #[cfg(any(test, feature = "_invariants"))]
 impl Members {
     /// The candidates that are being asked.
-    pub(crate) fn verifying(&self) -> &[SocketAddrV4] {
-        self.candidates.check_invariants()
+    pub(crate) fn verifying(&self, exempt: &crate::Exempt) -> &[SocketAddrV4] {
+        self.candidates.check_invariants(exempt)
     }
 
     /// `hinted` and `swaps`: how many checks because of hints, and of newcomers' rivals, are under way.

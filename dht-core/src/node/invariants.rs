@@ -14,7 +14,7 @@ impl Node {
     #[doc(hidden)]
     pub fn check_counters(&self) {
         let node = &self.parts;
-        node.requests.check_counters(&node.cx, node.members.verifying().len());
+        node.requests.check_counters(&node.cx, node.members.verifying(&node.cx.config.exempt).len());
         node.check_stage();
     }
 
@@ -22,7 +22,7 @@ impl Node {
     #[doc(hidden)]
     pub fn check_invariants(&self) {
         let node = &self.parts;
-        node.requests.check_invariants(&node.cx, node.members.verifying());
+        node.requests.check_invariants(&node.cx, node.members.verifying(&node.cx.config.exempt));
         node.replies.check_invariants(&node.cx.config);
         let calls: alloc::vec::Vec<_> =
             node.requests.flights().calls().map(|call| call.purpose).collect();

@@ -33,8 +33,11 @@ impl Queries {
     /// query of the node's own has found is returned.
     #[inline(never)]
     pub(crate) fn walked(&mut self, cx: &mut Cx, id: QueryId) -> Walked {
-        let Some((kind, commit, outcome)) = self.work(id, |_, running| {
+        let Some((kind, commit, outcome)) = self.work(id, |queries, running| {
             running.walk.abandon(true);
+            if running.kind != Kind::User {
+                queries.spacing = running.walk.reach().unwrap_or(queries.spacing);
+            }
             (running.kind, running.query.commit, running.take_outcome_so_far())
         }) else {
             return Walked::Ended;

@@ -14,8 +14,9 @@ use crate::api::ask::Query;
 use crate::api::config::Config;
 use crate::api::message::{QueryId, Reply, SessionId};
 use crate::bounded::memory::{Capped, Heap};
-use crate::queries::walk::{Plan, Walk, closest_max};
+use crate::queries::walk::{Plan, Walk};
 use crate::requests::Walks;
+use crate::table::K;
 use crate::time::Instant;
 #[cfg(any(test, feature = "_invariants"))]
 use crate::{context::Cx, requests::call::Purpose};
@@ -34,6 +35,9 @@ pub(crate) struct Queries {
     walks: (usize, usize),
     /// Some query could not ask all nodes that it wants to for want of a place.
     pub(super) stalled: bool,
+    /// How far from its target the last of the 20 was that the latest query of the node's own has found, in the first
+    /// eight bytes; 0: not known.
+    pub(super) spacing: u64,
     max: usize,
     max_spare: usize,
 }
@@ -67,8 +71,7 @@ impl Queries {
         let users = if max_spare(config) == 0 { config.max_queries } else { all };
         heap.capped_each::<Reply>(users, config.max_unread_replies);
         heap.payloads(
-            config.max_queries
-                * (config.max_unread_replies + closest_max(config.max_query_addresses)),
+            config.max_queries * (config.max_unread_replies + K),
             config.max_value_received(),
         );
         // The ids of some, to end them one by one.

@@ -51,6 +51,7 @@ impl Queries {
             max_query_addresses: cx.config.max_query_addresses,
             max_open: cx.config.max_background_requests,
             radius: table.radius(),
+            spacing: self.spacing.min(table.radius()),
             quotas: if query.only_closest_nodes { Quotas::NONE } else { table.quotas() },
             exempt: cx.config.exempt.clone(),
             salt: cx.rng.next_u32(),

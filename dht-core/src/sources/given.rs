@@ -18,11 +18,13 @@ const WAIT_MAX: u32 = 720;
 #[derive(Clone, Copy, Debug)]
 struct Node {
     addr: SocketAddrV4,
+    /// The tick when it was asked last, or, if that was later, heard of; of that the lower half, since no pause is as long.
+    asked: u16,
     /// The last tick in which it was in the table, or in which it was given.
     heard: u32,
-    /// When it was asked last, if that was later.
-    asked: u32,
 }
+
+const _: () = assert!(size_of::<Node>() == 12);
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Given(Vec<Node>);
@@ -35,7 +37,7 @@ impl Given {
     /// Remembers a node, unless there are `max` already.
     pub(crate) fn add(&mut self, max: usize, tick: u32, addr: SocketAddrV4) {
         if self.0.len() < max && !self.iter().any(|other| other == addr) {
-            self.0.put(max, Node { addr, heard: tick, asked: tick });
+            self.0.put(max, Node { addr, asked: tick as u16, heard: tick });
         }
     }
 
@@ -56,24 +58,25 @@ impl Given {
         asked_anyway: impl Fn(SocketAddrV4) -> bool,
     ) -> Option<SocketAddrV4> {
         for node in self.0.iter_mut().filter(|node| in_table(node.addr)) {
-            (node.heard, node.asked) = (tick, tick);
+            (node.heard, node.asked) = (tick, tick as u16);
         }
         let silent = self.0.iter_mut().filter(|node| node.heard < tick && !asked_anyway(node.addr));
         let due = silent.filter_map(|node| {
             let wait = ((tick - node.heard) / PART).min(WAIT_MAX);
-            Some((tick.saturating_sub(node.asked).checked_sub(wait)?, node))
+            let pause = (tick as u16).wrapping_sub(node.asked);
+            Some((u32::from(pause).checked_sub(wait)?, node))
         });
         // Of several the first.
         let (_, node) = due.reduce(|a, b| if b.0 > a.0 { b } else { a })?;
-        node.asked = tick;
+        node.asked = tick as u16;
         Some(node.addr)
     }
 
     /// A node has entered the table. Returns whether it is a given node that was silent.
     pub(crate) fn came_back(&mut self, tick: u32, addr: SocketAddrV4) -> bool {
         let Some(node) = self.0.iter_mut().find(|node| node.addr == addr) else { return false };
-        let silent = node.asked != node.heard;
-        (node.heard, node.asked) = (tick, tick);
+        let silent = node.asked != node.heard as u16;
+        (node.heard, node.asked) = (tick, tick as u16);
         silent
     }
 }

@@ -35,14 +35,14 @@ impl Quotas {
 /// How many hosts, and how many /24s, the nodes of the table are of. Each exempt node counts as one of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Groups {
-    hosts: usize,
-    prefixes: usize,
+    hosts: u16,
+    prefixes: u16,
 }
 
 impl Groups {
     #[cfg(any(test, feature = "_invariants"))]
     pub(super) fn counts(self) -> [usize; 2] {
-        [self.hosts, self.prefixes]
+        [self.hosts.into(), self.prefixes.into()]
     }
 }
 
@@ -55,15 +55,15 @@ struct Neighbours {
 
 /// Of 20 nodes drawn from that number of equal groups, how many may be of one before it is strange: the mean, and 3.5 times
 /// its standard deviation. Of 61 groups or more two.
-fn fair(groups: usize) -> usize {
-    let groups = groups.max(1);
+fn fair(groups: u16) -> usize {
+    let groups = usize::from(groups.max(1));
     1 + K / groups + (12 * K / groups).isqrt()
 }
 
 impl Table {
     /// How many of the closest nodes to a key may be of one host, and of one /24, in a network like that of the table.
     pub(crate) fn quotas(&self) -> Quotas {
-        let most = |groups: usize, least: usize| fair(groups).clamp(least, K) as u8;
+        let most = |groups: u16, least: usize| fair(groups).clamp(least, K) as u8;
         Quotas {
             host: most(self.groups.hosts, CLOSEST_PER_HOST),
             prefix: most(self.groups.prefixes, CLOSEST_PER_PREFIX),
@@ -73,7 +73,8 @@ impl Table {
     /// Whether the table knows so many hosts that it does without a node that would be over quota.
     pub(crate) fn does_without(&self, id: &Id, addr: SocketAddrV4) -> bool {
         let bucket = shared_bits(&self.own, id);
-        self.groups.hosts >= HOSTS_ENOUGH && bucket.is_some_and(|own| self.is_crowd(own, addr))
+        usize::from(self.groups.hosts) >= HOSTS_ENOUGH
+            && bucket.is_some_and(|own| self.is_crowd(own, addr))
     }
 
     /// Whether a node at `addr` in this bucket is one too many of its host or of its /24.
@@ -83,7 +84,7 @@ impl Table {
         }
         let near = self.neighbours(Some(bucket), *addr.ip());
         // Twice the mean, less one.
-        let most = |groups: usize| (2 * self.len / groups.max(1)).saturating_sub(1);
+        let most = |groups: u16| (2 * self.len / usize::from(groups.max(1))).saturating_sub(1);
         let Groups { hosts, prefixes } = self.groups;
         near.host >= most(hosts).max(TABLE_PER_HOST)
             || near.prefix >= most(prefixes).max(TABLE_PER_PREFIX)
@@ -113,7 +114,7 @@ impl Table {
         let (host, prefix) = (own || near.host == none, own || near.prefix == none);
         let Groups { hosts, prefixes } = &mut self.groups;
         for (count, alone) in [(hosts, host), (prefixes, prefix)] {
-            *count = if enters { *count + usize::from(alone) } else { *count - usize::from(alone) };
+            *count = if enters { *count + u16::from(alone) } else { *count - u16::from(alone) };
         }
     }
 

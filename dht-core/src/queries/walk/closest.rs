@@ -160,6 +160,10 @@ impl Closest {
         if self.keeps_replies {
             self.replies.reserve_exact(room - self.replies.len());
             self.replies.insert(at, reply.clone());
+            // Who comes after the 20 closest is there to be committed to.
+            for number in [K, at.max(K)] {
+                self.replies.get_mut(number).into_iter().for_each(|reply| reply.value = None);
+            }
         }
         let used_up = self.is_used_up(self.len(), addr);
         if used_up {

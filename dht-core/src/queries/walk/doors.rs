@@ -5,7 +5,7 @@
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::Walk;
-use crate::addr::{is_local, prefix24};
+use crate::addr::prefix24;
 
 /// How many nodes of one host, and of one /24, are asked before one of them has answered. Each answer from there allows
 /// one more. Local ones have no limit.
@@ -26,7 +26,7 @@ impl Walk {
     /// Whether one more node may be asked at this host, and in its /24.
     pub(super) fn door(&self, addr: SocketAddrV4) -> Door {
         let (ip, prefix) = (*addr.ip(), prefix24(*addr.ip()));
-        if is_local(ip) {
+        if self.plan.exempt.covers(ip) {
             return Door::Open;
         }
         let host = self.door_of(UNANSWERED_PER_HOST_MAX, &|other| other == ip);
@@ -36,7 +36,7 @@ impl Walk {
     fn door_of(&self, mut most: usize, is_near: &dyn Fn(Ipv4Addr) -> bool) -> Door {
         // What may still be answered, and what is not waited for any more.
         let (mut open, mut silent) = (0, 0);
-        for host in self.seen.hosts().iter().filter(|host| is_near(host.ip)) {
+        for host in self.seen.hosts().iter().filter(|host| is_near(host.ip())) {
             most += usize::from(host.answered);
             silent += usize::from(host.silent);
         }

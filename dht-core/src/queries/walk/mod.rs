@@ -62,9 +62,9 @@ const DENSE: u64 = 7;
 /// How many nodes at most a query finds, and commits to, where somebody seems to crowd the 20 closest.
 const CLOSEST_MAX: usize = 60;
 
-/// The same for a query that remembers this many addresses.
+/// The same for a query that remembers this many addresses: where memory is short, no more than 20.
 pub(crate) fn closest_max(max_query_addresses: usize) -> usize {
-    CLOSEST_MAX.min(K + max_query_addresses / 32)
+    if max_query_addresses < 8 * CLOSEST_MAX { K } else { CLOSEST_MAX }
 }
 
 /// How a walk is made.
@@ -85,6 +85,8 @@ pub(crate) struct Plan {
     pub(crate) max_open: usize,
     /// How far from any key the last of the 20 closest is, about; of distances the first eight bytes.
     pub(crate) radius: u64,
+    /// The same as the latest query of the node's own has found it; 0: not known.
+    pub(crate) spacing: u64,
     /// How many of the closest may be of one host, and of one /24, and whose hosts and /24s have no limits.
     pub(crate) quotas: Quotas,
     pub(crate) exempt: Exempt,
@@ -194,7 +196,7 @@ impl Walk {
         heap.capped_each::<(u16, u16)>(walks, max_query_addresses);
         Closest::add_to(heap, walks, closest);
         // The silent and the closest, while a gap is looked for.
-        let named = VISITS_MAX + CLOSEST_MAX;
+        let named = VISITS_MAX + closest.1;
         heap.passing(3 * named.next_power_of_two() * size_of::<u64>() / 2);
     }
 
@@ -341,14 +343,18 @@ impl Walk {
     /// Goes on to all nodes in reach if the 20 found are so near that somebody may have put them there: then the
     /// honest ones are behind them. Whether it does.
     pub(crate) fn widens(&mut self) -> bool {
-        let last = self.closest.nodes().last().filter(|_| self.closest.len() >= K);
-        let (radius, known) = (self.plan.radius, self.plan.radius < u64::MAX);
-        let wants = self.plan.keeps_replies && !self.plan.only_given && !self.closest.is_wide();
-        let dense = last.is_some_and(|(distance, _)| distance < radius / 20 * DENSE);
-        if wants && known && dense {
-            self.closest.widen(closest_max(self.plan.max_query_addresses), radius);
+        let may = self.plan.keeps_replies && !self.plan.only_given && !self.closest.is_wide();
+        let dense = self.reach().is_some_and(|last| last < self.plan.spacing / 20 * DENSE);
+        if may && dense {
+            self.closest.widen(closest_max(self.plan.max_query_addresses), self.plan.spacing);
         }
-        wants && known && dense
+        may && dense
+    }
+
+    /// How far from the target the last of the 20 closest is, once there are 20.
+    pub(crate) fn reach(&self) -> Option<u64> {
+        let last = self.closest.nodes().last().filter(|_| self.closest.len() >= K);
+        last.map(|(distance, _)| distance)
     }
 
     /// Whether a node that was come across would be among the closest.

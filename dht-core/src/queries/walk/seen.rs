@@ -34,9 +34,17 @@ const _: () = assert!(size_of::<Node>() == 16);
 /// A host of which nodes were visited: how many of them have answered, and how many of hearsay have not.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Host {
-    pub(super) ip: Ipv4Addr,
+    ip: [u8; 4],
     pub(super) answered: u8,
     pub(super) silent: u8,
+}
+
+const _: () = assert!(size_of::<Host>() == 6);
+
+impl Host {
+    pub(super) fn ip(&self) -> Ipv4Addr {
+        self.ip.into()
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -118,10 +126,10 @@ impl Seen {
     }
 
     fn host(&mut self, ip: Ipv4Addr) -> Option<&mut Host> {
-        let known = self.hosts.iter().position(|host| host.ip == ip);
+        let known = self.hosts.iter().position(|host| host.ip == ip.octets());
         let at = known.unwrap_or(self.hosts.len());
         if known.is_none() {
-            self.hosts.put(VISITS_MAX, Host { ip, answered: 0, silent: 0 });
+            self.hosts.put(VISITS_MAX, Host { ip: ip.octets(), answered: 0, silent: 0 });
         }
         self.hosts.get_mut(at)
     }

@@ -26,6 +26,7 @@ fn walk(thorough: bool, table: u8, named: u8) -> Walk {
         max_query_addresses: 512,
         max_open: 256,
         radius: u64::MAX,
+        spacing: 0,
         quotas: Quotas::NONE,
         exempt: Exempt::Local,
         salt: 1,

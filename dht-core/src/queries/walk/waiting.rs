@@ -78,7 +78,10 @@ impl Walk {
                 return full && visit.missed > 0;
             }
             let late = visit.missed >= patience || (visit.role == Role::Doubted && self.trusts);
-            late || visit.role != Role::Witness && !self.is_wanted(visit.node)
+            match visit.role {
+                Role::Witness => visit.missed > 0,
+                Role::Doubted | Role::Candidate => late || !self.is_wanted(visit.node),
+            }
         })
     }
 

@@ -8,7 +8,6 @@ use super::Walk;
 use super::seen::State;
 use crate::addr::prefix24;
 use crate::api::id_cache::Ids;
-use crate::table::K;
 
 /// How many are asked at once, and how often, if the result stays thin.
 const WITNESSES: usize = 8;
@@ -39,9 +38,8 @@ impl Walk {
     /// Whether the result is so thin, or of so few hosts, that witnesses should be asked. They are to be [offered](Self::offer_witness) then.
     pub(crate) fn wants_witnesses(&mut self) -> bool {
         let thin = if self.witnesses.rounds == 0 { THIN } else { STILL_THIN };
-        let last = self.closest.nodes().last().filter(|_| self.closest.len() >= K);
         let crowd = self.witnesses.rounds == 0 && self.closest.has_crowd();
-        let wants = last.is_some_and(|(distance, _)| crowd || distance / thin > self.plan.radius)
+        let wants = self.reach().is_some_and(|last| crowd || last / thin > self.plan.radius)
             && self.witnesses.rounds < ROUNDS
             && !self.plan.only_given;
         self.witnesses.rounds += u8::from(wants);

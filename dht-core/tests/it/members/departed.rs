@@ -228,7 +228,7 @@ fn who_answers_late_on_purpose_costs_a_second_or_two() {
         let mean = times.iter().sum::<u128>() / times.len() as u128;
         let most = *times.iter().max().unwrap();
         println!("{slow} of 60, {delay_ms} ms late: {mean} ms, {most} ms at most");
-        assert!(mean <= 1_200 && most <= 1_500, "{slow}, {delay_ms} ms: {mean} ms, {most} ms");
+        assert!(mean <= 1_200 && most <= 1_600, "{slow}, {delay_ms} ms: {mean} ms, {most} ms");
     }
 }
 
