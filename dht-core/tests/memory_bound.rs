@@ -319,7 +319,7 @@ fn what_each_may_take() {
     for (config, most) in [
         (Config::embedded(), embedded),
         (Config::client(), 13 << 19),
-        (Config::default(), 94 << 20),
+        (Config::default(), 97 << 20),
         (Config::server(), 138 << 20),
     ] {
         let bound = bound(config);

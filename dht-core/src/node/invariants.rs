@@ -14,7 +14,8 @@ impl Node {
     #[doc(hidden)]
     pub fn check_counters(&self) {
         let node = &self.parts;
-        node.requests.check_counters(&node.cx, node.members.verifying(&node.cx.config.exempt).len());
+        node.requests
+            .check_counters(&node.cx, node.members.verifying(&node.cx.config.exempt).len());
         node.check_stage();
     }
 

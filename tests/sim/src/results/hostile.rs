@@ -7,16 +7,18 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Id, Query};
+use dht_core::{Answer, Id, Incoming, Query};
 
 use crate::attack::{Grinder, GrinderConfig, Pace, closest_addresses};
-use crate::sim::{Sim, Spec, Violation};
+use crate::sim::{App, Cx, Sim, Spec, Violation};
 use crate::world::{HostId, Micros, addresses::Addresses};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// Nodes of an attacker near a key, and how many of the honest ones nearest to it are told of each of them.
 const GROUND: u32 = 30;
 const TOLD: usize = 60;
+/// The command that stores a value, and asks for it.
+const STORE: u64 = 7;
 /// Lookups for each key that is attacked.
 const LOOKUPS: u32 = 20;
 
@@ -102,23 +104,11 @@ impl Eclipse {
 /// # Errors
 /// If an invariant does not hold.
 pub fn eclipse(settled: &Sim, hosts: Hosts, keys: u64) -> Result<Eclipse, Violation> {
-    let ips = hosts.ips();
-    let honest: Vec<_> = (0..settled.hosts()).map(|n| settled.address(HostId(n))).collect();
+    let count = settled.hosts();
     let mut eclipse = Eclipse::default();
     for key in (0..keys).map(key) {
         let mut sim = settled.clone();
-        let config = GrinderConfig {
-            ips: ips.clone(),
-            near: Some(key),
-            nodes: GROUND,
-            targets: closest_addresses(honest.iter().copied(), &key, TOLD),
-            known_max: TOLD as u32,
-            pace: Pace::per_second(90, 60),
-            ..GrinderConfig::default()
-        };
-        let evil = attack(&mut sim, &ips, config)?;
-        sim.run_for(70 * SECOND)?;
-        let count = honest.len() as u32;
+        let evil = besiege(&mut sim, hosts, key)?;
         for n in 0..LOOKUPS {
             let found = look_up(&mut sim, HostId((n * 7_919 + 11) % count), key)?;
             let held = found.iter().filter(|addr| evil.contains(addr)).count() as u32;
@@ -131,6 +121,91 @@ pub fn eclipse(settled: &Sim, hosts: Hosts, keys: u64) -> Result<Eclipse, Violat
         eclipse.trace = eclipse.trace.rotate_left(1) ^ sim.trace_hash();
     }
     Ok(eclipse)
+}
+
+/// An attacker with these hosts takes the addresses nearest to a key, and makes them known to the honest nodes there: its
+/// nodes.
+fn besiege(sim: &mut Sim, hosts: Hosts, key: Id) -> Result<BTreeSet<SocketAddrV4>, Violation> {
+    let ips = hosts.ips();
+    if ips.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let honest = (0..sim.hosts()).map(|n| sim.address(HostId(n)));
+    let config = GrinderConfig {
+        ips: ips.clone(),
+        near: Some(key),
+        nodes: GROUND,
+        targets: closest_addresses(honest, &key, TOLD),
+        known_max: TOLD as u32,
+        pace: Pace::per_second(90, 60),
+        ..GrinderConfig::default()
+    };
+    let evil = attack(sim, &ips, config)?;
+    sim.run_for(70 * SECOND)?;
+    Ok(evil)
+}
+
+/// What becomes of values that are stored while an attacker is near their keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stored {
+    /// Values, each with a key of its own.
+    pub values: u32,
+    /// Nodes that were committed to, and of these the honest ones, in all; the fewest honest ones of one value.
+    pub commits: u32,
+    /// See `commits`.
+    pub honest: u32,
+    /// See `commits`.
+    pub fewest: u32,
+    /// Lookups of the values by nodes from all over the network, and how many brought the value.
+    pub lookups: u32,
+    /// See `lookups`.
+    pub found: u32,
+}
+
+/// Keeps what was committed to it last, and gives it back.
+#[derive(Clone, Debug, Default)]
+struct Store(Option<Vec<u8>>);
+
+impl App for Store {
+    fn on_request(&mut self, cx: &mut Cx<'_>, request: &Incoming<'_>) {
+        if request.token.is_some() {
+            self.0 = request.value.map(<[u8]>::to_vec);
+        }
+        cx.reply(request, self.0.clone().map_or(Answer::empty(), Answer::value));
+    }
+}
+
+/// H5: an attacker as for [`eclipse`] is near a key; then a value is stored there, and looked up.
+///
+/// # Errors
+/// If an invariant does not hold.
+pub fn store(settled: &Sim, hosts: Hosts, keys: u64) -> Result<Stored, Violation> {
+    let mut stored = Stored { fewest: u32::MAX, ..Stored::default() };
+    for key in (0..keys).map(key) {
+        let mut sim = settled.clone();
+        let count = sim.hosts();
+        for at in sim.true_closest(&key, 2 * TOLD) {
+            sim.set_app(at, Store::default());
+        }
+        let evil = besiege(&mut sim, hosts, key)?;
+        let put = Query::new(key, STORE).value("value").commit();
+        let walk = sim.walk(HostId(9), put, 60 * SECOND)?;
+        let closest = walk.and_then(|(_, outcome)| outcome.ok()).unwrap_or_default().closest;
+        let honest = closest.iter().filter(|reply| !evil.contains(&reply.from.addr)).count() as u32;
+        stored.values += 1;
+        stored.commits += closest.len() as u32;
+        stored.honest += honest;
+        stored.fewest = stored.fewest.min(honest);
+        for n in 0..LOOKUPS {
+            let get = Query::new(key, STORE);
+            let walk = sim.walk(HostId((n * 7_919 + 11) % count), get, 60 * SECOND)?;
+            let replies = walk.map(|(replies, _)| replies).unwrap_or_default();
+            let found = replies.iter().any(|reply| reply.value.as_deref() == Some(b"value"));
+            stored.lookups += 1;
+            stored.found += u32::from(found);
+        }
+    }
+    Ok(stored)
 }
 
 /// What lookups find in a network some of which is hostile.
@@ -201,15 +276,6 @@ pub fn poisoned(
     let tables = || sim.nodes().flat_map(|(_, node)| node.nodes());
     let bad = tables().filter(|addr| evil.contains(addr)).count();
     poisoned.in_tables = bad as f64 / tables().count().max(1) as f64;
-    if std::env::var_os("DBG").is_some() {
-        let mut h = std::collections::BTreeMap::<(usize, usize), usize>::new();
-        for (_, node) in sim.nodes() {
-            let all = node.nodes().count();
-            let bad = node.nodes().filter(|a| evil.contains(a)).count();
-            *h.entry((bad, all / 10 * 10)).or_default() += 1;
-        }
-        eprintln!("{h:?}");
-    }
     poisoned.trace = sim.trace_hash();
     Ok(poisoned)
 }

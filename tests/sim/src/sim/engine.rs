@@ -201,6 +201,13 @@ impl Sim {
         app.downcast_ref()
     }
 
+    /// Gives a host another application. What is not a node's host is left as it is.
+    pub fn set_app(&mut self, host: HostId, app: impl crate::sim::App) {
+        if let Some(host) = self.hosts.get_mut(host.index()).filter(|host| host.actor.is_none()) {
+            host.app = Some(Box::new(app));
+        }
+    }
+
     /// The actor of a host, if it is of this type.
     pub fn actor<A: crate::sim::Actor>(&self, host: HostId) -> Option<&A> {
         let actor: &dyn Any = self.hosts.get(host.index())?.actor.as_deref()?;
