@@ -18,7 +18,6 @@ pub(crate) mod command;
 mod cursor;
 mod error;
 mod head;
-mod redact;
 mod request;
 mod response;
 mod varint;
