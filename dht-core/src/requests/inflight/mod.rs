@@ -83,7 +83,6 @@ pub(crate) struct Inflight {
     live: usize,
     /// The user's requests, including ended ones that wait to be taken.
     users: usize,
-    others: usize,
     lists: Lists,
     asked: Asked,
     tids: Tids,
@@ -136,7 +135,7 @@ impl Inflight {
 
     /// Requests that are not the user's.
     pub(crate) fn others(&self) -> usize {
-        self.others
+        self.slots.len() - self.free.len() - self.users
     }
 
     /// Whether the result of a request waits to be taken.
@@ -170,10 +169,7 @@ impl Inflight {
         self.asked.begin(self.max, call.to());
         self.serial += 1;
         let id = self.serial << 16 | u64::from(slot);
-        match call.purpose {
-            Purpose::User => self.users += 1,
-            _ => self.others += 1,
-        }
+        self.users += usize::from(call.purpose == Purpose::User);
         self.live += 1;
         let flight = Flight {
             call,
@@ -377,10 +373,7 @@ impl Inflight {
     pub(crate) fn end(&mut self, now: Instant, id: RequestId, answered: bool) -> Option<Flight> {
         let slot = slot_of(id);
         let flight = self.take(now, id, answered)?;
-        match flight.call.purpose {
-            Purpose::User => self.users -= 1,
-            _ => self.others -= 1,
-        }
+        self.users -= usize::from(flight.call.purpose == Purpose::User);
         self.release(slot);
         Some(flight)
     }
