@@ -36,9 +36,7 @@ pub(crate) struct Probe {
     open: u8,
     /// An answer may have been guessed by an attacker; it may as well have been true.
     guessed: bool,
-    /// The host seen by each node that got through.
-    seen: heapless::Vec<Ipv4Addr, PROBES>,
-    /// What the answers that came in on the server socket say of the own address.
+    /// What the nodes that got through say of the own address. No two are of one /24, so each has a vote.
     pub(crate) sampler: Sampler,
 }
 
@@ -60,15 +58,15 @@ pub(crate) enum Found {
 impl Probe {
     pub(crate) fn new(believed: (Ipv4Addr, u16), aim: Aim, port: u16, asked: usize) -> Self {
         let asked = asked.min(PROBES) as u8;
-        let (seen, sampler) = (heapless::Vec::new(), Sampler::default());
-        Self { believed, aim, port, asked, open: asked, guessed: false, seen, sampler }
+        let sampler = Sampler::default();
+        Self { believed, aim, port, asked, open: asked, guessed: false, sampler }
     }
 
     /// A node that was asked has answered, and sees us at `to`. The port of `to` must be the port that it was asked to
     /// answer to; any other it can't have seen.
     pub(crate) fn answered(&mut self, via: Via, from: Ipv4Addr, to: SocketAddrV4, exempt: &Exempt) {
         self.failed();
-        if via == Via::Server && to.port() == self.port && self.seen.push(*to.ip()).is_ok() {
+        if via == Via::Server && to.port() == self.port {
             self.sampler.add_from(to, from, exempt);
         }
     }
@@ -90,12 +88,12 @@ impl Probe {
 
     /// The number of nodes that got through.
     fn pongs(&self) -> usize {
-        self.seen.len()
+        self.sampler.size()
     }
 
     /// Of these, the number that see the node at `host`.
     fn votes(&self, host: Ipv4Addr) -> usize {
-        self.seen.iter().filter(|seen| **seen == host).count()
+        self.sampler.hosts().filter(|seen| *seen == host).count()
     }
 
     /// Of these, the number that see what is believed.
@@ -141,7 +139,7 @@ impl Probe {
             return if self.guessed { Found::Unclear } else { Found::Nobody };
         }
         let agreed = self.agreed();
-        let most = self.seen.iter().copied().max_by_key(|host| self.votes(*host));
+        let most = self.sampler.hosts().max_by_key(|host| self.votes(*host));
         let Some(host) = most.filter(|host| self.votes(*host) > agreed) else {
             return if agreed > 0 { Found::Same } else { Found::Unclear };
         };
