@@ -78,9 +78,12 @@ impl Parts {
             Purpose::QuickNat => {}
             Purpose::Probe => {
                 let seen = seen.map(|(via, seen_as)| (via, to, seen_as));
-                self.on_probe(seen, answered && seen.is_none());
+                let guessed = answered && seen.is_none();
+                self.reach.on_probe(&mut self.cx, others!(self), seen, guessed);
             }
-            Purpose::View { users } => self.on_view(users, seen),
+            Purpose::View { users } => {
+                self.reach.on_view(&mut self.cx, others!(self), users, seen);
+            }
         }
     }
 

@@ -9,6 +9,13 @@
 //! becomes of a found address), `members` (what the table learns), `late` (visits that queries leave behind), `queries`,
 //! `ended` (requests that have ended), `upkeep` (periodic work), `life` (its stages). Mirrors `index.js` and `lib/io.js`.
 
+/// What [`Reach`] is shown of the rest of the node.
+macro_rules! others {
+    ($node:expr) => {
+        crate::reach::Others { table: $node.members.table(), sources: &$node.sources }
+    };
+}
+
 mod asking;
 mod ended;
 mod entry;
