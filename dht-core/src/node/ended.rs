@@ -5,6 +5,7 @@ use super::Parts;
 use crate::api::error::RequestError;
 use crate::api::event::Event;
 use crate::api::message::{Reply, RequestId, Via};
+use crate::members::Checked;
 use crate::requests::call::{Call, Purpose, Question};
 use crate::requests::{Again, Ended};
 
@@ -42,6 +43,12 @@ impl Parts {
         let answered = answer.is_some();
         let counting = answer.filter(|_| ended.counts());
         let seen = counting.map(|(via, reply)| (via, reply.seen_as));
+        let with_id = counting.map(|(_, reply)| reply.from.id.is_some());
+        let checked = match with_id {
+            Some(false) => Checked::WithoutId,
+            _ if ended.timed_out() => Checked::Silent,
+            _ => Checked::Stays,
+        };
         let (to, sure) = (ended.to, ended.sure);
         match ended.purpose {
             Purpose::User => self.note(Event::Response(ended.id)),
@@ -60,9 +67,18 @@ impl Parts {
             Purpose::Commit { query, to, again } => {
                 self.on_commit(query, (to, again), &ended.result);
             }
-            Purpose::Check { .. } | Purpose::Swap { .. } | Purpose::Verify => {
-                let no_id = counting.is_some_and(|(_, reply)| reply.from.id.is_none());
-                self.on_check(ended, no_id);
+            Purpose::Check { seen, hinted } => {
+                self.members.on_check(&mut self.cx, (to, seen), hinted, checked);
+            }
+            Purpose::Swap { seen, newcomer, verified } => {
+                let (newcomer, flights) = ((newcomer, verified), self.requests.flights());
+                let asks = |addr| flights.asks(addr);
+                let ask = self.members.on_swap(&mut self.cx, (to, seen), newcomer, checked, &asks);
+                self.ask_some(ask);
+            }
+            Purpose::Verify => {
+                let ask = self.members.on_verify(&mut self.cx, to, with_id == Some(true));
+                self.ask_some(ask);
             }
             Purpose::Late { seen } => {
                 if sure && self.members.evict_unless_seen(&mut self.cx, to, seen) {
