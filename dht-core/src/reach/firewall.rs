@@ -167,7 +167,7 @@ const LOOK_MIN: u16 = 12;
 const LOOK_MAX: u16 = 360;
 /// Checks in a row without any answer after which a persistent node becomes ephemeral: the nodes asked in one
 /// check may all be gone.
-const MISSES_MAX: u8 = 3;
+const MISSED_LOOKS_MAX: u8 = 3;
 
 /// When to check again, for as long as the node lives.
 #[derive(Clone, Debug, Default)]
@@ -232,10 +232,10 @@ impl Looks {
         (self.doubted, self.misses, self.moved) = (false, 0, None);
     }
 
-    /// Most have seen a persistent node at `addr`, or `all`. Whether all have in two looks, and no other
+    /// Most have seen a persistent node at `addr`, or `all`. Returns whether all have in two looks, and no other
     /// look between them has shown anything else. Until then it is looked at again soon, however long nothing
     /// has changed.
-    pub(crate) fn is_moved(&mut self, addr: SocketAddrV4, all: bool) -> bool {
+    pub(crate) fn note_move(&mut self, addr: SocketAddrV4, all: bool) -> bool {
         let before = self.moved.filter(|moved| *moved == addr);
         self.moved = before.or(all.then_some(addr));
         (self.doubted, self.misses) = (true, 0);
@@ -260,7 +260,7 @@ impl Looks {
         let heard = core::mem::replace(&mut self.answers, answers) != answers;
         self.misses = self.misses.saturating_add(heard.into());
         (self.doubted, self.every, self.moved) = (true, LOOK_MIN, None);
-        self.misses >= MISSES_MAX
+        self.misses >= MISSED_LOOKS_MAX
     }
 
     pub(crate) const fn has_failed(&self) -> bool {
@@ -356,21 +356,21 @@ mod tests {
         let looks = || {
             let mut looks = Looks::new();
             looks.doubt();
-            assert!(!looks.is_moved(at(2), true));
+            assert!(!looks.note_move(at(2), true));
             looks
         };
-        assert!(looks().is_moved(at(2), true));
+        assert!(looks().note_move(at(2), true));
         let mut other = looks();
-        assert!(!other.is_moved(at(3), true) && !other.is_moved(at(2), true));
-        assert!(other.is_moved(at(2), true));
+        assert!(!other.note_move(at(3), true) && !other.note_move(at(2), true));
+        assert!(other.note_move(at(2), true));
         let mut disputed = looks();
-        assert!(!disputed.is_moved(at(2), false) && disputed.is_moved(at(2), true));
+        assert!(!disputed.note_move(at(2), false) && disputed.note_move(at(2), true));
         let mut disputed = Looks::new();
-        assert!(!disputed.is_moved(at(2), false) && !disputed.is_moved(at(2), true));
+        assert!(!disputed.note_move(at(2), false) && !disputed.note_move(at(2), true));
         for between in [Looks::unchanged, |looks: &mut Looks| _ = looks.missed(1)] {
             let mut looks = looks();
             between(&mut looks);
-            assert!(!looks.is_moved(at(2), true));
+            assert!(!looks.note_move(at(2), true));
         }
     }
 
@@ -383,7 +383,7 @@ mod tests {
                 looks.unchanged();
             }
             looks.begin();
-            assert!(!looks.is_moved(at(2), all));
+            assert!(!looks.note_move(at(2), all));
             for _ in 0..LOOK_MIN {
                 assert!(!looks.is_due_again(true));
                 looks.pass();
