@@ -7,7 +7,7 @@ use crate::api::event::Event;
 use crate::api::message::{Reply, RequestId, Via};
 use crate::members::Checked;
 use crate::requests::call::{Call, Purpose, Question};
-use crate::requests::{Again, Ended};
+use crate::requests::{Ended, Overdue};
 
 impl Parts {
     /// The next request of which a try was not answered in time.
@@ -21,8 +21,8 @@ impl Parts {
         let is_member = |addr| table.get(addr).is_some();
         match self.requests.on_overdue(&mut self.cx, id, is_member) {
             None => {}
-            Some(Ok(ended)) => self.on_ended(None, &ended),
-            Some(Err(Again { to, purpose, doubt })) => {
+            Some(Overdue::Ended(ended)) => self.on_ended(None, &ended),
+            Some(Overdue::Again { to, purpose, doubt }) => {
                 if let Some((question, late)) = doubt {
                     self.members.suspect(&self.cx, to, (false, late), question);
                 }
