@@ -29,8 +29,9 @@ pub(crate) struct Ended {
     pub(crate) timing: Timing,
     /// What the answer may teach; of a failed request, what an answer would have taught.
     pub(crate) lessons: Lessons,
-    /// After this many tries without an answer the node is likely to be down, and almost certainly.
+    /// All tries, at least two, timed out: the node may be down.
     pub(crate) doubt: bool,
+    /// At least as many as [`Pace::tries_to_be_sure`](super::pace::Pace::tries_to_be_sure) did: it is down.
     pub(crate) sure: bool,
 }
 

@@ -35,7 +35,8 @@ pub(crate) struct Flight {
     pub(crate) tid: u16,
     /// An earlier transaction id that an answer may still come under.
     old_tid: Option<u16>,
-    /// Tries so far: one more than retries, at most.
+    /// Tries so far. At most one more than `retries`, or [`tries_to_be_sure`](crate::requests::pace::Pace::tries_to_be_sure)
+    /// for a request that judges.
     pub(crate) sent: u16,
     /// When the first try left, and the last.
     pub(crate) first_sent_at: Instant,
