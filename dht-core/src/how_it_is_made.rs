@@ -3,8 +3,9 @@
 //! # The parts
 //!
 //! Each part is to the node what the node is to its embedder: it is told facts, it is asked what it wants, and it calls
-//! nothing above it. A part has private fields and knows neither the node nor the struct of another part, so it can be
-//! tested alone with a virtual clock. Arrows are calls; facts come back as return values.
+//! nothing above it. A part knows neither the node nor the struct of another part, so it can be tested alone with a
+//! virtual clock. Its fields are private, except that `Upkeep` and `Sources` show their own parts. Arrows are calls;
+//! facts come back as return values.
 //!
 //! ```text
 //!                  the embedder, or the driver

@@ -9,6 +9,7 @@ use core::net::SocketAddrV4;
 use core::str::FromStr;
 
 use blake2::{Blake2b256, Digest};
+use thiserror::Error;
 
 use crate::wire;
 
@@ -105,16 +106,9 @@ impl FromStr for Id {
 }
 
 /// A text that is no [`Id`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("an id has 64 hexadecimal digits")]
 pub struct ParseIdError;
-
-impl fmt::Display for ParseIdError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an id has 64 hexadecimal digits")
-    }
-}
-
-impl core::error::Error for ParseIdError {}
 
 /// An XOR distance between two [`Id`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -29,7 +29,7 @@ pub struct Stats {
     pub requests: RequestStats,
     /// Internal commands.
     pub commands: CommandStats,
-    /// One-try pings to nodes that said they have an id.
+    /// Requests of one try (PING or FIND_NODE) to nodes that claim an id, were lost, or were given by the user.
     pub verifications: VerificationStats,
     /// Datagrams and intentions that were dropped, by reason.
     pub drops: DropStats,
@@ -93,7 +93,7 @@ pub struct CommandCount {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerificationStats {
-    /// Pings sent.
+    /// Made.
     pub sent: u64,
     /// Answered with a proven id.
     pub verified: u64,

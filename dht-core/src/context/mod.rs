@@ -1,5 +1,5 @@
-//! The context: what `Node` hands down to its parts with each call, as smoltcp's interfaces do to their sockets. It
-//! holds no state of any part.
+//! The context: what `Node` hands down to its parts with each call, as smoltcp's interfaces do to their sockets. Of
+//! the parts' state it holds only what all ask for: the tick, and whether a request may begin.
 
 pub(crate) mod events;
 

@@ -19,7 +19,6 @@ pub(crate) struct Call {
 impl Call {
     /// Begins at once, or waits for a place.
     pub(crate) fn new(handle: Handle, want: Want) -> Self {
-        let want = want.own();
         let ticket = handle.act(|state, now| {
             let ticket = state.ticket();
             state.calls.begin(now, &mut state.node, ticket, want);

@@ -10,7 +10,6 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use core::task::Waker;
 
 use super::error::Error;
-use super::guard::own;
 use super::queue::Wakes;
 use crate::{
     Event, Instant, Node, Query, QueryId, Request, RequestError, RequestId, SendError, SessionId,
@@ -67,15 +66,6 @@ pub(crate) struct Calls {
 }
 
 impl Want {
-    /// Copies the value, so that nothing of the user's gets into the core ([`own`]).
-    pub(crate) fn own(mut self) -> Self {
-        match &mut self {
-            Self::Request(request) => own(&mut request.value),
-            Self::Query(query) => own(&mut query.value),
-        }
-        self
-    }
-
     /// Begins if there is a place.
     fn try_begin(
         &self,

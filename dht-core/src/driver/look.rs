@@ -87,9 +87,9 @@ impl Hearing {
         self.looks = self.looks.max(QUIET - 1);
     }
 
-    /// A look: whether the socket is deaf. `hail` has the other socket send it something, if it can. Where a datagram
+    /// A look. Returns whether the socket is deaf. `hail` has the other socket send it something, if it can. Where a datagram
     /// to oneself never arrives, silence proves nothing.
-    pub(crate) fn is_deaf(&mut self, hail: impl FnOnce() -> bool) -> bool {
+    pub(crate) fn look_if_deaf(&mut self, hail: impl FnOnce() -> bool) -> bool {
         self.looks += 1;
         if !self.tried || self.looks == QUIET {
             match hail() {

@@ -172,16 +172,11 @@ impl Mail {
             self.drops.requests += 1;
         } else if to_items {
             self.item_requests += 1;
-            self.push_item(Note::Request(Box::new(incoming.into())), wakes);
+            self.items.push(Note::Request(Box::new(incoming.into())), wakes);
         } else {
             self.requests.push(incoming.into(), wakes);
         }
         true
-    }
-
-    /// Adds a note to the items, if there is a feed of these.
-    pub(crate) fn push_item(&mut self, note: Note, wakes: &mut Wakes) {
-        self.items.push(note, wakes);
     }
 
     /// Keeps a foreign datagram if there is a stream for it. At the bound it is dropped, before it was copied.

@@ -21,7 +21,7 @@
 // Files import one way. From the bottom: what a runtime brings (`runtime`, `socket`) and tools (`error`, `guard`,
 // `queue`, `pause`, `retry`); the parts of the state (`life`, `calls`, `mail`), which do not know each other, and the
 // `state` that holds them; its lock (`shared`); what users hold (`feed` and its kinds, `call`, `request`, `query`, then
-// `dht` with `status`, `milestone` and `bindings`); beside these the driver (`bind`, `look`, `lookups`, `port`, then
+// `dht` with `status`, `milestone` and `bindings`); beside these the driver (`bind`, `look`, `names`, `port`, then
 // `task`); and on top of both the `builder`.
 
 mod bind;

@@ -83,9 +83,9 @@ impl<S: Socket> Port<S> {
         })
     }
 
-    /// Whether a datagram can be sent now; a datagram that was held goes first. If not, the task is woken, or the
+    /// Sends a datagram that was held. Returns whether another one can be sent now; if not, the task is woken, or the
     /// pause ends, when that changes.
-    pub(crate) fn is_writable(&mut self, cx: &mut Context<'_>) -> bool {
+    pub(crate) fn flush(&mut self, cx: &mut Context<'_>) -> bool {
         while !self.writable && !self.sending.is_on(|| self.shared.now()) {
             match self.socket.poll_send_ready(cx) {
                 Poll::Pending => break,
@@ -161,12 +161,12 @@ impl<S: Socket> Port<S> {
         }
     }
 
-    /// A look at this socket: whether it is deaf. `other` is the node's other socket.
-    pub(crate) fn is_deaf(&mut self, other: &mut Self, hail: &Hail) -> bool {
+    /// A look at this socket. Returns whether it is deaf. `other` is the node's other socket.
+    pub(crate) fn look_if_deaf(&mut self, other: &mut Self, hail: &Hail) -> bool {
         let (ip, port) = (*self.bound.ip(), self.bound.port());
         let ip = if ip.is_unspecified() { Ipv4Addr::LOCALHOST } else { ip };
         let to = SocketAddr::from((ip, port));
-        self.hearing.is_deaf(|| other.socket.try_send_to(&hail[..], to).is_ok())
+        self.hearing.look_if_deaf(|| other.socket.try_send_to(&hail[..], to).is_ok())
     }
 
     /// Tests at the next look whether the socket is deaf.

@@ -11,6 +11,7 @@ use futures_core::Stream;
 use super::call::Call;
 use super::calls::{CallId, Want};
 use super::error::Error;
+use super::guard::own;
 use super::shared::Handle;
 use crate::{Outcome, Peer, Query, Reply, RequestError};
 
@@ -52,7 +53,8 @@ pub struct QueryStream {
 }
 
 impl QueryStream {
-    pub(crate) fn new(handle: Handle, query: Query) -> Self {
+    pub(crate) fn new(handle: Handle, mut query: Query) -> Self {
+        own(&mut query.value);
         Self { call: Call::new(handle, Want::Query(query)), outcome: None }
     }
 

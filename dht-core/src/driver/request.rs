@@ -7,6 +7,7 @@ use core::task::{Context, Poll};
 use super::call::Call;
 use super::calls::{CallId, Want};
 use super::error::Error;
+use super::guard::own;
 use super::query::QueryStream;
 use super::shared::Handle;
 use crate::{Query, Reply, Request, SessionId};
@@ -40,7 +41,8 @@ use crate::{Query, Reply, Request, SessionId};
 pub struct RequestFuture(Call);
 
 impl RequestFuture {
-    pub(crate) fn new(handle: Handle, request: Request) -> Self {
+    pub(crate) fn new(handle: Handle, mut request: Request) -> Self {
+        own(&mut request.value);
         Self(Call::new(handle, Want::Request(request)))
     }
 }

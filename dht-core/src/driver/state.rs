@@ -101,7 +101,9 @@ impl State {
     fn dispatch(&mut self, event: Event) {
         let Some(id) = CallId::of(&event) else { return self.tell(event) };
         match (self.calls.owner(id), event) {
-            (Some(Owner::Items), _) => self.mail.push_item(Note::Event(event), &mut self.wakes),
+            (Some(Owner::Items), _) => {
+                self.mail.items.push(Note::Event(event), &mut self.wakes);
+            }
             (Some(Owner::Future(ticket)), _) => self.calls.wake(ticket, &mut self.wakes),
             (None, Event::Response(id)) => {
                 drop(self.node.take_response(id));

@@ -196,7 +196,7 @@ impl<R: Runtime> Driver<R> {
                 more |= left == 0;
                 let Some((len, from, at)) = received else { continue };
                 let data = self.input.get(..len).unwrap_or_default();
-                let (via, writable, output) = (port.via, port.is_writable(cx), &mut *self.output);
+                let (via, writable, output) = (port.via, port.flush(cx), &mut *self.output);
                 let transmit = self.shared.drive(|state, now| {
                     state.receive(now, via, at, from, data);
                     writable.then(|| state.node.poll_transmit_via(now, via, output)).flatten()
@@ -212,7 +212,7 @@ impl<R: Runtime> Driver<R> {
     /// Sends what there is. `Over`: all of it; `Wait`: a socket takes no more.
     fn send(&mut self, cx: &mut Context<'_>) -> Turn {
         let Some(ports) = &mut self.ports else { return Turn::Over };
-        let mut writable = ports.each_mut().map(|port| port.is_writable(cx));
+        let mut writable = ports.each_mut().map(|port| port.flush(cx));
         for _ in 0..SEND_MAX {
             let output = &mut *self.output;
             let next = self.shared.drive(|state, now| state.next_outgoing(now, writable, output));
@@ -227,7 +227,7 @@ impl<R: Runtime> Driver<R> {
             let encoded = output.get(..transmit.len).unwrap_or_default();
             port.send(own.as_deref().unwrap_or(encoded), transmit);
             if port.is_holding() {
-                *writable = port.is_writable(cx);
+                *writable = port.flush(cx);
             }
         }
         Turn::More
@@ -249,7 +249,8 @@ impl<R: Runtime> Driver<R> {
             server.doubt();
         }
         if due {
-            let deaf = [client.is_deaf(server, &self.hail), server.is_deaf(client, &self.hail)];
+            let deaf =
+                [client.look_if_deaf(server, &self.hail), server.look_if_deaf(client, &self.hail)];
             if lost == [false; 2] {
                 lost = deaf;
             }

@@ -5,8 +5,9 @@ use super::Parts;
 use crate::api::error::RequestError;
 use crate::api::event::Event;
 use crate::api::message::{Reply, RequestId, Via};
+use crate::members::Checked;
 use crate::requests::call::{Call, Purpose, Question};
-use crate::requests::{Again, Ended};
+use crate::requests::{Ended, Overdue};
 
 impl Parts {
     /// The next request of which a try was not answered in time.
@@ -20,8 +21,8 @@ impl Parts {
         let is_member = |addr| table.get(addr).is_some();
         match self.requests.on_overdue(&mut self.cx, id, is_member) {
             None => {}
-            Some(Ok(ended)) => self.on_ended(None, &ended),
-            Some(Err(Again { to, purpose, doubt })) => {
+            Some(Overdue::Ended(ended)) => self.on_ended(None, &ended),
+            Some(Overdue::Again { to, purpose, doubt }) => {
                 if let Some((question, late)) = doubt {
                     self.members.suspect(&self.cx, to, (false, late), question);
                 }
@@ -42,6 +43,12 @@ impl Parts {
         let answered = answer.is_some();
         let counting = answer.filter(|_| ended.counts());
         let seen = counting.map(|(via, reply)| (via, reply.seen_as));
+        let with_id = counting.map(|(_, reply)| reply.from.id.is_some());
+        let checked = match with_id {
+            Some(false) => Checked::WithoutId,
+            _ if ended.timed_out() => Checked::Silent,
+            _ => Checked::Stays,
+        };
         let (to, sure) = (ended.to, ended.sure);
         match ended.purpose {
             Purpose::User => self.note(Event::Response(ended.id)),
@@ -60,9 +67,18 @@ impl Parts {
             Purpose::Commit { query, to, again } => {
                 self.on_commit(query, (to, again), &ended.result);
             }
-            Purpose::Check { .. } | Purpose::Swap { .. } | Purpose::Verify => {
-                let no_id = counting.is_some_and(|(_, reply)| reply.from.id.is_none());
-                self.on_check(ended, no_id);
+            Purpose::Check { seen, hinted } => {
+                self.members.on_check(&mut self.cx, (to, seen), hinted, checked);
+            }
+            Purpose::Swap { seen, newcomer, verified } => {
+                let (newcomer, flights) = ((newcomer, verified), self.requests.flights());
+                let asks = |addr| flights.asks(addr);
+                let ask = self.members.on_swap(&mut self.cx, (to, seen), newcomer, checked, &asks);
+                self.ask_some(ask);
+            }
+            Purpose::Verify => {
+                let ask = self.members.on_verify(&mut self.cx, to, with_id == Some(true));
+                self.ask_some(ask);
             }
             Purpose::Late { seen } => {
                 if sure && self.members.evict_unless_seen(&mut self.cx, to, seen) {
@@ -78,9 +94,12 @@ impl Parts {
             Purpose::QuickNat => {}
             Purpose::Probe => {
                 let seen = seen.map(|(via, seen_as)| (via, to, seen_as));
-                self.on_probe(seen, answered && seen.is_none());
+                let guessed = answered && seen.is_none();
+                self.reach.on_probe(&mut self.cx, others!(self), seen, guessed);
             }
-            Purpose::View { users } => self.on_view(users, seen),
+            Purpose::View { users } => {
+                self.reach.on_view(&mut self.cx, others!(self), users, seen);
+            }
         }
     }
 

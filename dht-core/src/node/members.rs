@@ -3,10 +3,7 @@
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use super::Parts;
-use crate::api::error::RequestError;
 use crate::api::message::{Peer, Via};
-use crate::members::Checked;
-use crate::requests::Ended;
 use crate::requests::call::{Purpose, Question};
 
 /// A check that is interrupted after this many of its four tries counts as an answer without an id.
@@ -77,32 +74,6 @@ impl Parts {
             let ask = self.members.verify_known(&mut self.cx, addr);
             self.ask_some(ask);
         }
-    }
-
-    /// A request of the table's own has ended; `no_id`: by an answer that counts, without an id.
-    pub(super) fn on_check(&mut self, ended: &Ended, no_id: bool) {
-        let (cx, to, asks) = (&mut self.cx, ended.to, |addr| self.requests.flights().asks(addr));
-        let answered = ended.result.is_ok();
-        let end = match &ended.result {
-            Ok(_) if no_id => Checked::WithoutId,
-            Err(RequestError::Timeout) => Checked::Silent,
-            _ => Checked::Stays,
-        };
-        let ask = match ended.purpose {
-            Purpose::Check { seen, hinted } => {
-                self.members.on_check(cx, (to, seen), hinted, end);
-                None
-            }
-            Purpose::Swap { seen, newcomer, verified } => {
-                self.members.on_swap(cx, (to, seen), (newcomer, verified), end, &asks)
-            }
-            Purpose::Verify => {
-                let verified = answered && ended.counts() && !no_id;
-                self.members.on_verify(cx, to, verified)
-            }
-            _ => None,
-        };
-        self.ask_some(ask);
     }
 
     /// A peer says that a node is down.

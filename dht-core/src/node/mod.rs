@@ -3,11 +3,18 @@
 //!
 //! [`Node`] is what users see. Its parts can be read everywhere, but changed only through `entry`, which tells the time
 //! first and at the end polls the parts until none of them wants anything (`settle`). Ways in are `calls`, `query_calls`,
-//! `inbound`, `outbound`, `time`, `life`, `saved` and `observe`.
+//! `inbound`, `outbound`, `time`, `life`, `upkeep`, `saved` and `observe`.
 //!
 //! Inside, each file calls only files before it: `asking` (a request begins), `searches` (a query begins), `reach` (what
 //! becomes of a found address), `members` (what the table learns), `late` (visits that queries leave behind), `queries`,
 //! `ended` (requests that have ended), `upkeep` (periodic work), `life` (its stages). Mirrors `index.js` and `lib/io.js`.
+
+/// What [`Reach`] is shown of the rest of the node.
+macro_rules! others {
+    ($node:expr) => {
+        crate::reach::Others { table: $node.members.table(), sources: &$node.sources }
+    };
+}
 
 mod asking;
 mod ended;

@@ -97,12 +97,6 @@ impl Node {
         self.parts.requests.answered_instead(&self.parts.cx, asked)
     }
 
-    /// Whether more than half of the requests time out.
-    #[must_use]
-    pub fn degraded(&self) -> bool {
-        self.parts.upkeep.contact.degraded()
-    }
-
     /// The health in figures.
     #[must_use]
     pub fn health(&self) -> HealthInfo {

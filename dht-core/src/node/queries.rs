@@ -131,7 +131,9 @@ impl Parts {
         match next {
             None => {}
             Some(Next::Walk) => self.start_bootstrap_walk(),
-            Some(Next::Look { only_firewall }) => self.look(only_firewall),
+            Some(Next::Look { only_firewall }) => {
+                self.reach.look(&mut self.cx, others!(self), only_firewall);
+            }
             Some(Next::Over) => {
                 self.members.settle();
                 self.upkeep.bootstrap.end(&mut self.cx);

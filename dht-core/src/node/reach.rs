@@ -8,17 +8,10 @@ use super::Parts;
 use crate::api::ask::Request;
 use crate::api::event::Event;
 use crate::api::message::Via;
-use crate::reach::{News, Others, Step};
+use crate::reach::{News, Step};
 use crate::requests::call::{Call, Purpose};
 use crate::requests::congestion::Class;
 use crate::wire::command::PING_NAT;
-
-/// What [`Reach`](crate::reach::Reach) is shown of the rest of the node.
-macro_rules! others {
-    ($node:expr) => {
-        Others { table: $node.members.table(), sources: &$node.sources }
-    };
-}
 
 impl Parts {
     /// In every tick: the own address is looked into.
@@ -29,11 +22,6 @@ impl Parts {
         self.carry_reach();
         let free = self.requests.free(&self.cx.config);
         self.reach.look_on_tick(&mut self.cx, others!(self), free, bootstraps);
-    }
-
-    /// Sees whether the node can be persistent, or just is not behind a firewall.
-    pub(super) fn look(&mut self, only_firewall: bool) {
-        self.reach.look(&mut self.cx, others!(self), only_firewall);
     }
 
     /// Does what was found out, and asks what is asked for.
@@ -105,17 +93,5 @@ impl Parts {
         let via = (purpose == Purpose::Probe).then_some(Via::Client);
         let request = Request { value, via, ..Request::internal(to, PING_NAT) };
         self.ask(Call::new(request, Class::KeepAlive, purpose))
-    }
-
-    pub(super) fn on_probe(
-        &mut self,
-        answer: Option<(Via, SocketAddrV4, SocketAddrV4)>,
-        guessed: bool,
-    ) {
-        self.reach.on_probe(&mut self.cx, others!(self), answer, guessed);
-    }
-
-    pub(super) fn on_view(&mut self, users: bool, seen: Option<(Via, SocketAddrV4)>) {
-        self.reach.on_view(&mut self.cx, others!(self), users, seen);
     }
 }

@@ -7,7 +7,7 @@ use crate::time::Instant;
 use crate::upkeep::clock::Clock;
 
 /// With more than this in flight, fewer nodes are pinged.
-const QUIET_MAX: usize = 2;
+const BUSY_ABOVE: usize = 2;
 
 /// # Upkeep out of turn
 impl Node {
@@ -85,7 +85,7 @@ impl Parts {
 
     /// Pings the nodes that were not heard of for longest, and a node that was lost.
     fn keep_alive(&mut self) {
-        let busy = self.requests.flights().live() > QUIET_MAX;
+        let busy = self.requests.flights().live() > BUSY_ABOVE;
         self.seek_lost();
         if !self.members.begin_keep_alive(self.cx.tick, busy) {
             // All alone: try the bootstrap nodes again. Where they are silent, that has its own time.

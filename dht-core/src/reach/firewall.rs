@@ -36,9 +36,7 @@ pub(crate) struct Probe {
     open: u8,
     /// An answer may have been guessed by an attacker; it may as well have been true.
     guessed: bool,
-    /// The host seen by each node that got through.
-    seen: heapless::Vec<Ipv4Addr, PROBES>,
-    /// What the answers that came in on the server socket say of the own address.
+    /// What the nodes that got through say of the own address. No two are of one /24, so each has a vote.
     pub(crate) sampler: Sampler,
 }
 
@@ -60,15 +58,15 @@ pub(crate) enum Found {
 impl Probe {
     pub(crate) fn new(believed: (Ipv4Addr, u16), aim: Aim, port: u16, asked: usize) -> Self {
         let asked = asked.min(PROBES) as u8;
-        let (seen, sampler) = (heapless::Vec::new(), Sampler::default());
-        Self { believed, aim, port, asked, open: asked, guessed: false, seen, sampler }
+        let sampler = Sampler::default();
+        Self { believed, aim, port, asked, open: asked, guessed: false, sampler }
     }
 
     /// A node that was asked has answered, and sees us at `to`. The port of `to` must be the port that it was asked to
     /// answer to; any other it can't have seen.
     pub(crate) fn answered(&mut self, via: Via, from: Ipv4Addr, to: SocketAddrV4, exempt: &Exempt) {
         self.failed();
-        if via == Via::Server && to.port() == self.port && self.seen.push(*to.ip()).is_ok() {
+        if via == Via::Server && to.port() == self.port {
             self.sampler.add_from(to, from, exempt);
         }
     }
@@ -90,12 +88,12 @@ impl Probe {
 
     /// The number of nodes that got through.
     fn pongs(&self) -> usize {
-        self.seen.len()
+        self.sampler.size()
     }
 
     /// Of these, the number that see the node at `host`.
     fn votes(&self, host: Ipv4Addr) -> usize {
-        self.seen.iter().filter(|seen| **seen == host).count()
+        self.sampler.hosts().filter(|seen| *seen == host).count()
     }
 
     /// Of these, the number that see what is believed.
@@ -141,7 +139,7 @@ impl Probe {
             return if self.guessed { Found::Unclear } else { Found::Nobody };
         }
         let agreed = self.agreed();
-        let most = self.seen.iter().copied().max_by_key(|host| self.votes(*host));
+        let most = self.sampler.hosts().max_by_key(|host| self.votes(*host));
         let Some(host) = most.filter(|host| self.votes(*host) > agreed) else {
             return if agreed > 0 { Found::Same } else { Found::Unclear };
         };
@@ -169,7 +167,7 @@ const LOOK_MIN: u16 = 12;
 const LOOK_MAX: u16 = 360;
 /// Checks in a row without any answer after which a persistent node becomes ephemeral: the nodes asked in one
 /// check may all be gone.
-const MISSES_MAX: u8 = 3;
+const MISSED_LOOKS_MAX: u8 = 3;
 
 /// When to check again, for as long as the node lives.
 #[derive(Clone, Debug, Default)]
@@ -234,10 +232,10 @@ impl Looks {
         (self.doubted, self.misses, self.moved) = (false, 0, None);
     }
 
-    /// Most have seen a persistent node at `addr`, or `all`. Whether all have in two looks, and no other
+    /// Most have seen a persistent node at `addr`, or `all`. Returns whether all have in two looks, and no other
     /// look between them has shown anything else. Until then it is looked at again soon, however long nothing
     /// has changed.
-    pub(crate) fn is_moved(&mut self, addr: SocketAddrV4, all: bool) -> bool {
+    pub(crate) fn note_move(&mut self, addr: SocketAddrV4, all: bool) -> bool {
         let before = self.moved.filter(|moved| *moved == addr);
         self.moved = before.or(all.then_some(addr));
         (self.doubted, self.misses) = (true, 0);
@@ -262,7 +260,7 @@ impl Looks {
         let heard = core::mem::replace(&mut self.answers, answers) != answers;
         self.misses = self.misses.saturating_add(heard.into());
         (self.doubted, self.every, self.moved) = (true, LOOK_MIN, None);
-        self.misses >= MISSES_MAX
+        self.misses >= MISSED_LOOKS_MAX
     }
 
     pub(crate) const fn has_failed(&self) -> bool {
@@ -358,21 +356,21 @@ mod tests {
         let looks = || {
             let mut looks = Looks::new();
             looks.doubt();
-            assert!(!looks.is_moved(at(2), true));
+            assert!(!looks.note_move(at(2), true));
             looks
         };
-        assert!(looks().is_moved(at(2), true));
+        assert!(looks().note_move(at(2), true));
         let mut other = looks();
-        assert!(!other.is_moved(at(3), true) && !other.is_moved(at(2), true));
-        assert!(other.is_moved(at(2), true));
+        assert!(!other.note_move(at(3), true) && !other.note_move(at(2), true));
+        assert!(other.note_move(at(2), true));
         let mut disputed = looks();
-        assert!(!disputed.is_moved(at(2), false) && disputed.is_moved(at(2), true));
+        assert!(!disputed.note_move(at(2), false) && disputed.note_move(at(2), true));
         let mut disputed = Looks::new();
-        assert!(!disputed.is_moved(at(2), false) && !disputed.is_moved(at(2), true));
+        assert!(!disputed.note_move(at(2), false) && !disputed.note_move(at(2), true));
         for between in [Looks::unchanged, |looks: &mut Looks| _ = looks.missed(1)] {
             let mut looks = looks();
             between(&mut looks);
-            assert!(!looks.is_moved(at(2), true));
+            assert!(!looks.note_move(at(2), true));
         }
     }
 
@@ -385,7 +383,7 @@ mod tests {
                 looks.unchanged();
             }
             looks.begin();
-            assert!(!looks.is_moved(at(2), all));
+            assert!(!looks.note_move(at(2), all));
             for _ in 0..LOOK_MIN {
                 assert!(!looks.is_due_again(true));
                 looks.pass();

@@ -215,9 +215,9 @@ impl Reach {
             Found::Moved(addr) | Found::Disputed(addr) if !self.may_be_at(cx, others, addr) => {
                 self.looks.unchanged();
             }
-            Found::Disputed(addr) => _ = self.looks.is_moved(addr, false),
+            Found::Disputed(addr) => _ = self.looks.note_move(addr, false),
             Found::Moved(addr) => {
-                if self.looks.is_moved(addr, true) {
+                if self.looks.note_move(addr, true) {
                     self.looks.changed(true);
                     self.stop_survey();
                     self.move_to(cx, addr, probe.sampler);

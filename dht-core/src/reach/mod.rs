@@ -32,7 +32,7 @@ use stability::Stability;
 use survey::Survey;
 
 /// With fewer views of our address than this, an id that is made of it is unsure.
-const VIEWS_MIN: usize = 4;
+const SAMPLES_MIN: usize = 4;
 
 /// Where the two sockets are bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub(crate) struct Reach {
     anonymous: Vec<SocketAddrV4>,
     /// The own public address: as configured, or the address that the own id is made of.
     own_addr: Option<SocketAddrV4>,
-    /// The id derives from fewer than [`VIEWS_MIN`] samples.
+    /// The id derives from fewer than [`SAMPLES_MIN`] samples.
     id_is_unsure: bool,
     /// Boxed: it is seldom there, and large.
     probe: Option<Box<Probe>>,
@@ -256,7 +256,7 @@ impl Reach {
     /// on. (The reference keeps the wrong one.) From then on it stays until a check shows another
     /// address: a crowd that outvotes honest nodes later must not take it away.
     fn confirm_own_addr(&mut self, cx: &mut Cx) {
-        let own = self.own_addr.filter(|_| self.id_is_unsure && self.nat.size() >= VIEWS_MIN);
+        let own = self.own_addr.filter(|_| self.id_is_unsure && self.nat.size() >= SAMPLES_MIN);
         let (Some(own), Some(host)) = (own, self.nat.host()) else { return };
         let addr = SocketAddrV4::new(host, self.nat.port());
         if self.ephemeral || !may_have_id_of(&cx.config, addr, own) {
@@ -309,7 +309,7 @@ impl Reach {
     fn become_reachable(&mut self, cx: &Cx, addr: SocketAddrV4, only_firewall: bool) {
         self.own_addr = Some(addr);
         let given = cx.config.public_address == Some(addr);
-        self.id_is_unsure = self.nat.size() < VIEWS_MIN && !given;
+        self.id_is_unsure = self.nat.size() < SAMPLES_MIN && !given;
         self.survey.sure = given;
         if !only_firewall {
             self.ephemeral = false;

@@ -105,6 +105,11 @@ impl Sampler {
         self.samples.len()
     }
 
+    /// The host that each sample shows.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = Ipv4Addr> {
+        self.samples.iter().map(|sample| *sample.addr.ip())
+    }
+
     fn push(&mut self, sample: Sample) {
         if self.samples.is_full() {
             self.samples.remove(0);

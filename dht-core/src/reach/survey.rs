@@ -180,7 +180,7 @@ impl Survey {
     }
 
     /// A node that is sure of its address is seen at `addr`. Returns whether the last survey saw it there too.
-    pub(crate) fn is_moved(&mut self, addr: Option<SocketAddrV4>) -> bool {
+    pub(crate) fn note_move(&mut self, addr: Option<SocketAddrV4>) -> bool {
         let before = core::mem::replace(&mut self.moved, addr);
         // A contradiction is looked into, but not all the time.
         self.pause = if addr.is_some() { PAUSE_MIN } else { PAUSE_MAX };
@@ -293,20 +293,20 @@ mod tests {
     fn on_another_network_everything_begins_anew_at_once() {
         let mut survey = survey("a", "aaaa");
         survey.end(Verdict::Disputed);
-        survey.is_moved(Some(at(1, 7)));
+        survey.note_move(Some(at(1, 7)));
         (survey.sure, survey.open) = (true, 3);
         survey.anew();
         assert!(!survey.sure && survey.order.is_none() && survey.pass());
-        assert!(!survey.is_moved(Some(at(1, 7))), "no survey of this network has seen it there");
+        assert!(!survey.note_move(Some(at(1, 7))), "no survey of this network has seen it there");
     }
 
     #[test]
     fn who_is_contradicted_asks_again_in_a_minute_and_else_in_half_an_hour() {
         let mut survey = Survey::default();
-        survey.is_moved(Some(at(1, 7)));
+        survey.note_move(Some(at(1, 7)));
         assert!(survey.contradicted);
         assert_eq!(pauses(&mut survey), 11);
-        survey.is_moved(None);
+        survey.note_move(None);
         assert!(!survey.contradicted);
         assert_eq!(pauses(&mut survey), 359);
     }
@@ -340,8 +340,8 @@ mod tests {
     #[test]
     fn who_is_sure_has_to_be_seen_elsewhere_twice_in_a_row() {
         let mut survey = Survey::default();
-        assert!(!survey.is_moved(Some(at(1, 7))) && survey.is_moved(Some(at(1, 7))));
-        assert!(!survey.is_moved(Some(at(2, 7))) && !survey.is_moved(None));
-        assert!(!survey.is_moved(Some(at(2, 7))));
+        assert!(!survey.note_move(Some(at(1, 7))) && survey.note_move(Some(at(1, 7))));
+        assert!(!survey.note_move(Some(at(2, 7))) && !survey.note_move(None));
+        assert!(!survey.note_move(Some(at(2, 7))));
     }
 }

@@ -126,7 +126,7 @@ impl Reach {
         match verdict {
             Verdict::At(addr) if self.ephemeral => self.believe(cx, addr),
             Verdict::At(addr) => self.compare_own_addr(cx, others, addr),
-            _ if self.survey.sure => _ = self.survey.is_moved(None),
+            _ if self.survey.sure => _ = self.survey.note_move(None),
             _ => {}
         }
     }
@@ -148,8 +148,8 @@ impl Reach {
         let sure = core::mem::replace(&mut self.survey.sure, true);
         // A few nodes that a bootstrap node backs are enough to get an id by, not to lose it.
         if same || !possible || (sure && !self.survey.most_see(addr)) {
-            _ = self.survey.is_moved(None);
-        } else if !sure || self.survey.is_moved(Some(addr)) {
+            _ = self.survey.note_move(None);
+        } else if !sure || self.survey.note_move(Some(addr)) {
             self.looks.changed(false);
             self.move_to(cx, addr, Sampler::unanimous(addr));
             self.survey.sure = true;

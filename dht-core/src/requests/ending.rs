@@ -29,8 +29,9 @@ pub(crate) struct Ended {
     pub(crate) timing: Timing,
     /// What the answer may teach; of a failed request, what an answer would have taught.
     pub(crate) lessons: Lessons,
-    /// After this many tries without an answer the node is likely to be down, and almost certainly.
+    /// All tries, at least two, timed out: the node may be down.
     pub(crate) doubt: bool,
+    /// At least as many as [`Pace::tries_to_be_sure`](super::pace::Pace::tries_to_be_sure) did: it is down.
     pub(crate) sure: bool,
 }
 
@@ -69,12 +70,14 @@ pub(crate) enum Unmatched {
     WrongSource,
 }
 
-/// A try was not answered in time, and another one follows. `doubt`, if the node is in doubt by now: the question it
-/// left unanswered, and whether an answer that comes too late counts.
-pub(crate) struct Again {
-    pub(crate) to: SocketAddrV4,
-    pub(crate) purpose: Purpose,
-    pub(crate) doubt: Option<(Question, bool)>,
+/// What follows when a try was not answered in time.
+#[expect(clippy::large_enum_variant, reason = "one at a time, and never kept")]
+pub(crate) enum Overdue {
+    /// The end of the request.
+    Ended(Ended),
+    /// Another try. `doubt`, if the node is in doubt by now: the question it left unanswered, and whether an answer that
+    /// comes too late counts.
+    Again { to: SocketAddrV4, purpose: Purpose, doubt: Option<(Question, bool)> },
 }
 
 impl Requests {
@@ -173,7 +176,7 @@ impl Requests {
         cx: &mut Cx,
         id: RequestId,
         is_member: impl Fn(SocketAddrV4) -> bool,
-    ) -> Option<Result<Ended, Again>> {
+    ) -> Option<Overdue> {
         let flight = self.flights.get(id)?;
         let (to, purpose, sent) = (flight.call.to(), flight.call.purpose, flight.sent);
         let unsent = flight.unsent;
@@ -189,12 +192,12 @@ impl Requests {
         }
         if sent >= tries {
             let error = unsent.map_or(RequestError::Timeout, RequestError::Unsent);
-            return self.fail(cx, id, error).map(Ok);
+            return self.fail(cx, id, error).map(Overdue::Ended);
         }
         cx.stats.requests.retries += 1;
         self.enqueue(id, false);
         let doubt = (sent >= DOUBT && purpose.judges() && unsent.is_none()).then_some(doubt);
-        Some(Err(Again { to, purpose, doubt }))
+        Some(Overdue::Again { to, purpose, doubt })
     }
 
     /// Ends a request without an answer.

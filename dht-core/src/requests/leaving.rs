@@ -54,12 +54,9 @@ impl Requests {
         own: Option<&Id>,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
-        while let Some(id) = self.flights.dequeue(Urgency::Verify, only, |_| Some(0)) {
-            if let Some(len) = self.encode(cx, id, own, buf) {
-                return self.sent(cx, id, len, TIMEOUT);
-            }
-        }
-        None
+        let id = self.flights.dequeue(Urgency::Verify, only, |_| Some(0))?;
+        let len = self.encode(cx, id, own, buf)?;
+        self.sent(cx, id, len, TIMEOUT)
     }
 
     /// The next request to leave that is no verification.
@@ -87,16 +84,13 @@ impl Requests {
         walks: &impl Walks,
         buf: &mut [u8; DATAGRAM_MAX],
     ) -> Option<Transmit> {
-        while let Some(id) = self.next(cx, only, walks) {
-            if let Some(len) = self.encode(cx, id, own, buf) {
-                let timeout = self.timeout(cx, id, walks);
-                let transmit = self.sent(cx, id, len, timeout)?;
-                self.window.sent();
-                self.shares.taken(*transmit.to.ip(), self.flights.max());
-                return Some(transmit);
-            }
-        }
-        None
+        let id = self.next(cx, only, walks)?;
+        let len = self.encode(cx, id, own, buf)?;
+        let timeout = self.timeout(cx, id, walks);
+        let transmit = self.sent(cx, id, len, timeout)?;
+        self.window.sent();
+        self.shares.taken(*transmit.to.ip(), self.flights.max());
+        Some(transmit)
     }
 
     /// The most urgent request that may leave now.
@@ -137,7 +131,7 @@ impl Requests {
         None
     }
 
-    /// Writes a request, and returns its length.
+    /// Writes a request, and returns its length. It fits: what does not never begins.
     fn encode(
         &mut self,
         cx: &mut Cx,

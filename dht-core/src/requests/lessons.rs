@@ -22,7 +22,7 @@
 //! | `Verify`               | a request with an id               | yes   | -    | -     | -   | none   | -      |
 //! | any, after four misses | answers in another's name          | -     | -    | -     | -   | as above | -      |
 //!
-//! - *there*: a node answers ([`contact`](crate::node)). It enters the table or, if it is in it, is the latest heard
+//! - *there*: a node answers ([`contact`](crate::upkeep)). It enters the table or, if it is in it, is the latest heard
 //!   of; it leaves the table at the second answer without an id in a row. It is no longer suspected; if it was
 //!   lost, the other lost nodes are sought; answers from another address in its place are forgotten. For the table and
 //!   for suspicions, a node that left FIND_NODE unanswered has to answer FIND_NODE (see

@@ -30,7 +30,7 @@ use crate::time::Instant;
 use call::{Call, Purpose, Question};
 use congestion::{Class, Window};
 use elsewhere::Elsewhere;
-pub(crate) use ending::{Again, Ended, Unmatched};
+pub(crate) use ending::{Ended, Overdue, Unmatched};
 use inflight::{Flight, Inflight, Urgency};
 pub(crate) use leaving::Walks;
 use pace::Pace;

@@ -92,23 +92,9 @@ impl Contact {
         self.online = false;
     }
 
-    /// Whether more than half of the requests time out.
-    pub(crate) fn degraded(&self) -> bool {
-        self.health.degraded()
-    }
-
     /// The health in figures.
     pub(crate) fn health(&self) -> HealthInfo {
-        HealthInfo {
-            online: self.health.online(),
-            degraded: self.health.degraded(),
-            cold: self.health.cold(),
-            idle: self.health.idle(),
-            responses: self.health.responses(),
-            timeouts: self.health.timeouts(),
-            timeouts_rate: self.health.timeouts_rate(),
-            unsent: self.unsent,
-        }
+        self.health.info(self.unsent)
     }
 
     /// The state that an answer may change here.

@@ -10,8 +10,11 @@
 //! leaves the window, is taken off the count of good ones, which it never
 //! entered, so a node that was offline once never recovers from degraded.
 
+use crate::api::error::Unsent;
+use crate::api::health_info::HealthInfo;
+
 /// Ticks in the window.
-pub(crate) const WINDOW: usize = 4;
+const WINDOW: usize = 4;
 
 /// Ticks without a response until the network counts as offline.
 const SILENT_MAX: u8 = 2;
@@ -146,40 +149,42 @@ impl Health {
         self.status != Status::Offline
     }
 
-    /// Whether [`Status::Degraded`].
-    pub(crate) fn degraded(&self) -> bool {
-        self.status == Status::Degraded
+    /// In figures; `unsent`: why the system does not send.
+    pub(crate) fn info(&self, unsent: Option<Unsent>) -> HealthInfo {
+        let (responses, timeouts) = (self.responses(), self.timeouts());
+        HealthInfo {
+            online: self.online(),
+            degraded: self.status == Status::Degraded,
+            cold: self.cold(),
+            idle: self.idle(),
+            responses,
+            timeouts,
+            timeouts_rate: match timeouts {
+                0 => 0.0,
+                _ => timeouts as f64 / responses.saturating_add(timeouts) as f64,
+            },
+            unsent,
+        }
     }
 
     /// Whether the window is not full yet, so that nothing is judged.
-    pub(crate) fn cold(&self) -> bool {
+    fn cold(&self) -> bool {
         self.ticks < WINDOW
     }
 
     /// Whether the last tick had too few outcomes to tell anything.
-    pub(crate) fn idle(&self) -> bool {
+    fn idle(&self) -> bool {
         self.responses().saturating_add(self.timeouts()) < OUTCOMES_MIN
     }
 
     /// Responses in the last tick.
-    pub(crate) fn responses(&self) -> u64 {
+    fn responses(&self) -> u64 {
         self.in_last_tick(|totals| totals.responses)
     }
 
     /// Timeouts in the last tick.
-    pub(crate) fn timeouts(&self) -> u64 {
+    fn timeouts(&self) -> u64 {
         self.in_last_tick(|totals| totals.timeouts)
-    }
-
-    /// Timeouts in the last tick as a part of its outcomes, 0 to 1; 0 if there were none.
-    ///
-    /// For display: nothing is decided by it.
-    pub(crate) fn timeouts_rate(&self) -> f64 {
-        let (responses, timeouts) = (self.responses(), self.timeouts());
-        if timeouts == 0 {
-            return 0.0;
-        }
-        timeouts as f64 / responses.saturating_add(timeouts) as f64
     }
 
     fn in_last_tick(&self, total: impl Fn(&Totals) -> u64) -> u64 {
@@ -304,10 +309,10 @@ mod tests {
         let mut health = Health::default();
         health.update(10, 10);
         assert_eq!((health.responses(), health.timeouts()), (0, 0));
-        assert_eq!(health.timeouts_rate(), 0.0);
+        assert_eq!(health.info(None).timeouts_rate, 0.0);
         health.update(13, 11);
         assert_eq!((health.responses(), health.timeouts()), (3, 1));
-        assert_eq!(health.timeouts_rate(), 0.25);
+        assert_eq!(health.info(None).timeouts_rate, 0.25);
         assert!(!health.idle());
         health.update(15, 12);
         assert!(health.idle());

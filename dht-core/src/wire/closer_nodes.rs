@@ -1,7 +1,6 @@
 //! The list of addresses in a response, kept as bytes until it is read.
 
 use core::fmt;
-use core::iter::FusedIterator;
 use core::net::SocketAddrV4;
 
 use super::cursor::{Reader, Writer};
@@ -38,9 +37,13 @@ impl<'a> CloserNodes<'a> {
 
     /// The first [`CLOSER_NODES_MAX`], in the order of the sender, who may have put any
     /// address there.
-    #[must_use]
-    pub fn iter(&self) -> CloserNodesIter<'a> {
-        CloserNodesIter { rest: self.bytes.get(..READ_MAX).unwrap_or(self.bytes) }
+    pub fn iter(&self) -> impl Iterator<Item = SocketAddrV4> + Clone + use<'a> {
+        let mut rest = self.bytes.get(..READ_MAX).unwrap_or(self.bytes);
+        core::iter::from_fn(move || {
+            let (node, others) = rest.split_first_chunk()?;
+            rest = others;
+            Some(addr_from_bytes(*node))
+        })
     }
 
     /// The announced addresses must all be there, even beyond the ones that are read: a cut
@@ -64,44 +67,11 @@ impl<'a> CloserNodes<'a> {
     }
 }
 
-impl<'a> IntoIterator for CloserNodes<'a> {
-    type Item = SocketAddrV4;
-    type IntoIter = CloserNodesIter<'a>;
-
-    fn into_iter(self) -> CloserNodesIter<'a> {
-        self.iter()
-    }
-}
-
 impl fmt::Debug for CloserNodes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
     }
 }
-
-/// The addresses of [`CloserNodes`].
-#[derive(Clone, Debug)]
-pub struct CloserNodesIter<'a> {
-    rest: &'a [u8],
-}
-
-impl Iterator for CloserNodesIter<'_> {
-    type Item = SocketAddrV4;
-
-    fn next(&mut self) -> Option<SocketAddrV4> {
-        let (node, rest) = self.rest.split_first_chunk()?;
-        self.rest = rest;
-        Some(addr_from_bytes(*node))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.rest.len() / ADDR_LEN;
-        (left, Some(left))
-    }
-}
-
-impl ExactSizeIterator for CloserNodesIter<'_> {}
-impl FusedIterator for CloserNodesIter<'_> {}
 
 /// The reference drops a response that announces more. A UDP datagram has no room for this
 /// number, but the error differs from that of a cut datagram.

@@ -18,7 +18,6 @@ pub(crate) mod command;
 mod cursor;
 mod error;
 mod head;
-mod redact;
 mod request;
 mod response;
 mod varint;
@@ -27,7 +26,7 @@ pub(crate) use varint::len as varint_len;
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-pub use closer_nodes::{CloserNodes, CloserNodesIter};
+pub use closer_nodes::CloserNodes;
 pub use error::{DecodeError, EncodeError};
 pub use request::Request;
 pub use response::Response;

@@ -5,12 +5,10 @@ use core::net::SocketAddrV4;
 
 use super::cursor::{Reader, Writer, key_len, value_len};
 use super::head::{Head, VALUE, flag};
-use super::redact::{Key, Secret, Size};
 use super::{DecodeError, EncodeError, REQUEST, VARINT_MAX, varint};
+use crate::Id;
 
 /// A request.
-///
-/// `Debug` tells of the token only whether there is one, and of the value its length.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
     /// Chosen by the sender; the response repeats it.
@@ -84,17 +82,18 @@ impl<'a> Request<'a> {
     }
 }
 
+/// Prints no token and no content.
 impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("tid", &self.tid)
             .field("to", &self.to)
-            .field("id", &self.id.map(Key))
-            .field("token", &self.token.map(Secret::new))
+            .field("id", &self.id.map(|id| Id(*id)))
+            .field("has_token", &self.token.is_some())
             .field("internal", &self.internal)
             .field("command", &self.command)
-            .field("target", &self.target.map(Key))
-            .field("value", &self.value.map(Size))
+            .field("target", &self.target.map(|target| Id(*target)))
+            .field("value_len", &self.value.map(<[u8]>::len))
             .finish()
     }
 }

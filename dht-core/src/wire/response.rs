@@ -5,12 +5,10 @@ use core::net::SocketAddrV4;
 
 use super::cursor::{Reader, Writer, value_len};
 use super::head::{Head, VALUE, flag};
-use super::redact::{Key, Secret, Size};
 use super::{CloserNodes, DecodeError, EncodeError, RESPONSE, VARINT_MAX, varint};
+use crate::Id;
 
 /// A response.
-///
-/// `Debug` tells of the token only whether there is one, and of the value its length.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Response<'a> {
     /// The request's.
@@ -93,16 +91,17 @@ impl<'a> Response<'a> {
     }
 }
 
+/// Prints no token and no content.
 impl fmt::Debug for Response<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Response")
             .field("tid", &self.tid)
             .field("to", &self.to)
-            .field("id", &self.id.map(Key))
-            .field("token", &self.token.map(Secret::new))
+            .field("id", &self.id.map(|id| Id(*id)))
+            .field("has_token", &self.token.is_some())
             .field("closer_nodes", &self.closer_nodes)
             .field("error", &self.error)
-            .field("value", &self.value.map(Size))
+            .field("value_len", &self.value.map(<[u8]>::len))
             .finish()
     }
 }

@@ -179,8 +179,8 @@ fn of_many_nodes_the_first_are_read_but_all_must_be_there() {
         };
         let read = response.closer_nodes.unwrap();
         assert_eq!(read.len(), count);
-        assert_eq!(read.iter().len(), count.min(20));
-        assert!(read.into_iter().map(wire::addr_bytes).eq(nodes.iter().take(20).copied()));
+        assert_eq!(read.iter().count(), count.min(20));
+        assert!(read.iter().map(wire::addr_bytes).eq(nodes.iter().take(20).copied()));
         assert_eq!(response.value, Some(&[0xaa][..]));
         decoder::assert_agrees(&data);
         // What was read can be written again as it was; what we make ourselves is short.
@@ -234,6 +234,6 @@ fn debug_shows_neither_tokens_nor_values() {
     for form in ["219", "0xdb", "db", "DB", "\\x"] {
         assert!(!text.contains(form), "{text}");
     }
-    assert_eq!(text.matches("token: Some(..)").count(), 2, "{text}");
-    assert_eq!(text.matches("value: Some(3 bytes)").count(), 2, "{text}");
+    assert_eq!(text.matches("has_token: true").count(), 2, "{text}");
+    assert_eq!(text.matches("value_len: Some(3)").count(), 2, "{text}");
 }

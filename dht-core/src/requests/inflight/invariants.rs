@@ -10,8 +10,7 @@ impl Inflight {
     pub(crate) fn check_counters(&self) {
         assert!(self.free.len() + self.live <= self.slots.len());
         // The user's that have ended and were not taken are among the places.
-        assert!(self.users + self.others >= self.live);
-        assert_eq!(self.users + self.others + self.free.len(), self.slots.len());
+        assert!(self.users + self.others() >= self.live);
         let tids = self.tids.check_invariants(self.max);
         assert!(tids >= self.live && tids <= 2 * self.live);
         assert!(self.slots.capacity() <= self.max.max(4));
@@ -60,7 +59,7 @@ impl Inflight {
         assert!(asked.into_iter().eq(self.asked.iter().flat_map(each)));
         assert_eq!(self.free.len() + users + others + ended, self.slots.len());
         assert_eq!(self.live, users + others);
-        assert_eq!((self.users, self.others), (users + ended, others));
+        assert_eq!((self.users, self.others()), (users + ended, others));
         assert_eq!(self.tids.check_invariants(self.max), tids);
     }
 }

@@ -35,7 +35,8 @@ pub(crate) struct Flight {
     pub(crate) tid: u16,
     /// An earlier transaction id that an answer may still come under.
     old_tid: Option<u16>,
-    /// Tries so far: one more than retries, at most.
+    /// Tries so far. At most one more than `retries`, or [`tries_to_be_sure`](crate::requests::pace::Pace::tries_to_be_sure)
+    /// for a request that judges.
     pub(crate) sent: u16,
     /// When the first try left, and the last.
     pub(crate) first_sent_at: Instant,
@@ -83,7 +84,6 @@ pub(crate) struct Inflight {
     live: usize,
     /// The user's requests, including ended ones that wait to be taken.
     users: usize,
-    others: usize,
     lists: Lists,
     asked: Asked,
     tids: Tids,
@@ -136,7 +136,7 @@ impl Inflight {
 
     /// Requests that are not the user's.
     pub(crate) fn others(&self) -> usize {
-        self.others
+        self.slots.len() - self.free.len() - self.users
     }
 
     /// Whether the result of a request waits to be taken.
@@ -170,10 +170,7 @@ impl Inflight {
         self.asked.begin(self.max, call.to());
         self.serial += 1;
         let id = self.serial << 16 | u64::from(slot);
-        match call.purpose {
-            Purpose::User => self.users += 1,
-            _ => self.others += 1,
-        }
+        self.users += usize::from(call.purpose == Purpose::User);
         self.live += 1;
         let flight = Flight {
             call,
@@ -377,10 +374,7 @@ impl Inflight {
     pub(crate) fn end(&mut self, now: Instant, id: RequestId, answered: bool) -> Option<Flight> {
         let slot = slot_of(id);
         let flight = self.take(now, id, answered)?;
-        match flight.call.purpose {
-            Purpose::User => self.users -= 1,
-            _ => self.others -= 1,
-        }
+        self.users -= usize::from(flight.call.purpose == Purpose::User);
         self.release(slot);
         Some(flight)
     }

@@ -32,7 +32,8 @@ fn tick(lab: &mut Lab, answered: u32, silent: u32) {
 }
 
 fn state(lab: &Lab) -> (bool, bool, usize) {
-    (lab.node.health().online, lab.node.degraded(), lab.times(Event::NetworkUpdate))
+    let health = lab.node.health();
+    (health.online, health.degraded, lab.times(Event::NetworkUpdate))
 }
 
 #[test]

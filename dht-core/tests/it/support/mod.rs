@@ -10,7 +10,7 @@ pub mod peer;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use dht_core::wire::{self, Message};
+use dht_core::wire::{self, CloserNodes, Message};
 use dht_core::{Id, Instant, Via};
 
 pub const PING: u64 = 0;
@@ -74,7 +74,7 @@ impl Sent {
     }
 
     pub fn nodes(&self) -> Vec<SocketAddrV4> {
-        self.response().closer_nodes.into_iter().flatten().collect()
+        self.response().closer_nodes.iter().flat_map(CloserNodes::iter).collect()
     }
 }
 

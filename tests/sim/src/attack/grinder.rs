@@ -142,7 +142,7 @@ impl Grinder {
     }
 
     fn learn(&mut self, response: &wire::Response<'_>) {
-        for addr in response.closer_nodes.into_iter().flatten() {
+        for addr in response.closer_nodes.iter().flat_map(wire::CloserNodes::iter) {
             let new = !self.nodes.contains_key(&addr) && !self.known.contains(&addr);
             if !new {
                 continue;
