@@ -63,8 +63,9 @@ impl Bootstrap {
         self.active
     }
 
-    pub(crate) const fn next_retry(&self) -> Option<Instant> {
-        self.retry
+    /// When it is tried again: not before it is over.
+    pub(crate) fn next_retry(&self) -> Option<Instant> {
+        self.retry.filter(|_| !self.active)
     }
 
     /// Whether no node has answered so far, so that the bootstrap goes on in the background.
@@ -114,7 +115,7 @@ impl Bootstrap {
 
     /// Tries a bootstrap without any answer again, if its time has come.
     pub(crate) fn on_time(&mut self, now: Instant) {
-        if self.retry.is_some_and(|at| at <= now) && !self.active {
+        if self.next_retry().is_some_and(|at| at <= now) {
             self.begin();
         }
     }
@@ -129,7 +130,7 @@ impl Bootstrap {
     ) {
         let forced = cx.config.ephemeral == Some(false);
         if outcome.successes > 0 || !sources.any(&cx.config) {
-            self.patience = 0;
+            (self.patience, self.retry) = (0, None);
         } else if !self.second && is_met_by_silence(cx, sources, outcome) {
             let failures = sources.names.failures();
             self.plan_retry(cx);
@@ -195,6 +196,7 @@ impl Bootstrap {
         if !core::mem::replace(&mut self.done, true) {
             cx.emit(Event::Ready);
         }
+        self.on_time(cx.now);
     }
 
     /// The node is suspended, or closed.
