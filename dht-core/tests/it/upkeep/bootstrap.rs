@@ -515,3 +515,27 @@ fn once_a_node_has_answered_there_is_nothing_to_try_again() {
     lab.run_for(20 * SECOND);
     assert_eq!(lab.asked(FIND_NODE), []);
 }
+
+/// A check of the node's own, made in its time, says nothing of a bootstrap that has begun meanwhile.
+#[test]
+fn a_bootstrap_goes_on_when_another_check_is_over() {
+    let mut lab = Lab::started(wanting());
+    lab.run_for(60 * SECOND);
+    // These tell where the node is, but of no other node.
+    for n in 1..6 {
+        lab.add_peer(peer(n)).ignores = &[FIND_NODE];
+        lab.add_node(peer(n));
+        lab.ping(peer(n));
+    }
+    lab.sent.clear();
+    lab.run_until(|lab| !lab.asked(PING_NAT).is_empty());
+    let before = silences(&lab);
+    lab.call(Node::handle_network_change);
+    lab.run_for(SECOND);
+    assert_eq!(lab.node.id(), Some(Id::of(SERVER)), "it was checked");
+    lab.run_for(10 * SECOND);
+    assert!(silences(&lab) > before);
+    lab.add_peer(peer(0));
+    lab.run_for(400 * SECOND);
+    assert!(lab.knows(peer(0)), "it was asked again");
+}
