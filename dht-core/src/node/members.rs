@@ -43,6 +43,9 @@ impl Parts {
             }
         }
         self.carry_reach();
+        if learnt.slot.is_some() {
+            self.upkeep.bootstrap.answered(self.cx.now);
+        }
         if learnt.added {
             let tick = self.cx.tick;
             let came_back = self.sources.given.came_back(tick, from.addr) || learnt.was_lost;

@@ -188,6 +188,14 @@ impl Bootstrap {
         came_back && !self.is_active() && self.done
     }
 
+    /// A node of the table has answered. A bootstrap without any answer that is not to be tried again by itself, since there is
+    /// no bootstrap node, is tried again then.
+    pub(crate) fn answered(&mut self, now: Instant) {
+        if self.is_silent() && !self.is_active() && self.retry.is_none() {
+            self.retry = Some(now + Duration::from_secs(self.patience.into()));
+        }
+    }
+
     /// A check of reachability is over; if the bootstrap asked for it, it goes on.
     pub(crate) fn looked(&mut self, reached: bool) {
         if self.phase == Phase::Check {
