@@ -14,6 +14,7 @@ use crate::id::Id;
 use crate::requests::call::Purpose;
 use crate::requests::congestion::Class;
 use crate::table::{NodeInfo, Slot};
+use crate::time::Instant;
 use crate::wire;
 use crate::wire::command::DOWN_HINT;
 
@@ -366,7 +367,7 @@ impl Members {
         let gone = known.is_none_or(|(_, node)| node.seen == seen);
         if gone && known.is_some() {
             self.schedule.table_shrank();
-            self.lost.add(cx.tick, addr);
+            self.lost.add(cx.now, addr);
             self.evict(cx, addr);
         }
         gone
@@ -392,8 +393,8 @@ impl Members {
     }
 
     /// A lost node to ask whether it is back.
-    pub(crate) fn next_lost(&mut self, tick: u32) -> Option<SocketAddrV4> {
-        self.lost.next(tick)
+    pub(crate) fn next_lost(&mut self, now: Instant) -> Option<SocketAddrV4> {
+        self.lost.next(now)
     }
 
     /// Whether a node was lost lately.

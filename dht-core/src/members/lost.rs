@@ -6,32 +6,34 @@
 
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
+use core::time::Duration;
 
 use crate::bounded::memory::{Capped, Heap, displace};
+use crate::time::Instant;
 
 /// Lost nodes that are remembered; the first one lost gives way.
 const LOST_MAX: usize = 64;
-/// Ticks for which they are remembered: two hours.
-const REMEMBERED_TICKS: u32 = 1_440;
+/// For how long they are remembered. Not in ticks: after each sleep, however short, these are an hour ahead.
+const REMEMBERED: Duration = Duration::from_secs(2 * 3_600);
 /// When one has answered, all are asked at once, but at most once in this many ticks: five minutes.
 const PAUSE: u32 = 60;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Lost {
-    nodes: Vec<(SocketAddrV4, u32)>,
+    nodes: Vec<(SocketAddrV4, Instant)>,
     /// The tick from which all may be asked at once again.
     next_search: u32,
 }
 
 impl Lost {
     pub(crate) fn add_to(heap: &mut Heap) {
-        heap.capped::<(SocketAddrV4, u32)>(LOST_MAX);
+        heap.capped::<(SocketAddrV4, Instant)>(LOST_MAX);
     }
 
-    /// A node has left the table at this tick, since it did not answer.
-    pub(crate) fn add(&mut self, tick: u32, addr: SocketAddrV4) {
+    /// A node has left the table now, since it did not answer.
+    pub(crate) fn add(&mut self, now: Instant, addr: SocketAddrV4) {
         self.remove(addr);
-        displace(&mut self.nodes, LOST_MAX, (addr, tick));
+        displace(&mut self.nodes, LOST_MAX, (addr, now));
     }
 
     /// A node has been heard of. Whether it had been lost.
@@ -45,8 +47,8 @@ impl Lost {
     }
 
     /// A node to ask; another one each time.
-    pub(crate) fn next(&mut self, tick: u32) -> Option<SocketAddrV4> {
-        self.nodes.retain(|(_, since)| tick.saturating_sub(*since) < REMEMBERED_TICKS);
+    pub(crate) fn next(&mut self, now: Instant) -> Option<SocketAddrV4> {
+        self.nodes.retain(|(_, since)| now.saturating_since(*since) < REMEMBERED);
         let next = 1.min(self.nodes.len());
         self.nodes.rotate_left(next);
         self.nodes.free_if_empty();
@@ -75,26 +77,27 @@ mod tests {
 
     #[test]
     fn each_has_its_turn_until_two_hours_are_over() {
-        let mut lost = Lost::default();
-        (1..=3).for_each(|port| lost.add(10, addr(port)));
-        let turns = [0; 4].map(|_| lost.next(10));
+        let (mut lost, lost_at) = (Lost::default(), Instant::from_millis(10));
+        (1..=3).for_each(|port| lost.add(lost_at, addr(port)));
+        let turns = [0; 4].map(|_| lost.next(lost_at));
         assert_eq!(turns, [1, 2, 3, 1].map(|port| Some(addr(port))));
         assert!(lost.remove(addr(2)) && !lost.remove(addr(2)));
-        assert_eq!([0; 2].map(|_| lost.next(1_449)), [3, 1].map(|port| Some(addr(port))));
-        assert_eq!(lost.next(1_450), None);
+        let [last, over] = [7_200_009, 7_200_010].map(Instant::from_millis);
+        assert_eq!([0; 2].map(|_| lost.next(last)), [3, 1].map(|port| Some(addr(port))));
+        assert_eq!(lost.next(over), None);
     }
 
     #[test]
     fn beyond_64_the_first_gives_way() {
         let mut lost = Lost::default();
-        (0..65).for_each(|port| lost.add(0, addr(port)));
+        (0..65).for_each(|port| lost.add(Instant::ZERO, addr(port)));
         assert!(!lost.remove(addr(0)) && lost.remove(addr(1)) && lost.remove(addr(64)));
     }
 
     #[test]
     fn all_are_asked_at_most_every_five_minutes() {
         let mut lost = Lost::default();
-        (0..3).for_each(|port| lost.add(100, addr(port)));
+        (0..3).for_each(|port| lost.add(Instant::ZERO, addr(port)));
         let counts = [100, 101, 159, 160].map(|tick| lost.search(tick).count());
         assert_eq!(counts, [3, 0, 0, 3]);
     }

@@ -35,6 +35,10 @@ impl Parts {
 
     /// A request has ended; `via`: the socket that its answer came in by, if there is one.
     pub(super) fn on_ended(&mut self, via: Option<Via>, ended: &Ended) {
+        // Before its answer is a reason to ask anything: a commit that is repeated takes the place that it has just left.
+        if let Purpose::Commit { query, to, again } = ended.purpose {
+            self.on_commit(query, (to, again), &ended.result);
+        }
         let answer = via.zip(ended.result.as_ref().ok());
         match answer {
             Some((via, reply)) => self.on_answer(via, reply, ended),
@@ -64,9 +68,7 @@ impl Parts {
                 }
             },
             Purpose::Gap { query, node } => self.on_gap(query, node, ended.result.as_ref().ok()),
-            Purpose::Commit { query, to, again } => {
-                self.on_commit(query, (to, again), &ended.result);
-            }
+            Purpose::Commit { .. } => {}
             Purpose::Check { seen, hinted } => {
                 self.members.on_check(&mut self.cx, (to, seen), hinted, checked);
             }

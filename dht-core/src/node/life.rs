@@ -106,6 +106,7 @@ impl Parts {
         self.move_to(binding);
         self.upkeep.clock.start(self.cx.now);
         self.queries.start_clocks(self.cx.now);
+        self.sources.names.start_clocks(self.cx.now, resumed);
         if first {
             self.cx.emit(Event::Listening);
             let persistent = self.cx.config.ephemeral == Some(false);

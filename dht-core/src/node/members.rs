@@ -40,6 +40,9 @@ impl Parts {
             }
         }
         self.carry_reach();
+        if learnt.slot.is_some() {
+            self.upkeep.bootstrap.answered(self.cx.now);
+        }
         if learnt.added {
             let tick = self.cx.tick;
             let came_back = self.sources.given.came_back(tick, from.addr) || learnt.was_lost;
@@ -66,7 +69,7 @@ impl Parts {
     /// Asks one of the nodes that were lost whether it is back, and one of the nodes that the user gave.
     pub(super) fn seek_lost(&mut self) {
         let tick = self.cx.tick;
-        let lost = self.members.next_lost(tick);
+        let lost = self.members.next_lost(self.cx.now);
         let members = &self.members;
         let in_table = |addr| members.table().get(addr).is_some();
         let given = self.sources.given.next(tick, in_table, |addr| members.is_lost(addr));

@@ -196,14 +196,17 @@ impl Requests {
     /// Puts a request into its lane, `first` or last.
     fn enqueue(&mut self, id: RequestId, first: bool) {
         let Some(flight) = self.flights.get(id) else { return };
-        let urgency = match flight.call.purpose {
-            Purpose::Verify => Urgency::Verify,
-            _ if flight.call.force => Urgency::Force,
-            // Queries that were sent to the dead must not hold up the other ones.
-            Purpose::Late { .. } => Urgency::Class(Class::Hint),
-            Purpose::Visit { .. } if flight.sent > 0 => Urgency::Class(Class::Hint),
-            _ => Urgency::Class(flight.call.class),
-        };
-        self.flights.enqueue(id, urgency, first);
+        self.flights.enqueue(id, urgency(flight), first);
+    }
+}
+
+fn urgency(flight: &Flight) -> Urgency {
+    match flight.call.purpose {
+        Purpose::Verify => Urgency::Verify,
+        _ if flight.call.force => Urgency::Force,
+        // Queries that were sent to the dead must not hold up the other ones.
+        Purpose::Late { .. } => Urgency::Class(Class::Hint),
+        Purpose::Visit { .. } if flight.sent > 0 => Urgency::Class(Class::Hint),
+        _ => Urgency::Class(flight.call.class),
     }
 }

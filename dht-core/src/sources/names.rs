@@ -121,6 +121,16 @@ impl NameLookups {
         self.pending()
     }
 
+    /// The sockets are bound: only from now on does a look-up that is wanted take time. If the node was suspended, its
+    /// user may have given it up, so it is asked for `anew`.
+    pub(crate) fn start_clocks(&mut self, now: Instant, anew: bool) {
+        for name in &mut self.names {
+            if let State::Wanted { since, told } = &mut name.state {
+                (*since, *told) = (now, *told && !anew);
+            }
+        }
+    }
+
     /// Whether anything is awaited.
     pub(crate) fn pending(&self) -> bool {
         self.names.iter().any(Name::is_wanted)

@@ -33,15 +33,24 @@ pub(crate) enum Next {
     Over,
 }
 
+/// What of the bootstrap is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Nothing,
+    FirstWalk,
+    /// Its check whether peers reach the node.
+    Check,
+    /// The second walk, under the id just gained.
+    SecondWalk,
+}
+
 /// Where the bootstrap stands.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bootstrap {
     /// `ready` has been told.
     done: bool,
-    /// A walk or a check of the bootstrap is under way.
-    active: bool,
-    /// The second walk, under the id just gained.
-    second: bool,
+    phase: Phase,
     /// Early probes of the firewall that are still to be made, and the /24s of the ones that were.
     quick: u8,
     quick_asked: [u32; QUICK as usize],
@@ -59,12 +68,13 @@ impl Bootstrap {
     }
 
     /// Whether it has begun and is not over.
-    pub(crate) const fn is_active(&self) -> bool {
-        self.active
+    pub(crate) fn is_active(&self) -> bool {
+        self.phase != Phase::Nothing
     }
 
-    pub(crate) const fn next_retry(&self) -> Option<Instant> {
-        self.retry
+    /// When it is tried again: not before it is over.
+    pub(crate) fn next_retry(&self) -> Option<Instant> {
+        self.retry.filter(|_| !self.is_active())
     }
 
     /// Whether no node has answered so far, so that the bootstrap goes on in the background.
@@ -103,18 +113,22 @@ impl Bootstrap {
 
     /// What it wants next, once.
     pub(crate) fn poll(&mut self) -> Option<Next> {
-        self.next.take()
+        let next = self.next.take();
+        if matches!(next, Some(Next::Look { .. })) {
+            self.phase = Phase::Check;
+        }
+        next
     }
 
     /// Begins, or begins anew.
     pub(crate) fn begin(&mut self) {
-        (self.active, self.second, self.retry) = (true, false, None);
+        (self.phase, self.retry) = (Phase::FirstWalk, None);
         self.next = Some(Next::Walk);
     }
 
     /// Tries a bootstrap without any answer again, if its time has come.
     pub(crate) fn on_time(&mut self, now: Instant) {
-        if self.retry.is_some_and(|at| at <= now) && !self.active {
+        if self.next_retry().is_some_and(|at| at <= now) {
             self.begin();
         }
     }
@@ -127,10 +141,11 @@ impl Bootstrap {
         outcome: &Outcome,
         unsent: Option<Unsent>,
     ) {
+        let first = self.phase == Phase::FirstWalk;
         let forced = cx.config.ephemeral == Some(false);
         if outcome.successes > 0 || !sources.any(&cx.config) {
-            self.patience = 0;
-        } else if !self.second && is_met_by_silence(cx, sources, outcome) {
+            (self.patience, self.retry) = (0, None);
+        } else if first && is_met_by_silence(cx, sources, outcome) {
             let failures = sources.names.failures();
             self.plan_retry(cx);
             cx.emit(Event::BootstrapSilent {
@@ -141,7 +156,7 @@ impl Bootstrap {
                 unsent,
             });
         }
-        let looks = !self.second && (self.reached || forced);
+        let looks = first && (self.reached || forced);
         self.next = Some(if looks { Next::Look { only_firewall: !forced } } else { Next::Over });
     }
 
@@ -156,7 +171,7 @@ impl Bootstrap {
     /// anew, with ever longer pauses.
     pub(crate) fn refreshed(&mut self, cx: &Cx, sources: &Sources, outcome: &Outcome, alone: bool) {
         let silent = is_met_by_silence(cx, sources, outcome) || !sources.given.is_empty();
-        if alone && outcome.successes == 0 && silent && !self.active && !self.is_silent() {
+        if alone && outcome.successes == 0 && silent && !self.is_active() && !self.is_silent() {
             self.plan_retry(cx);
         }
     }
@@ -165,25 +180,35 @@ impl Bootstrap {
     /// are to be looked for.
     pub(crate) fn no_longer_alone(&mut self, now: Instant, came_back: bool) -> bool {
         // Not at once: the answer that tells so is still being handled.
-        if self.is_silent() && !self.active {
+        if self.is_silent() && !self.is_active() {
             self.patience = RETRY_MIN / 2;
             self.retry = Some(now);
             return false;
         }
-        came_back && !self.active && self.done
+        came_back && !self.is_active() && self.done
     }
 
-    /// The check of reachability is over; if the bootstrap asked for it, it goes on.
+    /// A node of the table has answered. A bootstrap without any answer that is not to be tried again by itself, since there is
+    /// no bootstrap node, is tried again then.
+    pub(crate) fn answered(&mut self, now: Instant) {
+        if self.is_silent() && !self.is_active() && self.retry.is_none() {
+            self.retry = Some(now + Duration::from_secs(self.patience.into()));
+        }
+    }
+
+    /// A check of reachability is over; if the bootstrap asked for it, it goes on.
     pub(crate) fn looked(&mut self, reached: bool) {
-        if self.active && !self.second {
-            self.second = reached;
+        if self.phase == Phase::Check {
             self.next = Some(if reached { Next::Walk } else { Next::Over });
+            if reached {
+                self.phase = Phase::SecondWalk;
+            }
         }
     }
 
     /// A bootstrap without any answer may find one now. It does not make the node wait longer afterwards.
     pub(crate) fn retry_if_silent(&mut self) {
-        if self.is_silent() && !self.active {
+        if self.is_silent() && !self.is_active() {
             self.patience = RETRY_MIN / 2;
             self.begin();
         }
@@ -191,15 +216,16 @@ impl Bootstrap {
 
     /// It is over.
     pub(crate) fn end(&mut self, cx: &mut Cx) {
-        self.active = false;
+        self.phase = Phase::Nothing;
         if !core::mem::replace(&mut self.done, true) {
             cx.emit(Event::Ready);
         }
+        self.on_time(cx.now);
     }
 
     /// The node is suspended, or closed.
     pub(crate) fn stop(&mut self) {
-        (self.active, self.retry, self.next) = (false, None, None);
+        (self.phase, self.retry, self.next) = (Phase::Nothing, None, None);
     }
 }
 

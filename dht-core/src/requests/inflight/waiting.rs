@@ -12,7 +12,7 @@ use crate::api::message::{RequestId, Via};
 use crate::requests::congestion::Class;
 
 /// How urgent a request is: past the window, or by class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Urgency {
     /// A verification, which has a bound of its own.
     Verify,
@@ -141,13 +141,16 @@ impl Inflight {
         Some(id)
     }
 
-    /// Takes the request that has waited longest for a place in the share of a /24, the user's
-    /// requests first.
-    pub(crate) fn unpark(&mut self, prefix: u32) -> Option<RequestId> {
+    /// Takes the request with the least `rank` that waits for a place in the share of a /24; among equals the one that has
+    /// waited longest.
+    pub(crate) fn unpark<R: Ord>(
+        &mut self,
+        prefix: u32,
+        rank: impl Fn(&Flight) -> R,
+    ) -> Option<RequestId> {
         let to = |flight: &Flight| prefix24(*flight.call.to().ip());
-        let parked = || self.list(parked_for(prefix)).filter(|(.., flight)| to(flight) == prefix);
-        let users = |(.., flight): &(u16, RequestId, &Flight)| flight.call.class == Class::User;
-        let (slot, id, _) = parked().find(users).or_else(|| parked().next())?;
+        let parked = self.list(parked_for(prefix)).filter(|(.., flight)| to(flight) == prefix);
+        let (slot, id, _) = parked.min_by_key(|(.., flight)| rank(flight))?;
         self.unlink(slot);
         Some(id)
     }

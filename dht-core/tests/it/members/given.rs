@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use dht_core::{Config, Event, Id, Node, Query, SavedNode};
+use dht_core::{Config, Event, Id, Node, Query, SavedNode, Unsent};
 
 use crate::support::lab::{FIND_NODE, Lab, PING, SERVER, joining, peer};
 use crate::support::target;
@@ -74,6 +74,23 @@ fn the_others_are_found_by_the_first_who_is_back() {
     assert!(lab.now.saturating_since(start) <= HOUR);
     lab.run_for(SECOND);
     assert_eq!(lab.node.table_len(), 8);
+}
+
+/// While the system sent nothing, as before there is a network, nothing is said of a node: it stays in the table.
+#[test]
+fn a_node_that_began_offline_looks_for_its_neighbours_once_a_given_node_answers() {
+    let mut lab = Lab::unbound(knowing(1));
+    lab.refusal = Some(Unsent::NetworkUnreachable);
+    lab.add_peer(peer(0)).closer = vec![peer(1)];
+    lab.add_peer(peer(1));
+    lab.bind();
+    lab.run_until(|lab| lab.node.bootstrapped());
+    assert!(lab.knows(peer(0)));
+    lab.refusal = None;
+    lab.sent.clear();
+    lab.ping(peer(0));
+    lab.run_for(10 * SECOND);
+    assert!(lab.knows(peer(1)));
 }
 
 #[test]

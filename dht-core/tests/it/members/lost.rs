@@ -10,6 +10,7 @@ use crate::support::lab::{FIND_NODE, LATENCY, Lab, PING, TICK, asks, far_half, n
 use crate::support::net::{self, Fate, Net};
 
 const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// A node among 30 others, of which it has just lost the first `count`.
 fn losing(count: u32) -> Lab {
@@ -77,6 +78,21 @@ fn nobody_is_looked_for_after_two_hours() {
     assert!((1_432..1_440).contains(&last), "{last}");
     // Every eighth tick until then; and a bootstrap node is asked what it sees, ever less often.
     assert!((180..=188).contains(&asked.len()), "{}", asked.len());
+}
+
+/// However old all else looks after a sleep of unknown length: two hours are two hours.
+#[test]
+fn sleep_does_not_make_the_node_forget_whom_it_has_lost() {
+    let mut lab = losing(1);
+    for _ in 0..3 {
+        lab.call(Node::suspend);
+        lab.call(Node::resume);
+        lab.bind();
+        lab.ticks(2);
+    }
+    assert!(!asked(&mut lab, 1, 8).is_empty());
+    lab.sleep(2 * HOUR);
+    assert_eq!(asked(&mut lab, 1, 60), []);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use dht_core::{Query, QueryError, Request, RequestError, SessionId, error_code};
+use dht_core::{Config, Node, Query, QueryError, Request, RequestError, SessionId, error_code};
 
 use crate::support::lab::*;
 
@@ -105,6 +105,32 @@ fn a_stale_token_is_renewed_once() {
             .collect();
         assert_eq!(tokens, [3, 99][..sent]);
     }
+}
+
+/// Its answer may be a reason to ask another node at once: here the node of a full bucket whose place its sender would like.
+#[test]
+fn a_commit_that_is_repeated_keeps_its_place() {
+    let mut config = Config::default();
+    (config.ephemeral, config.max_requests) = (Some(true), 1);
+    config.max_background_requests = 10;
+    let mut lab = Lab::started(config);
+    let far = far_half(lab.node.table_id(), 30);
+    let (known, new) = far.split_at(20);
+    known.iter().for_each(|addr| lab.add_node(*addr));
+    for addr in new {
+        lab.peers.insert(*addr, Peer { ignores_commits: true, ..Peer::default() });
+    }
+    let stale = vec![(error_code::INVALID_TOKEN, Some([99; 32])), (0, None)];
+    *lab.peer(new[4]) = Peer { commits: stale, ..Peer::default() };
+    let query = Query::new(target(1), 16).nodes(new.iter().copied()).only_closest_nodes();
+    let query = lab.query(query.commit());
+    lab.run_until(|lab| commits(lab).len() == 10);
+    // No place is free, of the user's neither; and the nodes of the table have not been heard of for long.
+    lab.request(Request::ping(addr(0)));
+    lab.call(Node::handle_wakeup);
+    lab.run_ms(10_000);
+    let commit = lab.node.take_outcome(query).unwrap().unwrap().commit.unwrap();
+    assert_eq!((commit.succeeded, commit.refused, commit.timed_out), (1, 0, 9));
 }
 
 /// What SECURITY.md says of commits.

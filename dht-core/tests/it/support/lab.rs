@@ -455,6 +455,8 @@ impl Lab {
             self.hear_bytes(via, from, &bytes);
         } else {
             self.call(Node::handle_timeout);
+            let next = self.node.poll_timeout();
+            assert!(next.is_none_or(|next| next > self.now), "its time has come again already");
         }
         true
     }

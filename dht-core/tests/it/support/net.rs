@@ -258,6 +258,8 @@ impl Net {
                 self.now = self.now.max(due);
                 let now = self.now;
                 self.members[i].node.handle_timeout(now);
+                let next = self.members[i].node.poll_timeout();
+                assert!(next.is_none_or(|next| next > now), "its time has come again already");
                 self.flush(i);
                 true
             }

@@ -4,9 +4,11 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Config, Event, Id, Node, Query, Request};
+use dht_core::{Config, Event, Id, Node, Query, Request, Unsent};
 
-use crate::support::lab::{FIND_NODE, HOST, Lab, PING_NAT, SERVER, joining, neighbour, peer};
+use crate::support::lab::{
+    FIND_NODE, HOST, Lab, PING_NAT, SERVER, joining, neighbour, peer, told, wanting,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// A datagram there and one back, and nothing else to wait for.
@@ -27,6 +29,12 @@ fn resolve(lab: &mut Lab, name: &str, ip: Option<Ipv4Addr>) {
     let at = lab.lookups.iter().position(|(_, other)| other == name).unwrap();
     let (lookup, _) = lab.lookups.remove(at);
     lab.call(|node, now| node.handle_resolved(now, lookup, ip.as_slice()));
+}
+
+/// How often a bootstrap was met by silence.
+fn silences(lab: &Lab) -> usize {
+    let is_silent = |event: &&Event| matches!(event, Event::BootstrapSilent { .. });
+    lab.events.iter().filter(is_silent).count()
 }
 
 /// How long until the node is ready.
@@ -447,4 +455,87 @@ fn another_network_or_the_end_of_a_sleep_ends_the_wait_for_the_next_try() {
         lab.run_for(SOON);
         assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
     }
+}
+
+/// Nine dead bootstrap nodes take longer than the pause before they are tried again, and there are two walks to them.
+#[test]
+fn a_bootstrap_is_not_tried_again_before_it_is_over() {
+    let dead: Vec<_> = (0..12).map(peer).collect();
+    let mut config = told(&dead);
+    config.public_address = Some(SERVER);
+    let mut lab = Lab::started(config);
+    assert!(time_to_ready(&mut lab) > 7 * SECOND);
+    lab.add_peer(peer(0));
+    lab.run_for(15 * SECOND);
+    assert!(lab.knows(peer(0)));
+}
+
+/// Time-outs of far nodes are long where they are adaptive.
+#[test]
+fn nor_before_a_long_check_is_over() {
+    let mut config = wanting();
+    config.adaptive_timeout = true;
+    let mut lab = Lab::unbound(config);
+    for n in 0..5 {
+        let peer_n = lab.add_peer(peer(n));
+        (peer_n.closer, peer_n.reaches) = ((0..5).map(peer).collect(), false);
+        peer_n.rtt = Duration::from_millis(240);
+    }
+    lab.bind();
+    lab.run_until(|lab| lab.asked(PING_NAT).len() == 5);
+    for rtt in [350, 500, 700, 1_000] {
+        lab.peers.values_mut().for_each(|peer| peer.rtt = Duration::from_millis(rtt));
+        let pings = lab.requests((0..5).map(|n| Request::ping(peer(n))));
+        pings.into_iter().for_each(|ping| _ = lab.result(ping).unwrap());
+    }
+    assert!(!lab.node.bootstrapped());
+    lab.call(Node::suspend);
+    lab.refusal = Some(Unsent::NetworkUnreachable);
+    lab.call(Node::resume);
+    lab.bind();
+    lab.run_until(|lab| silences(lab) > 0);
+    let took = time_to_ready(&mut lab);
+    assert!(took > 5 * SECOND, "{took:?}");
+    lab.refusal = None;
+    lab.run_for(5 * SECOND);
+    assert!(lab.asked(FIND_NODE).contains(&peer(0)), "it is tried again at once");
+}
+
+#[test]
+fn once_a_node_has_answered_there_is_nothing_to_try_again() {
+    let mut config = told(&[peer(0)]);
+    config.public_address = Some(SERVER);
+    let mut lab = Lab::started(config);
+    // It is there for the second walk, under the new id.
+    lab.run_until(|lab| !lab.events.iter().all(|event| *event == Event::Listening));
+    lab.add_peer(peer(0));
+    time_to_ready(&mut lab);
+    assert!(lab.knows(peer(0)));
+    lab.sent.clear();
+    lab.run_for(20 * SECOND);
+    assert_eq!(lab.asked(FIND_NODE), []);
+}
+
+/// A check of the node's own, made in its time, says nothing of a bootstrap that has begun meanwhile.
+#[test]
+fn a_bootstrap_goes_on_when_another_check_is_over() {
+    let mut lab = Lab::started(wanting());
+    lab.run_for(60 * SECOND);
+    // These tell where the node is, but of no other node.
+    for n in 1..6 {
+        lab.add_peer(peer(n)).ignores = &[FIND_NODE];
+        lab.add_node(peer(n));
+        lab.ping(peer(n));
+    }
+    lab.sent.clear();
+    lab.run_until(|lab| !lab.asked(PING_NAT).is_empty());
+    let before = silences(&lab);
+    lab.call(Node::handle_network_change);
+    lab.run_for(SECOND);
+    assert_eq!(lab.node.id(), Some(Id::of(SERVER)), "it was checked");
+    lab.run_for(10 * SECOND);
+    assert!(silences(&lab) > before);
+    lab.add_peer(peer(0));
+    lab.run_for(400 * SECOND);
+    assert!(lab.knows(peer(0)), "it was asked again");
 }

@@ -168,3 +168,40 @@ fn names_are_told_in_turn() {
     told.dedup();
     assert_eq!(told.len(), 20, "{told:?}");
 }
+
+/// While a node is suspended nobody waits for a name, and its resolver may be gone.
+#[test]
+fn a_name_is_looked_up_anew_by_a_node_that_is_resumed() {
+    let mut lab = Lab::unbound(joining(&["one.example:4000"]));
+    lab.add_peer(peer(0));
+    lab.bind();
+    assert_eq!(lab.lookups.len(), 1);
+    lab.run_for(SECOND);
+    lab.call(Node::suspend);
+    lab.lookups.clear();
+    lab.run_for(10 * SECOND);
+    assert_eq!(lab.lookups, []);
+    lab.call(Node::resume);
+    lab.bind();
+    lab.run_for(4 * SECOND);
+    resolve(&mut lab, "one.example", &ips([0]));
+    lab.run_for(SOON);
+    assert!(lab.node.bootstrapped() && lab.knows(peer(0)));
+    assert!(!lab.events.iter().any(|event| matches!(event, Event::BootstrapSilent { .. })));
+}
+
+/// A query may want it before there is a socket.
+#[test]
+fn nor_does_the_time_until_the_bind_count() {
+    let mut lab = Lab::unbound(joining(&["one.example:4000"]));
+    lab.add_peer(peer(0));
+    let query = Query::find_node(target(1)).discard_replies();
+    let id = lab.query(query);
+    lab.run_for(10 * SECOND);
+    lab.bind();
+    assert_eq!(lab.lookups.len(), 1, "asked for once");
+    lab.run_for(4 * SECOND);
+    resolve(&mut lab, "one.example", &ips([0]));
+    lab.run_for(SOON);
+    assert_eq!(lab.node.take_outcome(id).unwrap().unwrap().successes, 1);
+}

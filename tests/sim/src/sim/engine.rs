@@ -95,8 +95,6 @@ pub struct Sim {
     pub(crate) counts: Counts,
     pub(crate) timers: BTreeMap<u64, Timer>,
     pub(crate) next_timer: u64,
-    /// Deadlines met in a row at this very moment, and by whom: see `life::fire`.
-    pub(super) in_a_row: (Micros, Option<HostId>, u32),
     pub(super) watch: Watch,
     pub(super) buf: Buffer,
 }

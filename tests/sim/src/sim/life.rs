@@ -12,8 +12,6 @@ use super::{Actor, Sim, Spec};
 use crate::world::addrs::{Owner, in_row, port_of};
 use crate::world::{HostId, Micros, Purpose, Stream, addresses::Place, clock::Clock};
 
-/// A node that asks to be woken at the very moment at which it is, over and over, is not right.
-const WAKES_IN_A_ROW_MAX: u32 = 1_000;
 /// Codes of changes in the trace.
 mod code {
     pub(super) const STARTED: u64 = 1;
@@ -311,20 +309,13 @@ impl Sim {
         if node.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.counts.timeouts += 1;
             node.handle_timeout(now);
-            self.notice_spin(at);
+            if node.poll_timeout().is_some_and(|deadline| deadline <= now) {
+                let message = "it has just been called, and wants to be again".to_owned();
+                self.violate("no deadline in the past", Some(at), message);
+            }
             self.settle(at);
         } else {
             self.arm(at);
-        }
-    }
-
-    fn notice_spin(&mut self, at: HostId) {
-        let (since, who, count) = self.in_a_row;
-        let again = (since, who) == (self.now, Some(at));
-        self.in_a_row = (self.now, Some(at), if again { count + 1 } else { 0 });
-        if self.in_a_row.2 > WAKES_IN_A_ROW_MAX {
-            let message = "its deadline does not move".to_owned();
-            self.violate("no deadline in the past", Some(at), message);
         }
     }
 
