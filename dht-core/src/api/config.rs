@@ -238,7 +238,7 @@ impl Config {
             max_background_requests: 10,
             max_queries: 1,
             max_replies: 3,
-            max_query_addresses: 112,
+            max_query_addresses: 108,
             max_unread_replies: 6,
             max_events: 16,
             ..Self::default()

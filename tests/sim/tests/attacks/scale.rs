@@ -1,38 +1,66 @@
-//! S6, S7 and S8 in networks of 1,000 nodes, of which no node knows all. `cargo sim results S6 S8` has them in full,
-//! with 1,000 and 3,000.
-//!
-//! The goals of `HARDENING.md` are missed: an attacker near a key holds up to all of the 20 that are found, and up to one
-//! lookup in five among a fifth of hostile nodes ends with these alone. Until that is mended, the tests hold what is reached: worse
-//! it must not become.
+//! What attackers achieve in networks that no node knows all of. `tests/HARDENING-RESULTS.md` has the same at full size, each with
+//! its defence and without.
 
+use dht_sim::Sim;
 use dht_sim::addresses::Addresses;
-use dht_sim::results::hostile::{Hosts, eclipse, poisoned, settled};
+use dht_sim::results::hostile::{Hosts, eclipse, poisoned, settled, store};
 
 const NODES: u32 = 1_000;
 const SEED: u64 = 7;
 
-/// Goal: at most 2 of 20. Reached: 7.75 of 20 on average, a majority in 5 % of the lookups; 8.14 and 5 % where honest
-/// nodes share addresses.
+fn network(nodes: u32) -> Sim {
+    settled(SEED, nodes, None).unwrap()
+}
+
+/// S6, S7, H4: quotas hold what is found near a key, however many ports a host has.
 #[test]
-fn s6_one_host_near_a_key_of_a_large_network() {
-    for addresses in [None, Some(Addresses::default())] {
-        let settled = settled(SEED, NODES, addresses).unwrap();
-        let eclipse = eclipse(&settled, Hosts::Apart(1), 4).unwrap();
-        eprintln!("S6, shared: {}: {eclipse:?}, {:.2} of 20", addresses.is_some(), eclipse.mean());
-        assert!(eclipse.mean() <= 9.0, "{eclipse:?}");
-        assert!(eclipse.majority * 8 <= eclipse.lookups, "{eclipse:?}");
+fn few_hosts_near_a_key_are_few_of_the_nodes_found() {
+    let plain = network(NODES);
+    let shared = settled(SEED, NODES, Some(Addresses::default())).unwrap();
+    for (hosts, most) in [(Hosts::Apart(1), 2), (Hosts::Together(16), 3), (Hosts::Apart(4), 8)] {
+        for settled in [&plain, &shared] {
+            let eclipse = eclipse(settled, hosts, 3).unwrap();
+            eprintln!("{hosts:?}: {:.2} of 20, {eclipse:?}", eclipse.mean());
+            assert!(eclipse.worst <= most, "{hosts:?}: {eclipse:?}");
+        }
     }
 }
 
-/// Goal: recall 0.95, an honest one in 99.9 % of the lookups. Reached after 5 minutes of the attack: 0.805, and 80.5 %
-/// (each of the other lookups ended with 20 hostile nodes); after 20 minutes 0.942 and 94.2 %.
+/// S8, H1: one in five is hostile and names its own kind only. A result that is too thin is not believed.
 #[test]
-fn s8_one_in_five_of_a_large_network() {
-    let settled = settled(SEED, NODES, None).unwrap();
-    let seen = poisoned(settled, Hosts::Apart(NODES / 4), NODES / 4, 5, 200).unwrap();
+fn one_in_five_captures_no_lookup() {
+    let seen = poisoned(network(NODES), Hosts::Apart(NODES / 4), NODES / 4, 5, 400).unwrap();
     eprintln!("S8: {seen:?}");
-    assert!(seen.recall >= 0.75, "{seen:?}");
-    assert!(seen.none * 4 <= seen.lookups, "{seen:?}");
+    assert!(seen.none == 0 && seen.recall >= 0.999, "{seen:?}");
+}
+
+/// H2: the same by four hosts with many ports each.
+#[test]
+fn four_hosts_with_many_ports_capture_no_lookup() {
+    let seen = poisoned(network(NODES), Hosts::Apart(4), 300, 5, 400).unwrap();
+    eprintln!("H2: {seen:?}");
+    assert!(seen.none == 0 && seen.recall >= 0.999, "{seen:?}");
+}
+
+/// H3: a host has two places in a table, in deep buckets too, which are never full.
+#[test]
+fn one_host_has_two_places_of_a_table() {
+    let seen = poisoned(network(300), Hosts::Apart(1), 1_000, 5, 40).unwrap();
+    eprintln!("H3: {seen:?}");
+    assert!(seen.in_tables <= 0.025, "{seen:?}");
+}
+
+/// H5: where sixteen hosts crowd a key, values are stored beyond the twenty nearest nodes too, and found there.
+#[test]
+fn values_survive_a_crowd_at_their_keys() {
+    let settled = network(NODES);
+    let stored = store(&settled, Hosts::Apart(16), 3).unwrap();
+    eprintln!("H5: {stored:?}");
+    assert!(stored.fewest >= 3 && stored.commits <= 60 * stored.values, "{stored:?}");
+    assert_eq!(stored.found, stored.lookups, "{stored:?}");
+    // Where nobody does, twenty nodes are enough.
+    let calm = store(&settled, Hosts::Apart(0), 20).unwrap();
+    assert_eq!((calm.commits, calm.found), (20 * calm.values, calm.lookups), "{calm:?}");
 }
 
 /// Honest nodes that share /24s, addresses and NATs are found as well as all nodes.
