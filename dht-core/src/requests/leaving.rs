@@ -187,9 +187,16 @@ impl Requests {
         self.wake_parked(to);
     }
 
-    /// Puts the next request that waits for a place in its share back into its lane.
+    /// Puts the next request that waits for a place in its share back into its lane. What may not fill the window comes last:
+    /// it might keep the place without taking it.
     pub(super) fn wake_parked(&mut self, to: SocketAddrV4) {
-        if let Some(id) = self.flights.unpark(prefix24(*to.ip())) {
+        let rank = |flight: &Flight| match flight.call.purpose {
+            Purpose::Late { .. } => 5,
+            Purpose::Visit { .. } if flight.call.class == Class::Hint => 4,
+            Purpose::Visit { .. } if flight.sent > 0 => Class::Hint as u16,
+            _ => flight.call.class as u16,
+        };
+        if let Some(id) = self.flights.unpark(prefix24(*to.ip()), rank) {
             self.enqueue(id, true);
         }
     }
@@ -226,11 +233,10 @@ mod tests {
         }
     }
 
-    /// The order in which calls leave, as indices into the order in which they began.
-    fn order(calls: &[(Purpose, Class)]) -> Vec<usize> {
-        let config = Arc::new(Config::default());
-        let mut requests = Requests::new(&config, Instant::ZERO);
-        let mut cx = Cx {
+    fn with(config: Config) -> (Requests, Cx) {
+        let config = Arc::new(config);
+        let requests = Requests::new(&config, Instant::ZERO);
+        let cx = Cx {
             now: Instant::ZERO,
             tick: 0,
             busy: false,
@@ -239,14 +245,25 @@ mod tests {
             events: Events::new(9, 9),
             config,
         };
+        (requests, cx)
+    }
+
+    /// The ports that requests leave for now.
+    fn leave(requests: &mut Requests, cx: &mut Cx) -> Vec<u16> {
+        let mut buf = [0; DATAGRAM_MAX];
+        let next = || requests.poll_transmit(cx, None, None, &Debts, &mut buf);
+        core::iter::from_fn(next).map(|sent| sent.to.port()).collect()
+    }
+
+    /// The order in which calls leave, as indices into the order in which they began.
+    fn order(calls: &[(Purpose, Class)]) -> Vec<usize> {
+        let (mut requests, mut cx) = with(Config::default());
         for (n, (purpose, class)) in calls.iter().enumerate() {
             let to = SocketAddrV4::new(Ipv4Addr::new(80, n as u8, 0, 1), 1 + n as u16);
             let call = Call::new(Request::ping(to), *class, *purpose);
             requests.begin(&mut cx, call).unwrap();
         }
-        let mut buf = [0; DATAGRAM_MAX];
-        let next = || requests.poll_transmit(&mut cx, None, None, &Debts, &mut buf);
-        core::iter::from_fn(next).map(|sent| usize::from(sent.to.port()) - 1).collect()
+        leave(&mut requests, &mut cx).into_iter().map(|port| usize::from(port) - 1).collect()
     }
 
     #[test]
@@ -266,5 +283,34 @@ mod tests {
             ];
             assert_eq!(order(&calls), [6, 5, 4, 3, 2, 1, 0], "{class:?}");
         }
+    }
+
+    /// What may have to wait for the window all the same is woken last, or it would keep the places in its share from the rest.
+    #[test]
+    fn a_place_in_a_share_goes_to_the_most_urgent_that_waits_for_it() {
+        let (mut requests, mut cx) = with(Config { max_window: 16, ..Config::default() });
+        let begin = |requests: &mut Requests, cx: &mut Cx, purpose, class, to| {
+            let to = SocketAddrV4::new(Ipv4Addr::new(80, 0, (to / 100) as u8, 1), to);
+            requests.begin(cx, Call::new(Request::ping(to), class, purpose)).unwrap()
+        };
+        let check = Purpose::Check { seen: 0, hinted: false };
+        let out: Vec<_> =
+            (1..7).map(|to| begin(&mut requests, &mut cx, check, Class::KeepAlive, to)).collect();
+        assert_eq!(leave(&mut requests, &mut cx), [1, 2, 3, 4, 5, 6]);
+        // These wait for a place in their share: visits that nobody waits for, and one of a walk that is led astray.
+        let astray = Purpose::Visit { query: QueryId(1), node: 0, seen: 0 };
+        begin(&mut requests, &mut cx, astray, Class::Hint, 10);
+        for to in 11..17 {
+            begin(&mut requests, &mut cx, Purpose::Late { seen: 0 }, Class::Query, to);
+        }
+        assert_eq!(leave(&mut requests, &mut cx), []);
+        begin(&mut requests, &mut cx, check, Class::KeepAlive, 20);
+        assert_eq!(leave(&mut requests, &mut cx), []);
+        // The places become free; but there is a lot of other traffic.
+        out.into_iter().for_each(|id| requests.forget(&mut cx, id));
+        for to in 0..8 {
+            begin(&mut requests, &mut cx, Purpose::User, Class::User, 1_000 + 100 * to);
+        }
+        assert_eq!(leave(&mut requests, &mut cx)[8..], [20, 10]);
     }
 }
