@@ -63,8 +63,8 @@ pub struct Config {
     /// silent they are asked ever less often, down to once an hour.
     pub nodes: Vec<SocketAddrV4>,
     /// `Some(true)`: the node stays ephemeral, so it is in no routing table. `Some(false)`: it becomes persistent
-    /// while it bootstraps, if it is reachable, or as soon as it is: the check is repeated after a minute, then
-    /// ever less often, down to every half an hour. `None`: as [`adaptive`](Self::adaptive) says.
+    /// while it bootstraps, if it is reachable, or as soon as it is: a check that has failed is repeated after two
+    /// minutes, then ever less often, down to every half an hour. `None`: as [`adaptive`](Self::adaptive) says.
     /// [`Node::persistence`](crate::Node::persistence) tells why a node is persistent or ephemeral.
     pub ephemeral: Option<bool>,
     /// Whether an ephemeral node becomes persistent after about 20 stable minutes, if it is reachable; if not, the
@@ -72,9 +72,11 @@ pub struct Config {
     pub adaptive: bool,
     /// Whether the node counts as unreachable until the firewall check says otherwise. A node that has passed the
     /// check is checked again every half an hour, and becomes ephemeral again when no probe gets through.
-    /// With `false` it is never checked, and becomes persistent when peers agree on its address.
+    /// With `false` it becomes persistent when peers agree on its address, without a check. It is checked only when in
+    /// doubt, because a peer sees it elsewhere or the network may have changed, whether it has moved; and not at its
+    /// [`public_address`](Self::public_address).
     pub firewalled: bool,
-    /// Whether one quick probe while bootstrapping may start the firewall check early.
+    /// Whether quick probes while bootstrapping, up to three, may start the firewall check early.
     pub quick_firewall: bool,
     /// The node's public address, if it is known: a bootstrapper has no peer to learn it from.
     pub public_address: Option<SocketAddrV4>,
@@ -243,8 +245,8 @@ impl Config {
         }
     }
 
-    /// For the nodes of one owner among each other, at a test or in a closed network: persistent from the start and
-    /// never checked, since all of them can be reached, and without limits per host or per /24.
+    /// For the nodes of one owner among each other, at a test or in a closed network: persistent without a check,
+    /// since all of them can be reached, and without limits per host or per /24.
     #[must_use]
     pub fn lan() -> Self {
         Self {

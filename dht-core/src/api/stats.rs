@@ -131,7 +131,8 @@ pub struct DropStats {
     pub down_hints: u64,
     /// A reply that found no place in the outgoing queue.
     pub replies: u64,
-    /// An address among closer nodes that can't be real, or beyond the number that is read.
+    /// An address among closer nodes that can't be real, is the node's own, or is kept out by
+    /// [`Config::filter`](crate::Config::filter).
     pub closer_nodes: u64,
     /// A background request or a down hint that found no place.
     pub background: u64,

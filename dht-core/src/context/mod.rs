@@ -20,7 +20,7 @@ pub(crate) const TICK: Duration = Duration::from_secs(5);
 pub(crate) const RECENT: u32 = 12;
 
 /// What a node said of our address is taken again after this many ticks: 30 minutes. After a sleep all
-/// nodes look twice as old.
+/// nodes look at least twice that old.
 pub(crate) const OLD: u32 = 360;
 
 /// The configuration, the latest time, the node's randomness, its counters and its events.
@@ -28,7 +28,7 @@ pub(crate) const OLD: u32 = 360;
 pub(crate) struct Cx {
     pub(crate) config: Arc<Config>,
     pub(crate) now: Instant,
-    /// Periods of five seconds that have passed; a period slept through counts twice.
+    /// Periods of five seconds that have passed, and an hour's more for each sleep, whatever its length.
     pub(crate) tick: u32,
     pub(crate) rng: Rng,
     pub(crate) stats: Stats,

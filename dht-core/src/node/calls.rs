@@ -34,7 +34,8 @@ impl Node {
         self.parts.enter_now(|node| node.requests.take_result(&mut node.cx, id))
     }
 
-    /// Forgets a request, ended or not. No event about it follows from now on.
+    /// Forgets a request, ended or not. If it has ended, the event that tells so may still be polled; there is nothing to
+    /// take then.
     pub fn cancel_request(&mut self, now: Instant, id: RequestId) {
         self.parts.enter(now, |node| {
             if node.requests.flights().call(id).is_some_and(|call| call.purpose == Purpose::User) {

@@ -53,7 +53,7 @@ impl Node {
     }
 
     /// Forgets a query, ended or not, with all that it has under way. Visits that are late go on until it is
-    /// clear whether their nodes are down. No event about it follows from now on.
+    /// clear whether their nodes are down. Events about it that wait may still be polled; there is nothing to take then.
     pub fn cancel_query(&mut self, now: Instant, id: QueryId) {
         self.parts.enter(now, |node| node.cancel(id));
     }

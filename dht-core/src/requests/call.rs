@@ -42,7 +42,7 @@ pub(crate) enum Purpose {
     Verify,
     /// A node is told that another is down; `seen` as with a visit.
     Hint { seen: u8 },
-    /// The one early try whether peers can reach the server socket.
+    /// One of up to three early tries whether peers can reach the server socket.
     QuickNat,
     /// A part of the firewall check.
     Probe,

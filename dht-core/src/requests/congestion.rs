@@ -33,8 +33,8 @@ pub(crate) enum Class {
     Query,
     /// The check of a node of the table.
     KeepAlive,
-    /// A down hint, the check of a node that may be down, or another request that is likely to stay unanswered. Only
-    /// this class may not fill the reserve of queries.
+    /// A down hint, the check of a node that may be down, or another request that is likely to stay unanswered. Of these,
+    /// visits of a query that is led astray may not fill the reserve of queries.
     Hint,
 }
 

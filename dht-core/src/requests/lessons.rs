@@ -23,7 +23,7 @@
 //! | any, after four misses | answers in another's name          | -     | -    | -     | -   | as above | -      |
 //!
 //! - *there*: a node answers ([`contact`](crate::node)). It enters the table or, if it is in it, is the latest heard
-//!   of; it leaves the table at the second answer without an id in a row. It is no longer suspected; if it was
+//!   of; it leaves the table if it answers two checks in a row without an id. It is no longer suspected; if it was
 //!   lost, the other lost nodes are sought; answers from another address in its place are forgotten. For the table and
 //!   for suspicions, a node that left FIND_NODE unanswered has to answer FIND_NODE (see
 //!   [`Question`](crate::requests::call)).
