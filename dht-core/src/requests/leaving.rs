@@ -4,7 +4,7 @@ use core::net::SocketAddrV4;
 use core::num::NonZeroU8;
 use core::time::Duration;
 
-use super::{Call, Class, Flight, Purpose, Requests, Urgency, urgency};
+use super::{Call, Class, Flight, Purpose, Requests, Urgency};
 use crate::addr::prefix24;
 use crate::api::config::DATAGRAM_MAX;
 use crate::api::message::{QueryId, RequestId, Transmit, Via};
@@ -184,12 +184,12 @@ impl Requests {
     /// Puts the next request that waits for a place in its share back into its lane. What may not fill the window comes last:
     /// it might keep the place without taking it.
     pub(super) fn wake_parked(&mut self, to: SocketAddrV4) {
-        let waits = |call: &Call| match call.purpose {
-            Purpose::Late { .. } => 2,
-            Purpose::Visit { .. } if call.class == Class::Hint => 1,
-            _ => 0,
+        let rank = |flight: &Flight| match flight.call.purpose {
+            Purpose::Late { .. } => 5,
+            Purpose::Visit { .. } if flight.call.class == Class::Hint => 4,
+            Purpose::Visit { .. } if flight.sent > 0 => Class::Hint as u16,
+            _ => flight.call.class as u16,
         };
-        let rank = |flight: &Flight| (urgency(flight), waits(&flight.call));
         if let Some(id) = self.flights.unpark(prefix24(*to.ip()), rank) {
             self.enqueue(id, true);
         }
@@ -282,9 +282,7 @@ mod tests {
     /// What may have to wait for the window all the same is woken last, or it would keep the places in its share from the rest.
     #[test]
     fn a_place_in_a_share_goes_to_the_most_urgent_that_waits_for_it() {
-        let mut config = Config::default();
-        config.max_window = 16;
-        let (mut requests, mut cx) = with(config);
+        let (mut requests, mut cx) = with(Config { max_window: 16, ..Config::default() });
         let begin = |requests: &mut Requests, cx: &mut Cx, purpose, class, to| {
             let to = SocketAddrV4::new(Ipv4Addr::new(80, 0, (to / 100) as u8, 1), to);
             requests.begin(cx, Call::new(Request::ping(to), class, purpose)).unwrap()

@@ -117,42 +117,45 @@ impl Inflight {
         only: Option<Via>,
         debt: impl Fn(&Call) -> Option<u16>,
     ) -> Option<RequestId> {
-        let list = |via| self.list(list_of(via, urgency));
         let lanes = match only {
             None => [Via::Client, Via::Server, Via::Extra(0)],
             Some(via) => [via; 3],
         };
         let may_leave = |flight: &Flight| only.is_none_or(|via| flight.call.via() == via);
-        let least = |via| {
-            let mut least: Option<(u16, u16, RequestId)> = None;
-            for (slot, id, flight) in list(via).filter(|(.., flight)| may_leave(flight)) {
-                let Some(debt) = debt(&flight.call) else { continue };
-                if least.is_none_or(|(least, ..)| debt < least) {
-                    least = Some((debt, slot, id));
-                }
-                if debt == 0 {
-                    break;
-                }
-            }
-            least
-        };
-        let (_, slot, id) = lanes.into_iter().find_map(least)?;
+        let debt = |flight: &Flight| debt(&flight.call).filter(|_| may_leave(flight));
+        let least = |via| self.least(list_of(via, urgency), &debt);
+        let (slot, id) = lanes.into_iter().find_map(least)?;
         self.unlink(slot);
         Some(id)
     }
 
     /// Takes the request with the least `rank` that waits for a place in the share of a /24; among equals the one that has
     /// waited longest.
-    pub(crate) fn unpark<R: Ord>(
+    pub(crate) fn unpark(
         &mut self,
         prefix: u32,
-        rank: impl Fn(&Flight) -> R,
+        rank: impl Fn(&Flight) -> u16,
     ) -> Option<RequestId> {
         let to = |flight: &Flight| prefix24(*flight.call.to().ip());
-        let parked = self.list(parked_for(prefix)).filter(|(.., flight)| to(flight) == prefix);
-        let (slot, id, _) = parked.min_by_key(|(.., flight)| rank(flight))?;
+        let rank = |flight: &Flight| (to(flight) == prefix).then(|| rank(flight));
+        let (slot, id) = self.least(parked_for(prefix), &rank)?;
         self.unlink(slot);
         Some(id)
+    }
+
+    /// The first request of a list with the least debt, and its slot. Requests without a debt do not count.
+    fn least(&self, list: u8, debt: &dyn Fn(&Flight) -> Option<u16>) -> Option<(u16, RequestId)> {
+        let mut least: Option<(u16, u16, RequestId)> = None;
+        for (slot, id, flight) in self.list(list) {
+            let Some(debt) = debt(flight) else { continue };
+            if least.is_none_or(|(least, ..)| debt < least) {
+                least = Some((debt, slot, id));
+            }
+            if debt == 0 {
+                break;
+            }
+        }
+        least.map(|(_, slot, id)| (slot, id))
     }
 
     /// A list from its first request on.
