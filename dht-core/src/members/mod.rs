@@ -236,6 +236,10 @@ impl Members {
             self.evict(cx, slot.addr());
             return self.table.insert(id, addr, tick);
         }
+        let added = matches!(inserted, Insert::Added(_));
+        if let Some(slot) = added.then(|| self.table.outdone(addr)).flatten() {
+            self.evict(cx, slot.addr());
+        }
         let young = full.then(|| self.table.youngster(id, cx.tick, FIRM));
         let Some(slot) = young.flatten() else { return inserted };
         let prefix = |addr: SocketAddrV4| prefix24(*addr.ip());

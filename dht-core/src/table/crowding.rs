@@ -6,6 +6,7 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
+use super::bucket::Entry;
 use super::{K, Slot, Table, join, shared_bits};
 use crate::addr::prefix24;
 use crate::id::Id;
@@ -77,29 +78,57 @@ impl Table {
             && bucket.is_some_and(|own| self.is_crowd(own, addr))
     }
 
-    /// Whether a node at `addr` in this bucket is one too many of its host or of its /24.
+    /// Whether a node at `addr` in this bucket is one too many of its host or of its /24: of these the nodes count that
+    /// are as near to us or nearer, so that each table keeps the nearest nodes of a large host, which nobody else may know.
     pub(super) fn is_crowd(&self, bucket: usize, addr: SocketAddrV4) -> bool {
         if self.exempt.covers(*addr.ip()) {
             return false;
         }
-        let near = self.neighbours(Some(bucket), *addr.ip());
-        // Twice the mean, less one.
-        let most = |groups: u16| (2 * self.len / usize::from(groups.max(1))).saturating_sub(1);
-        let Groups { hosts, prefixes } = self.groups;
-        near.host >= most(hosts).max(TABLE_PER_HOST)
-            || near.prefix >= most(prefixes).max(TABLE_PER_PREFIX)
-            || near.bucket >= fair(prefixes).max(BUCKET_PER_PREFIX)
+        let near = self.neighbours(bucket, *addr.ip());
+        let (host, prefix) = self.most();
+        near.host >= host
+            || near.prefix >= prefix
+            || near.bucket >= fair(self.groups.prefixes).max(BUCKET_PER_PREFIX)
     }
 
-    fn neighbours(&self, number: Option<usize>, ip: Ipv4Addr) -> Neighbours {
+    /// How many nodes of one host, and of one /24, the table takes: at least twice the mean, less one.
+    fn most(&self) -> (usize, usize) {
+        let most = |groups: u16| (2 * self.len / usize::from(groups.max(1))).saturating_sub(1);
+        let Groups { hosts, prefixes } = self.groups;
+        (most(hosts).max(TABLE_PER_HOST), most(prefixes).max(TABLE_PER_PREFIX))
+    }
+
+    /// The farthest node of the host of `addr`, or of its /24, if there is one more than the quota says and the table
+    /// does without it: the others, which are nearer, are its best.
+    pub(crate) fn outdone(&self, addr: SocketAddrV4) -> Option<Slot> {
+        let ip = *addr.ip();
+        if usize::from(self.groups.hosts) < HOSTS_ENOUGH || self.exempt.covers(ip) {
+            return None;
+        }
+        let (near, (host, prefix)) = (self.neighbours(0, ip), self.most());
+        if near.host <= host && near.prefix <= prefix {
+            return None;
+        }
+        let is_one = |entry: &Entry| match near.host > host {
+            true => entry.ip() == ip,
+            false => prefix24(entry.ip()) == prefix24(ip),
+        };
+        self.buckets.iter().find_map(|bucket| {
+            let (position, entry) = bucket.iter().find(|(_, entry)| is_one(entry))?;
+            Some(Slot { index: join(bucket.number, position), addr: entry.addr() })
+        })
+    }
+
+    /// Of the nodes in this bucket and deeper ones.
+    fn neighbours(&self, number: usize, ip: Ipv4Addr) -> Neighbours {
         let mut near = Neighbours { host: 0, prefix: 0, bucket: 0 };
-        for bucket in self.buckets.iter() {
+        for bucket in self.buckets.iter().skip(number) {
             for (_, entry) in bucket.iter() {
                 let other = entry.ip();
                 if prefix24(other) == prefix24(ip) {
                     near.prefix += 1;
                     near.host += usize::from(other == ip);
-                    near.bucket += usize::from(number == Some(bucket.number));
+                    near.bucket += usize::from(number == bucket.number);
                 }
             }
         }
@@ -109,7 +138,7 @@ impl Table {
     /// A node at `addr` has just entered the table, or has just left it.
     pub(super) fn count_groups(&mut self, addr: SocketAddrV4, enters: bool) {
         let own = self.exempt.covers(*addr.ip());
-        let near = self.neighbours(None, *addr.ip());
+        let near = self.neighbours(0, *addr.ip());
         let none = usize::from(enters);
         let (host, prefix) = (own || near.host == none, own || near.prefix == none);
         let Groups { hosts, prefixes } = &mut self.groups;

@@ -28,7 +28,7 @@ pub(super) fn check(sim: &Sim, calm: &Calm) -> Verdict {
     let second = (sim.now() / 1_000_000) as u32;
     let mut draws = Stream::of_pair(sim.seed(), Purpose::Workload, KEYS, second);
     let key = draws.id();
-    let closest = sim.true_closest(&key, K);
+    let closest = sim.closest_within_quotas(&key, K);
     let sure = |host: &HostId| sim.is_public(*host) && calm.came_well(sim, *host);
     let Some(first) = closest.first().copied().filter(sure) else { return Ok(()) };
     let near = closest.get(..K / 2).unwrap_or(&closest);

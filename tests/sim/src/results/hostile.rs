@@ -10,6 +10,7 @@ use std::time::Duration;
 use dht_core::{Answer, Id, Incoming, Query};
 
 use crate::attack::{Grinder, GrinderConfig, Pace, closest_addresses};
+use crate::sim::truth::within_quotas;
 use crate::sim::{App, Cx, Sim, Spec, Violation};
 use crate::world::{HostId, Micros, addresses::Addresses};
 
@@ -263,7 +264,11 @@ pub fn poisoned(
         let own = sim.address(at);
         let found = look_up(&mut sim, at, key)?;
         let all = honest.iter().chain(&evil).copied().filter(|addr| *addr != own);
-        let mut wanted = closest_addresses(all, &key, 20);
+        let near = if sim.model.is_some() { 320 } else { 20 };
+        let mut wanted = closest_addresses(all, &key, near);
+        if sim.model.is_some() {
+            wanted = within_quotas(wanted, |addr| *addr.ip(), 20);
+        }
         wanted.retain(|addr| !evil.contains(addr));
         let hit = wanted.iter().filter(|addr| found.contains(addr)).count();
         let honest = found.iter().filter(|addr| !evil.contains(addr)).count();

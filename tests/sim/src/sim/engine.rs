@@ -13,8 +13,17 @@ use dht_core::{DATAGRAM_MAX, Id, Node};
 use serde::Serialize;
 
 use super::{
-    Fate, Rule, Spent, Violation, calls::Awaited, events::Events, host::Host, ids::SharedIds,
-    life::Timer, lookup::Lookups, packets::Packets, tap::Taps, trace::Trace, truth::closest,
+    Fate, Rule, Spent, Violation,
+    calls::Awaited,
+    events::Events,
+    host::Host,
+    ids::SharedIds,
+    life::Timer,
+    lookup::Lookups,
+    packets::Packets,
+    tap::Taps,
+    trace::Trace,
+    truth::{closest, within_quotas},
     watch::Watch,
 };
 use crate::world::partition::{Cut, Partition};
@@ -255,6 +264,15 @@ impl Sim {
     /// The hosts whose nodes are up, persistent and closest to `target`, the closest first.
     pub fn true_closest(&self, target: &Id, count: usize) -> Vec<HostId> {
         closest(&self.truth, target, count).into_iter().map(|(_, host)| host).collect()
+    }
+
+    /// The same, and no more of one host and of one /24 than nodes take in a network of many hosts.
+    pub(crate) fn closest_within_quotas(&self, target: &Id, count: usize) -> Vec<HostId> {
+        if self.model.is_none() {
+            return self.true_closest(target, count);
+        }
+        let nearest = self.true_closest(target, 16 * count);
+        within_quotas(nearest, |at| *self.address(*at).ip(), count)
     }
 
     /// The hosts whose nodes are up and persistent, in the order of their ids.

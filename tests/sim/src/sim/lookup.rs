@@ -6,7 +6,7 @@ use std::net::SocketAddrV4;
 
 use dht_core::{Event, Id, K, Query, QueryId};
 
-use super::{Sim, truth::closest};
+use super::Sim;
 use crate::world::{HostId, Micros};
 
 /// A lookup that is over.
@@ -143,10 +143,11 @@ impl Sim {
     }
 
     fn conclude(&mut self, at: HostId, walk: &Walk, outcome: &dht_core::Outcome) {
-        let truth = closest(&self.truth, &walk.target, K + 1);
-        let truth: Vec<_> = truth.into_iter().filter(|(_, host)| *host != at).take(K).collect();
-        let found = |(id, _): &&(Id, HostId)| {
-            outcome.closest.iter().any(|reply| reply.from.id == Some(*id))
+        let truth = self.closest_within_quotas(&walk.target, K + 1);
+        let truth: Vec<_> = truth.into_iter().filter(|host| *host != at).take(K).collect();
+        let found = |host: &&HostId| {
+            let addr = self.address(**host);
+            outcome.closest.iter().any(|reply| reply.from.addr == addr)
         };
         let nearest = outcome.closest.first().and_then(|reply| walk.depth.get(&reply.from.addr));
         self.lookups.over.push(Lookup {

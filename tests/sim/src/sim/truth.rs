@@ -1,6 +1,7 @@
 //! What is true, though no node can know it: which nodes are there, and so which are the closest to a target.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 use dht_core::Id;
 
@@ -26,6 +27,27 @@ pub(crate) fn closest<V: Copy>(all: &BTreeMap<Id, V>, target: &Id, count: usize)
     }
     found.truncate(count);
     found
+}
+
+/// How many of the closest nodes may be of one host, and of one /24, in a network of many hosts.
+const PER_HOST: usize = 2;
+const PER_PREFIX: usize = 3;
+
+/// The first `count` of these, the nearest first, that are within the quotas.
+pub(crate) fn within_quotas<T>(
+    nearest: Vec<T>,
+    ip: impl Fn(&T) -> Ipv4Addr,
+    count: usize,
+) -> Vec<T> {
+    let (mut hosts, mut prefixes) = (BTreeMap::<u32, usize>::new(), BTreeMap::<u32, usize>::new());
+    let mut is_within = |node: &T| {
+        let ip = ip(node).to_bits();
+        let (host, prefix) = (hosts.entry(ip).or_default(), prefixes.entry(ip >> 8).or_default());
+        let within = *host < PER_HOST && *prefix < PER_PREFIX;
+        (*host, *prefix) = (*host + usize::from(within), *prefix + usize::from(within));
+        within
+    };
+    nearest.into_iter().filter(|node| is_within(node)).take(count).collect()
 }
 
 /// The first and the last id that share exactly `bits` leading bits with `id`.
