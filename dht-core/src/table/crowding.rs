@@ -81,14 +81,35 @@ impl Table {
     /// Whether a node at `addr` in this bucket is one too many of its host or of its /24: of these the nodes count that
     /// are as near to us or nearer, so that each table keeps the nearest nodes of a large host, which nobody else may know.
     pub(super) fn is_crowd(&self, bucket: usize, addr: SocketAddrV4) -> bool {
-        if self.exempt.covers(*addr.ip()) {
-            return false;
-        }
         let near = self.neighbours(bucket, *addr.ip());
+        self.are_too_many(&near) && !self.exempt.covers(*addr.ip())
+    }
+
+    /// Whether one more is too many.
+    fn are_too_many(&self, near: &Neighbours) -> bool {
         let (host, prefix) = self.most();
         near.host >= host
             || near.prefix >= prefix
             || near.bucket >= fair(self.groups.prefixes).max(BUCKET_PER_PREFIX)
+    }
+
+    /// A node at `addr` has left. If that makes room in the quotas, the deepest of its neighbours over quota is within them
+    /// now.
+    pub(super) fn relieve(&mut self, addr: SocketAddrV4) {
+        let prefix = prefix24(*addr.ip());
+        let over = |entry: &Entry| entry.over_quota() && prefix24(entry.ip()) == prefix;
+        let deepest = self.buckets.iter().filter_map(|bucket| {
+            let (position, entry) = bucket.iter().find(|(_, entry)| over(entry))?;
+            Some((bucket.number, position, entry.ip()))
+        });
+        let Some((bucket, position, ip)) = deepest.last() else { return };
+        let mut near = self.neighbours(bucket, ip);
+        // Itself it counts for nobody.
+        (near.host, near.prefix, near.bucket) = (near.host - 1, near.prefix - 1, near.bucket - 1);
+        if !self.are_too_many(&near) {
+            let entry = self.buckets.get_mut(bucket, position);
+            entry.into_iter().for_each(|entry| entry.set_over_quota(false));
+        }
     }
 
     /// How many nodes of one host, and of one /24, the table takes: at least twice the mean, less one.

@@ -204,6 +204,7 @@ impl Table {
         self.buckets.remove(bucket, position);
         self.len -= 1;
         self.count_groups(slot.addr, false);
+        self.relieve(slot.addr);
         Some(slot.addr)
     }
 
@@ -371,6 +372,7 @@ impl Table {
             let bucket = shared_bits(&own, &id);
             let placed = bucket.and_then(|bucket| {
                 entry.rest = rest(&id, bucket);
+                entry.set_over_quota(self.is_crowd(bucket, entry.addr()));
                 self.place(bucket, entry)
             });
             match placed {

@@ -99,6 +99,26 @@ fn a_node_over_quota_gives_way_to_one_that_is_not() {
 }
 
 #[test]
+fn who_is_over_quota_is_within_it_once_others_have_left() {
+    let mut table = diverse(20);
+    let id = |n: u16| sharing(OWN, 30, n as u8);
+    for n in 0..6 {
+        let _ = table.insert(&id(n), at(900, 1, n), 60);
+    }
+    let over = |table: &Table| {
+        let of =
+            |n: &u16| table.find(&id(*n), at(900, 1, *n)).and_then(|slot| table.at(slot.index));
+        (0..6).filter(|n| of(n).is_some_and(|entry| entry.over_quota())).count()
+    };
+    let before = over(&table);
+    assert!(before > 0, "{before}");
+    for gone in 0..5 {
+        table.remove(table.find(&id(gone), at(900, 1, gone)).unwrap());
+    }
+    assert_eq!(over(&table), 0);
+}
+
+#[test]
 fn a_24_has_two_places_of_a_bucket_and_ten_of_a_table() {
     let mut table = diverse(80);
     let mut over = Vec::new();

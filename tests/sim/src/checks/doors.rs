@@ -1,4 +1,5 @@
-//! A query asks only a few addresses of a host that does not answer, however many of them it is told. Hosts
+//! A query asks only a few addresses of a host that does not answer, however many of them it is told, and one more for each
+//! answer from there. Hosts
 //! with an address in the node's own table are left out.
 
 use std::collections::BTreeSet;
@@ -25,6 +26,7 @@ struct Knocks {
     over: u64,
     /// Ports that were asked and have not answered.
     silent: BTreeSet<u16>,
+    answers: u64,
     /// Whether any address of that host was in the table: a query may have it from there, and so may ask
     /// more of them.
     known: bool,
@@ -34,7 +36,7 @@ impl Knocks {
     fn new(sim: &Sim, node: &Node) -> Self {
         let queries = node.stats().queries;
         let over = queries.total - queries.active;
-        Self { since: sim.now(), over, silent: BTreeSet::new(), known: false }
+        Self { since: sim.now(), over, silent: BTreeSet::new(), answers: 0, known: false }
     }
 }
 
@@ -59,7 +61,7 @@ impl Invariant for Doors {
             *knocks = fresh();
         }
         knocks.silent.insert(packet.to.port());
-        let most = DOORS_MAX * (queries.total - knocks.over) + LATE_MAX;
+        let most = DOORS_MAX * (queries.total - knocks.over) + LATE_MAX + knocks.answers;
         if knocks.silent.len() as u64 <= most {
             return Ok(());
         }
@@ -72,7 +74,7 @@ impl Invariant for Doors {
 
     fn received(&mut self, sim: &Sim, host: HostId, packet: &Packet) -> Verdict {
         if let Some(knocks) = self.knocks.get_mut(Key::of_ip(sim, host, *packet.from.ip(), 0)) {
-            knocks.silent.remove(&packet.from.port());
+            knocks.answers += u64::from(knocks.silent.remove(&packet.from.port()));
         }
         Ok(())
     }

@@ -121,7 +121,12 @@ impl Invariant for Members {
                     _ => *at >= since,
                 });
                 let idless = contact.answered.is_some_and(|at| at >= since);
-                must(rebuilt || silent || idless, || {
+                // Its host, or its /24, has more nodes than its quota.
+                let network = |addr: &SocketAddrV4| addr.ip().to_bits() >> 8;
+                let near = |other: &SocketAddrV4| network(other) == network(addr);
+                let nodes = sim.node(host).into_iter().flat_map(dht_core::Node::nodes);
+                let outdone = nodes.filter(near).count() >= 2;
+                must(rebuilt || silent || idless || outdone, || {
                     format!(
                         "{addr} was taken out of the table, and has left nothing unanswered: {contact:?}"
                     )

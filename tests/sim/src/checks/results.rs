@@ -44,7 +44,10 @@ impl Invariant for Results {
     fn ended(&mut self, sim: &Sim, host: HostId, target: &Id, result: Ended<'_>) -> Verdict {
         let Ok(outcome) = result else { return Ok(()) };
         let closest = &outcome.closest;
-        must(closest.len() <= K, || format!("a query has found the {} closest", closest.len()))?;
+        // Where somebody seems to crowd the 20 closest, a query goes on beyond them.
+        must(closest.len() <= 3 * K, || {
+            format!("a query has found the {} closest", closest.len())
+        })?;
         let own = sim.address(host);
         let mut last = None;
         for reply in closest {
