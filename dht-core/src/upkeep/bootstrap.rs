@@ -63,8 +63,10 @@ impl Bootstrap {
         self.active
     }
 
-    pub(crate) const fn next_retry(&self) -> Option<Instant> {
-        self.retry
+    /// Not before the one under way has ended, which may wait for a check of reachability long after its walk was met by
+    /// silence.
+    pub(crate) fn next_retry(&self) -> Option<Instant> {
+        self.retry.filter(|_| !self.active)
     }
 
     /// Whether no node has answered so far, so that the bootstrap goes on in the background.
