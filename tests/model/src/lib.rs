@@ -2,7 +2,8 @@
 //! free of any fuzzer.
 //!
 //! A target is a function of bytes that panics when something is wrong. `fuzz/fuzz_targets` hands these to
-//! libFuzzer, and `cargo test -p dht-model` runs them over the corpus in `fuzz/corpus`.
+//! libFuzzer, and `cargo test -p dht-model` runs them over the corpus in `fuzz/corpus`, and the long-winded ones over some
+//! hundred random inputs.
 //!
 //! ```sh
 //! cargo +nightly fuzz run decode -- -max_total_time=60
@@ -22,19 +23,31 @@
 
 mod decode;
 pub mod decoder;
+#[cfg(feature = "driver")]
+mod driver;
 mod node_ops;
 mod roundtrip;
 pub mod seeds;
 mod source;
+mod two_nodes;
 
 pub use decode::decode;
+#[cfg(feature = "driver")]
+pub use driver::driver;
 pub use node_ops::node_ops;
 pub use roundtrip::roundtrip;
 pub use source::Source;
+pub use two_nodes::{two_nodes, two_nodes_measured};
 
 /// A target's name, which is that of its corpus too, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: &[Target] =
-    &[("decode", decode), ("node_ops", node_ops), ("roundtrip", roundtrip)];
+pub const TARGETS: &[Target] = &[
+    ("decode", decode),
+    #[cfg(feature = "driver")]
+    ("driver", driver),
+    ("node_ops", node_ops),
+    ("roundtrip", roundtrip),
+    ("two_nodes", two_nodes),
+];

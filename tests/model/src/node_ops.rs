@@ -1,7 +1,7 @@
 //! Any calls on one node, in any order, with whatever the network might say to it.
 
 mod asked;
-mod map;
+pub(crate) mod map;
 mod network;
 
 use std::collections::{BTreeMap, VecDeque};

@@ -24,9 +24,13 @@ pub fn all() -> Vec<Seed> {
     let decode = DECODE.iter().map(|row| ("decode", row));
     let roundtrip = ROUNDTRIP.iter().map(|row| ("roundtrip", row));
     let node_ops = NODE_OPS.iter().map(|row| ("node_ops", row));
+    let two_nodes = TWO_NODES.iter().map(|row| ("two_nodes", row));
+    let driver = DRIVER.iter().map(|row| ("driver", row));
     decode
         .chain(roundtrip)
         .chain(node_ops)
+        .chain(two_nodes)
+        .chain(driver)
         .map(|(target, (name, text))| Seed { target, name, bytes: bytes(text) })
         .collect()
 }
@@ -114,6 +118,34 @@ const NODE_OPS: &[(&str, &str)] = &[
         "00 00 00 00 03 00 BIND 1e 4a 4101 3f HOSTS 1e 4a 4102 3f HOSTS 2201",
     ),
     ("asked-by-nobody", "00 00 00 00 02 00 BIND 0e02e408 SEND 0e02e508 SEND"),
+];
+
+/// Configuration (switches, seed), then steps.
+const TWO_NODES: &[(&str, &str)] = &[
+    ("empty", ""),
+    ("they-talk", "00 01 05*3 1503 1502 05 170602 05*3 06*9 05 1900 1901"),
+    ("a-liar-answers-what-it-reads", "02 02 0d000302 0d014f02060e16 05 06*9 0d00ff0200010002 05"),
+    ("a-stranger-asks", "10 03 05 0a026100080105 0a426101080206 0a826202080307 05 06*9 05"),
+    ("what-was-seen-comes-again", "02 04 05 1502 13000301020304 130120 05 130204 06*4 05"),
+    ("the-path-is-cut", "03 05 05 1a40 06*9 1503 1aff 06*9 1b0501 1c02 05 06*4"),
+];
+
+/// Configuration (two bytes of switches), then steps.
+const DRIVER: &[(&str, &str)] = &[
+    ("empty", ""),
+    ("they-talk", "0502 0000*3 1500 1401 1801 1a16 0000*9 2200"),
+    ("items", "0518 0000*3 1b0008 1b0201 1b0105 1b0311 0000*9 22ff 23fe 2400"),
+    ("suspended-and-resumed", "0502 0000*2 110000 1500 0000 110a00 0000*4 1500 0000*9"),
+    (
+        "sockets-that-fail",
+        "0502 0000*2 0f00ff 0f01ff 1500 1801 0000*4 0f06 0000*9 0f06 1004 0000*9",
+    ),
+    ("ports-that-are-taken", "0702 1001 0000 110000 1001 1009 100d 110a00 0000*9 1002 0000*9"),
+    (
+        "feeds",
+        "0502 0000*2 1c02 1c04 1c06 1c00 0b06182010 2500 1d00 1d0107 1e0207 2000 2700 0000*4",
+    ),
+    ("all-are-dropped", "0502 0000*2 1500 18f1 14f2 14ff 1200 1200 0000*4"),
 ];
 
 /// Hexadecimal with names for what returns; `X*n` is n times X.

@@ -67,7 +67,7 @@ pub(super) fn own(via: Via) -> SocketAddrV4 {
 
 /// Few enough addresses that they meet again: eight networks, local ones and impossible
 /// ones among them, of 32 addresses each.
-pub(super) fn addr(n: u8) -> SocketAddrV4 {
+pub(crate) fn addr(n: u8) -> SocketAddrV4 {
     let (host, port) = (n & 31, 4_000 + u16::from(n & 15));
     let ip = match n >> 5 {
         0 => Ipv4Addr::new(127, 0, 0, 1),
