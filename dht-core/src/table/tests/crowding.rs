@@ -54,14 +54,14 @@ fn what_is_fair_depends_on_how_many_hosts_there_are() {
 fn the_third_node_of_a_host_is_over_quota_among_many_hosts() {
     let mut table = diverse(38);
     for n in 0..4 {
-        // Nearer than all others.
-        let id = sharing(OWN, 30 + usize::from(n), 200);
+        // Nearer than all others, the first one nearest.
+        let id = sharing(OWN, 60 - usize::from(n), 200);
         assert!(!table.does_without(&id, at(900, 1, n)));
         let Insert::Added(slot) = table.insert(&id, at(900, 1, n), 60) else { panic!("{n}") };
         assert_eq!(table.at(slot.index).unwrap().over_quota(), n >= 2, "{n}");
     }
     let found = closest(&table, &OWN);
-    assert_eq!(found[..2], [at(900, 1, 1), at(900, 1, 0)]);
+    assert_eq!(found[..2], [at(900, 1, 0), at(900, 1, 1)]);
     assert!(!found.contains(&at(900, 1, 2)) && found.len() == K);
     // With one host more, there are so many that it does without.
     let _ = table.insert(&sharing(OWN, 3, 1), at(800, 1, 1), 60);
@@ -73,7 +73,7 @@ fn the_third_node_of_a_host_is_over_quota_among_many_hosts() {
 fn nodes_over_quota_are_named_where_there_are_no_others() {
     let mut table = diverse(10);
     for n in 0..19 {
-        let _ = table.insert(&sharing(OWN, 30 + usize::from(n), 200), at(900, 1, n), 60);
+        let _ = table.insert(&sharing(OWN, 60 - usize::from(n), 200), at(900, 1, n), 60);
     }
     let found = closest(&table, &OWN);
     assert_eq!(found.len(), K);
@@ -119,11 +119,26 @@ fn who_is_over_quota_is_within_it_once_others_have_left() {
 }
 
 #[test]
+fn of_a_large_host_the_nearest_nodes_stay() {
+    let mut table = diverse(45);
+    for n in 0..6 {
+        let (id, addr) = (sharing(OWN, 30 + usize::from(n), 200), at(900, 1, n));
+        assert!(!table.does_without(&id, addr), "nearer than the others");
+        let _ = table.insert(&id, addr, 60);
+        let outdone = table.outdone(addr).map(|slot| slot.addr());
+        assert_eq!(outdone, n.checked_sub(2).map(|farthest| at(900, 1, farthest)));
+        if let Some(slot) = table.outdone(addr) {
+            table.remove(slot);
+        }
+    }
+}
+
+#[test]
 fn a_24_has_two_places_of_a_bucket_and_ten_of_a_table() {
     let mut table = diverse(80);
     let mut over = Vec::new();
     for n in 0..15_u16 {
-        let id = sharing(OWN, 30 + usize::from(n / 3), n as u8);
+        let id = sharing(OWN, 60 - usize::from(n / 3), n as u8);
         let Insert::Added(slot) = table.insert(&id, at(900, n as u8, 1), 60) else { panic!("{n}") };
         over.push(table.at(slot.index).unwrap().over_quota());
     }
