@@ -274,7 +274,11 @@ pub struct Transmit {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// The replies of the closest nodes with a proven id, the closest first, at most 20.
+    /// The replies of the closest nodes with a proven id, the closest first: of one host at most 2, and of one /24 at
+    /// most 3, where there are others (more in a network of few hosts; see [`Config::exempt`](crate::Config::exempt)). At
+    /// most 20; or up to 60 where these are so near that somebody may crowd the target
+    /// (and [`Config::max_query_addresses`](crate::Config::max_query_addresses) is 480 or more). Replies after the first
+    /// 20 have no values.
     pub closest: Vec<Reply>,
     /// Answers without an error code.
     pub successes: u32,
