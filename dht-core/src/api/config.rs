@@ -30,6 +30,8 @@ pub(crate) const SEEN_MAX: usize = 4096;
 /// can fill the places of the former, not of the latter.
 const STRANGERS_MAX: usize = 16;
 const VERIFICATIONS_OF_LOST_MAX: usize = 4;
+/// Buckets, proofs and silent /24s that are remembered.
+const BUDGETS_MAX: u16 = 512;
 /// Visits under way whose queries have ended.
 const LATE_VISITS_MAX: usize = 32;
 /// Two queries that bootstrap or refresh, and one after a reunion.
@@ -320,6 +322,11 @@ impl Config {
     /// Remembered pairs of a silent node and a node that named it, at most.
     pub(crate) fn namers(&self) -> usize {
         self.max_query_addresses / 8
+    }
+
+    /// Marks of each kind on hosts and /24s that may not be there.
+    pub(crate) fn budgets(&self) -> u16 {
+        BUDGETS_MAX.min(self.max_query_addresses as u16 / 4)
     }
 
     /// The node's own queries under way at once.

@@ -22,6 +22,11 @@ impl Parts {
         match self.requests.on_overdue(&mut self.cx, id, is_member) {
             None => {}
             Some(Overdue::Ended(ended)) => self.on_ended(None, &ended),
+            Some(Overdue::Again { to, purpose, .. }) if !self.may_knock(purpose, to) => {
+                // Enough was sent there; the tries so far have to do.
+                self.cx.stats.requests.retries -= 1;
+                self.fail(id, RequestError::Timeout);
+            }
             Some(Overdue::Again { to, purpose, doubt }) => {
                 if let Some((question, late)) = doubt {
                     self.members.suspect(&self.cx, to, (false, late), question);
@@ -112,6 +117,7 @@ impl Parts {
         }
         if ended.counts() {
             self.upkeep.contact.answered(&mut self.cx);
+            self.replies.budget.answered(self.cx.now, *reply.from.addr.ip());
             self.learn(via, reply.from, reply.seen_as, ended.question, ended.votes());
         }
         let hasty = match ended.purpose {
