@@ -22,9 +22,11 @@ impl Parts {
     /// Asks what a part wants to ask, if anything.
     pub(super) fn ask_some(&mut self, mut call: Option<Call>) {
         while let Some(next) = call.take() {
-            if next.purpose == Purpose::Verify && !self.may_knock(next.purpose, next.to()) {
+            if next.purpose == Purpose::Verify && !self.may_knock(next.purpose, next.to(), false) {
                 // The next one may be of another /24.
                 call = self.members.on_verify(&mut self.cx, next.to(), false);
+                let count = &mut self.cx.stats.verifications;
+                (count.sent, count.failed) = (count.sent - 1, count.failed - 1);
             } else {
                 self.ask(next);
             }
@@ -32,16 +34,17 @@ impl Parts {
     }
 
     /// Whether a try may leave now. Nodes that only peers have named, or that claim an id, may not be there, and their /24
-    /// may have been silent; what leaves for them is counted.
-    pub(super) fn may_knock(&mut self, purpose: Purpose, to: SocketAddrV4) -> bool {
+    /// may have been silent; what leaves for them is counted. `again`: they were asked before.
+    pub(super) fn may_knock(&mut self, purpose: Purpose, to: SocketAddrV4, again: bool) -> bool {
         let stranger = match purpose {
             Purpose::Visit { query, node, .. } => self.queries.is_hearsay(query, node),
-            Purpose::Late { .. } | Purpose::Verify => true,
+            Purpose::Verify => !self.members.is_lost(to),
+            Purpose::Late { .. } => true,
             _ => false,
         };
         let may = !stranger
             || self.members.table().get(to).is_some()
-            || self.replies.may_knock(&self.cx, *to.ip());
+            || self.replies.may_knock(&self.cx, *to.ip(), again);
         self.cx.stats.withheld.requests += u64::from(!may);
         may
     }

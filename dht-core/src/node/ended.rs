@@ -22,9 +22,11 @@ impl Parts {
         match self.requests.on_overdue(&mut self.cx, id, is_member) {
             None => {}
             Some(Overdue::Ended(ended)) => self.on_ended(None, &ended),
-            Some(Overdue::Again { to, purpose, .. }) if !self.may_knock(purpose, to) => {
+            Some(Overdue::Again { to, purpose, .. }) if !self.may_knock(purpose, to, true) => {
                 // Enough was sent there; the tries so far have to do.
                 self.cx.stats.requests.retries -= 1;
+                let question = self.requests.flights().call(id).map(Call::question);
+                self.members.suspect(&self.cx, to, (false, true), question.unwrap_or(Question::Ping));
                 self.fail(id, RequestError::Timeout);
             }
             Some(Overdue::Again { to, purpose, doubt }) => {

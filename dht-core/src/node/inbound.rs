@@ -124,7 +124,7 @@ impl Parts {
                 let port = u16::from_le_bytes(*value?.first_chunk()?);
                 let other = SocketAddrV4::new(*to.from.ip(), port);
                 (port != 0).then_some(())?;
-                if port == to.from.port() || self.replies.may_knock(&self.cx, *other.ip()) {
+                if port == to.from.port() || self.replies.may_knock(&self.cx, *other.ip(), false) {
                     self.respond(to, pong().to(other));
                 } else {
                     self.cx.stats.withheld.answers += 1;

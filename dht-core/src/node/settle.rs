@@ -77,7 +77,7 @@ impl Parts {
             };
             let Some(step) = self.queries.poll(&self.cx, &view) else { return };
             match step {
-                Step::Ask(call) if !self.may_knock(call.purpose, call.to()) => {
+                Step::Ask(call) if !self.may_knock(call.purpose, call.to(), false) => {
                     // As if its door were shut.
                     if let Purpose::Visit { query, node, .. } = call.purpose {
                         self.queries.failed(query, node, false);

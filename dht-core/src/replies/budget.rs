@@ -36,10 +36,9 @@ const ALIVE_FOR: u32 = 2_400;
 
 /// Datagrams to a silent /24 in a minute.
 const KNOCKS_MAX: u32 = 12;
-/// In place of a number of datagrams: an answer has come.
-const ALIVE: u32 = 0xff;
-/// With as many datagrams out, it is worth remembering that a /24 is not silent.
-const MANY: u32 = KNOCKS_MAX / 2;
+/// Of these, at most as many are more than the first try to an address, so that nodes which do not exist do not hide all
+/// others there.
+const AGAIN_MAX: u32 = 8;
 
 /// The bits of an address that tell its /24; the others are free.
 const PREFIX: u32 = !0xff;
@@ -59,11 +58,13 @@ struct Mark {
 
 const VALUES: usize = 0;
 const HOSTS: usize = 1;
-const DOORS: usize = 2;
+const ALIVE: usize = 2;
+const SILENT: usize = 3;
 
-/// By kind: when buckets are full again, which hosts are there, and how often silent /24s were knocked at. The mark that
-/// was touched least recently first.
-type Marks = [Vec<Mark>; 3];
+/// By kind: when buckets are full again, which hosts are there, in which /24s somebody answers, and how often silent /24s
+/// were knocked at. The mark that was touched least recently first. Those of silent /24s have a list of their own, so
+/// that the many that answer do not displace them.
+type Marks = [Vec<Mark>; 4];
 
 /// What a bucket has given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +89,10 @@ impl Budget {
 
     pub(crate) fn add_to(heap: &mut Heap, max: u16) {
         heap.fixed(1, size_of::<Marks>());
-        (0..3).for_each(|_| heap.capped::<Mark>(max.into()));
+        heap.capped::<Mark>(max.into());
+        heap.capped::<Mark>(max.into());
+        heap.capped::<Mark>(max.into());
+        heap.capped::<Mark>(max.into());
     }
 
     /// A host has shown a token of ours, or was asked for a proof and has answered.
@@ -118,25 +122,28 @@ impl Budget {
         if self.get(VALUES, PREFIX, host, now).is_some() {
             self.prove(now, host);
         }
-        let Some(door) = self.get(DOORS, PREFIX, host, now) else { return };
-        if door.key & !PREFIX >= MANY {
-            let until = unit(now).wrapping_add(ALIVE_FOR);
-            self.put(DOORS, PREFIX, host.to_bits() | ALIVE, until);
-        } else if let Some(doors) = self.marks.as_mut().and_then(|marks| marks.last_mut()) {
-            doors.retain(|mark| mark.key != door.key);
+        let silent = self.get(SILENT, PREFIX, host, now);
+        if silent.or_else(|| self.get(ALIVE, PREFIX, host, now)).is_some() {
+            self.put(ALIVE, PREFIX, host.to_bits(), unit(now).wrapping_add(ALIVE_FOR));
+        }
+        if let (Some(mark), Some(marks)) = (silent, &mut self.marks) {
+            let [.., list] = &mut **marks;
+            list.retain(|other| other.key != mark.key);
         }
     }
 
-    /// Whether one more datagram may leave for a host that may not be there. If so, it is counted.
-    pub(crate) fn knock(&mut self, now: Instant, host: Ipv4Addr) -> bool {
-        let count = self.get(DOORS, PREFIX, host, now).map_or(0, |door| door.key & !PREFIX);
-        if count == ALIVE || self.get(HOSTS, PREFIX, host, now).is_some() {
+    /// Whether one more datagram may leave for a host that may not be there, `again` or for the first time. If so, it is
+    /// counted.
+    pub(crate) fn knock(&mut self, now: Instant, host: Ipv4Addr, again: bool) -> bool {
+        let alive = self.get(ALIVE, PREFIX, host, now);
+        if alive.or_else(|| self.get(HOSTS, PREFIX, host, now)).is_some() {
             return true;
         }
-        let may = count < KNOCKS_MAX;
+        let count = self.get(SILENT, PREFIX, host, now).map_or(0, |mark| mark.key & !PREFIX);
+        let may = count < if again { AGAIN_MAX } else { KNOCKS_MAX };
         if may {
             let key = host.to_bits() & PREFIX | (count + 1);
-            self.put(DOORS, PREFIX, key, unit(now).wrapping_add(PAUSE));
+            self.put(SILENT, PREFIX, key, unit(now).wrapping_add(PAUSE));
         }
         may
     }
@@ -170,7 +177,7 @@ impl Budget {
 
     #[cfg(any(test, feature = "_invariants"))]
     pub(super) fn check_invariants(&self) {
-        for (marks, mask) in self.marks.iter().flat_map(|m| m.iter()).zip([PREFIX, HOST, PREFIX]) {
+        for (marks, mask) in self.marks.iter().flat_map(|m| m.iter()).zip([PREFIX, HOST, PREFIX, PREFIX]) {
             assert!(marks.capacity() <= usize::from(self.max).max(4));
             let mut keys: Vec<_> = marks.iter().map(|mark| mark.key & mask).collect();
             keys.sort_unstable();
@@ -206,7 +213,7 @@ mod tests {
     }
 
     fn knocks(budget: &mut Budget, now: Instant, host: Ipv4Addr) -> usize {
-        (0..100).filter(|_| budget.knock(now, host)).count()
+        (0..100).filter(|_| budget.knock(now, host, false)).count()
     }
 
     #[test]
@@ -258,6 +265,8 @@ mod tests {
         assert_eq!(knocks(&mut budget, START, host(1, 1)), 12);
         assert_eq!(knocks(&mut budget, START, host(1, 9)), 0, "at whatever door");
         assert_eq!(knocks(&mut budget, START, host(2, 1)), 12);
+        assert_eq!((0..20).filter(|_| budget.knock(START, host(3, 1), true)).count(), 8);
+        assert_eq!(knocks(&mut budget, START, host(3, 1)), 4, "are left for others");
         assert_eq!(knocks(&mut budget, START + SECOND * 59, host(1, 1)), 0);
         assert_eq!(knocks(&mut budget, START + SECOND * 61, host(1, 1)), 12);
     }
@@ -268,7 +277,7 @@ mod tests {
         let mut sent = Vec::new();
         for n in 0..6_000 {
             let now = START + SECOND / 10 * n;
-            if (n % 7 == 0 || n % 1_000 < 300) && budget.knock(now, host(1, n % 256)) {
+            if (n % 7 == 0 || n % 1_000 < 300) && budget.knock(now, host(1, n % 256), n % 2 == 0) {
                 sent.push(now);
             }
         }
@@ -279,11 +288,10 @@ mod tests {
     #[test]
     fn who_answers_is_not_silent() {
         let mut budget = Budget::new(512);
-        for known in [1, 5, 6, 12] {
-            (0..known).for_each(|_| assert!(budget.knock(START, host(known, 1))));
+        for known in [1, 12] {
+            (0..known).for_each(|_| assert!(budget.knock(START, host(known, 1), false)));
             budget.answered(START, host(known, 2));
-            let free = knocks(&mut budget, START, host(known, 3));
-            assert_eq!(free, if known < 6 { 12 } else { 100 }, "after {known}");
+            assert_eq!(knocks(&mut budget, START + SECOND * 119, host(known, 3)), 100);
         }
         let later = START + SECOND * 120;
         assert_eq!(knocks(&mut budget, later, host(12, 1)), 12, "that was long ago");
@@ -297,7 +305,7 @@ mod tests {
         for n in 0..300 {
             budget.prove(START, host(n, 1));
             budget.pay(START, host(n, 1));
-            assert!(budget.knock(START, host(1_000 + n, 1)));
+            assert!(budget.knock(START, host(1_000 + n, 1), false));
             budget.check_invariants();
         }
         let known = |n: &u32| budget.is_proven(START, host(*n, 1));

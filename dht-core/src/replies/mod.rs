@@ -83,15 +83,16 @@ impl Replies {
         cx.stats.drops.delayed_pings += u64::from(!queued);
     }
 
-    /// Whether one more datagram may leave for a host that may not be there. If so, it is counted.
-    pub(crate) fn may_knock(&mut self, cx: &Cx, host: Ipv4Addr) -> bool {
-        cx.config.exempt.covers(host) || self.budget.knock(cx.now, host)
+    /// Whether one more datagram may leave for a host that may not be there, `again` or for the first time. If so, it is
+    /// counted.
+    pub(crate) fn may_knock(&mut self, cx: &Cx, host: Ipv4Addr, again: bool) -> bool {
+        cx.config.exempt.covers(host) || self.budget.knock(cx.now, host, again)
     }
 
     /// Queues delayed answers whose time has come.
     pub(crate) fn on_time(&mut self, cx: &mut Cx) {
         while let Some(Pong { to, tid, way, .. }) = self.delayed.pop_due(cx.now) {
-            if self.may_knock(cx, *to.ip()) {
+            if self.may_knock(cx, *to.ip(), false) {
                 self.push(cx, Out::pong(to, way, tid));
             } else {
                 cx.stats.withheld.answers += 1;

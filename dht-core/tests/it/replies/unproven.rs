@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Answer, Config, Exempt, Id, Via};
+use dht_core::{Answer, Config, Exempt, Via};
 
 use crate::support::lab::*;
 
@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Of IPv4 and UDP.
 const HEADERS: usize = 28;
 /// As large as the default lets a value be, with a token.
-const LARGEST: usize = 1_100;
+const LARGEST: usize = 1_320;
 
 /// A persistent node with 30 nodes in its table.
 fn knowing(exempt: Exempt) -> Lab {
@@ -59,8 +59,7 @@ fn what_leaves_for_a_forged_source_is_three_times_what_came() {
         ("FIND_NODE", Ask::internal(FIND_NODE).target(target(1)), None, 2.69),
         ("empty", lookup(), Some(Answer::empty()), 3.14),
         ("value of 1,000 bytes", lookup(), Some(value(1_000)), 17.2),
-        ("largest value", Ask::user(16), Some(value(LARGEST)), 18.0),
-        ("largest value, closer nodes", lookup(), Some(value(LARGEST - 130)), 18.0),
+        ("the largest value", Ask::user(16), Some(value(LARGEST)), 36.0),
     ] {
         let mut lab = knowing(Exempt::Local);
         lab.answer = answer.clone();
@@ -160,7 +159,7 @@ fn clients_behind_one_nat_notice_nothing() {
     let asked = lab.stats().verifications.sent;
     println!("50 lookups/s from one host: {answers} of 1500 answered, {asked} proof asked for");
     assert_eq!((nodes, lab.stats().withheld), (1_500 * 20, Default::default()));
-    assert!(asked <= 2, "{asked}");
+    assert!(asked <= 4, "{asked}");
 }
 
 /// The most that hyperdht does at one node: a lookup, then an announcement with the token, of many clients in one /24.
@@ -217,17 +216,17 @@ fn twelve_verifications_a_minute_leave_for_a_silent_net() {
         lab.hear_with_id(source(n), PING);
         lab.run_for(SECOND / 4);
     }
-    let asked = lab.sent.iter().filter(|sent| sent.as_request().is_some()).count();
+    let asked = lab.sent.iter().filter(|sent| sent.as_request().is_some() && sent.to.ip().octets()[0] == 88).count();
     assert_eq!(asked, 12);
     assert!(lab.stats().withheld.requests > 0);
     // Where the first ones answer, all are asked.
     let mut lab = knowing(Exempt::Local);
-    for n in 0..40 {
+    for n in 0..100 {
         lab.add_peer(source(n));
         lab.hear_with_id(source(n), PING);
         lab.run_for(SECOND);
     }
-    let asked = lab.sent.iter().filter(|sent| sent.is(PING)).count();
-    assert!(asked >= 40, "{asked}");
-    let _ = Id::of(source(0));
+    // So many a table wants.
+    let known = (0..100).filter(|n| lab.knows(source(*n))).count();
+    assert_eq!((known, lab.stats().withheld.requests), (10, 0));
 }

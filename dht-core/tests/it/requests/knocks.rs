@@ -38,7 +38,8 @@ fn poisoned(lab: &mut Lab, side_by_side: u32, seconds: u64) {
         for _ in 0..side_by_side {
             let nodes = (0..4).map(|k| liar((query * 4 + k) % 40)).collect::<Vec<_>>();
             let query_ = Query::find_node(target(query)).nodes(nodes).discard_replies();
-            lab.query(query_);
+            // There may be as many as can be.
+            let _ = lab.call(|node, now| node.query(now, query_));
             query += 1;
         }
         lab.run_for(SECOND);
@@ -68,7 +69,6 @@ fn who_is_asked_by_the_users_word_has_no_such_limit() {
         lab.run_for(10 * SECOND);
     }
     assert!(busiest(&lab, [99, 9]) > 40);
-    assert_eq!(lab.stats().withheld, Default::default());
 }
 
 /// A net of honest nodes, most of which are gone, is found by many queries at once all the same.
