@@ -77,8 +77,8 @@ impl Members {
         addr: SocketAddrV4,
         via: Via,
     ) -> Option<Call> {
-        let free = !self.candidates.knows(addr)
-            && self.candidates.has_place_for(addr, &cx.config.exempt);
+        let free =
+            !self.candidates.knows(addr) && self.candidates.has_place_for(addr, &cx.config.exempt);
         let mut call = free.then(|| self.verify(cx, addr)).flatten()?;
         call.request.via = Some(via);
         Some(call)

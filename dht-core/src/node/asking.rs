@@ -35,6 +35,7 @@ impl Parts {
 
     /// Whether a try may leave now. Nodes that only peers have named, or that claim an id, may not be there, and their /24
     /// may have been silent; what leaves for them is counted. `again`: they were asked before.
+    #[inline(never)]
     pub(super) fn may_knock(&mut self, purpose: Purpose, to: SocketAddrV4, again: bool) -> bool {
         let stranger = match purpose {
             Purpose::Visit { query, node, .. } => self.queries.is_hearsay(query, node),

@@ -12,8 +12,8 @@ use crate::api::message::{Reply, ReplyTo, RequestId, SessionId, Via};
 use crate::replies::{Out, Paid, most};
 use crate::requests::call::{Call, Purpose};
 use crate::requests::congestion::Class;
-use crate::time::Instant;
 use crate::table::K;
+use crate::time::Instant;
 use crate::wire::{self, ADDR_LEN, VARINT_MAX};
 
 /// # Requests, and answers to them
@@ -136,7 +136,8 @@ impl Parts {
         if len + nodes <= most || self.is_there(to) {
             return true;
         }
-        let paid = if out.value.is_some() { self.replies.budget.pay(now, *to.ip()) } else { Paid::Yes };
+        let paid =
+            if out.value.is_some() { self.replies.budget.pay(now, *to.ip()) } else { Paid::Yes };
         if paid != Paid::Yes {
             // Many ask there, from behind one NAT perhaps: one answer, and they have no limit any more.
             let ask = self.members.ask_for_proof(&mut self.cx, to, out.way.via());

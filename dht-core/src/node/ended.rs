@@ -26,7 +26,12 @@ impl Parts {
                 // Enough was sent there; the tries so far have to do.
                 self.cx.stats.requests.retries -= 1;
                 let question = self.requests.flights().call(id).map(Call::question);
-                self.members.suspect(&self.cx, to, (false, true), question.unwrap_or(Question::Ping));
+                self.members.suspect(
+                    &self.cx,
+                    to,
+                    (false, true),
+                    question.unwrap_or(Question::Ping),
+                );
                 self.fail(id, RequestError::Timeout);
             }
             Some(Overdue::Again { to, purpose, doubt }) => {

@@ -128,7 +128,7 @@ impl Budget {
         }
         if let (Some(mark), Some(marks)) = (silent, &mut self.marks) {
             let [.., list] = &mut **marks;
-            list.retain(|other| other.key != mark.key);
+            keep(list, &|other| other.key != mark.key);
         }
     }
 
@@ -152,7 +152,7 @@ impl Budget {
     pub(crate) fn trim(&mut self, now: Instant) {
         let Some(marks) = &mut self.marks else { return };
         for marks in marks.iter_mut() {
-            marks.retain(|mark| counts(mark, now));
+            keep(marks, &|mark| counts(mark, now));
             marks.free_if_empty();
         }
         if marks.iter().all(Vec::is_empty) {
@@ -160,6 +160,7 @@ impl Budget {
         }
     }
 
+    #[inline(never)]
     fn get(&self, kind: usize, mask: u32, host: Ipv4Addr, now: Instant) -> Option<Mark> {
         let mut marks = self.marks.as_ref()?.get(kind)?.iter();
         let is_it = |mark: &&Mark| (mark.key ^ host.to_bits()) & mask == 0;
@@ -170,14 +171,16 @@ impl Budget {
     fn put(&mut self, kind: usize, mask: u32, key: u32, until: u32) {
         let marks = self.marks.get_or_insert_default();
         if let Some(marks) = marks.get_mut(kind) {
-            marks.retain(|mark| (mark.key ^ key) & mask != 0);
+            keep(marks, &|mark| (mark.key ^ key) & mask != 0);
             displace(marks, self.max.into(), Mark { key, until });
         }
     }
 
     #[cfg(any(test, feature = "_invariants"))]
     pub(super) fn check_invariants(&self) {
-        for (marks, mask) in self.marks.iter().flat_map(|m| m.iter()).zip([PREFIX, HOST, PREFIX, PREFIX]) {
+        for (marks, mask) in
+            self.marks.iter().flat_map(|m| m.iter()).zip([PREFIX, HOST, PREFIX, PREFIX])
+        {
             assert!(marks.capacity() <= usize::from(self.max).max(4));
             let mut keys: Vec<_> = marks.iter().map(|mark| mark.key & mask).collect();
             keys.sort_unstable();
@@ -189,6 +192,11 @@ impl Budget {
 /// Of a time the lower bits, in units: they are only compared.
 fn unit(now: Instant) -> u32 {
     (now.as_micros() / UNIT_MICROS) as u32
+}
+
+#[inline(never)]
+fn keep(marks: &mut Vec<Mark>, wanted: &dyn Fn(&Mark) -> bool) {
+    marks.retain(|mark| wanted(mark));
 }
 
 fn counts(mark: &Mark, now: Instant) -> bool {
