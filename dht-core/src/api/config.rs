@@ -222,7 +222,7 @@ impl Config {
     /// For a device with 64 KB of memory in all: the node stays ephemeral, has one query at a time and few
     /// requests, and uses datagrams of at most 508 bytes, which every host accepts (packets of 576 bytes, RFC 791,
     /// less at most 68 of headers). So it sends values of up to 398 bytes and receives values of up to 310, since
-    /// an answer also carries a token, an id and twenty nodes. The node takes at most 56 KiB (53 KiB with pointers
+    /// an answer also carries a token, an id and twenty nodes. The node takes at most 57 KiB (54 KiB with pointers
     /// of 32 bits); buffers for datagrams and the stack come on top.
     #[must_use]
     pub fn embedded() -> Self {
