@@ -66,9 +66,10 @@ impl Parts {
 
     fn ask_late(&mut self, query: QueryId, to: SocketAddrV4, seen: u8) {
         let Some(target) = self.queries.query(query).map(|query| query.target) else { return };
-        if !self.cx.busy {
+        let purpose = Purpose::Late { seen };
+        if !self.cx.busy && self.may_knock(purpose, to, true) {
             let request = Request::find_node(to, target);
-            self.begin(Call::new(request, Class::Query, Purpose::Late { seen }));
+            self.begin(Call::new(request, Class::Query, purpose));
         }
     }
 

@@ -93,22 +93,27 @@ impl Table {
             || near.bucket >= fair(self.groups.prefixes).max(BUCKET_PER_PREFIX)
     }
 
-    /// A node at `addr` has left. If that makes room in the quotas, the deepest of its neighbours over quota is within them
-    /// now.
+    /// Whether a node of the table is one too many of its host or of its /24.
+    fn is_one_too_many(&self, bucket: usize, ip: Ipv4Addr) -> bool {
+        let mut near = self.neighbours(bucket, ip);
+        // Itself it does not count.
+        (near.host, near.prefix, near.bucket) = (near.host - 1, near.prefix - 1, near.bucket - 1);
+        self.are_too_many(&near)
+    }
+
+    /// A node at `addr` has left, which may make room in the quotas for its neighbours.
     pub(super) fn relieve(&mut self, addr: SocketAddrV4) {
         let prefix = prefix24(*addr.ip());
-        let over = |entry: &Entry| entry.over_quota() && prefix24(entry.ip()) == prefix;
-        let deepest = self.buckets.iter().filter_map(|bucket| {
-            let (position, entry) = bucket.iter().find(|(_, entry)| over(entry))?;
-            Some((bucket.number, position, entry.ip()))
-        });
-        let Some((bucket, position, ip)) = deepest.last() else { return };
-        let mut near = self.neighbours(bucket, ip);
-        // Itself it counts for nobody.
-        (near.host, near.prefix, near.bucket) = (near.host - 1, near.prefix - 1, near.bucket - 1);
-        if !self.are_too_many(&near) {
-            let entry = self.buckets.get_mut(bucket, position);
-            entry.into_iter().for_each(|entry| entry.set_over_quota(false));
+        for number in 0..self.buckets.len() {
+            for position in 0..K {
+                let entry = self.buckets.get(number, position);
+                let over =
+                    entry.filter(|entry| entry.over_quota() && prefix24(entry.ip()) == prefix);
+                let Some(ip) = over.map(Entry::ip) else { continue };
+                let over = self.is_one_too_many(number, ip);
+                let entry = self.buckets.get_mut(number, position);
+                entry.into_iter().for_each(|entry| entry.set_over_quota(over));
+            }
         }
     }
 
@@ -173,7 +178,9 @@ impl Table {
     pub(crate) fn surplus(&self, id: &Id, addr: SocketAddrV4) -> Option<Slot> {
         let own = shared_bits(&self.own, id)?;
         let bucket = self.crowded(id).unwrap_or(own);
-        let nodes = self.buckets.bucket(bucket)?.iter().filter(|(_, entry)| entry.over_quota());
+        let is_over =
+            |entry: &Entry| entry.over_quota() && self.is_one_too_many(bucket, entry.ip());
+        let nodes = self.buckets.bucket(bucket)?.iter().filter(|(_, entry)| is_over(entry));
         let (position, entry) = nodes.max_by_key(|(_, entry)| entry.added)?;
         let slot = Slot { index: join(bucket, position), addr: entry.addr() };
         (!self.is_crowd(own, addr)).then_some(slot)
