@@ -129,7 +129,6 @@ pub use api::message::{
 pub use api::persistence::Persistence;
 pub use api::stats::{
     CommandCount, CommandStats, DropStats, QueryStats, RequestStats, Stats, VerificationStats,
-    WithheldStats,
 };
 pub use api::token::Token;
 pub use bytes;

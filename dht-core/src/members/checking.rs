@@ -9,7 +9,6 @@ use bytes::Bytes;
 use super::schedule::SWAPS_MAX;
 use super::{Call, Members, Question};
 use crate::api::ask::Request;
-use crate::api::message::Via;
 use crate::context::{Cx, RECENT};
 use crate::id::Id;
 use crate::requests::call::Purpose;
@@ -68,21 +67,6 @@ impl Members {
     pub(crate) fn verify_known(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> Option<Call> {
         let place = self.candidates.take_place_for_lost(addr);
         place.then(|| self.verify(cx, addr)).flatten()
-    }
-
-    /// Asks the sender of many requests whether it is there, by the socket that they came to: a NAT in front of it lets that
-    /// pass.
-    pub(crate) fn ask_for_proof(
-        &mut self,
-        cx: &mut Cx,
-        addr: SocketAddrV4,
-        via: Via,
-    ) -> Option<Call> {
-        let free =
-            !self.candidates.knows(addr) && self.candidates.has_place_for(addr, &cx.config.exempt);
-        let mut call = free.then(|| self.verify(cx, addr)).flatten()?;
-        call.request.via = Some(via);
-        Some(call)
     }
 
     /// A verification is over; [`learn`](Self::learn) has handled a good one.

@@ -22,18 +22,6 @@ impl Parts {
         match self.requests.on_overdue(&mut self.cx, id, is_member) {
             None => {}
             Some(Overdue::Ended(ended)) => self.on_ended(None, &ended),
-            Some(Overdue::Again { to, purpose, .. }) if !self.may_knock(purpose, to, true) => {
-                // Enough was sent there; the tries so far have to do.
-                self.cx.stats.requests.retries -= 1;
-                let question = self.requests.flights().call(id).map(Call::question);
-                self.members.suspect(
-                    &self.cx,
-                    to,
-                    (false, true),
-                    question.unwrap_or(Question::Ping),
-                );
-                self.fail(id, RequestError::Timeout);
-            }
             Some(Overdue::Again { to, purpose, doubt }) => {
                 if let Some((question, late)) = doubt {
                     self.members.suspect(&self.cx, to, (false, late), question);
@@ -126,7 +114,6 @@ impl Parts {
         }
         if ended.counts() {
             self.upkeep.contact.answered(&mut self.cx);
-            self.replies.budget.answered(self.cx.now, *reply.from.addr.ip());
             self.learn(via, reply.from, reply.seen_as, ended.question, ended.votes());
         }
         let hasty = match ended.purpose {

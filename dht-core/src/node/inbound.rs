@@ -65,7 +65,7 @@ impl Parts {
             _ if data.len() > self.cx.config.max_datagram_received => &mut drops.oversize,
             _ if !is_host(from) => &mut drops.bad_source,
             Ok(Message::Request(request)) => {
-                return self.on_request(Way::new(via, at), from, &request, data.len());
+                return self.on_request(Way::new(via, at), from, &request);
             }
             Ok(Message::Response(response)) => {
                 self.on_response(via, from, &response);
@@ -82,12 +82,10 @@ impl Parts {
         way: Way,
         from: SocketAddrV4,
         request: &wire::Request<'d>,
-        len: usize,
     ) -> Handled<'d> {
         let target = request.target.copied().map(Id);
         let &wire::Request { tid, command, internal, .. } = request;
-        let len = u16::try_from(len).unwrap_or(u16::MAX);
-        let reply_to = ReplyTo { from, way, tid, command, internal, target, len };
+        let reply_to = ReplyTo { from, way, tid, command, internal, target };
         let (replies, now) = (&mut self.replies, self.cx.now);
         if request.token.is_some_and(|token| !replies.check_token(now, *from.ip(), token)) {
             self.cx.stats.drops.bad_token += 1;
@@ -123,12 +121,7 @@ impl Parts {
             PING_NAT => {
                 let port = u16::from_le_bytes(*value?.first_chunk()?);
                 let other = SocketAddrV4::new(*to.from.ip(), port);
-                (port != 0).then_some(())?;
-                if port == to.from.port() || self.replies.may_knock(&self.cx, *other.ip(), false) {
-                    self.respond(to, pong().to(other));
-                } else {
-                    self.cx.stats.withheld.answers += 1;
-                }
+                (port != 0).then(|| self.respond(to, pong().to(other)))?;
             }
             FIND_NODE => to.target.map(|_| self.respond(to, Answer::empty().token(false)))?,
             DOWN_HINT => {

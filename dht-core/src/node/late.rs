@@ -66,10 +66,9 @@ impl Parts {
 
     fn ask_late(&mut self, query: QueryId, to: SocketAddrV4, seen: u8) {
         let Some(target) = self.queries.query(query).map(|query| query.target) else { return };
-        let purpose = Purpose::Late { seen };
-        if !self.cx.busy && self.may_knock(purpose, to, true) {
+        if !self.cx.busy {
             let request = Request::find_node(to, target);
-            self.begin(Call::new(request, Class::Query, purpose));
+            self.begin(Call::new(request, Class::Query, Purpose::Late { seen }));
         }
     }
 

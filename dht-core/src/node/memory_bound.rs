@@ -36,7 +36,7 @@ impl Node {
     /// let mut config = Config::embedded();
     /// let bound = Node::memory_bound(&config);
     /// config.max_queries = 2;
-    /// assert!(bound <= 57 << 10 && Node::memory_bound(&config) > bound);
+    /// assert!(bound <= 56 << 10 && Node::memory_bound(&config) > bound);
     /// ```
     #[must_use]
     pub fn memory_bound(config: &Config) -> usize {

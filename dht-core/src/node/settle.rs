@@ -7,7 +7,6 @@ use crate::context::Cx;
 use crate::members::Members;
 use crate::queries::{Sight, Step};
 use crate::requests::Requests;
-use crate::requests::call::Purpose;
 use crate::sources::Sources;
 
 /// What queries are shown of the other parts.
@@ -77,12 +76,6 @@ impl Parts {
             };
             let Some(step) = self.queries.poll(&self.cx, &view) else { return };
             match step {
-                Step::Ask(call) if !self.may_knock(call.purpose, call.to(), false) => {
-                    // As if its door were shut.
-                    if let Purpose::Visit { query, node, .. } = call.purpose {
-                        self.queries.failed(query, node, false);
-                    }
-                }
                 Step::Ask(call) => {
                     let begun = self.begin(call);
                     debug_assert!(begun.is_some(), "there was a place");

@@ -255,11 +255,6 @@ impl Queries {
         self.get(id).into_iter().flat_map(move |running| running.walk.named_by(node))
     }
 
-    /// Whether a node is known to a walk only since others have named it.
-    pub(crate) fn is_hearsay(&self, id: QueryId, node: u16) -> bool {
-        self.get(id).is_some_and(|running| running.walk.is_hearsay(node))
-    }
-
     /// The address of a node that was visited.
     pub(crate) fn addr(&self, id: QueryId, node: u16) -> Option<SocketAddrV4> {
         self.get(id)?.walk.addr(node)

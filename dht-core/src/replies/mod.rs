@@ -1,8 +1,6 @@
 //! Answers to requests of peers, and requests that are passed on for peers: from the moment that they are given
-//! until they leave. Tokens are checked here as well, since answers carry them; and what may leave for hosts that may not be
-//! there.
+//! until they leave. Tokens are checked here as well, since answers carry them.
 
-mod budget;
 mod delayed;
 mod outbox;
 
@@ -18,7 +16,6 @@ use crate::secret::rng::Rng;
 use crate::secret::token::Tokens;
 use crate::time::Instant;
 use crate::wire::{self, CloserNodes, Message};
-pub(crate) use budget::{Budget, Paid, most};
 use delayed::{Delayed, Pong};
 pub(crate) use outbox::Out;
 use outbox::Outbox;
@@ -31,8 +28,6 @@ pub(crate) struct Replies {
     queue: Outbox,
     delayed: Delayed,
     tokens: Tokens,
-    /// What may leave for hosts that may not be there: answers, and requests too.
-    pub(crate) budget: Budget,
     /// Answers that have left since the last request.
     in_a_row: u8,
 }
@@ -43,7 +38,6 @@ impl Replies {
             queue: Outbox::new(config.max_replies),
             delayed: Delayed::new(config.max_replies),
             tokens: Tokens::new(rng, now),
-            budget: Budget::new(config.budgets()),
             in_a_row: 0,
         }
     }
@@ -52,16 +46,11 @@ impl Replies {
     pub(crate) fn add_to(heap: &mut Heap, config: &Config) {
         Outbox::add_to(heap, config.max_replies);
         Delayed::add_to(heap, config.max_replies);
-        Budget::add_to(heap, config.budgets());
     }
 
-    /// Whether a token was given to `host` lately. Then the host is there.
+    /// Whether a token was given to `host` lately.
     pub(crate) fn check_token(&mut self, now: Instant, host: Ipv4Addr, token: &[u8; 32]) -> bool {
-        let valid = self.tokens.check(now, host, token);
-        if valid {
-            self.budget.prove(now, host);
-        }
-        valid
+        self.tokens.check(now, host, token)
     }
 
     /// Queues an answer, unless too many wait: then the embedder does not poll, and the answer would come too late.
@@ -83,20 +72,10 @@ impl Replies {
         cx.stats.drops.delayed_pings += u64::from(!queued);
     }
 
-    /// Whether one more datagram may leave for a host that may not be there, `again` or for the first time. If so, it is
-    /// counted.
-    pub(crate) fn may_knock(&mut self, cx: &Cx, host: Ipv4Addr, again: bool) -> bool {
-        cx.config.exempt.covers(host) || self.budget.knock(cx.now, host, again)
-    }
-
     /// Queues delayed answers whose time has come.
     pub(crate) fn on_time(&mut self, cx: &mut Cx) {
         while let Some(Pong { to, tid, way, .. }) = self.delayed.pop_due(cx.now) {
-            if self.may_knock(cx, *to.ip(), false) {
-                self.push(cx, Out::pong(to, way, tid));
-            } else {
-                cx.stats.withheld.answers += 1;
-            }
+            self.push(cx, Out::pong(to, way, tid));
         }
     }
 
@@ -151,7 +130,6 @@ impl Replies {
                 if let Some(target) = &out.target {
                     closest(target, &mut nodes);
                 }
-                nodes.truncate(out.nodes.into());
                 encode_reply(reply, &nodes, cx.config.max_datagram, buf)
             }
             Message::Request(request) => request.encode(buf).ok(),
@@ -175,7 +153,6 @@ impl Replies {
     #[cfg(any(test, feature = "_invariants"))]
     pub(crate) fn check_invariants(&self, config: &Config) {
         self.queue.check_invariants();
-        self.budget.check_invariants();
         assert!(self.queue.len() <= config.max_replies);
     }
 }

@@ -473,11 +473,6 @@ impl Walk {
         self.visits.clear();
     }
 
-    /// Whether it is known only since others have named it.
-    pub(crate) fn is_hearsay(&self, node: u16) -> bool {
-        self.seen.is_hearsay(node)
-    }
-
     /// The address of a node that was visited.
     pub(crate) fn addr(&self, node: u16) -> Option<SocketAddrV4> {
         self.seen.addr(node)

@@ -172,7 +172,7 @@ fn others_are_served_during_a_flood_of_delayed_pings() {
     let mut lab = Lab::alone();
     lab.answer = Some(Answer::empty());
     for n in 0..5_000_u32 {
-        delayed(&mut lab, peer(100 + n), 10_000);
+        delayed(&mut lab, neighbour([66, (n / 250) as u8, 0], (n % 250) as u16), 10_000);
     }
     let sent = lab.hear(peer(1), &wire::Request { internal: false, ..asks(100) });
     assert_eq!(sent.len(), 1);

@@ -6,4 +6,3 @@ mod datagrams;
 mod hearsay;
 mod sources;
 mod tokens;
-mod unproven;
