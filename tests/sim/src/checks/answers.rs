@@ -45,7 +45,7 @@ impl Answers {
         // Of a /24 with more nodes, some may be over quota and come last.
         let mut networks = BTreeMap::<_, usize>::new();
         let network = |addr: &SocketAddrV4| addr.ip().to_bits() >> 8;
-        known.iter().for_each(|(_, addr)| *networks.entry(network(addr)).or_default() += 1);
+        node.nodes().for_each(|addr| *networks.entry(network(&addr)).or_default() += 1);
         let alone =
             |addr: &SocketAddrV4| networks.get(&network(addr)).is_none_or(|count| *count < 2);
         let apart: Vec<_> = named.iter().copied().filter(alone).collect();

@@ -119,6 +119,8 @@ impl Default for Buffer {
 }
 
 /// What an entry of the queue stands for: two bits of its key. At one moment, datagrams come first.
+/// Of so many nodes there are hosts enough for the least quotas.
+const HOSTS_MANY: usize = 2_000;
 const PACKET: u64 = 0;
 const DEADLINE: u64 = 1;
 const TIMER: u64 = 2;
@@ -271,8 +273,11 @@ impl Sim {
         if self.model.is_none() {
             return self.true_closest(target, count);
         }
+        // In a small network hosts may be few.
+        let hosts = self.persistent().take(HOSTS_MANY).map(|at| *self.address(at).ip());
+        let hosts = hosts.collect::<BTreeSet<_>>().len();
         let nearest = self.true_closest(target, 16 * count);
-        within_quotas(nearest, |at| *self.address(*at).ip(), count)
+        within_quotas(nearest, |at| *self.address(*at).ip(), (hosts, count))
     }
 
     /// The hosts whose nodes are up and persistent, in the order of their ids.

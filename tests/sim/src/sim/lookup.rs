@@ -144,7 +144,14 @@ impl Sim {
 
     fn conclude(&mut self, at: HostId, walk: &Walk, outcome: &dht_core::Outcome) {
         let truth = self.closest_within_quotas(&walk.target, K + 1);
-        let truth: Vec<_> = truth.into_iter().filter(|host| *host != at).take(K).collect();
+        let mut truth: Vec<_> = truth.into_iter().filter(|host| *host != at).take(K).collect();
+        // A node that knows few hosts allows each a few nodes more, which leave no place for the farthest.
+        let farthest = outcome.closest.last().filter(|_| outcome.closest.len() >= K);
+        let farthest = farthest.and_then(|reply| reply.from.id).filter(|_| self.model.is_some());
+        if let Some(farthest) = farthest.map(|id| id.distance(&walk.target)) {
+            let reach = |host: &HostId| self.id_of(self.address(*host)).distance(&walk.target);
+            truth.retain(|host| reach(host) <= farthest);
+        }
         let found = |host: &&HostId| {
             let addr = self.address(**host);
             outcome.closest.iter().any(|reply| reply.from.addr == addr)

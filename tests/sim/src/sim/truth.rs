@@ -29,21 +29,21 @@ pub(crate) fn closest<V: Copy>(all: &BTreeMap<Id, V>, target: &Id, count: usize)
     found
 }
 
-/// How many of the closest nodes may be of one host, and of one /24, in a network of many hosts.
-const PER_HOST: usize = 2;
-const PER_PREFIX: usize = 3;
-
-/// The first `count` of these, the nearest first, that are within the quotas.
+/// The first `count` of these, the nearest first, that are within the quotas of a network with that number of hosts: 2 of one
+/// host and 3 of one /24, or more where hosts are few.
 pub(crate) fn within_quotas<T>(
     nearest: Vec<T>,
     ip: impl Fn(&T) -> Ipv4Addr,
-    count: usize,
+    (hosts_in_all, count): (usize, usize),
 ) -> Vec<T> {
+    let groups = hosts_in_all.max(1);
+    let fair = 1 + 20 / groups + (240 / groups).isqrt();
+    let (per_host, per_prefix) = (fair.max(2), fair.max(3));
     let (mut hosts, mut prefixes) = (BTreeMap::<u32, usize>::new(), BTreeMap::<u32, usize>::new());
     let mut is_within = |node: &T| {
         let ip = ip(node).to_bits();
         let (host, prefix) = (hosts.entry(ip).or_default(), prefixes.entry(ip >> 8).or_default());
-        let within = *host < PER_HOST && *prefix < PER_PREFIX;
+        let within = *host < per_host && *prefix < per_prefix;
         (*host, *prefix) = (*host + usize::from(within), *prefix + usize::from(within));
         within
     };
