@@ -320,7 +320,7 @@ fn what_each_may_take() {
         (Config::embedded(), embedded),
         (Config::client(), 13 << 19),
         (Config::default(), 97 << 20),
-        (Config::server(), 138 << 20),
+        (Config::server(), 141 << 20),
     ] {
         let bound = bound(config);
         assert!((most / 100 * 96..=most).contains(&bound), "{bound} is not about {most}");
