@@ -51,7 +51,7 @@ impl Queries {
             max_query_addresses: cx.config.max_query_addresses,
             max_open: cx.config.max_background_requests,
             radius: table.radius(),
-            spacing: self.spacing.min(table.radius()),
+            spacing: self.spacing(table),
             quotas: if query.only_closest_nodes { Quotas::NONE } else { table.quotas() },
             exempt: cx.config.exempt.clone(),
             salt: cx.rng.next_u32(),
@@ -64,6 +64,16 @@ impl Queries {
         self.put(running);
         self.offer(id, table.ids(), nodes.into_iter());
         id
+    }
+
+    /// How far from any key the last of the 20 closest is, at least: as the latest query of the node's own has found it. A node
+    /// that has made none with 20 to be found may not know its neighbours: of its table's radius a quarter is sure.
+    fn spacing(&self, table: &Table) -> u64 {
+        match self.spacing {
+            0 if table.len() >= 2 * K => table.radius() / 4,
+            0 => 0,
+            spacing => spacing.min(table.radius()),
+        }
     }
 
     /// The walk of a query, while it is on.

@@ -54,11 +54,11 @@ struct Neighbours {
     bucket: usize,
 }
 
-/// Of 20 nodes drawn from that number of equal groups, how many may be of one before it is strange: the mean, and 3.5 times
-/// its standard deviation. Of 61 groups or more two.
+/// Of 20 nodes drawn from that number of equal groups, how many may be of one before it is strange: the mean, and 2.8 times
+/// its standard deviation. Of 41 groups or more two.
 fn fair(groups: u16) -> usize {
     let groups = usize::from(groups.max(1));
-    1 + K / groups + (12 * K / groups).isqrt()
+    1 + K / groups + (8 * K / groups).isqrt()
 }
 
 impl Table {

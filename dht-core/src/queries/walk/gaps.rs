@@ -13,7 +13,8 @@ use super::Walk;
 use crate::id::Id;
 use crate::table::K;
 
-/// The most nodes that are asked: half of them for what comes next, half for what comes after that.
+/// The most nodes that are asked: half of them for what comes next, half for what comes after that. Beyond a crowd two each in
+/// two directions.
 const ASKED_MAX: usize = 4;
 
 /// If one in 16 visited nodes was silent, and at least two, the last visits are not waited for before that.
@@ -36,6 +37,9 @@ impl Gaps {
 impl Walk {
     /// Whom to ask for nodes around which target, if there is a gap.
     pub(crate) fn next_gap_probe(&mut self) -> Option<(u16, SocketAddrV4, Id)> {
+        if self.closest.is_wide() {
+            return self.next_probe_beyond();
+        }
         let may = !self.plan.only_given && !self.plan.thorough && !self.gaps.asked.is_full();
         // Where most nodes are silent, the ones that name them lie, rather than being unlucky.
         if !may || self.has_candidates() || self.closest.len() < K / 2 {
@@ -70,6 +74,26 @@ impl Walk {
             (!asked.contains(&node)).then_some((distance ^ turned, node, addr))
         });
         let (_, node, addr) = repliers.min()?;
+        let _ = self.gaps.asked.push(node);
+        self.gaps.open += 1;
+        Some((node, addr, target))
+    }
+
+    /// Whom to ask for nodes beyond a crowd at the target, which fills the replies of all that know it: nodes that were
+    /// asked on the way, for targets as far from this one as the honest ones should be, each in another direction.
+    fn next_probe_beyond(&mut self) -> Option<(u16, SocketAddrV4, Id)> {
+        if self.has_candidates() || self.gaps.asked.is_full() {
+            return None;
+        }
+        let bit = self.plan.radius.leading_zeros() + (self.gaps.asked.len() / 2) as u32;
+        let target = self.plan.target.flip(bit)?;
+        let turned = self.plan.target.prefix() ^ target.prefix();
+        let (asked, closest) = (&self.gaps.asked, &self.closest);
+        let passed = self.seen.done().filter(|(node, _, addr)| {
+            !asked.contains(node) && closest.nodes().all(|(_, other)| other != *addr)
+        });
+        let passed = passed.map(|(node, distance, addr)| (distance ^ turned, node, addr));
+        let (_, node, addr) = passed.min()?;
         let _ = self.gaps.asked.push(node);
         self.gaps.open += 1;
         Some((node, addr, target))

@@ -85,7 +85,7 @@ pub(crate) struct Plan {
     pub(crate) max_open: usize,
     /// How far from any key the last of the 20 closest is, about; of distances the first eight bytes.
     pub(crate) radius: u64,
-    /// The same as the latest query of the node's own has found it; 0: not known.
+    /// The same, at least; 0: not known.
     pub(crate) spacing: u64,
     /// How many of the closest may be of one host, and of one /24, and whose hosts and /24s have no limits.
     pub(crate) quotas: Quotas,
@@ -346,7 +346,7 @@ impl Walk {
         let may = self.plan.keeps_replies && !self.plan.only_given && !self.closest.is_wide();
         let dense = self.reach().is_some_and(|last| last < self.plan.spacing / 20 * DENSE);
         if may && dense {
-            self.closest.widen(closest_max(self.plan.max_query_addresses), self.plan.spacing);
+            self.closest.widen(closest_max(self.plan.max_query_addresses), self.plan.radius);
         }
         may && dense
     }

@@ -186,6 +186,12 @@ impl Seen {
         self.node(u32::from(node)).is_some_and(|node| node.hearsay)
     }
 
+    /// Nodes that have answered, or were passed over: number, distance and address.
+    pub(super) fn done(&self) -> impl Iterator<Item = (u16, u64, SocketAddrV4)> + '_ {
+        let done = (0..).zip(&self.nodes).filter(|(_, node)| node.state == State::Done);
+        done.map(|(number, node)| (number, node.distance, node.addr))
+    }
+
     /// Nodes known by hearsay that have not answered.
     pub(super) fn down(&self) -> &[u16] {
         &self.down

@@ -39,11 +39,11 @@ fn what_is_fair_depends_on_how_many_hosts_there_are() {
     for (hosts, host, prefix) in [
         (0, 20, 20),
         (1, 20, 20),
-        (4, 13, 13),
+        (4, 12, 12),
         (10, 7, 7),
-        (20, 5, 5),
-        (60, 3, 3),
-        (61, 2, 3),
+        (20, 4, 4),
+        (40, 3, 3),
+        (41, 2, 3),
         (200, 2, 3),
     ] {
         assert_eq!(diverse(hosts).quotas(), Quotas { host, prefix }, "{hosts}");

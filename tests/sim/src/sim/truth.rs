@@ -37,7 +37,7 @@ pub(crate) fn within_quotas<T>(
     (hosts_in_all, count): (usize, usize),
 ) -> Vec<T> {
     let groups = hosts_in_all.max(1);
-    let fair = 1 + 20 / groups + (240 / groups).isqrt();
+    let fair = 1 + 20 / groups + (160 / groups).isqrt();
     let (per_host, per_prefix) = (fair.max(2), fair.max(3));
     let (mut hosts, mut prefixes) = (BTreeMap::<u32, usize>::new(), BTreeMap::<u32, usize>::new());
     let mut is_within = |node: &T| {
