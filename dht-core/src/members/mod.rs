@@ -224,9 +224,9 @@ impl Members {
             && self.table.find(id, addr).is_none()
     }
 
-    /// Puts a node into the table. If there is no place, a node over quota gives way; or, if a small table is full, a new node of another bucket with more nodes gives way, but
-    /// not to many newcomers of one network. So a small table takes shape and lets its neighbours in; and a node that has
-    /// been there for a while is always asked first.
+    /// Puts a node into the table. If there is no place, a node over quota gives way; or, if a small table is full, a new
+    /// node of another bucket with more nodes, but not to many newcomers of one network. So a small table takes shape and
+    /// lets its neighbours in; and a node that has been there for a while is always asked first, unless it is over quota.
     fn insert(&mut self, cx: &mut Cx, id: &Id, addr: SocketAddrV4, tick: u32) -> Insert {
         let inserted = self.table.insert(id, addr, tick);
         // Most often the bucket is full, and no node can give way.
