@@ -6,6 +6,7 @@
 //! candidate first, visits each address once, and bounds what peers can make it remember.
 
 mod closest;
+mod crowds;
 mod doors;
 mod frontier;
 mod gaps;
@@ -27,6 +28,7 @@ use crate::requests::congestion::Class;
 use crate::requests::pace::{Pace, Timing};
 use crate::table::{K, Quotas};
 use closest::Closest;
+use crowds::closest_max;
 use doors::Door;
 use frontier::Frontier;
 use gaps::Gaps;
@@ -55,17 +57,6 @@ const CREDIT_MAX: i16 = 8;
 const CREDIT_MIN: i16 = -3;
 /// With fewer successes than this it falls back on the routing table.
 const SUCCESSES_MIN: u32 = 5;
-
-/// Twentieths of the expected distance from the target: the farthest of 20 closest that is nearer is too near. By chance one
-/// result in 2,000 is.
-const DENSE: u64 = 7;
-/// How many nodes at most a query finds, and commits to, where somebody seems to crowd the 20 closest.
-const CLOSEST_MAX: usize = 60;
-
-/// The same for a query that remembers this many addresses: where memory is short, no more than 20.
-pub(crate) fn closest_max(max_query_addresses: usize) -> usize {
-    if max_query_addresses < 8 * CLOSEST_MAX { K } else { CLOSEST_MAX }
-}
 
 /// How a walk is made.
 #[derive(Clone, Debug)]
@@ -340,42 +331,10 @@ impl Walk {
         Some(self.deferred.swap_remove(at))
     }
 
-    /// Goes on to all nodes in reach if the 20 found are so near that somebody may have put them there: then the
-    /// honest ones are behind them. Whether it does.
-    pub(crate) fn widens(&mut self) -> bool {
-        let may = self.plan.keeps_replies && !self.plan.only_given && !self.closest.is_wide();
-        let dense = self.reach().is_some_and(|last| last < self.plan.spacing / 20 * DENSE);
-        if may && dense {
-            self.closest.widen(closest_max(self.plan.max_query_addresses), self.plan.radius);
-        }
-        may && dense
-    }
-
-    /// How far from the target the last of the 20 closest is, once there are 20.
-    pub(crate) fn reach(&self) -> Option<u64> {
-        let last = self.closest.nodes().last().filter(|_| self.closest.len() >= K);
-        last.map(|(distance, _)| distance)
-    }
-
     /// Whether a node that was come across would be among the closest.
     fn is_wanted(&self, node: u16) -> bool {
         let at = self.seen.distance(node).zip(self.seen.addr(node));
         at.is_some_and(|(distance, addr)| self.closest.would_take(distance, addr))
-    }
-
-    /// Puts off all candidates that are over quota now: the nearest of them come again if there are not enough others.
-    fn put_off_crowds(&mut self) {
-        let (seen, closest, deferred) = (&self.seen, &self.closest, &mut self.deferred);
-        let is_over = |node: u16| {
-            let at = seen.distance(node).zip(seen.addr(node));
-            at.is_some_and(|(distance, addr)| closest.is_over(distance, addr))
-        };
-        for node in self.frontier.iter().filter(|node| is_over(*node)) {
-            if deferred.len() < DEFERRED_MAX {
-                deferred.put(DEFERRED_MAX, node);
-            }
-        }
-        self.frontier.retain(|node| !is_over(node));
     }
 
     /// Whether the next candidate is too far from the target to be among the closest.
