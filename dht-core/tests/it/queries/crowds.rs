@@ -1,0 +1,60 @@
+//! Who is many with few addresses, or names its own kind only, is no more than a part of what a query finds.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use dht_core::{Config, Id, Query};
+
+use crate::support::lab::*;
+
+/// A node that knows 200 honest ones, of which many have answered.
+fn among_200() -> (Lab, Vec<SocketAddrV4>) {
+    let mut lab = Lab::started(Config::default());
+    let honest: Vec<_> = (0..200).map(addr).collect();
+    let all = Peer::knowing(honest.iter().copied());
+    lab.peers.extend(honest.iter().map(|addr| (*addr, all.clone())));
+    honest.iter().for_each(|addr| _ = lab.add_node(*addr));
+    for n in 1..20 {
+        lab.walk(Query::find_node(target(100 * n)).discard_replies()).1.unwrap();
+    }
+    (lab, honest)
+}
+
+fn found(lab: &mut Lab, query: Query) -> Vec<SocketAddrV4> {
+    let closest = lab.walk(query.discard_replies()).1.unwrap().closest;
+    closest.iter().map(|reply| reply.from.addr).collect()
+}
+
+#[test]
+fn one_host_is_two_of_the_twenty_whatever_its_ports() {
+    let (mut lab, honest) = among_200();
+    let target = target(7);
+    let port = |n| SocketAddrV4::new(Ipv4Addr::new(66, 6, 6, 6), n);
+    let mut hostile: Vec<_> = (1..20_000).map(port).collect();
+    hostile.sort_by_cached_key(|addr| Id::of(*addr).distance(&target));
+    hostile.truncate(30);
+    // The honest ones know them too.
+    let all = Peer::knowing(honest.iter().chain(&hostile).copied());
+    lab.peers.extend(honest.iter().map(|addr| (*addr, all.clone())));
+    let own = Peer::naming(hostile[..20].iter().copied());
+    lab.peers.extend(hostile.iter().map(|addr| (*addr, own.clone())));
+    let mut wanted = honest;
+    wanted.sort_by_cached_key(|addr| Id::of(*addr).distance(&target));
+    let wanted: Vec<_> = hostile[..2].iter().chain(&wanted[..18]).copied().collect();
+    assert_eq!(found(&mut lab, Query::find_node(target)), wanted);
+}
+
+#[test]
+fn a_thin_result_is_not_believed() {
+    let (mut lab, honest) = among_200();
+    let target = target(7);
+    // Each in a /24 of its own; they name each other only.
+    let hostile: Vec<_> = (0..40).map(|n| SocketAddrV4::new([66, n, 6, 6].into(), 1)).collect();
+    let own = Peer::knowing(hostile.iter().copied());
+    lab.peers.extend(hostile.iter().map(|addr| (*addr, own.clone())));
+    let mut truth: Vec<_> = honest.iter().chain(&hostile).copied().collect();
+    truth.sort_by_cached_key(|addr| Id::of(*addr).distance(&target));
+    let found: BTreeSet<_> =
+        found(&mut lab, Query::find_node(target).nodes(hostile)).into_iter().collect();
+    assert_eq!(found, truth[..20].iter().copied().collect());
+}
