@@ -421,6 +421,6 @@ fn the_closest_are_few_and_have_answered_well() {
     assert!(says(&|it| it.closest[0].from.id = None).is_err());
     assert!(says(&|it| it.closest[0].from.id = Some(target)).is_err());
     assert!(says(&|it| it.closest.push(it.closest[0].clone())).unwrap_err().contains("order"));
-    let many = |it: &mut dht_core::Outcome| it.closest = vec![it.closest[0].clone(); 21];
-    assert!(says(&many).unwrap_err().contains("the 21 closest"));
+    let many = |it: &mut dht_core::Outcome| it.closest = vec![it.closest[0].clone(); 61];
+    assert!(says(&many).unwrap_err().contains("the 61 closest"));
 }
