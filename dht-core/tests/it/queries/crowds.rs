@@ -13,7 +13,7 @@ fn among_200() -> (Lab, Vec<SocketAddrV4>) {
     let honest: Vec<_> = (0..200).map(addr).collect();
     let all = Peer::knowing(honest.iter().copied());
     lab.peers.extend(honest.iter().map(|addr| (*addr, all.clone())));
-    honest.iter().for_each(|addr| _ = lab.add_node(*addr));
+    honest.iter().for_each(|addr| lab.add_node(*addr));
     for n in 1..20 {
         lab.walk(Query::find_node(target(100 * n)).discard_replies()).1.unwrap();
     }
