@@ -35,12 +35,14 @@ impl Walk {
     /// Goes on to all nodes in reach if the 20 found are so near that somebody may have put them there: then the
     /// honest ones are behind them. Whether it does.
     pub(crate) fn widens(&mut self) -> bool {
+        let max = closest_max(self.plan.max_query_addresses);
         let may = self.plan.keeps_replies && !self.plan.only_given && !self.closest.is_wide();
         let dense = self.reach().is_some_and(|last| last < self.plan.spacing / 20 * DENSE);
-        if may && dense {
-            self.closest.widen(closest_max(self.plan.max_query_addresses), self.plan.radius);
+        let widens = may && dense && max > K;
+        if widens {
+            self.closest.widen(max, self.plan.radius);
         }
-        may && dense
+        widens
     }
 
     /// How far from the target the last of the 20 closest is, once there are 20.

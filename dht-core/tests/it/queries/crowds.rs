@@ -9,7 +9,11 @@ use crate::support::lab::*;
 
 /// A node that knows 200 honest ones, of which many have answered.
 fn among_200() -> (Lab, Vec<SocketAddrV4>) {
-    let mut lab = Lab::started(Config::default());
+    among_200_with(Config::default())
+}
+
+fn among_200_with(config: Config) -> (Lab, Vec<SocketAddrV4>) {
+    let mut lab = Lab::started(config);
     let honest: Vec<_> = (0..200).map(addr).collect();
     let all = Peer::knowing(honest.iter().copied());
     lab.peers.extend(honest.iter().map(|addr| (*addr, all.clone())));
@@ -57,4 +61,28 @@ fn a_thin_result_is_not_believed() {
     let found: BTreeSet<_> =
         found(&mut lab, Query::find_node(target).nodes(hostile)).into_iter().collect();
     assert_eq!(found, truth[..20].iter().copied().collect());
+}
+
+/// Sixteen hosts have all of the twenty nearest. Where there is memory for it, a query of the user's goes on to the honest
+/// nodes behind them; else it ends with twenty.
+#[test]
+fn a_query_goes_on_beyond_a_crowd_if_it_has_room() {
+    for (remembered, most) in [(4_096, 60), (480, 60), (479, 20), (108, 20)] {
+        let mut config = Config::default();
+        config.max_query_addresses = remembered;
+        let (mut lab, honest) = among_200_with(config);
+        let target = target(7);
+        let at = |n: u32| SocketAddrV4::new([66, (n % 16) as u8, 6, 6].into(), 1 + (n / 16) as u16);
+        let mut hostile: Vec<_> = (0..40_000).map(at).collect();
+        hostile.sort_by_cached_key(|addr| Id::of(*addr).distance(&target));
+        hostile.truncate(30);
+        let all = Peer::knowing(honest.iter().chain(&hostile).copied());
+        lab.peers.extend(honest.iter().map(|addr| (*addr, all.clone())));
+        let own = Peer::naming(hostile[..20].iter().copied());
+        lab.peers.extend(hostile.iter().map(|addr| (*addr, own.clone())));
+        let closest = lab.walk(Query::find_node(target)).1.unwrap().closest;
+        let of_honest = closest.iter().filter(|reply| honest.contains(&reply.from.addr)).count();
+        assert!((20..=most).contains(&closest.len()), "{remembered}: {}", closest.len());
+        assert_eq!(of_honest >= 3, most > 20, "{remembered}: {of_honest} of {}", closest.len());
+    }
 }
