@@ -6,13 +6,30 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
-/// Whether `ip` is loopback, private, link-local or behind a carrier's NAT
-/// (100.64/10): to hosts elsewhere it means nothing, or another host.
+/// A range of addresses: one of them, and how many of its bits are those of all.
+pub(crate) type Range = (Ipv4Addr, u8);
+
+/// Loopback, private, link-local, and of carriers' NATs.
+pub(crate) const LOCAL: [Range; 6] = [
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(100, 64, 0, 0), 10),
+];
+
+/// Whether `ip` is in one of these ranges.
+pub(crate) fn is_in(ranges: &[Range], ip: Ipv4Addr) -> bool {
+    ranges.iter().any(|(one, bits)| {
+        let others = 32_u32.saturating_sub((*bits).into());
+        (one.to_bits() ^ ip.to_bits()).checked_shr(others).unwrap_or(0) == 0
+    })
+}
+
+/// Whether `ip` is [local](LOCAL): to hosts elsewhere it means nothing, or another host.
 pub(crate) fn is_local(ip: Ipv4Addr) -> bool {
-    ip.is_loopback()
-        || ip.is_private()
-        || ip.is_link_local()
-        || matches!(ip.octets(), [100, 64..=127, ..])
+    is_in(&LOCAL, ip)
 }
 
 /// Whether a datagram can come from `addr`: never port 0, 0/8 ("this network"), or 224/3

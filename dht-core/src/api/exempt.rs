@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use core::str::FromStr;
 
-use crate::addr::is_local;
+use crate::addr::{LOCAL, is_in, is_local};
 use crate::api::error::ConfigError;
 
 /// Whom limits per host (an address without its port) and per /24 don't apply to.
@@ -35,16 +35,6 @@ pub enum Exempt {
     Ranges(Arc<[(Ipv4Addr, u8)]>),
 }
 
-/// Loopback, private, link-local, and of carriers' NATs.
-const LOCAL: [(Ipv4Addr, u8); 6] = [
-    (Ipv4Addr::new(127, 0, 0, 0), 8),
-    (Ipv4Addr::new(10, 0, 0, 0), 8),
-    (Ipv4Addr::new(172, 16, 0, 0), 12),
-    (Ipv4Addr::new(192, 168, 0, 0), 16),
-    (Ipv4Addr::new(169, 254, 0, 0), 16),
-    (Ipv4Addr::new(100, 64, 0, 0), 10),
-];
-
 impl Exempt {
     /// Everybody: no limits per host or /24 at all.
     #[must_use]
@@ -58,11 +48,7 @@ impl Exempt {
         match self {
             Self::Local => is_local(host),
             Self::Nobody => false,
-            Self::Ranges(ranges) => ranges.iter().any(|(first, bits)| {
-                let others = 32_u32.saturating_sub((*bits).into());
-                let differ = first.to_bits() ^ host.to_bits();
-                differ.checked_shr(others).unwrap_or(0) == 0
-            }),
+            Self::Ranges(ranges) => is_in(ranges, host),
         }
     }
 }

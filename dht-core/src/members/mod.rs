@@ -220,8 +220,8 @@ impl Members {
     /// comes up only once it gets one.)
     pub(super) fn is_unwanted(&self, id: &Id, addr: SocketAddrV4) -> bool {
         self.table.has_place_for(id)
-            && self.table.does_without(id, addr)
             && self.table.find(id, addr).is_none()
+            && self.table.does_without(id, addr)
     }
 
     /// Puts a node into the table. If there is no place, a node over quota gives way; or, if a small table is full, a new

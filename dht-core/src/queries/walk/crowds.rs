@@ -21,8 +21,7 @@ impl Walk {
     pub(super) fn put_off_crowds(&mut self) {
         let (seen, closest, deferred) = (&self.seen, &self.closest, &mut self.deferred);
         let is_over = |node: u16| {
-            let at = seen.distance(node).zip(seen.addr(node));
-            at.is_some_and(|(distance, addr)| closest.is_over(distance, addr))
+            seen.at(node).is_some_and(|(distance, addr)| closest.is_over(distance, addr))
         };
         for node in self.frontier.iter().filter(|node| is_over(*node)) {
             if deferred.len() < DEFERRED_MAX {

@@ -321,20 +321,20 @@ impl Walk {
     /// The nearest of the candidates that come last.
     fn next_deferred(&mut self) -> Option<u16> {
         let (seen, closest) = (&self.seen, &self.closest);
-        let at = |node: &u16| seen.distance(*node).zip(seen.addr(*node));
-        self.deferred.retain(|node| at(node).is_some_and(|(d, addr)| closest.would_take(d, addr)));
+        let wanted = |(distance, addr)| closest.would_take(distance, addr);
+        self.deferred.retain(|node| seen.at(*node).is_some_and(wanted));
         // While anything else is waited for, a crowded host has time.
         let idle = self.visits.len() == self.late();
-        let has_turn = |node| idle || at(node).is_some_and(|(d, addr)| !closest.is_over(d, addr));
-        let deferred = self.deferred.iter().enumerate().filter(|(_, node)| has_turn(node));
+        let within = |(distance, addr)| !closest.is_over(distance, addr);
+        let has_turn = |node: u16| idle || seen.at(node).is_some_and(within);
+        let deferred = self.deferred.iter().enumerate().filter(|(_, node)| has_turn(**node));
         let (at, _) = deferred.min_by_key(|(_, node)| seen.distance(**node))?;
         Some(self.deferred.swap_remove(at))
     }
 
     /// Whether a node that was come across would be among the closest.
     fn is_wanted(&self, node: u16) -> bool {
-        let at = self.seen.distance(node).zip(self.seen.addr(node));
-        at.is_some_and(|(distance, addr)| self.closest.would_take(distance, addr))
+        self.seen.at(node).is_some_and(|(distance, addr)| self.closest.would_take(distance, addr))
     }
 
     /// Whether the next candidate is too far from the target to be among the closest.

@@ -162,6 +162,11 @@ impl Seen {
         self.node(u32::from(node)).map(|node| node.distance)
     }
 
+    /// How far from the target a node is, and its address.
+    pub(super) fn at(&self, node: u16) -> Option<(u64, SocketAddrV4)> {
+        self.node(u32::from(node)).map(|node| (node.distance, node.addr))
+    }
+
     pub(super) fn set(&mut self, node: u16, state: State) {
         if let Some(place) = self.nodes.get_mut(usize::from(node)) {
             place.state = state;

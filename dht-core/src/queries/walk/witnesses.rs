@@ -1,6 +1,6 @@
-//! A second opinion on a result that is too thin, or of too few hosts. Who names his own nodes only leads a walk to where there is nobody else:
-//! all twenty are his then, and they are much farther from the target than twenty of a network this large should be.
-//! Nodes from all over the routing table, wherever they are, know others.
+//! A second opinion on a result that is too thin, or of too few hosts. Who names his own nodes only leads a walk to where
+//! there is nobody else: all twenty are his then, and they are much farther from the target than twenty of a network this
+//! large should be. Nodes from all over the routing table, wherever they are, know others.
 
 use core::net::SocketAddrV4;
 
@@ -35,7 +35,8 @@ impl Witnesses {
 }
 
 impl Walk {
-    /// Whether the result is so thin, or of so few hosts, that witnesses should be asked. They are to be [offered](Self::offer_witness) then.
+    /// Whether the result is so thin, or of so few hosts, that witnesses should be asked. They are to be
+    /// [offered](Self::offer_witness) then.
     pub(crate) fn wants_witnesses(&mut self) -> bool {
         let thin = if self.witnesses.rounds == 0 { THIN } else { STILL_THIN };
         let crowd = self.witnesses.rounds == 0 && self.closest.has_crowd();
