@@ -129,6 +129,7 @@ pub use api::message::{
 pub use api::persistence::Persistence;
 pub use api::stats::{
     CommandCount, CommandStats, DropStats, QueryStats, RequestStats, Stats, VerificationStats,
+    WithheldStats,
 };
 pub use api::token::Token;
 pub use bytes;

@@ -162,6 +162,15 @@ fn datagrams_cost_nothing() {
     };
     let (empty, fixed) = (Answer::empty(), Answer::value(Bytes::from_static(b"a static value")));
     let whole = encoded(&user);
+    // Who has that many long answers is asked whether he is there, unless he shows a token.
+    let Handled::Request(incoming) = node.handle_datagram(now, Via::Server, ASKER, &whole) else {
+        panic!("a request for the application");
+    };
+    node.reply(now, incoming.reply_to, empty.clone()).unwrap();
+    let mut buf = [0; DATAGRAM_MAX];
+    let len = node.poll_transmit(now, &mut buf).unwrap().len;
+    let Ok(Message::Response(Response { token, .. })) = decode(&buf[..len]) else { panic!() };
+    serve(&mut node, now, &encoded(&Request { token, ..user }), &empty);
     // What comes in, what the application answers, how many datagrams leave.
     let cases = [
         ("PING", encoded(&plain), &empty, 1),

@@ -315,7 +315,7 @@ fn no_flood_takes_more_than_the_bound() {
 #[test]
 fn what_each_may_take() {
     let bound = |config: Config| Node::memory_bound(&config);
-    let embedded = if cfg!(target_pointer_width = "64") { 56 << 10 } else { 53 << 10 };
+    let embedded = if cfg!(target_pointer_width = "64") { 57 << 10 } else { 54 << 10 };
     for (config, most) in [
         (Config::embedded(), embedded),
         (Config::client(), 13 << 19),

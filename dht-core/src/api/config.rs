@@ -30,6 +30,8 @@ pub(crate) const SEEN_MAX: usize = 4096;
 /// can fill the places of the former, not of the latter.
 const STRANGERS_MAX: usize = 16;
 const VERIFICATIONS_OF_LOST_MAX: usize = 4;
+/// Buckets, proofs and silent /24s that are remembered.
+const MARKS_MAX: usize = 512;
 /// Visits under way whose queries have ended.
 const LATE_VISITS_MAX: usize = 32;
 /// Two queries that bootstrap or refresh, and one after a reunion.
@@ -222,7 +224,7 @@ impl Config {
     /// For a device with 64 KB of memory in all: the node stays ephemeral, has one query at a time and few
     /// requests, and uses datagrams of at most 508 bytes, which every host accepts (packets of 576 bytes, RFC 791,
     /// less at most 68 of headers). So it sends values of up to 398 bytes and receives values of up to 310, since
-    /// an answer also carries a token, an id and twenty nodes. The node takes at most 56 KiB (53 KiB with pointers
+    /// an answer also carries a token, an id and twenty nodes. The node takes at most 57 KiB (54 KiB with pointers
     /// of 32 bits); buffers for datagrams and the stack come on top.
     #[must_use]
     pub fn embedded() -> Self {
@@ -322,6 +324,11 @@ impl Config {
     /// Remembered pairs of a silent node and a node that named it, at most.
     pub(crate) fn namers(&self) -> usize {
         self.max_query_addresses / 8
+    }
+
+    /// Marks of each kind on hosts and /24s that may not be there.
+    pub(crate) fn marks(&self) -> usize {
+        MARKS_MAX.min(self.max_query_addresses / 4)
     }
 
     /// The node's own queries under way at once.

@@ -142,6 +142,8 @@ pub struct ReplyTo {
     pub(crate) command: u64,
     pub(crate) internal: bool,
     pub(crate) target: Option<Id>,
+    /// The length of the request.
+    pub(crate) len: u16,
 }
 
 const _: () = assert!(size_of::<ReplyTo>() <= 64);

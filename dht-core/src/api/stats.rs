@@ -4,8 +4,8 @@ use crate::wire::command::{DOWN_HINT, FIND_NODE, PING, PING_NAT};
 
 /// A snapshot of a node's counters since it was made.
 ///
-/// `queries`, `requests` and `commands` count as dht-rpc's `stats` do. `verifications` and `drops`
-/// have no counterpart there, and what they count is in none of dht-rpc's counters.
+/// `queries`, `requests` and `commands` count as dht-rpc's `stats` do. `verifications`, `drops` and
+/// `withheld` have no counterpart there, and what they count is in none of dht-rpc's counters.
 ///
 /// ```
 /// use dht_core::{Config, Instant, Node, Via};
@@ -33,6 +33,8 @@ pub struct Stats {
     pub verifications: VerificationStats,
     /// Datagrams and intentions that were dropped, by reason.
     pub drops: DropStats,
+    /// What was not sent since its receiver may not be there.
+    pub withheld: WithheldStats,
 }
 
 /// Counts of queries.
@@ -101,6 +103,21 @@ pub struct VerificationStats {
     pub failed: u64,
     /// Candidates given up for a newer one, since 64 were waiting.
     pub displaced: u64,
+}
+
+/// What hosts did not get that have not shown that they are there: else anyone could, in their name, have us flood them.
+/// A host has if it has answered a request of ours, or has sent a token of ours, within ten minutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WithheldStats {
+    /// Answers with a value that went with fewer closer nodes, or none: they were longer than three times the request,
+    /// and its sender's /24 had had its 20 long answers a second.
+    pub closer_nodes: u64,
+    /// Answers that were not given: the same, of answers that are too long even without closer nodes.
+    pub answers: u64,
+    /// Requests and retries that were not made, to nodes that only peers have named, or that claim an id, since others
+    /// of their host or /24 did not answer.
+    pub requests: u64,
 }
 
 /// Drops by reason.

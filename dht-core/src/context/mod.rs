@@ -1,16 +1,18 @@
 //! The context: what `Node` hands down to its parts with each call, as smoltcp's interfaces do to their sockets. Of
-//! the parts' state it holds only what all ask for: the tick, and whether a request may begin.
+//! the parts' state it holds only what all ask for: the tick, and whether a request may begin, here and at its receiver's.
 
 pub(crate) mod events;
+pub(crate) mod knocks;
 
 use alloc::sync::Arc;
-use core::net::SocketAddrV4;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use core::time::Duration;
 
 use crate::api::config::Config;
 use crate::api::event::Event;
 use crate::api::stats::Stats;
 use crate::context::events::Events;
+use crate::context::knocks::Knocks;
 use crate::secret::rng::Rng;
 use crate::time::Instant;
 
@@ -35,6 +37,7 @@ pub(crate) struct Cx {
     pub(crate) events: Events,
     /// No place is left for a request of queries or of upkeep. Only `Requests` updates it.
     pub(crate) busy: bool,
+    pub(crate) knocks: Knocks,
 }
 
 impl Cx {
@@ -47,6 +50,24 @@ impl Cx {
     pub(crate) fn may_ask(&mut self) -> bool {
         self.stats.drops.background += u64::from(self.busy);
         !self.busy
+    }
+
+    /// Whether strangers may cause one more datagram to a host that so many /24s have named, `again` or for the first time.
+    /// If so it has to be [counted](Self::knock).
+    pub(crate) fn may_knock(
+        &self,
+        host: Ipv4Addr,
+        voices: &dyn Fn() -> usize,
+        again: bool,
+    ) -> bool {
+        self.config.exempt.covers(host) || self.knocks.are_left(self.now, host, voices, again)
+    }
+
+    /// Strangers have caused a datagram to a host.
+    pub(crate) fn knock(&mut self, host: Ipv4Addr) {
+        if !self.config.exempt.covers(host) {
+            self.knocks.count(self.now, host, self.config.marks());
+        }
     }
 
     /// Whether the user lets a node into table and queries.

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use super::schedule::SWAPS_MAX;
 use super::{Call, Members, Question};
 use crate::api::ask::Request;
-use crate::context::{Cx, RECENT};
+use crate::api::message::Via;
+use crate::context::{Cx, RECENT, knocks};
 use crate::id::Id;
 use crate::requests::call::Purpose;
 use crate::requests::congestion::Class;
@@ -35,7 +36,7 @@ pub(crate) enum Checked {
 impl Members {
     /// Asks a candidate: PING, or the question it left unanswered lately. This leaves before the answer to the request
     /// that made it a candidate, so that its sender is in the table soon after.
-    pub(super) fn verify(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> Option<Call> {
+    fn verify(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> Option<Call> {
         cx.may_ask().then(|| {
             self.candidates.begin(addr);
             cx.stats.verifications.sent += 1;
@@ -53,20 +54,55 @@ impl Members {
         }
     }
 
-    /// Asks the next candidate that waits and may be asked.
-    pub(crate) fn next_verification(&mut self, cx: &mut Cx) -> Option<Call> {
-        let addr = self.candidates.next(&cx.config.exempt)?;
-        let ask = self.verify(cx, addr);
-        if ask.is_none() {
-            self.candidates.wait(addr);
+    /// The same, for a node of which nothing is known but what it says itself.
+    pub(super) fn verify_stranger(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> Option<Call> {
+        let ask = self.may_knock(cx, addr).then(|| self.verify(cx, addr)).flatten();
+        if ask.is_some() && !self.is_lost(addr) {
+            cx.knock(*addr.ip());
         }
         ask
+    }
+
+    /// Whether a candidate may be asked: nobody may be in its /24. If not, it is counted.
+    fn may_knock(&self, cx: &mut Cx, addr: SocketAddrV4) -> bool {
+        let may = self.is_lost(addr) || cx.may_knock(*addr.ip(), &|| 0, false);
+        cx.stats.withheld.requests += u64::from(!may);
+        may
+    }
+
+    /// Asks the next candidate that waits and may be asked.
+    pub(crate) fn next_verification(&mut self, cx: &mut Cx) -> Option<Call> {
+        loop {
+            let addr = self.candidates.next(&cx.config.exempt)?;
+            let ask = self.verify_stranger(cx, addr);
+            if ask.is_none() && cx.busy {
+                self.candidates.wait(addr);
+            }
+            if ask.is_some() || cx.busy {
+                return ask;
+            }
+        }
     }
 
     /// Asks a node that was lost, or given by the user, whether it is there.
     pub(crate) fn verify_known(&mut self, cx: &mut Cx, addr: SocketAddrV4) -> Option<Call> {
         let place = self.candidates.take_place_for_lost(addr);
         place.then(|| self.verify(cx, addr)).flatten()
+    }
+
+    /// Asks the sender of many requests whether it is there, by the socket that they came to: a NAT in front of it lets that
+    /// pass.
+    pub(crate) fn ask_for_proof(
+        &mut self,
+        cx: &mut Cx,
+        addr: SocketAddrV4,
+        via: Via,
+    ) -> Option<Call> {
+        let free =
+            !self.candidates.knows(addr) && self.candidates.has_place_for(addr, &cx.config.exempt);
+        let mut call = free.then(|| self.verify_stranger(cx, addr)).flatten()?;
+        call.request.via = Some(via);
+        Some(call)
     }
 
     /// A verification is over; [`learn`](Self::learn) has handled a good one.
@@ -316,6 +352,11 @@ impl Members {
             self.table.set_doubted(addr, false);
             self.namers.remove(addr);
         }
+    }
+
+    /// How many /24s have named a silent node, as far as that matters.
+    pub(crate) fn voices(&self, silent: SocketAddrV4) -> usize {
+        knocks::voices(self.namers.of(silent))
     }
 
     /// `by` has named a node that is silent; it is told if the node is down.

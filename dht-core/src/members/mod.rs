@@ -294,7 +294,7 @@ impl Members {
             return None;
         }
         let now = self.candidates.has_place_for(addr, &cx.config.exempt);
-        let ask = now.then(|| self.verify(cx, addr)).flatten();
+        let ask = now.then(|| self.verify_stranger(cx, addr)).flatten();
         if ask.is_none() {
             let displaced = self.candidates.wait_or_displace(&mut cx.rng, addr);
             cx.stats.verifications.displaced += u64::from(displaced);

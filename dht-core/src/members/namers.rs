@@ -40,6 +40,11 @@ impl Namers {
         displace(&mut self.namings, self.max, Naming { silent, by, due: false });
     }
 
+    /// The peers that have named a silent node.
+    pub(crate) fn of(&self, silent: SocketAddrV4) -> impl Iterator<Item = SocketAddrV4> + '_ {
+        self.namings.iter().filter(move |naming| naming.silent == silent).map(|naming| naming.by)
+    }
+
     /// The node has answered.
     pub(crate) fn remove(&mut self, addr: SocketAddrV4) {
         self.namings.retain(|naming| naming.silent != addr);

@@ -1,9 +1,11 @@
 //! How requests begin, whoever wants them, and how the user is told that there is something to take.
 
+use core::net::SocketAddrV4;
+
 use super::Parts;
 use crate::api::event::Event;
 use crate::api::message::RequestId;
-use crate::requests::call::Call;
+use crate::requests::call::{Call, Purpose};
 
 impl Parts {
     /// Begins a request of any kind.
@@ -21,6 +23,13 @@ impl Parts {
     pub(super) fn ask_some(&mut self, call: Option<Call>) {
         if let Some(call) = call {
             self.ask(call);
+        }
+    }
+
+    /// A request leaves, of a stranger's making perhaps, for a host that may not be there: this is counted.
+    pub(super) fn knock(&mut self, purpose: Purpose, to: SocketAddrV4) {
+        if self.queries.is_hearsay(purpose) && self.members.table().get(to).is_none() {
+            self.cx.knock(*to.ip());
         }
     }
 

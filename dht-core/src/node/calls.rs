@@ -8,12 +8,13 @@ use super::{Node, Parts};
 use crate::addr::is_sendable;
 use crate::api::ask::{Answer, Request};
 use crate::api::error::{RequestError, SendError};
-use crate::api::message::{Reply, ReplyTo, RequestId, SessionId};
-use crate::replies::Out;
+use crate::api::message::{Reply, ReplyTo, RequestId, SessionId, Via};
+use crate::replies::{Out, Paid, most};
 use crate::requests::call::{Call, Purpose};
 use crate::requests::congestion::Class;
+use crate::table::K;
 use crate::time::Instant;
-use crate::wire::{self, VARINT_MAX};
+use crate::wire::{self, ADDR_LEN, VARINT_MAX};
 
 /// # Requests, and answers to them
 impl Node {
@@ -51,7 +52,7 @@ impl Node {
     /// If the node is closed or suspended, the value is too large even without closer nodes
     /// (the closer nodes are trimmed to what fits), or too many answers wait to be polled.
     pub fn reply(&mut self, now: Instant, to: ReplyTo, answer: Answer) -> Result<(), SendError> {
-        self.parts.enter(now, |node| node.send(Out::answer(to, answer)))
+        self.parts.enter(now, |node| node.send(Out::answer(to, answer), Some(to.len.into())))
     }
 
     /// Passes an incoming request on to another node, under its transaction id and with its
@@ -67,7 +68,7 @@ impl Node {
         to: SocketAddrV4,
         value: Option<Bytes>,
     ) -> Result<(), SendError> {
-        self.parts.enter(now, |node| node.send(Out::relay(request, to, value)))
+        self.parts.enter(now, |node| node.send(Out::relay(request, to, value), None))
     }
 
     /// Cancels everything in a session: its requests end with
@@ -101,11 +102,15 @@ impl Parts {
         self.begin(Call::new(request, Class::User, Purpose::User)).ok_or(SendError::Busy)
     }
 
-    /// Has an answer or a request of a peer leave.
-    fn send(&mut self, out: Out) -> Result<(), SendError> {
+    /// Has an answer to a request of `asked` bytes, or a request of a peer, leave.
+    fn send(&mut self, mut out: Out, asked: Option<usize>) -> Result<(), SendError> {
         self.check_sendable(&[out.to], out.number)?;
         let len = out.message(Some(&Self::ANY_KEY), Some(&Self::ANY_KEY)).encoded_len();
         self.check_size(len, out.value.as_ref())?;
+        if asked.is_some_and(|asked| !self.affords(&mut out, most(asked))) {
+            self.cx.stats.withheld.answers += 1;
+            return Ok(());
+        }
         if self.replies.push(&mut self.cx, out) { Ok(()) } else { Err(SendError::Busy) }
     }
 
@@ -119,6 +124,43 @@ impl Parts {
             return Err(SendError::OutOfRange);
         }
         Ok(())
+    }
+
+    /// Whether an answer may leave, where a host that may not be there gets `most` bytes for its request. It may have to do
+    /// without closer nodes.
+    fn affords(&mut self, out: &mut Out, most: usize) -> bool {
+        let own = !self.reach.is_ephemeral() && out.way.via() == Via::Server;
+        let len = out.message(own.then_some(&Self::ANY_KEY), Some(&Self::ANY_KEY)).encoded_len();
+        // Their number takes a byte.
+        let nodes = out.target.map_or(0, |_| 1 + ADDR_LEN * K.min(self.members.table().len()));
+        let (to, now) = (out.to, self.cx.now);
+        if len + nodes <= most || self.is_there(to) {
+            return true;
+        }
+        let paid = if out.value.is_some() {
+            self.replies.budget.pay(now, *to.ip(), self.cx.config.marks())
+        } else {
+            Paid::Yes
+        };
+        if paid != Paid::Yes {
+            // Many ask there, from behind one NAT perhaps: one answer, and they have no limit any more.
+            let ask = self.members.ask_for_proof(&mut self.cx, to, out.way.via());
+            self.ask_some(ask);
+        }
+        if out.value.is_some() && paid != Paid::No {
+            return true;
+        }
+        out.nodes = (most.saturating_sub(len + 1) / ADDR_LEN).min(K) as u8;
+        let fits = len <= most;
+        self.cx.stats.withheld.closer_nodes += u64::from(fits && out.value.is_some());
+        fits
+    }
+
+    /// Whether a host has shown that it is there: lately, or it is one of the table's nodes.
+    fn is_there(&self, addr: SocketAddrV4) -> bool {
+        self.cx.config.exempt.covers(*addr.ip())
+            || self.replies.budget.is_proven(self.cx.now, *addr.ip())
+            || self.members.table().get(addr).is_some()
     }
 
     /// Whether there is room in a datagram for a message of `len` bytes with `value` in it.

@@ -12,6 +12,7 @@ use crate::api::error::ConfigError;
 use crate::api::stats::Stats;
 use crate::context::Cx;
 use crate::context::events::Events;
+use crate::context::knocks::Knocks;
 use crate::id::Id;
 use crate::members::Members;
 use crate::queries::Queries;
@@ -81,6 +82,7 @@ impl Node {
             reach: Reach::new(&config),
             upkeep: Upkeep::new(),
             cx: Cx {
+                knocks: Knocks::default(),
                 now,
                 tick,
                 rng,

@@ -1,10 +1,13 @@
 //! Requests that have ended: what an answer teaches goes to all parts that learn from it, and what a request was for
 //! goes on.
 
+use core::net::SocketAddrV4;
+
 use super::Parts;
 use crate::api::error::RequestError;
 use crate::api::event::Event;
 use crate::api::message::{Reply, RequestId, Via};
+use crate::context::Cx;
 use crate::members::Checked;
 use crate::requests::call::{Call, Purpose, Question};
 use crate::requests::{Ended, Overdue};
@@ -17,12 +20,20 @@ impl Parts {
 
     /// A try was not answered in time. The request is tried again, or given up.
     pub(super) fn on_overdue(&mut self, id: RequestId) {
-        let table = self.members.table();
-        let is_member = |addr| table.get(addr).is_some();
-        match self.requests.on_overdue(&mut self.cx, id, is_member) {
+        let (members, queries) = (&self.members, &self.queries);
+        let is_member = |addr| members.table().get(addr).is_some();
+        let may_knock = |cx: &Cx, purpose, to: SocketAddrV4| {
+            let voices = || match purpose {
+                Purpose::Visit { query, node, .. } => queries.voices(query, node),
+                _ => members.voices(to),
+            };
+            is_member(to) || !queries.is_hearsay(purpose) || cx.may_knock(*to.ip(), &voices, true)
+        };
+        match self.requests.on_overdue(&mut self.cx, id, is_member, may_knock) {
             None => {}
             Some(Overdue::Ended(ended)) => self.on_ended(None, &ended),
             Some(Overdue::Again { to, purpose, doubt }) => {
+                self.knock(purpose, to);
                 if let Some((question, late)) = doubt {
                     self.members.suspect(&self.cx, to, (false, late), question);
                 }
@@ -114,6 +125,9 @@ impl Parts {
         }
         if ended.counts() {
             self.upkeep.contact.answered(&mut self.cx);
+            let (now, host, max) = (self.cx.now, *reply.from.addr.ip(), self.cx.config.marks());
+            self.replies.budget.answered(now, host, max);
+            self.cx.knocks.answered(now, host, max);
             self.learn(via, reply.from, reply.seen_as, ended.question, ended.votes());
         }
         let hasty = match ended.purpose {

@@ -65,7 +65,7 @@ impl Parts {
             _ if data.len() > self.cx.config.max_datagram_received => &mut drops.oversize,
             _ if !is_host(from) => &mut drops.bad_source,
             Ok(Message::Request(request)) => {
-                return self.on_request(Way::new(via, at), from, &request);
+                return self.on_request(Way::new(via, at), from, &request, data.len());
             }
             Ok(Message::Response(response)) => {
                 self.on_response(via, from, &response);
@@ -82,12 +82,14 @@ impl Parts {
         way: Way,
         from: SocketAddrV4,
         request: &wire::Request<'d>,
+        len: usize,
     ) -> Handled<'d> {
         let target = request.target.copied().map(Id);
         let &wire::Request { tid, command, internal, .. } = request;
-        let reply_to = ReplyTo { from, way, tid, command, internal, target };
-        let (replies, now) = (&mut self.replies, self.cx.now);
-        if request.token.is_some_and(|token| !replies.check_token(now, *from.ip(), token)) {
+        let len = u16::try_from(len).unwrap_or(u16::MAX);
+        let reply_to = ReplyTo { from, way, tid, command, internal, target, len };
+        let (replies, cx) = (&mut self.replies, &self.cx);
+        if request.token.is_some_and(|token| !replies.check_token(cx, *from.ip(), token)) {
             self.cx.stats.drops.bad_token += 1;
             self.respond(reply_to, Answer::error(INVALID_TOKEN).token(true));
             return Handled::Consumed;

@@ -29,6 +29,7 @@ impl Node {
             node.requests.flights().calls().map(|call| call.purpose).collect();
         node.queries.check_invariants(&node.cx, &calls, node.sources.names.pending());
         node.cx.events.check_invariants();
+        node.cx.knocks.check_invariants(node.cx.config.marks());
         node.check_requests();
         node.check_reachability();
         node.check_stage();

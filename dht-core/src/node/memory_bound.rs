@@ -6,6 +6,7 @@ use super::Node;
 use crate::api::config::{BootstrapNode, Config};
 use crate::bounded::memory::Heap;
 use crate::context::events::Events;
+use crate::context::knocks::Knocks;
 use crate::members::Members;
 use crate::queries::Queries;
 use crate::reach::Reach;
@@ -36,7 +37,7 @@ impl Node {
     /// let mut config = Config::embedded();
     /// let bound = Node::memory_bound(&config);
     /// config.max_queries = 2;
-    /// assert!(bound <= 56 << 10 && Node::memory_bound(&config) > bound);
+    /// assert!(bound <= 57 << 10 && Node::memory_bound(&config) > bound);
     /// ```
     #[must_use]
     pub fn memory_bound(config: &Config) -> usize {
@@ -62,6 +63,7 @@ impl Node {
         heap.payloads(config.max_queries, config.max_value_sent());
 
         Events::add_to(&mut heap, super::creation::events_max(config));
+        Knocks::add_to(&mut heap, config.marks());
 
         Members::add_to(&mut heap, config);
         Reach::add_to(&mut heap, config);

@@ -26,6 +26,10 @@ impl Sight for View<'_> {
         self.members.is_in_crowd(self.cx, addr)
     }
 
+    fn may_knock(&self, addr: SocketAddrV4, voices: &dyn Fn() -> usize) -> bool {
+        self.members.table().get(addr).is_some() || self.cx.may_knock(*addr.ip(), voices, false)
+    }
+
     fn times_seen(&self, prefix: u64, addr: SocketAddrV4) -> u8 {
         self.members.times_seen(prefix, addr)
     }
@@ -74,9 +78,12 @@ impl Parts {
                 requests: &self.requests,
                 sources: &self.sources,
             };
-            let Some(step) = self.queries.poll(&self.cx, &view) else { return };
+            let step = self.queries.poll(&self.cx, &view);
+            self.cx.stats.withheld.requests += u64::from(self.queries.take_withheld());
+            let Some(step) = step else { return };
             match step {
                 Step::Ask(call) => {
+                    self.knock(call.purpose, call.to());
                     let begun = self.begin(call);
                     debug_assert!(begun.is_some(), "there was a place");
                 }

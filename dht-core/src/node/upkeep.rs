@@ -40,6 +40,8 @@ impl Parts {
         self.upkeep.clock.pass(&mut self.cx.tick);
         self.verify_next(1);
         self.members.forget_suspicions(&self.cx);
+        self.replies.budget.trim(self.cx.now);
+        self.cx.knocks.trim(self.cx.now);
         if self.members.is_quiet() {
             self.requests.trim(self.cx.now);
             self.replies.trim();

@@ -38,6 +38,7 @@ pub(crate) struct Queries {
     /// How far from its target the last of the 20 was that the latest query of the node's own has found, in the first
     /// eight bytes; 0: not known.
     pub(super) spacing: u64,
+    pub(super) withheld: u32,
     max: usize,
     max_spare: usize,
 }

@@ -18,6 +18,8 @@ pub(crate) trait Sight {
     fn is_suspected(&self, addr: SocketAddrV4) -> bool;
     /// Whether it is asked last, since many addresses in its /24 are suspected.
     fn is_in_crowd(&self, addr: SocketAddrV4) -> bool;
+    /// Whether a node may be asked that so many /24s have named: nobody may answer in its own.
+    fn may_knock(&self, addr: SocketAddrV4, voices: &dyn Fn() -> usize) -> bool;
     /// How often a node of the table, whose id begins with `prefix`, has answered.
     fn times_seen(&self, prefix: u64, addr: SocketAddrV4) -> u8;
     /// Places left for requests, and places that the window has for walks.
@@ -160,8 +162,13 @@ impl Queries {
             return None;
         }
         progress.gave_up = false;
-        let (node, to) =
-            walk.next(|addr| sight.is_suspected(addr), |addr| sight.is_in_crowd(addr))?;
+        let next = walk.next(
+            |addr| sight.is_suspected(addr),
+            |addr| sight.is_in_crowd(addr),
+            |addr, voices| sight.may_knock(addr, voices),
+        );
+        self.withheld = self.withheld.saturating_add(walk.take_withheld());
+        let (node, to) = next?;
         let seen = sight.times_seen(walk.id_prefix(node), to);
         let purpose = Purpose::Visit { query: *id, node, seen };
         let (class, force) = (*class, query.force);

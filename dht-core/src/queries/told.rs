@@ -265,6 +265,27 @@ impl Queries {
         self.get(id).into_iter().flat_map(move |running| running.walk.named_by(node))
     }
 
+    /// How many /24s have named a node to a walk, as far as that matters.
+    pub(crate) fn voices(&self, query: QueryId, node: u16) -> usize {
+        self.get(query).map_or(0, |running| running.walk.voices(node))
+    }
+
+    /// How many visits were not made since the last call, to nodes of /24s where nobody answers.
+    pub(crate) fn take_withheld(&mut self) -> u32 {
+        core::mem::take(&mut self.withheld)
+    }
+
+    /// Whether the node that a request goes to may be known only since others have named it.
+    pub(crate) fn is_hearsay(&self, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Visit { query, node, .. } => {
+                self.get(query).is_some_and(|running| running.walk.is_hearsay(node))
+            }
+            Purpose::Late { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The address of a node that was visited.
     pub(crate) fn addr(&self, id: QueryId, node: u16) -> Option<SocketAddrV4> {
         self.get(id)?.walk.addr(node)

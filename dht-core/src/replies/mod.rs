@@ -1,6 +1,8 @@
 //! Answers to requests of peers, and requests that are passed on for peers: from the moment that they are given
-//! until they leave. Tokens are checked here as well, since answers carry them.
+//! until they leave. Tokens are checked here as well, since answers carry them; and how long
+//! answers to hosts may be that may not be there.
 
+mod budget;
 mod delayed;
 mod outbox;
 
@@ -16,6 +18,7 @@ use crate::secret::rng::Rng;
 use crate::secret::token::Tokens;
 use crate::time::Instant;
 use crate::wire::{self, CloserNodes, Message};
+pub(crate) use budget::{Budget, Paid, most};
 use delayed::{Delayed, Pong};
 pub(crate) use outbox::Out;
 use outbox::Outbox;
@@ -28,6 +31,8 @@ pub(crate) struct Replies {
     queue: Outbox,
     delayed: Delayed,
     tokens: Tokens,
+    /// Bytes for hosts that may not be there.
+    pub(crate) budget: Budget,
     /// Answers that have left since the last request.
     in_a_row: u8,
 }
@@ -38,6 +43,7 @@ impl Replies {
             queue: Outbox::new(config.max_replies),
             delayed: Delayed::new(config.max_replies),
             tokens: Tokens::new(rng, now),
+            budget: Budget::default(),
             in_a_row: 0,
         }
     }
@@ -46,11 +52,16 @@ impl Replies {
     pub(crate) fn add_to(heap: &mut Heap, config: &Config) {
         Outbox::add_to(heap, config.max_replies);
         Delayed::add_to(heap, config.max_replies);
+        Budget::add_to(heap, config.marks());
     }
 
-    /// Whether a token was given to `host` lately.
-    pub(crate) fn check_token(&mut self, now: Instant, host: Ipv4Addr, token: &[u8; 32]) -> bool {
-        self.tokens.check(now, host, token)
+    /// Whether a token was given to `host` lately. Then the host is there.
+    pub(crate) fn check_token(&mut self, cx: &Cx, host: Ipv4Addr, token: &[u8; 32]) -> bool {
+        let valid = self.tokens.check(cx.now, host, token);
+        if valid {
+            self.budget.prove(cx.now, host, cx.config.marks());
+        }
+        valid
     }
 
     /// Queues an answer, unless too many wait: then the embedder does not poll, and the answer would come too late.
@@ -130,6 +141,7 @@ impl Replies {
                 if let Some(target) = &out.target {
                     closest(target, &mut nodes);
                 }
+                nodes.truncate(out.nodes.into());
                 encode_reply(reply, &nodes, cx.config.max_datagram, buf)
             }
             Message::Request(request) => request.encode(buf).ok(),
@@ -153,6 +165,7 @@ impl Replies {
     #[cfg(any(test, feature = "_invariants"))]
     pub(crate) fn check_invariants(&self, config: &Config) {
         self.queue.check_invariants();
+        self.budget.check_invariants(config.marks());
         assert!(self.queue.len() <= config.max_replies);
     }
 }

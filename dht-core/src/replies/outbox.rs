@@ -15,7 +15,7 @@ use crate::api::message::{ReplyTo, Via};
 use crate::api::way::Way;
 use crate::bounded::memory::{Capped, Heap, more_for};
 use crate::id::Id;
-use crate::wire::{self, Message};
+use crate::wire::{self, CLOSER_NODES_MAX, Message};
 
 /// A datagram that is no request of ours.
 #[derive(Clone)]
@@ -29,17 +29,18 @@ pub(crate) struct Out {
     /// The command of a request, the error of an answer.
     pub(crate) number: u64,
     kind: Kind,
+    /// Closer nodes that go along, at most.
+    pub(crate) nodes: u8,
 }
 
-#[derive(Clone, Copy)]
+// In one byte.
+#[derive(Clone, Copy, PartialEq)]
 enum Kind {
-    Answer {
-        token: bool,
-    },
-    /// A peer's request, passed on.
-    Relay {
-        internal: bool,
-    },
+    Answer,
+    AnswerWithToken,
+    /// A peer's request, passed on; its command may be internal.
+    Relay,
+    RelayInternal,
 }
 
 const _: () = assert!(size_of::<Out>() <= 88);
@@ -47,8 +48,8 @@ const _: () = assert!(size_of::<Out>() <= 88);
 impl Out {
     /// An answer that says nothing but that it is one.
     pub(super) const fn pong(to: SocketAddrV4, way: Way, tid: u16) -> Self {
-        let kind = Kind::Answer { token: false };
-        Self { to, way, tid, target: None, value: None, number: 0, kind }
+        let (kind, nodes) = (Kind::Answer, CLOSER_NODES_MAX as u8);
+        Self { to, way, tid, target: None, value: None, number: 0, kind, nodes }
     }
 
     pub(crate) fn answer(request: ReplyTo, answer: Answer) -> Self {
@@ -57,7 +58,7 @@ impl Out {
             target: request.target.filter(|_| answer.closer_nodes),
             value: answer.value,
             number: answer.error,
-            kind: Kind::Answer { token: answer.token },
+            kind: if answer.token { Kind::AnswerWithToken } else { Kind::Answer },
             ..Self::pong(answer.to.unwrap_or(request.from), way, request.tid)
         }
     }
@@ -68,13 +69,13 @@ impl Out {
             target: request.target,
             value,
             number: request.command,
-            kind: Kind::Relay { internal: request.internal },
+            kind: if request.internal { Kind::RelayInternal } else { Kind::Relay },
             ..Self::pong(to, Way::new(request.via(), None), request.tid)
         }
     }
 
-    pub(super) const fn has_token(&self) -> bool {
-        matches!(self.kind, Kind::Answer { token: true })
+    pub(super) fn has_token(&self) -> bool {
+        self.kind == Kind::AnswerWithToken
     }
 
     /// What is sent, but for closer nodes: with our `id`, if that is told, and with the token where one goes along.
@@ -86,7 +87,7 @@ impl Out {
         let (tid, to, value) = (self.tid, self.to, self.value.as_deref());
         let token = token.filter(|_| self.has_token());
         match self.kind {
-            Kind::Answer { .. } => Message::Response(wire::Response {
+            Kind::Answer | Kind::AnswerWithToken => Message::Response(wire::Response {
                 tid,
                 to,
                 id,
@@ -95,12 +96,12 @@ impl Out {
                 error: self.number,
                 value,
             }),
-            Kind::Relay { internal } => Message::Request(wire::Request {
+            Kind::Relay | Kind::RelayInternal => Message::Request(wire::Request {
                 tid,
                 to,
                 id,
                 token,
-                internal,
+                internal: self.kind == Kind::RelayInternal,
                 command: self.number,
                 target: self.target.as_ref().map(Id::as_bytes),
                 value,

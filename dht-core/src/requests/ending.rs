@@ -170,12 +170,14 @@ impl Requests {
         self.flights.pop_overdue(cx.now)
     }
 
-    /// A try of a request was not answered in time. `is_member`: whether an address is in the table.
+    /// A try of a request was not answered in time. `is_member`: whether an address is in the table; `may_knock`:
+    /// whether it may be asked again.
     pub(crate) fn on_overdue(
         &mut self,
         cx: &mut Cx,
         id: RequestId,
         is_member: impl Fn(SocketAddrV4) -> bool,
+        may_knock: impl FnOnce(&Cx, Purpose, SocketAddrV4) -> bool,
     ) -> Option<Overdue> {
         let flight = self.flights.get(id)?;
         let (to, purpose, sent) = (flight.call.to(), flight.call.purpose, flight.sent);
@@ -190,9 +192,14 @@ impl Requests {
         if purpose != Purpose::Verify {
             self.release_share(to);
         }
-        if sent >= tries {
+        let barred = sent < tries && !may_knock(cx, purpose, to);
+        cx.stats.withheld.requests += u64::from(barred);
+        if sent >= tries || barred {
             let error = unsent.map_or(RequestError::Timeout, RequestError::Unsent);
-            return self.fail(cx, id, error).map(Overdue::Ended);
+            let ended = self.fail(cx, id, error);
+            // No more tries will tell, so this one has to do.
+            return ended
+                .map(|ended| Overdue::Ended(Ended { doubt: ended.doubt || barred, ..ended }));
         }
         cx.stats.requests.retries += 1;
         self.enqueue(id, false);

@@ -231,6 +231,7 @@ mod tests {
         let config = Arc::new(config);
         let requests = Requests::new(&config, Instant::ZERO);
         let cx = Cx {
+            knocks: crate::context::knocks::Knocks::default(),
             now: Instant::ZERO,
             tick: 0,
             busy: false,

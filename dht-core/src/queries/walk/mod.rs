@@ -131,6 +131,8 @@ pub(crate) struct Walk {
     successes: u32,
     errors: u32,
     timed_out: u32,
+    /// Candidates that were not asked since nobody may be there, but for those that the node was told of.
+    withheld: u32,
     /// What answers of nodes known by hearsay have earned, and tries in vain have cost.
     credit: i16,
     /// Whether the routing table has been used as a source.
@@ -164,6 +166,7 @@ impl Walk {
             successes: 0,
             errors: 0,
             timed_out: 0,
+            withheld: 0,
             credit: 0,
             from_table: false,
             cautious: false,
@@ -221,6 +224,11 @@ impl Walk {
         drop(self.closest.take());
     }
 
+    /// How many candidates were not asked, since the last call, since nobody may be there.
+    pub(crate) fn take_withheld(&mut self) -> u32 {
+        core::mem::take(&mut self.withheld)
+    }
+
     /// How many candidates wait for a visit.
     pub(crate) fn pending(&self) -> usize {
         if self.has_candidates() { self.frontier.len() } else { 0 }
@@ -252,11 +260,13 @@ impl Walk {
     }
 
     /// The next node to ask, if there is a place for one more: its number and address.
-    /// Addresses that are `suspected` come last, unless all nodes are waited for anyway.
+    /// Addresses that are `suspected` come last, unless all nodes are waited for anyway; addresses that only peers have named
+    /// are asked if the node `may_knock` there, given how many /24s have named them.
     pub(crate) fn next(
         &mut self,
         suspected: impl Fn(SocketAddrV4) -> bool,
         behind_dead_door: impl Fn(SocketAddrV4) -> bool,
+        may_knock: impl Fn(SocketAddrV4, &dyn Fn() -> usize) -> bool,
     ) -> Option<(u16, SocketAddrV4)> {
         let late = self.late();
         let concurrency = match self.plan.concurrency {
@@ -284,8 +294,9 @@ impl Walk {
             let Some(addr) = self.seen.addr(node) else { break None };
             let asks_all = self.plan.thorough || self.plan.only_given;
             let doubted = !asks_all && suspected(addr);
-            match self.seen.is_hearsay(node).then(|| self.door(addr)) {
+            match self.seen.is_hearsay(node).then(|| self.door(node, addr, &may_knock)) {
                 Some(Door::Shut) => {
+                    self.withheld += 1;
                     self.seen.set(node, State::Done);
                     continue;
                 }
@@ -430,6 +441,11 @@ impl Walk {
         self.errors += open;
         self.timed_out += if silent { open } else { 0 };
         self.visits.clear();
+    }
+
+    /// Whether it is known only since others have named it.
+    pub(crate) fn is_hearsay(&self, node: u16) -> bool {
+        self.seen.is_hearsay(node)
     }
 
     /// The address of a node that was visited.

@@ -6,6 +6,7 @@ use super::seen::State;
 use super::{DEFERRED_MAX, Walk};
 use crate::api::id_cache::Ids;
 use crate::bounded::memory::Capped;
+use crate::context::knocks;
 
 /// One node that is asked may fill this part of what is remembered, once half of it is full.
 const SHARE_OF_NAMER: usize = 10;
@@ -105,6 +106,11 @@ impl Walk {
         if !of_reply.any(|(named, _)| *named == node) {
             self.mentions.put(self.plan.max_query_addresses, (node, by));
         }
+    }
+
+    /// How many /24s have named a node, as far as that matters.
+    pub(crate) fn voices(&self, node: u16) -> usize {
+        knocks::voices(self.named_by(node))
     }
 
     /// The nodes that have named a node.

@@ -276,7 +276,7 @@ fn hinting() -> Lab {
     let start: Instant = lab.now;
     lab.run_until(|lab| !lab.asked(DOWN_HINT).is_empty());
     assert_eq!(lab.asked(DOWN_HINT), [peer(1)]);
-    assert!(lab.now.saturating_since(start) > 5 * SECOND, "after the last try");
+    assert!(lab.now.saturating_since(start) > 3 * SECOND, "after the last try");
     let hint = lab.sent.iter().find(|sent| sent.is(DOWN_HINT)).unwrap();
     assert_eq!(hint.request().value, Some(&wire::addr_bytes(peer(40))[..]));
     assert!(!lab.asked(FIND_NODE).is_empty());

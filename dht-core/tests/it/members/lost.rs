@@ -139,7 +139,9 @@ fn forged_requests_leave_a_place_for_those_that_were_lost() {
                 lab.hear(from, &wire::Request { id: Some(&id), ..asks(PING) });
             }
         }
-        assert!(lab.node.stats().verifications.sent > before + 100);
+        // Of its own /24, which is silent, few are asked.
+        let many = if forged == 1 { 10 } else { 100 };
+        assert!(lab.node.stats().verifications.sent > before + many);
         assert!(lab.checked().iter().filter(|addr| **addr == peer(0)).count() >= 5, "{forged}");
     }
 }

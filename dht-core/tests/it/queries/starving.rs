@@ -134,7 +134,7 @@ fn whose_neighbours_were_silent_to_another_query_is_asked_last_and_found_all_the
         let named: Vec<_> = all.iter().copied().filter(|addr| !there(addr)).take(6).collect();
         let honest: Vec<_> = all.iter().copied().filter(there).rev().take(8).collect();
         for addr in honest.iter().chain([&nearest]) {
-            lab.peers.insert(*addr, Peer { rtt: RTT, ..Peer::naming([]) });
+            lab.peers.insert(*addr, Peer { rtt: RTT, ..Peer::naming([nearest]) });
         }
         name(&mut lab, host(64, 1), named.iter().chain(&honest).copied().collect());
         let (_, outcome) = lab.walk(lookup(2).nodes([host(64, 1)]));

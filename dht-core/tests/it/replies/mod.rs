@@ -6,3 +6,4 @@ mod datagrams;
 mod hearsay;
 mod sources;
 mod tokens;
+mod unproven;

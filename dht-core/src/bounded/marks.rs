@@ -1,0 +1,76 @@
+//! Marks on hosts, or on /24s, that count for a while. A list is bounded, and the mark that was touched least recently
+//! gives way; lists at rest take no memory.
+
+use alloc::vec::Vec;
+use core::net::Ipv4Addr;
+
+use super::memory::{Capped, Heap, displace};
+use crate::time::Instant;
+
+/// The unit of time here.
+const UNIT_MICROS: u64 = 50_000;
+/// Units in a second.
+pub(crate) const SECOND: u32 = 20;
+
+/// The bits of an address that tell its /24; the others are free.
+pub(crate) const PREFIX: u32 = !0xff;
+pub(crate) const HOST: u32 = !0;
+
+/// On a host, or on a /24 with a number in the free bits. Of the time the lower bits: they are only compared.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    pub(crate) key: u32,
+    pub(crate) until: u32,
+}
+
+/// The mark that was touched least recently first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Marks(Vec<Mark>);
+
+impl Marks {
+    pub(crate) fn add_to(heap: &mut Heap, max: usize) {
+        heap.capped::<Mark>(max);
+    }
+
+    #[inline(never)]
+    pub(crate) fn get(&self, mask: u32, host: Ipv4Addr, now: Instant) -> Option<Mark> {
+        let is_it = |mark: &&Mark| (mark.key ^ host.to_bits()) & mask == 0;
+        self.0.iter().find(is_it).filter(|mark| counts(mark, now)).copied()
+    }
+
+    /// Puts a mark in the place of the one before, if there is one.
+    #[inline(never)]
+    pub(crate) fn put(&mut self, mask: u32, max: usize, mark: Mark) {
+        self.0.retain(|other| (other.key ^ mark.key) & mask != 0);
+        displace(&mut self.0, max, mark);
+    }
+
+    pub(crate) fn remove(&mut self, key: u32) {
+        self.0.retain(|mark| mark.key != key);
+    }
+
+    /// Forgets what counts no more, and gives memory back. Whether anything is left.
+    #[inline(never)]
+    pub(crate) fn trim(&mut self, now: Instant) -> bool {
+        self.0.retain(|mark| counts(mark, now));
+        self.0.free_if_empty();
+        !self.0.is_empty()
+    }
+
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn check_invariants(&self, mask: u32, max: usize) {
+        assert!(self.0.len() <= max);
+        let mut keys: Vec<_> = self.0.iter().map(|mark| mark.key & mask).collect();
+        keys.sort_unstable();
+        assert!(keys.is_sorted_by(|a, b| a < b), "each has one mark");
+    }
+}
+
+/// A time in units.
+pub(crate) fn unit(now: Instant) -> u32 {
+    (now.as_micros() / UNIT_MICROS) as u32
+}
+
+fn counts(mark: &Mark, now: Instant) -> bool {
+    mark.until.wrapping_sub(unit(now)) as i32 > 0
+}

@@ -1,0 +1,248 @@
+//! How many datagrams leave for a /24 in which nobody answers, where strangers cause them: peers that name nodes there,
+//! and senders that claim an id. Else anyone could have the node knock at the doors of a third party.
+//!
+//! Of the [twelve](KNOCKS_MAX) a minute, a node that only one /24 has named may use eight, and each further /24 that names
+//! it allows two more: nodes that do not exist, named by the few hosts that an attacker has, do not keep a node from
+//! being asked that many others name.
+
+use alloc::boxed::Box;
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+use crate::addr::prefix24;
+use crate::bounded::marks::{Mark, Marks, PREFIX, SECOND, unit};
+use crate::bounded::memory::Heap;
+use crate::time::Instant;
+
+/// Datagrams to a silent /24 until a minute has passed without one.
+const KNOCKS_MAX: u32 = 12;
+/// As many of them are for addresses that nobody has named; as many for addresses that somebody has, with as many more
+/// for each /24 that has.
+const KNOCKS_OF_CLAIMS: u32 = 4;
+const KNOCKS_OF_NAMED: u32 = 6;
+const KNOCKS_PER_VOICE: u32 = 2;
+/// As many are for first tries only, so that retries to nodes which do not exist do not hide all others.
+const FIRST_TRIES: u32 = 2;
+/// As many /24s that name an address are told apart.
+const VOICES_MAX: usize = 3;
+/// The pause after which a silent /24 is knocked at again: a minute, and a unit since parts of one do not count.
+const PAUSE: u32 = 60 * SECOND + 1;
+/// How long a /24 in which somebody answers is known for that: two minutes.
+const ALIVE_FOR: u32 = 120 * SECOND;
+
+const SILENT: usize = 0;
+const ALIVE: usize = 1;
+
+/// How often silent /24s were knocked at, and in which somebody answers of those that were. These have a list of their
+/// own, so that the many that answer do not displace the others.
+#[derive(Clone, Default)]
+pub(crate) struct Knocks(Option<Box<[Marks; 2]>>);
+
+impl Knocks {
+    pub(crate) fn add_to(heap: &mut Heap, max: usize) {
+        heap.fixed(1, size_of::<[Marks; 2]>());
+        Marks::add_to(heap, max);
+        Marks::add_to(heap, max);
+    }
+
+    /// Whether one more datagram may leave for a host whose address so many /24s have named, `again` or for the first time.
+    #[inline(never)]
+    pub(crate) fn are_left(
+        &self,
+        now: Instant,
+        host: Ipv4Addr,
+        voices: &dyn Fn() -> usize,
+        again: bool,
+    ) -> bool {
+        let sent = self.get(SILENT, host, now).map_or(0, sent);
+        let reserved = if again { FIRST_TRIES } else { 0 };
+        // Mostly it is not needed to find out who has named it.
+        sent + reserved < KNOCKS_OF_CLAIMS
+            || sent + reserved < most(voices())
+            || self.get(ALIVE, host, now).is_some()
+    }
+
+    /// Such a datagram leaves.
+    pub(crate) fn count(&mut self, now: Instant, host: Ipv4Addr, max: usize) {
+        if self.get(ALIVE, host, now).is_none() {
+            let sent = self.get(SILENT, host, now).map_or(0, sent);
+            let key = host.to_bits() & PREFIX | (sent + 1).min(KNOCKS_MAX);
+            let mark = Mark { key, until: unit(now).wrapping_add(PAUSE) };
+            self.put(SILENT, max, mark);
+        }
+    }
+
+    /// A host has answered what it was asked, as nobody else could.
+    pub(crate) fn answered(&mut self, now: Instant, host: Ipv4Addr, max: usize) {
+        let silent = self.get(SILENT, host, now);
+        if silent.or_else(|| self.get(ALIVE, host, now)).is_none() {
+            return;
+        }
+        let until = unit(now).wrapping_add(ALIVE_FOR);
+        self.put(ALIVE, max, Mark { key: host.to_bits() & PREFIX, until });
+        if let (Some(mark), Some([list, _])) = (silent, self.0.as_deref_mut()) {
+            list.remove(mark.key);
+        }
+    }
+
+    /// Forgets what counts no more, and gives memory back.
+    pub(crate) fn trim(&mut self, now: Instant) {
+        if let Some([silent, alive]) = self.0.as_deref_mut()
+            && !(silent.trim(now) | alive.trim(now))
+        {
+            self.0 = None;
+        }
+    }
+
+    fn get(&self, kind: usize, host: Ipv4Addr, now: Instant) -> Option<Mark> {
+        self.0.as_ref()?.get(kind)?.get(PREFIX, host, now)
+    }
+
+    fn put(&mut self, kind: usize, max: usize, mark: Mark) {
+        if let Some(marks) = self.0.get_or_insert_default().get_mut(kind) {
+            marks.put(PREFIX, max, mark);
+        }
+    }
+
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn check_invariants(&self, max: usize) {
+        for marks in self.0.iter().flat_map(|both| both.iter()) {
+            marks.check_invariants(PREFIX, max);
+        }
+    }
+}
+
+/// Datagrams that may leave for a /24 on account of an address that so many /24s have named.
+fn most(voices: usize) -> u32 {
+    match voices.min(VOICES_MAX) as u32 {
+        0 => KNOCKS_OF_CLAIMS,
+        voices => KNOCKS_OF_NAMED + KNOCKS_PER_VOICE * voices,
+    }
+}
+
+/// How many /24s the nodes are of that have named an address, as far as that matters.
+pub(crate) fn voices(named_by: impl Iterator<Item = SocketAddrV4>) -> usize {
+    let mut nets = heapless::Vec::<_, VOICES_MAX, u8>::new();
+    for net in named_by.map(|by| prefix24(*by.ip())) {
+        if !nets.contains(&net) && nets.push(net).is_err() {
+            break;
+        }
+    }
+    nets.len()
+}
+
+fn sent(mark: Mark) -> u32 {
+    mark.key & !PREFIX
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+    use core::time::Duration;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const START: Instant = Instant::from_millis(1_000_000);
+
+    fn host(net: u32, n: u32) -> Ipv4Addr {
+        Ipv4Addr::from_bits(0x2e00_0000 + (net << 8) + n)
+    }
+
+    fn knock(
+        knocks: &mut Knocks,
+        now: Instant,
+        host: Ipv4Addr,
+        (voices, again): (usize, bool),
+    ) -> bool {
+        let may = knocks.are_left(now, host, &|| voices, again);
+        if may {
+            knocks.count(now, host, 100);
+        }
+        knocks.check_invariants(100);
+        may
+    }
+
+    fn times(knocks: &mut Knocks, now: Instant, host: Ipv4Addr, how: (usize, bool)) -> usize {
+        (0..100).filter(|_| knock(knocks, now, host, how)).count()
+    }
+
+    #[test]
+    fn twelve_and_then_a_minute_of_silence() {
+        let mut knocks = Knocks::default();
+        assert_eq!(times(&mut knocks, START, host(1, 1), (VOICES_MAX, false)), 12);
+        assert_eq!(times(&mut knocks, START, host(1, 9), (9, false)), 0, "at whatever door");
+        assert_eq!(times(&mut knocks, START, host(2, 1), (VOICES_MAX, false)), 12);
+        assert_eq!(times(&mut knocks, START + SECOND * 59, host(1, 1), (4, false)), 0);
+        assert_eq!(times(&mut knocks, START + SECOND * 61, host(1, 1), (4, false)), 12);
+    }
+
+    #[test]
+    fn who_is_named_by_many_has_more() {
+        let mut knocks = Knocks::default();
+        for (voices, again, may) in [
+            (0, true, 2),
+            (0, false, 2),
+            (0, true, 0),
+            (1, true, 2),
+            (1, false, 2),
+            (2, true, 0),
+            (2, false, 2),
+            (3, true, 0),
+            (3, false, 2),
+            (9, false, 0),
+        ] {
+            assert_eq!(times(&mut knocks, START, host(1, 1), (voices, again)), may, "{voices}");
+        }
+    }
+
+    #[test]
+    fn one_address_has_tries_enough_to_be_sure() {
+        let mut knocks = Knocks::default();
+        assert!(knock(&mut knocks, START, host(1, 1), (1, false)));
+        assert_eq!(times(&mut knocks, START, host(1, 1), (1, true)), 5);
+    }
+
+    #[test]
+    fn no_minute_has_more_than_twelve() {
+        let mut knocks = Knocks::default();
+        let mut sent = Vec::new();
+        for n in 0..6_000 {
+            let now = START + SECOND / 10 * n;
+            let tried = n % 7 == 0 || n % 1_000 < 300;
+            if tried && knock(&mut knocks, now, host(1, n % 256), (n as usize % 6, n % 2 == 0)) {
+                sent.push(now);
+            }
+        }
+        assert!(sent.len() > 24);
+        assert!(sent.windows(13).all(|w| w[12].saturating_since(w[0]) >= SECOND * 60));
+    }
+
+    #[test]
+    fn a_net_that_answers_is_not_silent() {
+        let mut knocks = Knocks::default();
+        for sent in [1, 12] {
+            (0..sent).for_each(|_| assert!(knock(&mut knocks, START, host(sent, 1), (4, false))));
+            knocks.answered(START, host(sent, 2), 100);
+            let now = START + SECOND * 119;
+            assert_eq!(times(&mut knocks, now, host(sent, 3), (0, true)), 100);
+        }
+        let later = START + SECOND * 120;
+        assert_eq!(times(&mut knocks, later, host(12, 1), (4, false)), 12, "that was long ago");
+        knocks.answered(later, host(9, 1), 100);
+        assert_eq!(times(&mut knocks, later, host(9, 2), (4, false)), 12, "it was not asked for");
+    }
+
+    #[test]
+    fn the_latest_are_remembered_and_nothing_is_left_behind() {
+        let mut knocks = Knocks::default();
+        for n in 0..300 {
+            assert_eq!(times(&mut knocks, START, host(n, 1), (4, false)), 12);
+        }
+        assert_eq!(times(&mut knocks, START, host(200, 1), (4, false)), 0);
+        assert_eq!(times(&mut knocks, START, host(199, 1), (4, false)), 12);
+        knocks.trim(START);
+        assert!(knocks.0.is_some());
+        knocks.trim(START + SECOND * 61);
+        assert!(knocks.0.is_none());
+    }
+}

@@ -1,0 +1,194 @@
+//! How many bytes leave for hosts that have not shown that they are there: anyone can send requests in their name.
+//!
+//! An answer takes at most [three times](FACTOR) the bytes of its request. What is longer, a value, is paid from a bucket
+//! of its /24, so that first lookups work. A host that has proved itself has no limit for ten minutes. So that
+//! the many behind one NAT prove theirs before the bucket is empty, its host is asked once the bucket is half empty.
+//!
+//! A list of 512 buckets is large enough that it does not pay to have a bucket displaced in order to get a full one: who
+//! sends 511 requests in the names of other /24s and 40 in that of his victim sends it no more than 2.7 times the
+//! bytes that he spends.
+
+use alloc::boxed::Box;
+use core::net::Ipv4Addr;
+
+use crate::bounded::marks::{HOST, Mark, Marks, PREFIX, SECOND, unit};
+use crate::bounded::memory::Heap;
+use crate::time::Instant;
+
+/// Bytes that may leave for each that came, IP and UDP headers counted.
+const FACTOR: usize = 3;
+/// The headers of a datagram: of IPv4 20 bytes, of UDP 8.
+const HEADERS: usize = 28;
+
+/// What a full bucket holds: two seconds, at an answer per unit.
+const BURST: u32 = 2 * SECOND;
+/// How long a proof counts: ten minutes.
+const PROOF: u32 = 600 * SECOND;
+
+/// The longest answer to a request of this length that any source gets.
+pub(crate) const fn most(asked: usize) -> usize {
+    FACTOR * (asked + HEADERS) - HEADERS
+}
+
+/// What a bucket has given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paid {
+    Yes,
+    /// It has, but is half empty.
+    Barely,
+    No,
+}
+
+/// When buckets are full again, and which hosts are there.
+#[derive(Clone, Default)]
+pub(crate) struct Budget(Option<Box<Lists>>);
+
+#[derive(Clone, Default)]
+struct Lists {
+    buckets: Marks,
+    hosts: Marks,
+}
+
+impl Budget {
+    pub(crate) fn add_to(heap: &mut Heap, max: usize) {
+        heap.fixed(1, size_of::<Lists>());
+        Marks::add_to(heap, max);
+        Marks::add_to(heap, max);
+    }
+
+    /// A host has shown a token of ours, or was asked for a proof and has answered.
+    pub(crate) fn prove(&mut self, now: Instant, host: Ipv4Addr, max: usize) {
+        let mark = Mark { key: host.to_bits(), until: unit(now).wrapping_add(PROOF) };
+        self.0.get_or_insert_default().hosts.put(HOST, max, mark);
+    }
+
+    /// Whether a host has lately proved that it is there.
+    pub(crate) fn is_proven(&self, now: Instant, host: Ipv4Addr) -> bool {
+        self.0.as_ref().is_some_and(|lists| lists.hosts.get(HOST, host, now).is_some())
+    }
+
+    /// Takes a long answer out of the bucket of a host's /24.
+    pub(crate) fn pay(&mut self, now: Instant, host: Ipv4Addr, max: usize) -> Paid {
+        let unit = unit(now);
+        let lists = self.0.get_or_insert_default();
+        let bucket = lists.buckets.get(PREFIX, host, now);
+        let missing = bucket.map_or(0, |mark| mark.until.wrapping_sub(unit));
+        if missing >= BURST {
+            return Paid::No;
+        }
+        let mark = Mark { key: host.to_bits(), until: unit.wrapping_add(missing + 1) };
+        lists.buckets.put(PREFIX, max, mark);
+        if missing < BURST / 2 { Paid::Yes } else { Paid::Barely }
+    }
+
+    /// A host has answered what it was asked, as nobody else could. It is remembered where values are wanted.
+    pub(crate) fn answered(&mut self, now: Instant, host: Ipv4Addr, max: usize) {
+        if self.0.as_ref().is_some_and(|lists| lists.buckets.get(PREFIX, host, now).is_some()) {
+            self.prove(now, host, max);
+        }
+    }
+
+    /// Forgets what counts no more, and gives memory back.
+    pub(crate) fn trim(&mut self, now: Instant) {
+        if let Some(Lists { buckets, hosts }) = self.0.as_deref_mut()
+            && !(buckets.trim(now) | hosts.trim(now))
+        {
+            self.0 = None;
+        }
+    }
+
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(super) fn check_invariants(&self, max: usize) {
+        if let Some(Lists { buckets, hosts }) = self.0.as_deref() {
+            buckets.check_invariants(PREFIX, max);
+            hosts.check_invariants(HOST, max);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+    use core::time::Duration;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const MAX: usize = 100;
+    const START: Instant = Instant::from_millis(1_000_000);
+
+    fn host(net: u32, n: u32) -> Ipv4Addr {
+        Ipv4Addr::from_bits(0x2e00_0000 + (net << 8) + n)
+    }
+
+    fn paid(budget: &mut Budget, now: Instant, host: Ipv4Addr) -> usize {
+        (0..1_000).filter(|_| budget.pay(now, host, MAX) != Paid::No).count()
+    }
+
+    #[test]
+    fn three_times_with_headers() {
+        assert_eq!([39, 43, 75].map(most), [173, 185, 281]);
+    }
+
+    #[test]
+    fn a_bucket_holds_forty_and_gets_twenty_a_second() {
+        let mut budget = Budget::default();
+        assert_eq!(paid(&mut budget, START, host(1, 1)), 40);
+        assert_eq!(paid(&mut budget, START, host(1, 2)), 0, "its /24 shares it");
+        assert_eq!(paid(&mut budget, START, host(2, 1)), 40);
+        assert_eq!(paid(&mut budget, START + SECOND, host(1, 1)), 20);
+        assert_eq!(paid(&mut budget, START + SECOND * 4, host(1, 1)), 40);
+    }
+
+    #[test]
+    fn half_empty_is_told() {
+        let mut budget = Budget::default();
+        let all: Vec<_> = (0..41).map(|_| budget.pay(START, host(1, 1), MAX)).collect();
+        assert_eq!(all[..20], [Paid::Yes; 20]);
+        assert_eq!(all[20..40], [Paid::Barely; 20]);
+        assert_eq!(all[40], Paid::No);
+    }
+
+    #[test]
+    fn a_proof_is_of_one_host_and_for_ten_minutes() {
+        let mut budget = Budget::default();
+        budget.prove(START, host(1, 1), MAX);
+        let end = START + SECOND * 600;
+        assert!(budget.is_proven(end - SECOND / 10, host(1, 1)));
+        assert!(!budget.is_proven(end, host(1, 1)) && !budget.is_proven(START, host(1, 2)));
+    }
+
+    #[test]
+    fn an_answer_is_a_proof_where_values_are_wanted() {
+        let mut budget = Budget::default();
+        budget.answered(START, host(1, 1), MAX);
+        assert!(!budget.is_proven(START, host(1, 1)) && budget.0.is_none());
+        budget.pay(START, host(1, 2), MAX);
+        budget.answered(START, host(1, 1), MAX);
+        assert!(budget.is_proven(START, host(1, 1)) && !budget.is_proven(START, host(1, 2)));
+    }
+
+    #[test]
+    fn tables_are_bounded_and_leave_nothing_behind() {
+        let mut budget = Budget::default();
+        for n in 0..300 {
+            budget.prove(START, host(n, 1), MAX);
+            budget.pay(START, host(n, 1), MAX);
+            budget.check_invariants(MAX);
+        }
+        let known = |n: &u32| budget.is_proven(START, host(*n, 1));
+        assert_eq!((0..300).filter(known).collect::<Vec<_>>(), (200..300).collect::<Vec<_>>());
+        budget.trim(START);
+        assert!(budget.0.is_some());
+        budget.trim(START + SECOND * 600);
+        assert!(budget.0.is_none());
+    }
+
+    #[test]
+    fn who_comes_again_is_displaced_last() {
+        let mut budget = Budget::default();
+        [1, 2, 3, 1, 4].into_iter().for_each(|n| budget.prove(START, host(n, 1), 3));
+        let proven = [1, 2, 3, 4].map(|n| budget.is_proven(START, host(n, 1)));
+        assert_eq!(proven, [true, false, true, true]);
+    }
+}
