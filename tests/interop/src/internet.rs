@@ -1,0 +1,196 @@
+//! A small internet in [namespaces](crate::netns): a core where public hosts live, routers at its edge, and machines
+//! behind these. A router is a NAT of some [`Kind`].
+//!
+//! Public addresses are of 198.18.0.0/15, the range for such tests (RFC 2544): nodes take it for public, other than
+//! the ranges of private networks.
+
+use crate::agent::Agent;
+use crate::netns::{Lab, Space};
+
+/// The first machine behind a router has this address, and each further one the next.
+const FIRST_MACHINE: u8 = 10;
+
+/// What a router does with the datagrams of the machines behind it, and with those that come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One public port for each port inside, the same number, where all the internet gets in.
+    FullCone,
+    /// One public port for each port inside, where only those get in to whom a datagram has left by it.
+    PortRestricted,
+    /// Another public port for each destination, where only that gets in.
+    Symmetric,
+    /// Machines have public addresses, where only those get in to whom a datagram has left.
+    Firewall,
+}
+
+/// The core, and all that is connected to it.
+#[derive(Debug)]
+pub struct Internet {
+    lab: Lab,
+    core: Space,
+}
+
+/// A router at its edge.
+#[derive(Debug)]
+pub struct Router {
+    kind: Kind,
+    number: u8,
+    space: Space,
+}
+
+/// A machine. Its one network interface is `eth`.
+#[derive(Debug)]
+pub struct Machine {
+    space: Space,
+}
+
+impl Internet {
+    /// A core alone; `None` if this machine can't have one, which is said loudly.
+    #[must_use]
+    pub fn new() -> Option<Internet> {
+        let lab = Lab::new()?;
+        let core = lab.space("core");
+        core.forward();
+        Some(Internet { lab, core })
+    }
+
+    /// The address of the public host with this number, each in another /24. All live in the core.
+    #[must_use]
+    pub fn host(&self, number: u8) -> String {
+        let host = format!("198.18.{number}.1");
+        self.core.ip(&format!("address replace {host}/32 dev lo"));
+        host
+    }
+
+    /// The machine of all public hosts.
+    #[must_use]
+    pub fn core(&self) -> &Space {
+        &self.core
+    }
+
+    /// A router with this number.
+    #[must_use]
+    pub fn router(&self, kind: Kind, number: u8) -> Router {
+        let space = self.lab.space(&format!("router{number}"));
+        let router = Router { kind, number, space };
+        let (edge, public) = (format!("edge{number}"), router.public());
+        self.core.connect(&edge, &router.space, "wan");
+        router.space.ip(&format!("address add {public}/32 dev wan"));
+        router.space.ip("route add default dev wan");
+        router.space.forward();
+        router.space.filter(&router.rules());
+        self.core.ip(&format!("route add {public}/32 dev {edge}"));
+        if kind == Kind::Firewall {
+            let inside = router.inside(0);
+            self.core.ip(&format!("route add {inside}/24 via {public} dev {edge}"));
+        }
+        router
+    }
+
+    /// A machine that is connected to nothing.
+    #[must_use]
+    pub fn machine(&self, name: &str) -> Machine {
+        Machine { space: self.lab.space(name) }
+    }
+}
+
+impl Router {
+    /// What it does.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its own address.
+    #[must_use]
+    pub fn public(&self) -> String {
+        format!("198.19.{}.1", self.number)
+    }
+
+    /// Where the internet sees the machine in this place.
+    #[must_use]
+    pub fn public_of(&self, place: u8) -> String {
+        match self.kind {
+            Kind::Firewall => self.inside(FIRST_MACHINE + place),
+            _ => self.public(),
+        }
+    }
+
+    /// An address of the network behind it.
+    fn inside(&self, last: u8) -> String {
+        let network = self.number;
+        match self.kind {
+            Kind::Firewall => format!("198.19.{}.{last}", network + 100),
+            _ => format!("192.168.{network}.{last}"),
+        }
+    }
+
+    /// Plugs a machine in, which is connected to nothing else, in a place of its own.
+    pub fn plug(&self, machine: &Machine, place: u8) {
+        let port = format!("lan{place}");
+        let (gateway, address) = (self.inside(1), self.inside(FIRST_MACHINE + place));
+        self.space.connect(&port, &machine.space, "eth");
+        self.space.ip(&format!("address add {gateway}/32 dev {port}"));
+        self.space.ip(&format!("route add {address}/32 dev {port}"));
+        machine.space.ip_batch(&format!(
+            "address add {address}/32 dev eth\nroute add default via {gateway} dev eth onlink\n"
+        ));
+    }
+
+    /// A datagram that nobody has asked for must not be left to the router itself: the entry that the kernel makes for
+    /// it takes the port, and the machine inside would get another one for that destination.
+    fn rules(&self) -> String {
+        let inside = self.inside(FIRST_MACHINE);
+        let (outbound, inbound, strangers) = match self.kind {
+            Kind::FullCone => {
+                ("masquerade", format!("iifname wan udp dport 1024-65535 dnat to {inside}"), true)
+            }
+            Kind::PortRestricted => ("masquerade", String::new(), false),
+            Kind::Symmetric => ("masquerade random,fully-random", String::new(), false),
+            Kind::Firewall => ("accept", String::new(), false),
+        };
+        let strangers = if strangers { "accept" } else { "drop" };
+        format!(
+            "table ip nat {{
+               chain out {{
+                 type nat hook postrouting priority 100
+                 oifname wan {outbound}
+               }}
+               chain in {{
+                 type nat hook prerouting priority -100
+                 {inbound}
+               }}
+             }}
+             table ip edge {{
+               chain pass {{
+                 type filter hook forward priority 0
+                 ct state established,related accept
+                 iifname wan {strangers}
+               }}
+               chain own {{
+                 type filter hook input priority 0
+                 iifname wan drop
+               }}
+             }}"
+        )
+    }
+}
+
+impl Machine {
+    /// Pulls the plug.
+    pub fn unplug(&self) {
+        self.space.ip("link delete eth");
+    }
+
+    /// An agent on it, over the JavaScript package.
+    #[must_use]
+    pub fn js(&self) -> Agent {
+        Agent::js_in(&self.space)
+    }
+
+    /// An agent on it, over this project's library; see [`Agent::rust`].
+    #[must_use]
+    pub fn rust(&self, path: Option<&str>) -> Agent {
+        Agent::rust_in(path, &self.space)
+    }
+}
