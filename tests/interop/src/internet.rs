@@ -7,6 +7,9 @@
 use crate::agent::Agent;
 use crate::netns::{Lab, Space};
 
+/// The address of the core itself, where routers send what is not for them.
+const CORE: &str = "198.18.0.1";
+
 /// The first machine behind a router has this address, and each further one the next.
 const FIRST_MACHINE: u8 = 10;
 
@@ -50,6 +53,7 @@ impl Internet {
     pub fn new() -> Option<Internet> {
         let lab = Lab::new()?;
         let core = lab.space("core");
+        core.ip(&format!("address add {CORE}/32 dev lo"));
         core.forward();
         Some(Internet { lab, core })
     }
@@ -76,7 +80,7 @@ impl Internet {
         let (edge, public) = (format!("edge{number}"), router.public());
         self.core.connect(&edge, &router.space, "wan");
         router.space.ip(&format!("address add {public}/32 dev wan"));
-        router.space.ip("route add default dev wan");
+        router.space.ip(&format!("route add default via {CORE} dev wan onlink"));
         router.space.forward();
         router.space.filter(&router.rules());
         self.core.ip(&format!("route add {public}/32 dev {edge}"));
@@ -140,21 +144,27 @@ impl Router {
     /// A datagram that nobody has asked for must not be left to the router itself: the entry that the kernel makes for
     /// it takes the port, and the machine inside would get another one for that destination.
     fn rules(&self) -> String {
-        let inside = self.inside(FIRST_MACHINE);
+        let (inside, public) = (self.inside(FIRST_MACHINE), self.public());
         let (outbound, inbound, strangers) = match self.kind {
-            Kind::FullCone => {
-                ("masquerade", format!("iifname wan udp dport 1024-65535 dnat to {inside}"), true)
+            // The machine reaches itself by its public address.
+            Kind::FullCone => (
+                format!("ip saddr {inside} snat to {public}"),
+                format!("ip daddr {public} udp dport 1024-65535 dnat to {inside}"),
+                true,
+            ),
+            Kind::PortRestricted => ("oifname wan masquerade".to_owned(), String::new(), false),
+            Kind::Symmetric => {
+                let rule = "oifname wan masquerade random,fully-random";
+                (rule.to_owned(), String::new(), false)
             }
-            Kind::PortRestricted => ("masquerade", String::new(), false),
-            Kind::Symmetric => ("masquerade random,fully-random", String::new(), false),
-            Kind::Firewall => ("accept", String::new(), false),
+            Kind::Firewall => (String::new(), String::new(), false),
         };
         let strangers = if strangers { "accept" } else { "drop" };
         format!(
             "table ip nat {{
                chain out {{
                  type nat hook postrouting priority 100
-                 oifname wan {outbound}
+                 {outbound}
                }}
                chain in {{
                  type nat hook prerouting priority -100

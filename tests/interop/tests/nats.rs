@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use dht_interop::internet::{Internet, Kind, Machine, Router};
-use dht_interop::stage::id_of;
+use dht_interop::stage::{id_of, target};
 use dht_interop::{Agent, Node, Value, json};
 
 const RUST: Option<&str> = option_env!("CARGO_BIN_EXE_dht-agent");
@@ -22,6 +22,9 @@ const PORT: u16 = 49737;
 /// Rounds of ticks, and ticks in each, after which an adaptive node has looked whether it can be persistent.
 const ROUNDS: usize = 40;
 const TICKS: usize = 8;
+
+/// Ticks in which a node recovers: ten minutes.
+const RECOVERY_TICKS: usize = 120;
 
 /// The public nodes, the bootstrapper first.
 fn public_nodes<'a>(internet: &Internet, agents: [&'a Agent; 2]) -> Vec<Node<'a>> {
@@ -136,46 +139,127 @@ fn subjects(internet: &Internet) -> Vec<Subject> {
     subjects
 }
 
+/// Waits until nothing is under way.
 fn idle(node: Node<'_>) {
     node.until("no request under way", |info| info["stats"]["requests"]["active"] == 0);
 }
 
+fn available() -> Option<Internet> {
+    if dht_interop::js::available() { Internet::new() } else { None }
+}
+
+/// A public node that nobody behind a NAT has ever asked anything.
+fn stranger<'a>(internet: &Internet, agent: &'a Agent) -> Node<'a> {
+    Node::up(agent, json!({ "host": internet.host(STRANGER), "ephemeral": true }))
+}
+
+/// Whether a stranger gets an answer from each of the two sockets of these nodes.
+fn reached(stranger: Node<'_>, nodes: &[(Node<'_>, &str)]) -> Vec<[bool; 2]> {
+    let ask = |(node, host): &(Node<'_>, &str)| {
+        let info = node.info();
+        ["serverPort", "clientPort"].map(|port| {
+            let to = json!({ "host": host, "port": info[port] });
+            stranger.send("ping", json!({ "to": to, "retry": false }))
+        })
+    };
+    let asked: Vec<_> = nodes.iter().map(ask).collect();
+    asked.into_iter().map(|pings| pings.map(|op| stranger.agent().answer(op).is_ok())).collect()
+}
+
+/// Asks all public nodes, as a walk does.
+fn asks_all(node: Node<'_>) {
+    let found = node.ok("findNode", json!({ "target": target(9) }));
+    assert!(found["successes"].as_u64() >= Some(PUBLIC_NODES.into()), "{found}");
+}
+
 #[test]
-fn every_kind_is_taken_for_what_it_is_as_by_the_reference() {
+fn each_kind_is_taken_for_what_the_reference_takes_it_for() {
     let Some(internet) = available() else { return };
     let [js, rust] = [Agent::js_in(internet.core()), Agent::rust_in(RUST, internet.core())];
-    let all = public_nodes(&internet, [&js, &rust]);
-    let bootstrap = bootstrap(&internet);
+    let public = public_nodes(&internet, [&js, &rust]);
     let subjects = subjects(&internet);
+    // The first walk of a node that has just come lasts until this one is given up, so that the answer of the node
+    // that is asked to reach it is in time. On a network without delay either may come first.
+    let silent = internet.router(Kind::Firewall, 30).public_of(0);
+    public[0].ok("addNode", json!({ "host": silent, "port": PORT }));
 
+    let bootstrap = bootstrap(&internet);
     let nodes: Vec<_> = subjects.iter().map(|subject| subject.start_two(&bootstrap)).collect();
-    let mut views = vec![[String::new(), String::new(), String::new()]; subjects.len()];
-    for ((subject, [adaptive, eager]), views) in subjects.iter().zip(&nodes).zip(&mut views) {
-        for node in [adaptive, eager] {
-            node.ok("bootstrapped", json!({}));
-            idle(*node);
-        }
-        views[0] = view(*adaptive, &subject.public);
-        views[2] = view(*eager, &subject.public);
+    let look = |which: usize| -> Vec<_> {
+        let views = subjects.iter().zip(&nodes);
+        views.map(|(subject, nodes)| view(nodes[which], &subject.public)).collect()
+    };
+    for node in nodes.iter().flatten() {
+        node.ok("bootstrapped", json!({}));
+        idle(*node);
     }
+    let (new, eager) = (look(0), look(1));
     for _ in 0..ROUNDS {
         for [adaptive, _] in &nodes {
             (0..TICKS).for_each(|_| _ = adaptive.send("tick", json!({})));
         }
         nodes.iter().for_each(|[adaptive, _]| idle(*adaptive));
     }
-    for ((subject, [adaptive, _]), views) in subjects.iter().zip(&nodes).zip(&mut views) {
-        views[1] = view(*adaptive, &subject.public);
+    let settled = look(0);
+
+    let stranger = stranger(&internet, &js);
+    for (n, subject) in subjects.iter().enumerate() {
+        let views = [&new, &settled, &eager].map(|views| views[n].as_str());
+        let (kind, name) = (subject.kind, subject.agent.name());
+        assert_eq!(views, truth(kind), "{kind:?}, {name}");
+        let two = nodes[n].map(|node| (node, subject.public.as_str()));
+        let open = kind == Kind::FullCone;
+        assert_eq!(reached(stranger, &two), [[open; 2]; 2], "{kind:?}, {name}");
+        asks_all(nodes[n][0]);
     }
-    for (subject, views) in subjects.iter().zip(&views) {
-        eprintln!("{:?} {} {views:?}", subject.kind, subject.agent.name());
-    }
-    for (subject, views) in subjects.iter().zip(&views) {
-        assert_eq!(*views, truth(subject.kind), "{:?}, {}", subject.kind, subject.agent.name());
-    }
-    assert_eq!(all.len(), usize::from(PUBLIC_NODES));
 }
 
-fn available() -> Option<Internet> {
-    if dht_interop::js::available() { Internet::new() } else { None }
+/// Lets time pass until a node takes itself for what it is; returns the ticks of 5 s that have passed.
+fn recover(node: Node<'_>, public: &str, truth: &str) -> usize {
+    for ticks in 0..RECOVERY_TICKS {
+        let view = view(node, public);
+        if view == truth {
+            return ticks;
+        }
+        node.ok("tick", json!({}));
+        idle(node);
+    }
+    panic!("after {RECOVERY_TICKS} ticks: {}, instead of {truth}", view(node, public));
+}
+
+#[test]
+fn a_laptop_that_changes_networks_recovers() {
+    let Some(internet) = available() else { return };
+    let [js, rust] = [Agent::js_in(internet.core()), Agent::rust_in(RUST, internet.core())];
+    public_nodes(&internet, [&js, &rust]);
+    let kinds = [Kind::FullCone, Kind::FullCone, Kind::PortRestricted, Kind::FullCone];
+    let routers: Vec<_> = (0..).zip(kinds).map(|(n, kind)| internet.router(kind, n)).collect();
+    let machine = internet.machine("laptop");
+    let agent = machine.rust(RUST);
+    let laptop = Subject::new(&routers[0], &machine, 0, agent);
+    let bootstrap = bootstrap(&internet);
+    let [adaptive, eager] = laptop.start_two(&bootstrap);
+    for node in [adaptive, eager] {
+        node.ok("bootstrapped", json!({}));
+        idle(node);
+    }
+    assert_eq!(view(eager, &laptop.public), truth(Kind::FullCone)[2]);
+    let stranger = stranger(&internet, &js);
+    for router in &routers[1..] {
+        let before = laptop.agent.now();
+        machine.unplug();
+        router.plug(&machine, 0);
+        let t=std::time::Instant::now();
+        eager.event(before, "network-change");
+        adaptive.event(before, "network-change");
+        eprintln!("change {:?}", t.elapsed());
+        let public = router.public_of(0);
+        let n = recover(eager, &public, truth(router.kind())[2]);
+        eprintln!("{:?}: eager {n} {:?} adaptive {}", router.kind(), t.elapsed(), view(adaptive, &public));
+        for _ in 0..60 { adaptive.ok("tick", json!({})); idle(adaptive); }
+        eprintln!("{:?}: eager {n} {:?} adaptive {}", router.kind(), t.elapsed(), view(adaptive, &public));
+        eprintln!("{:?}", reached(stranger, &[(eager, &public), (adaptive, &public)]));
+        asks_all(eager);
+        asks_all(adaptive);
+    }
 }
