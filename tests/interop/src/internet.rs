@@ -4,6 +4,8 @@
 //! Public addresses are of 198.18.0.0/15, the range for such tests (RFC 2544): nodes take it for public, other than
 //! the ranges of private networks.
 
+use std::cell::Cell;
+
 use crate::agent::Agent;
 use crate::netns::{Lab, Space};
 
@@ -31,6 +33,8 @@ pub enum Kind {
 pub struct Internet {
     lab: Lab,
     core: Space,
+    routers: Cell<u8>,
+    machines: Cell<u8>,
 }
 
 /// A router at its edge.
@@ -55,7 +59,7 @@ impl Internet {
         let core = lab.space("core");
         core.ip(&format!("address add {CORE}/32 dev lo"));
         core.forward();
-        Some(Internet { lab, core })
+        Some(Internet { lab, core, routers: Cell::new(0), machines: Cell::new(0) })
     }
 
     /// The address of the public host with this number, each in another /24. All live in the core.
@@ -72,9 +76,10 @@ impl Internet {
         &self.core
     }
 
-    /// A router with this number.
+    /// Another router.
     #[must_use]
-    pub fn router(&self, kind: Kind, number: u8) -> Router {
+    pub fn router(&self, kind: Kind) -> Router {
+        let number = next(&self.routers);
         let space = self.lab.space(&format!("router{number}"));
         let router = Router { kind, number, space };
         let (edge, public) = (format!("edge{number}"), router.public());
@@ -91,11 +96,15 @@ impl Internet {
         router
     }
 
-    /// A machine that is connected to nothing.
+    /// Another machine, which is connected to nothing.
     #[must_use]
-    pub fn machine(&self, name: &str) -> Machine {
-        Machine { space: self.lab.space(name) }
+    pub fn machine(&self) -> Machine {
+        Machine { space: self.lab.space(&format!("machine{}", next(&self.machines))) }
     }
+}
+
+fn next(number: &Cell<u8>) -> u8 {
+    number.replace(number.get() + 1)
 }
 
 impl Router {
