@@ -1,7 +1,7 @@
 //! A small internet in [namespaces](crate::netns): a core where public hosts live, routers at its edge, and machines
 //! behind these. A router is a NAT of some [`Kind`].
 //!
-//! Public addresses are of 198.18.0.0/15, the range for such tests (RFC 2544): nodes take it for public, other than
+//! Public addresses are of 198.18.0.0/15, the range for tests of networks (RFC 2544). Nodes treat it as public, unlike
 //! the ranges of private networks.
 
 use std::cell::Cell;
@@ -18,13 +18,13 @@ const FIRST_MACHINE: u8 = 10;
 /// What a router does with the datagrams of the machines behind it, and with those that come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// One public port for each port inside, the same number, where all the internet gets in.
+    /// The public port is that of the machine; every host gets in by it. Forwards to the machine in place 0.
     FullCone,
-    /// One public port for each port inside, where only those get in to whom a datagram has left by it.
+    /// The public port is that of the machine; only addresses to which it has sent from this port get in.
     PortRestricted,
-    /// Another public port for each destination, where only that gets in.
+    /// The public port is another one for each destination; only the destination gets in by it.
     Symmetric,
-    /// Machines have public addresses, where only those get in to whom a datagram has left.
+    /// No NAT: machines have public addresses. Who gets in is as for `PortRestricted`.
     Firewall,
 }
 
@@ -115,8 +115,7 @@ impl Router {
     }
 
     /// Its own address.
-    #[must_use]
-    pub fn public(&self) -> String {
+    fn public(&self) -> String {
         format!("198.19.{}.1", self.number)
     }
 
@@ -150,8 +149,10 @@ impl Router {
         ));
     }
 
-    /// A datagram that nobody has asked for must not be left to the router itself: the entry that the kernel makes for
-    /// it takes the port, and the machine inside would get another one for that destination.
+    /// The rules of its packet filter.
+    ///
+    /// Datagrams that nobody behind it has asked for are dropped before the router takes them for its own. Otherwise the
+    /// kernel makes an entry for the port, and maps the machine's port to another one for that sender.
     fn rules(&self) -> String {
         let (inside, public) = (self.inside(FIRST_MACHINE), self.public());
         let (outbound, inbound, strangers) = match self.kind {
