@@ -245,7 +245,7 @@ mod tests {
         let mut knocks = Knocks::default();
         let mut now = START;
         for n in 0..300 {
-            now = now + SECOND / 10;
+            now += SECOND / 10;
             assert_eq!(times(&mut knocks, now, host(n, 1), (4, false)), 12);
         }
         assert_eq!(times(&mut knocks, now, host(200, 1), (4, false)), 0);

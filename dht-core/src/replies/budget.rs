@@ -171,7 +171,7 @@ mod tests {
         let mut budget = Budget::default();
         let mut now = START;
         for n in 0..300 {
-            now = now + SECOND / 10;
+            now += SECOND / 10;
             budget.prove(now, host(n, 1), MAX);
             budget.pay(now, host(n, 1), MAX);
             budget.check_invariants(MAX);
@@ -196,7 +196,7 @@ mod tests {
     fn who_comes_again_is_displaced_last() {
         let (mut budget, mut now) = (Budget::default(), START);
         for n in [1, 2, 3, 1, 4] {
-            now = now + SECOND;
+            now += SECOND;
             budget.prove(now, host(n, 1), 3);
         }
         let proven = [1, 2, 3, 4].map(|n| budget.is_proven(now, host(n, 1)));
