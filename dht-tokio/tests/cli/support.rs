@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -70,17 +71,12 @@ impl Process {
 
     /// Waits until it says this, among other things, on standard error.
     pub(crate) fn says(&mut self, words: &str) {
-        // Byte by byte, so that what follows is left to the next one.
-        let mut said = String::new();
-        let stderr = self.child.stderr.as_mut().unwrap();
-        let mut byte = [0];
-        while stderr.read(&mut byte).unwrap() > 0 {
-            said.push(char::from(byte[0]));
-            if said.ends_with(words) {
-                return;
-            }
-        }
-        panic!("it never says {words}: {said}");
+        wait_for(words, self.child.stderr.as_mut().unwrap());
+    }
+
+    /// The same, on standard output.
+    pub(crate) fn prints(&mut self, words: &str) {
+        wait_for(words, self.child.stdout.as_mut().unwrap());
     }
 
     /// Waits for its end.
@@ -149,6 +145,31 @@ impl Running {
     }
 }
 
+/// Datagrams that are sent to an address, about one each millisecond, until this is dropped.
+pub(crate) struct Flood(Arc<AtomicBool>);
+
+impl Flood {
+    pub(crate) fn of(datagram: &'static [u8], to: &str) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let (flood, to) = (Self(over.clone()), to.to_owned());
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                // Some may be lost.
+                let _ = socket.send_to(datagram, &to);
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        flood
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A network of this many nodes, and a bootstrap node.
 pub(crate) fn testnet(nodes: usize) -> Running {
     Running::start(&["testnet", "--nodes", &nodes.to_string()])
@@ -168,6 +189,18 @@ pub(crate) fn free_port() -> u16 {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads byte by byte, so that what follows is left to the next one.
+fn wait_for(words: &str, from: &mut impl Read) {
+    let (mut said, mut byte) = (String::new(), [0]);
+    while from.read(&mut byte).unwrap() > 0 {
+        said.push(char::from(byte[0]));
+        if said.ends_with(words) {
+            return;
+        }
+    }
+    panic!("it never says {words}: {said}");
 }
 
 fn read(mut from: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
