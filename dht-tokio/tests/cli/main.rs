@@ -6,6 +6,8 @@
 mod javascript;
 mod refusals;
 mod support;
+#[cfg(unix)]
+mod watching;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -196,39 +198,6 @@ fn a_node_waits_for_a_network_that_comes_late() {
     // Both know each other.
     let put = dht(&["put", "late", "--json", "--bootstrap", &first.address]).json();
     assert_eq!(put[0]["nodes"], 2);
-}
-
-#[cfg(unix)]
-#[test]
-fn a_verbose_node_tells_of_a_flood_and_of_what_it_has_dropped() {
-    let net = testnet(1);
-    for (json, [alarm, end]) in [
-        (false, ["more than 100 dropped within 5 s: malformed, ", "\ndropped: malformed "]),
-        (
-            true,
-            [
-                "{\"event\":\"many-dropped\",\"reason\":\"malformed\"",
-                "{\"dropped\":{\"malformed\":",
-            ],
-        ),
-    ] {
-        let port = support::free_port().to_string();
-        let mut args = vec!["node", "-v", "--bootstrap", &net.address, "--host", "127.0.0.1"];
-        args.extend(["--exact-port", "--port", &port]);
-        args.extend(json.then_some("--json"));
-        let mut node = support::Process::start(&args);
-        node.says("joined");
-        let flood = support::Flood::of(b"\x03\x00", &format!("127.0.0.1:{port}"));
-        if json {
-            node.prints(alarm)
-        } else {
-            node.says(alarm)
-        }
-        drop(flood);
-        let run = node.end_by(rustix::process::Signal::TERM);
-        let said = if json { run.text() } else { run.stderr };
-        assert!(said.contains(end), "{said}");
-    }
 }
 
 #[test]

@@ -3,8 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -75,6 +74,7 @@ impl Process {
     }
 
     /// The same, on standard output.
+    #[cfg(unix)]
     pub(crate) fn prints(&mut self, words: &str) {
         wait_for(words, self.child.stdout.as_mut().unwrap());
     }
@@ -142,31 +142,6 @@ impl Running {
     #[cfg(not(unix))]
     pub(crate) fn stop(self) -> Option<i32> {
         Some(0)
-    }
-}
-
-/// Datagrams that are sent to an address, about one each millisecond, until this is dropped.
-pub(crate) struct Flood(Arc<AtomicBool>);
-
-impl Flood {
-    pub(crate) fn of(datagram: &'static [u8], to: &str) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let (flood, to) = (Self(over.clone()), to.to_owned());
-        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        thread::spawn(move || {
-            while !over.load(Ordering::Relaxed) {
-                // Some may be lost.
-                let _ = socket.send_to(datagram, &to);
-                thread::sleep(Duration::from_millis(1));
-            }
-        });
-        flood
-    }
-}
-
-impl Drop for Flood {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }
 
