@@ -24,10 +24,11 @@ pub(crate) struct Alarms {
     pause: u8,
 }
 
-/// A counter as it was when it was told, and how many ticks it is not told for.
+/// The last 16 bits of a counter of queries as it was when it was told, and how many ticks it is not told for. No node ends
+/// 65,536 queries a minute.
 #[derive(Clone, Copy, Debug, Default)]
 struct Count {
-    told: u32,
+    told: u16,
     pause: u8,
 }
 
@@ -35,12 +36,12 @@ impl Count {
     /// How much has been added since it was told, if it is to be told now.
     fn news(&mut self, total: u64) -> Option<u32> {
         self.pause = self.pause.saturating_sub(1);
-        let more = (total as u32).wrapping_sub(self.told);
+        let more = (total as u16).wrapping_sub(self.told);
         let tells = more > 0 && self.pause == 0;
         if tells {
-            *self = Self { told: total as u32, pause: PAUSE };
+            *self = Self { told: total as u16, pause: PAUSE };
         }
-        tells.then_some(more)
+        tells.then_some(more.into())
     }
 }
 
