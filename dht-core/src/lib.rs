@@ -117,6 +117,7 @@ pub mod wire;
 
 pub use api::ask::{Answer, Query, Request};
 pub use api::config::{BootstrapNode, Config, DATAGRAM_MAX, NodeFilter};
+pub use api::drop_reason::DropReason;
 pub use api::error::{ConfigError, InvalidNode, QueryError, RequestError, SendError, Unsent};
 pub use api::event::Event;
 pub use api::exempt::Exempt;

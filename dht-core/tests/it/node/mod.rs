@@ -1,5 +1,6 @@
 //! The node as a whole, as its user meets it.
 
+mod alarms;
 mod any_order;
 mod contract;
 mod counters;

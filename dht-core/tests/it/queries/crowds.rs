@@ -8,7 +8,7 @@ use dht_core::{Config, Id, Query};
 use crate::support::lab::*;
 
 /// A node that knows 200 honest ones, of which many have answered.
-fn among_200() -> (Lab, Vec<SocketAddrV4>) {
+pub(crate) fn among_200() -> (Lab, Vec<SocketAddrV4>) {
     among_200_with(Config::default())
 }
 
@@ -63,6 +63,18 @@ fn a_thin_result_is_not_believed() {
     assert_eq!(found, truth[..20].iter().copied().collect());
 }
 
+/// Sixteen hosts, which the honest ones know, take all of the twenty places nearest to a target.
+pub(crate) fn crowd(lab: &mut Lab, honest: &[SocketAddrV4], target: Id) {
+    let at = |n: u32| SocketAddrV4::new([66, (n % 16) as u8, 6, 6].into(), 1 + (n / 16) as u16);
+    let mut hostile: Vec<_> = (0..40_000).map(at).collect();
+    hostile.sort_by_cached_key(|addr| Id::of(*addr).distance(&target));
+    hostile.truncate(30);
+    let all = Peer::knowing(honest.iter().chain(&hostile).copied());
+    lab.peers.extend(honest.iter().map(|addr| (*addr, all.clone())));
+    let own = Peer::naming(hostile[..20].iter().copied());
+    lab.peers.extend(hostile.iter().map(|addr| (*addr, own.clone())));
+}
+
 /// Sixteen hosts have all of the twenty nearest. Where there is memory for it, a query of the user's goes on to the honest
 /// nodes behind them; else it ends with twenty.
 #[test]
@@ -72,14 +84,7 @@ fn a_query_goes_on_beyond_a_crowd_if_it_has_room() {
         config.max_query_addresses = remembered;
         let (mut lab, honest) = among_200_with(config);
         let target = target(7);
-        let at = |n: u32| SocketAddrV4::new([66, (n % 16) as u8, 6, 6].into(), 1 + (n / 16) as u16);
-        let mut hostile: Vec<_> = (0..40_000).map(at).collect();
-        hostile.sort_by_cached_key(|addr| Id::of(*addr).distance(&target));
-        hostile.truncate(30);
-        let all = Peer::knowing(honest.iter().chain(&hostile).copied());
-        lab.peers.extend(honest.iter().map(|addr| (*addr, all.clone())));
-        let own = Peer::naming(hostile[..20].iter().copied());
-        lab.peers.extend(hostile.iter().map(|addr| (*addr, own.clone())));
+        crowd(&mut lab, &honest, target);
         let closest = lab.walk(Query::find_node(target)).1.unwrap().closest;
         let of_honest = closest.iter().filter(|reply| honest.contains(&reply.from.addr)).count();
         assert!((20..=most).contains(&closest.len()), "{remembered}: {}", closest.len());
