@@ -3,6 +3,7 @@
 mod any_order;
 mod contract;
 mod counters;
+mod documented;
 mod exempt;
 mod health;
 mod id_cache;
