@@ -74,7 +74,7 @@ impl Code {
         if let Some((left, right)) = text.rsplit_once(" - ") {
             return self.value(file, left) - self.value(file, right);
         }
-        let time = |of: &str| Some(text.strip_prefix("Duration::from_")?.strip_prefix(of)?);
+        let time = |of: &str| text.strip_prefix("Duration::from_")?.strip_prefix(of);
         for (unit, micros) in [("secs", 1_000_000), ("millis", 1_000), ("micros", 1)] {
             if let Some(inner) = time(unit) {
                 return self.value(file, inner.trim_matches(['(', ')'])) * micros / 1_000;
