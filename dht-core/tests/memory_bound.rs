@@ -374,6 +374,7 @@ fn a_flood_leaves_nothing_behind_and_a_ping_gets_through() {
             flood.pass(Duration::from_millis(2), to);
         }
         let grown = heap::peak() - idle;
+        assert_eq!(flood.node.stats().drops.malformed, 0, "{name}");
         let ping = counted(|| flood.node.request(flood.now, Request::ping(to)).unwrap());
         flood.pass(Duration::from_secs(1), to);
         assert!(counted(|| flood.node.take_response(ping)).unwrap().is_ok(), "{name}");
