@@ -4,6 +4,7 @@ mod alarms;
 mod any_order;
 mod contract;
 mod counters;
+mod documented;
 mod exempt;
 mod health;
 mod id_cache;
