@@ -119,9 +119,9 @@ impl Walk {
         }
     }
 
-    /// How many /24s have named a node, as far as that matters.
+    /// How many /24s have named a node, as far as that matters. One has, even if it is not remembered.
     pub(crate) fn voices(&self, node: u16) -> usize {
-        knocks::voices(self.named_by(node))
+        knocks::voices(self.named_by(node)).max(1)
     }
 
     /// The nodes that have named a node.
