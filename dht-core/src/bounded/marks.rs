@@ -1,10 +1,10 @@
-//! Marks on hosts, or on /24s, that count for a while. A list is bounded, and the mark that was touched least recently
-//! gives way; lists at rest take no memory.
+//! Marks on hosts, or on /24s, that count for a while. A list is bounded, and the mark that counts for the shortest time
+//! gives way, of several the one that was touched least recently; lists at rest take no memory.
 
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
-use super::memory::{Capped, Heap, displace};
+use super::memory::{Capped, Heap};
 use crate::time::Instant;
 
 /// The unit of time here.
@@ -42,7 +42,12 @@ impl Marks {
     #[inline(never)]
     pub(crate) fn put(&mut self, mask: u32, max: usize, mark: Mark) {
         self.0.retain(|other| (other.key ^ mark.key) & mask != 0);
-        displace(&mut self.0, max, mark);
+        if self.0.len() >= max {
+            let left = |other: &Mark| other.until.wrapping_sub(mark.until) as i32;
+            let first = self.0.iter().enumerate().min_by_key(|(_, other)| left(other));
+            first.map(|(at, _)| at).into_iter().for_each(|at| _ = self.0.remove(at));
+        }
+        self.0.put(max, mark);
     }
 
     pub(crate) fn remove(&mut self, key: u32) {

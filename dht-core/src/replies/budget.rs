@@ -4,9 +4,8 @@
 //! of its /24, so that first lookups work. A host that has proved itself has no limit for ten minutes. So that
 //! the many behind one NAT prove theirs before the bucket is empty, its host is asked once the bucket is half empty.
 //!
-//! A list of 512 buckets is large enough that it does not pay to have a bucket displaced in order to get a full one: who
-//! sends 511 requests in the names of other /24s and 40 in that of his victim sends it no more than 2.7 times the
-//! bytes that he spends.
+//! The lists of buckets and hosts are bounded. Where there is no place for one more bucket the fullest gives way, so that
+//! nobody has his victim's displaced, in order to get a full one, without emptying all others as far.
 
 use alloc::boxed::Box;
 use core::net::Ipv4Addr;
@@ -182,6 +181,16 @@ mod tests {
         assert!(budget.0.is_some());
         budget.trim(START + SECOND * 600);
         assert!(budget.0.is_none());
+    }
+
+    #[test]
+    fn the_fullest_bucket_is_displaced() {
+        let mut budget = Budget::default();
+        assert_eq!(paid(&mut budget, START, host(0, 1)), 40);
+        for n in 1..1_000 {
+            budget.pay(START, host(n, 1), MAX);
+        }
+        assert_eq!(paid(&mut budget, START, host(0, 1)), 0);
     }
 
     #[test]
