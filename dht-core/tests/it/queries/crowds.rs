@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-use dht_core::{Config, Id, Instant, Query};
+use dht_core::{Config, Id, Instant, Node, Query};
 
 use crate::support::lab::*;
 
@@ -121,4 +121,19 @@ fn looks_beyond_a_crowd_go_to_nodes_that_have_answered() {
     let minute = Duration::from_secs(60);
     let most = |times: &[Instant]| times[12].saturating_since(times[0]) >= minute;
     assert!(!times.is_empty() && times.windows(13).all(most), "{}", times.len());
+}
+
+/// A crowd around a node of the table, which refreshes may look for, does not pass for what is usual.
+#[test]
+fn a_crowd_that_a_refresh_finds_covers_up_no_other() {
+    let (mut lab, honest) = among_200();
+    let target = target(7);
+    let hostile = of_sixteen_hosts(&target, 30);
+    crowd(&mut lab, &honest, &hostile);
+    hostile[..4].iter().for_each(|addr| lab.add_node(*addr));
+    for _ in 0..60 {
+        lab.call(Node::refresh);
+        lab.run_for(Duration::from_secs(10));
+        assert!(found(&mut lab, Query::find_node(target)).len() > 20);
+    }
 }
