@@ -166,3 +166,24 @@ fn whom_liars_name_first_is_asked_once_others_name_it() {
     let found = (0..10).filter(|n| found(*n)).count();
     assert_eq!(found, 10);
 }
+
+/// Forged claims in the name of a /24 use up what may be asked there; a newcomer that comes again gets its turn all the same.
+#[test]
+fn a_newcomer_gets_in_between_claims_that_are_forged() {
+    for net in 0..10 {
+        let net = [99, 9, net];
+        let (mut lab, newcomer) = (Lab::persistent(), neighbour(net, 0));
+        lab.add_peer(newcomer);
+        let mut forged = 1..;
+        for second in 0..600 {
+            for n in forged.by_ref().take(4) {
+                lab.hear_with_id(neighbour(net, n), PING);
+                lab.run_for(SECOND / 4);
+            }
+            if second % 5 == 4 {
+                lab.hear_with_id(newcomer, FIND_NODE);
+            }
+        }
+        assert!(lab.knows(newcomer), "{net:?}");
+    }
+}
