@@ -70,7 +70,7 @@
 //!
 //! - Any order of calls is legal. Polling late delays; it never corrupts.
 //! - Nothing from the network is an error. It is dropped and counted: [`Stats::drops`].
-//! - Everything is bounded, by [`Config`] or by a constant named in the docs.
+//! - Everything is bounded, by [`Config`] or by a constant: `dht_core::limits` lists them.
 //! - `now` should count on while the machine sleeps: that is how a node notices that it has slept.
 //!
 //! # Where it is stricter than the reference
@@ -102,6 +102,9 @@ pub mod driver;
 #[cfg(doc)]
 pub mod how_it_is_made;
 mod id;
+#[cfg(doc)]
+#[doc = include_str!("limits.md")]
+pub mod limits {}
 mod members;
 mod node;
 mod queries;
@@ -117,6 +120,7 @@ pub mod wire;
 
 pub use api::ask::{Answer, Query, Request};
 pub use api::config::{BootstrapNode, Config, DATAGRAM_MAX, NodeFilter};
+pub use api::drop_reason::DropReason;
 pub use api::error::{ConfigError, InvalidNode, QueryError, RequestError, SendError, Unsent};
 pub use api::event::Event;
 pub use api::exempt::Exempt;

@@ -194,6 +194,28 @@ impl Flood {
         }
     }
 
+    /// All that wants to leave does, requests are answered with a value, and time passes. Nobody but `there` answers.
+    fn pass(&mut self, by: Duration, there: SocketAddrV4) {
+        let mut buf = [0; DATAGRAM_MAX];
+        for to in std::mem::take(&mut self.asked) {
+            let _ = counted(|| self.node.reply(self.now, to, Answer::value(vec![7; 1_000])));
+        }
+        while let Some(out) = counted(|| self.node.poll_transmit(self.now, &mut buf)) {
+            let Ok(Message::Request(request)) = wire::decode(&buf[..out.len]) else { continue };
+            if out.to == there {
+                let (tid, to) = (request.tid, SERVER);
+                let (id, token, closer_nodes, error, value) = (None, None, None, 0, None);
+                let answer = wire::Response { tid, to, id, token, closer_nodes, error, value };
+                let mut bytes = [0; 100];
+                let len = answer.encode(&mut bytes).unwrap();
+                self.hand_in(out.via, there, &bytes[..len]);
+            }
+        }
+        while counted(|| self.node.poll_event()).is_some() {}
+        self.now += by;
+        counted(|| self.node.handle_timeout(self.now));
+    }
+
     fn wait(&mut self) {
         let short = self.percent(90);
         let millis = self.below(if short { 300 } else { 9000 });
@@ -309,6 +331,57 @@ fn no_flood_takes_more_than_the_bound() {
         println!("{name}: at most {bound} bytes; the most seen {most}");
         // The smaller it is, the closer it can be driven.
         assert!(name != "embedded" || most > bound / 2, "{most} of {bound} says little");
+    }
+}
+
+/// Floods, each datagram with the true id of another host: the name, whether the command is internal, the command, bytes of
+/// the value.
+const FLOODS: [(&str, bool, u64, usize); 6] = [
+    ("PING with id", true, 0, 0),
+    ("FIND_NODE", true, 2, 0),
+    ("down hints", true, 3, 6),
+    ("delayed pings", true, 4, 4),
+    ("requests of an application's", false, 7, 1_000),
+    ("unknown commands", true, 9, 0),
+];
+
+/// S13: a minute of each flood, a datagram every 2 ms, then a ping of the user's, and 15 s of peace.
+#[test]
+fn a_flood_leaves_nothing_behind_and_a_ping_gets_through() {
+    let to = SocketAddrV4::new(Ipv4Addr::new(46, 0, 0, 1), 4000);
+    for (name, internal, command, len) in FLOODS {
+        let config = Config::bootstrapper(SERVER.port(), &SERVER.ip().to_string()).unwrap();
+        let mut flood = Flood::new(&config, 1);
+        let idle = heap::used();
+        for n in 0..30_000_u32 {
+            let from = SocketAddrV4::new(Ipv4Addr::from_bits(0x5000_0001 + n * 40_009), 4000);
+            let (id, value) = (Id::of(from), [[40, 35, 0, 0, 7, 7]; 200]);
+            let value = Some(&value.as_flattened()[..len]).filter(|value| !value.is_empty());
+            let (id, target, tid) = (Some(id.as_bytes()), Some(id.as_bytes()), n as u16);
+            let request = wire::Request {
+                tid,
+                to: SERVER,
+                id,
+                token: None,
+                internal,
+                command,
+                target,
+                value,
+            };
+            let mut bytes = [0; DATAGRAM_MAX];
+            let len = request.encode(&mut bytes).unwrap();
+            flood.hand_in(Via::Server, from, &bytes[..len]);
+            flood.pass(Duration::from_millis(2), to);
+        }
+        let grown = heap::peak() - idle;
+        assert_eq!(flood.node.stats().drops.malformed, 0, "{name}");
+        let ping = counted(|| flood.node.request(flood.now, Request::ping(to)).unwrap());
+        flood.pass(Duration::from_secs(1), to);
+        assert!(counted(|| flood.node.take_response(ping)).unwrap().is_ok(), "{name}");
+        (0..7_500).for_each(|_| flood.pass(Duration::from_millis(2), to));
+        let left = heap::used() - idle;
+        println!("S13, {name}: {grown} bytes more at most, {left} 15 s later");
+        assert!(grown <= 64 << 10 && left <= 32 << 10, "{name}: {grown}, {left}");
     }
 }
 

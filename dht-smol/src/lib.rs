@@ -42,10 +42,10 @@ pub use dht_core::driver::{
     RequestFuture, Requests, RttStats, Runtime, Session, Spawn, Status,
 };
 pub use dht_core::{
-    Answer, BootstrapNode, Commit, Config, ConfigError, Event, Exempt, HealthInfo, Id, IdCache,
-    Instant, InvalidNode, NodeFilter, Outcome, Peer, Persistence, Query, QueryError, QueryId,
-    Reply, ReplyTo, Request, RequestError, RequestId, SavedNode, SendError, SessionId, Stats,
-    Unsent, Via, error_code,
+    Answer, BootstrapNode, Commit, Config, ConfigError, DropReason, Event, Exempt, HealthInfo, Id,
+    IdCache, Instant, InvalidNode, NodeFilter, Outcome, Peer, Persistence, Query, QueryError,
+    QueryId, Reply, ReplyTo, Request, RequestError, RequestId, SavedNode, SendError, SessionId,
+    Stats, Unsent, Via, error_code,
 };
 
 pub use runtime::{Sleep, Smol};

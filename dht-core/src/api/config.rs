@@ -24,6 +24,8 @@ const DATAGRAM_MIN: usize = 576 - 68;
 /// The least that stands before a value: the head of a message, and the length field of a long
 /// value.
 const VALUE_HEAD: usize = 10 + 3;
+/// Nodes to join the network by.
+const BOOTSTRAP_MAX: usize = 256;
 /// How many addresses a query remembers, unless told otherwise.
 pub(crate) const SEEN_MAX: usize = 4096;
 /// Verifications under way: of nodes never met, and of nodes that were lost. An attacker who forges requests
@@ -279,7 +281,7 @@ impl Config {
             ("max_unread_replies", self.max_unread_replies, (1, MAILBOX_MAX)),
             ("max_events", self.max_events, (16, 4096)),
             ("max_replies", self.max_replies, (1, 65_536)),
-            ("bootstrap", self.bootstrap.len(), (0, 256)),
+            ("bootstrap", self.bootstrap.len(), (0, BOOTSTRAP_MAX)),
         ];
         for (field, value, (min, max)) in ranges {
             if !(min..=max).contains(&value) {

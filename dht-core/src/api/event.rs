@@ -6,6 +6,7 @@
 
 use core::net::{Ipv4Addr, SocketAddrV4};
 
+use crate::api::drop_reason::DropReason;
 use crate::api::error::Unsent;
 use crate::api::message::{QueryId, RequestId, Via};
 use crate::api::persistence::Persistence;
@@ -108,6 +109,29 @@ pub enum Event {
     /// and waiting to send are tried ever less often, and what the system refuses to send is lost. Told once,
     /// until it works again, and by the `driver` only: the core has no sockets.
     SocketTrouble(Via),
+    /// Queries, the node's own among them, ended with nodes that are too far from their targets for a network of this size,
+    /// even after nodes from all over the table were asked: somebody may lead queries astray, or the network has fallen
+    /// apart. By chance it is one query in 2,000. Told once a minute at most (none in JavaScript).
+    ThinResults {
+        /// How many, since the event was told last.
+        queries: u32,
+    },
+    /// The nodes nearest to the targets of these queries are too many to be there by chance, so that the queries went on
+    /// to more than 20: somebody may crowd a key. By chance it is one query in 2,000. Told once a minute at most
+    /// (none in JavaScript).
+    CrowdedKeys {
+        /// How many, since the event was told last.
+        queries: u32,
+    },
+    /// In a tick of 5 s more than 100 datagrams, answers or requests were dropped or withheld for one reason; of several,
+    /// the most frequent. Told once a minute at most (none in JavaScript). Reasons that need no attacker are not told:
+    /// `NotOurs`, `Suspended`, `CloserNodes` and `Events`.
+    ManyDropped {
+        /// Why.
+        reason: DropReason,
+        /// How many for this reason since the node was made: [`Stats::dropped`](crate::Stats::dropped).
+        total: u64,
+    },
     /// A node entered the routing table (`add-node`); only if asked for.
     NodeAdded(SocketAddrV4),
     /// A node left the routing table (`remove-node`); only if asked for.

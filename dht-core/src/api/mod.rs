@@ -2,6 +2,7 @@
 
 pub(crate) mod ask;
 pub(crate) mod config;
+pub(crate) mod drop_reason;
 pub(crate) mod error;
 pub(crate) mod event;
 pub(crate) mod exempt;

@@ -4,7 +4,7 @@ use crate::wire::command::{DOWN_HINT, FIND_NODE, PING, PING_NAT};
 
 /// A snapshot of a node's counters since it was made.
 ///
-/// `queries`, `requests` and `commands` count as dht-rpc's `stats` do. `verifications`, `drops` and
+/// `queries`, `requests` and `commands` count as dht-rpc's `stats` do, which has not all of their fields. `verifications`, `drops` and
 /// `withheld` have no counterpart there, and what they count is in none of dht-rpc's counters.
 ///
 /// ```
@@ -45,6 +45,13 @@ pub struct QueryStats {
     pub active: u64,
     /// Ever begun.
     pub total: u64,
+    /// Asked nodes from all over the routing table as well, since the nearest nodes found were too far from the target, or
+    /// of too few hosts.
+    pub asked_witnesses: u64,
+    /// Of these, ended with nodes that are too far from the target all the same.
+    pub thin: u64,
+    /// Went on to more than the 20 nearest, since these were too near the target to be there by chance.
+    pub crowded: u64,
 }
 
 /// Counts of requests. `total == active + responses + timeouts + unsent + cancelled`.

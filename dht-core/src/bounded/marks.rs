@@ -1,5 +1,5 @@
-//! Marks on hosts, or on /24s, that count for a while. A list is bounded, and the mark that counts for the shortest time
-//! gives way, of several the one that was touched least recently; lists at rest take no memory.
+//! Marks on hosts, or on /24s, that count for a while. A list is bounded, and the mark that ends first gives way; lists at
+//! rest take no memory.
 
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
@@ -23,7 +23,6 @@ pub(crate) struct Mark {
     pub(crate) until: u32,
 }
 
-/// The mark that was touched least recently first.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Marks(Vec<Mark>);
 
@@ -40,14 +39,17 @@ impl Marks {
 
     /// Puts a mark in the place of the one before, if there is one.
     #[inline(never)]
-    pub(crate) fn put(&mut self, mask: u32, max: usize, mark: Mark) {
-        self.0.retain(|other| (other.key ^ mark.key) & mask != 0);
-        if self.0.len() >= max {
-            let left = |other: &Mark| other.until.wrapping_sub(mark.until) as i32;
-            let first = self.0.iter().enumerate().min_by_key(|(_, other)| left(other));
-            first.map(|(at, _)| at).into_iter().for_each(|at| _ = self.0.remove(at));
+    pub(crate) fn put(&mut self, mask: u32, max: usize, now: Instant, mark: Mark) {
+        let full = self.0.len() >= max;
+        let known = self.0.iter_mut().find(|other| (other.key ^ mark.key) & mask == 0);
+        let place = match known {
+            None if full => self.0.iter_mut().min_by_key(|other| left(other, now)),
+            known => known,
+        };
+        match place {
+            Some(place) => *place = mark,
+            None => self.0.put(max, mark),
         }
-        self.0.put(max, mark);
     }
 
     pub(crate) fn remove(&mut self, key: u32) {
@@ -77,5 +79,9 @@ pub(crate) fn unit(now: Instant) -> u32 {
 }
 
 fn counts(mark: &Mark, now: Instant) -> bool {
-    mark.until.wrapping_sub(unit(now)) as i32 > 0
+    left(mark, now) > 0
+}
+
+fn left(mark: &Mark, now: Instant) -> i32 {
+    mark.until.wrapping_sub(unit(now)) as i32
 }

@@ -5,6 +5,7 @@ use alloc::collections::{BinaryHeap, VecDeque};
 use alloc::vec::Vec;
 
 /// Places by which a full buffer grows: it doubles, but never to more than `max` in all.
+#[inline(never)] // It is rare, and called for at many places.
 pub(crate) fn more_for(len: usize, max: usize) -> usize {
     len.max(4).min(max.saturating_sub(len)).max(1)
 }

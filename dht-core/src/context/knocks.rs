@@ -32,8 +32,8 @@ const ALIVE_FOR: u32 = 120 * SECOND;
 const SILENT: usize = 0;
 const ALIVE: usize = 1;
 
-/// How often silent /24s were knocked at, and in which somebody answers of those that were. These have a list of their
-/// own, so that the many that answer do not displace the others.
+/// How often /24s were knocked at since the last answer from there, and in which somebody answers of those where that was
+/// often.
 #[derive(Clone, Default)]
 pub(crate) struct Knocks(Option<Box<[Marks; 2]>>);
 
@@ -67,18 +67,19 @@ impl Knocks {
             let sent = self.get(SILENT, host, now).map_or(0, sent);
             let key = host.to_bits() & PREFIX | (sent + 1).min(KNOCKS_MAX);
             let mark = Mark { key, until: unit(now).wrapping_add(PAUSE) };
-            self.put(SILENT, max, mark);
+            self.put(SILENT, max, now, mark);
         }
     }
 
     /// A host has answered what it was asked, as nobody else could.
     pub(crate) fn answered(&mut self, now: Instant, host: Ipv4Addr, max: usize) {
         let silent = self.get(SILENT, host, now);
-        if silent.or_else(|| self.get(ALIVE, host, now)).is_none() {
-            return;
+        if silent.is_some_and(|mark| sent(mark) >= KNOCKS_OF_CLAIMS)
+            || self.get(ALIVE, host, now).is_some()
+        {
+            let until = unit(now).wrapping_add(ALIVE_FOR);
+            self.put(ALIVE, max, now, Mark { key: host.to_bits() & PREFIX, until });
         }
-        let until = unit(now).wrapping_add(ALIVE_FOR);
-        self.put(ALIVE, max, Mark { key: host.to_bits() & PREFIX, until });
         if let (Some(mark), Some([list, _])) = (silent, self.0.as_deref_mut()) {
             list.remove(mark.key);
         }
@@ -97,9 +98,9 @@ impl Knocks {
         self.0.as_ref()?.get(kind)?.get(PREFIX, host, now)
     }
 
-    fn put(&mut self, kind: usize, max: usize, mark: Mark) {
+    fn put(&mut self, kind: usize, max: usize, now: Instant, mark: Mark) {
         if let Some(marks) = self.0.get_or_insert_default().get_mut(kind) {
-            marks.put(PREFIX, max, mark);
+            marks.put(PREFIX, max, now, mark);
         }
     }
 
@@ -220,7 +221,7 @@ mod tests {
     #[test]
     fn a_net_that_answers_is_not_silent() {
         let mut knocks = Knocks::default();
-        for sent in [1, 12] {
+        for sent in [4, 12] {
             (0..sent).for_each(|_| assert!(knock(&mut knocks, START, host(sent, 1), (4, false))));
             knocks.answered(START, host(sent, 2), 100);
             let now = START + SECOND * 119;
@@ -230,19 +231,28 @@ mod tests {
         assert_eq!(times(&mut knocks, later, host(12, 1), (4, false)), 12, "that was long ago");
         knocks.answered(later, host(9, 1), 100);
         assert_eq!(times(&mut knocks, later, host(9, 2), (4, false)), 12, "it was not asked for");
+        for _ in 0..100 {
+            assert_eq!(
+                (0..3).filter(|_| knock(&mut knocks, later, host(8, 1), (0, false))).count(),
+                3
+            );
+            knocks.answered(later, host(8, 2), 100);
+        }
     }
 
     #[test]
     fn the_latest_are_remembered_and_nothing_is_left_behind() {
         let mut knocks = Knocks::default();
+        let mut now = START;
         for n in 0..300 {
-            assert_eq!(times(&mut knocks, START, host(n, 1), (4, false)), 12);
+            now += SECOND / 10;
+            assert_eq!(times(&mut knocks, now, host(n, 1), (4, false)), 12);
         }
-        assert_eq!(times(&mut knocks, START, host(200, 1), (4, false)), 0);
-        assert_eq!(times(&mut knocks, START, host(199, 1), (4, false)), 12);
-        knocks.trim(START);
+        assert_eq!(times(&mut knocks, now, host(200, 1), (4, false)), 0);
+        assert_eq!(times(&mut knocks, now, host(199, 1), (4, false)), 12);
+        knocks.trim(now);
         assert!(knocks.0.is_some());
-        knocks.trim(START + SECOND * 61);
+        knocks.trim(now + SECOND * 61);
         assert!(knocks.0.is_none());
     }
 }

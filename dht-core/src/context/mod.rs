@@ -1,6 +1,7 @@
 //! The context: what `Node` hands down to its parts with each call, as smoltcp's interfaces do to their sockets. Of
 //! the parts' state it holds only what all ask for: the tick, and whether a request may begin, here and at its receiver's.
 
+pub(crate) mod alarms;
 pub(crate) mod events;
 pub(crate) mod knocks;
 
@@ -11,6 +12,7 @@ use core::time::Duration;
 use crate::api::config::Config;
 use crate::api::event::Event;
 use crate::api::stats::Stats;
+use crate::context::alarms::Alarms;
 use crate::context::events::Events;
 use crate::context::knocks::Knocks;
 use crate::secret::rng::Rng;
@@ -38,12 +40,20 @@ pub(crate) struct Cx {
     /// No place is left for a request of queries or of upkeep. Only `Requests` updates it.
     pub(crate) busy: bool,
     pub(crate) knocks: Knocks,
+    pub(crate) alarms: Alarms,
 }
 
 impl Cx {
     /// Tells the user of a change.
     pub(crate) fn emit(&mut self, event: Event) {
         self.stats.drops.events += u64::from(self.events.push(event));
+    }
+
+    /// Tells the user what of the counters may be an attack. To be called once a tick.
+    pub(crate) fn alarm(&mut self) {
+        for event in self.alarms.news(&self.stats).into_iter().flatten() {
+            self.emit(event);
+        }
     }
 
     /// Whether a part may ask something now. If not, it is counted.

@@ -28,7 +28,7 @@ impl Parts {
 
     /// A request leaves, of a stranger's making perhaps, for a host that may not be there: this is counted.
     pub(super) fn knock(&mut self, purpose: Purpose, to: SocketAddrV4) {
-        if self.queries.is_hearsay(purpose) && self.members.table().get(to).is_none() {
+        if self.queries.is_hearsay(purpose) {
             self.cx.knock(*to.ip());
         }
     }

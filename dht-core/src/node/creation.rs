@@ -11,6 +11,7 @@ use crate::api::config::Config;
 use crate::api::error::ConfigError;
 use crate::api::stats::Stats;
 use crate::context::Cx;
+use crate::context::alarms::Alarms;
 use crate::context::events::Events;
 use crate::context::knocks::Knocks;
 use crate::id::Id;
@@ -83,6 +84,7 @@ impl Node {
             upkeep: Upkeep::new(),
             cx: Cx {
                 knocks: Knocks::default(),
+                alarms: Alarms::default(),
                 now,
                 tick,
                 rng,

@@ -27,7 +27,7 @@ impl Parts {
                 Purpose::Visit { query, node, .. } => queries.voices(query, node),
                 _ => members.voices(to),
             };
-            is_member(to) || !queries.is_hearsay(purpose) || cx.may_knock(*to.ip(), &voices, true)
+            !queries.is_hearsay(purpose) || cx.may_knock(*to.ip(), &voices, true) || is_member(to)
         };
         match self.requests.on_overdue(&mut self.cx, id, is_member, may_knock) {
             None => {}

@@ -67,10 +67,11 @@ impl Parts {
     fn ask_late(&mut self, query: QueryId, to: SocketAddrV4, seen: u8) {
         let Some(target) = self.queries.query(query).map(|query| query.target) else { return };
         let purpose = Purpose::Late { seen };
-        let known = self.members.table().get(to).is_some();
-        if !self.cx.busy
-            && (known || self.cx.may_knock(*to.ip(), &|| self.members.voices(to), true))
-        {
+        let may_knock = || {
+            self.cx.may_knock(*to.ip(), &|| self.members.voices(to), true)
+                || self.members.table().get(to).is_some()
+        };
+        if !self.cx.busy && may_knock() {
             self.knock(purpose, to);
             let request = Request::find_node(to, target);
             self.begin(Call::new(request, Class::Query, purpose));

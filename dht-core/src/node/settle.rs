@@ -27,7 +27,7 @@ impl Sight for View<'_> {
     }
 
     fn may_knock(&self, addr: SocketAddrV4, voices: &dyn Fn() -> usize) -> bool {
-        self.members.table().get(addr).is_some() || self.cx.may_knock(*addr.ip(), voices, false)
+        self.cx.may_knock(*addr.ip(), voices, false) || self.members.table().get(addr).is_some()
     }
 
     fn times_seen(&self, prefix: u64, addr: SocketAddrV4) -> u8 {

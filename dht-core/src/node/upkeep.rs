@@ -38,6 +38,7 @@ impl Node {
 impl Parts {
     pub(super) fn tick(&mut self) {
         self.upkeep.clock.pass(&mut self.cx.tick);
+        self.cx.alarm();
         self.verify_next(1);
         self.members.forget_suspicions(&self.cx);
         self.replies.budget.trim(self.cx.now);

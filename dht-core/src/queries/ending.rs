@@ -38,6 +38,7 @@ impl Queries {
             if running.kind != Kind::User {
                 queries.spacing = running.walk.reach().unwrap_or(queries.spacing);
             }
+            running.walk.count_in(&mut cx.stats.queries);
             (running.kind, running.query.commit, running.take_outcome_so_far())
         }) else {
             return Walked::Ended;

@@ -219,6 +219,7 @@ impl Reach {
         (!self.news.is_empty()).then(|| self.news.remove(0))
     }
 
+    #[inline(never)]
     fn tell(&mut self, news: News) {
         // Each call tells of a few at most, and they are polled after it.
         let told = self.news.push(news);

@@ -232,6 +232,7 @@ mod tests {
         let requests = Requests::new(&config, Instant::ZERO);
         let cx = Cx {
             knocks: crate::context::knocks::Knocks::default(),
+            alarms: crate::context::alarms::Alarms::default(),
             now: Instant::ZERO,
             tick: 0,
             busy: false,

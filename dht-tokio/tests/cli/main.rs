@@ -6,6 +6,8 @@
 mod javascript;
 mod refusals;
 mod support;
+#[cfg(unix)]
+mod watching;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};

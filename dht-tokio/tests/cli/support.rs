@@ -70,17 +70,13 @@ impl Process {
 
     /// Waits until it says this, among other things, on standard error.
     pub(crate) fn says(&mut self, words: &str) {
-        // Byte by byte, so that what follows is left to the next one.
-        let mut said = String::new();
-        let stderr = self.child.stderr.as_mut().unwrap();
-        let mut byte = [0];
-        while stderr.read(&mut byte).unwrap() > 0 {
-            said.push(char::from(byte[0]));
-            if said.ends_with(words) {
-                return;
-            }
-        }
-        panic!("it never says {words}: {said}");
+        wait_for(words, self.child.stderr.as_mut().unwrap());
+    }
+
+    /// The same, on standard output.
+    #[cfg(unix)]
+    pub(crate) fn prints(&mut self, words: &str) {
+        wait_for(words, self.child.stdout.as_mut().unwrap());
     }
 
     /// Waits for its end.
@@ -168,6 +164,18 @@ pub(crate) fn free_port() -> u16 {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads byte by byte, so that what follows is left to the next one.
+fn wait_for(words: &str, from: &mut impl Read) {
+    let (mut said, mut byte) = (String::new(), [0]);
+    while from.read(&mut byte).unwrap() > 0 {
+        said.push(char::from(byte[0]));
+        if said.ends_with(words) {
+            return;
+        }
+    }
+    panic!("it never says {words}: {said}");
 }
 
 fn read(mut from: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::js;
 use crate::log::Log;
+use crate::netns::Space;
 
 /// A running agent. Its process is killed when this is dropped.
 #[derive(Debug)]
@@ -54,6 +55,19 @@ impl Agent {
     pub fn rust(path: Option<&str>) -> Agent {
         let (name, command) = Agent::ours(path);
         Agent::spawn(name, command)
+    }
+
+    /// The same as [`Agent::js`], in a namespace.
+    #[must_use]
+    pub fn js_in(space: &Space) -> Agent {
+        Agent::spawn("js", space.within(&js::script("agent.mjs")))
+    }
+
+    /// The same as [`Agent::rust`], in a namespace.
+    #[must_use]
+    pub fn rust_in(path: Option<&str>, space: &Space) -> Agent {
+        let (name, command) = Agent::ours(path);
+        Agent::spawn(name, space.within(&command))
     }
 
     /// How to start the two of them.

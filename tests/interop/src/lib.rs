@@ -9,10 +9,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod agent;
+pub mod internet;
 pub mod js;
 pub mod judge;
 pub mod kv;
 mod log;
+pub mod netns;
 pub mod node;
 pub mod reading;
 pub mod readme;

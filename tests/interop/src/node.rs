@@ -40,7 +40,11 @@ impl<'a> Node<'a> {
         Node::create_as(agent, json!({ "bootstrapper": own, "options": local(json!({})) }))
     }
 
-    fn create_as(agent: &'a Agent, fields: Value) -> Result<Node<'a>, OpError> {
+    /// A node by all fields of the op `create` but its number, not started yet.
+    ///
+    /// # Errors
+    /// The error that the agent answers.
+    pub fn create_as(agent: &'a Agent, fields: Value) -> Result<Node<'a>, OpError> {
         let number = agent.node_number();
         let node = Node { agent, number };
         node.call("create", fields).map(|_| node)

@@ -1,6 +1,6 @@
 //! What stories have in common: who plays which role, and things on stage besides nodes.
 
-use std::net::UdpSocket;
+use std::net::{Ipv4Addr, UdpSocket};
 
 use blake2::Blake2b256;
 use blake2::Digest;
@@ -105,13 +105,19 @@ impl Default for Silence {
     }
 }
 
-/// The id of the node at a port of the loopback interface: BLAKE2b-256 of the six bytes of its
-/// address.
+/// The id of the node at a port of the loopback interface.
 #[must_use]
 pub fn id_at(port: &Value) -> Value {
+    id_of("127.0.0.1", port)
+}
+
+/// The id of the node at an address: BLAKE2b-256 of its six bytes.
+#[must_use]
+pub fn id_of(host: &str, port: &Value) -> Value {
+    let host: Ipv4Addr = host.parse().expect("an address");
     let port = u16::try_from(port.as_u64().expect("a port")).expect("a port");
-    let [low, high] = port.to_le_bytes();
-    json!(hex(&Blake2b256::digest([127, 0, 0, 1, low, high])))
+    let bytes = [host.octets().as_slice(), &port.to_le_bytes()].concat();
+    json!(hex(&Blake2b256::digest(bytes)))
 }
 
 /// A target that no node is likely to be near: 32 times this byte.

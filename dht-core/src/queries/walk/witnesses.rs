@@ -8,6 +8,7 @@ use super::Walk;
 use super::seen::State;
 use crate::addr::prefix24;
 use crate::api::id_cache::Ids;
+use crate::api::stats::QueryStats;
 
 /// How many are asked at once, and how often, if the result stays thin.
 const WITNESSES: usize = 8;
@@ -40,11 +41,24 @@ impl Walk {
     pub(crate) fn wants_witnesses(&mut self) -> bool {
         let thin = if self.witnesses.rounds == 0 { THIN } else { STILL_THIN };
         let crowd = self.witnesses.rounds == 0 && self.closest.has_crowd();
-        let wants = self.reach().is_some_and(|last| crowd || last / thin > self.plan.radius)
+        let wants = (self.is_thin(thin) || crowd && self.reach().is_some())
             && self.witnesses.rounds < ROUNDS
             && !self.plan.only_given;
         self.witnesses.rounds += u8::from(wants);
         wants
+    }
+
+    /// Counts what was strange about a walk that is over.
+    pub(crate) fn count_in(&self, stats: &mut QueryStats) {
+        let asked = self.witnesses.rounds > 0;
+        stats.asked_witnesses += u64::from(asked);
+        stats.thin += u64::from(asked && self.is_thin(STILL_THIN));
+        stats.crowded += u64::from(self.closest.is_wide());
+    }
+
+    /// Whether the result is this many times as far from the target as expected.
+    fn is_thin(&self, times: u64) -> bool {
+        self.reach().is_some_and(|last| last / times > self.plan.radius)
     }
 
     /// Offers a node of the routing table as a witness, of another /24 than the nodes found. Whether more are wanted.

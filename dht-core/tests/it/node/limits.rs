@@ -31,6 +31,10 @@ fn values_are_limited_by_what_else_is_in_the_datagram() {
     for max_datagram in [1_000, 1_400, 2_048] {
         let mut lab = Lab::started(config(|c| c.max_datagram = max_datagram));
         let room = max_datagram - fixed;
+        println!(
+            "F5: with datagrams of {max_datagram} bytes at most {} of value, refused with the limit",
+            room - 1
+        );
         let mut request = |ask: Request| {
             limit_of(|len| {
                 let value = vec![0; len];

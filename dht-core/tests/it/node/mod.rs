@@ -1,8 +1,10 @@
 //! The node as a whole, as its user meets it.
 
+mod alarms;
 mod any_order;
 mod contract;
 mod counters;
+mod documented;
 mod exempt;
 mod health;
 mod id_cache;

@@ -9,7 +9,7 @@ use dht_core::{Config, Id, Instant, Node, Query};
 use crate::support::lab::*;
 
 /// A node that knows 200 honest ones, of which many have answered.
-fn among_200() -> (Lab, Vec<SocketAddrV4>) {
+pub(crate) fn among_200() -> (Lab, Vec<SocketAddrV4>) {
     among_200_with(Config::default())
 }
 
@@ -23,23 +23,6 @@ fn among_200_with(config: Config) -> (Lab, Vec<SocketAddrV4>) {
         lab.walk(Query::find_node(target(100 * n)).discard_replies()).1.unwrap();
     }
     (lab, honest)
-}
-
-/// Nodes of sixteen hosts, those nearest to a target.
-fn of_sixteen_hosts(target: &Id, count: usize) -> Vec<SocketAddrV4> {
-    let at = |n: u32| SocketAddrV4::new([66, (n % 16) as u8, 6, 6].into(), 1 + (n / 16) as u16);
-    let mut nodes: Vec<_> = (0..40_000).map(at).collect();
-    nodes.sort_by_cached_key(|addr| Id::of(*addr).distance(target));
-    nodes.truncate(count);
-    nodes
-}
-
-/// The honest nodes know these as well; they name the first twenty of them only.
-fn crowd(lab: &mut Lab, honest: &[SocketAddrV4], hostile: &[SocketAddrV4]) {
-    let all = Peer::knowing(honest.iter().chain(hostile).copied());
-    lab.peers.extend(honest.iter().map(|addr| (*addr, all.clone())));
-    let own = Peer::naming(hostile[..20].iter().copied());
-    lab.peers.extend(hostile.iter().map(|addr| (*addr, own.clone())));
 }
 
 fn found(lab: &mut Lab, query: Query) -> Vec<SocketAddrV4> {
@@ -81,6 +64,24 @@ fn a_thin_result_is_not_believed() {
     assert_eq!(found, truth[..20].iter().copied().collect());
 }
 
+/// Nodes of sixteen hosts, those nearest to a target first.
+fn of_sixteen_hosts(target: Id, count: usize) -> Vec<SocketAddrV4> {
+    let at = |n: u32| SocketAddrV4::new([66, (n % 16) as u8, 6, 6].into(), 1 + (n / 16) as u16);
+    let mut nodes: Vec<_> = (0..40_000).map(at).collect();
+    nodes.sort_by_cached_key(|addr| Id::of(*addr).distance(&target));
+    nodes.truncate(count);
+    nodes
+}
+
+/// Sixteen hosts, which the honest ones know, take all of the twenty places nearest to a target.
+pub(crate) fn crowd(lab: &mut Lab, honest: &[SocketAddrV4], target: Id) {
+    let hostile = of_sixteen_hosts(target, 30);
+    let all = Peer::knowing(honest.iter().chain(&hostile).copied());
+    lab.peers.extend(honest.iter().map(|addr| (*addr, all.clone())));
+    let own = Peer::naming(hostile[..20].iter().copied());
+    lab.peers.extend(hostile.iter().map(|addr| (*addr, own.clone())));
+}
+
 /// Sixteen hosts have all of the twenty nearest. Where there is memory for it, a query of the user's goes on to the honest
 /// nodes behind them; else it ends with twenty.
 #[test]
@@ -90,7 +91,7 @@ fn a_query_goes_on_beyond_a_crowd_if_it_has_room() {
         config.max_query_addresses = remembered;
         let (mut lab, honest) = among_200_with(config);
         let target = target(7);
-        crowd(&mut lab, &honest, &of_sixteen_hosts(&target, 30));
+        crowd(&mut lab, &honest, target);
         let closest = lab.walk(Query::find_node(target)).1.unwrap().closest;
         let of_honest = closest.iter().filter(|reply| honest.contains(&reply.from.addr)).count();
         assert!((20..=most).contains(&closest.len()), "{remembered}: {}", closest.len());
@@ -104,8 +105,8 @@ fn a_query_goes_on_beyond_a_crowd_if_it_has_room() {
 fn looks_beyond_a_crowd_go_to_nodes_that_have_answered() {
     let (mut lab, honest) = among_200();
     let target = target(7);
-    let hostile = of_sixteen_hosts(&target, 36);
-    crowd(&mut lab, &honest, &hostile[..30]);
+    crowd(&mut lab, &honest, target);
+    let hostile = of_sixteen_hosts(target, 36);
     for (n, liar) in hostile[30..].iter().enumerate() {
         let near = flipped(target, 3 + n % 3);
         let mut ghosts: Vec<_> = (0..8_000).map(|n| neighbour([99, 9, 9], n)).collect();
@@ -128,9 +129,8 @@ fn looks_beyond_a_crowd_go_to_nodes_that_have_answered() {
 fn a_crowd_that_a_refresh_finds_covers_up_no_other() {
     let (mut lab, honest) = among_200();
     let target = target(7);
-    let hostile = of_sixteen_hosts(&target, 30);
-    crowd(&mut lab, &honest, &hostile);
-    hostile[..4].iter().for_each(|addr| lab.add_node(*addr));
+    crowd(&mut lab, &honest, target);
+    of_sixteen_hosts(target, 4).into_iter().for_each(|addr| lab.add_node(addr));
     for _ in 0..60 {
         lab.call(Node::refresh);
         lab.run_for(Duration::from_secs(10));

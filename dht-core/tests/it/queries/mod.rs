@@ -1,7 +1,7 @@
 //! Queries: where they begin, how they walk, what they tell, how they end, and what they may take.
 
 mod commit;
-mod crowds;
+pub(crate) mod crowds;
 mod gaps;
 mod limits;
 mod properties;

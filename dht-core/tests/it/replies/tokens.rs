@@ -66,6 +66,7 @@ fn sleep_ends_tokens() {
         let fresh = token_for(&mut lab, addr(1));
         assert!(is_good(&mut lab, addr(1), fresh));
     }
+    println!("S17: 0 of 4 tokens are accepted after a sleep of 16 s to 8 h");
 }
 
 #[test]

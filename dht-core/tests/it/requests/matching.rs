@@ -239,6 +239,11 @@ fn sixty_thousand_requests_have_as_many_tids() {
     let live: BTreeSet<_> = tids(&lab).into_iter().collect();
     assert_eq!((lab.sent.len(), live.len()), (60_000, 60_000));
     assert_eq!(lab.stats().requests.active, 60_000);
+    println!(
+        "S21: {} requests in flight have {} tids; one more is Busy",
+        lab.sent.len(),
+        live.len()
+    );
     // Each finds its own.
     for n in [0, 1, 30_000, 59_999] {
         let sent = lab.sent.iter().find(|sent| sent.to == local(n as u16 + 1)).unwrap();

@@ -234,6 +234,7 @@ fn no_quick_look_if_it_failed_or_is_not_wanted() {
 fn dead_bootstrap_nodes_cost_three_seconds_and_are_told() {
     let mut lab = Lab::started(joining(&[peer(0), peer(1)]));
     let time = time_to_ready(&mut lab);
+    println!("F4: ready {time:?} after the bind, where the bootstrap nodes are dead");
     assert!((2 * SECOND..=3 * SECOND).contains(&time), "{time:?}");
     assert_eq!(lab.events, [Event::Listening, silent(2, 2, 0), Event::Ready]);
 }

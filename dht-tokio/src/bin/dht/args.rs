@@ -64,6 +64,9 @@ pub(crate) enum Command {
         /// Fail if that port is taken; needs a port.
         #[arg(long)]
         exact_port: bool,
+        /// Tell of signs of an attack; and once a minute how many datagrams were dropped, by reason.
+        #[arg(long, short)]
+        verbose: bool,
     },
     /// Ask one node whether it is there.
     Ping {
@@ -139,6 +142,10 @@ impl Args {
             Self::command().error(ErrorKind::ArgumentConflict, why).exit();
         }
         args
+    }
+
+    pub(crate) const fn is_verbose(&self) -> bool {
+        matches!(self.command, Command::Node { verbose: true, .. })
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::args::Join;
 use crate::failure::{Failure, because};
 use crate::output::Output;
-use crate::serve;
+use crate::{serve, watch};
 
 /// For how long anything may take that is waited for before the node is of use.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -97,6 +97,7 @@ pub(crate) async fn enter_sometime(
             }
         };
         ready |= event == Event::Ready;
+        watch::tell(&event, output)?;
         // It may be why no node answers.
         if is_trouble(&event) {
             serve::tell(event, dht, output);

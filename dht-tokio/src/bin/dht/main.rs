@@ -18,6 +18,7 @@ mod serve;
 mod stop;
 mod store;
 mod values;
+mod watch;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,7 +35,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     let args = Args::given();
-    let output = Output::new(args.json, args.quiet);
+    let output = Output::new(args.json, args.quiet, args.is_verbose());
     let done = start().and_then(|runtime| {
         let done = runtime.block_on(run(args.command, &output));
         runtime.shutdown_timeout(PATIENCE);
@@ -61,7 +62,7 @@ async fn run(command: Command, output: &Output) -> Result<(), Failure> {
         Command::Bootstrap { port, host, limits } => {
             serve::bootstrap(port, host, limits, output, &mut stop).await
         }
-        Command::Node { join, port, exact_port } => {
+        Command::Node { join, port, exact_port, verbose: _ } => {
             serve::node(join, port, exact_port, output, &mut stop).await
         }
         Command::Ping { to } => stop.or(ask::ping(&to, output)).await,

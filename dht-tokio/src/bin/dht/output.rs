@@ -13,16 +13,18 @@ use crate::progress::{Mode, Progress};
 #[derive(Debug)]
 pub(crate) struct Output {
     json: bool,
+    verbose: bool,
     mode: Mode,
     /// Whether a person reads the results.
     terminal: bool,
 }
 
 impl Output {
-    pub(crate) fn new(json: bool, quiet: bool) -> Self {
+    pub(crate) fn new(json: bool, quiet: bool, verbose: bool) -> Self {
         let term = env::var("TERM").ok();
         Self {
             json,
+            verbose,
             mode: Mode::choose(quiet, io::stderr().is_terminal(), term.as_deref()),
             terminal: io::stdout().is_terminal(),
         }
@@ -52,6 +54,18 @@ impl Output {
     pub(crate) fn log(&self, text: impl fmt::Display) {
         if self.mode != Mode::Quiet {
             say(text);
+        }
+    }
+
+    /// What only those want to know who asked for more: as text on standard error, or as one line of JSON with the results.
+    pub(crate) fn detail(&self, text: impl fmt::Display, json: &Value) -> Result<(), Failure> {
+        match (self.verbose, self.json) {
+            (false, _) => Ok(()),
+            (true, true) => self.result("", json),
+            (true, false) => {
+                self.log(text);
+                Ok(())
+            }
         }
     }
 

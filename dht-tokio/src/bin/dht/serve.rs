@@ -12,6 +12,7 @@ use crate::join::{self, unbound};
 use crate::network::Network;
 use crate::output::Output;
 use crate::stop::Stop;
+use crate::watch::{self, Watch};
 use crate::{format, store};
 
 /// How many values all nodes of a test network keep together, at least one each.
@@ -106,15 +107,21 @@ pub(crate) async fn node(
         Some(id) => output.log(format_args!("joined as {id}; knows {}", knows(&dht))),
         None => output.log(format_args!("joined; {}", why(dht.status().persistence))),
     }
+    let (mut drops, mut timer) = (Watch::default(), Watch::timer());
     loop {
         tokio::select! {
             () = stop.wait() => break,
+            _ = timer.tick() => drops.show(&dht, output)?,
             event = events.next() => match event {
-                Some(event) => tell(event, &dht, output),
+                Some(event) => {
+                    watch::tell(&event, output)?;
+                    tell(event, &dht, output);
+                }
                 None => break,
             },
         }
     }
+    drops.show(&dht, output)?;
     end(&dht, output).await;
     serving.abort();
     Ok(())

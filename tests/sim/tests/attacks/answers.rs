@@ -155,8 +155,8 @@ fn hints(sources: Sources, total: u64, answers: u32) -> (u64, u64, u64) {
     sim.run_for(Duration::from_millis(total / 2) + 10 * SECOND).unwrap();
     let hints = sim.actor::<HintAbuser>(abuser).unwrap().hints();
     let stats = sim.node(VICTIM).unwrap().stats();
-    let pings = stats.commands.ping.tx - before.commands.ping.tx;
-    (Watch::of(&sim).removed.values().sum(), hints, pings)
+    let checks = stats.commands.find_node.tx - before.commands.find_node.tx;
+    (Watch::of(&sim).removed.values().sum(), hints, checks)
 }
 
 #[test]
@@ -164,8 +164,8 @@ fn s3_hints_and_forged_answers_evict_nobody() {
     for (sources, answers) in
         [(Sources::Host(ip(0)), 1), (Sources::Anywhere, 1), (Sources::Anywhere, 4)]
     {
-        let (evicted, sent, pings) = hints(sources, 6_000, answers);
-        eprintln!("S3: {evicted} evicted by {sent} hints, {pings} pings");
+        let (evicted, sent, checks) = hints(sources, 6_000, answers);
+        eprintln!("S3: {evicted} evicted by {sent} hints, {checks} FIND_NODEs");
         assert_eq!(sent, 6_000);
         assert_eq!(evicted, 0);
     }
@@ -175,8 +175,8 @@ fn s3_hints_and_forged_answers_evict_nobody() {
 #[ignore = "many datagrams"]
 fn s3_in_full() {
     for sources in [Sources::Host(ip(0)), Sources::Anywhere] {
-        let (evicted, sent, pings) = hints(sources, 1_000_000, 4);
-        eprintln!("S3: {evicted} evicted by {sent} hints, {pings} pings");
+        let (evicted, sent, checks) = hints(sources, 1_000_000, 4);
+        eprintln!("S3: {evicted} evicted by {sent} hints, {checks} FIND_NODEs");
         assert_eq!((evicted, sent), (0, 1_000_000));
     }
 }
@@ -197,14 +197,15 @@ fn focused(ticks: u64, guesses: u32) -> (u64, u64) {
     let abuser = sim.add_actor(&[ip(0)], HintAbuser::new(config).unwrap());
     sim.run_for(SECOND * 5 * ticks as u32).unwrap();
     let spent = sim.spent(abuser);
-    let pings = sim.node(VICTIM).unwrap().stats().commands.ping.tx - before.commands.ping.tx;
+    let stats = sim.node(VICTIM).unwrap().stats();
+    let checks = stats.commands.find_node.tx - before.commands.find_node.tx;
     let evicted = Watch::of(&sim).removed.values().sum();
     eprintln!(
-        "S3, {guesses} guesses with each hint: {evicted} evictions in {ticks} ticks, {pings} pings, \
+        "S3, {guesses} guesses with each hint: {evicted} evictions in {ticks} ticks, {checks} FIND_NODEs, \
          {} bytes a second",
         spent.bytes / (5 * ticks)
     );
-    (evicted, pings)
+    (evicted, checks)
 }
 
 #[test]
@@ -242,6 +243,7 @@ fn s17_a_token_is_of_no_use_to_another_host() {
         committed(ReplayerConfig { addr: addr(0), sources, delays_us, ..Default::default() });
     sim.run_for(20 * SECOND).unwrap();
     assert_eq!(taken(&sim, VICTIM).len(), 1, "the client's alone");
+    eprintln!("S17: of 12 commits with another host's token 0 are accepted");
     assert_eq!(sim.node(VICTIM).unwrap().stats().drops.bad_token, 3 * 4);
     // Nor does what the client was told earlier mean anything to it now.
     assert!(sim.node(client).unwrap().stats().drops.unsolicited > 0);
@@ -279,6 +281,9 @@ fn s17_a_token_ages() {
     let taken = taken(&sim, VICTIM);
     assert!(taken.iter().all(|(_, from)| *from == client));
     let ages: Vec<_> = taken.iter().map(|(then, _)| then.saturating_sub(at) / 1_000_000).collect();
+    eprintln!(
+        "S17: what is said again is accepted at the ages {ages:?} s, and not after 15, 16, 30, 60 s"
+    );
     assert!((2..=3).contains(&ages.len()) && ages.iter().all(|age| *age < 15), "{ages:?}");
     assert_eq!(sim.node(VICTIM).unwrap().stats().drops.bad_token as usize, 7 - taken.len());
 }

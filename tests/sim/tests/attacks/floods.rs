@@ -1,8 +1,9 @@
 //! Floods: S11, S12, S14.
 
 use std::net::SocketAddrV4;
+use std::time::Duration;
 
-use dht_core::Request;
+use dht_core::{Exempt, Request};
 use dht_sim::attack::{Bystander, Flood, Flooder, FlooderConfig, Pace, Sources};
 use dht_sim::{HostId, Spec};
 
@@ -32,8 +33,6 @@ fn reflection(flood: Flood, answer: usize) -> f64 {
     received.bytes as f64 / spent.bytes as f64
 }
 
-/// The budget for sources that have not proved their address is not in the core yet: this shows what it
-/// is without.
 #[test]
 fn s11_reflection() {
     let nodes = reflection(Flood::FindNode, 0);
@@ -43,8 +42,9 @@ fn s11_reflection() {
         "S11: closer nodes {nodes:.2}, pings with id {pings:.2}, values of 1,000 bytes \
          {values:.2} (to reach: 3.00)"
     );
-    assert!(nodes <= 3.0, "{nodes}");
-    assert!(pings <= 3.0, "{pings}");
+    for share in [nodes, pings, values] {
+        assert!(share <= 3.0, "{share}");
+    }
 }
 
 #[test]
@@ -78,6 +78,43 @@ fn s12_delayed_pings_have_an_end_and_others_are_served() {
         assert!(answers <= if sources == Sources::Anywhere { 1_024 } else { 4 });
         assert!(served <= 100_000);
     }
+}
+
+/// S12 where nobody is exempt: 64 hosts ask for 100,000 delayed pings in a second. Others are served in their time, delayed
+/// pings of theirs too, since each host has four of the places.
+#[test]
+fn s12_sixty_four_hosts_leave_places_to_others() {
+    let mut sim = settled();
+    sim.add_invariant(Watch::default());
+    let to = sim.address(VICTIM);
+    let hosts: Vec<_> = (0..64).map(ip).collect();
+    let honest = *sim.address(HostId(20)).ip();
+    assert!(hosts.iter().chain([&honest]).all(|host| !Exempt::default().covers(*host)));
+    let config = FlooderConfig {
+        flood: Flood::DelayedPings(9_000),
+        targets: vec![to],
+        sources: Sources::These((0..64).map(addr).collect()),
+        pace: Pace::per_second(100_000, 1),
+    };
+    sim.add_actor(&hosts, Flooder::new(config).unwrap());
+    let mut slowest = 0;
+    for n in 0..9 {
+        sim.run_for(SECOND / 20).unwrap();
+        let (began, delay) = (sim.now(), Duration::from_millis(if n == 8 { 2_000 } else { 0 }));
+        let request = if n == 8 { Request::delayed_ping(to, delay) } else { Request::new(to, 7) };
+        assert!(sim.ask_node(HostId(20), request, 3 * SECOND).unwrap().unwrap().is_ok());
+        slowest = slowest.max(sim.now() - began - delay.as_micros() as u64);
+    }
+    sim.run_for(20 * SECOND).unwrap();
+    let waited = |n| Watch::of(&sim).sent.get(&(VICTIM, addr(n))).copied().unwrap_or_default();
+    let waited: Vec<_> = (0..64).map(waited).collect();
+    let (all, dropped) = (waited.iter().sum::<u64>(), sim.node(VICTIM).unwrap().stats().drops);
+    eprintln!(
+        "S12, 64 hosts: {all} waited, {} dropped; others, delayed pings included, {slowest} µs late at most",
+        dropped.delayed_pings
+    );
+    assert_eq!((waited, all + dropped.delayed_pings), (vec![4; 64], 100_000));
+    assert!(slowest <= 100_000, "{slowest}");
 }
 
 #[test]

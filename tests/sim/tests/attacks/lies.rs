@@ -99,8 +99,8 @@ fn a_third_party_is_hardly_bothered() {
     }
     let received = sim.actor::<Bystander>(bystander).unwrap().received().datagrams;
     eprintln!("a third party got {received} datagrams from ten lookups");
-    // Four doors, six tries.
-    assert!(received <= 10 * 4 * 6, "{received}");
+    // Within a minute, to a /24 where nobody answers.
+    assert!(received <= 12, "{received}");
 }
 
 #[test]

@@ -7,6 +7,7 @@
 
 mod addresses;
 mod answers;
+mod faults;
 mod figures;
 mod floods;
 mod holes;

@@ -1,0 +1,67 @@
+//! `dht node -v` under a flood of datagrams.
+
+use std::net::UdpSocket;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::support::{Process, free_port, testnet};
+
+/// Requests that end in the middle, about one each millisecond, until this is dropped.
+struct Flood(Arc<AtomicBool>);
+
+impl Flood {
+    fn begin(to: String) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let flood = Self(over.clone());
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        thread::spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                // Some may be lost.
+                let _ = socket.send_to(b"\x03\x00", &to);
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        flood
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A node that joins a network at this port, with these arguments more.
+fn node(network: &str, port: u16, more: &[&str]) -> Process {
+    let port = port.to_string();
+    let args = ["node", "-v", "--bootstrap", network, "--host", "127.0.0.1", "--port", &port];
+    let mut node = Process::start(&[&args, more, &["--exact-port"]].concat());
+    node.says("joined");
+    node
+}
+
+#[test]
+fn a_flood_is_told_at_once_and_what_was_dropped_at_the_end() {
+    let (net, port) = (testnet(1), free_port());
+    let mut node = node(&net.address, port, &[]);
+    let flood = Flood::begin(format!("127.0.0.1:{port}"));
+    node.says("more than 100 dropped within 5 s: malformed, ");
+    drop(flood);
+    let said = node.end_by(Signal::TERM).stderr;
+    assert!(said.contains("\ndropped: malformed "), "{said}");
+}
+
+#[test]
+fn as_json_both_are_results() {
+    let (net, port) = (testnet(1), free_port());
+    let mut node = node(&net.address, port, &["--json"]);
+    let flood = Flood::begin(format!("127.0.0.1:{port}"));
+    node.prints(r#"{"event":"many-dropped","reason":"malformed","total":"#);
+    drop(flood);
+    let printed = node.end_by(Signal::TERM).text();
+    assert!(printed.contains(r#"{"dropped":{"malformed":"#), "{printed}");
+}
