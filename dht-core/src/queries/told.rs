@@ -66,14 +66,12 @@ impl Queries {
         id
     }
 
-    /// How far from any key the last of the 20 closest is, at least: as the latest query of the node's own has found it. A node
-    /// that has made none with 20 to be found may not know its neighbours: of its table's radius a quarter is sure.
+    /// How far from any key the last of the 20 closest is, at least: as the latest query of the node's own has found it, but
+    /// somebody may crowd its target as well, and a node that has made none with 20 to be found may not know its
+    /// neighbours: of its table's radius a quarter is sure.
     fn spacing(&self, table: &Table) -> u64 {
-        match self.spacing {
-            0 if table.len() >= 2 * K => table.radius() / 4,
-            0 => 0,
-            spacing => spacing.min(table.radius()),
-        }
+        let least = if table.len() >= 2 * K { table.radius() / 4 } else { 0 };
+        self.spacing.max(least).min(table.radius())
     }
 
     /// The walk of a query, while it is on.

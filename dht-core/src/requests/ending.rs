@@ -197,9 +197,11 @@ impl Requests {
         if sent >= tries || barred {
             let error = unsent.map_or(RequestError::Timeout, RequestError::Unsent);
             let ended = self.fail(cx, id, error);
-            // No more tries will tell, so this one has to do.
-            return ended
-                .map(|ended| Overdue::Ended(Ended { doubt: ended.doubt || barred, ..ended }));
+            // No more tries will tell, so this one has to do, if it was sent.
+            return ended.map(|ended| {
+                let doubt = ended.doubt || (barred && ended.timed_out());
+                Overdue::Ended(Ended { doubt, ..ended })
+            });
         }
         cx.stats.requests.retries += 1;
         self.enqueue(id, false);

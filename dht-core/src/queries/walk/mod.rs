@@ -297,7 +297,7 @@ impl Walk {
             match self.seen.is_hearsay(node).then(|| self.door(node, addr, &may_knock)) {
                 Some(Door::Shut) => {
                     self.withheld += 1;
-                    self.seen.set(node, State::Done);
+                    self.seen.set(node, State::Withheld);
                     continue;
                 }
                 Some(Door::Crowded) if passed_over.push(node).is_ok() => continue,

@@ -41,6 +41,12 @@ impl Walk {
             match state {
                 State::Down if by.is_some() => return Offer::Down,
                 State::Pending | State::Asked => self.mention(node, by),
+                State::Withheld => {
+                    self.mention(node, by);
+                    // Others may be believed who were not.
+                    self.seen.set(node, State::Pending);
+                    self.wait(node, distance, addr);
+                }
                 State::Done | State::Down => {}
             }
             return self.unwanted(distance, addr).unwrap_or(Offer::Closer);
@@ -55,14 +61,19 @@ impl Walk {
         let hearsay = by.is_some();
         let added = self.seen.insert(addr, distance, hearsay);
         if let Some(node) = added.or_else(|| self.replace_farthest(addr, distance, hearsay)) {
-            if !self.closest.is_over(distance, addr) {
-                self.frontier.push(&self.seen, node, self.plan.max_query_addresses);
-            } else if self.deferred.len() < DEFERRED_MAX {
-                self.deferred.put(DEFERRED_MAX, node);
-            }
+            self.wait(node, distance, addr);
             self.mention(node, by);
         }
         Offer::Closer
+    }
+
+    /// A candidate waits for its visit.
+    fn wait(&mut self, node: u16, distance: u64, addr: SocketAddrV4) {
+        if !self.closest.is_over(distance, addr) {
+            self.frontier.push(&self.seen, node, self.plan.max_query_addresses);
+        } else if self.deferred.len() < DEFERRED_MAX {
+            self.deferred.put(DEFERRED_MAX, node);
+        }
     }
 
     /// Why an address is not worth a visit, if it is not.
@@ -108,9 +119,9 @@ impl Walk {
         }
     }
 
-    /// How many /24s have named a node, as far as that matters.
+    /// How many /24s have named a node, as far as that matters. One has, even if it is not remembered.
     pub(crate) fn voices(&self, node: u16) -> usize {
-        knocks::voices(self.named_by(node))
+        knocks::voices(self.named_by(node)).max(1)
     }
 
     /// The nodes that have named a node.

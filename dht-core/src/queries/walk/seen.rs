@@ -14,6 +14,8 @@ pub(super) enum State {
     Pending,
     /// A visit is under way.
     Asked,
+    /// Was not asked, since nobody may be in its /24.
+    Withheld,
     /// Has answered, or the visit was cancelled.
     Done,
     /// Has not answered.
@@ -191,7 +193,7 @@ impl Seen {
         self.node(u32::from(node)).is_some_and(|node| node.hearsay)
     }
 
-    /// Nodes that have answered, or were passed over: number, distance and address.
+    /// Nodes that have answered: number, distance and address.
     pub(super) fn done(&self) -> impl Iterator<Item = (u16, u64, SocketAddrV4)> + '_ {
         let done = (0..).zip(&self.nodes).filter(|(_, node)| node.state == State::Done);
         done.map(|(number, node)| (number, node.distance, node.addr))

@@ -144,3 +144,14 @@ fn behind_dead_doors_only_what_others_told_of_is_asked_last_and_not_by_a_thoroug
         assert!(asked.iter().all(|(node, _)| !walk.is_late(*node)));
     }
 }
+
+#[test]
+fn who_was_named_was_named_by_somebody_even_if_it_is_not_remembered_by_whom() {
+    let (mut walk, ids) = (walk(false, 0, 30), Ids::default());
+    for by in 1..20 {
+        (0..30).for_each(|n| _ = walk.offer_from(&ids, at(NAMED, n), by));
+    }
+    walk.offer_from(&ids, at(NAMED, 99), 0);
+    let (node, ..) = walk.seen.get(at(NAMED, 99)).unwrap();
+    assert_eq!((walk.named_by(node).count(), walk.voices(node)), (0, 1));
+}

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
 
-use dht_core::{Config, Id, Query};
+use dht_core::{Config, Id, Instant, Node, Query};
 
 use crate::support::lab::*;
 
@@ -63,12 +64,18 @@ fn a_thin_result_is_not_believed() {
     assert_eq!(found, truth[..20].iter().copied().collect());
 }
 
+/// Nodes of sixteen hosts, those nearest to a target first.
+fn of_sixteen_hosts(target: Id, count: usize) -> Vec<SocketAddrV4> {
+    let at = |n: u32| SocketAddrV4::new([66, (n % 16) as u8, 6, 6].into(), 1 + (n / 16) as u16);
+    let mut nodes: Vec<_> = (0..40_000).map(at).collect();
+    nodes.sort_by_cached_key(|addr| Id::of(*addr).distance(&target));
+    nodes.truncate(count);
+    nodes
+}
+
 /// Sixteen hosts, which the honest ones know, take all of the twenty places nearest to a target.
 pub(crate) fn crowd(lab: &mut Lab, honest: &[SocketAddrV4], target: Id) {
-    let at = |n: u32| SocketAddrV4::new([66, (n % 16) as u8, 6, 6].into(), 1 + (n / 16) as u16);
-    let mut hostile: Vec<_> = (0..40_000).map(at).collect();
-    hostile.sort_by_cached_key(|addr| Id::of(*addr).distance(&target));
-    hostile.truncate(30);
+    let hostile = of_sixteen_hosts(target, 30);
     let all = Peer::knowing(honest.iter().chain(&hostile).copied());
     lab.peers.extend(honest.iter().map(|addr| (*addr, all.clone())));
     let own = Peer::naming(hostile[..20].iter().copied());
@@ -89,5 +96,44 @@ fn a_query_goes_on_beyond_a_crowd_if_it_has_room() {
         let of_honest = closest.iter().filter(|reply| honest.contains(&reply.from.addr)).count();
         assert!((20..=most).contains(&closest.len()), "{remembered}: {}", closest.len());
         assert_eq!(of_honest >= 3, most > 20, "{remembered}: {of_honest} of {}", closest.len());
+    }
+}
+
+/// Behind the crowd, where a query looks for honest nodes, six hosts name nodes of one /24 that do not exist. No more
+/// datagrams go there than to any silent /24.
+#[test]
+fn looks_beyond_a_crowd_go_to_nodes_that_have_answered() {
+    let (mut lab, honest) = among_200();
+    let target = target(7);
+    crowd(&mut lab, &honest, target);
+    let hostile = of_sixteen_hosts(target, 36);
+    for (n, liar) in hostile[30..].iter().enumerate() {
+        let near = flipped(target, 3 + n % 3);
+        let mut ghosts: Vec<_> = (0..8_000).map(|n| neighbour([99, 9, 9], n)).collect();
+        ghosts.sort_by_cached_key(|addr| Id::of(*addr).distance(&near));
+        *lab.add_peer(*liar) = Peer::naming(ghosts[n / 3 * 20..][..20].iter().copied());
+    }
+    for _ in 0..5 {
+        let nodes = hostile[30..].iter().copied();
+        assert!(found(&mut lab, Query::find_node(target).nodes(nodes)).len() > 20);
+    }
+    let to_ghosts = lab.sent.iter().filter(|sent| sent.to.ip().octets()[0] == 99);
+    let times: Vec<_> = to_ghosts.map(|sent| sent.at).collect();
+    let minute = Duration::from_secs(60);
+    let most = |times: &[Instant]| times[12].saturating_since(times[0]) >= minute;
+    assert!(!times.is_empty() && times.windows(13).all(most), "{}", times.len());
+}
+
+/// A crowd around a node of the table, which refreshes may look for, does not pass for what is usual.
+#[test]
+fn a_crowd_that_a_refresh_finds_covers_up_no_other() {
+    let (mut lab, honest) = among_200();
+    let target = target(7);
+    crowd(&mut lab, &honest, target);
+    of_sixteen_hosts(target, 4).into_iter().for_each(|addr| lab.add_node(addr));
+    for _ in 0..60 {
+        lab.call(Node::refresh);
+        lab.run_for(Duration::from_secs(10));
+        assert!(found(&mut lab, Query::find_node(target)).len() > 20);
     }
 }

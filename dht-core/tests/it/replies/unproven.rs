@@ -204,3 +204,27 @@ fn four_verifications_a_minute_leave_for_a_silent_net() {
     let known = (0..100).filter(|n| lab.knows(source(*n))).count();
     assert!(known >= 10 && lab.stats().withheld.requests == 0, "{known}");
 }
+
+/// Where few buckets are remembered, it does not pay to have one displaced.
+#[test]
+fn an_empty_bucket_is_not_displaced_by_fuller_ones() {
+    let mut config = Config::embedded();
+    (config.ephemeral, config.firewalled) = (Some(false), false);
+    config.public_address = Some(SERVER);
+    let mut lab = Lab::started(config);
+    (100..130).for_each(|n| lab.add_node(addr(n)));
+    lab.answer = Some(value(400));
+    let (mut came, mut left) = (0, 0);
+    for n in 0..2_000 {
+        let from = if n % 67 < 40 { source(n) } else { addr(1_000 + n % 67) };
+        let bytes = lookup().bytes();
+        came += bytes.len() + HEADERS;
+        let sent = lab.hear_bytes(Via::Server, from, &bytes);
+        let there = sent.iter().filter(|sent| sent.to.ip().octets()[0] == 88);
+        left += there.map(|sent| sent.bytes.len() + HEADERS).sum::<usize>();
+        lab.run_for(SECOND / 1_000);
+    }
+    let factor = f64::from(left as u32) / f64::from(came as u32);
+    println!("{factor:.2} times what came");
+    assert!(factor <= 3.0, "{factor}");
+}

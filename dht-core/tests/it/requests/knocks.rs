@@ -1,6 +1,7 @@
 //! How often a node knocks at a /24 in which nobody answers, since others have named nodes there.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use dht_core::{Id, Query};
@@ -96,6 +97,13 @@ fn a_net_where_somebody_answers_is_asked_on() {
     assert!(found >= 95, "{found}");
 }
 
+/// Addresses of a /24 that nobody has, those nearest to a key first.
+fn ghosts(net: [u8; 3], key: &Id) -> Vec<SocketAddrV4> {
+    let mut ghosts: Vec<_> = (1..4_000).map(|n| neighbour(net, n)).collect();
+    ghosts.sort_by_cached_key(|ghost| Id::of(*ghost).distance(key));
+    ghosts
+}
+
 /// Hosts of so many /24s name nodes that do not exist beside an honest one, nearer to the target, and ten others know the
 /// honest one. In how many of ten walks it is found.
 fn found_beside_ghosts(liars: u32) -> usize {
@@ -105,8 +113,7 @@ fn found_beside_ghosts(liars: u32) -> usize {
         let honest = neighbour(net, 0);
         lab.add_peer(honest);
         let key = target(n.into());
-        let mut ghosts: Vec<_> = (1..4_000).map(|k| neighbour(net, k)).collect();
-        ghosts.sort_by_cached_key(|ghost| Id::of(*ghost).distance(&key));
+        let ghosts = ghosts(net, &key);
         let mut begin = Vec::new();
         for k in 0..liars {
             let named = ghosts.iter().copied().skip(k as usize * 5).take(20);
@@ -129,4 +136,54 @@ fn nodes_that_do_not_exist_hide_no_neighbour_that_many_name() {
     println!("found beside nodes of 1 to 5 liars, of 10: {found:?}");
     assert_eq!(found[..2], [10; 2]);
     assert!(found[4] < 10, "who has many hosts can");
+}
+
+/// Two liars of one /24 name an honest node, and nodes that do not exist beside it and nearer to the target. They answer
+/// one step before the ten that know it. In how many of ten walks it is found.
+#[test]
+fn whom_liars_name_first_is_asked_once_others_name_it() {
+    let found = |n: u8| {
+        let mut lab = Lab::alone();
+        let net = [99, n, 9];
+        let honest = neighbour(net, 0);
+        let key = flipped(Id::of(honest), 5);
+        let ghosts = ghosts(net, &key);
+        let liars = [0, 1].map(|k| neighbour([66, 6, 6], k));
+        for (liar, named) in liars.iter().zip(ghosts.chunks(19)) {
+            *lab.add_peer(*liar) = Peer::naming(named.iter().copied().chain([honest]));
+        }
+        let witnesses: Vec<_> = (400..410).map(addr).collect();
+        witnesses.iter().for_each(|addr| *lab.add_peer(*addr) = Peer::naming([honest]));
+        let first: Vec<_> = (300..306).map(addr).collect();
+        for addr in &first {
+            let peer = Peer::naming(witnesses.clone());
+            *lab.add_peer(*addr) = Peer { rtt: 3 * RTT, ..peer };
+        }
+        lab.add_peer(honest);
+        let (replies, _) = lab.walk(Query::find_node(key).nodes(liars.into_iter().chain(first)));
+        replies.iter().any(|reply| reply.from.addr == honest)
+    };
+    let found = (0..10).filter(|n| found(*n)).count();
+    assert_eq!(found, 10);
+}
+
+/// Forged claims in the name of a /24 use up what may be asked there; a newcomer that comes again gets its turn all the same.
+#[test]
+fn a_newcomer_gets_in_between_claims_that_are_forged() {
+    for net in 0..10 {
+        let net = [99, 9, net];
+        let (mut lab, newcomer) = (Lab::persistent(), neighbour(net, 0));
+        lab.add_peer(newcomer);
+        let mut forged = 1..;
+        for second in 0..600 {
+            for n in forged.by_ref().take(4) {
+                lab.hear_with_id(neighbour(net, n), PING);
+                lab.run_for(SECOND / 4);
+            }
+            if second % 5 == 4 {
+                lab.hear_with_id(newcomer, FIND_NODE);
+            }
+        }
+        assert!(lab.knows(newcomer), "{net:?}");
+    }
 }

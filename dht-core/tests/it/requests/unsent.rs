@@ -6,7 +6,7 @@ use dht_core::{
     Config, DATAGRAM_MAX, Event, Id, Node, Query, Request, RequestError, SavedNode, Unsent,
 };
 
-use crate::support::lab::{CLIENT, Lab, SERVER, joining, peer};
+use crate::support::lab::{CLIENT, Lab, Peer, SERVER, joining, neighbour, peer};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DENIED: RequestError = RequestError::Unsent(Unsent::Denied);
@@ -198,4 +198,19 @@ fn where_places_are_scarce_nobody_is_suspected_for_what_was_not_sent() {
     lab.query(query());
     lab.run_for(Duration::from_secs(12));
     assert!((0..40).all(|n| !lab.node.suspects(peer(n))));
+}
+
+/// Tries that are held back are no reason either.
+#[test]
+fn nobody_in_a_silent_net_is_suspected_for_what_was_not_sent() {
+    let mut lab = Lab::alone();
+    let named: Vec<_> = (0..8).map(|n| neighbour([99, 9, 9], n)).collect();
+    *lab.add_peer(peer(0)) = Peer::naming(named.iter().copied());
+    lab.query(Query::find_node(Id([7; 32])).nodes([peer(0)]).discard_replies());
+    lab.refusal = None;
+    lab.run_for(Duration::from_millis(15));
+    lab.refusal = Some(Unsent::NetworkUnreachable);
+    lab.run_for(Duration::from_secs(12));
+    assert!(lab.node.stats().withheld.requests > 0);
+    assert!(named.iter().all(|addr| !lab.node.suspects(*addr)));
 }

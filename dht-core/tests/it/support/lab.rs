@@ -22,7 +22,7 @@ pub use super::forge::{Ask, Forged};
 pub use super::peer::{Peer, RTT};
 pub use super::{
     CLIENT, DELAYED_PING, DOWN_HINT, FIND_NODE, HOST, PING, PING_NAT, SERVER, Sent, addr,
-    addr as peer, target,
+    addr as peer, flipped, target,
 };
 
 pub const TICK: Duration = Duration::from_secs(5);

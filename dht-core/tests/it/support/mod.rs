@@ -88,6 +88,12 @@ pub fn target(n: u32) -> Id {
     Id::of(SocketAddrV4::new(Ipv4Addr::from(n), 7))
 }
 
+/// The point that differs from this one in that bit only.
+pub fn flipped(mut id: Id, bit: usize) -> Id {
+    id.0[bit / 8] ^= 0x80 >> (bit % 8);
+    id
+}
+
 /// A bare answer, in which its sender sees us as `to`, with the id of an address if one is given.
 pub fn bare_answer(tid: u16, to: SocketAddrV4, id_of: Option<SocketAddrV4>) -> Vec<u8> {
     let id = id_of.map(|addr| Id::of(addr).0);
