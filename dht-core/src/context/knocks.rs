@@ -87,9 +87,8 @@ impl Knocks {
 
     /// Forgets what counts no more, and gives memory back.
     pub(crate) fn trim(&mut self, now: Instant) {
-        if let Some([silent, alive]) = self.0.as_deref_mut()
-            && !(silent.trim(now) | alive.trim(now))
-        {
+        let both = self.0.as_deref_mut();
+        if !both.is_some_and(|[silent, alive]| silent.trim(now) | alive.trim(now)) {
             self.0 = None;
         }
     }

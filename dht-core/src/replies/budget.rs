@@ -88,9 +88,8 @@ impl Budget {
 
     /// Forgets what counts no more, and gives memory back.
     pub(crate) fn trim(&mut self, now: Instant) {
-        if let Some(Lists { buckets, hosts }) = self.0.as_deref_mut()
-            && !(buckets.trim(now) | hosts.trim(now))
-        {
+        let both = self.0.as_deref_mut();
+        if !both.is_some_and(|lists| lists.buckets.trim(now) | lists.hosts.trim(now)) {
             self.0 = None;
         }
     }
