@@ -11,7 +11,7 @@ use crate::support::lab::{FIND_NODE, Lab, PING, SERVER, asks, joining, neighbour
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// All counters but those of verifications.
+/// All counters except for the verifications.
 fn others(stats: Stats) -> Stats {
     let mut others = stats;
     others.verifications = Default::default();
