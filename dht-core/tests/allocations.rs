@@ -162,8 +162,7 @@ fn datagrams_cost_nothing() {
     };
     let (empty, fixed) = (Answer::empty(), Answer::value(Bytes::from_static(b"a static value")));
     let whole = encoded(&user);
-    // A host that gets that many long answers is asked whether it is there, unless it shows a
-    // token.
+    // A host that gets that many long answers is asked whether it is there, unless it has a token.
     let Handled::Request(incoming) = node.handle_datagram(now, Via::Server, ASKER, &whole) else {
         panic!("a request for the application");
     };

@@ -194,8 +194,7 @@ impl Flood {
         }
     }
 
-    /// Everything that waits leaves, requests are answered with a value, and time passes. Only the peer `there`
-    /// answers.
+    /// All that waits leaves, requests are answered with a value, and time passes. Only the peer `there` answers.
     fn pass(&mut self, by: Duration, there: SocketAddrV4) {
         let mut buf = [0; DATAGRAM_MAX];
         for to in std::mem::take(&mut self.asked) {

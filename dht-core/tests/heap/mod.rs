@@ -7,8 +7,7 @@ use std::cell::Cell;
 
 struct Counting;
 
-// Each thread has its own counters: the test harness has a thread that allocates whenever it gets
-// its turn.
+// For each thread its own counters: the harness has a thread that allocates at any time.
 thread_local! {
     static COUNTS: Cell<bool> = const { Cell::new(false) };
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };

@@ -114,8 +114,7 @@ fn who_answers_something_else_meanwhile_stays() {
     for round in 0..20 {
         let mut lab = settled(5);
         lab.ticks(1);
-        // Peer 2 is there, and answers before the hint and after it in one tick, but its answers to the check are
-        // lost.
+        // Peer 2 answers before the hint and after it in one tick, but its answers to the check are lost.
         lab.peer(peer(2)).ignores = &[PING, FIND_NODE];
         for hinted in [false, true] {
             let id = lab.request(Request::new(peer(2), 100));

@@ -1,6 +1,5 @@
 //! When a bucket is full, its node that was not heard of for longest is asked whether it is there. Only if
-//! that node is silent does the newcomer get a chance: else every request of a stranger would cost a ping to
-//! no avail.
+//! that node is silent does the newcomer get a chance: else each request of a stranger would cost a ping.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;

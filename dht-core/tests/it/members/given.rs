@@ -76,8 +76,7 @@ fn the_others_are_found_by_the_first_who_is_back() {
     assert_eq!(lab.node.table_len(), 8);
 }
 
-/// While the system sends nothing, as before there is a network, silence says nothing of a node: it stays in the
-/// table.
+/// While the system sends nothing, silence says nothing of a node: the node stays in the table.
 #[test]
 fn a_node_that_began_offline_looks_for_its_neighbours_once_a_given_node_answers() {
     let mut lab = Lab::unbound(knowing(1));
@@ -146,7 +145,7 @@ fn who_looks_for_something_asks_them_and_so_does_a_node_in_another_network() {
     asked.sort();
     asked.dedup();
     assert_eq!(asked, [0, 1, 2].map(peer));
-    // A refresh, which the node makes by itself, does not ask them.
+    // A refresh, which the node makes by itself, does not ask the nodes that fell silent.
     lab.sent.clear();
     lab.call(Node::refresh);
     assert_eq!(lab.asked(FIND_NODE), []);

@@ -46,7 +46,7 @@ fn with_every_keep_alive_one_of_them_is_asked_once_and_each_has_its_turn() {
     assert!(asked.windows(2).all(|pair| pair[1].0 - pair[0].0 == 8));
     assert!(asked.windows(3).all(|turn| turn[0].1 != turn[1].1 && turn[1].1 != turn[2].1));
     assert_eq!((asked[0].1, asked[1].1, asked[2].1), (asked[3].1, asked[4].1, asked[5].1));
-    // They are asked by verifications, which count neither as requests nor for the health.
+    // Lost nodes are asked by verifications, which count neither as requests nor for the health.
     let stats = lab.node.stats();
     assert_eq!(stats.verifications.failed, before.verifications.failed + 6);
     assert_eq!(stats.requests.timeouts, before.requests.timeouts);
@@ -76,12 +76,11 @@ fn nobody_is_looked_for_after_two_hours() {
     let asked = asked(&mut lab, 1, 1_500);
     let last = asked.last().unwrap().0;
     assert!((1_432..1_440).contains(&last), "{last}");
-    // Every eighth tick until then; and as a bootstrap node it is asked for its view, ever less often.
+    // Peer 0 is asked every eighth tick until then; and for its view, as a bootstrap node.
     assert!((180..=188).contains(&asked.len()), "{}", asked.len());
 }
 
-/// A lost node is remembered for two hours, sleep included, however old the other nodes look after the
-/// sleep.
+/// A lost node is remembered for two hours, sleep included, however old the other nodes look then.
 #[test]
 fn sleep_does_not_make_the_node_forget_whom_it_has_lost() {
     let mut lab = losing(1);
@@ -123,8 +122,7 @@ fn when_one_is_back_all_are_asked_at_once_and_the_own_neighbourhood_is_looked_at
 
 #[test]
 fn forged_requests_leave_a_place_for_those_that_were_lost() {
-    // Forged requests all the time: from many /24s, from the /24 of the lost node, or from the lost node
-    // itself.
+    // Forged requests come all the time: from many /24s, from the /24 of the lost node, or in its name.
     let [a, b, c, _] = peer(0).ip().octets();
     for forged in 0..3 {
         let mut lab = losing(1);
@@ -161,8 +159,7 @@ fn any_answer_of_one_that_was_lost_tells_it() {
 
 #[test]
 fn all_are_asked_again_after_five_minutes_not_sooner() {
-    // (ticks between the first node that is back and the second, how many of the other nine the second
-    // has asked)
+    // (ticks between the first two nodes that are back, how many of the other nine the second has asked)
     for (ticks, expected) in [(59, 0), (60, 8)] {
         let mut lab = losing(10);
         let back = |lab: &mut Lab, n| {

@@ -1,5 +1,5 @@
-//! Small nodes have little memory, but liars, dead nodes and crowds do no more harm to them than to large
-//! nodes.
+//! Small nodes have little memory, but liars, dead nodes and crowds do no more harm to them than to
+//! large nodes.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;

@@ -248,8 +248,7 @@ fn run(seed: u64, ops: &[(usize, Op)]) {
         net.call(at, Node::resume);
         net.bind(at);
     }
-    // Long enough for six tries to a node of a query, and for the candidates that replace failed
-    // nodes.
+    // Long enough for six tries to a node of a query, and for the candidates after failed nodes.
     for _ in 0..60 {
         net.run_for(Duration::from_secs(1));
         callers.iter_mut().enumerate().for_each(|(at, caller)| caller.read(&mut net, at));

@@ -299,8 +299,7 @@ fn what_nobody_takes_is_lost_and_counted() {
     node.handle_bound(now, CLIENT, SERVER);
     for _ in 0..3 {
         (0..60).for_each(|n| _ = node.add_node(now, peer(n)).unwrap());
-        // Two events for each node of the table: it is added, and removed since it turns out to be
-        // down.
+        // Two events for each node of the table: it is added, and it is removed as it is down.
         happened += 2 * node.table_len() as u64;
         let query = Query::find_node(Id([0; 32])).nodes((0..60).map(peer)).only_closest_nodes();
         let query = query.retries(3).concurrency(60).thorough().discard_replies();

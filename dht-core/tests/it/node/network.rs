@@ -9,8 +9,7 @@ use dht_core::{Answer, Event, Persistence, Query};
 
 use crate::support::net::{Net, target};
 
-/// Command 0 of dht-rpc's README: with a token it stores a value, without a token it looks a value
-/// up.
+/// Command 0 of dht-rpc's README: with a token it stores a value, without one it looks a value up.
 fn serve_values(net: &mut Net, at: usize) -> Rc<RefCell<usize>> {
     let stored = Rc::new(RefCell::new(0));
     let (count, mut values) = (stored.clone(), BTreeMap::new());

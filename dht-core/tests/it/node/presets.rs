@@ -1,5 +1,4 @@
-//! `Config::server`, `client` and `embedded`: what each preset is for works, with its small limits
-//! too.
+//! `Config::server`, `client` and `embedded`: what each preset is for works within its limits.
 
 use std::time::Duration;
 

@@ -55,8 +55,7 @@ fn who_is_hidden_by_silent_nodes_is_found() {
         let bits = around.0.iter().zip(target(1).0).map(|(a, b)| (a ^ b).count_ones());
         assert_eq!(bits.sum::<u32>(), 1);
     }
-    // Each look goes to the node nearest to its target that has answered and was not asked for a look so
-    // far.
+    // Each look goes to the node nearest to its target that has answered, and that had no look before.
     let repliers = (0..20).filter(|n| ![3, 7].contains(n)).chain([50, 51]).map(|n| nodes[n]);
     let mut repliers: Vec<_> = repliers.collect();
     for (to, around) in looks {
@@ -127,8 +126,8 @@ fn a_walk_of_find_node_looks_too_and_one_command_does_not_go_to_the_application(
 
 #[test]
 fn only_full_replies_leave_anybody_out() {
-    // (nodes, silent nodes, whether the walk looks). Where most nodes are silent, the nodes that name
-    // them are liars.
+    // (nodes, silent nodes, whether the walk looks). Where most nodes are silent, liars
+    // must have named them.
     for (count, silent, expected) in
         [(19, 2, false), (20, 2, true), (20, 10, true), (20, 11, false)]
     {

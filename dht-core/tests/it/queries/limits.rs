@@ -18,8 +18,7 @@ fn query() -> Query {
     Query::new(target(1), 16)
 }
 
-/// A hundred ports of one host, each of which answers slowly and names a port that is a little
-/// nearer.
+/// A hundred ports of one host, each of which answers slowly and names a port a little nearer.
 fn drip(lab: &mut Lab, latency: Duration) -> SocketAddrV4 {
     let host = Ipv4Addr::new(99, 9, 9, 9);
     let mut chain: Vec<_> = (1..=100).map(|port| SocketAddrV4::new(host, port)).collect();

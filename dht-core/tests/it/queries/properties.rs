@@ -117,8 +117,7 @@ fn stage(case: Case) -> (Lab, Query) {
 /// How many visits go on after their query at most.
 const LATE_MAX: u64 = 32;
 
-/// No first try is given up sooner, however soon other nodes answer, and no later try sooner than after half of
-/// that.
+/// No first try is given up sooner, however soon other nodes answer, and no later try sooner than after half.
 const PATIENCE_MIN: Duration = Duration::from_millis(100);
 
 /// Follows the visits of a query.

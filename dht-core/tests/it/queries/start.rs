@@ -97,8 +97,7 @@ fn local_addresses_may_be_given() {
     assert_eq!(lab.asked(16).len(), 2, "each once");
 }
 
-/// How many requests are in flight after each answer; the k-th nearest node answers after k * 10
-/// ms.
+/// How many requests are in flight after each answer; the k-th node answers after k * 10 ms.
 fn breadth(given: u32, from_table: u32) -> Vec<u64> {
     let mut lab = Lab::alone();
     knowing(&mut lab, (100..100 + from_table).map(addr));

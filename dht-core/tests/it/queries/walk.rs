@@ -202,8 +202,7 @@ fn nobody_is_asked_twice_and_nobody_asks_itself() {
     assert_eq!(lab.asked(16).len(), 10);
 }
 
-/// How long a query takes, in milliseconds, among `alive` nodes that answer and a dead one at the place
-/// `dead_at`.
+/// How long a query takes, in milliseconds: `alive` nodes answer, the one at place `dead_at` does not.
 fn end_with_a_dead_one(alive: usize, dead_at: usize, thorough: bool) -> (u128, Lab) {
     let mut lab = Lab::alone();
     let nodes = by_distance(&target(1), alive as u32 + 1);

@@ -1,5 +1,4 @@
-//! A node learns nothing of its own address from peers that come to it: only from nodes that it asks on its own
-//! account.
+//! A node learns nothing of its own address from peers that come to it: only from nodes that it asks by itself.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -13,8 +12,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const LIE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(99, 9, 9, 9), 999);
 
 /// `requests` requests with an id, one every 30 ms, from many ports in `prefixes` /24s. All senders are verified, and
-/// say that they see the node at `LIE`. Returns whether the node's belief has changed, and how many senders are in the
-/// table.
+/// say that they see the node at `LIE`. Whether the node believes another address, and how many senders entered.
 fn visited(lab: &mut Lab, prefixes: u8, requests: u16) -> (bool, usize) {
     let before = (lab.node.host(), lab.node.port());
     let mut changed = false;

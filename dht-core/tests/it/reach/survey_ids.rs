@@ -1,5 +1,4 @@
-//! What surveys of the own address do to the id: when a node is sure of its id, and when it loses
-//! the id.
+//! What surveys of the own address do to the id: when a node is sure of it, and when it loses it.
 
 use std::net::SocketAddrV4;
 
@@ -71,8 +70,7 @@ fn two_who_agree_make_no_id_that_stands_but_three_of_four_do() {
         lab.add_peer(peer(0)).sees = Some(LIE);
         lab.bind();
         lab.run_until(|lab| lab.node.bootstrapped());
-        // With 13 honest nodes there are too few liars to win a survey, unless the id is settled
-        // before.
+        // With 13 honest nodes the liars are too few to win, unless the id is settled before.
         for n in 1..liars + 13 {
             lab.add_peer(peer(n)).sees = (n < liars).then_some(LIE);
             lab.ping(peer(n));
@@ -103,8 +101,7 @@ fn an_adaptive_node_that_settles_waits_for_the_end_of_the_survey() {
         }
     }
     lab.sent.clear();
-    // The survey takes more than a minute, since it asks all nodes where a bootstrap node
-    // contradicts.
+    // The survey takes more than a minute: it asks all nodes, as a bootstrap node contradicts.
     lab.peer(peer(0)).sees = Some(LIE);
     lab.run_until(|lab| lab.events.contains(&Event::Persistent));
     let look = lab.sent.iter().find(|sent| sent.is(PING_NAT)).unwrap().at;

@@ -13,8 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const KNOWN: (Option<Ipv4Addr>, u16) = (Some(HOST), CLIENT.port());
 const UNKNOWN: (Option<Ipv4Addr>, u16) = (None, 0);
 
-/// A node without bootstrap nodes, with `count` peers to talk to; it does not check its firewall
-/// early.
+/// A node without bootstrap nodes, with `count` peers; it does not check its firewall early.
 fn listener(count: u32) -> Lab {
     let mut config = Config::default();
     config.quick_firewall = false;
@@ -88,8 +87,7 @@ fn one_vote_per_24_however_many_nodes_are_there() {
 
 #[test]
 fn a_known_node_is_asked_for_its_view_again_after_half_an_hour() {
-    // The time of a view is kept in units of four ticks: the next view counts three ticks late at
-    // most, never early.
+    // The age of a view is kept in units of four ticks: three ticks late at most, never early.
     for (ticks, moved) in [(358, false), (364, true)] {
         let mut lab = listener(1);
         lab.ping(peer(0));

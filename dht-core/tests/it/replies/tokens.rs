@@ -1,5 +1,4 @@
-//! Round-trip tokens as peers meet them: how long a token lives, for which host, and what a bad
-//! token gets.
+//! Round-trip tokens: how long a token lives, for which host, and what a bad token gets.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -129,8 +128,7 @@ fn a_bad_token_gets_error_2_with_a_good_one() {
     for (about, nodes) in [(None, 0), (Some(target(1)), 5)] {
         for command in [16, PING, PING_NAT, FIND_NODE, DOWN_HINT, DELAYED_PING, 99] {
             for internal in [false, true] {
-                // For DELAYED_PING it means 2,000 ms, for PING_NAT port 2,000, for DOWN_HINT no
-                // address.
+                // DELAYED_PING reads 2,000 ms, PING_NAT port 2,000, DOWN_HINT no address.
                 let value = Some(vec![0xd0, 0x07, 0, 0]);
                 let ask = Ask { target: about, internal, value, ..Ask::user(command) };
                 let sent = lab.ask(addr(1), &ask.token([1; 32]));

@@ -1,6 +1,5 @@
 //! Guesses are answers that belong to no request. A request that has seen many guesses from the address that was
-//! asked does not trust the next answer from there that fits, since an attacker may be trying all transaction
-//! ids.
+//! asked does not trust the next answer that fits, since an attacker may be trying all transaction ids.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;

@@ -171,8 +171,7 @@ fn some_requests_may_be_answered_by_anyone() {
     let _ = lab.hand_in(Via::Client, addr(2), &Forged::by(addr(2)).bytes(tid));
     let reply = lab.node.take_response(id).unwrap().unwrap();
     assert_eq!(reply.from.addr, addr(2));
-    // The answer to an `any_replier` request teaches nothing, even if the address that was asked sends
-    // it.
+    // The answer to an `any_replier` request teaches nothing, even from the address that was asked.
     let id = lab.request(Request::new(addr(1), 16).any_replier());
     let tid = lab.sent[1].request().tid;
     let _ = lab.hand_in(Via::Client, addr(1), &Forged::by(addr(1)).bytes(tid));
@@ -282,8 +281,7 @@ fn strangers_can_not_use_up_the_tids() {
 
 #[test]
 fn a_tid_without_an_answer_rests_where_it_was_sent() {
-    // (whether the first 1,024 time out, milliseconds later, the peer of the next requests, whether tids
-    // return)
+    // (whether the first 1,024 time out, milliseconds later, the next destination, whether tids return)
     for (timed_out, later, to, return_) in [
         (false, 0, local(1), false),
         (false, 5_999, local(1), false),

@@ -119,8 +119,7 @@ fn network(lab: &mut Lab, latency: impl Fn(usize) -> u64) -> Vec<SocketAddrV4> {
     nodes
 }
 
-/// How many of the true 20 closest nodes a walk finds, how many nodes it visits, and with how many
-/// datagrams.
+/// How many of the true 20 closest nodes a walk finds, how many nodes and datagrams it takes.
 fn found(lab: &mut Lab, query: Query, nodes: &[SocketAddrV4]) -> (usize, u32, usize) {
     lab.sent.clear();
     let start = nodes[60..].iter().copied();

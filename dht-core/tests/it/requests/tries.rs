@@ -44,8 +44,7 @@ fn a_visit_is_tried_six_times() {
     ] {
         let mut lab = Lab::alone();
         lab.walk(query.nodes([addr(1)]).thorough()).1.unwrap();
-        // After fewer than four tries the node is asked on in the background, with FIND_NODE, which
-        // every node answers.
+        // After fewer than four tries the node is asked FIND_NODE in the background.
         let (visits, others): (Vec<_>, Vec<_>) =
             lab.sent.iter().partition(|sent| sent.bytes == lab.sent[0].bytes);
         assert_eq!(visits.len(), tries);
@@ -123,8 +122,7 @@ fn a_ttl_goes_with_every_try() {
 
 #[test]
 fn the_socket_of_a_request_is_fixed_when_it_is_made() {
-    // A request made while firewalled keeps the client socket when the node is not firewalled any
-    // more.
+    // A request made while firewalled keeps the client socket when the node is reachable later.
     let mut config = Config::default();
     config.bootstrap = vec![addr(50).into()];
     config.ephemeral = Some(false);

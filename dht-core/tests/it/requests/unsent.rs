@@ -1,5 +1,4 @@
-//! Datagrams that the system refuses to send: the caller gets the reason, and no other node suffers for
-//! it.
+//! Datagrams that the system refuses to send: the caller gets the reason, and no other node suffers.
 
 use std::time::Duration;
 

@@ -85,8 +85,7 @@ fn retries_wait_for_a_place_as_well() {
     lab.result(id).unwrap_err();
     let tries = lab.sent.iter().filter(|sent| sent.to == addr(0));
     let tries: Vec<_> = tries.map(|sent| ms_since(start, sent.at)).collect();
-    // The first two slots are taken at 0 and 750 ms, so a second try at 1,000 ms would be too
-    // early.
+    // The first two slots are taken at 0 and 750 ms, so 1,000 ms is too early for a second try.
     assert_eq!(tries[0], 0);
     assert_eq!(tries[1], 3_000);
 }
@@ -124,8 +123,7 @@ fn the_user_goes_before_queries_upkeep_and_hints() {
     [100, 101].into_iter().for_each(|n| lab.add_node(addr(n)));
     lab.requests((0..40).map(|n| lasting(addr(n))));
     lab.sent.clear();
-    // Four requests, the least urgent first: the check of a hint, a keep-alive, a visit, the user's
-    // request.
+    // The least urgent first: the check of a hint, a keep-alive, a visit, the user's request.
     let hint = Ask::internal(DOWN_HINT).value(&addr_bytes(addr(100))).bytes();
     let _ = lab.hand_in(Via::Server, addr(50), &hint);
     for _ in 0..8 {

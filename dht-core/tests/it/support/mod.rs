@@ -62,8 +62,7 @@ impl Sent {
         self.as_request().is_some_and(|request| request.internal && request.command == command)
     }
 
-    /// Whether the datagram asks a node if it is there: a PING, or a request for the neighbours of
-    /// that node.
+    /// Whether the datagram asks a node if it is there: a PING, or a request for its neighbours.
     pub fn checks(&self) -> bool {
         let own = Id::of(self.to).0;
         let for_neighbours = |request: wire::Request<'_>| request.target == Some(&own);
@@ -95,8 +94,7 @@ pub fn flipped(mut id: Id, bit: usize) -> Id {
     id
 }
 
-/// A response whose sender sees the node as `to`: without fields, but for the id of an address if
-/// one is given.
+/// A response whose sender sees the node as `to`, with the id of an address if one is given.
 pub fn bare_answer(tid: u16, to: SocketAddrV4, id_of: Option<SocketAddrV4>) -> Vec<u8> {
     let id = id_of.map(|addr| Id::of(addr).0);
     forge::Forged { to, id, ..Default::default() }.bytes(tid)

@@ -168,8 +168,7 @@ impl Net {
         &mut self.members[at].node
     }
 
-    /// Sets how the application of a node answers requests. Without an application requests get
-    /// error 1.
+    /// Sets how the application of a node answers requests; without one the answer is error 1.
     pub fn serve(&mut self, at: usize, app: impl FnMut(&Incoming<'_>) -> Option<Answer> + 'static) {
         self.members[at].app = Some(Box::new(app));
     }

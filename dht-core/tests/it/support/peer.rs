@@ -66,7 +66,7 @@ impl Peer {
         !self.up || ignored || unreachable || request.token.is_some() && self.ignores_commits
     }
 
-    /// The nodes that the peer names: none where the request has no target.
+    /// The nodes that the peer names: none for an internal request without a target.
     fn names(&self, request: &wire::Request<'_>) -> Vec<SocketAddrV4> {
         let mut nodes = self.closer.clone();
         match request.target {

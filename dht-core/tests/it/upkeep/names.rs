@@ -1,6 +1,5 @@
 //! Names of bootstrap nodes are a source of nodes like any other: a node that can do without a name
-//! does not wait for it, all addresses of a name are tried, and none is forgotten because a resolver
-//! fails.
+//! does not wait, all addresses of a name are tried, and none is forgotten when a resolver fails.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

@@ -1,5 +1,4 @@
-//! Sockets that are replaced, and a network that changes: what a node keeps and forgets, and how often it
-//! reacts.
+//! Sockets that are replaced, and a network that changes: what a node keeps and forgets, and how often.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;

@@ -194,8 +194,7 @@ fn after_a_sleep_the_next_tick_refreshes_and_the_second_pings_the_oldest() {
     lab.run_for(INSTANT);
     assert!(!lab.asked(FIND_NODE).is_empty());
     assert_eq!(lab.asked(PING), []);
-    // The refresh looks for the id of a node that it visits, and its request to that node looks
-    // like a check.
+    // The refresh looks for the id of a node that it visits: this request looks like a check.
     lab.run_for(Duration::from_secs(1));
     lab.sent.clear();
     lab.run_for(TICK - Duration::from_secs(1));

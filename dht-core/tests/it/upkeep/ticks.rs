@@ -64,8 +64,7 @@ fn every_eighth_tick_the_oldest_are_pinged_five_at_first_and_ever_fewer_down_to_
     }
 }
 
-/// How many nodes of the table are pinged in each of seven keep-alives, if the peers `down` are
-/// down.
+/// How many nodes of the table each of seven keep-alives pings, if the peers `down` are down.
 fn counts(down: &[u32]) -> Vec<usize> {
     let mut lab = long_after();
     down.iter().for_each(|n| lab.peer(peer(*n)).up = false);
@@ -178,8 +177,7 @@ fn while_the_table_does_not_change_it_is_refreshed_ever_less_often_down_to_every
     let mut lab = Lab::among(25);
     let pauses = [0; 6].map(|_| until_refresh(&mut lab));
     assert_eq!(pauses, [60, 60, 120, 240, 240, 240]);
-    // A node enters: the next refresh is as far away as it was, and then the pauses are as at
-    // first.
+    // A node enters: the next refresh is as far away as it was, then the pauses are as at first.
     lab.add_peer(peer(25));
     lab.hear_with_id(peer(25), PING);
     assert_eq!([0; 4].map(|_| until_refresh(&mut lab)), [240, 60, 120, 240]);
@@ -294,8 +292,7 @@ fn ticks_begin_at_random_so_that_nodes_do_not_act_in_step() {
 
 #[test]
 fn upkeep_waits_for_the_end_of_the_bootstrap() {
-    // Each node names the next one, and all are slow: the whole chain would take more than a
-    // minute.
+    // Each node names the next one, and all are slow: the chain would take more than a minute.
     let own = Lab::unbound(Config::default()).node.table_id();
     let mut chain: Vec<_> = (0..100).map(peer).collect();
     chain.sort_by_key(|addr| std::cmp::Reverse(Id::of(*addr).distance(&own)));
