@@ -3,7 +3,7 @@
 //!
 //! `cargo run -p dht-core --example blocking -- [--bootstrap host:port] [--port p] [--seconds s]`
 //!
-//! Without a bootstrap node it is one itself, at port 49737 unless told.
+//! Without `--bootstrap` the node is a bootstrap node itself, at port 49737 unless told otherwise.
 
 use std::error::Error;
 use std::io::ErrorKind::{ConnectionRefused, ConnectionReset, TimedOut, WouldBlock};
@@ -14,7 +14,7 @@ use dht_core::{Answer, Config, DATAGRAM_MAX, Handled, Instant, Node, Unsent, Via
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-/// The longest that the loop looks at one socket while the other may have something.
+/// The longest that the loop waits at one socket while the other one may have a datagram.
 const PATIENCE: Duration = Duration::from_millis(5);
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -63,7 +63,7 @@ pub(crate) fn run(
         let mut out = [0; DATAGRAM_MAX];
         while let Some(transmit) = node.poll_transmit(now(), &mut out) {
             let socket = if transmit.via == Via::Server { &server } else { &client };
-            // A datagram that can't be sent is like one that was lost; the system knows why.
+            // A datagram that can't be sent is like a lost datagram; the system knows why.
             if socket.send_to(&out[..transmit.len], transmit.to).is_err() {
                 node.handle_unsent(now(), &transmit, Unsent::Other);
             }
@@ -85,7 +85,7 @@ pub(crate) fn run(
             let (len, from) = match socket.recv_from(&mut buf) {
                 Ok((len, from)) => (len, v4(from)?),
                 Err(e) if matches!(e.kind(), WouldBlock | TimedOut) => continue,
-                // News about one peer, not about this socket: nobody is there (any more).
+                // News about one peer, not about this socket: no node is there (any more).
                 Err(e) if matches!(e.kind(), ConnectionRefused | ConnectionReset) => continue,
                 Err(e) => return Err(e.into()),
             };
@@ -95,7 +95,7 @@ pub(crate) fn run(
                     (0, None) => Answer::empty(),
                     _ => Answer::error(error_code::UNKNOWN_COMMAND),
                 };
-                // Too long for a datagram, or too many wait: whoever asked hears nothing.
+                // Too long for a datagram, or too many answers wait: the peer gets no answer.
                 let _ = node.reply(now(), request.reply_to, answer);
             }
         }

@@ -1,5 +1,5 @@
-//! A hundred nodes in one thread over `mio`: two hundred sockets, one loop, no runtime. They join by the
-//! first of them, then each looks for a key, and that is it.
+//! A hundred nodes in one thread over `mio`: two hundred sockets, one loop, no runtime. All join by the
+//! first node, then each looks for a key, and the program ends.
 //!
 //! `cargo run -p dht-core --example hundred`
 
@@ -15,7 +15,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 const NODES: usize = 100;
-/// None of them may take longer.
+/// How long all of this may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A node and its sockets. In the tables of `mio` these have twice its number, and one more.
@@ -44,7 +44,8 @@ impl Member {
         Ok(Self { node, client, server, query: None, found: None })
     }
 
-    /// Hands in what has arrived at one of the sockets: all, since nobody tells again.
+    /// Hands in all datagrams that have arrived at one of the sockets, since `mio` does not tell of them
+    /// again.
     fn receive(&mut self, via: Via, now: impl Fn() -> Instant) -> io::Result<()> {
         let mut buf = [0; DATAGRAM_MAX + 1];
         let socket = if via == Via::Server { &self.server } else { &self.client };
@@ -75,7 +76,7 @@ impl Member {
         let mut out = [0; DATAGRAM_MAX];
         while let Some(transmit) = self.node.poll_transmit(now(), &mut out) {
             let socket = if transmit.via == Via::Server { &self.server } else { &self.client };
-            // A datagram that can't be sent is like one that was lost.
+            // A datagram that can't be sent is like a lost datagram.
             let _ = socket.send_to(&out[..transmit.len], transmit.to.into());
         }
         while self.node.poll_event().is_some() {}
@@ -97,7 +98,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let mut members: Vec<Member> = Vec::new();
     let mut events = Events::with_capacity(2 * NODES);
     while members.len() < NODES || members.iter().any(|member| member.found.is_none()) {
-        // One after the other, so that each finds those before it.
+        // One node after the other, so that each finds the nodes before it.
         let ready = |members: &[Member]| members.last().is_none_or(|m| m.node.bootstrapped());
         while ready(&members) && members.len() < NODES {
             let server = UdpSocket::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;

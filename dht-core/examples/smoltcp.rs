@@ -1,10 +1,10 @@
 //! Three nodes over `smoltcp`, as firmware has them: one loop, no operating system, buffers of a fixed
-//! size. They join, one of them stores a value at the others, and another one finds it.
+//! size. They join, one node stores a value at the other nodes, and another node finds it.
 //!
 //! `cargo run -p dht-core --example smoltcp`
 //!
-//! On a board, the device is its network chip instead of [`Loopback`], the clock a timer that never stops,
-//! the seed comes from its source of randomness, and where time is skipped here, it sleeps.
+//! On a board, the device is its network chip instead of [`Loopback`], the clock is a timer that never
+//! stops, the seed comes from its source of randomness, and where time is skipped here, the board sleeps.
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -21,14 +21,15 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 const NODES: usize = 3;
 const FIRST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 49_737);
-/// Our command: with a value it stores that under the target, without it looks there.
+/// The command of this example: with a value it stores the value under the target, without one it looks
+/// there.
 const VALUE: u64 = 0;
 
-/// The longest datagram that such a node sends or takes.
+/// The longest datagram that a node with `Config::embedded` sends or takes.
 const LONGEST: usize = 508;
 
-/// What one socket needs: for three of the longest datagrams to come in, and one to go out. So it is known
-/// whether there is room for one before it is encoded.
+/// The buffers of one socket: for three of the longest datagrams to come in, and one to go out. So it is
+/// known whether there is room for a datagram before it is encoded.
 struct Buffers([PacketMetadata; 8], [u8; 3 * LONGEST], [PacketMetadata; 1], [u8; LONGEST]);
 
 impl Buffers {
@@ -50,21 +51,21 @@ impl Buffers {
 struct Member {
     node: Node,
     sockets: [(Via, SocketHandle); 2],
-    /// The one value that it keeps.
+    /// The one value that the node keeps for its peers.
     value: Option<(Id, Vec<u8, 64>)>,
 }
 
 impl Member {
-    /// Lets the node have what has arrived, and the time; then sends what there is room for.
+    /// Hands in the datagrams that have arrived, and the time; then sends what there is room for.
     fn turn(&mut self, now: Instant, sockets: &mut SocketSet<'_>, out: &mut [u8; DATAGRAM_MAX]) {
         for (via, handle) in self.sockets {
-            // It is read where it lies. What is too long, the node drops by itself.
+            // The datagram is read where it lies. The node drops a datagram that is too long by itself.
             while let Ok((data, meta)) = sockets.get_mut::<Socket<'_>>(handle).recv() {
                 let IpAddress::Ipv4(ip) = meta.endpoint.addr;
                 let from = SocketAddrV4::new(ip, meta.endpoint.port);
                 if let Handled::Request(request) = self.node.handle_datagram(now, via, from, data) {
                     let answer = serve(&mut self.value, &request);
-                    // Too many wait to be sent: then silence has to do.
+                    // Too many answers wait to be sent: then the peer gets none.
                     let _ = self.node.reply(now, request.reply_to, answer);
                 }
             }
@@ -76,7 +77,7 @@ impl Member {
             if socket.can_send() {
                 let Some(transmit) = self.node.poll_transmit_via(now, via, out) else { continue };
                 socket.set_hop_limit(transmit.ttl);
-                // A datagram that can't be sent is like one that was lost.
+                // A datagram that can't be sent is like a lost datagram.
                 let _ = socket.send_slice(&out[..transmit.len], transmit.to);
             }
         }
@@ -85,7 +86,7 @@ impl Member {
 
 fn serve(kept: &mut Option<(Id, Vec<u8, 64>)>, request: &Incoming<'_>) -> Answer {
     match (request.command, request.target, request.value) {
-        // A valid token: they are where they say they are.
+        // A valid token: the peer is at the address that it sends from.
         (VALUE, Some(key), Some(value)) if request.token.is_some() => {
             *kept = Vec::from_slice(value).ok().map(|value| (key, value));
             Answer::empty()
@@ -111,7 +112,8 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
     let mut members = Vec::<Member, NODES>::new();
     for (port, [server, client]) in (FIRST.port()..).step_by(2).zip(&mut buffers) {
         let local = |port| SocketAddrV4::new(*FIRST.ip(), port);
-        // At most 54 KiB each. That they can be reached, and where, is known here; else nodes find out.
+        // At most 54 KiB per node. The address, and that peers can reach it, is known here; else nodes
+        // find out.
         let mut config = Config::embedded();
         (config.ephemeral, config.firewalled) = (Some(false), false);
         config.public_address = Some(local(port));
@@ -131,7 +133,7 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
             member.turn(now, &mut sockets, &mut out);
         }
 
-        // The story: all have joined, one stores, another one finds.
+        // All nodes have joined, one node stores a value, another node finds it.
         if put.is_none() && members.iter().all(|member| member.node.bootstrapped()) {
             let query = Query::new(key, VALUE).value("hello").commit().discard_replies();
             put = Some(members[1].node.query(now, query)?);
@@ -150,8 +152,8 @@ pub(crate) fn main() -> Result<(), Box<dyn Error>> {
             return Ok(());
         }
 
-        // Datagrams go out and come in. If none did, a board sleeps until its network chip wakes it,
-        // or a node or the stack has to be back.
+        // Datagrams go out and come in. If none did, a board sleeps until its network chip wakes it, or
+        // until the next deadline of a node or of the stack.
         let clock = smoltcp::time::Instant::from_micros(now.as_micros() as i64);
         if interface.poll(clock, &mut device, &mut sockets) == PollResult::None {
             let stack = interface.poll_delay(clock, &sockets).map(|delay| now + delay.into());

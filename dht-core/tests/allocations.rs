@@ -47,7 +47,7 @@ const ROUNDS: usize = 1000;
 const IDLE_MAX: usize = 10_000;
 
 fn addr(n: u32) -> SocketAddrV4 {
-    // One per /24, over public space.
+    // One address per /24, over public space.
     SocketAddrV4::new(Ipv4Addr::from(0x5000_0001 + (n << 8)), 4000)
 }
 
@@ -162,7 +162,7 @@ fn datagrams_cost_nothing() {
     };
     let (empty, fixed) = (Answer::empty(), Answer::value(Bytes::from_static(b"a static value")));
     let whole = encoded(&user);
-    // Who has that many long answers is asked whether he is there, unless he shows a token.
+    // A host that gets that many long answers is asked whether it is there, unless it has a token.
     let Handled::Request(incoming) = node.handle_datagram(now, Via::Server, ASKER, &whole) else {
         panic!("a request for the application");
     };
@@ -171,7 +171,7 @@ fn datagrams_cost_nothing() {
     let len = node.poll_transmit(now, &mut buf).unwrap().len;
     let Ok(Message::Response(Response { token, .. })) = decode(&buf[..len]) else { panic!() };
     serve(&mut node, now, &encoded(&Request { token, ..user }), &empty);
-    // What comes in, what the application answers, how many datagrams leave.
+    // (what comes in, what the application answers, how many datagrams leave)
     let cases = [
         ("PING", encoded(&plain), &empty, 1),
         ("FIND_NODE", encoded(&find_node), &empty, 1),
@@ -262,7 +262,7 @@ fn an_idle_node_is_small() {
             now += Duration::from_secs(5);
             node.handle_timeout(now);
         }
-        // A refresh may just have been; what it used is kept for a minute.
+        // A refresh may just have been made; its memory is kept for a minute.
         let (mut queries, mut quiet) = (node.stats().queries.total, 0);
         while quiet < 14 {
             converse(&mut node, now, &[]);

@@ -1,5 +1,5 @@
-//! `Builder::memory_bound` is kept, counted by the allocator: a driver whose streams nobody reads is flooded with
-//! everything that peers can send.
+//! `Builder::memory_bound` is kept, counted by the allocator: a driver whose streams are not read is flooded
+//! with everything that peers can send.
 
 #![cfg(feature = "driver")]
 #![allow(clippy::unwrap_used, reason = "a test, in functions that clippy doesn't take for one")]
@@ -23,7 +23,7 @@ use dht_core::{Config, DATAGRAM_MAX, Id, Instant, Query, Request, wire};
 
 use heap::counted;
 
-/// A machine on which every datagram that is read is another one of the flood.
+/// A machine whose sockets always hold the next datagram of the flood.
 #[derive(Clone, Default)]
 struct Flood(Arc<Inner>);
 
@@ -32,13 +32,13 @@ struct Inner {
     micros: AtomicU64,
     sent: AtomicU32,
     left: AtomicU32,
-    /// How long requests are.
+    /// The length of the requests.
     len: AtomicUsize,
     blocked: AtomicU32,
 }
 
 impl Flood {
-    /// The next datagram; what the application is asked as long as may be, and every other one is none of dht-rpc's.
+    /// The next datagram: in turn one of another protocol, and a request to the application, as long as may be.
     fn next(&self, buf: &mut [u8]) -> Option<(usize, SocketAddrV4)> {
         self.0
             .left
@@ -165,7 +165,7 @@ fn poll(driver: &mut Driver<Flood>) {
     assert!(counted(|| Pin::new(driver).poll(&mut cx)).is_pending());
 }
 
-/// So many datagrams come in.
+/// Lets `datagrams` datagrams come in.
 fn flood(world: &Flood, driver: &mut Driver<Flood>, datagrams: u32) {
     world.0.left.store(datagrams, Ordering::Relaxed);
     while world.0.left.load(Ordering::Relaxed) > 0 {
@@ -174,7 +174,7 @@ fn flood(world: &Flood, driver: &mut Driver<Flood>, datagrams: u32) {
     }
 }
 
-/// Whatever the core takes.
+/// Begins requests and queries until the core takes no more.
 fn ask(dht: &Dht) {
     for n in 0.. {
         let to = SocketAddrV4::new(Ipv4Addr::from(0x6000_0001 + (n << 8)), 4000);
@@ -196,7 +196,7 @@ fn most(config: &Config, items: bool) -> (usize, usize) {
     poll(&mut driver);
     let _requests = counted(|| dht.requests());
     let _datagrams = counted(|| dht.datagrams());
-    // Each queue gets what it can hold; the former is full when the latter comes.
+    // The queues of requests and of datagrams are full before the stream of items is opened.
     flood(&world, &mut driver, 1_500);
     let _items = items.then(|| counted(|| dht.items()));
     if items {
@@ -224,7 +224,7 @@ fn a_flood_of_a_driver_that_nobody_reads_is_bounded() {
             let (peak, bound) = most(&config, items);
             assert!(peak <= bound, "{peak} of {bound}");
             assert!(peak >= 2_500_000, "{peak}: there was no flood");
-            // What is not the node's own.
+            // The driver's part of the bound.
             let own = bound - dht_core::Node::memory_bound(&config);
             assert!(own < 6_500_000, "{own}");
         }

@@ -21,15 +21,15 @@ use heap::counted;
 
 const SERVER: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(45, 9, 9, 9), 2000);
 
-/// How the next few hundred steps go, in percent.
+/// How the next few hundred steps go: how often, in percent, and from how many senders.
 struct Mood {
-    /// Requests of ours that are answered.
+    /// Requests of the node that are answered.
     answered: u64,
-    /// What the node says that is listened to.
+    /// How often events and names are polled.
     polled: u64,
-    /// What it found that is taken.
+    /// Results of requests and queries that are taken.
     taken: u64,
-    /// How far apart senders are: few make conflicts, many fill what is kept of each.
+    /// How many senders there are: few make conflicts, many fill what is kept for each.
     senders: u64,
 }
 
@@ -74,7 +74,7 @@ impl Flood {
         [Via::Client, Via::Server, Via::Server, Via::Extra(7)][self.below(4) as usize]
     }
 
-    /// A value as long as fits, in whatever is around it, or nearly.
+    /// A value that takes all the space of a datagram beside the other fields, or nearly all.
     fn value(&mut self, limit: usize) -> Bytes {
         let len = limit - 150 - self.below(8) as usize;
         counted(|| Bytes::from(vec![7; len]))
@@ -161,7 +161,7 @@ impl Flood {
         }
     }
 
-    /// What leaves may be answered, with as much as fits.
+    /// Requests leave, and may be answered, with as much as fits.
     fn send(&mut self) {
         let mut buf = [0; DATAGRAM_MAX];
         for _ in 0..self.below(30) {
@@ -194,7 +194,7 @@ impl Flood {
         }
     }
 
-    /// All that wants to leave does, requests are answered with a value, and time passes. Nobody but `there` answers.
+    /// All that waits leaves, requests are answered with a value, and time passes. Only the peer `there` answers.
     fn pass(&mut self, by: Duration, there: SocketAddrV4) {
         let mut buf = [0; DATAGRAM_MAX];
         for to in std::mem::take(&mut self.asked) {
@@ -252,7 +252,7 @@ impl Flood {
         }
     }
 
-    /// What seldom happens.
+    /// Calls that are rare.
     fn meddle(&mut self) {
         let (n, addr) = (self.below(40), self.addr());
         let (node, now, session) = (&mut self.node, self.now, SessionId(n % 3));
@@ -273,7 +273,7 @@ impl Flood {
     }
 }
 
-/// The most that the node has had, itself included, and what it might have had.
+/// The most bytes that the node has had, itself included, and its bound.
 fn flood(config: &Config, seeds: u8, steps: usize) -> (usize, usize) {
     let bound = Node::memory_bound(config);
     let mut most = 0;
@@ -293,7 +293,7 @@ fn flood(config: &Config, seeds: u8, steps: usize) -> (usize, usize) {
             }
         }
         most = most.max(size_of::<Node>() + heap::peak() as usize);
-        // What is left is the node's, and goes with it: else the sums above mean nothing.
+        // What is left belongs to the node, and is freed with it: else the sums above mean nothing.
         counted(|| drop(flood.node));
         assert_eq!(heap::used(), 0);
     }
@@ -329,7 +329,7 @@ fn no_flood_takes_more_than_the_bound() {
     for (name, config, seeds) in configs {
         let (most, bound) = flood(&bootstrapped(config), seeds, 4_000);
         println!("{name}: at most {bound} bytes; the most seen {most}");
-        // The smaller it is, the closer it can be driven.
+        // The smaller the configuration, the closer the flood comes to the bound.
         assert!(name != "embedded" || most > bound / 2, "{most} of {bound} says little");
     }
 }
@@ -401,7 +401,7 @@ fn what_each_may_take() {
     let mut refused = Config::embedded();
     (refused.max_datagram, refused.max_requests) = (0, usize::MAX);
     assert_eq!(bound(refused), usize::MAX);
-    // Whatever is raised counts.
+    // Raising any of these raises the bound.
     let raise: [fn(&mut Config); 12] = [
         |c| c.max_requests += 1,
         |c| c.max_background_requests += 1,

@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 struct Counting;
 
-// For each thread its own: the harness has one that allocates whenever it gets its turn.
+// For each thread its own counters: the harness has a thread that allocates at any time.
 thread_local! {
     static COUNTS: Cell<bool> = const { Cell::new(false) };
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -44,7 +44,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // As if it had to move: both are there for a while.
+        // Counted as if the block had to move: the old and the new one are both there for a while.
         add(size);
         take(layout.size());
         // SAFETY: the caller's.
@@ -55,7 +55,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// Does something that counts.
+/// Does `work` while the heap is counted.
 pub(crate) fn counted<T>(work: impl FnOnce() -> T) -> T {
     COUNTS.set(true);
     let result = work();
@@ -63,22 +63,22 @@ pub(crate) fn counted<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// How often the heap was asked for something, while it counted.
+/// How many allocations were counted.
 pub(crate) fn allocations() -> usize {
     ALLOCATIONS.get()
 }
 
-/// How much more of the heap is in use than when nothing was counted yet.
+/// How many bytes more are in use than at the last `reset`.
 pub(crate) fn used() -> isize {
     USED.get()
 }
 
-/// The most that was.
+/// The most bytes in use since the last `reset`.
 pub(crate) fn peak() -> isize {
     PEAK.get()
 }
 
-/// Counts use from here on.
+/// Counts the bytes in use from here on.
 pub(crate) fn reset() {
     USED.set(0);
     PEAK.set(0);

@@ -1,7 +1,7 @@
 //! What `dht-core` does, in virtual time: one node among scripted peers, and whole networks in memory.
 //!
-//! Folders are the parts of the node; `node` is what concerns all of them. Beside this folder are tests that need a
-//! process of their own, since they count the heap, and those of the codec, which are no part of the package.
+//! Each folder stands for a part of the node; `node` holds what concerns all parts. Beside this folder are tests
+//! that need a process of their own, since they count the heap, and the tests of the codec, which stay unpublished.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! What becomes of nodes that have left: who finds it out, who is told, when they are out of all tables, and that
-//! nobody who is there goes with them, however much is lost.
+//! What becomes of nodes that have left: which nodes notice, which nodes are told, when the left nodes are out of
+//! all tables; and that no live node goes with them, however many datagrams are lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddrV4;
@@ -13,7 +13,7 @@ use crate::support::net::{Fate, Net, target};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// All those who are gone and known to one of these.
+/// The nodes of `gone` that at least one of the nodes `at` still knows.
 fn lingering(net: &mut Net, at: &[usize], gone: &[usize]) -> BTreeSet<SocketAddrV4> {
     let gone: Vec<_> = gone.iter().map(|gone| net.server(*gone)).collect();
     let known = at.iter().flat_map(|at| net.node(*at).nodes().collect::<Vec<_>>());
@@ -30,7 +30,7 @@ fn five_of_sixteen_are_gone_and_all_know_within_fifteen_seconds() {
         let (start, sent) = (net.now, net.sent);
         (0..5).for_each(|n| drop(net.walk(3, Query::find_node(target(n))).1.unwrap()));
         let took = net.now.saturating_since(start);
-        // The second of the first lookup is for who has nothing to go by yet.
+        // Only the first lookup may wait for a second, since the node does not know the pace of answers yet.
         assert!(took < SECOND + SECOND / 5, "the lookups took {took:?}");
         let until = |net: &mut Net, after| net.run_for(after - net.now.saturating_since(start));
         until(&mut net, 8 * SECOND);
@@ -46,8 +46,8 @@ fn five_of_sixteen_are_gone_and_all_know_within_fifteen_seconds() {
 
 #[test]
 fn nobody_who_is_there_goes_however_much_is_lost() {
-    // What is lost of a hundred datagrams, and how many may leave a table of 40 nodes that do 60 queries in ten
-    // minutes. When four tries said that a node is down they were 0 to 2, 1 to 2 and 174 to 209.
+    // (datagrams lost of a hundred, how many nodes may leave a table of 40 in ten minutes with 60 queries). When
+    // four tries said that a node is down, 0 to 2, 1 to 2 and 174 to 209 nodes left.
     for (loss, most) in [(5, 2), (10, 6), (30, 90)] {
         let mut net = Net::network(1, 40);
         net.run_for(60 * SECOND);
@@ -76,7 +76,7 @@ fn nobody_who_is_there_goes_however_much_is_lost() {
     }
 }
 
-/// A node among `count` others, of which it suspects the first: a walk ended without it.
+/// A node among `count` peers that suspects peer 0: a walk ended without an answer of that peer.
 fn suspecting(count: u32) -> Lab {
     let mut lab = Lab::among(count);
     warm(&mut lab);
@@ -87,7 +87,7 @@ fn suspecting(count: u32) -> Lab {
     lab
 }
 
-/// So that the pace of answers is known.
+/// Three lookups, so that the node knows the pace of answers.
 fn warm(lab: &mut Lab) {
     (1..4).for_each(|n| find(lab, Query::find_node(Id::of(peer(n)))));
 }
@@ -98,7 +98,7 @@ fn find(lab: &mut Lab, query: Query) {
     lab.node.take_outcome(id).unwrap().unwrap();
 }
 
-/// Whom the node names when it is asked for nodes around `target`.
+/// The nodes that the node names when it is asked for nodes around `target`.
 fn named(lab: &mut Lab, target: SocketAddrV4) -> Vec<SocketAddrV4> {
     let target = Id::of(target).0;
     let answers = lab.hear(peer(900), &wire::Request { target: Some(&target), ..asks(FIND_NODE) });
@@ -109,7 +109,7 @@ fn named(lab: &mut Lab, target: SocketAddrV4) -> Vec<SocketAddrV4> {
 fn who_is_suspected_is_named_to_nobody() {
     let mut lab = suspecting(15);
     assert!(!named(&mut lab, peer(0)).contains(&peer(0)));
-    // Until it answers.
+    // Until peer 0 answers.
     lab.peer(peer(0)).up = true;
     lab.run_for(2 * SECOND);
     assert!(named(&mut lab, peer(0)).contains(&peer(0)));
@@ -123,10 +123,10 @@ fn who_is_suspected_is_asked_last_and_not_waited_for() {
     let start = lab.now;
     let query = || Query::find_node(Id::of(peer(0))).nodes([peer(1)]).concurrency(1);
     find(&mut lab, query());
-    // There is a request to it under way since before, so there is no other.
+    // A request to peer 0 is under way already, so the query sends none.
     assert!(!lab.asked(FIND_NODE).contains(&peer(0)));
     assert_eq!(lab.now.saturating_since(start), 14 * 2 * LATENCY, "all others were asked");
-    // Where the user wants everybody's last try, or names it himself, it has its turn and is waited for.
+    // Where the user wants the last try of every node, or names peer 0, that peer is asked and waited for.
     for query in [query().thorough(), query().nodes([peer(0), peer(1)]).only_closest_nodes()] {
         let mut lab = suspecting(15);
         let start = lab.now;
@@ -136,7 +136,7 @@ fn who_is_suspected_is_asked_last_and_not_waited_for() {
     }
 }
 
-/// The three nodes that are known fall silent, and are back. The network was away, for instance.
+/// The three known nodes fall silent, and are back, as after a failure of the network.
 fn suspects_will_do(lab: &mut Lab) {
     warm(lab);
     (0..3).for_each(|n| lab.peer(peer(n)).up = false);
@@ -189,7 +189,7 @@ fn one_node_is_asked_on_once_however_many_queries_leave_it() {
 fn strangers_that_others_name_take_a_quarter_of_the_places() {
     let mut lab = Lab::among(30);
     warm(&mut lab);
-    // Each of the others names some who do not exist, near the target; who knows whether they were there.
+    // Each peer names twenty addresses near the target without a node, which look like nodes that have left.
     let target = Id::of(peer(0));
     let mut liars: Vec<_> = (1_000..4_000).map(peer).collect();
     liars.sort_by_cached_key(|addr| Id::of(*addr).distance(&target));
@@ -206,8 +206,8 @@ fn strangers_that_others_name_take_a_quarter_of_the_places() {
     assert_eq!(strangers, 8, "of 32");
 }
 
-/// How long so many lookups take, in milliseconds, while a few of 60 nodes answer so late: half a minute after they
-/// have begun to.
+/// How long each lookup takes, in milliseconds, while `slow` of 60 nodes answer `delay` late. The first six
+/// lookups, in half a minute, do not count.
 fn beside_slow_ones(slow: u32, delay: Duration) -> Vec<u128> {
     let mut lab = Lab::among(60);
     (0..slow).for_each(|n| lab.peer(peer(n + 10)).rtt = RTT + delay);
@@ -236,7 +236,7 @@ fn who_answers_late_on_purpose_costs_a_second_or_two() {
 fn doors_of_third_parties_are_knocked_at_a_few_times() {
     let mut lab = Lab::among(60);
     let is_victim = |addr: &SocketAddrV4| addr.ip().octets()[..3] == [203, 0, 113];
-    // So much seems to be lost that others are asked more than four times.
+    // Peers 40 to 59 answer late, so much seems to be lost, and silent nodes get more than four tries.
     (40..60).for_each(|n| lab.peer(peer(n)).rtt = RTT + Duration::from_millis(140));
     let mut tries = BTreeMap::<_, usize>::new();
     for n in 0..20 {

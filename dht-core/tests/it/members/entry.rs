@@ -1,5 +1,5 @@
-//! Who enters the routing table: those that have answered from the address that their id is
-//! made of, and nobody else, whatever they say and however often.
+//! Which nodes enter the routing table: only nodes that have answered from the address that their
+//! id is made of, whatever a peer says and however often.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::lab::{FIND_NODE, Lab, PING, SERVER, asks, joining, neighbour
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Stats without what verification is counted by, and without the clock.
+/// All counters except for the verifications.
 fn others(stats: Stats) -> Stats {
     let mut others = stats;
     others.verifications = Default::default();
@@ -25,7 +25,7 @@ fn an_id_that_is_not_the_senders_counts_as_none() {
     false_id[31] ^= 1;
     for id in [false_id, Id::of(peer(2)).0, [0; 32]] {
         let sent = lab.hear(peer(1), &wire::Request { id: Some(&id), ..asks(PING) });
-        // The message is valid all the same; nobody is verified.
+        // The message is valid all the same, but its sender is not verified.
         assert_eq!(sent.len(), 1);
         assert!(sent[0].as_response().is_some());
     }
@@ -77,7 +77,7 @@ fn who_does_not_answer_gets_one_datagram_and_leaves_no_trace() {
     let mut lab = Lab::alone();
     let before = lab.node.stats();
     lab.hear_with_id(peer(1), PING);
-    // The second is not up yet: it is still being asked.
+    // The second request comes while the sender is still being asked.
     lab.run_for(SECOND - Duration::from_millis(1));
     lab.hear_with_id(peer(1), PING);
     assert_eq!(lab.asked(PING).len(), 1);
@@ -86,11 +86,11 @@ fn who_does_not_answer_gets_one_datagram_and_leaves_no_trace() {
     assert_eq!(lab.node.table_len(), 0);
     let verifications = lab.node.stats().verifications;
     assert_eq!((verifications.sent, verifications.verified, verifications.failed), (1, 0, 1));
-    // Neither requests nor commands nor health know of it.
+    // The verification counts neither as a request nor as a command, nor for the health.
     assert_eq!(others(lab.node.stats()), others(before));
     lab.ticks(6);
     assert_eq!(lab.node.health().timeouts, 0);
-    // Given up after a second, so it may try again.
+    // The verification has ended after a second, so another request starts a new one.
     lab.hear_with_id(peer(1), PING);
     assert_eq!(lab.asked(PING).len(), 2);
 }
@@ -125,7 +125,7 @@ fn three_of_a_prefix_and_sixteen_in_all_are_verified_at_once() {
     (0..20).for_each(|n| drop(lab.hear_with_id(peer(n), PING)));
     assert_eq!(lab.asked(PING).len(), 16);
     assert_eq!(lab.node.stats().verifications.displaced, 0, "the others wait");
-    // As the first ones end, the others get their turn.
+    // As the first verifications end, the waiting candidates get their turn.
     lab.run_for(5 * SECOND);
     let mut asked = lab.asked(PING);
     asked.sort();
@@ -143,7 +143,7 @@ fn local_senders_have_no_limit_per_prefix() {
 #[test]
 fn sixty_four_candidates_wait_and_a_random_one_gives_way() {
     let mut lab = Lab::alone();
-    // One table bucket is never full here, so only the bound on candidates counts.
+    // The table stays empty here, so only the bound on candidates counts.
     (0..16 + 64).for_each(|n| drop(lab.hear_with_id(peer(n), PING)));
     assert_eq!(lab.node.stats().verifications.displaced, 0);
     (80..90).for_each(|n| drop(lab.hear_with_id(peer(n), PING)));
@@ -151,7 +151,7 @@ fn sixty_four_candidates_wait_and_a_random_one_gives_way() {
     lab.run_for(10 * SECOND);
     let asked = lab.asked(PING);
     assert_eq!(asked.len(), 80, "what waits is asked in the end");
-    // Neither all of the first nor all of the last were displaced.
+    // Neither all of the first candidates nor all of the last ones were displaced.
     let latecomers = asked.iter().filter(|addr| (80..90).any(|n| peer(n) == **addr)).count();
     assert!((1..=10).contains(&latecomers), "{latecomers}");
     let gone: Vec<_> = (16..80).filter(|n| !asked.contains(&peer(*n))).collect();
@@ -167,9 +167,9 @@ fn a_flood_of_ids_whose_owners_never_answer_fills_nothing() {
         lab.run_for(Duration::from_millis(5));
     }
     assert_eq!(lab.node.table_len(), 0);
-    // Three at a time for ten seconds.
+    // Three nodes of the /24 at a time, a second each, for ten seconds.
     assert!(lab.node.stats().verifications.sent <= 3 * 11);
-    // An honest one gets in beside the flood.
+    // An honest node gets in beside the flood.
     lab.hear_with_id(peer(1), PING);
     lab.run_for(SECOND);
     assert!(lab.knows(peer(1)));
@@ -196,7 +196,7 @@ fn the_filter_keeps_nodes_out_but_not_those_the_user_gives() {
     }
     lab.bind();
     lab.run_for(10 * SECOND);
-    // Not among closer nodes, not by asking, not by answering.
+    // Peer 1 is not asked as a closer node, and enters neither by asking nor by answering.
     assert!(!lab.asked(FIND_NODE).contains(&peer(1)));
     lab.hear_with_id(peer(1), PING);
     assert_eq!(lab.node.stats().verifications.sent, 0);
@@ -263,7 +263,7 @@ fn a_candidate_that_finds_all_places_taken_is_asked_later() {
 #[test]
 fn a_burst_of_requests_leaves_nothing_behind_after_a_quiet_while() {
     let mut lab = Lab::among(30);
-    // Its result is not taken, so the first place stays taken.
+    // The result of this request is not taken, so the first place stays taken.
     lab.request(Request::ping(peer(500)));
     let ids: Vec<_> = (0..300).map(|n| lab.node.request(lab.now, Request::ping(peer(n)))).collect();
     ids.into_iter().for_each(|id| lab.call(|node, now| node.cancel_request(now, id.unwrap())));

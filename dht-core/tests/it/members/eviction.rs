@@ -1,5 +1,5 @@
-//! Who leaves the routing table: those that don't answer, and those that answer as no node
-//! would. Never because of what others say, or of what the node itself gave up.
+//! Which nodes leave the routing table: nodes that do not answer, and nodes that answer without an id. No node
+//! leaves because of what a peer says, or of a request that the node itself gave up.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::lab::{
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// A node among `count` others that has just pinged some of them, as it does every eight ticks.
+/// A node among `count` peers that has just pinged some of them, as a keep-alive does every eight ticks.
 fn settled(count: u32) -> Lab {
     let mut lab = Lab::among(count);
     lab.run_until(|lab| !lab.checked().is_empty());
@@ -22,7 +22,7 @@ fn settled(count: u32) -> Lab {
     lab
 }
 
-/// Whom the node has pinged, once each.
+/// The nodes that were pinged, each once.
 fn checked(lab: &Lab) -> Vec<std::net::SocketAddrV4> {
     let mut asked = lab.checked();
     asked.sort();
@@ -76,7 +76,7 @@ fn two_answers_without_an_id_in_a_row_are_one_too_many() {
     };
     check(&mut lab);
     assert!(lab.knows(peer(2)));
-    // One with an id in between begins anew.
+    // An answer with an id in between starts the count anew.
     lab.peer(peer(2)).has_id = true;
     check(&mut lab);
     lab.peer(peer(2)).has_id = false;
@@ -95,14 +95,14 @@ fn the_silence_of_a_ping_nat_says_nothing() {
         lab.peer(peer(n)).reaches = false;
     }
     lab.ticks(240);
-    // The check has begun in this tick: five are asked to reach the server socket.
+    // The check begins in this tick: five nodes are asked to reach the server socket.
     assert_eq!(lab.asked(PING_NAT).len(), 5);
     let timeouts = lab.node.stats().requests.timeouts;
     lab.ticks(1);
     assert_eq!(lab.asked(PING_NAT).len(), 5 * 4);
     assert!(lab.node.firewalled());
     assert_eq!(lab.node.table_len(), 24, "they may well be there");
-    // Without three it can't succeed: the others are not waited for.
+    // After three timeouts the check can't succeed, so it does not wait for the other two nodes.
     assert_eq!(lab.node.stats().requests.timeouts, timeouts + 3);
     assert_eq!(lab.node.health().timeouts, 0, "nor is the network to blame");
 }
@@ -114,7 +114,7 @@ fn who_answers_something_else_meanwhile_stays() {
     for round in 0..20 {
         let mut lab = settled(5);
         lab.ticks(1);
-        // It is there, and is seen before the hint and after it in one tick, but its answers to the check are lost.
+        // Peer 2 answers before the hint and after it in one tick, but its answers to the check are lost.
         lab.peer(peer(2)).ignores = &[PING, FIND_NODE];
         for hinted in [false, true] {
             let id = lab.request(Request::new(peer(2), 100));
@@ -176,7 +176,7 @@ fn the_first_hint_is_checked_even_in_the_tick_of_a_contact() {
 fn hints_about_strangers_are_ignored_and_answered_all_the_same() {
     let mut lab = settled(5);
     let value = wire::addr_bytes(peer(77));
-    // Whatever follows the address does not matter.
+    // Bytes after the address do not matter.
     let value = [&value[..], &[1, 2, 3]].concat();
     let request = wire::Request { value: Some(&value), ..crate::support::lab::asks(DOWN_HINT) };
     let sent = lab.hear(peer(66), &request);
@@ -193,7 +193,7 @@ fn one_host_has_five_hints_a_tick() {
     }
     assert_eq!(checked(&lab).len(), 5);
     assert_eq!(lab.node.stats().drops.down_hints, 3);
-    // Another one has its own; the next tick brings new ones.
+    // Another host has five hints of its own; the next tick brings new ones.
     lab.hint(neighbour([60, 0, 0], 1), peer(8));
     assert_eq!(checked(&lab).len(), 6);
     lab.ticks(1);
@@ -210,7 +210,7 @@ fn ten_are_checked_at_once_local_hosts_included() {
     }
     assert_eq!(checked(&lab).len(), 10);
     assert_eq!(lab.node.stats().drops.down_hints, 5);
-    // They have answered, so there are places.
+    // The checked nodes have answered, so there are places again.
     lab.run_for(SECOND / 2);
     lab.hint(neighbour([127, 0, 0], 0), peer(15));
     assert_eq!(checked(&lab).len(), 11);
@@ -222,7 +222,7 @@ fn checks_do_not_starve_keep_alive_pings() {
     for n in 0..10 {
         lab.peer(peer(n)).up = false;
     }
-    // All places for checks are taken whenever the node wants to ping its oldest.
+    // All places for checks are taken whenever a keep-alive is to ping the oldest nodes.
     let mut hinted_only = true;
     for tick in 0..16 {
         for n in 0..10 {
@@ -234,7 +234,7 @@ fn checks_do_not_starve_keep_alive_pings() {
     assert!(!hinted_only);
 }
 
-/// A response that claims to come from `from`, with a transaction id that is guessed.
+/// A response that claims to come from `from`, with a guessed transaction id.
 fn forge(lab: &mut Lab, from: std::net::SocketAddrV4, tid: u16, to: std::net::SocketAddrV4) {
     let response = bare_answer(tid, to, None);
     lab.hear_bytes(Via::Client, from, &response);
@@ -247,10 +247,10 @@ fn a_storm_of_hints_about_live_nodes_with_forged_answers_evicts_nobody() {
     let mut tid = 0_u16;
     for round in 0..2_000_u32 {
         let victim = peer(round % 20);
-        // Spoofed from ever new hosts, so that no budget per host applies.
+        // The hints seem to come from ever new hosts, so that no budget per host applies.
         lab.hint(neighbour([60, (round / 250) as u8, 0], (round % 250) as u16), victim);
         if let Some(sent) = lab.sent.last().filter(|sent| sent.checks()) {
-            // Who watches the wire knows the transaction id, but not from where to answer.
+            // An attacker that sees the request knows its transaction id, but answers from a wrong address.
             let seen = sent.request().tid;
             forge(&mut lab, peer(500), seen, CLIENT);
         }
@@ -275,9 +275,9 @@ fn a_hint_goes_to_those_who_named_the_dead_one_and_if_they_are_gone_so_are_they(
     assert!(!lab.knows(peer(1)));
 }
 
-/// A node that has just told peer 1, who named a dead one, and does not answer any more.
+/// A node that is just sending a hint to peer 1, which named a dead node, and does not answer any more.
 fn hinting() -> Lab {
-    // So few that a query waits for the last try.
+    // With so few nodes a query waits for the last try.
     let mut lab = settled(10);
     lab.peer(peer(1)).closer.push(peer(40));
     lab.peer(peer(1)).closer.rotate_right(1);
@@ -334,7 +334,7 @@ fn who_is_back_in_the_table_is_not_taken_out_for_what_it_was_asked_in_a_former_s
         lab.peer(peer(77)).up = true;
         let id = lab.request(Request::ping(peer(77)));
         assert!(lab.result(id).is_ok());
-        // If it was lost, it is asked for more than that.
+        // If peer 77 was lost before, the node asks it one more question, FIND_NODE.
         lab.run_for(2 * LATENCY);
         assert!(lab.knows(peer(77)));
         lab.peer(peer(77)).up = false;

@@ -1,5 +1,5 @@
-//! When a bucket is full, the one not heard of for longest is asked whether it is still there. Only if it
-//! is silent does the newcomer get a chance: else every request of a stranger would cost a ping to no avail.
+//! When a bucket is full, its node that was not heard of for longest is asked whether it is there. Only if
+//! that node is silent does the newcomer get a chance: else each request of a stranger would cost a ping.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -13,7 +13,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 const MINUTE: u32 = 12;
 const HALF_AN_HOUR: u32 = 360;
 
-/// Puts nodes into the table that were added, and last heard of, so many ticks ago: one after the other.
+/// Puts nodes into the table one after the other: added `added` ticks ago, last heard of `pinged` ticks ago.
 fn import(lab: &mut Lab, known: &[SocketAddrV4], added: u32, pinged: u32) {
     for addr in known {
         let saved = SavedNode { addr: *addr, added: TICK * added, pinged: TICK * pinged };
@@ -21,10 +21,10 @@ fn import(lab: &mut Lab, known: &[SocketAddrV4], added: u32, pinged: u32) {
     }
 }
 
-/// A node with one full bucket, whose nodes are so old, and `count` more who would like to be in it.
+/// A node with one full bucket, whose nodes have these ages, and `count` more nodes for that bucket.
 fn full_of(added: u32, pinged: u32, count: usize) -> (Lab, Vec<SocketAddrV4>, Vec<SocketAddrV4>) {
     let mut config = Config::default();
-    // It keeps its id, and so its table.
+    // An ephemeral node keeps its table id, and so its table.
     config.ephemeral = Some(true);
     let mut lab = Lab::started(config);
     let all = far_half(lab.node.table_id(), 20 + count);
@@ -37,12 +37,12 @@ fn full_of(added: u32, pinged: u32, count: usize) -> (Lab, Vec<SocketAddrV4>, Ve
     (lab, known.to_vec(), new.to_vec())
 }
 
-/// The same, of nodes that were heard of a minute ago: any of them may be asked.
+/// The same, with nodes that were heard of a minute ago: any of them may be asked.
 fn full(count: usize) -> (Lab, Vec<SocketAddrV4>, Vec<SocketAddrV4>) {
     full_of(MINUTE, MINUTE, count)
 }
 
-/// Until somebody is pinged in the course of upkeep, who is told.
+/// Runs until a keep-alive pings nodes, and returns these nodes.
 fn keep_alive(lab: &mut Lab) -> Vec<SocketAddrV4> {
     lab.sent.clear();
     lab.run_until(|lab| !lab.checked().is_empty());
@@ -88,7 +88,7 @@ fn a_node_that_answers_keeps_its_place_and_the_newcomer_is_not_asked() {
     let (mut lab, known, new) = full(2);
     lab.hear_with_id(new[0], PING);
     lab.run_for(4 * LATENCY);
-    // Equal in age: the first one added has to answer.
+    // All nodes are equal in age, so the first one added is asked.
     assert_eq!(lab.checked(), [known[0]]);
     lab.hear_with_id(new[1], PING);
     lab.run_for(4 * LATENCY);
@@ -111,7 +111,7 @@ fn a_newcomer_that_does_not_answer_either_does_not_enter() {
 
 #[test]
 fn nodes_that_were_heard_of_in_the_last_minute_are_not_bothered() {
-    // However long they have been there: the reference asks those that are not old, too.
+    // The age in the table does not matter: the reference, too, asks nodes that are not old.
     for added in [MINUTE, HALF_AN_HOUR - 4, HALF_AN_HOUR + 4] {
         for (pinged, asked) in [(0, 0), (MINUTE - 1, 0), (MINUTE, 1), (MINUTE + 1, 1)] {
             let (mut lab, known, new) = full_of(added, pinged, 1);
@@ -137,7 +137,7 @@ fn at_most_three_are_asked_at_once() {
     lab.run_for(4 * SECOND);
     lab.run_for(2 * LATENCY);
     assert_eq!(new.iter().filter(|addr| lab.knows(**addr)).count(), 3);
-    // Then there are places for the next ones.
+    // Then there are places for the next newcomers.
     lab.sent.clear();
     let waiting = *new.iter().find(|addr| !lab.knows(**addr)).unwrap();
     lab.hear_with_id(waiting, PING);
@@ -147,14 +147,14 @@ fn at_most_three_are_asked_at_once() {
 #[test]
 fn rivals_are_asked_out_of_the_budget_of_the_keep_alive() {
     let (mut lab, known, new) = full(9);
-    // Five until the first keep-alive, which then has only its minimum left.
+    // Five rivals are asked before the first keep-alive, which then has only its minimum left.
     for addr in &new[..6] {
         lab.hear_with_id(*addr, PING);
         lab.run_for(4 * LATENCY);
     }
     assert_eq!(lab.checked(), known[..5]);
     assert_eq!(keep_alive(&mut lab), known[5..7]);
-    // Four from there to the next one, which gets what is left of them.
+    // Four may be asked before the next keep-alive, which gets what is left of the four.
     for addr in &new[6..] {
         lab.hear_with_id(*addr, PING);
         lab.run_for(4 * LATENCY);
@@ -170,14 +170,14 @@ fn while_bootstrapping_nobody_is_asked_for_its_place() {
     let all = far_half(lab.node.table_id(), 21);
     lab.add_peer(all[20]);
     import(&mut lab, &all[..20], MINUTE, MINUTE);
-    // Nobody answers.
+    // No node answers.
     lab.bind();
     lab.run_for(SECOND / 2);
     assert!(!lab.node.bootstrapped());
     lab.hear_with_id(all[20], PING);
     assert_eq!(lab.checked(), []);
     lab.run_until(|lab| lab.node.bootstrapped());
-    // Those who were silent are being checked, or gone: it is all as before again, and looks old.
+    // The silent nodes are being checked, or gone: they are put back, and made to look old.
     import(&mut lab, &all[..20], MINUTE, MINUTE);
     lab.call(|node, now| node.handle_wakeup(now));
     lab.sent.clear();
@@ -192,7 +192,7 @@ fn a_node_that_answers_twice_without_an_id_makes_room() {
     lab.hear_with_id(new[0], PING);
     lab.run_for(SECOND);
     assert!(lab.knows(known[0]) && !lab.knows(new[0]), "once is not enough");
-    // Everything is old again.
+    // All nodes look old again.
     lab.call(|node, now| node.handle_wakeup(now));
     lab.sent.clear();
     lab.hear_with_id(new[1], PING);

@@ -1,5 +1,5 @@
-//! What the user gave is never forgotten: nodes that fell silent, and bootstrap nodes. They are asked ever
-//! less often, and once one is back so is the network.
+//! Nodes that the user gave, and bootstrap nodes, are not forgotten when they fall silent. They are asked ever
+//! less often, and once one of them is back so is the network.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn knowing(count: u32) -> Config {
     config
 }
 
-/// A node that has known `count` nodes, all of them gone for a day.
+/// A node whose `count` nodes have all been gone for a day.
 fn alone_for_a_day(mut lab: Lab, count: u32) -> Lab {
     lab.run_for(HOUR / 6);
     (0..count).for_each(|n| lab.peer(peer(n)).up = false);
@@ -35,7 +35,7 @@ fn with_peers(config: Config, count: u32) -> Lab {
     lab
 }
 
-/// How long until all of so many peers, which are back, are known again.
+/// How long it takes until `count` peers, which are back now, are known again.
 fn time_to_find(lab: &mut Lab, count: u32) -> Duration {
     let start = lab.now;
     (0..count).for_each(|n| lab.peer(peer(n)).up = true);
@@ -66,7 +66,7 @@ fn so_are_those_that_were_added_and_those_that_were_imported_without_a_bootstrap
 
 #[test]
 fn the_others_are_found_by_the_first_who_is_back() {
-    // Only one of them was given; the others it names.
+    // The user gave one node only, which names the other seven.
     let mut lab = alone_for_a_day(with_peers(knowing(1), 8), 8);
     let start = lab.now;
     (0..8).for_each(|n| lab.peer(peer(n)).up = true);
@@ -76,7 +76,7 @@ fn the_others_are_found_by_the_first_who_is_back() {
     assert_eq!(lab.node.table_len(), 8);
 }
 
-/// While the system sent nothing, as before there is a network, nothing is said of a node: it stays in the table.
+/// While the system sends nothing, silence says nothing of a node: the node stays in the table.
 #[test]
 fn a_node_that_began_offline_looks_for_its_neighbours_once_a_given_node_answers() {
     let mut lab = Lab::unbound(knowing(1));
@@ -102,7 +102,7 @@ fn they_are_asked_ever_less_often() {
         lab.run_for(HOUR);
         counts.push(lab.sent.len());
     }
-    // At first as all who were lost: one every forty seconds.
+    // At first one node is asked every 40 s, as all lost nodes are.
     assert!(counts[1] <= 90, "{counts:?}");
     assert!(counts[3..].iter().all(|count| (3..=9).contains(count)), "{counts:?}");
     assert!(counts[9..].iter().all(|count| *count <= 4), "{counts:?}");
@@ -145,7 +145,7 @@ fn who_looks_for_something_asks_them_and_so_does_a_node_in_another_network() {
     asked.sort();
     asked.dedup();
     assert_eq!(asked, [0, 1, 2].map(peer));
-    // Not so what the node does by itself.
+    // A refresh, which the node makes by itself, does not ask the nodes that fell silent.
     lab.sent.clear();
     lab.call(Node::refresh);
     assert_eq!(lab.asked(FIND_NODE), []);
@@ -180,7 +180,7 @@ fn bootstrap_nodes_that_fell_silent_are_asked_with_ever_more_patience() {
     let mut walks: Vec<_> = walks.map(|sent| sent.request().tid).collect();
     walks.dedup();
     assert!((10..=12).contains(&walks.len()), "{} in an hour", walks.len());
-    // It is found again when its turn comes.
+    // The bootstrap node is found again when its turn comes.
     lab.peer(peer(0)).up = true;
     lab.run_for(330 * SECOND);
     assert!(lab.knows(peer(0)));

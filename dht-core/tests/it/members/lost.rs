@@ -1,5 +1,5 @@
-//! Nodes that fell silent are remembered for a while: if it was the network that broke, they are the way
-//! back to its other half.
+//! Nodes that fell silent are remembered for a while: if the network was split, they are the way back to
+//! its other half.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::net::{self, Fate, Net};
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A node among 30 others, of which it has just lost the first `count`.
+/// A node among 30 peers that has just lost the first `count` of them.
 fn losing(count: u32) -> Lab {
     let mut lab = Lab::among(30);
     for n in 0..count {
@@ -25,7 +25,7 @@ fn losing(count: u32) -> Lab {
     lab
 }
 
-/// Whom of those that were lost the node asks, and how long ago, in ticks.
+/// Which of the `count` lost nodes are asked in the next `ticks` ticks: pairs of a tick and a peer.
 fn asked(lab: &mut Lab, count: u32, ticks: u32) -> Vec<(u32, u32)> {
     let mut asked = Vec::new();
     for tick in 1..=ticks {
@@ -46,7 +46,7 @@ fn with_every_keep_alive_one_of_them_is_asked_once_and_each_has_its_turn() {
     assert!(asked.windows(2).all(|pair| pair[1].0 - pair[0].0 == 8));
     assert!(asked.windows(3).all(|turn| turn[0].1 != turn[1].1 && turn[1].1 != turn[2].1));
     assert_eq!((asked[0].1, asked[1].1, asked[2].1), (asked[3].1, asked[4].1, asked[5].1));
-    // As a verification: neither requests nor health know of it.
+    // Lost nodes are asked by verifications, which count neither as requests nor for the health.
     let stats = lab.node.stats();
     assert_eq!(stats.verifications.failed, before.verifications.failed + 6);
     assert_eq!(stats.requests.timeouts, before.requests.timeouts);
@@ -56,7 +56,7 @@ fn with_every_keep_alive_one_of_them_is_asked_once_and_each_has_its_turn() {
 fn asking_one_does_not_count_as_other_traffic() {
     for (others, expected) in [(2, 5), (3, 3)] {
         let mut lab = losing(3);
-        // All look old, and five are to be pinged in the second tick from now.
+        // All nodes look old, so the second tick from now is to ping five.
         lab.call(Node::handle_wakeup);
         lab.run_for(lab.until_tick() + TICK - SECOND);
         for n in 0..others {
@@ -72,15 +72,15 @@ fn asking_one_does_not_count_as_other_traffic() {
 #[test]
 fn nobody_is_looked_for_after_two_hours() {
     let mut lab = losing(1);
-    // The eviction took the better part of a tick.
+    // The eviction took most of a tick.
     let asked = asked(&mut lab, 1, 1_500);
     let last = asked.last().unwrap().0;
     assert!((1_432..1_440).contains(&last), "{last}");
-    // Every eighth tick until then; and a bootstrap node is asked what it sees, ever less often.
+    // Peer 0 is asked every eighth tick until then; and for its view, as a bootstrap node.
     assert!((180..=188).contains(&asked.len()), "{}", asked.len());
 }
 
-/// However old all else looks after a sleep of unknown length: two hours are two hours.
+/// A lost node is remembered for two hours, sleep included, however old the other nodes look then.
 #[test]
 fn sleep_does_not_make_the_node_forget_whom_it_has_lost() {
     let mut lab = losing(1);
@@ -122,7 +122,7 @@ fn when_one_is_back_all_are_asked_at_once_and_the_own_neighbourhood_is_looked_at
 
 #[test]
 fn forged_requests_leave_a_place_for_those_that_were_lost() {
-    // Strangers that never answer, all the time: in many /24s, in its own, and it itself.
+    // Forged requests come all the time: from many /24s, from the /24 of the lost node, or in its name.
     let [a, b, c, _] = peer(0).ip().octets();
     for forged in 0..3 {
         let mut lab = losing(1);
@@ -139,7 +139,7 @@ fn forged_requests_leave_a_place_for_those_that_were_lost() {
                 lab.hear(from, &wire::Request { id: Some(&id), ..asks(PING) });
             }
         }
-        // Of its own /24, which is silent, few are asked.
+        // The /24 of the lost node is silent, so few of its nodes are asked.
         let many = if forged == 1 { 10 } else { 100 };
         assert!(lab.node.stats().verifications.sent > before + many);
         assert!(lab.checked().iter().filter(|addr| **addr == peer(0)).count() >= 5, "{forged}");
@@ -150,16 +150,16 @@ fn forged_requests_leave_a_place_for_those_that_were_lost() {
 fn any_answer_of_one_that_was_lost_tells_it() {
     let mut lab = losing(2);
     (0..2).for_each(|n| lab.peer(peer(n)).up = true);
-    // Who seems to ask may be anybody; it is asked back.
+    // Peer 0 answers a PING of the user's.
     lab.request(Request::ping(peer(0)));
-    // A PING is not what it left unanswered: it is asked for that as well, and then the other one.
+    // FIND_NODE is what peer 0 left unanswered: it is asked for that as well, and then peer 1.
     lab.run_for(6 * LATENCY);
     assert!(lab.knows(peer(0)) && lab.knows(peer(1)));
 }
 
 #[test]
 fn all_are_asked_again_after_five_minutes_not_sooner() {
-    // How many of the other nine are asked when another one is back, so many ticks after the first.
+    // (ticks between the first two nodes that are back, how many of the other nine the second has asked)
     for (ticks, expected) in [(59, 0), (60, 8)] {
         let mut lab = losing(10);
         let back = |lab: &mut Lab, n| {
@@ -186,7 +186,7 @@ fn one_that_is_back_alone_does_not_put_off_the_search_for_others() {
     };
     lab.peer(peer(0)).up = true;
     back(&mut lab, 0);
-    // Soon after, three others are lost.
+    // Soon after, three other nodes are lost.
     for n in 1..4 {
         lab.peer(peer(n)).up = false;
         lab.hint(peer(20), peer(n));
@@ -211,7 +211,7 @@ fn one_that_finds_its_bucket_full_has_found_the_network_again_all_the_same() {
         lab.hint(peer(1), *addr);
     }
     lab.run_for(4 * SECOND);
-    // Others have taken their places.
+    // Newcomers have taken the places.
     far[20..].iter().for_each(|addr| drop(lab.hear_with_id(*addr, PING)));
     lab.run_for(SECOND);
     assert_eq!(lab.node.table_len(), 20);
@@ -223,7 +223,7 @@ fn one_that_finds_its_bucket_full_has_found_the_network_again_all_the_same() {
     assert!(lab.checked().starts_with(&[far[0], far[0]]) && lab.checked().contains(&far[1]));
 }
 
-/// How many of the true 20 closest lookups find, in percent, from each member.
+/// How many of the true 20 closest nodes the lookups of all members find, in percent.
 fn recall(net: &mut Net) -> usize {
     let (mut found, mut all) = (0, 0);
     for at in 0..net.members.len() {

@@ -1,5 +1,5 @@
-//! Small nodes, of which little memory makes easy prey: liars, the dead and crowds do no more to them than to
-//! large ones.
+//! Small nodes have little memory, but liars, dead nodes and crowds do no more harm to them than to
+//! large nodes.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -8,8 +8,8 @@ use dht_core::{Config, Id, Query, Via};
 
 use crate::support::lab::*;
 
-/// A lookup among 200 honest nodes and these liars, each of whom names 20 nodes nearer to the target where
-/// nobody is: how many of the closest are found, and how long it takes.
+/// A lookup among 200 honest nodes and `liars` liars, each of which names 20 addresses without a node, nearer
+/// to the target. Returns how many of the 20 closest nodes are found, and how long the lookup takes.
 fn lied_to(config: Config, liars: usize) -> (usize, Duration) {
     let target = target(900);
     let honest = by_distance(&target, 200);
@@ -45,7 +45,7 @@ fn the_dead_do_not_hold_the_last_places() {
     let mut config = Config::embedded();
     config.concurrency = 10;
     let (found, took) = lied_to(config, 2);
-    // It was a quarter of a minute when each kept its place for six tries.
+    // This took 15 s when each dead node kept its place for six tries.
     assert!(found == 20 && took < Duration::from_secs(8), "{found}, {took:?}");
 }
 
@@ -78,7 +78,7 @@ fn one_network_does_not_displace_the_others() {
     lab.peers.extend((0..3_000).map(|n| (addr(n), Peer::default())));
     let honest = lab.node.table_len();
     assert!(honest >= 70, "{honest}");
-    // Some ports for each bucket, of which most have room.
+    // Ports of one host, some for each bucket; most of the buckets have room.
     let own = lab.node.table_id();
     let mut ports: Vec<_> =
         (1..20_000).map(|port| SocketAddrV4::new(Ipv4Addr::new(66, 6, 6, 6), port)).collect();
@@ -90,7 +90,7 @@ fn one_network_does_not_displace_the_others() {
     }
     let others = lab.node.nodes().filter(|addr| !ports.contains(addr)).count();
     assert!(others + 2 >= honest, "{others} of {honest}");
-    // One of another network gets in: a small table does not stay as it is.
+    // A node of another network gets in: a small table goes on changing.
     let newcomer = by_distance(&own, 5_000)[0];
     lab.peers.insert(newcomer, Peer::default());
     let _ = lab.hand_in(Via::Server, newcomer, &ping(newcomer));

@@ -1,5 +1,5 @@
-//! Black holes: nodes that answer PINGs, so that they enter tables, and nothing of what a table is for. Who leaves
-//! FIND_NODE unanswered is not there because it answers something else.
+//! Black holes: nodes that answer PINGs, so that they enter tables, but no command that a table is for. A node
+//! that leaves FIND_NODE unanswered does not count as live because it answers another command.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::support::lab::{FIND_NODE, LATENCY, Lab, PING, PING_NAT, RTT, TICK, pe
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A node among `count` others, of which the first answers PINGs and commands of the application only.
+/// A node among `count` peers, of which peer 0 answers only PINGs and commands of the application.
 fn beside_a_hole(count: u32) -> Lab {
     let mut lab = Lab::among(count);
     lab.peer(peer(0)).ignores = &[FIND_NODE];
@@ -26,7 +26,7 @@ fn a_black_hole_is_out_once_a_query_has_met_it_whatever_else_it_answers() {
     for question in [Request::ping(peer(0)), Request::new(peer(0), 100)] {
         let mut lab = beside_a_hole(30);
         find(&mut lab, Query::find_node(Id::of(peer(0))));
-        // Every half second it answers something else.
+        // Every half second the black hole answers another command.
         for _ in 0..24 {
             lab.run_for(SECOND / 2);
             let id = lab.request(question.clone());
@@ -50,7 +50,7 @@ fn a_hint_about_a_black_hole_is_found_to_be_true() {
 #[test]
 fn where_no_query_goes_every_second_keep_alive_of_a_node_asks_what_it_is_there_for() {
     let mut lab = beside_a_hole(5);
-    // It has answered FIND_NODE when the node joined, so a PING will do once.
+    // Peer 1 has answered FIND_NODE when the node joined, so its first check is a PING.
     let mut kinds = Vec::new();
     for _ in 0..60 {
         lab.sent.clear();
@@ -67,7 +67,7 @@ fn where_no_query_goes_every_second_keep_alive_of_a_node_asks_what_it_is_there_f
 fn what_a_node_has_answered_counts_for_one_check() {
     let mut lab = beside_a_hole(25);
     lab.sent.clear();
-    // All others are heard of, so it is checked by every keep-alive; and no query has begun yet.
+    // All other peers are heard of, so every keep-alive checks peer 0; and no query has begun yet.
     for _ in 0..8 {
         for n in 1..25 {
             lab.request(Request::ping(peer(n)));
@@ -77,7 +77,7 @@ fn what_a_node_has_answered_counts_for_one_check() {
     lab.run_for(4 * SECOND);
     let checks: Vec<_> =
         lab.sent.iter().filter(|sent| sent.to == peer(0) && sent.checks()).collect();
-    // It has answered FIND_NODE when the node joined, and leaves four tries unanswered now.
+    // Peer 0 has answered FIND_NODE when the node joined, and leaves four tries unanswered now.
     assert_eq!(
         checks.iter().map(|sent| sent.is(PING)).collect::<Vec<_>>(),
         [true, false, false, false, false]
@@ -91,7 +91,7 @@ fn a_black_hole_that_was_found_out_comes_back_by_answering_that_alone() {
     lab.hint(peer(1), peer(0));
     lab.run_for(5 * SECOND);
     assert!(!lab.knows(peer(0)));
-    // For two hours it introduces itself every minute, and is pinged by the user.
+    // For two hours the black hole introduces itself every minute, and the user pings it every ten minutes.
     for minute in 0..119 {
         lab.hear_with_id(peer(0), PING);
         if minute % 10 == 0 {
@@ -123,7 +123,7 @@ fn a_stranger_that_was_visited_in_vain_does_not_enter_by_a_ping() {
         lab.knows(peer(77))
     };
     assert!(!ping(&mut lab));
-    // It is forgotten after five minutes, and then asked what it left unanswered by the next keep-alive.
+    // Its silence is forgotten after five minutes; then the next keep-alive asks FIND_NODE again.
     lab.run_for(301 * SECOND);
     assert!(ping(&mut lab));
     lab.sent.clear();
@@ -154,7 +154,7 @@ fn who_leaves_an_applications_command_unanswered_is_asked_what_every_node_answer
 
 #[test]
 fn an_answer_to_what_was_left_unanswered_or_to_more_clears_a_node() {
-    // What it ignores, what is asked then, and whether that clears it.
+    // (commands that the peer ignores, what it is asked then, whether the answer clears it)
     let cases: [(&'static [u64], Request, bool); 4] = [
         (&[PING], Request::new(peer(0), 100), true),
         (&[FIND_NODE], Request::ping(peer(0)), false),
@@ -170,7 +170,7 @@ fn an_answer_to_what_was_left_unanswered_or_to_more_clears_a_node() {
         lab.run_until(|lab| lab.node.suspects(peer(0)));
         lab.hear_with_id(peer(1), PING);
         let order: Vec<_> = lab.node.nodes().collect();
-        // Neither do requests put off the next question.
+        // Nor do requests from the peer put off its next check.
         lab.hear_with_id(peer(0), PING);
         assert_eq!(lab.node.nodes().collect::<Vec<_>>(), order);
         let id = lab.request(question);
@@ -186,7 +186,7 @@ fn an_answer_to_what_was_left_unanswered_or_to_more_clears_a_node() {
 fn the_copy_of_an_answer_to_a_ping_says_no_more_than_the_answer() {
     let mut lab = Lab::among(15);
     lab.add_peer(peer(50)).ignores = &[FIND_NODE];
-    // So slow that a PING is sent twice, and answered twice.
+    // So slow that a PING to this peer is sent twice, and answered twice.
     lab.peer(peer(50)).rtt = RTT + Duration::from_millis(1_100);
     let all: Vec<_> = [50].into_iter().chain(0..15).map(peer).collect();
     (0..15).for_each(|n| lab.peer(peer(n)).closer = all.clone());

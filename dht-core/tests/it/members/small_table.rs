@@ -1,5 +1,5 @@
-//! Tables with few places, as a device has: who has been there for a while gives way only if it does not answer, whoever
-//! comes; and while such a table is new it takes shape, so that a node knows its neighbours.
+//! Tables with few places, as on a device: a node that has been there for a while gives way only if it does not answer,
+//! however many nodes come; and a new table takes shape, so that the device knows its neighbours.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
@@ -13,18 +13,18 @@ use crate::support::net::Net;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: u32 = 12;
 
-/// How many leading bits the id of an address shares with `own`.
+/// How many leading bits the id of `addr` shares with `own`.
 fn depth(own: Id, addr: SocketAddrV4) -> u32 {
     let (own, id) = (own.0, Id::of(addr).0);
     let same = own.iter().zip(id).take_while(|(a, b)| **a == *b).count();
     same as u32 * 8 + (own[same] ^ id[same]).leading_zeros()
 }
 
-/// A device with a full table of 48 nodes that have been there for so many ticks: 20, 20 and
-/// eight in three buckets. It has forgotten none of them, for all answer.
+/// A device with a full table of 48 nodes that entered `added` ticks ago: 20, 20 and eight in three
+/// buckets. All of them answer.
 fn device(added: u32) -> (Lab, Vec<SocketAddrV4>) {
     let mut config = Config::embedded();
-    // It keeps its id.
+    // An ephemeral node keeps its id.
     config.ephemeral = Some(true);
     let mut lab = Lab::started(config);
     let own = lab.node.table_id();
@@ -41,9 +41,8 @@ fn device(added: u32) -> (Lab, Vec<SocketAddrV4>) {
     (lab, known)
 }
 
-/// 32 hosts of other /24s, each of which has chosen its port, so that each is nearer than all that the node knows: eight
-/// in each of four buckets. They introduce themselves until nothing changes any more; how many of the others are
-/// left then.
+/// 32 hosts of other /24s have chosen their ports so that they are nearer than all known nodes: eight in each of four
+/// buckets. These newcomers introduce themselves until nothing changes any more. Returns how many known nodes are left.
 fn left_beside_newcomers(lab: &mut Lab, known: &[SocketAddrV4]) -> usize {
     let own = lab.node.table_id();
     let mut newcomers = Vec::new();
@@ -80,7 +79,7 @@ fn who_has_been_there_for_ten_minutes_keeps_its_place_however_many_come() {
 #[test]
 fn who_does_not_answer_gives_way_to_one_that_is_nearer() {
     let (mut lab, known) = device(HOUR);
-    // One of the fullest bucket, and of these of the farthest.
+    // A node of the farther one of the two full buckets.
     let silent = known[5];
     lab.peer(silent).up = false;
     let left = left_beside_newcomers(&mut lab, &known);
@@ -90,7 +89,7 @@ fn who_does_not_answer_gives_way_to_one_that_is_nearer() {
 
 const HOUR: u32 = 720;
 
-/// How many of the true eight nearest to themselves the members know, in percent.
+/// How many of the eight nodes nearest to itself a member knows, in percent, over all members.
 fn neighbours_known(net: &mut Net, members: &[usize]) -> usize {
     let (mut known, mut all) = (0, 0);
     for at in members {
@@ -119,7 +118,7 @@ fn devices_know_their_neighbours_though_others_come_and_go() {
     let mut alive: Vec<_> = (1..200).map(|_| join(&mut net)).collect();
     net.run_for(Duration::from_secs(1800));
     println!("at first {} %", neighbours_known(&mut net, &alive));
-    // Two hours, in which half of them are replaced.
+    // Two hours, in which half of the devices are replaced.
     for _ in 0..100 {
         net.kill(alive.remove(0));
         alive.push(join(&mut net));

@@ -1,4 +1,4 @@
-//! Signs of an attack are counted, and told once a minute however often there is one.
+//! Signs of an attack are counted, and reported once a minute at most, however often they occur.
 
 use std::net::SocketAddrV4;
 
@@ -7,7 +7,7 @@ use dht_core::{DropReason, Event, Query, Via};
 use crate::queries::crowds::{among_200, crowd};
 use crate::support::lab::*;
 
-/// The alarms, without what else happens.
+/// The alarms among the events; other events are dropped.
 fn take_alarms(lab: &mut Lab) -> Vec<Event> {
     let is_alarm = |event: &Event| {
         use Event::{CrowdedKeys, ManyDropped, ThinResults};
@@ -45,7 +45,7 @@ fn a_crowded_key_is_told_once_a_minute_with_the_number_of_queries() {
 #[test]
 fn a_query_that_witnesses_mend_is_counted_and_one_that_they_do_not_is_told() {
     let (mut lab, honest) = among_200();
-    // Each in a /24 of its own; they name each other only.
+    // Forty nodes, each in a /24 of its own, which name only each other.
     let hostile: Vec<_> = (0..40).map(|n| SocketAddrV4::new([66, n, 6, 6].into(), 1)).collect();
     let own = Peer::knowing(hostile.iter().copied());
     lab.peers.extend(hostile.iter().map(|addr| (*addr, own.clone())));
@@ -75,7 +75,7 @@ fn a_flood_is_told_once_a_minute_with_its_reason() {
     };
     flood(&mut lab, 100);
     assert_eq!(take_alarms(&mut lab), [], "these are not many");
-    // In the ticks 0, 12, 24, 36 and 48.
+    // An alarm is due in the ticks 0, 12, 24, 36 and 48.
     (0..60).for_each(|_| flood(&mut lab, 101));
     let many =
         |ticks: u64| Event::ManyDropped { reason: DropReason::Malformed, total: 100 + 101 * ticks };

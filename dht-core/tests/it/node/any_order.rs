@@ -1,8 +1,8 @@
-//! Two nodes of a small network get calls in any order, while datagrams travel between them.
+//! Two nodes of a small network get calls in any order, while datagrams travel between the nodes.
 //!
-//! What is modelled is what a caller relies on: every request and query that was begun ends
-//! once, answers are to what was asked, and nothing fails for no reason. What must hold inside
-//! is checked after every step.
+//! The model covers what a caller relies on: every request and query ends exactly once, each
+//! answer belongs to its request, and no request fails without a reason. The invariants of all
+//! nodes are checked after every step.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 
 use crate::support::net::{Fate, Net, target};
 
-/// The two that are called; the rest only answers.
+/// How many nodes get calls; the other nodes only answer.
 const CALLED: usize = 2;
 const MEMBERS: usize = 4;
 const ECHO: u64 = 7;
@@ -22,7 +22,7 @@ const ECHO: u64 = 7;
 #[derive(Clone, Debug)]
 enum Op {
     Run(u64),
-    /// Time passes, and nobody is called meanwhile.
+    /// Time passes, and no node is called meanwhile.
     Sleep(u64),
     Request {
         to: usize,
@@ -47,7 +47,7 @@ enum Op {
     AddNode(usize),
     Maintain(bool),
     WakeUp,
-    /// Of so many datagrams one is lost; 0: none.
+    /// Every n-th datagram is lost; 0: none is.
     Loss(u8),
 }
 
@@ -81,16 +81,16 @@ fn op() -> impl Strategy<Value = Op> {
 /// What the caller of one node knows.
 #[derive(Default)]
 struct Caller {
-    /// With the value that should come back; `None` once it was cancelled.
+    /// The value that each request should get back; `None` once the request was cancelled.
     requests: BTreeMap<RequestId, Option<Vec<u8>>>,
     queries: Vec<QueryId>,
     begun: u32,
-    /// Something happened after which requests to live nodes may fail.
+    /// Whether something happened after which requests to live nodes may fail.
     troubled: bool,
     ended: bool,
 }
 
-/// Some of a list, if there are any.
+/// An item of a list, unless the list is empty.
 fn pick<T: Copy>(items: &[T], n: usize) -> Option<T> {
     items.get(n % items.len().max(1)).copied()
 }
@@ -99,7 +99,7 @@ impl Caller {
     fn call(&mut self, net: &mut Net, at: usize, op: &Op) {
         let session = |n: u64| SessionId(n);
         let known: Vec<_> = self.requests.keys().copied().collect();
-        // One more than there are: nobody is there.
+        // `MEMBERS` stands for an address without a node.
         let addr = |net: &Net, n: usize| match n {
             MEMBERS => "45.99.0.1:9".parse().unwrap(),
             n => net.server(n),
@@ -111,7 +111,7 @@ impl Caller {
                 let request = Request::new(addr(net, to), ECHO).value(value.clone());
                 let request = request.retries(retries).session(session(group));
                 if let Ok(id) = net.call(at, |node, now| node.request(now, request)) {
-                    // Nobody answers there.
+                    // No node answers at that address.
                     let expected = (to < MEMBERS).then_some(value);
                     assert_eq!(self.requests.insert(id, expected), None);
                 }
@@ -178,7 +178,7 @@ impl Caller {
         }
     }
 
-    /// Takes what has come.
+    /// Takes the responses, replies and outcomes that are ready.
     fn read(&mut self, net: &mut Net, at: usize) {
         while let Some(event) = net.members[at].events.pop_front() {
             match event {
@@ -237,7 +237,7 @@ fn run(seed: u64, ops: &[(usize, Op)]) {
             }
             op => callers[*at].call(&mut net, *at, op),
         }
-        // Whatever one of them does, the other one's requests may fail by.
+        // After each of these steps requests of either node may fail.
         if matches!(op, Op::Sleep(_) | Op::Loss(_) | Op::Suspend | Op::Close) {
             callers.iter_mut().for_each(|caller| caller.troubled = true);
         }
@@ -248,7 +248,7 @@ fn run(seed: u64, ops: &[(usize, Op)]) {
         net.call(at, Node::resume);
         net.bind(at);
     }
-    // Six tries of a query's node, and the next ones after those that fail.
+    // Long enough for six tries to a node of a query, and for the candidates after failed nodes.
     for _ in 0..60 {
         net.run_for(Duration::from_secs(1));
         callers.iter_mut().enumerate().for_each(|(at, caller)| caller.read(&mut net, at));

@@ -1,5 +1,5 @@
 //! What an embedder can rely on: any order of calls is legal, the same inputs give the same
-//! bytes, time never goes back, and nothing secret is printed.
+//! bytes, time never goes back, and printed values show no secret.
 
 use std::net::SocketAddrV4;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::support::lab::{CLIENT, FIND_NODE, Lab, PING, SERVER, TICK, asks, join
 const SECOND: Duration = Duration::from_secs(1);
 const USERS: u64 = 100;
 
-/// A look-up that was asked for by another node.
+/// A name lookup that another node has asked for.
 fn foreign_lookup() -> dht_core::NameLookup {
     let mut config = Config::default();
     config.bootstrap = vec!["one.example:1".parse().unwrap()];
@@ -76,7 +76,7 @@ fn draining_late_delays_but_loses_nothing() {
         assert_eq!(handled, Handled::Consumed);
     }
     let request = lab.node.request(now, Request::ping(peer(2))).unwrap();
-    // Three seconds in which nobody polls: no try of the request is lost.
+    // For three seconds the caller does not poll: the request loses no try.
     lab.now += 3 * SECOND;
     lab.call(Node::handle_timeout);
     let answers = lab.sent.iter().filter(|sent| sent.as_response().is_some()).count();
@@ -85,7 +85,7 @@ fn draining_late_delays_but_loses_nothing() {
     assert_eq!(lab.node.stats().requests.retries, 0, "time runs from when it left");
 }
 
-/// A life in which much happens; everything that was sent and told.
+/// A node's life in which much happens; the lab holds all that the node sent and told.
 fn life(seed: u64) -> Lab {
     let mut lab = Lab::with_seed(joining(&[peer(0), peer(50)]), seed);
     for n in 0..30 {
@@ -145,7 +145,7 @@ fn time_never_goes_back() {
         assert!(lab.node.poll_timeout() >= Some(lab.now));
     }
     assert_eq!(lab.node.poll_timeout(), deadline);
-    // What is asked for in the past is asked for now.
+    // A request in the past counts as made now.
     let again = Request::ping(peer(1)).retries(0);
     let again = lab.node.request(Instant::ZERO, again).unwrap();
     let start = lab.now;
@@ -168,7 +168,7 @@ fn after_the_end_of_time_nothing_breaks() {
     assert!(lab.times(Event::Resumed) == 3);
 }
 
-/// A token of the node's for `host`, which it gives to anyone who asks there.
+/// A token of the node for the host of `from`, as any host gets by asking.
 fn token_for(lab: &mut Lab, from: SocketAddrV4) -> [u8; 32] {
     lab.answer = Some(Answer::empty());
     let sent = lab.hear(from, &wire::Request { internal: false, ..asks(USERS) });
@@ -199,7 +199,7 @@ fn a_token_is_good_for_one_host_and_expires_in_its_sleep() {
     for sleep in [15, 3600] {
         let mut lab = Lab::alone();
         let token = token_for(&mut lab, peer(1));
-        // Nobody was there to rotate anything.
+        // The node gets no call meanwhile, so its secrets were not rotated.
         lab.sleep(sleep * SECOND);
         assert!(!accepts(&mut lab, peer(1), &token), "after {sleep} s");
         let fresh = token_for(&mut lab, peer(1));
@@ -261,7 +261,7 @@ fn a_table_survives_in_a_file_with_its_ages() {
     assert!(saved.iter().all(|node| node.addr == peer(70) || node.added >= 95 * TICK));
 
     let mut later = Lab::alone();
-    // It has to have been there for that long, or the ages would lie before its beginnings.
+    // The node has to be as old as the ages of its nodes, or these would lie before its start.
     later.ticks(400);
     let away = Duration::from_secs(600);
     later.call(|node, now| node.import(now, &saved, away));
@@ -299,7 +299,7 @@ fn what_nobody_takes_is_lost_and_counted() {
     node.handle_bound(now, CLIENT, SERVER);
     for _ in 0..3 {
         (0..60).for_each(|n| _ = node.add_node(now, peer(n)).unwrap());
-        // All of them come, and go since they turn out to be down.
+        // Two events for each node of the table: it is added, and it is removed as it is down.
         happened += 2 * node.table_len() as u64;
         let query = Query::find_node(Id([0; 32])).nodes((0..60).map(peer)).only_closest_nodes();
         let query = query.retries(3).concurrency(60).thorough().discard_replies();
@@ -309,7 +309,7 @@ fn what_nobody_takes_is_lost_and_counted() {
             now += SECOND;
             node.handle_timeout(now);
         }
-        // The window is empty again.
+        // Now the window is empty again.
         now += 2 * SECOND;
         node.handle_timeout(now);
         assert_eq!(node.table_len(), 0);
@@ -320,7 +320,7 @@ fn what_nobody_takes_is_lost_and_counted() {
     assert!(events.contains(&Event::Listening) && events.contains(&Event::Ready));
     let about_nodes = |event: &&Event| matches!(event, Event::NodeAdded(_) | Event::NodeRemoved(_));
     let told = events.iter().filter(about_nodes).count() as u64;
-    // With the two about the start there are 256.
+    // Together with the two events about the start there are 256.
     assert_eq!((told, told + lost), (254, happened));
 }
 

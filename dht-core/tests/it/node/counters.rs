@@ -1,5 +1,5 @@
-//! What is counted, and that it adds up. The drops of datagrams are counted in the tests of what is
-//! dropped.
+//! What is counted, and that the counters add up. The counters of dropped datagrams are tested
+//! where the drops are.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn count(tx: u64, rx: u64) -> CommandCount {
     count
 }
 
-/// active, total, responses, timeouts, retries, cancelled
+/// Counters of requests: active, total, responses, timeouts, retries, cancelled.
 fn requests(lab: &Lab) -> [u64; 6] {
     let RequestStats { active, total, responses, timeouts, retries, cancelled, .. } =
         lab.stats().requests;
@@ -52,7 +52,7 @@ fn internal_commands_are_counted_apart() {
     for to in [addr(1), addr(2), dead] {
         lab.request(Request::ping(to));
         lab.request(Request::delayed_ping(to, Duration::ZERO));
-        // The application's own commands of the same numbers are none of these.
+        // The application's commands of the same numbers are not counted as internal commands.
         lab.requests((0..4).map(|command| Request::new(to, command)));
     }
     lab.query(Query::find_node(target(1)).nodes([addr(1), dead]).only_closest_nodes().thorough());

@@ -1,5 +1,5 @@
-//! The page of limits, `dht-core/src/limits.md`, against the code: each default is that of the constant or of the field, and
-//! no limit is missing.
+//! The page of limits, `dht-core/src/limits.md`, against the code: each default is the value of the constant or of
+//! the field, and no limit is missing.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use dht_core::Config;
 
-/// Constants that are named like limits: steps of a calculation, pauses, numbers of the format, and what is reserved at first.
+/// Constants whose names look like limits: steps of a calculation, pauses, numbers of the format, initial capacities.
 const NO_LIMITS: &[(&str, &str)] = &[
     ("driver/memory_bound.rs", "NAME_MAX"),
     ("driver/names.rs", "LOOKUP_MAX"),
@@ -31,7 +31,7 @@ const NO_LIMITS: &[(&str, &str)] = &[
     ("wire/mod.rs", "VARINT_MAX"),
 ];
 
-/// The defaults, and the most, of fields that have rows.
+/// Constants that are the default or the maximum of a field, whose row names them.
 const SAME: &[(&str, &str)] = &[
     ("api/config.rs", "SEEN_MAX"),
     ("api/config.rs", "MAILBOX_MAX"),
@@ -111,7 +111,7 @@ fn rows(page: &str) -> Vec<(Vec<&str>, &str)> {
         .collect()
 }
 
-/// The number in a cell, and how many milliseconds its unit has, if that is one of time.
+/// The number in a cell, and, if its unit is one of time, the unit in milliseconds.
 fn number(cell: &str) -> (u64, Option<u64>) {
     let (number, unit) = cell.split_once(' ').unwrap_or((cell, ""));
     let number = number.replace(',', "").trim_end_matches(':').parse();

@@ -1,4 +1,4 @@
-//! Whom limits per host and per /24 apply to: each limit asks the configuration.
+//! Which addresses the limits per host and per /24 apply to: each limit asks the configuration.
 
 use std::net::SocketAddrV4;
 
@@ -19,7 +19,7 @@ fn policies() -> [(Exempt, bool, bool); 4] {
     ]
 }
 
-/// What of a limit is used by a public and by a local network: `limit` where it holds, else `all`.
+/// How much a public and a local network can use: `limit` where the limit applies, `all` elsewhere.
 fn each_asks((limit, all): (usize, usize), used: impl Fn(Config, [u8; 3]) -> usize) {
     for (exempt, public, local) in policies() {
         for (prefix, limited) in [(PUBLIC, public), (LOOPBACK, local)] {

@@ -20,7 +20,7 @@ fn warm() -> Lab {
     lab
 }
 
-/// A tick in which so many requests are answered, and so many time out.
+/// A tick in which `answered` requests are answered, and `silent` requests time out.
 fn tick(lab: &mut Lab, answered: u32, silent: u32) {
     for n in 0..answered + silent {
         let to = if n < answered { peer(0) } else { peer(100) };
@@ -57,7 +57,7 @@ fn too_few_outcomes_say_nothing() {
         assert!(lab.node.health().idle);
     }
     assert_eq!(state(&lab), (true, false, 0));
-    // Nor does anything in the first four ticks.
+    // Nor does silence count in the first four ticks.
     let mut lab = Lab::alone();
     for _ in 0..3 {
         tick(&mut lab, 0, 4);
@@ -110,7 +110,7 @@ fn other_interfaces_are_news_and_an_update() {
     assert_eq!(lab.events, [Event::NetworkChange, Event::NetworkUpdate]);
 }
 
-/// What an attack, or an accident, adds to the counters of drops.
+/// What an attack, or an accident, adds to the drop counters.
 fn dropped(attack: impl FnOnce(&mut Lab)) -> DropStats {
     let mut config = Config::default();
     config.max_replies = 2;
@@ -133,7 +133,7 @@ fn bytes(request: &wire::Request<'_>) -> Vec<u8> {
     buf[..len].to_vec()
 }
 
-/// An answer of ours to `sent`, but for its source.
+/// A valid response to request `tid`, but for its source.
 fn answer(tid: u16) -> Vec<u8> {
     bare_answer(tid, SERVER, None)
 }
@@ -214,7 +214,7 @@ fn what_is_beyond_a_limit_is_counted() {
     });
     assert_eq!(drops, only(|d| d.down_hints = 3));
 
-    // Nobody polls, so the third answer finds no place.
+    // The caller does not poll, so the third answer finds no place.
     let ping = bytes(&asks(PING));
     let drops = dropped(|lab| {
         for _ in 0..3 {
@@ -227,7 +227,7 @@ fn what_is_beyond_a_limit_is_counted() {
     });
     assert_eq!(drops, only(|d| d.replies = 1));
 
-    // Verifications and the like are too many if nothing ever leaves.
+    // If nothing ever leaves, verifications and other requests of the node are too many.
     let drops = dropped(|lab| {
         for n in 0..64 {
             let query = Query::find_node(Id([0; 32])).nodes([peer(300 + n)]).only_closest_nodes();

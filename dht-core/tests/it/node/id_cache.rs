@@ -1,4 +1,4 @@
-//! Ids that several nodes share: nothing changes by it but who computes them.
+//! A cache of ids that several nodes share: it changes only which node computes an id.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
@@ -10,7 +10,7 @@ use dht_core::{Config, Id, IdCache, Instant, Query, Request};
 
 use crate::support::net::{Fate, Net, Packet, target};
 
-/// The life of a network: nodes join, look, store, become reachable, lose datagrams, die, sleep.
+/// The life of a network: nodes join, search, store, become reachable, lose datagrams, die, sleep.
 fn life(ids: Option<IdCache>) -> Vec<(Instant, Packet)> {
     let mut net = Net::new(11);
     net.log = Some(Vec::new());
@@ -70,12 +70,12 @@ fn a_cache_that_lies_misleads_its_own_node_only() {
     let mut net = Net::network(12, 30);
     let count = AtomicU32::new(0);
     net.ids = Some(IdCache::new(move |addr| {
-        // Not even the same lie each time.
+        // The lie is another one each time.
         let n = count.fetch_add(1, Relaxed);
         (!n.is_multiple_of(3)).then(|| target(u32::from(addr.port()) + n % 7))
     }));
     let mut config = net.persistent(0);
-    // Nobody expects to find it: it would send a wrong id.
+    // The node is ephemeral, so lookups need not find it: it would send a wrong id.
     config.ephemeral = None;
     let misled = net.start(config);
     net.ids = None;

@@ -1,5 +1,5 @@
-//! Bounds, one below and one above each: sizes of datagrams and values, and how much may be under
-//! way.
+//! Bounds, one below and one above each: sizes of datagrams and values, and how many requests and
+//! queries may be under way.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ fn config(change: impl FnOnce(&mut Config)) -> Config {
     config
 }
 
-/// Finds out how long a value may be, and that the limit in the error is the limit.
+/// Finds the longest value that `send` accepts, and checks that the error states that length.
 fn limit_of(mut send: impl FnMut(usize) -> Result<(), SendError>) -> usize {
     let limit = match send(5_000) {
         Err(SendError::TooLarge { limit }) => limit,
@@ -26,7 +26,7 @@ fn limit_of(mut send: impl FnMut(usize) -> Result<(), SendError>) -> usize {
 
 #[test]
 fn values_are_limited_by_what_else_is_in_the_datagram() {
-    // Fixed: 1 + flags 1 + tid 2 + to 6, an id that the node may send 32, a length of 3.
+    // Fixed: 1 + flags 1 + tid 2 + to 6; an id that the node may send, 32; a length field of 3.
     let fixed = 10 + 32 + 3;
     for max_datagram in [1_000, 1_400, 2_048] {
         let mut lab = Lab::started(config(|c| c.max_datagram = max_datagram));
@@ -118,7 +118,7 @@ fn the_longest_datagram_can_be_what_peers_take() {
     let ping = Request::new(addr(1), 16).value(vec![0; DATAGRAM_MAX - 46]);
     lab.node.request(lab.now, ping).unwrap();
     lab.flush();
-    // The place for an id that the node has not got stays free.
+    // The place of the id stays free while the node has none.
     assert_eq!(lab.sent[0].bytes.len(), DATAGRAM_MAX - 32);
 }
 
@@ -162,7 +162,7 @@ fn so_many_requests_of_the_user_and_no_more() {
         let ids = lab.requests((0..max).map(ping));
         let busy = |lab: &mut Lab| lab.node.request(lab.now, ping(0)) == Err(SendError::Busy);
         assert!(busy(&mut lab));
-        // An answer that nobody has taken still takes its place.
+        // A response that the caller has not taken still holds its place.
         let (to, tid) = (lab.sent[0].to, lab.sent[0].request().tid);
         let _ = lab.hand_in(Via::Client, to, &Forged::by(to).bytes(tid));
         assert!(busy(&mut lab));
@@ -185,7 +185,7 @@ fn so_many_queries_and_no_more() {
     let ids: Vec<_> = (0..8).map(|_| lab.query(query())).collect();
     let busy = |lab: &mut Lab| lab.node.query(lab.now, query()) == Err(SendError::Busy);
     assert!(busy(&mut lab));
-    // An outcome that nobody has taken still takes its place.
+    // An outcome that the caller has not taken still holds its place.
     lab.run_ms(10_000);
     assert!(busy(&mut lab));
     assert!(lab.node.take_outcome(ids[0]).is_some());
@@ -251,7 +251,7 @@ fn events_about_nodes_are_bounded_and_their_loss_is_told() {
             }
             lab.add_node(addr(n));
         }
-        // All of them are asked in vain, and leave the table.
+        // All nodes of the table are asked in vain, and leave the table.
         let nodes: Vec<_> = lab.node.nodes().collect();
         let query = Query::find_node(target(1)).nodes(nodes).only_closest_nodes();
         let query = query.concurrency(64).retries(3).thorough();

@@ -1,4 +1,4 @@
-//! Whole networks: nodes join, find each other, store and find.
+//! Whole networks: nodes join, find each other, store values and find values.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use dht_core::{Answer, Event, Persistence, Query};
 
 use crate::support::net::{Net, target};
 
-/// Command 0 of dht-rpc's README: with a token a value is stored, without one it is looked up.
+/// Command 0 of dht-rpc's README: with a token it stores a value, without one it looks a value up.
 fn serve_values(net: &mut Net, at: usize) -> Rc<RefCell<usize>> {
     let stored = Rc::new(RefCell::new(0));
     let (count, mut values) = (stored.clone(), BTreeMap::new());
@@ -103,11 +103,11 @@ fn a_dead_node_is_waited_for_once() {
         net.now.saturating_since(start)
     };
     let key = dht_core::Id::of(net.server(4));
-    // Two tries of as long as no answer has taken yet; the reference takes six seconds.
+    // Two tries, each as long as the slowest answer so far; the reference takes six seconds.
     assert_eq!(took(&mut net, Query::find_node(key)).as_millis(), 200);
     assert!(took(&mut net, Query::find_node(key)) < Duration::from_millis(200));
     assert_eq!(took(&mut net, Query::find_node(key).thorough()).as_secs(), 6);
-    // By then a check has failed as well, and it is out of the table.
+    // By then a check of the dead node has failed as well, so the node is out of the table.
     let dead = net.server(4);
     assert!(!net.node(9).nodes().any(|addr| addr == dead));
 }

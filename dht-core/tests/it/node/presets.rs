@@ -1,4 +1,4 @@
-//! `Config::server`, `client` and `embedded`: what each is for works, small as it may be.
+//! `Config::server`, `client` and `embedded`: what each preset is for works within its limits.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn preset(net: &Net, mut config: Config) -> Config {
     config
 }
 
-/// How many of the true 20 closest lookups by a node find, of so many.
+/// How many of the true 20 closest nodes `lookups` lookups find, and how many there are to find.
 fn found(net: &mut Net, at: usize, lookups: u32) -> (usize, usize) {
     let (mut all, mut found) = (0, 0);
     for n in 0..lookups {
@@ -54,7 +54,7 @@ fn a_device_finds_stores_asks_and_answers() {
     let reply = net.ask(7, Request::new(device, 0).value(&b"hello"[..])).unwrap();
     assert_eq!(reply.value.as_deref(), Some(&b"hello"[..]));
 
-    // Half an hour later all is as it was.
+    // Half an hour later nothing has changed.
     net.run_for(Duration::from_secs(1800));
     let node = net.node(at);
     assert!(node.ephemeral() && node.online() && (20..=80).contains(&node.table_len()));
@@ -106,7 +106,7 @@ fn a_longer_datagram_than_a_device_takes_is_counted() {
     net.run_until(|net| net.members[at].node.bootstrapped());
     let to = net.server(1);
     let ask = |len: u16| Request::new(to, 0).value(len.to_le_bytes().to_vec());
-    // Beside it: 10 bytes of head, an id, a token, three of its length.
+    // Beside the value: 10 bytes of head, an id, a token, and three bytes for its length.
     assert_eq!(net.ask(at, ask(431)).unwrap().value.map(|value| value.len()), Some(431));
     assert!(net.ask(at, ask(432)).is_err());
     assert_eq!(net.node(at).stats().drops.oversize, 4, "each of its tries was answered");

@@ -1,4 +1,4 @@
-//! Commits: to whom, with which token, and what counts as success.
+//! Commits: to which nodes, with which token, and what counts as success.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn eight() -> Lab {
     lab
 }
 
-/// What left with a token.
+/// The requests that left with a token.
 fn commits(lab: &Lab) -> Vec<&Sent> {
     let is_commit = |sent: &&Sent| sent.as_request().is_some_and(|r| r.token.is_some());
     lab.sent.iter().filter(is_commit).collect()
@@ -40,7 +40,7 @@ fn each_of_the_closest_gets_the_query_again_with_its_token() {
         assert_eq!((request.command, request.internal), (16, false));
         assert_eq!((request.target, request.value), (Some(target(1).as_bytes()), Some(&b"v"[..])));
     }
-    // The commits are no replies to the query.
+    // Answers to commits are no replies to the query.
     assert_eq!(outcome.closest.len(), 8);
 }
 
@@ -107,7 +107,8 @@ fn a_stale_token_is_renewed_once() {
     }
 }
 
-/// Its answer may be a reason to ask another node at once: here the node of a full bucket whose place its sender would like.
+/// The answer to a commit may make the node ask another node at once: here a node of a full bucket, whose place the
+/// sender of the answer could take.
 #[test]
 fn a_commit_that_is_repeated_keeps_its_place() {
     let mut config = Config::default();
@@ -125,7 +126,7 @@ fn a_commit_that_is_repeated_keeps_its_place() {
     let query = Query::new(target(1), 16).nodes(new.iter().copied()).only_closest_nodes();
     let query = lab.query(query.commit());
     lab.run_until(|lab| commits(lab).len() == 10);
-    // No place is free, of the user's neither; and the nodes of the table have not been heard of for long.
+    // No place is free, not even the user's; and the nodes of the table have not been heard of for long.
     lab.request(Request::ping(addr(0)));
     lab.call(Node::handle_wakeup);
     lab.run_ms(10_000);
@@ -171,7 +172,7 @@ fn a_commit_that_nobody_takes_has_failed() {
 #[test]
 fn too_few_nodes_comes_with_numbers() {
     let mut lab = Lab::alone();
-    // Two without an id, one that refuses, five that are dead.
+    // Two nodes without an id, a node that refuses, five dead nodes.
     let anonymous = Peer { has_id: false, ..Peer::default() };
     lab.peers.extend([0, 1].map(|n| (addr(n), anonymous.clone())));
     lab.peers.insert(addr(2), Peer { error: 16, ..Peer::default() });
@@ -202,7 +203,7 @@ fn too_few_nodes_comes_with_numbers() {
 fn a_command_that_no_node_knows_is_told() {
     let mut lab = eight();
     (0..8).for_each(|n| lab.peers.get_mut(&addr(n)).unwrap().error = 1);
-    // The numbers of one query do not count for the next one, which takes its memory.
+    // The numbers of one query do not count for the next query, which takes its memory.
     for _ in 0..2 {
         let failed = lab.walk(query().commit()).1.unwrap_err();
         assert!(failed.to_string().contains("8 with an error code (the last: 1, unknown command)"));

@@ -1,4 +1,4 @@
-//! Who is many with few addresses, or names its own kind only, is no more than a part of what a query finds.
+//! Many nodes at few addresses, or nodes that name only each other, are no more than a part of what a query finds.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -8,7 +8,7 @@ use dht_core::{Config, Id, Instant, Node, Query};
 
 use crate::support::lab::*;
 
-/// A node that knows 200 honest ones, of which many have answered.
+/// A node among 200 honest nodes, many of which have answered.
 pub(crate) fn among_200() -> (Lab, Vec<SocketAddrV4>) {
     among_200_with(Config::default())
 }
@@ -38,7 +38,7 @@ fn one_host_is_two_of_the_twenty_whatever_its_ports() {
     let mut hostile: Vec<_> = (1..20_000).map(port).collect();
     hostile.sort_by_cached_key(|addr| Id::of(*addr).distance(&target));
     hostile.truncate(30);
-    // The honest ones know them too.
+    // The honest nodes know the hostile ones too.
     let all = Peer::knowing(honest.iter().chain(&hostile).copied());
     lab.peers.extend(honest.iter().map(|addr| (*addr, all.clone())));
     let own = Peer::naming(hostile[..20].iter().copied());
@@ -53,7 +53,7 @@ fn one_host_is_two_of_the_twenty_whatever_its_ports() {
 fn a_thin_result_is_not_believed() {
     let (mut lab, honest) = among_200();
     let target = target(7);
-    // Each in a /24 of its own; they name each other only.
+    // Hostile nodes, each in a /24 of its own, which name only each other.
     let hostile: Vec<_> = (0..40).map(|n| SocketAddrV4::new([66, n, 6, 6].into(), 1)).collect();
     let own = Peer::knowing(hostile.iter().copied());
     lab.peers.extend(hostile.iter().map(|addr| (*addr, own.clone())));
@@ -64,7 +64,7 @@ fn a_thin_result_is_not_believed() {
     assert_eq!(found, truth[..20].iter().copied().collect());
 }
 
-/// Nodes of sixteen hosts, those nearest to a target first.
+/// `count` nodes of sixteen hosts, the nearest to `target` first.
 fn of_sixteen_hosts(target: Id, count: usize) -> Vec<SocketAddrV4> {
     let at = |n: u32| SocketAddrV4::new([66, (n % 16) as u8, 6, 6].into(), 1 + (n / 16) as u16);
     let mut nodes: Vec<_> = (0..40_000).map(at).collect();
@@ -73,7 +73,7 @@ fn of_sixteen_hosts(target: Id, count: usize) -> Vec<SocketAddrV4> {
     nodes
 }
 
-/// Sixteen hosts, which the honest ones know, take all of the twenty places nearest to a target.
+/// The nodes of sixteen hosts take all of the twenty places nearest to `target`; the honest nodes know them.
 pub(crate) fn crowd(lab: &mut Lab, honest: &[SocketAddrV4], target: Id) {
     let hostile = of_sixteen_hosts(target, 30);
     let all = Peer::knowing(honest.iter().chain(&hostile).copied());
@@ -82,8 +82,8 @@ pub(crate) fn crowd(lab: &mut Lab, honest: &[SocketAddrV4], target: Id) {
     lab.peers.extend(hostile.iter().map(|addr| (*addr, own.clone())));
 }
 
-/// Sixteen hosts have all of the twenty nearest. Where there is memory for it, a query of the user's goes on to the honest
-/// nodes behind them; else it ends with twenty.
+/// Sixteen hosts have all of the twenty nearest nodes. Where there is memory for it, a query of the user's goes on to
+/// the honest nodes behind them; else the query ends with twenty.
 #[test]
 fn a_query_goes_on_beyond_a_crowd_if_it_has_room() {
     for (remembered, most) in [(4_096, 60), (480, 60), (479, 20), (108, 20)] {
@@ -99,8 +99,8 @@ fn a_query_goes_on_beyond_a_crowd_if_it_has_room() {
     }
 }
 
-/// Behind the crowd, where a query looks for honest nodes, six hosts name nodes of one /24 that do not exist. No more
-/// datagrams go there than to any silent /24.
+/// Behind the crowd, where a query looks for honest nodes, six nodes name nodes of one /24 that do not exist. No more
+/// datagrams go to that /24 than to any silent /24.
 #[test]
 fn looks_beyond_a_crowd_go_to_nodes_that_have_answered() {
     let (mut lab, honest) = among_200();
@@ -124,7 +124,7 @@ fn looks_beyond_a_crowd_go_to_nodes_that_have_answered() {
     assert!(!times.is_empty() && times.windows(13).all(most), "{}", times.len());
 }
 
-/// A crowd around a node of the table, which refreshes may look for, does not pass for what is usual.
+/// A crowd around a node of the table, which refreshes may look for, does not count as the usual density.
 #[test]
 fn a_crowd_that_a_refresh_finds_covers_up_no_other() {
     let (mut lab, honest) = among_200();

@@ -1,5 +1,5 @@
-//! Behind silent nodes there may be others that nobody names, since a reply has room for twenty: a walk
-//! that would end there looks.
+//! Behind silent nodes there may be nodes that no reply names, since a reply has room for twenty: a walk
+//! that would end there looks behind the silent nodes.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
@@ -9,8 +9,8 @@ use dht_core::{Id, Query, Request};
 
 use crate::support::lab::*;
 
-/// 60 nodes, the nearest first, that know all others, but for those in these places: they are gone, and
-/// the others have not noticed yet.
+/// 60 nodes, the nearest first, which know each other. The nodes at the places `gone` are gone, which the
+/// other nodes have not noticed yet.
 fn network(gone: &[usize]) -> (Lab, Vec<SocketAddrV4>) {
     let mut lab = Lab::alone();
     let nodes = by_distance(&target(1), 60);
@@ -20,7 +20,7 @@ fn network(gone: &[usize]) -> (Lab, Vec<SocketAddrV4>) {
     (lab, nodes)
 }
 
-/// The places of the closest that a walk finds, that begins far away.
+/// The places of the closest nodes that a walk from far away finds.
 fn closest(lab: &mut Lab, nodes: &[SocketAddrV4], query: Query) -> Vec<usize> {
     let outcome = lab.walk(query.nodes(nodes[50..].iter().copied())).1.unwrap();
     let place = |addr| nodes.iter().position(|node| *node == addr).unwrap();
@@ -31,11 +31,11 @@ fn query() -> Query {
     Query::new(target(1), 16)
 }
 
-/// Who is asked for what is behind the silent, and for nodes around which target.
+/// The looks behind silent nodes: which nodes are asked, and for nodes around which target.
 fn looks(lab: &Lab) -> Vec<(SocketAddrV4, Id)> {
     let finds = lab.sent.iter().filter(|sent| sent.is(FIND_NODE));
     let finds = finds.map(|sent| (sent.to, Id(*sent.request().target.unwrap())));
-    // Not whether those that were given up are there.
+    // Requests around the walk's own target ask whether silent nodes are there: they are no looks.
     finds.filter(|(_, around)| *around != target(1)).collect()
 }
 
@@ -48,14 +48,14 @@ fn who_is_hidden_by_silent_nodes_is_found() {
     let looks = looks(&lab);
     let askers: BTreeSet<_> = looks.iter().map(|(to, _)| *to).collect();
     assert_eq!((looks.len(), askers.len()), (4, 4), "different ones");
-    // Two targets, each one bit from the walk's own.
+    // Two targets, each of which differs in one bit from the walk's own target.
     let targets: BTreeSet<_> = looks.iter().map(|(_, around)| *around).collect();
     assert_eq!(targets.len(), 2);
     for around in targets {
         let bits = around.0.iter().zip(target(1).0).map(|(a, b)| (a ^ b).count_ones());
         assert_eq!(bits.sum::<u32>(), 1);
     }
-    // Each by whoever is nearest to it of those who have answered, and was not asked so far.
+    // Each look goes to the node nearest to its target that has answered, and that had no look before.
     let repliers = (0..20).filter(|n| ![3, 7].contains(n)).chain([50, 51]).map(|n| nodes[n]);
     let mut repliers: Vec<_> = repliers.collect();
     for (to, around) in looks {
@@ -81,7 +81,7 @@ fn where_several_were_silent_it_looks_before_the_last_are_late() {
     for (far, at_once) in [(&[42][..], false), (&[42, 45], true)] {
         let gone: Vec<_> = [3, 7].iter().chain(far).copied().collect();
         let (mut lab, nodes) = network(&gone);
-        // So that the first are not waited for longer than the last.
+        // After this walk the node waits no longer for the first nodes than for the last ones.
         let warm = Query::find_node(target(1)).nodes(nodes[20..40].iter().copied());
         lab.walk(warm.only_closest_nodes()).1.unwrap();
         lab.sent.clear();
@@ -104,9 +104,9 @@ fn where_several_were_silent_it_looks_before_the_last_are_late() {
 fn nobody_looks_where_all_have_answered_or_only_some_are_wanted() {
     for (gone, query) in [
         (&[][..], query()),
-        // Silent, but not among the closest.
+        // Silent nodes, but none among the closest.
         (&[30, 55], query()),
-        // Everybody's last try is waited for, as the reference does.
+        // A thorough walk waits for the last try of every node, as the reference does.
         (&[3, 7], query().thorough()),
         (&[3, 7], query().only_closest_nodes()),
     ] {
@@ -126,8 +126,8 @@ fn a_walk_of_find_node_looks_too_and_one_command_does_not_go_to_the_application(
 
 #[test]
 fn only_full_replies_leave_anybody_out() {
-    // (how many there are, how many of them are silent, whether it looks); where most are silent, whoever
-    // names them is a liar.
+    // (nodes, silent nodes, whether the walk looks). Where most nodes are silent, liars
+    // must have named them.
     for (count, silent, expected) in
         [(19, 2, false), (20, 2, true), (20, 10, true), (20, 11, false)]
     {
@@ -135,7 +135,7 @@ fn only_full_replies_leave_anybody_out() {
         let nodes = by_distance(&target(1), count);
         let all = Peer::knowing(nodes.iter().copied());
         lab.peers.extend(nodes.iter().map(|addr| (*addr, all.clone())));
-        // Silent ones in between, not the one to begin with.
+        // The walk begins at a node that answers; the silent nodes come later.
         (0..silent).for_each(|n| drop(lab.peers.remove(&nodes[n + 5])));
         lab.walk(query().nodes([nodes[0]])).1.unwrap();
         assert_eq!(!looks(&lab).is_empty(), expected, "{silent} of {count}");
@@ -150,13 +150,13 @@ fn a_look_has_one_try_is_not_waited_for_longer_than_others_and_ends_with_the_wal
     let askers: Vec<_> = looks(&lab).iter().map(|(to, _)| *to).collect();
     let known = |lab: &Lab| askers.iter().all(|to| lab.node.nodes().any(|node| node == *to));
     assert!(known(&lab));
-    // They have answered the walk, and are gone now.
+    // These nodes have answered the walk, and are gone now.
     askers.iter().for_each(|to| drop(lab.peers.remove(to)));
     lab.run_until(|lab| lab.node.take_outcome(id).is_some());
     assert_eq!(looks(&lab).len(), 4);
     assert!(known(&lab), "one lost datagram says nothing");
     assert_eq!(lab.stats().requests.active, 2, "the silent ones");
-    // Cancelled with it.
+    // Looks are cancelled with their walk.
     let (mut lab, nodes) = network(&[3, 7]);
     let id = lab.query(query().nodes(nodes[50..].iter().copied()).discard_replies());
     lab.run_until(|lab| !looks(lab).is_empty());
@@ -168,12 +168,12 @@ fn a_look_has_one_try_is_not_waited_for_longer_than_others_and_ends_with_the_wal
 fn a_look_that_cannot_leave_does_not_stop_the_clock_of_its_walk() {
     let (mut lab, nodes) = network(&[3, 7]);
     let start = lab.now;
-    // Nobody is asked twice, so that nothing but looks is under way in the end.
+    // Each node gets one try, so that nothing but looks is under way in the end.
     let query = query().retries(0).discard_replies();
     let id = lab.query(query.nodes(nodes[50..].iter().copied()));
     lab.run_ms(900);
     assert_eq!((lab.stats().requests.active, looks(&lab).len()), (2, 0), "the silent ones");
-    // From now on others fill the window.
+    // From now on requests of the user's fill the window.
     let lasting = |n: u32| Request::delayed_ping(addr(1_000 + n), Duration::from_secs(10));
     lab.requests((0..2_000).map(lasting));
     lab.run_until(|lab| lab.node.take_outcome(id).is_some());

@@ -1,5 +1,5 @@
-//! What a query may take, whatever it is told on its way: time, strangers' patience, and places
-//! that others wait for.
+//! What a query may take, whatever nodes tell it on its way: time, the patience of strangers, and
+//! places that other queries wait for.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ fn query() -> Query {
     Query::new(target(1), 16)
 }
 
-/// A hundred ports of one host, each of which answers slowly and names one a little nearer.
+/// A hundred ports of one host, each of which answers slowly and names a port a little nearer.
 fn drip(lab: &mut Lab, latency: Duration) -> SocketAddrV4 {
     let host = Ipv4Addr::new(99, 9, 9, 9);
     let mut chain: Vec<_> = (1..=100).map(|port| SocketAddrV4::new(host, port)).collect();
@@ -30,7 +30,7 @@ fn drip(lab: &mut Lab, latency: Duration) -> SocketAddrV4 {
     chain[0]
 }
 
-/// Runs a query to its end: the outcome, and how long it took.
+/// Runs a query to its end. Returns the outcome, and how long the query took.
 fn timed(lab: &mut Lab, query: Query) -> (Outcome, Duration) {
     let start = lab.now;
     let outcome = lab.walk(query).1.unwrap();
@@ -76,7 +76,7 @@ fn the_time_of_a_query_that_waits_for_a_place_does_not_pass() {
     let mut config = Config::default();
     config.max_background_requests = 64;
     let mut lab = Lab::started(config);
-    // The places are taken for as long as two walks take.
+    // Two queries hold the places for longer than a walk may take.
     for n in [100, 200] {
         let slow = (n..n + 64).map(addr);
         let all = query().nodes(slow).only_closest_nodes().discard_replies().concurrency(64);
@@ -100,7 +100,7 @@ fn the_time_of_a_query_begins_with_the_bind() {
     assert_eq!(lab.node.take_outcome(id).unwrap().unwrap().successes, 1);
 }
 
-/// How many of `named` are asked if others name them.
+/// How many of `named` a query asks if the nodes `teller` name them.
 fn asked_of(named: &[SocketAddrV4], teller: impl Fn(u32) -> SocketAddrV4) -> usize {
     let mut lab = Lab::alone();
     for (n, part) in (0..).zip(named.chunks(20)) {
@@ -143,7 +143,7 @@ fn nodes_of_the_users_and_of_the_table_are_no_strangers() {
 #[test]
 fn honest_queries_do_not_wait_for_poisoned_ones() {
     let mut lab = Lab::alone();
-    // Ten liars each name twenty that are not there, all over the place.
+    // Twenty queries, each led by ten liars, each of which names twenty addresses without a node.
     for n in 0..20 {
         let liars = || (0..10).map(|m| addr(1_000 + 10 * n + m));
         for (m, liar) in (0..).zip(liars()) {

@@ -20,7 +20,7 @@ struct Case {
     in_table: u32,
     concurrency: u16,
     retries: u8,
-    /// Of 1,000 each.
+    /// Of a thousand: nodes that are dead, have no id or refuse; datagrams that are lost or arrive twice.
     dead: u32,
     anonymous: u32,
     refusing: u32,
@@ -39,7 +39,7 @@ prop_compose! {
         (thorough, force, only, commit) in any::<(bool, bool, bool, bool)>(),
         retries in 0..6_u8,
         concurrency in prop_oneof![Just(1_u16), 2..12_u16, Just(64)],
-        // With a smaller one, upkeep alone may never let the node come to rest.
+        // With a smaller window, upkeep alone may never let the node come to rest.
         window in prop_oneof![Just(80_u32), 8..20_u32],
     ) -> (bool, bool, bool, bool, u8, u16, u32) {
         (thorough, force, only, commit, retries, concurrency, window)
@@ -114,10 +114,10 @@ fn stage(case: Case) -> (Lab, Query) {
     (lab, query)
 }
 
-/// So many visits go on after their query.
+/// How many visits go on after their query at most.
 const LATE_MAX: u64 = 32;
 
-/// No first try is given up sooner, however soon others answer, and no later one sooner than after half of that.
+/// No first try is given up sooner, however soon other nodes answer, and no later try sooner than after half.
 const PATIENCE_MIN: Duration = Duration::from_millis(100);
 
 /// Follows the visits of a query.
@@ -153,8 +153,8 @@ impl Watch {
         self.sent = lab.sent.len();
     }
 
-    /// Visits under way that have not missed a try, so far as that shows: by the second try, if it
-    /// need not wait for its place in the window.
+    /// Visits under way that have not missed a try. A second try shows that the first was missed; where a second
+    /// try may wait for its place in the window, the shortest patience shows it.
     fn in_flight(&self, now: Instant, waits: bool) -> usize {
         let most = if waits { PATIENCE_MIN } else { Duration::from_secs(1) };
         let fresh = |(to, (at, _)): &(&SocketAddrV4, &(Instant, u16))| {
@@ -165,7 +165,7 @@ impl Watch {
     }
 }
 
-/// Runs until `is_over`, watching.
+/// Runs until `is_over`, and watches the visits.
 fn run(lab: &mut Lab, watch: &mut Watch, case: Case, mut is_over: impl FnMut(&mut Lab) -> bool) {
     let end = lab.now + Duration::from_secs(3_600);
     while !is_over(lab) {
@@ -210,7 +210,7 @@ proptest! {
         repliers.dedup();
         prop_assert_eq!(repliers.len(), replies.len(), "each is told once");
 
-        // The naive way to find the closest.
+        // The closest nodes, found the naive way.
         let mut closest: Vec<_> =
             replies.iter().filter_map(|r| Some((r.from.id?.distance(&target(1)), r.from.addr))).collect();
         closest.sort();
@@ -228,11 +228,11 @@ proptest! {
             Err(error) => prop_assert!(case.commit, "{error}"),
         }
         prop_assert_eq!((lab.node.next_reply(id), lab.node.take_outcome(id)), (None, None));
-        // What is left are hints, and what a tick of just now may have begun; they end as well.
+        // Hints are left, and requests that a tick may just have begun; these end as well.
         lab.run_until(|lab| rests(lab.stats()));
     }
 
-    /// Before the first tick, which brings requests of its own.
+    /// Cancelled before the first tick, which brings requests of its own.
     #[test]
     fn cancelling_frees_all_but_late_visits_at_any_time(case in cases(), after_ms in 0..4_900_u64) {
         let (mut lab, query) = stage(case);
@@ -258,7 +258,7 @@ proptest! {
         let id = lab.query(query);
         lab.run_ms(after_ms);
         lab.node.finish_query(lab.now, id);
-        // A tick may have begun something else meanwhile.
+        // A tick may have begun another query meanwhile.
         prop_assert!(after_ms >= 5_000 || lab.stats().queries.active == 0);
         prop_assert!(lab.node.take_outcome(id).is_some());
         lab.flush();

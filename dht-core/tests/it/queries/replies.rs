@@ -1,5 +1,5 @@
-//! What a query tells on its way: the mailbox that pauses it, the order of events, and the hints
-//! about dead nodes.
+//! What a query tells on its way: the mailbox, which pauses the query while it is full, the order
+//! of events, and the hints about dead nodes.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -13,11 +13,11 @@ fn query() -> Query {
     Query::new(target(1), 16)
 }
 
-/// A query of very many nodes without ids, so that all of them are visited.
+/// A query among `count` nodes without ids, so that it visits all of them.
 fn wide(count: u32) -> (Lab, Query) {
     let mut lab = Lab::alone();
     for n in 0..count {
-        // The first ten know all others.
+        // The first ten nodes name all other nodes.
         let known = if n < 10 { 10 + n * 20..(30 + n * 20).min(count) } else { 0..0 };
         let anonymous = Peer { has_id: false, ..Peer::naming(known.map(addr)) };
         lab.peers.insert(addr(n), anonymous);
@@ -89,14 +89,14 @@ fn replies_come_in_order_and_before_the_end() {
     assert_eq!((lab.node.take_outcome(id), lab.node.next_reply(id)), (None, None));
 }
 
-/// Who was told of whom.
+/// The hints that left: which node was told of which dead node.
 fn hints(lab: &Lab) -> Vec<(SocketAddrV4, SocketAddrV4)> {
     let requests = lab.sent.iter().filter_map(|sent| Some((sent.to, sent.as_request()?)));
     let hints = requests.filter(|(_, r)| r.internal && r.command == DOWN_HINT);
     hints.filter_map(|(to, r)| Some((to, addr_from_bytes(r.value?.try_into().ok()?)))).collect()
 }
 
-/// Three nodes, two of which name a dead one.
+/// Three nodes, two of which name a dead node.
 fn with_a_dead_one(config: Config) -> (Lab, Query) {
     let mut lab = Lab::started(config);
     lab.peers.extend([1, 2].map(|n| (addr(n), Peer::naming([addr(9)]))));
@@ -121,7 +121,7 @@ fn all_who_named_a_dead_node_are_told() {
 fn who_names_it_after_its_death_is_told_at_once() {
     let (mut lab, query) = with_a_dead_one(Config::default());
     let latency = Duration::from_millis(900);
-    // Asked by the one that the others name, after the dead one has timed out.
+    // Node 3 names node 4, which is asked after the dead node has timed out.
     lab.peers.insert(addr(3), Peer { rtt: latency, ..Peer::naming([addr(4)]) });
     lab.peers.insert(addr(4), Peer { rtt: latency, ..Peer::naming([addr(9), addr(5)]) });
     lab.peers.insert(addr(5), Peer::default());
@@ -138,7 +138,7 @@ fn what_was_not_waited_for_is_reported_once_it_is_clear() {
     let tries = |lab: &Lab| lab.sent.iter().filter(|sent| sent.to == addr(9)).count();
     lab.run_until(|lab| !hints(lab).is_empty());
     assert_eq!((tries(&lab), lab.stats().requests.timeouts), (6, 1), "two, then four of FIND_NODE");
-    // It came back before that: nobody is told.
+    // The dead node comes back before that: no hint leaves.
     let (mut lab, _) = with_a_dead_one(Config::default());
     lab.walk(query().nodes([1, 2, 3].map(addr))).1.unwrap();
     lab.peers.insert(addr(9), Peer::default());
@@ -153,7 +153,7 @@ fn hints_can_be_switched_off() {
     let (mut lab, query) = with_a_dead_one(config);
     lab.walk(query).1.unwrap();
     assert_eq!(hints(&lab), []);
-    // And nobody is told of nodes that only the user has named.
+    // Nor does a hint leave about a node that only the user has named.
     let mut lab = Lab::alone();
     lab.walk(Query::new(target(1), 16).nodes([addr(1)]).thorough()).1.unwrap();
     assert_eq!(hints(&lab), []);
@@ -174,7 +174,7 @@ fn so_many_hints_per_tick_and_no_more() {
         lab.walk(three).1.unwrap();
         lab.run_ms(100);
         assert_eq!(hints(&lab).len(), sent, "{limit:?}");
-        // The rest of them follow in the next ticks.
+        // The remaining hints follow in the next ticks.
         for ticks in 2..5 {
             lab.run_ms(5_000);
             assert_eq!(hints(&lab).len(), (ticks * sent).min(60), "{limit:?}");
@@ -210,7 +210,7 @@ fn hints_outlive_their_query_and_its_session() {
     }
 }
 
-/// Answers one datagram of a query, and loses the others. Nobody looks at the events.
+/// Answers one datagram of a query, and loses the other datagrams. The events are not taken.
 fn answer_one(lab: &mut Lab) {
     let mut buf = [0; DATAGRAM_MAX];
     let mut first = None;
@@ -224,7 +224,7 @@ fn answer_one(lab: &mut Lab) {
 
 #[test]
 fn a_reply_is_told_however_many_events_wait() {
-    // Somewhere among these numbers notes are swept out when the last one is made.
+    // For one of these numbers the stale notes are swept out just when the last note is made.
     for stale in 240..270 {
         let mut lab = Lab::alone();
         for _ in 0..stale {

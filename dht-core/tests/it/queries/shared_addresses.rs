@@ -18,7 +18,7 @@ struct Sharing {
     per_net: u32,
 }
 
-/// What lookups found of the true 20 closest that live, on average; how long they took, and how many nodes they asked.
+/// What lookups found of the true 20 closest live nodes, on average; how long they took, and how many nodes they asked.
 #[derive(Clone, Copy, Debug, Default)]
 struct Found {
     recall: f64,
@@ -36,7 +36,7 @@ fn addrs(sharing: Sharing) -> Vec<SocketAddrV4> {
     (0..NODES).map(at).collect()
 }
 
-/// A network that is known to the node by 20 live nodes far from the target; `dead` of a hundred are gone.
+/// A lookup in a network of which the node knows 20 live nodes, far from the target; `dead` percent of all are gone.
 fn look_up(sharing: Sharing, dead: u32, target: Id, seed: u32) -> Found {
     let nodes = addrs(sharing);
     let is_dead = |n: usize| (n as u32).wrapping_mul(2_654_435_761) % 100 < dead;
@@ -93,8 +93,8 @@ fn who_lives_at_a_shared_address_is_found() {
     }
 }
 
-/// One of the nodes that a lookup begins at names 200 closed ports of a third party, or of all hosts of its /24, nearer
-/// to the target than most nodes.
+/// A node near the target names 200 closed ports of a third party, or of all hosts of its /24, nearer to the target
+/// than most nodes.
 #[test]
 fn closed_doors_of_a_third_party_hold_up_no_lookup() {
     for hosts in [1_u16, 200] {
@@ -115,7 +115,7 @@ fn closed_doors_of_a_third_party_hold_up_no_lookup() {
                 doors.truncate(200);
                 let liar = nodes[5];
                 nodes.iter().rev().take(20).for_each(|addr| lab.add_node(*addr));
-                // It knows how soon answers come.
+                // By these lookups the node learns how soon answers come.
                 for other in 1..4 {
                     lab.walk(Query::find_node(target(1_000 * other)).discard_replies()).1.unwrap();
                 }

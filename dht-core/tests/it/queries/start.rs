@@ -1,5 +1,5 @@
 //! Where a query begins, and how broadly: given nodes, the table, the bootstrap nodes, caution with
-//! many given ones.
+//! many given nodes.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
@@ -9,12 +9,12 @@ use dht_core::{Config, Id, Query};
 
 use crate::support::lab::*;
 
-/// Knows these.
+/// Puts these nodes into the table.
 fn knowing(lab: &mut Lab, nodes: impl IntoIterator<Item = SocketAddrV4>) {
     nodes.into_iter().for_each(|addr| lab.add_node(addr));
 }
 
-/// Whom a query asks at once, if it may ask all that it begins with.
+/// The nodes that a query asks at once, if it may ask all nodes that it begins with.
 fn first_asked(lab: &mut Lab, query: Query) -> BTreeSet<SocketAddrV4> {
     lab.query(query.concurrency(200));
     lab.asked(16).into_iter().collect()
@@ -41,7 +41,7 @@ fn bootstrap_nodes_fill_up_what_the_table_leaves() {
     config.bootstrap = vec![addr(50).into(), addr(51).into()];
     for (known, bootstrap) in [(0, true), (3, true), (19, true), (20, false), (25, false)] {
         let mut lab = Lab::unbound(config.clone());
-        // Without an id they don't enter the table.
+        // Without an id the bootstrap nodes do not enter the table.
         let nobody = Peer { has_id: false, ..Peer::default() };
         lab.peers.extend([50, 51].map(|n| (addr(n), nobody.clone())));
         lab.bind();
@@ -97,7 +97,7 @@ fn local_addresses_may_be_given() {
     assert_eq!(lab.asked(16).len(), 2, "each once");
 }
 
-/// How many are in flight after each answer, the k-th asked answering after k * 10 ms.
+/// How many requests are in flight after each answer; the k-th node answers after k * 10 ms.
 fn breadth(given: u32, from_table: u32) -> Vec<u64> {
     let mut lab = Lab::alone();
     knowing(&mut lab, (100..100 + from_table).map(addr));

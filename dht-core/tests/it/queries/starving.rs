@@ -1,5 +1,5 @@
-//! Queries that are led to nodes that do not exist, beside those that are not: each has its part of the window and of
-//! the places.
+//! Queries that are led to nodes that do not exist, beside honest queries: each query has its part of the window and of
+//! the places for background requests.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn lookup(n: u8) -> Query {
     Query::find_node(target_of(n)).discard_replies()
 }
 
-/// A node that knows an honest network, and so many queries of it that twenty liars lead to the dead.
+/// A node that knows an honest network, with `poisoned` queries that twenty liars lead to nodes that do not exist.
 fn beside(poisoned: u8, config: Config) -> Lab {
     let mut lab = Lab::with_seed(config, 3);
     lab.bind();
@@ -38,7 +38,7 @@ fn beside(poisoned: u8, config: Config) -> Lab {
     ghosts.sort_by_cached_key(|addr| Id::of(*addr).distance(&bad));
     let liars: Vec<_> = (0..20).map(|n| host(64, n)).collect();
     for (liar, named) in liars.iter().zip(ghosts.chunks(20)) {
-        // Without an id no liar enters the table, or lookups would be led astray themselves.
+        // Without an id no liar enters the table, where it would lead the lookups astray as well.
         let peer = Peer { rtt: RTT, has_id: false, ..Peer::naming(named.iter().copied()) };
         lab.peers.insert(*liar, peer);
     }
@@ -50,7 +50,7 @@ fn beside(poisoned: u8, config: Config) -> Lab {
     lab
 }
 
-/// How long lookups take, one after the other, and pings of the user's.
+/// How long lookups, and pings of the user's, take one after the other.
 fn times(lab: &mut Lab) -> (Vec<u128>, Vec<u128>) {
     let one = |n: u8| {
         let began = lab.now;
@@ -77,14 +77,14 @@ fn a_lookup_beside_poisoned_ones_takes_hardly_longer() {
         println!(
             "S10: beside {poisoned} poisoned queries a lookup takes {worst} ms at most instead of {worst_alone}, a ping {ping}"
         );
-        // Twenty that begin at once fill their equal parts before it is clear where they are led.
+        // Twenty queries that begin at once fill their equal parts before it is clear where they are led.
         let bound = if poisoned == 20 { 1_200 } else { worst_alone * 3 / 2 };
         assert!(worst <= bound, "{lookups:?} ms beside {poisoned}");
         assert!(pings.iter().all(|ms| *ms <= 98), "{pings:?} ms");
     }
 }
 
-/// Of the 80 places of the window 10 are kept for the user's requests: ten queries have seven of the others each.
+/// Of the 80 places of the window 10 are kept for the user's requests: each of ten queries has seven of the other 70.
 #[test]
 fn queries_ask_no_more_nodes_in_vain_than_may_be_asked() {
     let mut lab = beside(10, Config::default());
@@ -93,7 +93,7 @@ fn queries_ask_no_more_nodes_in_vain_than_may_be_asked() {
     assert_eq!((ghosts, lab.stats().requests.active), (70, 70), "none of them waits");
 }
 
-/// Once it is clear that they are led astray, for as long as they last.
+/// Once it is clear that queries are led astray, lookups beside them are quick, for as long as these queries last.
 #[test]
 fn nor_after_seconds_of_it() {
     let mut lab = beside(20, Config::default());
@@ -122,7 +122,7 @@ fn whose_neighbours_were_silent_to_another_query_is_asked_last_and_found_all_the
         let mut lab = Lab::with_seed(Config::default(), 3);
         lab.bind();
         let name = |lab: &mut Lab, by: SocketAddrV4, named: Vec<SocketAddrV4>| {
-            // Without an id it is in no table, and nobody but this query asks it.
+            // Without an id the node is in no table, and only this query asks it.
             let peer = Peer { rtt: RTT, has_id: false, ..Peer::naming(named) };
             lab.peers.insert(by, peer);
         };
@@ -130,7 +130,7 @@ fn whose_neighbours_were_silent_to_another_query_is_asked_last_and_found_all_the
         let _ = lab.walk(lookup(1).nodes([host(64, 0)]));
         lab.run_for(pause);
         lab.take_sent();
-        // Others of that /24, and nodes elsewhere: farther away, all of them.
+        // The query is told of the six nearest other addresses of that /24, and of the eight farthest nodes elsewhere.
         let mut all: Vec<_> = (100..110).map(ghost).chain((0..200).map(|n| host(46, n))).collect();
         all.sort_by_key(|addr| Id::of(*addr).distance(&target_of(2)));
         let there = |addr: &SocketAddrV4| addr.ip().octets()[0] == 46;
@@ -151,8 +151,8 @@ fn whose_neighbours_were_silent_to_another_query_is_asked_last_and_found_all_the
     }
 }
 
-/// Its first ten nodes are dead, so it goes astray before it finds the living, and its requests wait among those of walks
-/// that owe far more.
+/// The first ten nodes of each lookup are dead, so it goes astray before it finds live nodes, and its requests wait
+/// behind the requests of walks that owe far more.
 #[test]
 fn who_owes_least_goes_first() {
     let mut lab = beside(20, Config::default());
@@ -162,7 +162,7 @@ fn who_owes_least_goes_first() {
         let target = target_of(n);
         let mut dead: Vec<_> = (0..600).map(|m| host(90, u32::from(n) * 600 + m)).collect();
         dead.sort_by_key(|addr| Id::of(*addr).distance(&target));
-        // Without an id it is in no table.
+        // Without an id the node is in no table.
         let named = dead[..10].iter().copied().chain((0..40).map(|m| host(46, m)));
         let peer = Peer { rtt: RTT, has_id: false, ..Peer::naming(named) };
         lab.peers.insert(host(65, n.into()), peer);
@@ -174,7 +174,7 @@ fn who_owes_least_goes_first() {
     assert!(times.iter().all(|ms| *ms <= 1_200), "{times:?} ms");
 }
 
-/// Of 32 places what is not for the user's requests alone, and may be asked in vain, has 20.
+/// Of the 32 places of the window, background requests that may be in vain have 20.
 #[test]
 fn what_goes_on_after_a_walk_leaves_a_quarter_of_the_window() {
     let mut config = Config::default();
@@ -189,13 +189,13 @@ fn what_goes_on_after_a_walk_leaves_a_quarter_of_the_window() {
     }
     all.iter().for_each(|addr| lab.add_node(*addr));
     lab.walk(lookup(1)).1.unwrap();
-    // A slot of the window.
+    // The number of a slot of the window.
     let slot = |at: Instant| (at.as_micros() - BEGIN.as_micros()) / 750_000;
     let ended = slot(lab.now);
     lab.take_sent();
     lab.run_ms(2_250);
     let sent = lab.take_sent();
     let in_slot = |n| sent.iter().filter(|sent| slot(sent.at) == n).count();
-    // At first the tries of the walk itself leave less of the window than that.
+    // At first the tries of the walk itself leave less of the window than 20 places.
     assert_eq!([0, 1, 2].map(|n| in_slot(ended + n)), [0, 0, 20 - 8 + 1]);
 }

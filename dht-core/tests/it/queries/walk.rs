@@ -1,4 +1,4 @@
-//! The way of a query: whom it asks next, what it reads of an answer, when it ends.
+//! The way of a query: which node it asks next, what it reads of an answer, when it ends.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -8,7 +8,7 @@ use dht_core::{Config, Event, Id, Query, Reply};
 
 use crate::support::lab::*;
 
-/// Peers that answer and know nobody.
+/// Peers that answer and name no node.
 fn lonely(lab: &mut Lab, nodes: impl IntoIterator<Item = SocketAddrV4>) {
     lab.peers.extend(nodes.into_iter().map(|addr| (addr, Peer::default())));
 }
@@ -25,7 +25,7 @@ fn query() -> Query {
 fn the_nearest_known_is_asked_first() {
     let mut lab = Lab::alone();
     let nodes = by_distance(&target(1), 12);
-    // The farthest knows the nearest ones; these come before all that are known already.
+    // The farthest node names the two nearest ones.
     lonely(&mut lab, nodes.iter().copied());
     lab.peers.insert(nodes[11], Peer::naming([nodes[1], nodes[0]]));
     let given = [5, 8, 11, 7, 6].map(|n| nodes[n]);
@@ -54,7 +54,7 @@ fn a_slow_one_no_longer_takes_a_place() {
 #[test]
 fn half_as_many_are_asked_at_once_far_from_the_target_until_one_is_late() {
     let mut lab = Lab::alone();
-    // Of 20,000 nodes it knows a few of each bucket, so all those near to itself.
+    // The table holds a few of 20,000 nodes in each bucket, so all nodes near its own id.
     (0..20_000).for_each(|n| lab.add_node(addr(n)));
     let own = lab.node.table_id();
     let mut far = own;
@@ -67,7 +67,7 @@ fn half_as_many_are_asked_at_once_far_from_the_target_until_one_is_late() {
         lab.sent.clear();
         let id = lab.query(query);
         assert_eq!(lab.asked(16).len(), expected);
-        // Nobody answers.
+        // No node answers.
         lab.run_ms(999);
         assert_eq!(lab.asked(16).len(), expected);
         lab.run_ms(1);
@@ -77,7 +77,7 @@ fn half_as_many_are_asked_at_once_far_from_the_target_until_one_is_late() {
         lab.node.cancel_query(lab.now, id);
         lab.run_ms(20_000);
     }
-    // Who is given by the user is asked as the user wants.
+    // Nodes that the user gives are asked as broadly as the user wants.
     let given = Query::new(far, 16).nodes((20_000..20_040).map(addr)).only_closest_nodes();
     lab.sent.clear();
     lab.query(given.concurrency(30));
@@ -89,7 +89,7 @@ fn reading_stops_at_the_first_that_is_not_closer() {
     let mut lab = Lab::alone();
     let nodes = by_distance(&target(1), 100);
     lonely(&mut lab, nodes.iter().copied());
-    // Twenty answer; the last of them names one closer, one farther, one closer.
+    // Twenty nodes answer; the last of them names a closer node, a farther one, and another closer one.
     let (near, far) = (&nodes[..5], &nodes[90..]);
     let given = &nodes[40..60];
     let talker =
@@ -154,7 +154,7 @@ fn only_the_first_twenty_of_an_answer_are_read() {
 fn two_hundred_are_asked_at_most() {
     for (given, asked) in [(199, 199), (200, 200), (201, 200), (500, 200)] {
         let mut lab = Lab::alone();
-        // Answers with an error don't bring the end any nearer.
+        // Answers with an error do not bring the end of the walk nearer.
         let error = Peer { error: 20, ..Peer::default() };
         lab.peers.extend((0..given).map(|n| (addr(n), error.clone())));
         let outcome = lab.walk(query().nodes((0..given).map(addr)).concurrency(50)).1.unwrap();
@@ -174,7 +174,7 @@ fn beyond_what_is_remembered_the_farthest_give_way_to_the_near() {
         let mut nodes = by_distance(&target(1), given as u32 + 1);
         let nearest = nodes.remove(0);
         lab.peers.insert(nodes[0], Peer::naming([nearest]));
-        // Of the others nobody has an id, so that all that are remembered are worth a visit.
+        // All other nodes answer with an error, so that every node that is remembered is worth a visit.
         let silent = Peer { error: 20, ..Peer::default() };
         lab.peers.extend(nodes[1..].iter().map(|addr| (*addr, silent.clone())));
         lab.peers.insert(nearest, Peer::default());
@@ -202,7 +202,7 @@ fn nobody_is_asked_twice_and_nobody_asks_itself() {
     assert_eq!(lab.asked(16).len(), 10);
 }
 
-/// How long a query takes, in milliseconds: so many answer, and then there is one that does not.
+/// How long a query takes, in milliseconds: `alive` nodes answer, the one at place `dead_at` does not.
 fn end_with_a_dead_one(alive: usize, dead_at: usize, thorough: bool) -> (u128, Lab) {
     let mut lab = Lab::alone();
     let nodes = by_distance(&target(1), alive as u32 + 1);
@@ -217,10 +217,10 @@ fn end_with_a_dead_one(alive: usize, dead_at: usize, thorough: bool) -> (u128, L
 
 #[test]
 fn the_dead_are_waited_for_until_their_second_try() {
-    // (answering, the place of the dead one by distance, thorough, milliseconds)
+    // (nodes that answer, the place of the dead node by distance, thorough, milliseconds)
     for (alive, dead_at, thorough, ms) in [
-        // The first try takes a second, since nobody has answered yet; the second one as long as
-        // seems right after so many answers.
+        // The first try takes a second, since no node has answered yet; the second try takes as long
+        // as seems right after this number of answers.
         (0, 0, false, 2_000),
         (1, 0, false, 1_500),
         (2, 0, false, 1_500),
@@ -229,10 +229,10 @@ fn the_dead_are_waited_for_until_their_second_try() {
         (10, 10, false, 1_100),
         (5, 0, true, 6_000),
         (5, 5, true, 6_000),
-        // It would be among the closest.
+        // The dead node would be among the closest.
         (20, 3, false, 1_100),
         (20, 3, true, 1_000),
-        // It would not: nobody waits.
+        // The dead node would not: the query does not wait for it.
         (20, 20, false, 20),
         (20, 20, true, 1_000),
     ] {
@@ -241,15 +241,15 @@ fn the_dead_are_waited_for_until_their_second_try() {
         let requests = lab.stats().requests;
         let failed = ms == 6_000;
         assert_eq!(requests.timeouts, u64::from(failed));
-        // It goes on by itself, unless it is of no interest yet: not even late.
+        // The visit to the dead node goes on in the background, if it was late when the query ended.
         assert_eq!(requests.active, u64::from(!failed && ms > 20), "{ms}");
     }
 }
 
 #[test]
 fn more_tries_are_waited_for_where_tries_are_lost() {
-    // So many lose their first try, of 20; how many tries one that is dead gets, and how long that takes: a
-    // second, 100 ms for the second try and the last one, 50 for one between them.
+    // (nodes of 20 that lose their first try, tries that a dead node gets, milliseconds that these take: a
+    // second for the first try, 100 ms each for the second and the last one, 50 ms for one between them)
     for (late, tries, ms) in [(0, 2, 1_100), (1, 3, 1_200), (4, 4, 1_250), (9, 4, 1_250)] {
         let mut lab = Lab::alone();
         let nodes = by_distance(&target(1), 21);
@@ -287,7 +287,7 @@ fn closest_are_sorted_proven_and_twenty() {
     let proven: Vec<_> = nodes.iter().skip(2).step_by(3).copied().collect();
     assert_eq!(addrs(&outcome.closest), proven[..20]);
     assert!(outcome.closest.iter().all(|r| r.from.id == Some(Id::of(r.from.addr))));
-    // Everyone is told of, but for those with an error.
+    // Each node is told as a reply, but for the nodes with an error.
     assert_eq!((replies.len(), outcome.successes, outcome.errors), (40, 40, 20));
     assert!(replies.iter().all(|reply| reply.error == 0));
 }

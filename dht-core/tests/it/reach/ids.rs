@@ -1,4 +1,4 @@
-//! Which id a node makes of what its peers see, and when it gives the id up.
+//! Which id a node makes of the addresses that its peers see, and when it gives the id up.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn one_wrong_view_at_the_beginning_costs_an_id_only_until_enough_others_disagree
     lab.bind();
     lab.run_until(|lab| lab.node.bootstrapped());
     assert_eq!(lab.node.id(), Some(Id::of(ELSEWHERE)));
-    // Believed are three of four.
+    // An address is believed when three of four views agree on it.
     for n in 1..=3 {
         assert_eq!(lab.node.id(), Some(Id::of(ELSEWHERE)), "{n}");
         lab.add_peer(peer(n));
@@ -31,7 +31,7 @@ fn one_wrong_view_at_the_beginning_costs_an_id_only_until_enough_others_disagree
     assert_eq!(lab.node.remote_address(), Some(SERVER));
     assert_eq!(lab.times(Event::Persistent), 2);
     assert_eq!(lab.node.table_len(), 4);
-    // Nor is it given up again for what half of them say.
+    // The id is not given up when half of the views disagree.
     for n in 4..=6 {
         lab.add_peer(peer(n)).sees = Some(ELSEWHERE);
         lab.ping(peer(n));

@@ -1,5 +1,5 @@
-//! What a node makes of its own address as long as it lives: whether others reach it is looked at again, and its
-//! id follows the address that it is made of.
+//! What a node makes of its own address as long as it lives: it checks again and again whether peers reach it, and
+//! its id follows its address.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -16,29 +16,29 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(99, 9, 9, 9);
 
-/// The same, and there is nobody to join.
+/// The same configuration without bootstrap nodes.
 fn alone(mut config: Config) -> Config {
     config.bootstrap.clear();
     config
 }
 
-/// Wants to be persistent, and is, among 30 others.
+/// A node that wants to be persistent, and is, among 30 peers.
 fn persistent(config: Config) -> Lab {
     let mut lab = Lab::joined(config, 30);
     assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
-    // All of them are known from an answer.
+    // The node knows all peers from an answer.
     (0..30).for_each(|n| lab.ping(peer(n)));
     lab.events.clear();
     lab.sent.clear();
     lab
 }
 
-/// Whether others reach the server socket unasked.
+/// Whether datagrams from peers reach the server socket unasked.
 fn set_open(lab: &mut Lab, open: bool) {
     lab.peers.values_mut().for_each(|peer| peer.reaches = open);
 }
 
-/// When checks have begun, in ticks since `since`. Tries of one check belong together.
+/// When checks have begun, in seconds since `since`. PING_NATs within 5 s belong to one check.
 fn checks(lab: &Lab, since: dht_core::Instant) -> Vec<u64> {
     let nat = lab.sent.iter().filter(|sent| sent.is(PING_NAT));
     let mut at: Vec<_> = nat.map(|sent| sent.at.saturating_since(since).as_secs()).collect();
@@ -72,7 +72,7 @@ fn while_nothing_changes_it_looks_ever_less_often_down_to_every_half_an_hour() {
     let gaps: Vec<_> = at.windows(2).map(|pair| (pair[1] - pair[0] + 15) / 60).collect();
     assert_eq!(gaps[..6], [2, 4, 8, 16, 30, 30], "minutes, after {} s", at[0]);
     assert!(gaps[6..].iter().all(|gap| *gap == 30), "{gaps:?}");
-    // And it is found open still.
+    // A check still happens, and finds the server socket reachable.
     set_open(&mut lab, true);
     lab.run_for(31 * MINUTE);
     assert!(!lab.node.ephemeral());
@@ -117,7 +117,7 @@ fn who_is_reached_looks_every_half_an_hour_by_the_client_socket() {
 
 #[test]
 fn the_silence_of_the_dead_says_nothing_of_the_firewall() {
-    // All are gone; or most are, and a few that remain get through.
+    // All peers are gone; or most are, and the eight that remain get through.
     for remain in [0, 8] {
         let mut lab = persistent(wanting());
         (remain..30).for_each(|n| lab.peer(peer(n)).up = false);
@@ -157,7 +157,7 @@ fn who_is_told_to_be_reachable_is_persistent_as_soon_as_others_come() {
 fn unless_they_contradict_each_other() {
     let mut lab = Lab::started(alone(told(&[peer(0)])));
     lab.run_for(MINUTE);
-    // Within one tick, so that nobody is believed before the others are heard.
+    // Within one tick, so that no view is believed before the other ones are heard.
     for n in 0..8 {
         lab.add_peer(peer(n)).sees =
             Some(SocketAddrV4::new(Ipv4Addr::new(99, 0, 0, n as u8), 2000));
@@ -177,7 +177,7 @@ fn who_wants_it_and_bootstrapped_alone_is_looked_at_when_others_come() {
     assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
 }
 
-/// Everybody sees the node at another host from now on.
+/// From now on all peers see the node at another host.
 fn move_host(lab: &mut Lab) -> SocketAddrV4 {
     lab.server.set_ip(ELSEWHERE);
     lab.server
@@ -193,14 +193,14 @@ fn the_id_follows_the_public_address() {
         assert_eq!(lab.node.id(), Some(Id::of(addr)));
         assert_eq!((lab.node.table_id(), lab.node.remote_address()), (Id::of(addr), Some(addr)));
         assert_eq!((lab.times(Event::Persistent), lab.times(Event::Ephemeral)), (1, 0));
-        // Its new neighbours are looked for.
+        // The node looks for its new neighbours.
         let own = Id::of(addr).0;
         assert!(
             lab.sent.iter().any(|sent| {
                 sent.as_request().is_some_and(|request| request.target == Some(&own))
             })
         );
-        // And that stays so.
+        // The id stays the new one.
         lab.run_for(100 * MINUTE);
         assert_eq!(lab.node.id(), Some(Id::of(addr)));
         assert_eq!(lab.times(Event::Persistent), 1);
@@ -237,7 +237,7 @@ fn an_address_that_is_given_stands() {
     assert_eq!(lab.asked(PING_NAT), []);
 }
 
-/// Suspended, and resumed at other ports.
+/// Suspends the node, and resumes it at other ports.
 fn rebind(lab: &mut Lab) -> SocketAddrV4 {
     lab.call(Node::suspend);
     lab.call(Node::resume);
@@ -351,7 +351,7 @@ fn a_few_who_still_see_the_old_address_do_not_keep_it() {
     for config in [wanting(), told(&[peer(0)])] {
         let mut lab = persistent(config);
         lab.run_for(10 * MINUTE);
-        // They may have been in doubt for long.
+        // Before the move the liars make the node doubt its address for two hours.
         for n in 0..5 {
             lab.peer(peer(n)).sees = Some(SERVER);
             let liar = neighbour([81, n as u8, 0], 0);
@@ -363,7 +363,7 @@ fn a_few_who_still_see_the_old_address_do_not_keep_it() {
         let addr = move_host(&mut lab);
         let begun = lab.now;
         lab.run_until(|lab| lab.node.id() == Some(Id::of(addr)));
-        // Five of forty: now and then they are drawn.
+        // Five of forty nodes see the old address: some checks draw them.
         assert!(lab.now.saturating_since(begun) < 20 * MINUTE);
         lab.run_for(100 * MINUTE);
         assert_eq!(lab.node.id(), Some(Id::of(addr)));
@@ -420,7 +420,7 @@ fn why_it_is_not_persistent_can_be_asked_for() {
     assert_eq!(reason(wanting(), hosts, 10), Persistence::AddressUnknown);
 }
 
-/// So many ticks in which somebody guesses, in the name of each node that is asked where it sees us, while it answers.
+/// In each tick an attacker sends four guesses for each PING and PING_NAT, in the name of the node that was asked.
 fn guessed_at(lab: &mut Lab, ticks: u32) {
     let asks = |sent: &Sent| sent.is(PING_NAT) || sent.is(PING);
     for _ in 0..ticks {

@@ -1,4 +1,4 @@
-//! Who comes to a node tells it nothing of its own address: only whom it asks on its own account does.
+//! A node learns nothing of its own address from peers that come to it: only from nodes that it asks by itself.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -8,11 +8,11 @@ use dht_core::{Event, Id};
 use crate::support::lab::{Lab, PING, PING_NAT, SERVER, TICK, joining, neighbour, peer};
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Where liars see the node.
+/// Where the liars claim to see the node.
 const LIE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(99, 9, 9, 9), 999);
 
-/// So many requests with an id, one every 30 ms, from many ports in these /24s. All of them are verified, and say that
-/// they see the node elsewhere. Whether what the node believes has changed, and how many of them entered the table.
+/// `requests` requests with an id, one every 30 ms, from many ports in `prefixes` /24s. All senders are verified, and
+/// say that they see the node at `LIE`. Whether the node believes another address, and how many senders entered.
 fn visited(lab: &mut Lab, prefixes: u8, requests: u16) -> (bool, usize) {
     let before = (lab.node.host(), lab.node.port());
     let mut changed = false;
@@ -50,7 +50,7 @@ fn nor_do_they_make_a_persistent_node_look_again() {
     lab.sent.clear();
     visited(&mut lab, 13, 80);
     lab.run_for(2 * TICK);
-    // Those who come do not go away, and a table is asked about its nodes in time; but now it has no reason to doubt.
+    // The liars stay in the table, and will be asked what they see; but so far the node has no reason to doubt.
     assert_eq!(lab.asked(PING_NAT), []);
 }
 

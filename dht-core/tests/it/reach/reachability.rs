@@ -1,4 +1,4 @@
-//! When a node believes that others can reach it, and how an adaptive node becomes persistent.
+//! When a node believes that peers can reach it, and how an adaptive node becomes persistent.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
@@ -14,14 +14,14 @@ use crate::support::lab::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Joined with `count` others, firewalled, and never checked so far.
+/// A node that has joined with `count` peers, counts as firewalled, and was never checked so far.
 pub(super) fn firewalled(count: u32) -> Lab {
     let mut config = joining(&[peer(0)]);
     config.quick_firewall = false;
     Lab::joined(config, count)
 }
 
-/// Twenty minutes later: who is asked to reach the server socket.
+/// Runs for twenty minutes. Returns the nodes that were asked to reach the server socket.
 fn probed(lab: &mut Lab) -> Vec<SocketAddrV4> {
     lab.ticks(240);
     let mut asked = lab.asked(PING_NAT);
@@ -69,7 +69,7 @@ fn they_are_drawn_from_all_that_have_answered() {
         (0..20).for_each(|n| lab.add_peer(peer(n)).closer = (0..20).map(peer).collect());
         lab.bind();
         lab.ticks(239);
-        // Others call all the time, to be the latest; and there are some who have never answered.
+        // Ten peers send requests, to be the latest in contact; and twenty nodes have never answered.
         (0..10).for_each(|n| drop(lab.hear_with_id(peer(n), PING)));
         (500..520).for_each(|n| _ = lab.call(|node, now| node.add_node(now, peer(n))));
         lab.ticks(2);
@@ -80,7 +80,7 @@ fn they_are_drawn_from_all_that_have_answered() {
 
 #[test]
 fn requests_that_are_forged_do_not_decide_who_is_asked() {
-    // All but a few liars seem to have said something lately.
+    // All nodes but the liars seem to have sent a request lately.
     let liars: Vec<_> = (0..30).map(|n| neighbour([81, n, 0], 0)).collect();
     let (mut checks, mut asked_liars) = (0, 0);
     for seed in 0..20 {
@@ -127,13 +127,13 @@ fn who_has_many_nodes_in_a_24_is_asked_as_seldom_as_who_has_one() {
         assert_eq!(asked.len(), 5);
         asked_liars += asked.iter().filter(|addr| liars.contains(addr)).count();
     }
-    // Two of twenty /24s, so a tenth of 200.
+    // Two of twenty /24s, so a tenth of the 200 asked.
     assert!((8..32).contains(&asked_liars), "{asked_liars} of 200");
 }
 
 #[test]
 fn the_nodes_of_one_host_do_not_show_that_others_get_through() {
-    // The bootstrap node has no id, and what it sends does not get through; or it is dead, from the beginning or later.
+    // The bootstrap node has no id, and its datagrams do not get through; or it is dead, from the beginning or later.
     for (first, up) in [(true, true), (true, false), (false, false)] {
         let mut config = joining(&[peer(0)]);
         config.quick_firewall = false;
@@ -156,7 +156,7 @@ fn the_nodes_of_one_host_do_not_show_that_others_get_through() {
 
 #[test]
 fn bootstrap_nodes_fill_up_where_fewer_than_five_are_known() {
-    // The last of them is dead.
+    // The last of the bootstrap nodes is dead.
     let mut config = joining(&[peer(0), peer(100), peer(101), peer(102)]);
     config.quick_firewall = false;
     let mut lab = Lab::unbound(config);
@@ -180,7 +180,7 @@ fn three_of_five_have_to_get_through_or_most_of_fewer() {
         let mut lab = firewalled(known);
         (0..known).for_each(|n| lab.peer(peer(n)).reaches = false);
         lab.ticks(240);
-        // Those asked are known now; their retries get through.
+        // The asked nodes are drawn now; the retries to the first `through` of them get through.
         let asked = lab.asked(PING_NAT);
         asked.iter().take(through).for_each(|addr| lab.peer(*addr).reaches = true);
         lab.run_for(SECOND * 4);
@@ -294,7 +294,7 @@ fn the_table_is_rebuilt_around_the_new_id_and_refreshed() {
 
 #[test]
 fn nobody_is_asked_twice_in_one_check() {
-    // The suggested address and the one that is found by name are the same.
+    // The suggested address is the same as the address that the name resolves to.
     let mut config = Config::default();
     let node = format!("{}@one.example:4000", peer(0).ip());
     config.bootstrap = vec![node.parse().unwrap()];
@@ -313,7 +313,7 @@ fn nobody_is_asked_twice_in_one_check() {
 fn a_check_does_not_wait_for_the_dead_when_enough_have_agreed() {
     let mut lab = firewalled(30);
     lab.ticks(239);
-    // Who is drawn?
+    // The fork shows which nodes are drawn.
     let mut fork = lab.clone();
     fork.ticks(1);
     fork.asked(PING_NAT)[..2].iter().for_each(|addr| lab.peer(*addr).reaches = false);
@@ -325,7 +325,7 @@ fn a_check_does_not_wait_for_the_dead_when_enough_have_agreed() {
 
 #[test]
 fn where_few_are_asked_most_of_them_are_enough() {
-    // One of three is no majority; that takes as long as the others are asked.
+    // One vote of three is no majority; the check then waits for the timeouts of the other two.
     for (dead, soon) in [(1..1, true), (2..3, true), (1..3, false)] {
         let mut config = joining(&[peer(0), peer(1), peer(2)]);
         (config.ephemeral, config.quick_firewall) = (Some(false), false);
@@ -344,7 +344,7 @@ fn where_few_are_asked_most_of_them_are_enough() {
 fn a_check_ends_when_too_few_are_left() {
     let mut lab = firewalled(30);
     lab.ticks(239);
-    // Three answer, but to the other socket; two don't, as far as can be told by then.
+    // Three nodes answer, but to the client socket; the other two have not answered by then.
     (0..30).for_each(|n| lab.peer(peer(n)).reaches = false);
     lab.ticks(1);
     let probes = lab.sent.iter().filter(|sent| sent.is(PING_NAT));
@@ -363,7 +363,7 @@ fn a_check_ends_when_too_few_are_left() {
 fn those_of_one_24_are_one_witness_in_a_check() {
     for liars_first in [true, false] {
         let mut lab = firewalled(3);
-        // Three that see another host, and many liars, who are the latest as well.
+        // Three nodes that see another host, and 40 liars of one /24, which are the latest in contact.
         let truth = Some(SocketAddrV4::new(*ELSEWHERE.ip(), SERVER.port()));
         let liars: Vec<_> = (0..40).map(|n| neighbour([80, 0, 0], n)).collect();
         let honest = [0, 1, 2].map(peer);
@@ -391,7 +391,7 @@ fn what_was_said_of_the_client_port_does_not_count_for_the_server_socket() {
     lab.ticks(239);
     (0..30).for_each(|n| lab.peer(peer(n)).rtt = RTT + SECOND / 2);
     lab.run_until(|lab| !lab.asked(PING_NAT).is_empty());
-    // Until the check is over, others come that see other ports of the client socket.
+    // Before the check is over, sixteen new peers answer that see other ports of the client socket.
     for n in 100..116 {
         lab.add_peer(peer(n)).sees = Some(SocketAddrV4::new(HOST, 5000 + n as u16));
         lab.ping(peer(n));
@@ -401,7 +401,7 @@ fn what_was_said_of_the_client_port_does_not_count_for_the_server_socket() {
     lab.run_for(SECOND);
     assert!(lab.node.ephemeral() && !lab.node.firewalled());
     lab.run_for(10 * SECOND);
-    // All that count have been said of the server socket.
+    // All views that count are now of the server socket.
     for n in 200..202 {
         lab.add_peer(peer(n));
         lab.ping(peer(n));
@@ -409,7 +409,7 @@ fn what_was_said_of_the_client_port_does_not_count_for_the_server_socket() {
     assert_eq!(believed(&lab), (Some(HOST), SERVER.port()));
 }
 
-/// Some peers are checked, as somebody says that they are down, and they are.
+/// The peers `busy` are down, and are checked since a hint says so.
 fn keep_busy(lab: &mut Lab, busy: std::ops::Range<u32>) {
     for n in busy {
         lab.peer(peer(n)).up = false;
@@ -440,7 +440,7 @@ fn nobody_is_asked_for_a_check_that_is_over_before_it_has_begun() {
     config.max_background_requests = 8;
     let mut lab = Lab::unbound(config);
     (0..20).for_each(|n| lab.add_peer(peer(n)).closer = (0..20).map(peer).collect());
-    // The last of the walk, for which all others have made room.
+    // The last node of the walk answers late, when the requests to all other nodes have left room.
     lab.peer(peer(19)).rtt = RTT + 4 * SECOND / 5;
     lab.bind();
     lab.run_for(3 * SECOND / 5);

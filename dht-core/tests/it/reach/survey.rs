@@ -1,5 +1,5 @@
-//! What the whole table sees as the own address: neither the first who answer nor who has many nodes decide, and a node that
-//! does not know goes on asking.
+//! A survey asks the whole table for the node's own address: neither the first nodes that answer nor an operator of
+//! many nodes decides, and a node that does not know its address goes on asking.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -13,7 +13,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const LIE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(99, 9, 9, 9), SERVER.port());
 
-/// A node that joins `honest` ones and so many liars, who are all that the bootstrap node names at first, and are quicker.
+/// A node that joins `honest` honest nodes and liars: `nodes` in each of `liars` /24s. All nodes name liars first, and
+/// liars answer sooner.
 fn among_liars(config: Config, honest: u32, liars: u16, nodes: u16) -> Lab {
     let mut lab = Lab::unbound(config);
     let lying: Vec<_> =
@@ -36,7 +37,7 @@ fn among_liars(config: Config, honest: u32, liars: u16, nodes: u16) -> Lab {
     lab
 }
 
-/// How many were asked what they see, per second.
+/// How many PINGs, which ask a node what it sees, left in each second.
 fn asked_at(lab: &Lab) -> BTreeMap<u64, usize> {
     let mut asked = BTreeMap::new();
     for sent in lab.sent.iter().filter(|sent| sent.is(PING)) {
@@ -71,7 +72,7 @@ fn who_comes_first_does_not_decide() {
     lab.bind();
     lab.run_until(|lab| lab.node.bootstrapped());
     assert_eq!(lab.node.id(), Some(Id::of(LIE)), "the first views agree on a lie");
-    // These are not all.
+    // The other 44 nodes see the true address.
     (16..60).for_each(|n| lab.ping(peer(n)));
     lab.run_for(MINUTE);
     assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
@@ -113,7 +114,7 @@ fn where_every_one_sees_another_host_it_goes_on_asking_within_bounds() {
     }
     lab.bind();
     lab.run_for(30 * SECOND);
-    // A first time, eight at once, so that all have had their turn.
+    // The first survey asks eight nodes at a time, until it has asked all.
     let first = asked_at(&lab);
     assert!(first.values().all(|count| *count <= 8 + 5), "{first:?}");
     assert!(first.values().sum::<usize>() >= lab.node.table_len(), "{first:?}");
@@ -125,14 +126,14 @@ fn where_every_one_sees_another_host_it_goes_on_asking_within_bounds() {
     assert_eq!(lab.times(Event::AddressDisputed), 1, "once");
     lab.sent.clear();
     lab.run_for(10 * 60 * MINUTE);
-    // Twenty more surveys of 40, and what there is to do anyway: five at most every 40 seconds.
+    // Twenty more surveys of 40 nodes, and the keep-alives: five pings at most every 40 s.
     let later: usize = asked_at(&lab).values().sum();
     assert!((800..800 + 5 * 900).contains(&later), "{later}");
-    // They come to agree.
+    // From now on all nodes agree.
     lab.peers.values_mut().for_each(|peer| peer.sees = None);
     lab.run_for(40 * MINUTE);
     assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
-    // Once it was known, it is told again.
+    // The address was known meanwhile, so another dispute is told.
     for n in 0..40 {
         lab.peer(peer(n)).sees = Some(SocketAddrV4::new(Ipv4Addr::new(99, 0, 0, n as u8), 2000));
     }
@@ -160,7 +161,7 @@ fn where_all_agree_it_asks_once_and_few() {
         assert!(asked.contains(&peer(0)));
         lab.sent.clear();
         lab.run_for(60 * MINUTE);
-        // Keep-alives, two each, and no more.
+        // Only keep-alives: one every 40 s, of five pings at most.
         assert!(lab.asked(PING).len() <= 5 * 91, "{}", lab.asked(PING).len());
         assert_eq!(lab.times(Event::Persistent), 1);
     }
@@ -177,7 +178,7 @@ fn a_client_does_not_ask() {
 
 #[test]
 fn a_wrong_id_is_found_out_when_the_honest_come() {
-    // At first there are only liars, the bootstrap node among them, which dies.
+    // At first all nodes lie, the bootstrap node too, which dies later.
     let mut lab = among_liars(told(&[peer(0)]), 1, 12, 1);
     lab.peer(peer(0)).sees = Some(LIE);
     lab.run_for(5 * MINUTE);

@@ -10,12 +10,12 @@ use super::survey_rules::{
 };
 use crate::support::lab::{Lab, PING, PING_NAT, RTT, SERVER, TICK, joining, peer, told};
 
-/// A node that is sure of its id, and that was not surveyed for an hour.
+/// A node that is sure of its id, and whose last survey is an hour ago.
 fn sure(config: Config, count: u32) -> Lab {
     let mut lab = knowing(config, &peers(count));
     lab.run_for(2 * 60 * MINUTE);
     assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
-    // Or other looks at the own address would find the same.
+    // Else the checks of reachability, which use PING_NAT, would find the same as a survey.
     lab.peers.values_mut().for_each(|peer| peer.ignores = &[PING_NAT]);
     lab.sent.clear();
     lab
@@ -41,7 +41,7 @@ fn an_ephemeral_node_that_is_sure_asks_no_more() {
     lab.run_for(2 * 60 * MINUTE);
     assert!(lab.node.ephemeral());
     assert_eq!(large_batches(&lab), 0);
-    // Unless it is said to be elsewhere.
+    // A view from elsewhere starts a survey.
     all_see(&mut lab, Some(LIE));
     lab.run_for(60 * MINUTE);
     assert!(large_batches(&lab) >= 1);
@@ -70,7 +70,7 @@ fn two_who_agree_make_no_id_that_stands_but_three_of_four_do() {
         lab.add_peer(peer(0)).sees = Some(LIE);
         lab.bind();
         lab.run_until(|lab| lab.node.bootstrapped());
-        // The liars are too few to matter in the end, unless the id is settled by then.
+        // With 13 honest nodes the liars are too few to win, unless the id is settled before.
         for n in 1..liars + 13 {
             lab.add_peer(peer(n)).sees = (n < liars).then_some(LIE);
             lab.ping(peer(n));
@@ -101,12 +101,12 @@ fn an_adaptive_node_that_settles_waits_for_the_end_of_the_survey() {
         }
     }
     lab.sent.clear();
-    // It takes more than a minute, since all are asked where a bootstrap node contradicts.
+    // The survey takes more than a minute: it asks all nodes, as a bootstrap node contradicts.
     lab.peer(peer(0)).sees = Some(LIE);
     lab.run_until(|lab| lab.events.contains(&Event::Persistent));
     let look = lab.sent.iter().find(|sent| sent.is(PING_NAT)).unwrap().at;
     let at = |time| lab.sent.iter().filter(|sent| sent.is(PING) && sent.at == time).count();
-    // The tick before has asked the last of all.
+    // The last node of the survey was asked in the tick before the look.
     assert!(at(look) <= 5 && at(Instant::from_micros(look.as_micros() - 5_000_000)) >= 1);
     assert!(large_batches(&lab) > 12, "{}", large_batches(&lab));
 }
@@ -117,24 +117,24 @@ fn a_sure_id_goes_after_two_surveys_in_a_row_that_see_the_same() {
     let after_one_survey = |lab: &mut Lab, by: &str| {
         all_see(lab, Some(LIE));
         lab.sent.clear();
-        // Enough of them that what is heard by chance says so as well.
+        // Pings to all nodes, so that enough views from elsewhere say the same as the survey.
         (0..60).for_each(|n| lab.ping(peer(n)));
         lab.run_until(|lab| large_batches(lab) >= 2);
         lab.run_for(TICK);
         assert_eq!(lab.node.id(), Some(Id::of(SERVER)), "{by}");
     };
     after_one_survey(&mut lab, "the first");
-    // The next one sees it where it was, so the first counts no more.
+    // The next survey finds the old address, so the first survey counts no more.
     all_see(&mut lab, None);
     lab.run_for(42 * MINUTE);
     after_one_survey(&mut lab, "after one that has seen it where it was");
-    // Nor does it if all contradict one another.
+    // Nor does the first survey count after one in which all nodes contradict one another.
     all_see_differently(&mut lab);
     lab.run_for(42 * MINUTE);
     after_one_survey(&mut lab, "after one without a result");
     lab.run_for(2 * MINUTE);
     assert_eq!(lab.node.id(), Some(Id::of(LIE)), "two in a row");
-    // It is as sure as before.
+    // The node is as sure as before.
     all_see(&mut lab, None);
     lab.sent.clear();
     lab.run_until(|lab| large_batches(lab) >= 2);
@@ -148,7 +148,7 @@ fn a_few_that_a_bootstrap_node_backs_take_no_sure_id_away() {
     for n in 0..10 {
         lab.peer(peer(n)).sees = Some(LIE);
     }
-    // Those who contradict one another are asked again and again.
+    // Each ping gets a view that contradicts the id, so there is one survey after another.
     for n in 0..24 {
         lab.ping(peer(n % 10));
         lab.run_for(5 * MINUTE);
@@ -160,7 +160,7 @@ fn a_few_that_a_bootstrap_node_backs_take_no_sure_id_away() {
 #[test]
 fn where_a_survey_has_moved_it_a_node_looks_a_minute_later() {
     let mut lab = sure(told(&[peer(0)]), 60);
-    // A few always see it elsewhere, so it has come to look every half an hour.
+    // A few nodes always see another address, so the node has come to look every half an hour only.
     (1..6).for_each(|n| lab.peer(peer(n)).sees = Some(LIE));
     lab.run_for(180 * MINUTE);
     all_see(&mut lab, Some(LIE));
@@ -191,7 +191,7 @@ fn what_was_asked_before_counts_no_more_for_other_sockets_or_after_a_suspension(
         lab.peers.values_mut().for_each(|peer| peer.rtt = RTT + 3 * SECOND);
         lab.run_until(|lab| large_batches(lab) >= 1);
         if suspended {
-            // At the same ports it may be on another network.
+            // Even at the same ports the node may be on another network now.
             lab.call(dht_core::Node::suspend);
             lab.call(dht_core::Node::resume);
             lab.bind();

@@ -1,5 +1,5 @@
-//! Which rules a survey of the own address keeps, one by one: whom it asks, what counts, and when it is made. What comes
-//! of all of them together is in `survey`, and what they do to the id in `survey_ids`.
+//! The rules of a survey of the own address, one by one: which nodes it asks, which answers count, and when it is made.
+//! What all rules together achieve is in `survey`, and what they do to the id in `survey_ids`.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -26,13 +26,13 @@ pub(super) fn reached_by(config: Config, peers: &[SocketAddrV4], reached: bool) 
     }
     lab.bind();
     lab.run_until(|lab| lab.node.bootstrapped());
-    // The first one is the latest in contact.
+    // The first of `peers` is the latest in contact.
     peers.iter().rev().for_each(|addr| import(&mut lab, *addr));
     lab.sent.clear();
     lab
 }
 
-/// Puts a node into the table, if that has a place for it.
+/// Puts a node into the table, if there is a place for it.
 pub(super) fn import(lab: &mut Lab, addr: SocketAddrV4) {
     let saved = SavedNode { addr, pinged: Duration::ZERO, added: Duration::ZERO };
     lab.call(|node, now| node.import(now, &[saved], Duration::ZERO));
@@ -58,24 +58,24 @@ pub(super) fn all_see(lab: &mut Lab, addr: Option<SocketAddrV4>) {
     lab.peers.values_mut().for_each(|peer| peer.sees = addr);
 }
 
-/// Each sees another host.
+/// Each peer sees another host.
 pub(super) fn all_see_differently(lab: &mut Lab) {
     for (n, peer) in lab.peers.values_mut().enumerate() {
         peer.sees = Some(SocketAddrV4::new(Ipv4Addr::new(99, 0, 0, n as u8), 2000));
     }
 }
 
-/// The upkeep of this many ticks, without any time passing.
+/// Does the upkeep of `ticks` ticks, without any time passing.
 fn pass(lab: &mut Lab, ticks: u32) {
     (0..ticks).for_each(|_| lab.call(|node, now| node.maintain(now, false)));
 }
 
-/// Runs until this many large batches have left.
+/// Runs until `count` large batches have left.
 fn run_until_batches(lab: &mut Lab, count: usize) {
     lab.run_until(|lab| large_batches(lab) >= count);
 }
 
-/// Whether the next survey begins anew, with the bootstrap nodes.
+/// Whether the next survey begins anew, which means with the bootstrap nodes.
 pub(super) fn begins_anew(lab: &mut Lab) -> bool {
     lab.sent.clear();
     lab.ticks(3);
@@ -85,7 +85,7 @@ pub(super) fn begins_anew(lab: &mut Lab) -> bool {
     users.unwrap() < large.unwrap()
 }
 
-/// Who was pinged, by batches: what leaves together.
+/// The nodes that were pinged, by batches: pings that left together.
 fn batches(lab: &Lab) -> Vec<Vec<SocketAddrV4>> {
     let mut batches: Vec<(_, Vec<_>)> = Vec::new();
     for sent in lab.sent.iter().filter(|sent| sent.is(PING)) {
@@ -110,7 +110,7 @@ fn bootstrap_nodes_are_asked_first_one_of_each_network_and_no_other_node_of_it()
     let mut all = peers(30);
     all.extend(users[..2].iter().chain(&beside));
     let mut lab = heard_of(told(&users), &all, true);
-    // All see different addresses, so the survey asks every network.
+    // All nodes see different addresses, so the survey asks every network.
     all_see_differently(&mut lab);
     lab.run_for(30 * SECOND);
     let batches = batches(&lab);
@@ -154,7 +154,7 @@ fn each_survey_has_an_order_of_its_own_and_asks_another_node_of_a_network() {
 #[test]
 fn none_is_made_while_the_node_bootstraps() {
     let mut lab = Lab::unbound(told(&[peer(0)]));
-    // Each names the next, and takes its time.
+    // Each node names the next one, and answers late.
     for n in 0..12 {
         let other = lab.add_peer(peer(n));
         (other.closer, other.rtt) = (vec![peer(n + 1)], RTT + SECOND * 9 / 10);
@@ -289,7 +289,7 @@ fn a_node_found_to_be_reachable_asks_anew_by_the_other_socket() {
 fn a_node_that_two_looks_found_elsewhere_asks_anew() {
     let mut lab = heard_of(wanting(), &peers(60), true);
     all_see(&mut lab, Some(LIE));
-    // Against a bootstrap node all have to be asked.
+    // Where a bootstrap node contradicts, all nodes have to be asked.
     lab.peer(peer(0)).sees = None;
     lab.peers.values_mut().for_each(|peer| peer.rtt = RTT + SECOND / 2);
     for batch in 1..4 {
@@ -315,7 +315,7 @@ fn what_the_table_says_against_the_latest_who_were_heard_is_looked_at_at_once() 
     }
     lab.peers.values_mut().for_each(|peer| peer.reaches = true);
     assert_eq!(lab.node.host(), Some(*LIE.ip()));
-    // Else it would be two minutes after the first look, which was in vain.
+    // Otherwise the next look would come two minutes after the first one, which was in vain.
     lab.run_until(|lab| lab.node.id() == Some(Id::of(SERVER)));
     let took = lab.now.saturating_since(begun);
     assert!(took < MINUTE, "{took:?}");

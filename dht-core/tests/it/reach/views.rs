@@ -1,4 +1,4 @@
-//! What a node learns of its own address, and from whom.
+//! What a node learns of its own address, and from which peers.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -13,7 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 const KNOWN: (Option<Ipv4Addr>, u16) = (Some(HOST), CLIENT.port());
 const UNKNOWN: (Option<Ipv4Addr>, u16) = (None, 0);
 
-/// Alone, with peers to talk to; it does not look at its firewall early.
+/// A node without bootstrap nodes, with `count` peers; it does not check its firewall early.
 fn listener(count: u32) -> Lab {
     let mut config = Config::default();
     config.quick_firewall = false;
@@ -87,12 +87,12 @@ fn one_vote_per_24_however_many_nodes_are_there() {
 
 #[test]
 fn a_known_node_is_asked_for_its_view_again_after_half_an_hour() {
-    // It is kept in units of four ticks: at most three late, never early.
+    // The age of a view is kept in units of four ticks: three ticks late at most, never early.
     for (ticks, moved) in [(358, false), (364, true)] {
         let mut lab = listener(1);
         lab.ping(peer(0));
         lab.peer(peer(0)).sees = Some(ELSEWHERE);
-        // Keep-alive pings ask it every now and then.
+        // Meanwhile keep-alive pings ask the node for its view.
         lab.ticks(ticks - 8);
         assert_eq!(believed(&lab), KNOWN);
         lab.ticks(8);
@@ -109,7 +109,7 @@ fn what_arrives_on_the_other_socket_tells_of_another_port() {
         let request = Request::ping(peer(0)).via(via);
         let id = lab.request(request);
         lab.result(id).unwrap();
-        // Those without an id are nobody's witnesses either.
+        // Nodes without an id are no witnesses there either.
         lab.peer(peer(1)).has_id = false;
         let request = Request::ping(peer(1)).via(via);
         let id = lab.request(request);
@@ -130,7 +130,7 @@ fn those_without_an_id_are_believed_once_each_and_few_of_them() {
         lab.run_for(4 * SECOND);
         let mut heard = 0;
         for n in 0..8 {
-            // Each of them sees another address, so every vote makes a difference.
+            // Each peer sees another address, so every vote makes a difference.
             let host = Ipv4Addr::new(99, 0, 0, n as u8);
             let witness = lab.add_peer(peer(n));
             witness.has_id = false;
@@ -143,7 +143,7 @@ fn those_without_an_id_are_believed_once_each_and_few_of_them() {
                 assert_eq!(lab.node.host(), Some(host));
             }
         }
-        // The first is believed, the second makes the address unknown, then it stays so.
+        // The first vote is believed; the second makes the address unknown, and it stays unknown.
         assert_eq!(heard, votes.min(2), "{bootstrap} bootstrap nodes");
     }
 }

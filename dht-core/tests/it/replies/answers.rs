@@ -89,9 +89,9 @@ fn a_request_is_relayed_as_it_was_but_for_token_and_value() {
         assert_eq!((relayed.value, relayed.token), (value.as_deref(), None));
         assert_eq!((relayed.to, relayed.id), (addr(3), None));
     }
-    // The bad token never gets so far.
+    // A request with the bad token is dropped before it reaches the application.
     assert_eq!(lab.ask(addr(1), &first.token(token)).len(), 1);
-    // A relay is no request of ours: nothing is repeated, counted or waited for.
+    // A relayed request is not one of the node's own: it is not retried, counted or waited for.
     lab.run_ms(4_900);
     assert_eq!(lab.sent, []);
     assert_eq!(lab.stats().requests.total, 0);

@@ -1,4 +1,4 @@
-//! The internal commands, one by one, and what is answered by silence.
+//! The internal commands, one by one, and which requests get no answer.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use dht_core::{Config, Handled, Id, Via, error_code};
 
 use crate::support::lab::*;
 
-/// Nothing but tid and address.
+/// Checks that the response carries only a transaction id and an address.
 fn assert_bare(sent: &Sent, to: SocketAddrV4) {
     let response = sent.response();
     assert_eq!((sent.to, response.to, response.tid), (to, to, 0x1234));
@@ -16,7 +16,7 @@ fn assert_bare(sent: &Sent, to: SocketAddrV4) {
     assert_eq!(response.closer_nodes, None);
 }
 
-/// A node that knows some others.
+/// A node with `count` nodes in its table.
 fn knowing(count: u32) -> Lab {
     let mut lab = Lab::alone();
     (100..100 + count).for_each(|n| lab.add_node(addr(n)));
@@ -43,7 +43,7 @@ fn ping_nat_is_answered_at_the_port_it_names() {
         let sent = lab.ask(addr(1), &Ask::internal(PING_NAT).value(value).target(target(1)));
         assert_eq!(sent.len(), 1);
         assert_eq!(sent[0].via, Via::Server);
-        // `to` tells the address that it was sent to, not the one that asked.
+        // `to` is the address that the answer was sent to; the request came from another port.
         assert_bare(&sent[0], SocketAddrV4::new(*addr(1).ip(), port));
     }
 }
@@ -74,18 +74,18 @@ fn find_node_leaves_an_empty_list_out() {
 fn a_down_hint_makes_the_node_ask_whom_it_knows() {
     let mut lab = knowing(3);
     let hint = |addr| Ask::internal(DOWN_HINT).value(&addr_bytes(addr));
-    // About a stranger: an answer, nothing else.
+    // A hint about a stranger is answered and has no other effect.
     let sent = lab.ask(addr(1), &hint(addr(50)));
     assert_eq!(sent.len(), 1);
     assert_bare(&sent[0], addr(1));
-    // About a node of the table: a question, not an eviction.
+    // A hint about a node of the table has that node checked; it is not evicted.
     let sent = lab.ask(addr(1), &hint(addr(101)));
     assert_eq!(sent.len(), 2);
     assert_bare(&sent[0], addr(1));
     assert_eq!(sent[1].to, addr(101));
     assert!(sent[1].is(FIND_NODE) && sent[1].checks());
     assert_eq!(lab.node.table_len(), 3);
-    // Only the first six bytes count.
+    // Only the first six bytes of the value count.
     let mut longer = hint(addr(102));
     longer.value.as_mut().unwrap().extend([9; 20]);
     let sent = lab.ask(addr(2), &longer);
@@ -178,7 +178,7 @@ fn the_longest_delay_is_configured() {
 fn four_delayed_pings_per_host_wait() {
     let mut lab = Lab::alone();
     for n in 0..6 {
-        // Other ports are the same host.
+        // All ports of a host count as the same host.
         let from = SocketAddrV4::new(*addr(1).ip(), 4000 + n);
         assert_eq!(lab.ask(from, &delayed(1_000)), []);
     }

@@ -1,5 +1,5 @@
-//! What becomes of a datagram: whose it is, what of it is believed, by which socket the answer
-//! leaves.
+//! What becomes of a datagram: which request or sender it belongs to, what of it is believed, and
+//! which socket the answer leaves by.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -70,7 +70,7 @@ fn numbers_end_where_javascript_stops_counting() {
     above[at..].copy_from_slice(&(1u64 << 53).to_le_bytes());
     assert_eq!(lab.hand_in(Via::Server, addr(1), &above), Handled::Consumed);
     assert_eq!(lab.stats().drops.malformed, 1);
-    // And the short number in a long form is as good as any.
+    // A small number in the long form is as good as in the short form.
     above[at..].copy_from_slice(&16u64.to_le_bytes());
     assert!(matches!(
         lab.hand_in(Via::Server, addr(1), &above),
@@ -116,7 +116,7 @@ fn nothing_is_read_before_the_bind_while_suspended_or_closed() {
         step(&mut lab);
         assert_eq!(lab.ask(addr(1), &ping), []);
         assert_eq!(lab.stats().drops.suspended, n);
-        // What isn't ours is not ours in any state.
+        // A datagram of another protocol is `NotOurs` in every state.
         assert_eq!(lab.hand_in(Via::Server, addr(1), &[9, 9, 9]), Handled::NotOurs);
     }
 }
@@ -138,7 +138,7 @@ fn a_wrong_id_counts_as_none() {
         let Handled::Request(incoming) = handled else { panic!("{handled:?}") };
         assert_eq!((incoming.from.addr, incoming.from.id), (addr(1), believed));
     }
-    // Only the last one was worth a verification.
+    // Only the last sender was worth a verification.
     assert_eq!(lab.asked(PING), [addr(1)]);
     assert_eq!(lab.stats().verifications.sent, 1);
 }
@@ -174,7 +174,7 @@ fn an_answer_repeats_the_tid_and_tells_the_asker_its_address() {
 
 #[test]
 fn an_answer_leaves_by_the_socket_that_was_asked() {
-    // Whether the node is persistent matters for the id only.
+    // Persistence changes only whether the answer carries the id.
     for (mut lab, persistent) in [(Lab::alone(), false), (Lab::persistent(), true)] {
         for via in [Via::Client, Via::Server, Via::Extra(0), Via::Extra(7)] {
             let internal = Ask::internal(PING).bytes();
@@ -215,7 +215,7 @@ fn a_request_leaves_by_the_client_until_the_node_is_reachable() {
     assert!(seen.contains(&(addr(2), Via::Client, None)));
     assert!(seen.contains(&(addr(3), Via::Extra(1), None)));
 
-    // Reachable and ephemeral: by the server socket, still without an id.
+    // A reachable ephemeral node answers by the server socket, and still without an id.
     let mut config = dht_core::Config::default();
     config.firewalled = false;
     let mut ephemeral = Lab::started(config);
@@ -268,7 +268,7 @@ fn polling_late_delays_and_nothing_else() {
     lab.add_node(addr(5));
     let find = Ask::internal(FIND_NODE).target(target(1)).bytes();
     let _ = lab.node.handle_datagram(lab.now, Via::Server, addr(1), &find);
-    // Closer nodes are those of the moment of leaving.
+    // The closer nodes are looked up when the answer leaves, not when the request comes in.
     lab.add_node(addr(6));
     lab.now += Duration::from_secs(4);
     lab.flush();

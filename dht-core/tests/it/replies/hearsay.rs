@@ -1,5 +1,5 @@
-//! What others say or want of a node at no cost to themselves: addresses that they name, and
-//! answers that they would like to have later.
+//! What a peer can say or ask for at no cost to itself: addresses that a response names as closer
+//! nodes, and delayed answers (DELAYED_PING).
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn addr(ip: [u8; 4], port: u16) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::from(ip), port)
 }
 
-/// Whom a query asks that begins at `teller`, who names `named`.
+/// The nodes that a query asks after its first node, `teller`, has named `named` as closer nodes.
 fn asked_after(lab: &mut Lab, teller: SocketAddrV4, named: &[SocketAddrV4]) -> Vec<SocketAddrV4> {
     let Peer { closer, .. } = lab.add_peer(teller);
     *closer = named.to_vec();
@@ -51,7 +51,7 @@ fn addresses_that_cannot_be_real_are_never_contacted() {
     assert_eq!(asked_after(&mut lab, peer(1), &named), [peer(5)]);
     assert_eq!(lab.node.stats().drops.closer_nodes, named.len() as u64 - 1);
     assert!(lab.sent.iter().all(|sent| sent.to == peer(1) || sent.to == peer(5)));
-    // Someone in a private network can know of others in one, but not of our loopback.
+    // A node in a private network may name private addresses, but not the own loopback addresses.
     let mut lab = Lab::alone();
     let mut expected = vec![private[1], peer(5)];
     expected.sort();
@@ -64,7 +64,7 @@ fn the_own_public_address_is_not_contacted_wherever_it_is_bound() {
     let local = |port| SocketAddrV4::new(Ipv4Addr::new(192, 168, 1, 2), port);
     let mut lab = Lab::unbound(Config::default());
     lab.call(|node, now| node.handle_bound(now, local(1000), local(2000)));
-    // The first answer tells that the node is seen as CLIENT.
+    // The first response says that the node is seen as CLIENT.
     let named = [CLIENT, SocketAddrV4::new(HOST, 9), local(1000), local(2000), peer(5)];
     assert_eq!(asked_after(&mut lab, peer(1), &named), [named[1], peer(5)]);
 }
@@ -75,7 +75,7 @@ fn twenty_addresses_are_read_from_a_reply() {
     let query = Query::find_node(Id([0; 32])).nodes([peer(1)]).concurrency(100).discard_replies();
     lab.query(query);
     let tid = lab.sent[0].request().tid;
-    // Written by hand, as nothing of ours writes more than twenty.
+    // Encoded by hand, since the codec writes twenty nodes at most.
     let mut bytes = vec![0x13, 4, tid as u8, (tid >> 8) as u8];
     bytes.extend(wire::addr_bytes(CLIENT));
     bytes.push(30);
@@ -152,7 +152,7 @@ fn a_host_has_four_delayed_pings_and_all_together_a_thousand() {
         delayed(&mut lab, from, 9_000);
     }
     assert_eq!(lab.node.stats().drops.delayed_pings, 2);
-    // Local hosts share what there is in all.
+    // Local hosts have no limit of their own: only the total of 1,024 applies.
     for n in 0..1_030 {
         delayed(&mut lab, neighbour([127, 0, 0], n), 9_000);
     }
@@ -161,7 +161,7 @@ fn a_host_has_four_delayed_pings_and_all_together_a_thousand() {
     assert_eq!(answers(&lab), 0);
     lab.run_for(MOMENT);
     assert_eq!(answers(&lab), 1_024);
-    // Then there is room again.
+    // Once the delayed answers have left, there is room again.
     delayed(&mut lab, peer(1), 0);
     lab.run_for(MOMENT);
     assert_eq!(answers(&lab), 1_025);

@@ -1,4 +1,4 @@
-//! Requests of others, and what the node sends for them.
+//! Requests from peers, and what the node sends in answer to them.
 
 mod answers;
 mod commands;

@@ -1,4 +1,4 @@
-//! On a machine with several addresses an answer leaves from the one that was asked.
+//! On a machine with several addresses an answer leaves from the address that was asked.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -70,7 +70,7 @@ fn so_do_the_applications_and_what_is_no_answer_leaves_as_the_system_likes() {
     assert_eq!(sources(&|node, now| node.reply(now, to, Answer::empty()).unwrap()), Some(AT));
     let elsewhere = Answer::empty().to(peer(2));
     assert_eq!(sources(&|node, now| node.reply(now, to, elsewhere.clone()).unwrap()), Some(AT));
-    // It was not asked there.
+    // The request came in at the server socket: by the client socket the system chooses the source.
     let other = Answer::empty().via(Via::Client);
     assert_eq!(sources(&|node, now| node.reply(now, to, other.clone()).unwrap()), None);
     assert_eq!(sources(&|node, now| node.relay(now, to, peer(2), None).unwrap()), None);

@@ -1,4 +1,4 @@
-//! Round-trip tokens as others meet them: how long they live, for whom, and what a bad one gets.
+//! Round-trip tokens: how long a token lives, for which host, and what a bad token gets.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -71,7 +71,7 @@ fn sleep_ends_tokens() {
 
 #[test]
 fn a_token_is_good_in_the_period_of_its_making_and_the_next() {
-    // (made after this many microseconds, then shown so much older, good)
+    // (when the token is made, its age when it is shown, both in microseconds; whether it is good)
     for (made, age, good) in [
         (0, 14_999_999, true),
         (0, 15_000_000, false),
@@ -91,8 +91,8 @@ fn a_token_is_good_in_the_period_of_its_making_and_the_next() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Whenever it is made and however often the node is touched: younger than 7.5 s it is good,
-    /// from 15 s on it is not.
+    /// Whenever a token is made and however often the node is called: a token younger than 7.5 s is
+    /// good, a token of 15 s or more is not.
     #[test]
     fn a_token_lives_between_7500_and_15000_ms(
         made_ms in 0..30_000_u64,
@@ -128,7 +128,7 @@ fn a_bad_token_gets_error_2_with_a_good_one() {
     for (about, nodes) in [(None, 0), (Some(target(1)), 5)] {
         for command in [16, PING, PING_NAT, FIND_NODE, DOWN_HINT, DELAYED_PING, 99] {
             for internal in [false, true] {
-                // Whatever the value would mean: 2,000 ms, port 2,000, no address.
+                // DELAYED_PING reads 2,000 ms, PING_NAT port 2,000, DOWN_HINT no address.
                 let value = Some(vec![0xd0, 0x07, 0, 0]);
                 let ask = Ask { target: about, internal, value, ..Ask::user(command) };
                 let sent = lab.ask(addr(1), &ask.token([1; 32]));
@@ -143,7 +143,7 @@ fn a_bad_token_gets_error_2_with_a_good_one() {
             }
         }
     }
-    // None of them was carried out.
+    // None of the commands was carried out.
     lab.run_ms(3_000);
     assert_eq!(lab.sent, []);
     assert_eq!(lab.stats().drops.bad_token, 28);
@@ -160,7 +160,7 @@ fn a_bad_token_teaches_nothing() {
     }
     assert_eq!(lab.stats().verifications.sent, 0);
     assert_eq!((lab.node.table_len(), lab.node.host()), (0, None));
-    // Without the token the same makes a candidate.
+    // Without a token the same request makes its sender a candidate for the table.
     assert_eq!(lab.ask(addr(1), &Ask { id, ..Ask::internal(0) }).len(), 2);
 }
 

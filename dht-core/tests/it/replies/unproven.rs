@@ -1,4 +1,4 @@
-//! What leaves for hosts that may not be there: answers to requests that anyone may have sent in their name.
+//! What leaves for hosts that may not be there: answers to requests whose source address anyone may have forged.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -8,9 +8,9 @@ use dht_core::{Answer, Config, Exempt, Via};
 use crate::support::lab::*;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// Of IPv4 and UDP.
+/// Bytes of the IPv4 and UDP headers.
 const HEADERS: usize = 28;
-/// As large as the default lets a value be, with a token.
+/// The longest value that the default configuration lets an answer with a token have.
 const LARGEST: usize = 1_320;
 
 /// A persistent node with 30 nodes in its table.
@@ -31,7 +31,7 @@ fn with_headers(sent: &[Sent]) -> usize {
     sent.iter().map(|sent| sent.bytes.len() + HEADERS).sum()
 }
 
-/// Sends as many requests in a second for so long, each from the next source. Bytes that leave for each that came.
+/// Sends `per_second` requests a second, each from the next source. Returns the bytes sent per byte received.
 fn factor(lab: &mut Lab, ask: &Ask, per_second: u32, seconds: u32) -> f64 {
     let (mut came, mut left) = (0, 0);
     for n in 0..per_second * seconds {
@@ -40,7 +40,7 @@ fn factor(lab: &mut Lab, ask: &Ask, per_second: u32, seconds: u32) -> f64 {
         left += with_headers(&lab.hear_bytes(Via::Server, source(n), &bytes));
         lab.run_for(SECOND / per_second);
     }
-    // What else has left meanwhile went there as well, or to nodes of the table.
+    // Not counted: requests that left meanwhile, to the sources or to nodes of the table.
     f64::from(left as u32) / f64::from(came as u32)
 }
 
@@ -104,7 +104,7 @@ fn first_lookups_find_values_then_closer_nodes_are_left_out_then_all() {
     lab.answer = Some(value(1_000));
     assert_eq!((60..70).filter_map(|n| serve(&mut lab, n)).count(), 0);
     assert_eq!((lab.stats().withheld.closer_nodes, lab.stats().withheld.answers), (20, 10));
-    // Other /24s have their own.
+    // Each /24 has a budget of its own.
     let other = lab.hear_bytes(Via::Server, addr(7), &lookup().bytes());
     assert_eq!(other[0].nodes().len(), 20);
     lab.run_for(SECOND);
@@ -126,7 +126,7 @@ fn who_shows_a_token_or_answers_has_no_limit() {
     assert_eq!(many(&mut lab, source(1)), 100);
     assert_eq!(many(&mut lab, source(1 + 250)), 100, "from all ports of the host");
     assert_eq!(many(&mut lab, source(2)), 0, "but not of others");
-    // The answer to any request of ours does as well.
+    // A response to any request of the node does as well.
     lab.add_peer(source(3));
     lab.ping(source(3));
     assert_eq!(many(&mut lab, source(3)), 100);
@@ -134,7 +134,7 @@ fn who_shows_a_token_or_answers_has_no_limit() {
     assert_eq!(many(&mut lab, source(1)), 40);
 }
 
-/// An honest crowd: 50 clients behind one NAT, each of which looks a value of 1,000 bytes up once in a second.
+/// An honest crowd: 50 clients behind one NAT, each of which looks up a value of 1,000 bytes once a second.
 #[test]
 fn clients_behind_one_nat_notice_nothing() {
     let mut lab = knowing(Exempt::Local);
@@ -162,7 +162,7 @@ fn clients_behind_one_nat_notice_nothing() {
     assert!(asked <= 4, "{asked}");
 }
 
-/// The most that hyperdht does at one node: a lookup, then an announcement with the token, of many clients in one /24.
+/// The most that hyperdht does at one node: a lookup, then an announcement with the token, by many clients in one /24.
 #[test]
 fn announcements_of_a_whole_net_notice_nothing() {
     let mut lab = knowing(Exempt::Local);
@@ -193,14 +193,14 @@ fn four_verifications_a_minute_leave_for_a_silent_net() {
         .count();
     assert_eq!(asked, 4);
     assert!(lab.stats().withheld.requests > 0);
-    // Where the first ones answer, all are asked.
+    // Where the first nodes of the /24 answer, all of them are asked.
     let mut lab = knowing(Exempt::Local);
     for n in 0..100 {
         lab.add_peer(source(n));
         lab.hear_with_id(source(n), PING);
         lab.run_for(SECOND);
     }
-    // So many a table wants.
+    // At least 10 of the 100 nodes of this /24 have entered the table.
     let known = (0..100).filter(|n| lab.knows(source(*n))).count();
     assert!(known >= 10 && lab.stats().withheld.requests == 0, "{known}");
 }

@@ -1,5 +1,5 @@
-//! Answers that belong to nothing: a request that has seen many of them from the address that was asked does not
-//! trust the next one from there that fits, for somebody may be trying all transaction ids.
+//! Guesses are answers that belong to no request. A request that has seen many guesses from the address that was
+//! asked does not trust the next answer that fits, since an attacker may be trying all transaction ids.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::support::lab::{CLIENT, Lab, PING, PING_NAT, asks, joining, peer};
 const SECOND: Duration = Duration::from_secs(1);
 const MOMENT: Duration = Duration::from_millis(1);
 
-/// An answer that seems to be by `from`, with its id or without.
+/// A response that seems to come from `from`, with the id of that address or without an id.
 fn answer(lab: &mut Lab, from: SocketAddrV4, tid: u16, with_id: bool) {
     let response = bare_answer(tid, CLIENT, with_id.then_some(from));
     lab.hear_bytes(Via::Client, from, &response);
@@ -24,14 +24,14 @@ fn tid(lab: &Lab, to: SocketAddrV4) -> u16 {
     pings.filter(|sent| sent.checks()).find(|sent| sent.to == to).unwrap().request().tid
 }
 
-/// Guesses that miss.
+/// Sends `count` guesses with wrong transaction ids.
 fn guess(lab: &mut Lab, from: SocketAddrV4, count: u16, with_id: bool) {
     let right = tid(lab, from);
     (1..=count).for_each(|n| answer(lab, from, right.wrapping_add(n), with_id));
 }
 
-/// Somebody asks in the name of a host that is not even there; so many guesses are followed by the right
-/// answer, so much later. Whether that host is in the table then.
+/// A request is forged in the name of a host that is not there; `guesses` guesses follow, and `pause` later the
+/// right answer. Returns whether the host is in the table then.
 fn verified_after(guesses: u16, pause: Duration) -> bool {
     let mut lab = Lab::among(5);
     lab.hear_with_id(peer(70), PING);
@@ -58,7 +58,7 @@ fn nobody_is_verified_by_the_answer_after_four_guesses() {
 #[test]
 fn guesses_from_elsewhere_or_of_before_change_nothing() {
     let mut lab = Lab::among(5);
-    // Before it is asked nobody counts.
+    // Answers that come before the host is asked are no guesses about a request.
     (0..20).for_each(|tid| answer(&mut lab, peer(70), tid, true));
     lab.hear_with_id(peer(70), PING);
     lab.hear_with_id(peer(71), PING);
@@ -73,7 +73,7 @@ fn under_the_right_number_from_a_wrong_address_is_a_guess_about_that_address() {
     let mut lab = Lab::among(5);
     lab.hear_with_id(peer(70), PING);
     lab.hear_with_id(peer(71), PING);
-    // Both are being asked; each answer has the number of the other one's.
+    // Both hosts are being asked; each answer has the transaction id of the request to the other host.
     let (one, other) = (tid(&lab, peer(70)), tid(&lab, peer(71)));
     (0..4).for_each(|_| answer(&mut lab, peer(70), other, true));
     answer(&mut lab, peer(70), one, true);
@@ -81,8 +81,8 @@ fn under_the_right_number_from_a_wrong_address_is_a_guess_about_that_address() {
     assert!(!lab.knows(peer(70)) && lab.knows(peer(71)));
 }
 
-/// A node that is checked because of a hint, and whose answers are guessed, without its id; the last one
-/// is right. So long after the guesses.
+/// A hint makes the node check peer 2; `guesses` guesses follow in the name of that peer, without its id, and
+/// `pause` later the right answer.
 fn checked_after(lab: &mut Lab, guesses: u16, pause: Duration) {
     lab.peer(peer(2)).up = false;
     lab.hint(peer(1), peer(2));
@@ -102,7 +102,7 @@ fn answers_without_an_id_do_not_evict_after_four_guesses() {
             checked_after(&mut lab, guesses, MOMENT);
         }
         assert_eq!(!lab.knows(peer(2)), evicted, "{guesses}");
-        // And for how many it is checked: twice, both answered.
+        // Both checks were answered.
         assert_eq!(lab.node.stats().requests.timeouts, 0);
     }
 }
@@ -138,7 +138,7 @@ fn nobody_can_have_guesses_forgotten() {
         let right = tid(&lab, peer(2));
         for n in 1..=5 {
             answer(&mut lab, peer(2), right.wrapping_add(n), false);
-            // In the names of others, asked or not.
+            // Answers in the names of other nodes change nothing, whether these nodes are asked or not.
             (3..40).for_each(|other| (0..9).for_each(|n| answer(&mut lab, peer(other), n, true)));
         }
         answer(&mut lab, peer(2), right, false);
@@ -158,7 +158,7 @@ fn nor_does_an_answer_with_an_id_count_after_four_guesses() {
         lab.run_for(6 * SECOND);
         assert!(lab.knows(peer(2)), "it has answered");
         assert_eq!(lab.node.nodes().next() == Some(peer(2)), counts);
-        // A request that seems to come from it is none of these.
+        // A request that seems to come from the node is no guess.
         lab.hear(peer(2), &asks(PING));
         assert_eq!(lab.node.stats().drops.unsolicited, guesses.into());
     }
@@ -176,7 +176,7 @@ fn late_answers_and_those_to_earlier_tries_are_no_guesses() {
                 tid(&lab, peer(70))
             })
             .collect();
-        // Given up; or sent five times and answered as often.
+        // Each ping was given up; or each was sent five times, and is answered.
         lab.run_for(if late { SECOND } else { 4 * SECOND });
         lab.hear_with_id(peer(70), PING);
         if !late {
@@ -212,7 +212,7 @@ fn a_late_answer_clears_nobody_after_four_guesses() {
 #[test]
 fn guesses_about_many_at_once_are_counted_for_each() {
     let mut lab = Lab::among(5);
-    // As many as are verified at a time, and one that is known already.
+    // As many hosts as are verified at a time, 16, and one node that is known already.
     let hosts: Vec<_> = (70..86).map(peer).collect();
     hosts.iter().for_each(|host| drop(lab.hear_with_id(*host, PING)));
     assert_eq!(lab.node.stats().verifications.sent, 16);
@@ -223,7 +223,7 @@ fn guesses_about_many_at_once_are_counted_for_each() {
         }
         answer(&mut lab, peer(2), n, true);
     }
-    // The first one is guessed at once more.
+    // One guess more about the first host.
     guess(&mut lab, hosts[0], 1, true);
     for host in &hosts {
         let right = tid(&lab, *host);
@@ -289,7 +289,7 @@ fn an_answer_after_guesses_does_not_make_a_bootstrapping_node_look_whether_it_is
         (1..=guesses).for_each(|n| answer(&mut lab, from, right.wrapping_add(n), true));
         answer(&mut lab, from, right, true);
         lab.run_until(|lab| lab.node.bootstrapped());
-        // Early ones go to three.
+        // The early PING_NATs go to three nodes.
         assert_eq!(lab.asked(PING_NAT).len() > 3, looks, "{guesses}");
     }
 }

@@ -1,4 +1,4 @@
-//! How often a node knocks at a /24 in which nobody answers, since others have named nodes there.
+//! How often a node sends requests to a /24 in which no node answers, since peers have named nodes there.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddrV4;
@@ -11,7 +11,7 @@ use crate::support::lab::*;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Datagrams to each of these nets in the busiest minute.
+/// How many datagrams the busiest /24 of these gets in its busiest minute.
 fn busiest(lab: &Lab, prefix: [u8; 2]) -> usize {
     let mut by_net: BTreeMap<u8, Vec<_>> = BTreeMap::new();
     for sent in &lab.sent {
@@ -27,7 +27,7 @@ fn busiest(lab: &Lab, prefix: [u8; 2]) -> usize {
     by_net.values().map(within).max().unwrap_or(0)
 }
 
-/// Queries one after the other and side by side, led to nodes that do not exist in one /24, which four liars name.
+/// `side_by_side` queries a second, which four liars each lead to nodes that do not exist, all of one /24.
 fn poisoned(lab: &mut Lab, side_by_side: u32, seconds: u64) {
     let liar = |n: u32| addr(300 + n);
     for n in 0..40 {
@@ -39,7 +39,7 @@ fn poisoned(lab: &mut Lab, side_by_side: u32, seconds: u64) {
         for _ in 0..side_by_side {
             let nodes = (0..4).map(|k| liar((query * 4 + k) % 40)).collect::<Vec<_>>();
             let query_ = Query::find_node(target(query)).nodes(nodes).discard_replies();
-            // There may be as many as can be.
+            // Queries above the bound are refused.
             let _ = lab.call(|node, now| node.query(now, query_));
             query += 1;
         }
@@ -72,7 +72,7 @@ fn who_is_asked_by_the_users_word_has_no_such_limit() {
     assert!(busiest(&lab, [99, 9]) > 40);
 }
 
-/// A net of honest nodes, most of which are gone, is found by many queries at once all the same.
+/// In a /24 of honest nodes, 12 of 40 of which are gone, queries find the live nodes all the same.
 #[test]
 fn a_net_where_somebody_answers_is_asked_on() {
     let mut lab = Lab::alone();
@@ -97,15 +97,15 @@ fn a_net_where_somebody_answers_is_asked_on() {
     assert!(found >= 95, "{found}");
 }
 
-/// Addresses of a /24 that nobody has, those nearest to a key first.
+/// Addresses of a /24 where no node is, the nearest to `key` first.
 fn ghosts(net: [u8; 3], key: &Id) -> Vec<SocketAddrV4> {
     let mut ghosts: Vec<_> = (1..4_000).map(|n| neighbour(net, n)).collect();
     ghosts.sort_by_cached_key(|ghost| Id::of(*ghost).distance(key));
     ghosts
 }
 
-/// Hosts of so many /24s name nodes that do not exist beside an honest one, nearer to the target, and ten others know the
-/// honest one. In how many of ten walks it is found.
+/// Hosts of `liars` /24s name nodes that do not exist, in the /24 of an honest node and nearer to the target; ten peers
+/// name the honest node. Returns in how many of ten walks the honest node is found.
 fn found_beside_ghosts(liars: u32) -> usize {
     let found = |n: u8| {
         let mut lab = Lab::alone();
@@ -138,8 +138,8 @@ fn nodes_that_do_not_exist_hide_no_neighbour_that_many_name() {
     assert!(found[4] < 10, "who has many hosts can");
 }
 
-/// Two liars of one /24 name an honest node, and nodes that do not exist beside it and nearer to the target. They answer
-/// one step before the ten that know it. In how many of ten walks it is found.
+/// Two liars of one /24 name an honest node, and nodes that do not exist in its /24 and nearer to the target. The liars
+/// answer one step before ten nodes that name the honest node. The honest node is found in all of ten walks.
 #[test]
 fn whom_liars_name_first_is_asked_once_others_name_it() {
     let found = |n: u8| {
@@ -167,7 +167,7 @@ fn whom_liars_name_first_is_asked_once_others_name_it() {
     assert_eq!(found, 10);
 }
 
-/// Forged claims in the name of a /24 use up what may be asked there; a newcomer that comes again gets its turn all the same.
+/// Forged requests in the name of a /24 use up the budget of requests to it; a newcomer that comes again gets its turn.
 #[test]
 fn a_newcomer_gets_in_between_claims_that_are_forged() {
     for net in 0..10 {

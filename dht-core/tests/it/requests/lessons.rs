@@ -1,5 +1,5 @@
-//! What an answer teaches, for each reason to ask: every cell of the table in `lessons.rs`. Each request is brought
-//! about, found among what the node has sent, and answered before anything else happens.
+//! What an answer teaches, for each reason to ask: every cell of the table in `lessons.rs`. Each test brings a
+//! request about, finds it among the datagrams that the node has sent, and answers it before anything else happens.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -14,12 +14,12 @@ use crate::support::lab::{
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
-/// Where the answer says that the node is.
+/// Where the answers claim that the node is.
 const LIE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(99, 9, 9, 9), 999);
-/// The one that is asked, where that can be chosen.
+/// The peer that is asked, where the test can choose it.
 const X: u32 = 77;
 
-/// A persistent node among others, with nothing under way.
+/// A persistent node among `count` peers, with nothing under way.
 fn persistent(count: u32) -> Lab {
     let mut config = joining(&[peer(0)]);
     config.ephemeral = Some(false);
@@ -37,7 +37,7 @@ fn import(lab: &mut Lab, addr: SocketAddrV4) {
     assert_eq!(lab.call(|node, now| node.import(now, &[saved], Duration::ZERO)), 1);
 }
 
-/// The same, and there is one more that has been lost and is suspected; in the table again, if it is `known`.
+/// The same node, and peer X, which was lost and is suspected; X is in the table again if `known`.
 fn with_x(known: bool) -> Lab {
     let mut lab = persistent(5);
     let x = peer(X);
@@ -53,19 +53,19 @@ fn with_x(known: bool) -> Lab {
     lab
 }
 
-/// The last request to that address, or to any.
+/// The last request with this command to `to`, or to any address.
 fn last(lab: &Lab, command: u64, to: Option<SocketAddrV4>) -> Option<Sent> {
     let mut sent = lab.sent.iter().rev().filter(|sent| sent.is(command));
     sent.find(|sent| to.is_none_or(|to| sent.to == to)).cloned()
 }
 
-/// The last request to X that asks whether it is there.
+/// The last request to X that asks whether X is there.
 fn asked(lab: &Lab) -> Option<Sent> {
     let asks = |sent: &&Sent| sent.to == peer(X) && (sent.is(PING) || sent.is(FIND_NODE));
     lab.sent.iter().rev().find(asks).cloned()
 }
 
-/// Ticks, as many as it takes.
+/// Does the upkeep of ticks until X is asked.
 fn ticked(lab: &mut Lab) -> Sent {
     for _ in 0..1000 {
         lab.call(|node, now| node.maintain(now, false));
@@ -84,7 +84,7 @@ fn user(request: Request) -> (Lab, Sent) {
     (lab, sent)
 }
 
-/// A walk that asks X alone.
+/// A walk that asks X only.
 fn query() -> Query {
     Query::new(Id::of(peer(3)), 9).nodes([peer(X)]).only_closest_nodes()
 }
@@ -93,7 +93,7 @@ fn begin(lab: &mut Lab, query: Query) {
     lab.query(query.discard_replies());
 }
 
-/// The walk waits for its last try.
+/// A visit of a walk that waits for the last try.
 fn visit() -> (Lab, Sent) {
     let mut lab = with_x(true);
     begin(&mut lab, query().thorough());
@@ -122,7 +122,7 @@ fn commit() -> (Lab, Sent) {
     (lab, sent)
 }
 
-/// A visit has failed for want of tries, and so is suspected.
+/// A visit had too few tries to say that X is down, so X is suspected and asked on.
 fn late() -> (Lab, Sent) {
     let mut lab = with_x(false);
     lab.run_for(320 * SECOND);
@@ -149,7 +149,7 @@ fn gap() -> (Lab, Sent) {
     let by_distance = near.clone();
     lab.peers.values_mut().for_each(|peer| peer.closer = by_distance[..20].to_vec());
     begin(&mut lab, Query::find_node(target).nodes(near[40..].iter().copied()));
-    // Around a target that is one bit from its own.
+    // The look for a gap asks around a target that differs in one bit from the query's target.
     let bits = |other: &[u8; 32]| -> u32 {
         other.iter().zip(target.0).map(|(a, b)| (a ^ b).count_ones()).sum()
     };
@@ -164,7 +164,7 @@ fn gap() -> (Lab, Sent) {
 
 fn check() -> (Lab, Sent) {
     let mut lab = with_x(true);
-    // As one that was lost it is verified as well.
+    // X is also verified, as a lost node: the request is a check if it is not counted as a verification.
     loop {
         let verified = lab.node.stats().verifications.sent;
         let sent = ticked(&mut lab);
@@ -183,11 +183,11 @@ fn hinted() -> (Lab, Sent) {
     (lab, sent)
 }
 
-/// Of a full bucket X was heard of least lately, and somebody comes who has to wait for a place.
+/// X is the node of a full bucket that was not heard of for longest, and a newcomer has to wait for a place.
 fn swap() -> (Lab, Sent) {
     let mut lab = with_x(false);
     let far = far_half(lab.node.table_id(), 60);
-    // X is there, wherever that is: so the bucket that is full is its own.
+    // X is in the half of the key space that the bucket covers, so the full bucket is the bucket of X.
     let half = |addr: &SocketAddrV4| Id::of(*addr).0[0] >> 7 == Id::of(peer(X)).0[0] >> 7;
     assert!(far.iter().any(half), "choose another X");
     import(&mut lab, peer(X));
@@ -214,7 +214,7 @@ fn sought() -> (Lab, Sent) {
     (lab, sent)
 }
 
-/// It has named a node that is silent, and is told.
+/// The peer has named a silent node, and gets a hint about that node.
 fn hint() -> (Lab, Sent) {
     let mut lab = persistent(5);
     let dead = peer(200);
@@ -245,10 +245,10 @@ fn probe() -> (Lab, Sent) {
     (lab, sent)
 }
 
-/// All are asked where they see the node, which has just become persistent.
+/// A survey: all nodes are asked where they see the node, which has just become persistent.
 fn view() -> (Lab, Sent) {
     let mut lab = persistent(8);
-    // The keep-alive asks fewer at once.
+    // A keep-alive asks fewer nodes at once.
     let views = |lab: &Lab| {
         let pings = lab.asked(PING).len();
         (pings >= 4).then(|| last(lab, PING, None)).flatten()
@@ -264,16 +264,16 @@ fn view() -> (Lab, Sent) {
     panic!("there was no survey");
 }
 
-/// The answer that comes to `via`, right but for where it sees the node.
+/// A response that comes in at `via`, right but for the address where it sees the node.
 fn answer(lab: &mut Lab, via: Via, from: SocketAddrV4, tid: u16) {
     let response = bare_answer(tid, LIE, Some(from));
     let _ = lab.node.handle_datagram(lab.now, via, from, &response);
 }
 
-/// What has changed with the answer that follows so many that miss.
+/// What the right answer changes, after `misses` answers with wrong transaction ids.
 fn taught((lab, sent): &(Lab, Sent), misses: u16) -> Vec<&'static str> {
     let mut lab = lab.clone();
-    // So that a place of the window is taken, and time has passed.
+    // So that a place in the window is taken, and time has passed.
     for n in 0..3 {
         lab.request(Request::ping(peer(n)).retries(0));
     }
@@ -295,8 +295,8 @@ fn changes(
     pairs.filter(|(before, after)| before.1 != after.1).map(|(before, _)| before.0).collect()
 }
 
-/// A row of the table: `.` where nothing shows, since what came before has taught it already, or the answer was to
-/// another try than the first.
+/// A row of the table: `.` where nothing shows, since an earlier answer has taught the same, or since the answer
+/// was to a later try than the first.
 #[track_caller]
 fn row(staged: &(Lab, Sent), expected: &str) {
     let columns = staged.0.node.taught(staged.1.to).map(|(name, _)| name);
@@ -313,7 +313,7 @@ fn row(staged: &(Lab, Sent), expected: &str) {
 
 #[test]
 fn what_an_answer_teaches() {
-    // X has left FIND_NODE unanswered: that it answers something else does not show that it is there.
+    // X has left FIND_NODE unanswered: an answer to another command does not show that X is there.
     //                   table vote trust pace rtt window health contact lost
     row(&user(Request::ping(peer(X))), "no yes no no yes yes yes yes .");
     row(&user(Request::new(peer(X), 9).any_replier()), "no no no no no no no no no");
@@ -333,7 +333,7 @@ fn what_an_answer_teaches() {
     row(&sought(), "yes no yes no no no no yes yes");
 }
 
-/// Whether silence counts for the health: of that node alone, until the request has ended.
+/// Whether the silence of the node that was asked counts for the health.
 fn silence_counts((mut lab, sent): (Lab, Sent)) -> bool {
     lab.peers.retain(|addr, _| *addr != sent.to);
     let silences = |lab: &Lab| lab.node.taught(sent.to)[6].1.clone();
@@ -344,7 +344,7 @@ fn silence_counts((mut lab, sent): (Lab, Sent)) -> bool {
             lab.sent.iter().filter(|other| other.bytes == sent.bytes && other.to == sent.to);
         tries.count()
     };
-    // Twenty tries of others would be seen, and none of this one.
+    // Only this node is silent. Its request has ended once 5 s have passed without another try.
     let (mut last, mut since) = (0, lab.now);
     while lab.now.saturating_since(since) < 5 * SECOND {
         if tries(&lab) > last {
@@ -373,7 +373,7 @@ fn what_silence_counts_for() {
     ] {
         assert!(!silence_counts(strangers), "{name}");
     }
-    // Of nodes that are only named it says nothing, as long as others are known.
+    // The silence of a node that was only named says nothing, as long as other nodes are known.
     let mut lab = with_x(false);
     begin(&mut lab, query().thorough());
     let sent = lab.sent.last().unwrap().clone();

@@ -8,12 +8,12 @@ use dht_core::{Config, Query, Request, RequestError, SendError, Via};
 
 use crate::support::lab::*;
 
-/// A loopback address: no limits per network.
+/// A loopback address, to which no limit per network applies.
 fn local(n: u16) -> SocketAddrV4 {
     SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 1), n)
 }
 
-/// May have very many requests in flight.
+/// A configuration that allows 60,000 requests in flight.
 fn roomy() -> Config {
     let mut config = Config::default();
     config.max_requests = 60_000;
@@ -45,7 +45,7 @@ fn no_wrong_source_is_ever_believed() {
         }
         assert_eq!(lab.stats().drops.wrong_source, 2 * n);
     }
-    // The right source, under every other tid.
+    // The right source, with every other tid.
     let mut bytes = Forged::by(right).bytes(0);
     for other in (0..=u16::MAX).filter(|other| *other != tid) {
         bytes[2..4].copy_from_slice(&other.to_le_bytes());
@@ -74,18 +74,18 @@ fn who_waits_in_vain_hears_of_an_answer_that_came_from_elsewhere() {
         let expected = if told { RequestError::Elsewhere(from) } else { RequestError::Timeout };
         assert_eq!((error, error.code()), (expected, "REQUEST_TIMEOUT"));
         assert_eq!(error.to_string().contains(&from.to_string()), told);
-        // It counts for nothing else.
+        // The answer from elsewhere counts for nothing else.
         assert_eq!((lab.node.table_len(), lab.node.online(), lab.node.host()), (0, false, None));
         let requests = lab.stats().requests;
         assert_eq!((requests.timeouts, requests.responses, requests.retries), (1, 0, 3));
         assert_eq!(lab.stats().drops.wrong_source, 1);
 
-        // A while later it is forgotten.
+        // A while later the node has forgotten that answer.
         lab.run_ms(20_000);
         assert_eq!(lab.node.answered_instead(right), None);
         let id = lab.request(Request::ping(right));
         assert_eq!(lab.result(id), Err(RequestError::Timeout));
-        // Nor is it told of one who has answered since.
+        // Nor is an answer from elsewhere told once the right address has answered.
         let again = lab.request(Request::ping(right));
         let tid = lab.sent.last().unwrap().request().tid;
         let _ = lab.hand_in(Via::Client, from, &Forged::by(from).bytes(tid));
@@ -143,7 +143,7 @@ fn after_eight_strays_a_retry_has_a_new_tid_and_the_old_one_still_counts() {
             lab.run_ms(1_000);
             let second = lab.sent[1].request().tid;
             assert_eq!(first != second, renewed, "{strays} strays");
-            // Once is enough: two tids are guessed twice as easily.
+            // A second tid is drawn once only: an attacker guesses two tids twice as easily as one.
             for n in 0..9 {
                 let _ = lab.hand_in(Via::Client, addr(2 + n), &Forged::default().bytes(second));
             }
@@ -154,7 +154,7 @@ fn after_eight_strays_a_retry_has_a_new_tid_and_the_old_one_still_counts() {
             let tid = if answers_old { first } else { second };
             let _ = lab.hand_in(Via::Client, addr(1), &Forged::by(addr(1)).bytes(tid));
             assert!(lab.node.take_response(id).unwrap().is_ok());
-            // And neither counts any more.
+            // Neither tid counts any more.
             for tid in [first, second] {
                 let _ = lab.hand_in(Via::Client, addr(1), &Forged::by(addr(1)).bytes(tid));
             }
@@ -171,7 +171,7 @@ fn some_requests_may_be_answered_by_anyone() {
     let _ = lab.hand_in(Via::Client, addr(2), &Forged::by(addr(2)).bytes(tid));
     let reply = lab.node.take_response(id).unwrap().unwrap();
     assert_eq!(reply.from.addr, addr(2));
-    // It teaches nothing, whoever it is from.
+    // The answer to an `any_replier` request teaches nothing, even from the address that was asked.
     let id = lab.request(Request::new(addr(1), 16).any_replier());
     let tid = lab.sent[1].request().tid;
     let _ = lab.hand_in(Via::Client, addr(1), &Forged::by(addr(1)).bytes(tid));
@@ -179,7 +179,7 @@ fn some_requests_may_be_answered_by_anyone() {
     assert_eq!((lab.node.table_len(), lab.node.host()), (0, None));
     assert_eq!(lab.stats().requests.responses, 2);
     assert_eq!(lab.stats().drops.wrong_source, 0);
-    // Internal commands are never for others to answer.
+    // An internal command may be answered only by the address that was asked.
     let id = lab.request(Request::ping(addr(1)).any_replier());
     let tid = lab.sent[2].request().tid;
     let _ = lab.hand_in(Via::Client, addr(2), &Forged::by(addr(2)).bytes(tid));
@@ -244,7 +244,7 @@ fn sixty_thousand_requests_have_as_many_tids() {
         lab.sent.len(),
         live.len()
     );
-    // Each finds its own.
+    // Each answer finds its request.
     for n in [0, 1, 30_000, 59_999] {
         let sent = lab.sent.iter().find(|sent| sent.to == local(n as u16 + 1)).unwrap();
         let bytes = Forged::by(sent.to).bytes(sent.request().tid);
@@ -256,7 +256,7 @@ fn sixty_thousand_requests_have_as_many_tids() {
     assert_eq!(places.filter(|ok| *ok).count(), 4);
 }
 
-/// 16,000 requests, each of which strangers have answered so often that its next try draws a second tid.
+/// 16,000 requests; strangers have answered each one so often that its next try draws a second tid.
 fn forged_at() -> Lab {
     let mut lab = Lab::started(roomy());
     lab.requests((0..16_000).map(|n| Request::ping(local(n + 1))));
@@ -272,7 +272,7 @@ fn forged_at() -> Lab {
 #[test]
 fn strangers_can_not_use_up_the_tids() {
     let mut lab = forged_at();
-    // All have two now. There are places for most of the others still, and an end to them.
+    // The 16,000 requests hold two tids each. Most of the other 33,536 tids can be taken, but no more.
     lab.run_ms(1_000);
     let more = (0..44_000).map(|n| lab.node.request(lab.now, Request::ping(local(n + 1))));
     let taken = more.filter(Result::is_ok).count();
@@ -281,7 +281,7 @@ fn strangers_can_not_use_up_the_tids() {
 
 #[test]
 fn a_tid_without_an_answer_rests_where_it_was_sent() {
-    // (how the first 1,024 end, milliseconds later, whom the next are for, whether tids return)
+    // (whether the first 1,024 time out, milliseconds later, the next destination, whether tids return)
     for (timed_out, later, to, return_) in [
         (false, 0, local(1), false),
         (false, 5_999, local(1), false),
@@ -304,7 +304,7 @@ fn a_tid_without_an_answer_rests_where_it_was_sent() {
         let drawn = tids(&lab);
         assert_eq!(drawn.len(), 4_000);
         let again = drawn.iter().filter(|tid| rested.contains(tid)).count();
-        // By chance, about 62 of them.
+        // If they return, then about 62 by chance.
         assert_eq!(again > 0, return_, "{later} ms later {again} tids are back for {to}");
     }
 }
@@ -330,7 +330,7 @@ fn a_query_waits_while_there_are_no_tids_left() {
     lab.run_ms(1_000);
     let mut places = (0..).map(|n| lab.node.request(lab.now, Request::ping(local(n + 1))));
     assert_eq!(places.find_map(Result::err), Some(SendError::Busy));
-    // None of them is ever called back to a place that is not there.
+    // The query waits, and sends nothing before a tid is free.
     lab.peers.insert(addr(1), Peer::default());
     let id = lab.query(Query::new(target(1), 16).nodes([addr(1)]).discard_replies());
     lab.node.handle_timeout(lab.now);

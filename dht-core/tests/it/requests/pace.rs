@@ -1,4 +1,4 @@
-//! How soon a walk asks again, and how soon it gives somebody up: by how soon others answer.
+//! How soon a walk retries, and how soon it gives a node up: both follow from how soon other nodes answer.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -21,9 +21,8 @@ fn find_node() -> Query {
     Query::find_node(target(1))
 }
 
-/// Asks so many that answer, and then one that does not; nobody has an id, so all of them are
-/// asked, the one that is silent last. When it was asked, and when the walk was over, in
-/// milliseconds from the first try on.
+/// A walk asks `alive` nodes that answer, all of them without an id, and at last a silent one. Returns when
+/// the silent node was asked, and when the walk was over, in milliseconds after the first try to that node.
 fn after_answers(lab: &mut Lab, alive: usize, query: Query) -> (Vec<u128>, u128) {
     let dead = by_distance(&target(1), 200)[199];
     with_silent(lab, dead, alive, query)
@@ -41,7 +40,7 @@ fn with_silent(lab: &mut Lab, dead: SocketAddrV4, alive: usize, query: Query) ->
     lab.run_until(|lab| lab.events.contains(&Event::Finished(id)));
     let over = lab.now;
     lab.node.take_outcome(id).unwrap().unwrap();
-    // What goes on when the walk is over is not its affair.
+    // Tries after the end of the walk do not count.
     let tries = lab.sent.iter().filter(|sent| sent.to == dead && sent.at < over);
     let tries: Vec<_> = tries.map(|sent| sent.at).collect();
     let first = tries[0];
@@ -55,7 +54,7 @@ fn the_more_have_answered_the_sooner_the_first_try_is_repeated() {
     {
         let (tries, over) = after_answers(&mut Lab::alone(), alive, command());
         assert_eq!(tries, [0, patience], "after {alive}");
-        // At first nobody is given up within a second.
+        // With fewer than 30 answers a walk gives no node up within a second.
         assert_eq!(over, (2 * patience).max(1_000), "after {alive}");
     }
 }
@@ -75,7 +74,7 @@ fn who_wants_all_of_it_waits_whole_seconds() {
 
 #[test]
 fn later_tries_have_a_second_and_so_has_the_last_one() {
-    // Somebody slow keeps the walk going.
+    // A node that takes 19 s to answer keeps the walk going.
     let mut lab = Lab::alone();
     let nodes = by_distance(&target(1), 42);
     lab.peers.extend(nodes[..40].iter().map(|addr| (*addr, anonymous())));
@@ -101,16 +100,16 @@ fn the_commands_of_the_protocol_are_asked_at_the_nodes_pace_others_at_their_own(
     let mut lab = Lab::alone();
     let silent = by_distance(&target(1), 200).split_off(190);
     with_silent(&mut lab, silent[0], 40, find_node());
-    // While nobody has answered, that pace may be another network's: two tries more.
+    // While no node has answered, that pace may be another network's: two tries more.
     assert_eq!(with_silent(&mut lab, silent[1], 0, find_node()).0, [0, 100, 200, 1_200]);
     assert_eq!(with_silent(&mut lab, silent[2], 0, command()).0, [0, 1_000]);
-    // And how long an application takes says nothing of the node.
+    // The time that applications take to answer says nothing of the pace of nodes.
     let mut lab = Lab::alone();
     with_silent(&mut lab, silent[0], 40, command());
     assert_eq!(with_silent(&mut lab, silent[1], 0, find_node()).0, [0, 1_000]);
 }
 
-/// 80 nodes that know all others, with these latencies.
+/// 80 nodes that all know each other, the nearest to the target first, with these latencies.
 fn network(lab: &mut Lab, latency: impl Fn(usize) -> u64) -> Vec<SocketAddrV4> {
     let nodes = by_distance(&target(1), 80);
     for (n, addr) in nodes.iter().enumerate() {
@@ -120,7 +119,7 @@ fn network(lab: &mut Lab, latency: impl Fn(usize) -> u64) -> Vec<SocketAddrV4> {
     nodes
 }
 
-/// How many of the true 20 closest a walk finds, how many it visits, and with how many datagrams.
+/// How many of the true 20 closest nodes a walk finds, how many nodes and datagrams it takes.
 fn found(lab: &mut Lab, query: Query, nodes: &[SocketAddrV4]) -> (usize, u32, usize) {
     lab.sent.clear();
     let start = nodes[60..].iter().copied();
@@ -146,7 +145,7 @@ fn all_are_slow_and_all_are_found_and_hardly_anybody_is_asked_twice() {
 
 #[test]
 fn half_or_a_few_are_slow_and_all_are_found_with_few_datagrams() {
-    // Every how many-th is slow, and how many datagrams at most per node asked, in percent.
+    // (every how many-th node is slow, how many datagrams at most per visited node, in percent)
     for (every, percent) in [(2, 160), (4, 180), (10, 150)] {
         for query in [find_node(), command()] {
             let mut lab = Lab::alone();
@@ -166,7 +165,7 @@ fn who_gave_up_too_early_learns_it_by_the_answers_that_come_late() {
     let mut lab = Lab::alone();
     let nodes = network(&mut lab, |_| 20);
     (0..3).for_each(|_| assert_eq!(found(&mut lab, find_node(), &nodes).0, 20));
-    // From now on a few are far away.
+    // From now on every tenth node is far away.
     network(&mut lab, |n| if n % 10 == 1 { 600 } else { 20 });
     assert_eq!(found(&mut lab, find_node(), &nodes).0, 18, "given up after 200 ms");
     lab.run_for(SECOND);
@@ -180,7 +179,7 @@ fn where_most_are_a_little_too_slow_the_pace_follows() {
     let mut lab = Lab::alone();
     let nodes = network(&mut lab, |_| 20);
     (0..3).for_each(|_| assert_eq!(found(&mut lab, find_node(), &nodes).0, 20));
-    // All are asked again, until it is clear that they are slow and nothing is lost.
+    // Nodes are asked twice, until it is clear that they are slow and nothing is lost.
     network(&mut lab, |_| 150);
     let twice = (0..10).take_while(|_| {
         let (count, asked, sent) = found(&mut lab, find_node(), &nodes);
@@ -197,7 +196,7 @@ fn datagrams_that_are_lost_slow_nobody_down() {
     let mut all = 0;
     lab.fate(move |latency| {
         all += 1;
-        // Of forty in a row each fifth, so that some lose two tries and some three.
+        // Of forty answers five in a row are lost, so that some requests lose two tries and some three.
         if all % 40 < 5 { vec![] } else { vec![latency] }
     });
     for round in 0..12 {
@@ -205,7 +204,7 @@ fn datagrams_that_are_lost_slow_nobody_down() {
         let (count, ..) = found(&mut lab, find_node(), &nodes);
         let took = ms_since(start, lab.now);
         assert_eq!(count, 20);
-        // Three hops, and at the most four tries.
+        // Three hops of 20 ms, and at most three retries, 100 ms apart.
         assert!(took <= 3 * 20 + 300 || round < 2, "round {round}: {took} ms");
     }
 }
@@ -230,7 +229,7 @@ fn only_a_late_answer_that_fits_makes_anybody_careful() {
     with_silent(&mut lab, silent[0], 60, find_node());
     let first = |lab: &Lab| lab.sent.iter().find(|sent| sent.to == silent[0]).cloned();
     let tid = first(&lab).unwrap().request().tid;
-    // Whoever was silent once is not waited for, so it is another one each time.
+    // A node that was silent once is not waited for again, so each walk meets another silent node.
     let (before, anew) = ((100, 200), (500, 1_000));
     for (next, from, tid, (again, over)) in
         [(1, silent[0], tid ^ 1, before), (2, addr(999), tid, before), (3, silent[0], tid, anew)]
@@ -259,7 +258,7 @@ fn while_nobody_has_answered_a_pace_from_before_ends_no_walk() {
     for retries in [3, 5] {
         let mut lab = Lab::alone();
         assert_eq!(after_answers(&mut lab, 40, find_node()).1, 200);
-        // Not after two tries, but after two more.
+        // The walk does not end after two tries, but after two more.
         let silent = by_distance(&target(1), 200)[198];
         let ended = with_silent(&mut lab, silent, 0, find_node().retries(retries));
         assert_eq!(ended, (vec![0, 100, 200, 1_200], 2_200));
@@ -272,15 +271,15 @@ fn when_all_have_become_slow_the_first_who_answers_has_the_others_waited_for() {
     let nodes = network(&mut lab, |_| 20);
     (0..3).for_each(|_| assert_eq!(found(&mut lab, find_node(), &nodes).0, 20));
     network(&mut lab, |n| 600 + (n as u64 % 7) * 50);
-    // From the table, all at once.
+    // The nodes of the table are asked all at once.
     let closest = lab.walk(find_node()).1.unwrap().closest;
     assert_eq!(closest.iter().filter(|reply| nodes[..20].contains(&reply.from.addr)).count(), 20);
 }
 
 #[test]
 fn when_all_take_longer_than_a_second_they_are_found_from_the_second_walk_on() {
-    // From the table, all at once: the first answer has the others waited for. If there are two tries only,
-    // none at all comes in time.
+    // The nodes of the table are asked all at once: after the first answer the walk waits for the other
+    // nodes. With two tries only, no answer comes in time.
     for (retries, first) in [(3, 20), (1, 0)] {
         let mut lab = Lab::alone();
         let nodes = network(&mut lab, |_| 20);
@@ -289,7 +288,7 @@ fn when_all_take_longer_than_a_second_they_are_found_from_the_second_walk_on() {
         let right = |addr: SocketAddrV4| nodes[..20].contains(&addr);
         let found = [0; 4].map(|_| {
             let closest = lab.walk(find_node().retries(retries)).1.unwrap().closest;
-            // What comes late tells that the pace is another one now.
+            // The answers that come late tell that the pace has changed.
             lab.run_for(2 * SECOND);
             closest.iter().filter(|reply| right(reply.from.addr)).count()
         });
@@ -306,7 +305,7 @@ fn after_a_sleep_or_in_another_network_the_pace_is_unknown_again() {
         lab.flush();
         let silent = by_distance(&target(1), 200)[198];
         assert_eq!(with_silent(&mut lab, silent, 0, find_node()).0, [0, 1_000]);
-        // And nobody is given up early.
+        // And no node is given up early.
         let silent = by_distance(&target(1), 200)[197];
         assert_eq!(with_silent(&mut lab, silent, 29, find_node()).1, 1_000);
     }
@@ -314,7 +313,7 @@ fn after_a_sleep_or_in_another_network_the_pace_is_unknown_again() {
 
 #[test]
 fn who_asks_nothing_but_applications_does_not_stay_careful() {
-    // Ten answers are enough to go by, if others have been in time before.
+    // Ten answers are enough to go by, if at least 20 answers before them came in time.
     for (before, over) in [(0, 1_000), (19, 1_000), (20, 200), (40, 200)] {
         let mut lab = Lab::alone();
         let silent = by_distance(&target(1), 200).split_off(198);

@@ -44,7 +44,7 @@ fn a_visit_is_tried_six_times() {
     ] {
         let mut lab = Lab::alone();
         lab.walk(query.nodes([addr(1)]).thorough()).1.unwrap();
-        // After fewer than four it is asked on, in the background, for what every node answers.
+        // After fewer than four tries the node is asked FIND_NODE in the background.
         let (visits, others): (Vec<_>, Vec<_>) =
             lab.sent.iter().partition(|sent| sent.bytes == lab.sent[0].bytes);
         assert_eq!(visits.len(), tries);
@@ -62,7 +62,7 @@ fn an_answer_to_any_try_will_do() {
         assert_eq!((reply.from.addr, reply.value.as_deref()), (addr(1), Some(&[5][..])));
         assert_eq!(reply.seen_as, SocketAddrV4::new(HOST, 1000));
         assert_eq!(lab.sent.len(), deaf as usize + 1);
-        // From the last transmission, not from the first.
+        // The round trip is measured from the last transmission, not from the first.
         assert_eq!(reply.rtt, RTT);
         assert_eq!(lab.node.take_response(id), None, "a result is taken once");
     }
@@ -122,7 +122,7 @@ fn a_ttl_goes_with_every_try() {
 
 #[test]
 fn the_socket_of_a_request_is_fixed_when_it_is_made() {
-    // Made while firewalled, it goes on by the client socket when the node is not any more.
+    // A request made while firewalled keeps the client socket when the node is reachable later.
     let mut config = Config::default();
     config.bootstrap = vec![addr(50).into()];
     config.ephemeral = Some(false);
@@ -180,7 +180,7 @@ fn a_cancelled_request_is_forgotten() {
     assert_eq!(lab.stats().drops.unsolicited, 1);
     let requests = lab.stats().requests;
     assert_eq!((requests.cancelled, requests.timeouts, requests.active), (1, 1, 0));
-    // One that has ended can be forgotten too, and so again.
+    // A request that has ended can be cancelled as well, even twice.
     lab.node.cancel_request(lab.now, b);
     lab.node.cancel_request(lab.now, b);
     assert_eq!(lab.node.take_response(b), None);
@@ -251,7 +251,7 @@ fn nothing_is_sent_to_impossible_addresses() {
     assert_eq!(lab.node.query(lab.now, Query::new(target(1), 1 << 53)), Err(SendError::OutOfRange));
     lab.flush();
     assert_eq!(lab.sent, []);
-    // But to whatever else the user says, loopback included.
+    // Any other address of the user's is allowed, loopback included.
     lab.request(Request::new(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1), (1 << 53) - 1));
     assert_eq!(lab.sent.len(), 1);
 }
@@ -260,7 +260,7 @@ fn nothing_is_sent_to_impossible_addresses() {
 fn adaptive_timeouts_learn_from_first_tries_only() {
     let mut config = Config::default();
     config.adaptive_timeout = true;
-    // (ignored datagrams, the first time-out afterwards is that of a known destination)
+    // (how many datagrams the peer ignores, whether the peer counts as known for the next timeout)
     for (deaf, known) in [(0, true), (1, false)] {
         let mut lab = Lab::started(config.clone());
         let start = lab.now;
@@ -277,8 +277,8 @@ fn adaptive_timeouts_learn_from_first_tries_only() {
         let id = lab.request(Request::ping(addr(1)));
         lab.result(id).unwrap_err();
         let tries = times(&lab, start);
-        // A known one waits at least 300 ms and, being fast, no more than that and jitter;
-        // an unknown one doubles.
+        // The timeout of a known peer is at least 300 ms and, since the peer is fast, no more than
+        // that and jitter; the timeout of an unknown peer doubles.
         let fourth = ms_since(start, lab.now) - tries[3];
         assert_eq!(fourth < 1_000, known, "{tries:?} and {fourth}");
     }

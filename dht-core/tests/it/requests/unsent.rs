@@ -1,4 +1,4 @@
-//! What the system refuses to send: the caller hears of that, and nobody else has to suffer for it.
+//! Datagrams that the system refuses to send: the caller gets the reason, and no other node suffers.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn one_try_that_was_refused_is_reason_enough_and_an_answer_to_another_is_none() 
         assert_eq!(result.is_ok(), up);
         assert!(up || result == Err(RequestError::Unsent(Unsent::Other)));
     }
-    // Nor is what was refused before.
+    // Nor does the refusal of an earlier request count.
     lab.peer(peer(0)).up = false;
     let id = lab.request(Request::ping(peer(0)));
     assert_eq!(lab.result(id), Err(RequestError::Timeout));
@@ -51,11 +51,11 @@ fn telling_it_too_late_or_of_something_else_does_no_harm() {
     let transmit = lab.node.poll_transmit(lab.now, &mut buf).unwrap();
     assert_eq!(lab.result(ping), Err(RequestError::Timeout));
     lab.node.handle_unsent(lab.now, &transmit, Unsent::Denied);
-    // The place is another request's by now.
+    // By now the place belongs to another request.
     let ping = lab.request(Request::ping(peer(0)).retries(0));
     lab.node.handle_unsent(lab.now, &transmit, Unsent::Denied);
     assert_eq!(lab.result(ping), Err(RequestError::Timeout));
-    // An answer is nothing that anybody waits for.
+    // No request waits for an answer that was refused.
     lab.refusal = Some(Unsent::Denied);
     lab.hear_with_id(peer(1), crate::support::lab::PING);
     lab.run_for(10 * SECOND);
@@ -78,7 +78,7 @@ fn nobody_loses_a_place_because_the_network_is_gone() {
     assert_eq!(lab.node.table_len(), known);
     let stats = lab.node.stats().requests;
     assert!(stats.unsent > 1000 && stats.timeouts == 0, "{stats:?}");
-    // That it is offline shows all the same, by both measures.
+    // Both measures show that the node is offline.
     assert!(!lab.node.health().online && !lab.node.online());
     assert_eq!(lab.node.health().unsent, Some(Unsent::NetworkUnreachable));
     assert_eq!((lab.times(Event::Offline), lab.times(Event::NetworkUpdate)), (1, 1));
@@ -101,7 +101,7 @@ fn a_bootstrap_without_a_network_says_so_and_goes_on() {
     };
     let told: Vec<_> = lab.events.iter().filter_map(silent).collect();
     assert_eq!(told, [(1, Some(Unsent::NetworkUnreachable))]);
-    // There is a network now, and nobody in it; then somebody is.
+    // There is a network now, at first without the peer, then with it.
     lab.refusal = None;
     lab.run_for(60 * SECOND);
     assert!(!lab.node.online() && lab.times(Event::Online) == 0);
@@ -125,7 +125,7 @@ fn online_is_who_was_answered_lately() {
     };
     lab.add_peer(peer(0)).has_id = false;
     assert!(!ping(&mut lab, false) && ping(&mut lab, true));
-    // A minute without an answer, and four requests: neither is enough alone.
+    // Offline is a minute without an answer, and four requests: neither is enough alone.
     lab.run_for(120 * SECOND);
     assert!((0..3).all(|_| ping(&mut lab, false)) && !ping(&mut lab, false));
     assert!(ping(&mut lab, true) && (0..8).all(|_| ping(&mut lab, false)));
@@ -134,7 +134,7 @@ fn online_is_who_was_answered_lately() {
     assert_eq!((lab.times(Event::Online), lab.times(Event::Offline)), (2, 2));
     assert_eq!(lab.times(Event::NetworkUpdate), 0, "the reference calls that idle");
 
-    // What went before says nothing after a sleep, nor after a suspension.
+    // After a sleep or a suspension earlier answers count no more.
     assert!(ping(&mut lab, true));
     lab.sleep(3600 * SECOND);
     lab.run_for(SECOND);
@@ -155,7 +155,7 @@ fn who_answers_only_an_unsolicited_guess_is_no_contact() {
     assert!(!lab.node.online(), "asking is not answering");
 }
 
-/// How many a query finds, asks, and does not wait for, and how long it takes.
+/// How many nodes a query finds, asks and gives up, and how long the query takes.
 fn find(lab: &mut Lab) -> (usize, u32, u32, Duration) {
     let query = Query::find_node(Id([1; 32]));
     let start = lab.now;
@@ -167,7 +167,7 @@ fn find(lab: &mut Lab) -> (usize, u32, u32, Duration) {
 
 #[test]
 fn the_first_answer_after_silence_is_counted_once() {
-    // With one place for queries in the background, which the bootstrap takes that the answer sets off.
+    // The bootstrap that the answer starts takes the only place for background queries.
     let mut config = Config::embedded();
     config.bootstrap = vec![peer(0).into()];
     let mut lab = Lab::unbound(config);
@@ -200,7 +200,7 @@ fn where_places_are_scarce_nobody_is_suspected_for_what_was_not_sent() {
     assert!((0..40).all(|n| !lab.node.suspects(peer(n))));
 }
 
-/// Tries that are held back are no reason either.
+/// A try that a limit holds back is no reason for suspicion either.
 #[test]
 fn nobody_in_a_silent_net_is_suspected_for_what_was_not_sent() {
     let mut lab = Lab::alone();

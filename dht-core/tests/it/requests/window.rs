@@ -1,4 +1,4 @@
-//! How much leaves at once, and who goes first: window, classes, shares.
+//! How many requests leave at once, and which ones go first: window, classes, shares.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -14,12 +14,12 @@ fn window(max: u32) -> Lab {
     Lab::started(config)
 }
 
-/// Stays in flight for as long as any test lasts.
+/// A request that stays in flight for as long as any test lasts.
 fn lasting(to: SocketAddrV4) -> Request {
     Request::delayed_ping(to, Duration::from_secs(10))
 }
 
-/// Answers what was sent to `to` last.
+/// Answers the last request to `to`.
 fn answer(lab: &mut Lab, to: SocketAddrV4) {
     let sent = lab.sent.iter().rfind(|sent| sent.to == to).unwrap();
     let bytes = Forged::by(to).bytes(sent.request().tid);
@@ -65,7 +65,7 @@ fn who_waits_leaves_as_soon_as_a_place_is_free() {
 #[test]
 fn a_final_timeout_frees_a_place() {
     let mut lab = window(1);
-    // One slot's place, in all two of four slots: full from 750 ms on.
+    // One request per slot, and two in four slots: the window is full from 750 ms on.
     let first = lab.request(Request::ping(addr(0)).retries(0));
     let second = lab.request(Request::ping(addr(1)).retries(0));
     let start = lab.now;
@@ -85,7 +85,7 @@ fn retries_wait_for_a_place_as_well() {
     lab.result(id).unwrap_err();
     let tries = lab.sent.iter().filter(|sent| sent.to == addr(0));
     let tries: Vec<_> = tries.map(|sent| ms_since(start, sent.at)).collect();
-    // The first two slots are taken at 0 and 750 ms, so 1,000 is too early for a second try.
+    // The first two slots are taken at 0 and 750 ms, so 1,000 ms is too early for a second try.
     assert_eq!(tries[0], 0);
     assert_eq!(tries[1], 3_000);
 }
@@ -123,7 +123,7 @@ fn the_user_goes_before_queries_upkeep_and_hints() {
     [100, 101].into_iter().for_each(|n| lab.add_node(addr(n)));
     lab.requests((0..40).map(|n| lasting(addr(n))));
     lab.sent.clear();
-    // The least urgent first: a hint to check, a keep-alive, a visit, a request.
+    // The least urgent first: the check of a hint, a keep-alive, a visit, the user's request.
     let hint = Ask::internal(DOWN_HINT).value(&addr_bytes(addr(100))).bytes();
     let _ = lab.hand_in(Via::Server, addr(50), &hint);
     for _ in 0..8 {
@@ -136,7 +136,7 @@ fn the_user_goes_before_queries_upkeep_and_hints() {
     lab.run_ms(750);
     let order: Vec<_> = lab.sent.iter().map(|sent| (sent.to, sent.request().command)).collect();
     assert_eq!(order[..2], [(addr(103), 17), (addr(102), 16)]);
-    // Both are asked to keep them, and then the one that may be down.
+    // Keep-alives ask both nodes of the table, and then the check asks the node that may be down.
     assert_eq!(order[2..], [100, 101, 100].map(|n| (addr(n), FIND_NODE)));
 }
 
@@ -173,7 +173,7 @@ fn a_place_in_a_share_is_passed_on_even_if_the_next_one_is_gone() {
     let mut lab = window(2);
     let ids = lab.requests((0..3).map(|n| lasting(hole(n))));
     assert_eq!(lab.sent.len(), 1);
-    // The second may leave, but is gone before it does.
+    // The second request may leave, but is cancelled before it does.
     lab.node.cancel_request(lab.now, ids[0]);
     lab.node.cancel_request(lab.now, ids[1]);
     lab.flush();
@@ -207,7 +207,7 @@ fn the_user_has_the_first_places_in_a_share_and_a_quarter_to_itself() {
     assert_eq!(lab.asked(16).len(), 30);
     lab.requests((0..12).map(|n| lasting(hole(100 + n))));
     assert_eq!(lab.asked(DELAYED_PING).len(), 10);
-    // Visits have waited for longer, but a place goes to the user.
+    // Visits have waited for longer, but a free place goes to the user's request.
     answer(&mut lab, hole(100));
     assert_eq!((lab.asked(16).len(), lab.asked(DELAYED_PING).len()), (30, 11));
 }
@@ -218,7 +218,7 @@ fn a_request_gets_its_turn_where_there_are_always_answers_to_send() {
     lab.node.request(lab.now, Request::ping(addr(1))).unwrap();
     let ask = Ask::internal(PING).bytes();
     let mut order = Vec::new();
-    // Two come in for each datagram that the line takes.
+    // Two requests come in for each datagram that leaves.
     for n in 0..10 {
         for m in 0..2 {
             let _ = lab.node.handle_datagram(lab.now, Via::Server, addr(10 + 2 * n + m), &ask);

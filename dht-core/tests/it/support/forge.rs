@@ -20,7 +20,7 @@ pub struct Forged {
 }
 
 impl Forged {
-    /// An answer as `from` would honestly give it.
+    /// A response as an honest peer at `from` would give it.
     pub fn by(from: SocketAddrV4) -> Self {
         Self { id: Some(*Id::of(from).as_bytes()), ..Self::default() }
     }
@@ -38,7 +38,7 @@ impl Forged {
         let mut bytes = vec![0; response.encoded_len()];
         response.encode(&mut bytes).unwrap();
         if let Some(count) = u8::try_from(self.nodes.len()).ok().filter(|count| *count > 0) {
-            // Put in by hand: liars send more of them than the codec would.
+            // Encoded by hand: liars name more nodes than the codec would write.
             let keys = usize::from(self.id.is_some()) + usize::from(self.token.is_some());
             let nodes = self.nodes.iter().flat_map(|addr| wire::addr_bytes(*addr));
             let field: Vec<u8> = std::iter::once(count).chain(nodes).collect();

@@ -36,7 +36,7 @@ pub const BEGIN: Instant = Instant::from_millis(1_000_000);
 /// A datagram under way to the node; the number keeps the order of datagrams that arrive at the same time.
 type Arrival = (Instant, usize, Via, SocketAddrV4, Vec<u8>);
 
-/// What becomes of an answer that would arrive after some time: when its copies arrive, if any.
+/// When the copies of an answer arrive, if any, given when the answer would arrive.
 type Fate = Rc<RefCell<dyn FnMut(Duration) -> Vec<Duration>>>;
 
 #[derive(Clone)]
@@ -44,37 +44,37 @@ pub struct Lab {
     pub node: Node,
     pub now: Instant,
     pub peers: BTreeMap<SocketAddrV4, Peer>,
-    /// All that left and was not taken yet.
+    /// The datagrams that left and were not taken yet.
     pub sent: Vec<Sent>,
     pub events: Vec<Event>,
-    /// Why the node is persistent, or is not, whenever that was told.
+    /// Each told reason why the node is persistent, or is not.
     pub reasons: Vec<Persistence>,
-    /// Names that the node wants to know.
+    /// Names that the node wants to look up.
     pub lookups: Vec<(NameLookup, String)>,
     /// Whether names are taken from the node as soon as it wants to know them.
     pub takes_lookups: bool,
-    /// What the application answers; nothing: error 1.
+    /// What the application answers; without one: error 1.
     pub answer: Option<Answer>,
-    /// Where the sockets are, in their host's public addresses.
+    /// The public addresses of the sockets.
     pub client: SocketAddrV4,
     pub server: SocketAddrV4,
-    /// The system sends nothing, and says why.
+    /// The reason why the system sends nothing, if so.
     pub refusal: Option<Unsent>,
-    /// From where the datagrams came that were under way, in order.
+    /// The sources of the datagrams that have arrived, in order.
     pub heard: Vec<SocketAddrV4>,
     fate: Option<Fate>,
     incoming: BinaryHeap<Reverse<Arrival>>,
     count: usize,
 }
 
-/// Peer `n`, at a host whose /24 others share.
+/// Peer `n` of a /24, which it shares with the other peers of that prefix.
 pub fn neighbour(prefix: [u8; 3], n: u16) -> SocketAddrV4 {
     let [a, b, c] = prefix;
     SocketAddrV4::new(Ipv4Addr::new(a, b, c, (n % 250) as u8 + 1), 4000 + n / 250)
 }
 
-/// `count` addresses whose ids fall into the same half of the key space, the one where a table
-/// around `own` has one bucket only.
+/// `count` addresses whose ids fall into the far half of the key space, where a table around `own` has
+/// one bucket only.
 pub fn far_half(own: Id, count: usize) -> Vec<SocketAddrV4> {
     let far = |addr: &SocketAddrV4| (Id::of(*addr).0[0] ^ own.0[0]) & 0x80 != 0;
     (1000..).map(peer).filter(far).take(count).collect()
@@ -87,12 +87,12 @@ pub fn by_distance(target: &Id, count: u32) -> Vec<SocketAddrV4> {
     addrs
 }
 
-/// Milliseconds from `start`.
+/// Milliseconds from `start` to `at`.
 pub fn ms_since(start: Instant, at: Instant) -> u128 {
     at.saturating_since(start).as_millis()
 }
 
-/// A request that a peer may send, without id.
+/// A request that a peer may send, without an id.
 pub fn asks(command: u64) -> wire::Request<'static> {
     wire::Request {
         tid: 7,
@@ -106,28 +106,28 @@ pub fn asks(command: u64) -> wire::Request<'static> {
     }
 }
 
-/// Joins the network by `peers`.
+/// A node that joins the network by `peers`.
 pub fn joining(peers: &[SocketAddrV4]) -> Config {
     let mut config = Config::default();
     config.bootstrap = peers.iter().map(|addr| (*addr).into()).collect();
     config
 }
 
-/// Firewalled, as far as is known, and wants to be persistent.
+/// A node that wants to be persistent, and is firewalled as far as it knows.
 pub fn wanting() -> Config {
     let mut config = joining(&[peer(0)]);
     config.ephemeral = Some(false);
     config
 }
 
-/// Said to be reachable, so that it is persistent as soon as it knows where it is.
+/// A node that is said to be reachable, so that it is persistent as soon as it knows its address.
 pub fn told(bootstrap: &[SocketAddrV4]) -> Config {
     let mut config = joining(bootstrap);
     (config.ephemeral, config.firewalled) = (Some(false), false);
     config
 }
 
-/// How a query ends that was to commit, and of which none of the nodes that were asked has answered.
+/// How a query that was to commit ends when none of the nodes that it asked has answered.
 pub fn unanswered(asked: u32) -> QueryError {
     QueryError::TooFewNodes {
         asked,
@@ -139,7 +139,7 @@ pub fn unanswered(asked: u32) -> QueryError {
     }
 }
 
-/// How a lab begins.
+/// How a lab is made.
 impl Lab {
     /// A node that is not bound yet.
     pub fn unbound(config: Config) -> Self {
@@ -174,7 +174,7 @@ impl Lab {
         Self::started(Config::default())
     }
 
-    /// With an id, and reachable.
+    /// A reachable node with an id.
     pub fn persistent() -> Self {
         Self::started(Config::bootstrapper(SERVER.port(), &HOST.to_string()).unwrap())
     }
@@ -186,7 +186,7 @@ impl Lab {
         lab
     }
 
-    /// A node that has bootstrapped among `count` peers: it knows all of them, 0 best of all.
+    /// A node that has bootstrapped among `count` peers: it knows all of them, peer 0 the latest.
     pub fn among(count: u32) -> Self {
         Self::joined(joining(&[peer(0)]), count)
     }
@@ -200,7 +200,7 @@ impl Lab {
         lab.bind();
         lab.run_until(|lab| lab.node.bootstrapped());
         lab.run_for(Duration::from_millis(100));
-        // Not by hand: what is given that way is never forgotten.
+        // Not by `add_node`: a node that the user gives is never forgotten.
         let saved = |n| SavedNode { addr: peer(n), pinged: Duration::ZERO, added: Duration::ZERO };
         let saved: Vec<_> = (0..count).rev().map(saved).collect();
         lab.call(|node, now| node.import(now, &saved, Duration::ZERO));
@@ -222,7 +222,7 @@ impl Lab {
         self.peers.get_mut(&addr).unwrap()
     }
 
-    /// Decides from now on when the copies of an answer arrive, by when it would.
+    /// From now on `fate` decides when the copies of an answer arrive, given when the answer would arrive.
     pub fn fate(&mut self, fate: impl FnMut(Duration) -> Vec<Duration> + 'static) {
         self.fate = Some(Rc::new(RefCell::new(fate)));
     }
@@ -247,7 +247,7 @@ impl Lab {
         self.result(id).unwrap();
     }
 
-    /// Several at once.
+    /// Begins several requests at once.
     pub fn requests(&mut self, requests: impl Iterator<Item = Request>) -> Vec<RequestId> {
         let begin = |request| self.node.request(self.now, request).unwrap();
         let ids = requests.map(begin).collect();
@@ -255,7 +255,7 @@ impl Lab {
         ids
     }
 
-    /// How a request ended, once it has.
+    /// Runs until a request has ended, and returns how.
     pub fn result(&mut self, id: RequestId) -> Result<Reply, RequestError> {
         let mut result = None;
         self.run_until(|lab| {
@@ -265,7 +265,7 @@ impl Lab {
         result.unwrap()
     }
 
-    /// Puts a node into the table, if that has a place for it; sends nothing yet.
+    /// Puts a node into the table, if there is a place for it; sends nothing yet.
     pub fn add_node(&mut self, addr: SocketAddrV4) {
         self.node.add_node(self.now, addr).unwrap();
     }
@@ -292,7 +292,7 @@ impl Lab {
 
 /// What peers send.
 impl Lab {
-    /// A peer sends a request to the server socket; what follows at once is returned.
+    /// A peer sends a request to the server socket. Returns what the node sends at once.
     pub fn hear(&mut self, from: SocketAddrV4, request: &wire::Request<'_>) -> Vec<Sent> {
         self.hear_via(Via::Server, from, request)
     }
@@ -338,14 +338,14 @@ impl Lab {
         handled
     }
 
-    /// A peer asks what the node answers itself, at the server socket. What the node sends at once for it.
+    /// A peer sends the server socket a request that the node answers itself. Returns what the node sends at once.
     pub fn ask(&mut self, from: SocketAddrV4, ask: &Ask) -> Vec<Sent> {
         self.sent.clear();
         assert_eq!(self.hand_in(Via::Server, from, &ask.bytes()), Handled::Consumed);
         std::mem::take(&mut self.sent)
     }
 
-    /// A peer asks the application.
+    /// A peer sends a request to the application.
     pub fn ask_application(&mut self, from: SocketAddrV4, ask: &Ask) -> ReplyTo {
         match self.hand_in(Via::Server, from, &ask.bytes()) {
             Handled::Request(incoming) => incoming.reply_to,
@@ -353,7 +353,7 @@ impl Lab {
         }
     }
 
-    /// A peer asks the application, and gets this answer.
+    /// A peer sends a request to the application, and gets this answer.
     pub fn serve(&mut self, from: SocketAddrV4, ask: &Ask, answer: Answer) -> Sent {
         let to = self.ask_application(from, ask);
         self.sent.clear();
@@ -379,13 +379,13 @@ impl Lab {
         std::mem::take(&mut self.sent)
     }
 
-    /// Whom the node has sent requests with this command to, retries included.
+    /// The nodes that were sent requests with this command, retries included.
     pub fn asked(&self, command: u64) -> Vec<SocketAddrV4> {
         let asks = |sent: &&Sent| sent.as_request().is_some_and(|r| r.command == command);
         self.sent.iter().filter(asks).map(|sent| sent.to).collect()
     }
 
-    /// Who was asked whether it is there, retries included: by a PING, or for its neighbours.
+    /// The nodes that were asked whether they are there, retries included: by a PING, or for their neighbours.
     pub fn checked(&self) -> Vec<SocketAddrV4> {
         self.sent.iter().filter(|sent| sent.checks()).map(|sent| sent.to).collect()
     }
@@ -395,7 +395,7 @@ impl Lab {
         self.events.iter().filter(|other| **other == event).count()
     }
 
-    /// Checks what always holds, and hands the counters out.
+    /// Checks the invariants, and returns the counters.
     pub fn stats(&self) -> Stats {
         let stats = self.node.stats();
         let requests = stats.requests;
@@ -427,7 +427,7 @@ impl Lab {
         self.run_for(TICK * count);
     }
 
-    /// Runs until it is so; panics if it is not within a virtual hour.
+    /// Runs until the condition holds; panics if it does not within a virtual hour.
     pub fn run_until(&mut self, mut is_so: impl FnMut(&mut Self) -> bool) {
         let end = self.now + Duration::from_secs(3600);
         while !is_so(self) {
@@ -435,13 +435,13 @@ impl Lab {
         }
     }
 
-    /// Time passes while the machine sleeps. What arrives meanwhile is lost.
+    /// The machine sleeps for this time. Datagrams that arrive meanwhile are lost.
     pub fn sleep(&mut self, time: Duration) {
         self.now += time;
         self.incoming.clear();
     }
 
-    /// The next thing that happens before `end`.
+    /// Does the next thing that happens before `end`, if there is one.
     pub fn step(&mut self, end: Instant) -> bool {
         let arrival = self.incoming.peek().map(|Reverse((at, ..))| *at);
         let timer = self.node.poll_timeout();
@@ -465,7 +465,7 @@ impl Lab {
         if self.takes_lookups { self.node.poll_name() } else { None }
     }
 
-    /// Sends and keeps what the node has to send and to say.
+    /// Takes and keeps what the node sends and tells.
     pub fn flush(&mut self) {
         while let Some(lookup) = self.next_name() {
             let name = self.node.name_of(lookup).to_owned();

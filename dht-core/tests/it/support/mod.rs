@@ -19,7 +19,7 @@ pub const FIND_NODE: u64 = 2;
 pub const DOWN_HINT: u64 = 3;
 pub const DELAYED_PING: u64 = 4;
 
-/// Where the one node is, as others see it.
+/// The addresses of the one node, as its peers see them.
 pub const HOST: Ipv4Addr = Ipv4Addr::new(45, 0, 0, 1);
 pub const CLIENT: SocketAddrV4 = SocketAddrV4::new(HOST, 1000);
 pub const SERVER: SocketAddrV4 = SocketAddrV4::new(HOST, 2000);
@@ -57,12 +57,12 @@ impl Sent {
         self.as_response().unwrap_or_else(|| panic!("not a response: {self:?}"))
     }
 
-    /// Whether it is this internal request.
+    /// Whether the datagram is a request with this internal command.
     pub fn is(&self, command: u64) -> bool {
         self.as_request().is_some_and(|request| request.internal && request.command == command)
     }
 
-    /// Whether it asks a node if it is there: a PING, or for its neighbours.
+    /// Whether the datagram asks a node if it is there: a PING, or a request for its neighbours.
     pub fn checks(&self) -> bool {
         let own = Id::of(self.to).0;
         let for_neighbours = |request: wire::Request<'_>| request.target == Some(&own);
@@ -88,13 +88,13 @@ pub fn target(n: u32) -> Id {
     Id::of(SocketAddrV4::new(Ipv4Addr::from(n), 7))
 }
 
-/// The point that differs from this one in that bit only.
+/// The point that differs from `id` in this bit only.
 pub fn flipped(mut id: Id, bit: usize) -> Id {
     id.0[bit / 8] ^= 0x80 >> (bit % 8);
     id
 }
 
-/// A bare answer, in which its sender sees us as `to`, with the id of an address if one is given.
+/// A response whose sender sees the node as `to`, with the id of an address if one is given.
 pub fn bare_answer(tid: u16, to: SocketAddrV4, id_of: Option<SocketAddrV4>) -> Vec<u8> {
     let id = id_of.map(|addr| Id::of(addr).0);
     forge::Forged { to, id, ..Default::default() }.bytes(tid)

@@ -34,9 +34,9 @@ pub struct Packet {
 pub enum Fate {
     /// Arrives after the usual latency.
     Pass,
-    /// Arrives after this.
+    /// Arrives after this time.
     Deliver(Duration),
-    /// Arrives twice, the second time after this.
+    /// Arrives twice, the second time after this time.
     Twice(Duration),
     Drop,
 }
@@ -57,11 +57,11 @@ pub struct Net {
     pub now: Instant,
     pub members: Vec<Member>,
     pub latency: Duration,
-    /// Datagrams sent so far, those dropped among them.
+    /// Datagrams sent so far, including dropped ones.
     pub sent: usize,
-    /// What left since the last look, if recording.
+    /// The datagrams that left since the last look, if they are recorded.
     pub log: Option<Vec<(Instant, Packet)>>,
-    /// Whom nodes that are added from now on ask for ids.
+    /// The cache of ids of nodes that are added from now on.
     pub ids: Option<IdCache>,
     rng: ChaCha20Rng,
     rule: Rule,
@@ -85,7 +85,7 @@ impl Net {
         }
     }
 
-    /// From now on this decides what becomes of datagrams.
+    /// From now on `rule` decides what becomes of datagrams.
     pub fn rule(&mut self, rule: impl FnMut(Instant, &Packet, &mut ChaCha20Rng) -> Fate + 'static) {
         self.rule = Box::new(rule);
     }
@@ -93,7 +93,7 @@ impl Net {
     /// A node, not bound yet, at an address of its own.
     pub fn add(&mut self, config: Config) -> usize {
         let n = self.members.len() as u32;
-        // One per /24, spread over public space.
+        // One node per /24, spread over public space.
         self.add_at(Ipv4Addr::from(0x2d00_0001 + (n << 8)), config)
     }
 
@@ -116,7 +116,7 @@ impl Net {
         self.flush(at);
     }
 
-    /// Adds and binds.
+    /// Adds a node and binds it.
     pub fn start(&mut self, config: Config) -> usize {
         let at = self.add(config);
         self.bind(at);
@@ -129,7 +129,7 @@ impl Net {
         self.start(Config::bootstrapper(SERVER, &ip.to_string()).unwrap())
     }
 
-    /// What a node that joins through `bootstrap` and is reachable is configured with.
+    /// The configuration of a reachable node that joins through `bootstrap`.
     pub fn persistent(&self, bootstrap: usize) -> Config {
         let mut config = Config::default();
         config.bootstrap = vec![self.server(bootstrap).into()];
@@ -138,12 +138,12 @@ impl Net {
         config
     }
 
-    /// A bootstrap node and `count - 1` persistent ones, settled.
+    /// A network of a bootstrap node and `count - 1` persistent nodes, settled.
     pub fn network(seed: u64, count: usize) -> Self {
         Self::new(seed).grown(count)
     }
 
-    /// The same, beginning with this empty one.
+    /// The same, beginning with this empty network.
     pub fn grown(self, count: usize) -> Self {
         let mut net = self;
         let first = net.bootstrapper();
@@ -168,7 +168,7 @@ impl Net {
         &mut self.members[at].node
     }
 
-    /// What the application of a node does with requests. Without one they get error 1.
+    /// Sets how the application of a node answers requests; without one the answer is error 1.
     pub fn serve(&mut self, at: usize, app: impl FnMut(&Incoming<'_>) -> Option<Answer> + 'static) {
         self.members[at].app = Some(Box::new(app));
     }
@@ -178,7 +178,7 @@ impl Net {
         self.members[at].up = false;
     }
 
-    /// Calls a node, then sends what follows.
+    /// Calls a node, then sends its datagrams.
     pub fn call<T>(&mut self, at: usize, call: impl FnOnce(&mut Node, Instant) -> T) -> T {
         let result = call(&mut self.members[at].node, self.now);
         self.flush(at);
@@ -233,7 +233,7 @@ impl Net {
         self.now = end;
     }
 
-    /// Runs until it is so; panics if it is not within a virtual hour.
+    /// Runs until the condition holds; panics if it does not within a virtual hour.
     pub fn run_until(&mut self, mut is_so: impl FnMut(&mut Self) -> bool) {
         let end = self.now + Duration::from_secs(3600);
         while !is_so(self) {
@@ -241,7 +241,7 @@ impl Net {
         }
     }
 
-    /// The next thing that happens, if it does before `end`.
+    /// Does the next thing that happens before `end`, if there is one.
     fn step(&mut self, end: Instant) -> bool {
         let packet = self.queue.peek().map(|Reverse((at, ..))| *at);
         let timers = self.members.iter().enumerate().filter(|(_, member)| member.up);
@@ -338,7 +338,7 @@ impl Net {
         }
     }
 
-    /// The members whose ids are closest to `target`, among those that are up and persistent.
+    /// The members whose ids are closest to `target`, of all members that are up and persistent.
     pub fn true_closest(&self, target: &Id, count: usize) -> Vec<SocketAddrV4> {
         let members = self.members.iter().enumerate();
         let up = members.filter(|(_, member)| member.up && !member.node.ephemeral());

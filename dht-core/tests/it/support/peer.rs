@@ -1,4 +1,4 @@
-//! Scripted peers: how they answer what they are asked.
+//! Scripted peers: how they answer requests.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use dht_core::wire;
 use super::PING_NAT;
 use super::forge::Forged;
 
-/// How long an answer takes, if the peer does not think.
+/// The round trip to a peer that answers at once.
 pub const RTT: Duration = Duration::from_millis(20);
 
 /// How a peer behaves: by default it answers everything at once, with its id and a token.
@@ -24,7 +24,7 @@ pub struct Peer {
     pub reaches: bool,
     /// Which nodes it names.
     pub closer: Vec<SocketAddrV4>,
-    /// Whether it names the 20 of them that are closest to the target, like a real node, not all.
+    /// Whether it names only the 20 of them closest to the target, like a real node.
     pub sorts: bool,
     /// Which internal commands it leaves unanswered.
     pub ignores: &'static [u64],
@@ -39,8 +39,8 @@ pub struct Peer {
     pub token: Option<[u8; 32]>,
     pub error: u64,
     pub value: Option<Vec<u8>>,
-    /// What it does on requests with a token, one after the other: the error and the token
-    /// of its answer. Empty: nothing special.
+    /// How it answers requests with a token, one after the other: the error and the token of each
+    /// answer. Empty: like any request.
     pub commits: Vec<(u64, Option<[u8; 32]>)>,
 }
 
@@ -66,7 +66,7 @@ impl Peer {
         !self.up || ignored || unreachable || request.token.is_some() && self.ignores_commits
     }
 
-    /// Nodes are named to who looks for a target.
+    /// The nodes that the peer names: none for an internal request without a target.
     fn names(&self, request: &wire::Request<'_>) -> Vec<SocketAddrV4> {
         let mut nodes = self.closer.clone();
         match request.target {
@@ -80,7 +80,7 @@ impl Peer {
         nodes
     }
 
-    /// Its answer, if it gives one: it is at `own`, and the node is truly at `node`.
+    /// The answer of the peer at `own`, if it gives one; the node is truly at `node`.
     pub fn answer(
         &mut self,
         own: SocketAddrV4,

@@ -1,5 +1,5 @@
-//! How a node starts: whom it asks, what it tells and in which order, and how it goes on
-//! when nobody answers.
+//! How a node starts: which nodes it asks, which events it tells and in which order, and how it goes on
+//! when no node answers.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::lab::{
 };
 
 const SECOND: Duration = Duration::from_secs(1);
-/// A datagram there and one back, and nothing else to wait for.
+/// Longer than a round trip, shorter than any timeout.
 const SOON: Duration = Duration::from_millis(200);
 
 fn silent(asked: u32, timed_out: u32, unresolved: u16) -> Event {
@@ -24,20 +24,20 @@ fn named(names: &[&str]) -> Config {
     config
 }
 
-/// A node whose bootstrap names are answered as it goes.
+/// Answers the lookup of a bootstrap name.
 fn resolve(lab: &mut Lab, name: &str, ip: Option<Ipv4Addr>) {
     let at = lab.lookups.iter().position(|(_, other)| other == name).unwrap();
     let (lookup, _) = lab.lookups.remove(at);
     lab.call(|node, now| node.handle_resolved(now, lookup, ip.as_slice()));
 }
 
-/// How often a bootstrap was met by silence.
+/// How often a bootstrap found only silent nodes.
 fn silences(lab: &Lab) -> usize {
     let is_silent = |event: &&Event| matches!(event, Event::BootstrapSilent { .. });
     lab.events.iter().filter(is_silent).count()
 }
 
-/// How long until the node is ready.
+/// How long it takes until the node is ready.
 fn time_to_ready(lab: &mut Lab) -> Duration {
     let start = lab.now;
     lab.run_until(|lab| lab.node.bootstrapped());
@@ -76,7 +76,7 @@ fn known_nodes_are_asked_before_bootstrap_nodes() {
     let lab = Lab::started(config);
     let asked = lab.asked(FIND_NODE);
     assert!(!asked.is_empty() && !asked.contains(&peer(99)));
-    // With fewer than twenty of them the bootstrap nodes are among those asked.
+    // With fewer than twenty known nodes the bootstrap nodes are asked as well.
     let mut config = joining(&[peer(99)]);
     config.nodes = vec![peer(0)];
     let mut asked = Lab::started(config).asked(FIND_NODE);
@@ -128,7 +128,7 @@ fn a_node_told_to_be_persistent_checks_its_firewall_and_looks_again_under_its_id
     lab.bind();
     lab.run_until(|lab| lab.node.bootstrapped());
     let nat = |port| Event::NatUpdate { host: Some(HOST), port };
-    // The client socket's port, while requests leave by it; then the server's.
+    // The port of the client socket, while requests leave by it; then the port of the server socket.
     let (up, own) = ([Event::Listening, Event::Online], [nat(1000), nat(2000)]);
     let events = [&up[..], &own, &[Event::Persistent, Event::Ready]].concat();
     assert_eq!(lab.events, events);
@@ -166,8 +166,8 @@ fn the_first_three_to_answer_are_asked_to_reach_the_server_socket() {
     let quick: Vec<_> = lab.sent.iter().filter(|sent| sent.is(PING_NAT)).collect();
     assert_eq!(quick[0].to, peer(0));
     assert_eq!(quick[0].request().value, Some(&2000_u16.to_le_bytes()[..]));
-    // That worked, so the firewall is checked, and the table built around the derived id;
-    // but the node stays ephemeral.
+    // The quick check has succeeded, so the firewall is checked, and the table is built around the
+    // derived id; but the node stays ephemeral.
     assert_eq!(quick.len(), 3 + 5);
     assert!(!lab.node.firewalled() && lab.node.ephemeral());
     assert_eq!((lab.node.table_id(), lab.node.id()), (Id::of(SERVER), None));
@@ -244,14 +244,14 @@ fn silence_is_broken_with_ever_more_patience() {
     let mut lab = Lab::started(joining(&[peer(0)]));
     lab.run_for(Duration::from_secs(2400));
     let mut tries: Vec<_> = lab.sent.iter().filter(|sent| sent.is(FIND_NODE)).collect();
-    // Begins of bootstraps: what is tried within a few seconds belongs together.
+    // One entry for each bootstrap: all tries of a bootstrap have the same transaction id.
     tries.dedup_by(|b, a| b.request().tid == a.request().tid);
     let silences = lab.times(silent(1, 1, 0));
     let from = tries[0].at;
     let begun: Vec<_> = tries.iter().map(|sent| sent.at.saturating_since(from).as_secs()).collect();
     for (gap, n) in [5, 10, 20, 40, 80, 160, 320, 320, 320].into_iter().zip(1_u64..) {
         let before: u64 = [5, 10, 20, 40, 80, 160, 320, 320, 320][..n as usize].iter().sum();
-        // Each walk itself takes two seconds.
+        // Each walk takes two seconds itself.
         let at = before + 2 * n;
         assert!(begun.contains(&at), "the try after {gap} s, at {at}, of {begun:?}");
     }
@@ -271,7 +271,7 @@ fn when_the_bootstrap_node_comes_up_a_node_becomes_what_it_was_told_to_be() {
     assert!(lab.knows(peer(0)));
     assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
     assert_eq!((lab.times(Event::Ready), lab.times(Event::Persistent)), (1, 1));
-    // It stops trying: what is asked from now on is the usual upkeep.
+    // The bootstrap is over: from now on requests are the usual upkeep.
     lab.sent.clear();
     lab.ticks(55);
     let towards_self = |sent: &crate::support::lab::Sent| {
@@ -303,7 +303,7 @@ fn a_result_that_was_not_asked_for_is_ignored() {
     for n in 0..2 {
         lab.call(|node, now| node.handle_resolved(now, lookup, &[*peer(n).ip()]));
     }
-    // The next try, after five seconds, uses what was found.
+    // The next try, after five seconds, uses the first result.
     lab.run_for(10 * SECOND);
     assert!(lab.asked(FIND_NODE).iter().all(|to| *to == peer(0)));
 }
@@ -313,7 +313,7 @@ fn a_suggested_address_and_the_name_are_tried_side_by_side() {
     let suggested = *peer(1).ip();
     let mut config = named(&[&format!("{suggested}@one.example:4000")]);
     config.quick_firewall = false;
-    // The suggestion is good: nobody waits for the name.
+    // The suggestion is good: the node does not wait for the name.
     let mut lab = Lab::unbound(config.clone());
     lab.add_peer(peer(1));
     lab.bind();
@@ -321,7 +321,7 @@ fn a_suggested_address_and_the_name_are_tried_side_by_side() {
     assert_eq!(lab.lookups[0].1, "one.example");
     lab.run_for(SOON);
     assert!(lab.knows(peer(1)));
-    // The suggestion is dead: the name costs nothing more.
+    // The suggestion is dead: the node goes on with the name, at no other cost.
     let mut lab = Lab::unbound(config);
     lab.add_peer(peer(0));
     lab.bind();
@@ -342,7 +342,7 @@ fn names_that_fail_are_told_at_once_and_those_never_answered_after_five_seconds(
     let mut lab = Lab::started(named(&["one.example:4000"]));
     assert_eq!(time_to_ready(&mut lab), 5 * SECOND);
     assert_eq!(lab.events, [Event::Listening, silent(0, 0, 1), Event::Ready]);
-    // Too late for this time, so the next begins.
+    // The result comes too late for this bootstrap, so the next one begins.
     resolve(&mut lab, "one.example", Some(*peer(0).ip()));
     assert_eq!(lab.asked(FIND_NODE), [peer(0)]);
 }
@@ -373,7 +373,7 @@ fn a_bootstrap_node_that_is_itself_costs_nothing_and_worries_nobody() {
 
 #[test]
 fn a_node_that_finds_out_that_it_is_its_own_bootstrap_node_is_told_and_ready() {
-    // Behind a router that does not pass on what is sent to the own public address.
+    // The router does not pass on datagrams from inside to the own public address.
     let mut lab = Lab::started(joining(&[SERVER]));
     assert!(time_to_ready(&mut lab) <= 3 * SECOND);
     assert_eq!(lab.times(silent(1, 1, 0)), 1);
@@ -388,7 +388,7 @@ fn once_it_knows_its_address_it_does_not_ask_itself() {
     lab.bind();
     lab.run_until(|lab| lab.node.bootstrapped());
     assert_eq!(lab.node.id(), Some(Id::of(SERVER)));
-    // It asks on until then.
+    // Retries of earlier requests to the own address end within 6 s.
     lab.run_for(6 * SECOND);
     lab.sent.clear();
     lab.call(Node::refresh);
@@ -415,7 +415,7 @@ fn a_name_that_resolves_late_is_of_use_at_once() {
     let mut lab = Lab::unbound(named(&["one.example:4000"]));
     lab.add_peer(peer(0));
     lab.bind();
-    // The resolver takes longer than anybody waits for it.
+    // The resolver takes longer than the node waits.
     lab.run_for(6 * SECOND);
     resolve(&mut lab, "one.example", Some(*peer(0).ip()));
     lab.run_for(SOON);
@@ -458,7 +458,7 @@ fn another_network_or_the_end_of_a_sleep_ends_the_wait_for_the_next_try() {
     }
 }
 
-/// Nine dead bootstrap nodes take longer than the pause before they are tried again, and there are two walks to them.
+/// Twelve dead bootstrap nodes take longer than the pause before the next try, and there are two walks to them.
 #[test]
 fn a_bootstrap_is_not_tried_again_before_it_is_over() {
     let dead: Vec<_> = (0..12).map(peer).collect();
@@ -471,7 +471,7 @@ fn a_bootstrap_is_not_tried_again_before_it_is_over() {
     assert!(lab.knows(peer(0)));
 }
 
-/// Time-outs of far nodes are long where they are adaptive.
+/// Adaptive timeouts of far nodes are long.
 #[test]
 fn nor_before_a_long_check_is_over() {
     let mut config = wanting();
@@ -507,7 +507,7 @@ fn once_a_node_has_answered_there_is_nothing_to_try_again() {
     let mut config = told(&[peer(0)]);
     config.public_address = Some(SERVER);
     let mut lab = Lab::started(config);
-    // It is there for the second walk, under the new id.
+    // The bootstrap node is up for the second walk, under the new id.
     lab.run_until(|lab| !lab.events.iter().all(|event| *event == Event::Listening));
     lab.add_peer(peer(0));
     time_to_ready(&mut lab);
@@ -517,12 +517,12 @@ fn once_a_node_has_answered_there_is_nothing_to_try_again() {
     assert_eq!(lab.asked(FIND_NODE), []);
 }
 
-/// A check of the node's own, made in its time, says nothing of a bootstrap that has begun meanwhile.
+/// A check that a running node makes says nothing of a bootstrap that has begun meanwhile.
 #[test]
 fn a_bootstrap_goes_on_when_another_check_is_over() {
     let mut lab = Lab::started(wanting());
     lab.run_for(60 * SECOND);
-    // These tell where the node is, but of no other node.
+    // These peers tell where the node is, but name no other node.
     for n in 1..6 {
         lab.add_peer(peer(n)).ignores = &[FIND_NODE];
         lab.add_node(peer(n));

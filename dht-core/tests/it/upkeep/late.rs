@@ -1,4 +1,4 @@
-//! When the machine has slept is told once, and not when the caller was merely late.
+//! A sleep of the machine is told once; a caller that was merely late is no sleep.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -42,7 +42,7 @@ fn what_has_piled_up_during_sleep_wakes_it_once() {
 #[test]
 fn a_late_caller_is_awake() {
     let (mut node, mut now) = node();
-    // Nobody looks after its time-outs, but it is called every second.
+    // The caller never handles a timeout, but hands in a datagram every second.
     for _ in 0..60 {
         now += Duration::from_secs(1);
         let _ = node.handle_datagram(now, Via::Client, addr(4), b"\x03");

@@ -1,5 +1,5 @@
-//! Names of bootstrap nodes are a source like others: nobody waits for one who can do without, all of
-//! their addresses are tried, and none is forgotten because a resolver fails.
+//! Names of bootstrap nodes are a source of nodes like any other: a node that can do without a name
+//! does not wait, all addresses of a name are tried, and none is forgotten when a resolver fails.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use dht_core::{Config, Event, Node, Query};
 use crate::support::lab::{FIND_NODE, Lab, Peer, addr, peer, target};
 
 const SECOND: Duration = Duration::from_secs(1);
-/// A datagram there and one back, and nothing else to wait for.
+/// Longer than a round trip, shorter than any timeout.
 const SOON: Duration = Duration::from_millis(200);
 
 fn joining(nodes: &[&str]) -> Config {
@@ -19,7 +19,7 @@ fn joining(nodes: &[&str]) -> Config {
     config
 }
 
-/// The resolver answers what was asked last for this name.
+/// The resolver answers the latest lookup of this name.
 fn resolve(lab: &mut Lab, name: &str, ips: &[Ipv4Addr]) {
     let at = lab.lookups.iter().rposition(|(_, other)| other == name).unwrap();
     let (lookup, _) = lab.lookups.remove(at);
@@ -95,7 +95,7 @@ fn sixteen_addresses_are_remembered_those_found_last_first() {
     let mut asked = lab.asked(FIND_NODE);
     asked.sort();
     asked.dedup();
-    // Eight of the last, three more of the second, five of the first.
+    // Eight addresses of the last result, three more of the second, five of the first.
     assert_eq!(
         asked,
         (0..5).chain(8..21).map(peer).filter(|a| asked.contains(a)).collect::<Vec<_>>()
@@ -111,7 +111,7 @@ fn what_worked_is_not_forgotten_when_the_name_fails() {
     resolve(&mut lab, "one.example", &ips([0]));
     lab.run_for(SECOND);
     assert!(lab.node.bootstrapped() && lab.node.table_len() == 0);
-    // At first the resolver says that there is no such name, then nothing.
+    // At first the resolver says that the name does not exist, then it does not answer.
     for says_so in [true, false, false] {
         lab.run_for(120 * SECOND);
         lab.call(Node::refresh);
@@ -127,7 +127,7 @@ fn what_worked_is_not_forgotten_when_the_name_fails() {
 
 #[test]
 fn a_name_that_comes_when_others_have_answered_is_still_of_use() {
-    // The first answers, and knows nobody.
+    // The first node answers, and knows no other node.
     let first = peer(0).to_string();
     let mut lab = Lab::unbound(joining(&[&first, "late.example:4000"]));
     (0..2).for_each(|n| _ = lab.add_peer(peer(n)));
@@ -137,7 +137,7 @@ fn a_name_that_comes_when_others_have_answered_is_still_of_use() {
     resolve(&mut lab, "late.example", &ips([1]));
     lab.run_for(SOON);
     assert!(lab.knows(peer(1)));
-    // The same again is no news.
+    // The same result again is no news.
     lab.run_for(120 * SECOND);
     lookup(&mut lab, 1);
     lab.sent.clear();
@@ -153,7 +153,7 @@ fn names_are_told_in_turn() {
     lab.takes_lookups = false;
     lab.bind();
     let mut told = Vec::new();
-    // An embedder looks up eight at once, and is never answered.
+    // The embedder takes eight names at a time, and its resolver never answers.
     for _ in 0..3 {
         for _ in 0..8 {
             let lookup = lab.node.poll_name().unwrap();
@@ -169,7 +169,7 @@ fn names_are_told_in_turn() {
     assert_eq!(told.len(), 20, "{told:?}");
 }
 
-/// While a node is suspended nobody waits for a name, and its resolver may be gone.
+/// A suspended node does not wait for a name, and its resolver may be gone.
 #[test]
 fn a_name_is_looked_up_anew_by_a_node_that_is_resumed() {
     let mut lab = Lab::unbound(joining(&["one.example:4000"]));
@@ -190,7 +190,7 @@ fn a_name_is_looked_up_anew_by_a_node_that_is_resumed() {
     assert!(!lab.events.iter().any(|event| matches!(event, Event::BootstrapSilent { .. })));
 }
 
-/// A query may want it before there is a socket.
+/// A query may need the name before there is a socket.
 #[test]
 fn nor_does_the_time_until_the_bind_count() {
     let mut lab = Lab::unbound(joining(&["one.example:4000"]));

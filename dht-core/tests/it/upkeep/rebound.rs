@@ -1,4 +1,4 @@
-//! Sockets that are replaced, and a network that changes: what a node keeps, what it forgets, and how often.
+//! Sockets that are replaced, and a network that changes: what a node keeps and forgets, and how often.
 
 use std::net::SocketAddrV4;
 use std::time::Duration;
@@ -13,7 +13,7 @@ fn elsewhere(addr: SocketAddrV4) -> SocketAddrV4 {
     SocketAddrV4::new(*addr.ip(), addr.port() + 1)
 }
 
-/// A node that others reach, and that knows it.
+/// A node that peers can reach, and that knows it.
 fn persistent() -> Lab {
     let mut config = joining(&[peer(0)]);
     config.ephemeral = Some(false);
@@ -66,7 +66,7 @@ fn the_refresh_leaves_by_the_socket_that_is_asked_by_from_then_on() {
     assert!(visits.iter().all(|sent| sent.via == Via::Client && sent.request().id.is_none()));
 }
 
-/// A check is under way, of a node that bootstraps, and nobody has answered it yet.
+/// A node that bootstraps; its check is under way, without an answer so far.
 fn checking() -> Lab {
     let mut config = joining(&[peer(0)]);
     config.ephemeral = Some(false);
@@ -87,7 +87,7 @@ fn a_check_of_the_old_server_port_says_nothing_of_the_new_one() {
     assert!(lab.node.bootstrapped(), "it is over without it");
     let checks = |lab: &Lab| lab.asked(PING_NAT).len();
     let before = checks(&lab);
-    // What was asked for is still under way, to the old port.
+    // The probes of the old port are still under way.
     lab.run_for(SECOND);
     assert_eq!((lab.node.id(), lab.node.firewalled()), (None, true));
     assert_eq!(checks(&lab), before);
@@ -95,7 +95,7 @@ fn a_check_of_the_old_server_port_says_nothing_of_the_new_one() {
     lab.run_for(20 * SECOND);
     assert_eq!(lab.node.id(), Some(Id::of(elsewhere(SERVER))), "it is looked at anew, and soon");
     assert_eq!(lab.reasons.last(), Some(&Persistence::Reachable));
-    // At the old port it goes on.
+    // With the same ports the check goes on.
     let mut lab = checking();
     lab.call(|node, now| node.handle_rebound(now, CLIENT, SERVER));
     assert!(!lab.node.bootstrapped());
@@ -128,7 +128,7 @@ fn at_another_client_port_only_what_was_said_of_it_is_forgotten() {
     assert_eq!((lab.node.firewalled(), lab.node.port()), (true, CLIENT.port()));
     lab.call(|node, now| node.handle_rebound(now, elsewhere(CLIENT), SERVER));
     assert_eq!((lab.node.firewalled(), lab.node.port()), (true, 0));
-    // One that asks by its server socket does not care.
+    // A node that sends its requests by the server socket does not care.
     let mut lab = persistent();
     lab.call(|node, now| node.handle_rebound(now, elsewhere(CLIENT), SERVER));
     assert_eq!((lab.node.id(), lab.node.port()), (Some(Id::of(SERVER)), SERVER.port()));
@@ -147,7 +147,7 @@ fn a_public_address_that_is_given_follows_the_port_that_it_names() {
     assert_eq!((lab.node.host(), lab.node.port()), (Some(*addr.ip()), addr.port()));
     let told = lab.events.iter().rfind(|event| matches!(event, Event::NatUpdate { .. }));
     assert_eq!(told, Some(&Event::NatUpdate { host: Some(*addr.ip()), port: addr.port() }));
-    // A forwarded port is another one, and stays.
+    // A forwarded port is not the port of the socket, and stays.
     let mut config = dht_core::Config::bootstrapper(SERVER.port() + 5, "1.2.3.4").unwrap();
     config.bootstrap = Vec::new();
     let mut lab = Lab::started(config);
@@ -172,7 +172,7 @@ fn changes_of_the_network_are_at_least_half_a_minute_apart_and_none_is_lost() {
     let mut lab = Lab::among(30);
     lab.call(Node::handle_network_change);
     assert_eq!(lab.times(Event::NetworkChange), 1, "the first one at once");
-    // Ten more within 30 s make one.
+    // Ten more changes within 30 s make one event.
     for _ in 0..10 {
         lab.run_for(Duration::from_millis(2900));
         lab.call(Node::handle_network_change);
@@ -187,7 +187,7 @@ fn changes_of_the_network_are_at_least_half_a_minute_apart_and_none_is_lost() {
     lab.call(Node::handle_network_change);
     assert_eq!(lab.times(Event::NetworkChange), 3);
 
-    // One that a suspension comes before is over: resumed, a node looks at everything anew.
+    // A suspension ends a change that waits to be told: a resumed node looks at everything anew.
     lab.call(Node::handle_network_change);
     lab.call(Node::suspend);
     lab.call(Node::resume);

@@ -10,14 +10,14 @@ use crate::support::lab::{FIND_NODE, Lab, PING, PING_NAT, TICK, asks, joining, p
 const SLEEP: Duration = Duration::from_secs(10);
 const INSTANT: Duration = Duration::from_micros(1);
 
-/// Stands still until `late` after the deadline that the node has asked for.
+/// The machine sleeps until `late` after the deadline that the node has asked for.
 fn oversleep(lab: &mut Lab, late: Duration) {
     let deadline = lab.node.poll_timeout().unwrap();
     let until = deadline.saturating_since(lab.now);
     lab.sleep(until + late);
 }
 
-/// What happens every 4 s, for longer than a tick takes.
+/// An action that is repeated about every 4 s, while a tick takes 5 s.
 type Nudge = (&'static str, fn(&mut Lab));
 const NUDGES: [Nudge; 3] = [
     ("woken", |lab| lab.call(Node::handle_wakeup)),
@@ -34,7 +34,7 @@ const NUDGES: [Nudge; 3] = [
     }),
 ];
 
-/// Nudged, then 4 s of an application that asks one who is down and, perhaps, one who is not.
+/// The action, then 4 s in which an application asks four times: peer `up`, or peers that are down.
 fn nudged(lab: &mut Lab, nudge: fn(&mut Lab), up: Option<SocketAddrV4>) {
     nudge(lab);
     for n in 0..4 {
@@ -131,7 +131,7 @@ fn sleep_is_noticed_by_whatever_comes_first_and_before_it() {
 #[test]
 fn one_sleep_is_one_wake_up_however_often_the_node_is_entered() {
     let mut lab = Lab::among(3);
-    // A request in flight is overdue by hours as well.
+    // The timeout of a request in flight is overdue by hours as well.
     lab.request(Request::ping(peer(99)));
     oversleep(&mut lab, Duration::from_secs(8 * 3600));
     for _ in 0..5 {
@@ -159,7 +159,7 @@ fn who_calls_late_but_not_too_late_has_not_slept() {
     for _ in 0..10 {
         lab.ticks(1);
         oversleep(&mut lab, Duration::from_secs(9));
-        // What was asked for now is not overdue since the last time that anything was sent.
+        // A request made now is not overdue since the last datagram left.
         lab.request(Request::ping(peer(1)));
         lab.call(Node::handle_timeout);
     }
@@ -171,7 +171,7 @@ fn a_hint_from_outside_wakes_up_too() {
     let mut lab = Lab::among(3);
     lab.call(Node::handle_wakeup);
     assert_eq!(lab.events, [Event::WakeUp]);
-    // Unless there is nobody to wake.
+    // A node that is not bound, or suspended, can't be woken.
     let mut unbound = Lab::unbound(Config::default());
     unbound.call(Node::handle_wakeup);
     lab.call(Node::suspend);
@@ -182,7 +182,7 @@ fn a_hint_from_outside_wakes_up_too() {
 #[test]
 fn after_a_sleep_the_next_tick_refreshes_and_the_second_pings_the_oldest() {
     let mut lab = Lab::among(50);
-    // Hear of everyone, so that only the sleep makes them look old.
+    // All peers are heard of, so that only the sleep makes them look old.
     for n in 0..50 {
         lab.hear_with_id(peer(n), PING);
     }
@@ -194,14 +194,14 @@ fn after_a_sleep_the_next_tick_refreshes_and_the_second_pings_the_oldest() {
     lab.run_for(INSTANT);
     assert!(!lab.asked(FIND_NODE).is_empty());
     assert_eq!(lab.asked(PING), []);
-    // One of those that are visited is the target of that.
+    // The refresh looks for the id of a node that it visits: this request looks like a check.
     lab.run_for(Duration::from_secs(1));
     lab.sent.clear();
     lab.run_for(TICK - Duration::from_secs(1));
     assert_eq!(lab.checked().len(), 5, "all look old, so five instead of two");
     lab.ticks(8);
     assert_eq!(lab.checked().len(), 5 + 4, "and then in the usual rhythm");
-    // However many it would have been without the sleep.
+    // As many as this, whatever the rhythm would have been without the sleep.
     lab.ticks(6 * 8);
     lab.call(Node::handle_wakeup);
     lab.sent.clear();
@@ -211,7 +211,7 @@ fn after_a_sleep_the_next_tick_refreshes_and_the_second_pings_the_oldest() {
     assert_eq!(lab.checked().len(), 5);
 }
 
-/// Adaptive, and persistent after its 20 minutes.
+/// An adaptive node, persistent after its 20 minutes.
 fn grown_up() -> Lab {
     let mut lab = Lab::among(20);
     assert!(lab.node.ephemeral() && !lab.node.firewalled());
@@ -263,7 +263,7 @@ fn connectivity_is_told_before_ephemeral_before_wakeup() {
     for n in 0..20 {
         lab.peer(peer(n)).up = false;
     }
-    // Enough silence to be offline.
+    // Enough silence for the node to be offline.
     lab.run_until(|lab| {
         for n in 20..26 {
             let ping = Request::ping(peer(n)).retries(0);
@@ -277,7 +277,7 @@ fn connectivity_is_told_before_ephemeral_before_wakeup() {
     lab.call(Node::handle_wakeup);
     assert_eq!(lab.events, [Event::NetworkUpdate, Event::Ephemeral, Event::WakeUp]);
     assert!(lab.node.health().online && lab.node.health().cold);
-    // Nothing to tell when nothing changes.
+    // No other event where nothing changes.
     lab.events.clear();
     lab.call(Node::handle_wakeup);
     assert_eq!(lab.events, [Event::WakeUp]);

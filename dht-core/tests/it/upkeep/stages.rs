@@ -1,4 +1,4 @@
-//! Suspended, resumed, closed: what becomes of that which is under way.
+//! Suspended, resumed, closed: what becomes of the work under way.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn user(command: u64) -> dht_core::wire::Request<'static> {
     dht_core::wire::Request { internal: false, ..asks(command) }
 }
 
-/// A node among `count` peers, half of which, the far ones, are silent.
+/// A node among `count` peers, the first half of which are silent.
 fn among_silent_ones(count: u32) -> Lab {
     let mut lab = Lab::among(count);
     for n in 0..count / 2 {
@@ -74,7 +74,7 @@ fn while_suspended_nothing_happens() {
 
 #[test]
 fn a_node_can_be_added_while_suspended_and_is_silent_about_it() {
-    // The buckets near the node's own id are full, or will be.
+    // The buckets of the far nodes are full, or will be.
     let mut lab = Lab::among(60);
     lab.call(Node::suspend);
     lab.sent.clear();
@@ -92,7 +92,7 @@ fn a_query_ends_with_what_it_has_and_a_commit_is_cancelled() {
     let mut lab = among_silent_ones(30);
     let plain = walk(&mut lab, Query::find_node(Id([7; 32])).discard_replies());
     let commit = walk(&mut lab, Query::new(Id([7; 32]), USERS).commit().discard_replies());
-    // Before anybody is given up.
+    // Before the walks give any node up.
     lab.run_for(SECOND / 10);
     lab.call(Node::suspend);
     let outcome = lab.node.take_outcome(plain).unwrap().unwrap();
@@ -116,7 +116,7 @@ fn what_was_under_way_counts_as_failed_in_a_query_that_is_ended() {
     lab.call(Node::suspend);
     let outcome = lab.node.take_outcome(plain).unwrap().unwrap();
     assert_eq!((outcome.asked, outcome.successes, outcome.errors), (2, 0, 2));
-    // Nor is there anybody to commit to.
+    // Nor is there a node to commit to.
     let nobody = unanswered(2);
     assert_eq!(lab.node.take_outcome(commit), Some(Err(nobody)));
 }
@@ -160,7 +160,7 @@ fn nor_do_challenges() {
         lab.add_peer(*addr);
         lab.call(|node, now| node.add_node(now, *addr).unwrap());
     }
-    // All look old, as after the resumption.
+    // All nodes look old, as after the resumption.
     lab.call(Node::handle_wakeup);
     for newcomers in [&far[20..23], &far[23..]] {
         lab.sent.clear();
@@ -218,7 +218,7 @@ fn resuming_is_waking_up_then_rebinding_then_refreshing() {
     lab.call(Node::resume);
     assert_eq!(lab.events, [Event::Suspended, Event::WakeUp]);
     assert!(!lab.node.suspended());
-    // What is asked for before the bind is held.
+    // A request made before the bind is held.
     let id = lab.request(Request::ping(peer(1)));
     lab.run_for(20 * SECOND);
     assert_eq!(lab.sent, []);
@@ -292,7 +292,7 @@ fn a_silent_bootstrap_is_tried_again_after_a_suspension_too() {
 fn closing_ends_everything_and_says_so_once() {
     let mut lab = among_silent_ones(40);
     let request = lab.request(Request::ping(peer(99)));
-    // One that has asked all it could, one that is in the middle of it.
+    // One query has asked all nodes that it could, the other one is in the middle of its walk.
     let asked = Query::find_node(Id([7; 32])).nodes([peer(1)]).only_closest_nodes();
     let asked = walk(&mut lab, asked.discard_replies());
     let walking = walk(&mut lab, Query::find_node(Id([7; 32])).discard_replies());

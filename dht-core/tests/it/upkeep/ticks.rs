@@ -1,4 +1,4 @@
-//! What a node does every five seconds: whom it pings, and when it looks around.
+//! What a node does every five seconds: which nodes it pings, and when it refreshes its table.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddrV4;
@@ -11,7 +11,7 @@ use crate::support::lab::{FIND_NODE, LATENCY, Lab, PING, RTT, TICK, joining, pee
 const SECOND: Duration = Duration::from_secs(1);
 const INSTANT: Duration = Duration::from_micros(1);
 
-/// Runs until a tick has pinged somebody, and returns whom.
+/// Runs until a tick has pinged nodes, and returns these nodes.
 fn next_pings(lab: &mut Lab) -> Vec<SocketAddrV4> {
     lab.sent.clear();
     for _ in 0..100 {
@@ -23,14 +23,14 @@ fn next_pings(lab: &mut Lab) -> Vec<SocketAddrV4> {
     panic!("no pings in 100 ticks");
 }
 
-/// All that are known, the one heard of longest ago first.
+/// All known nodes, the one heard of longest ago first.
 fn oldest_first(lab: &Lab) -> Vec<SocketAddrV4> {
     let mut nodes: Vec<_> = lab.node.nodes().collect();
     nodes.reverse();
     nodes
 }
 
-/// A node that knows 30 others, 0 best of all, all of which it last heard of long ago.
+/// A node that knows 30 peers, peer 0 the latest, all of which it last heard of long ago.
 fn long_after() -> Lab {
     let mut lab = Lab::alone();
     for n in (0..30).rev() {
@@ -64,14 +64,14 @@ fn every_eighth_tick_the_oldest_are_pinged_five_at_first_and_ever_fewer_down_to_
     }
 }
 
-/// How many of the table are pinged in each of seven keep-alives, if these are down.
+/// How many nodes of the table each of seven keep-alives pings, if the peers `down` are down.
 fn counts(down: &[u32]) -> Vec<usize> {
     let mut lab = long_after();
     down.iter().for_each(|n| lab.peer(peer(*n)).up = false);
     let mut count = || {
         let known = oldest_first(&lab);
         let asked = next_pings(&mut lab);
-        // Until all tries are over.
+        // Wait until all tries are over.
         lab.ticks(1);
         asked.iter().filter(|addr| known.contains(addr)).count()
     };
@@ -81,7 +81,7 @@ fn counts(down: &[u32]) -> Vec<usize> {
 #[test]
 fn whoever_is_found_gone_raises_it_by_three_up_to_eight() {
     assert_eq!(counts(&[]), [5, 4, 3, 2, 2, 2, 2]);
-    // What the next keep-alive has was set before, so it shows in the one after.
+    // The size of the next keep-alive was set before, so the raise shows in the one after.
     assert_eq!(counts(&[29]), [5, 4, 7, 6, 5, 4, 3]);
     assert_eq!(counts(&[24]), [5, 4, 3, 6, 5, 4, 3]);
     assert_eq!(counts(&[28, 29]), [5, 4, 8, 7, 6, 5, 4], "at most eight");
@@ -177,18 +177,18 @@ fn while_the_table_does_not_change_it_is_refreshed_ever_less_often_down_to_every
     let mut lab = Lab::among(25);
     let pauses = [0; 6].map(|_| until_refresh(&mut lab));
     assert_eq!(pauses, [60, 60, 120, 240, 240, 240]);
-    // Somebody comes: the next one is as far away as it was, and then it is as at first.
+    // A node enters: the next refresh is as far away as it was, then the pauses are as at first.
     lab.add_peer(peer(25));
     lab.hear_with_id(peer(25), PING);
     assert_eq!([0; 4].map(|_| until_refresh(&mut lab)), [240, 60, 120, 240]);
-    // Or goes: perhaps not alone, so the next one comes soon.
+    // A node leaves: perhaps not the only one, so the next refresh comes soon.
     lab.peer(peer(25)).up = false;
     lab.hint(peer(1), peer(25));
     assert_eq!([0; 3].map(|_| until_refresh(&mut lab)), [60, 60, 120]);
-    // Who has been heard of again is no change.
+    // To hear again of known nodes is no change.
     (0..25).for_each(|n| drop(lab.hear_with_id(peer(n), PING)));
     assert_eq!([0; 2].map(|_| until_refresh(&mut lab)), [240, 240]);
-    // After a sleep it is as at first.
+    // After a sleep the pauses are as at first.
     lab.call(Node::handle_wakeup);
     assert_eq!([0; 3].map(|_| until_refresh(&mut lab)), [1, 60, 120]);
 }
@@ -197,12 +197,12 @@ fn while_the_table_does_not_change_it_is_refreshed_ever_less_often_down_to_every
 fn a_refresh_that_falls_due_while_one_is_under_way_is_not_counted() {
     let mut lab = Lab::among(25);
     let begun = lab.node.stats().queries.total;
-    // Out of turn, so that no time passes, and the first one does not end.
+    // Upkeep out of turn: no time passes, so the first refresh does not end.
     for _ in 0..125 {
         lab.call(|node, now| node.maintain(now, false));
     }
     assert_eq!(lab.node.stats().queries.total, begun + 1);
-    // It is made up for, and only then the pauses become longer.
+    // The missed refresh is made up for, and only then do the pauses become longer.
     assert_eq!([0; 4].map(|_| until_refresh(&mut lab)), [1, 120, 240, 240]);
 }
 
@@ -226,7 +226,7 @@ fn who_knows_fewer_than_twenty_looks_around_every_64_ticks() {
         let (mut refreshes, mut last) = (Vec::new(), lab.node.stats().queries.total);
         for tick in 0..192 {
             if tick % 30 == 0 {
-                // So that it is never idle for long.
+                // The node is never idle for long.
                 let query = Query::find_node(Id([0; 32])).nodes([peer(0)]).only_closest_nodes();
                 lab.query(query.discard_replies());
                 last += 1;
@@ -247,7 +247,7 @@ fn a_refresh_can_be_asked_for() {
     let mut lab = Lab::among(25);
     lab.call(Node::refresh);
     assert!(!lab.asked(FIND_NODE).is_empty());
-    // One at a time is enough.
+    // One refresh at a time is enough.
     let begun = lab.node.stats().queries.total;
     lab.call(Node::refresh);
     assert_eq!(lab.node.stats().queries.total, begun);
@@ -255,7 +255,7 @@ fn a_refresh_can_be_asked_for() {
 
 #[test]
 fn a_background_walk_yields_to_others_but_not_to_itself() {
-    // (requests of the user's that are in flight, how many it has asked after each round trip)
+    // (requests of the user's in flight, how many nodes the walk has asked after each round trip)
     for (others, expected) in [(0, [2, 12, 22]), (2, [2, 12, 22]), (3, [2, 4, 6])] {
         let mut config = joining(&[peer(0)]);
         config.quick_firewall = false;
@@ -292,7 +292,7 @@ fn ticks_begin_at_random_so_that_nodes_do_not_act_in_step() {
 
 #[test]
 fn upkeep_waits_for_the_end_of_the_bootstrap() {
-    // Each names the next one, and all are slow: this would take more than a minute.
+    // Each node names the next one, and all are slow: the chain would take more than a minute.
     let own = Lab::unbound(Config::default()).node.table_id();
     let mut chain: Vec<_> = (0..100).map(peer).collect();
     chain.sort_by_key(|addr| std::cmp::Reverse(Id::of(*addr).distance(&own)));
@@ -309,7 +309,7 @@ fn upkeep_waits_for_the_end_of_the_bootstrap() {
     assert_eq!(lab.checked(), []);
     // And the health has no samples yet.
     assert!(lab.node.health().cold);
-    // But nobody can drag out any of its two walks for longer than 20 s.
+    // But no peer can drag out either of the two walks for longer than 20 s.
     lab.ticks(7);
     assert!(lab.node.bootstrapped());
 }

@@ -1,5 +1,5 @@
-//! What a user gives is used, or refused with a reason, at the call; and when nobody at all could be asked,
-//! that is told, and why.
+//! What a user gives is used, or refused with a reason by the call; and when no node at all could be asked,
+//! an event says so, and why.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
@@ -100,7 +100,7 @@ fn nodes_that_are_added_are_used_or_refused() {
     let mut add = |addr| lab.call(|node, now| node.add_node(now, addr));
     assert_eq!([add(peer(1)), add(peer(1))], [Ok(true); 2]);
     assert_eq!([add(ANY), add(NO_PORT)], [Err(InvalidNode(ANY)), Err(InvalidNode(NO_PORT))]);
-    // More than a table has places for at such a distance.
+    // More nodes than the table has places for at their distance.
     let used = (0..200).filter(|n| add(peer(*n)).unwrap()).count();
     assert_eq!(lab.node.table_len(), used);
     assert!(used < 200);
@@ -149,7 +149,7 @@ fn a_name_with_nothing_but_unusable_addresses_is_told() {
     lab.call(|node, now| node.handle_resolved(now, any, &[*ANY.ip()]));
     lab.call(|node, now| node.handle_resolved(now, no, &[]));
     assert_eq!(lab.events, [Event::Listening, silent(1, 1), Event::Ready]);
-    // It is looked up again, and then has an address that can be used.
+    // The name is looked up again, and then has an address that can be used.
     lab.lookups.clear();
     lab.add_peer(peer(0));
     lab.run_for(Duration::from_secs(6));
