@@ -393,13 +393,14 @@ mod tests {
                 // Its lies are asked after, as far as each goes.
                 AttackKind::LieNobody => (liar && astray == 0 && misleading == 0, received as u64),
                 AttackKind::LieDead => (liar && astray > 100, astray),
-                AttackKind::LieNear => (liar && nowhere > 20, nowhere),
+                AttackKind::LieNear => (liar && nowhere > 10, nowhere),
                 AttackKind::LieDoors => (known > 10 && (10..100).contains(&astray), astray),
                 AttackKind::LieAddress => (liar && misleading > 1_000, misleading as u64),
                 AttackKind::LieImpossible => (strangers_named > 100, strangers_named),
                 // About 130 of them are the nodes' own; the rest ask whether the victim is there.
                 AttackKind::Hints => (requests > 200, requests),
-                AttackKind::FloodIds => (verified > 50, verified),
+                // Of a silent /24 four a minute are asked.
+                AttackKind::FloodIds => (verified > 10, verified),
                 AttackKind::FloodDelayedPings => (drops.delayed_pings > 1_000, drops.delayed_pings),
                 AttackKind::FloodFindNode | AttackKind::FloodCommands => {
                     (received > 2_900, received as u64)
