@@ -164,7 +164,9 @@ impl Bootstrap {
         self.patience = (self.patience * 2).clamp(RETRY_MIN, RETRY_MAX);
         // Nodes that the user gave without any bootstrap node are asked one by one.
         let any = !cx.config.bootstrap.is_empty();
-        self.retry = any.then(|| cx.now + Duration::from_secs(self.patience.into()));
+        // At the end of time there is no later moment, and one that has come would be tried for ever.
+        let at = cx.now + Duration::from_secs(self.patience.into());
+        self.retry = (any && at > cx.now).then_some(at);
     }
 
     /// A refresh is over. If the node is `alone` and no peer answered, the refresh was the last hope: the bootstrap begins
