@@ -1,6 +1,7 @@
 //! Marks on hosts, or on /24s, that count for a while. A list is bounded, and the mark that ends first gives way; lists at
 //! rest take no memory.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 
@@ -24,22 +25,22 @@ pub(crate) struct Mark {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Marks(Vec<Mark>);
+struct Marks(Vec<Mark>);
 
 impl Marks {
-    pub(crate) fn add_to(heap: &mut Heap, max: usize) {
+    fn add_to(heap: &mut Heap, max: usize) {
         heap.capped::<Mark>(max);
     }
 
     #[inline(never)]
-    pub(crate) fn get(&self, mask: u32, host: Ipv4Addr, now: Instant) -> Option<Mark> {
+    fn get(&self, mask: u32, host: Ipv4Addr, now: Instant) -> Option<Mark> {
         let is_it = |mark: &&Mark| (mark.key ^ host.to_bits()) & mask == 0;
         self.0.iter().find(is_it).filter(|mark| counts(mark, now)).copied()
     }
 
     /// Puts a mark in the place of the one before, if there is one.
     #[inline(never)]
-    pub(crate) fn put(&mut self, mask: u32, max: usize, now: Instant, mark: Mark) {
+    fn put(&mut self, mask: u32, max: usize, now: Instant, mark: Mark) {
         let full = self.0.len() >= max;
         let known = self.0.iter_mut().find(|other| (other.key ^ mark.key) & mask == 0);
         let place = match known {
@@ -52,24 +53,74 @@ impl Marks {
         }
     }
 
-    pub(crate) fn remove(&mut self, key: u32) {
+    fn remove(&mut self, key: u32) {
         self.0.retain(|mark| mark.key != key);
     }
 
     /// Forgets what counts no more, and gives memory back. Whether anything is left.
     #[inline(never)]
-    pub(crate) fn trim(&mut self, now: Instant) -> bool {
+    fn trim(&mut self, now: Instant) -> bool {
         self.0.retain(|mark| counts(mark, now));
         self.0.free_if_empty();
         !self.0.is_empty()
     }
 
     #[cfg(any(test, feature = "_invariants"))]
-    pub(crate) fn check_invariants(&self, mask: u32, max: usize) {
+    fn check_invariants(&self, mask: u32, max: usize) {
         assert!(self.0.len() <= max);
         let mut keys: Vec<_> = self.0.iter().map(|mark| mark.key & mask).collect();
         keys.sort_unstable();
         assert!(keys.is_sorted_by(|a, b| a < b), "each has one mark");
+    }
+}
+
+/// Which of a [`Pair`], and the bits that tell its hosts or /24s apart.
+pub(crate) type List = (usize, u32);
+
+/// Two lists, which take no memory while both are at rest.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Pair(Option<Box<[Marks; 2]>>);
+
+impl Pair {
+    pub(crate) fn add_to(heap: &mut Heap, max: usize) {
+        heap.fixed(1, size_of::<[Marks; 2]>());
+        Marks::add_to(heap, max);
+        Marks::add_to(heap, max);
+    }
+
+    pub(crate) fn get(&self, (list, mask): List, host: Ipv4Addr, now: Instant) -> Option<Mark> {
+        self.0.as_ref()?.get(list)?.get(mask, host, now)
+    }
+
+    pub(crate) fn put(&mut self, (list, mask): List, max: usize, now: Instant, mark: Mark) {
+        if let Some(marks) = self.0.get_or_insert_default().get_mut(list) {
+            marks.put(mask, max, now, mark);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, (list, _): List, key: u32) {
+        if let Some(marks) = self.0.as_mut().and_then(|both| both.get_mut(list)) {
+            marks.remove(key);
+        }
+    }
+
+    /// Forgets what counts no more, and gives memory back.
+    pub(crate) fn trim(&mut self, now: Instant) {
+        if !self.0.as_deref_mut().is_some_and(|[a, b]| a.trim(now) | b.trim(now)) {
+            self.0 = None;
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn is_at_rest(&self) -> bool {
+        self.0.is_none()
+    }
+
+    #[cfg(any(test, feature = "_invariants"))]
+    pub(crate) fn check_invariants(&self, lists: [List; 2], max: usize) {
+        for (marks, (_, mask)) in self.0.iter().flat_map(|both| both.iter()).zip(lists) {
+            marks.check_invariants(mask, max);
+        }
     }
 }
 

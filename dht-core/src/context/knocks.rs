@@ -5,11 +5,10 @@
 //! it allows two more: nodes that do not exist, named by the few hosts that an attacker has, do not keep a node from
 //! being asked that many others name.
 
-use alloc::boxed::Box;
 use core::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::addr::prefix24;
-use crate::bounded::marks::{Mark, Marks, PREFIX, SECOND, unit};
+use crate::bounded::marks::{List, Mark, PREFIX, Pair, SECOND, unit};
 use crate::bounded::memory::Heap;
 use crate::time::Instant;
 
@@ -29,19 +28,17 @@ const PAUSE: u32 = 60 * SECOND + 1;
 /// How long a /24 in which somebody answers is known for that: two minutes.
 const ALIVE_FOR: u32 = 120 * SECOND;
 
-const SILENT: usize = 0;
-const ALIVE: usize = 1;
+const SILENT: List = (0, PREFIX);
+const ALIVE: List = (1, PREFIX);
 
 /// How often /24s were knocked at since the last answer from there, and in which somebody answers of those where that was
 /// often.
 #[derive(Clone, Default)]
-pub(crate) struct Knocks(Option<Box<[Marks; 2]>>);
+pub(crate) struct Knocks(Pair);
 
 impl Knocks {
     pub(crate) fn add_to(heap: &mut Heap, max: usize) {
-        heap.fixed(1, size_of::<[Marks; 2]>());
-        Marks::add_to(heap, max);
-        Marks::add_to(heap, max);
+        Pair::add_to(heap, max);
     }
 
     /// Whether one more datagram may leave for a host whose address so many /24s have named, `again` or for the first time.
@@ -53,61 +50,46 @@ impl Knocks {
         voices: &dyn Fn() -> usize,
         again: bool,
     ) -> bool {
-        let sent = self.get(SILENT, host, now).map_or(0, sent);
+        let sent = self.0.get(SILENT, host, now).map_or(0, sent);
         let reserved = if again { FIRST_TRIES } else { 0 };
         // Mostly it is not needed to find out who has named it.
         sent + reserved < KNOCKS_OF_CLAIMS
             || sent + reserved < most(voices())
-            || self.get(ALIVE, host, now).is_some()
+            || self.0.get(ALIVE, host, now).is_some()
     }
 
     /// Such a datagram leaves.
     pub(crate) fn count(&mut self, now: Instant, host: Ipv4Addr, max: usize) {
-        if self.get(ALIVE, host, now).is_none() {
-            let sent = self.get(SILENT, host, now).map_or(0, sent);
+        if self.0.get(ALIVE, host, now).is_none() {
+            let sent = self.0.get(SILENT, host, now).map_or(0, sent);
             let key = host.to_bits() & PREFIX | (sent + 1).min(KNOCKS_MAX);
             let mark = Mark { key, until: unit(now).wrapping_add(PAUSE) };
-            self.put(SILENT, max, now, mark);
+            self.0.put(SILENT, max, now, mark);
         }
     }
 
     /// A host has answered what it was asked, as nobody else could.
     pub(crate) fn answered(&mut self, now: Instant, host: Ipv4Addr, max: usize) {
-        let silent = self.get(SILENT, host, now);
+        let silent = self.0.get(SILENT, host, now);
         if silent.is_some_and(|mark| sent(mark) >= KNOCKS_OF_CLAIMS)
-            || self.get(ALIVE, host, now).is_some()
+            || self.0.get(ALIVE, host, now).is_some()
         {
             let until = unit(now).wrapping_add(ALIVE_FOR);
-            self.put(ALIVE, max, now, Mark { key: host.to_bits() & PREFIX, until });
+            self.0.put(ALIVE, max, now, Mark { key: host.to_bits() & PREFIX, until });
         }
-        if let (Some(mark), Some([list, _])) = (silent, self.0.as_deref_mut()) {
-            list.remove(mark.key);
+        if let Some(mark) = silent {
+            self.0.remove(SILENT, mark.key);
         }
     }
 
     /// Forgets what counts no more, and gives memory back.
     pub(crate) fn trim(&mut self, now: Instant) {
-        let both = self.0.as_deref_mut();
-        if !both.is_some_and(|[silent, alive]| silent.trim(now) | alive.trim(now)) {
-            self.0 = None;
-        }
-    }
-
-    fn get(&self, kind: usize, host: Ipv4Addr, now: Instant) -> Option<Mark> {
-        self.0.as_ref()?.get(kind)?.get(PREFIX, host, now)
-    }
-
-    fn put(&mut self, kind: usize, max: usize, now: Instant, mark: Mark) {
-        if let Some(marks) = self.0.get_or_insert_default().get_mut(kind) {
-            marks.put(PREFIX, max, now, mark);
-        }
+        self.0.trim(now);
     }
 
     #[cfg(any(test, feature = "_invariants"))]
     pub(crate) fn check_invariants(&self, max: usize) {
-        for marks in self.0.iter().flat_map(|both| both.iter()) {
-            marks.check_invariants(PREFIX, max);
-        }
+        self.0.check_invariants([SILENT, ALIVE], max);
     }
 }
 
@@ -250,8 +232,8 @@ mod tests {
         assert_eq!(times(&mut knocks, now, host(200, 1), (4, false)), 0);
         assert_eq!(times(&mut knocks, now, host(199, 1), (4, false)), 12);
         knocks.trim(now);
-        assert!(knocks.0.is_some());
+        assert!(!knocks.0.is_at_rest());
         knocks.trim(now + SECOND * 61);
-        assert!(knocks.0.is_none());
+        assert!(knocks.0.is_at_rest());
     }
 }

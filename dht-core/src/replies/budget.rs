@@ -6,10 +6,9 @@
 //!
 //! It does not pay to have a bucket displaced in order to get a full one: the fullest of 512 gives way.
 
-use alloc::boxed::Box;
 use core::net::Ipv4Addr;
 
-use crate::bounded::marks::{HOST, Mark, Marks, PREFIX, SECOND, unit};
+use crate::bounded::marks::{HOST, List, Mark, PREFIX, Pair, SECOND, unit};
 use crate::bounded::memory::Heap;
 use crate::time::Instant;
 
@@ -39,67 +38,55 @@ pub(crate) enum Paid {
 
 /// When buckets are full again, and which hosts are there.
 #[derive(Clone, Default)]
-pub(crate) struct Budget(Option<Box<Lists>>);
+pub(crate) struct Budget(Pair);
 
-#[derive(Clone, Default)]
-struct Lists {
-    buckets: Marks,
-    hosts: Marks,
-}
+const BUCKETS: List = (0, PREFIX);
+const HOSTS: List = (1, HOST);
 
 impl Budget {
     pub(crate) fn add_to(heap: &mut Heap, max: usize) {
-        heap.fixed(1, size_of::<Lists>());
-        Marks::add_to(heap, max);
-        Marks::add_to(heap, max);
+        Pair::add_to(heap, max);
     }
 
     /// A host has shown a token of ours, or was asked for a proof and has answered.
     pub(crate) fn prove(&mut self, now: Instant, host: Ipv4Addr, max: usize) {
         let mark = Mark { key: host.to_bits(), until: unit(now).wrapping_add(PROOF) };
-        self.0.get_or_insert_default().hosts.put(HOST, max, now, mark);
+        self.0.put(HOSTS, max, now, mark);
     }
 
     /// Whether a host has lately proved that it is there.
     pub(crate) fn is_proven(&self, now: Instant, host: Ipv4Addr) -> bool {
-        self.0.as_ref().is_some_and(|lists| lists.hosts.get(HOST, host, now).is_some())
+        self.0.get(HOSTS, host, now).is_some()
     }
 
     /// Takes a long answer out of the bucket of a host's /24.
     pub(crate) fn pay(&mut self, now: Instant, host: Ipv4Addr, max: usize) -> Paid {
         let unit = unit(now);
-        let lists = self.0.get_or_insert_default();
-        let bucket = lists.buckets.get(PREFIX, host, now);
+        let bucket = self.0.get(BUCKETS, host, now);
         let missing = bucket.map_or(0, |mark| mark.until.wrapping_sub(unit));
         if missing >= BURST {
             return Paid::No;
         }
         let mark = Mark { key: host.to_bits(), until: unit.wrapping_add(missing + 1) };
-        lists.buckets.put(PREFIX, max, now, mark);
+        self.0.put(BUCKETS, max, now, mark);
         if missing < BURST / 2 { Paid::Yes } else { Paid::Barely }
     }
 
     /// A host has answered what it was asked, as nobody else could. It is remembered where values are wanted.
     pub(crate) fn answered(&mut self, now: Instant, host: Ipv4Addr, max: usize) {
-        if self.0.as_ref().is_some_and(|lists| lists.buckets.get(PREFIX, host, now).is_some()) {
+        if self.0.get(BUCKETS, host, now).is_some() {
             self.prove(now, host, max);
         }
     }
 
     /// Forgets what counts no more, and gives memory back.
     pub(crate) fn trim(&mut self, now: Instant) {
-        let both = self.0.as_deref_mut();
-        if !both.is_some_and(|lists| lists.buckets.trim(now) | lists.hosts.trim(now)) {
-            self.0 = None;
-        }
+        self.0.trim(now);
     }
 
     #[cfg(any(test, feature = "_invariants"))]
     pub(super) fn check_invariants(&self, max: usize) {
-        if let Some(Lists { buckets, hosts }) = self.0.as_deref() {
-            buckets.check_invariants(PREFIX, max);
-            hosts.check_invariants(HOST, max);
-        }
+        self.0.check_invariants([BUCKETS, HOSTS], max);
     }
 }
 
@@ -159,7 +146,7 @@ mod tests {
     fn an_answer_is_a_proof_where_values_are_wanted() {
         let mut budget = Budget::default();
         budget.answered(START, host(1, 1), MAX);
-        assert!(!budget.is_proven(START, host(1, 1)) && budget.0.is_none());
+        assert!(!budget.is_proven(START, host(1, 1)) && budget.0.is_at_rest());
         budget.pay(START, host(1, 2), MAX);
         budget.answered(START, host(1, 1), MAX);
         assert!(budget.is_proven(START, host(1, 1)) && !budget.is_proven(START, host(1, 2)));
@@ -178,9 +165,9 @@ mod tests {
         let known = |n: &u32| budget.is_proven(now, host(*n, 1));
         assert_eq!((0..300).filter(known).collect::<Vec<_>>(), (200..300).collect::<Vec<_>>());
         budget.trim(now);
-        assert!(budget.0.is_some());
+        assert!(!budget.0.is_at_rest());
         budget.trim(now + SECOND * 600);
-        assert!(budget.0.is_none());
+        assert!(budget.0.is_at_rest());
     }
 
     #[test]
