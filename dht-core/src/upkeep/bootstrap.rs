@@ -101,9 +101,13 @@ impl Bootstrap {
         true
     }
 
-    /// An early probe has got through.
+    /// An early probe has got through. The walk may be over by then, if peers are near or few: the check it was to lead
+    /// to comes now. (The reference then takes itself for firewalled until its next look.)
     pub(crate) fn on_quick_nat(&mut self) {
-        self.reached = true;
+        let first = !core::mem::replace(&mut self.reached, true);
+        if first && self.done && !self.is_active() {
+            self.next = Some(Next::Look { only_firewall: true });
+        }
     }
 
     /// Whether it wants something.
