@@ -268,6 +268,7 @@ fn a_laptop_that_changes_networks_recovers() {
         (Kind::FullCone, Kind::FullCone, eager),
         (Kind::FullCone, Kind::Symmetric, eager),
         (Kind::PortRestricted, Kind::FullCone, eager),
+        (Kind::FullCone, Kind::PortRestricted, adaptive),
         (Kind::PortRestricted, Kind::Symmetric, adaptive),
         (Kind::Symmetric, Kind::Firewall, adaptive),
     ];
