@@ -56,6 +56,18 @@ fn a_flood_is_told_at_once_and_what_was_dropped_at_the_end() {
 }
 
 #[test]
+fn a_bootstrap_node_tells_the_same() {
+    let port = free_port().to_string();
+    let mut node = Process::start(&["bootstrap", "-v", "--port", &port]);
+    node.says("running");
+    let flood = Flood::begin(format!("127.0.0.1:{port}"));
+    node.says("more than 100 dropped within 5 s: malformed, ");
+    drop(flood);
+    let said = node.end_by(Signal::TERM).stderr;
+    assert!(said.contains("\ndropped: malformed "), "{said}");
+}
+
+#[test]
 fn as_json_both_are_results() {
     let (net, port) = (testnet(1), free_port());
     let mut node = node(&net.address, port, &["--json"]);

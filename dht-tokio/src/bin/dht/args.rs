@@ -53,6 +53,8 @@ pub(crate) enum Command {
         host: Ipv4Addr,
         #[command(flatten)]
         limits: Limits,
+        #[command(flatten)]
+        watching: Watching,
     },
     /// Join a network and store values for it, if other nodes can reach this one; waits for a network that is not there yet.
     Node {
@@ -64,9 +66,8 @@ pub(crate) enum Command {
         /// Fail if that port is taken; needs a port.
         #[arg(long)]
         exact_port: bool,
-        /// Tell of signs of an attack; and once a minute how many datagrams were dropped, by reason.
-        #[arg(long, short)]
-        verbose: bool,
+        #[command(flatten)]
+        watching: Watching,
     },
     /// Ask one node whether it is there.
     Ping {
@@ -111,6 +112,14 @@ pub(crate) struct Join {
     pub(crate) limits: Limits,
 }
 
+/// What an operator is told.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Watching {
+    /// Tell of signs of an attack; and once a minute how many datagrams were dropped, by reason.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
 /// Whom limits apply to.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Limits {
@@ -145,7 +154,10 @@ impl Args {
     }
 
     pub(crate) const fn is_verbose(&self) -> bool {
-        matches!(self.command, Command::Node { verbose: true, .. })
+        match self.command {
+            Command::Bootstrap { watching, .. } | Command::Node { watching, .. } => watching.verbose,
+            _ => false,
+        }
     }
 }
 

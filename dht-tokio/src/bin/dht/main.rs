@@ -59,10 +59,10 @@ async fn run(command: Command, output: &Output) -> Result<(), Failure> {
     match command {
         Command::Demo { value, nodes } => stop.or(demo::run(value, nodes, output)).await,
         Command::Testnet { nodes, port } => serve::testnet(nodes, port, output, &mut stop).await,
-        Command::Bootstrap { port, host, limits } => {
+        Command::Bootstrap { port, host, limits, watching: _ } => {
             serve::bootstrap(port, host, limits, output, &mut stop).await
         }
-        Command::Node { join, port, exact_port, verbose: _ } => {
+        Command::Node { join, port, exact_port, watching: _ } => {
             serve::node(join, port, exact_port, output, &mut stop).await
         }
         Command::Ping { to } => stop.or(ask::ping(&to, output)).await,

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dht_tokio::dht_core::driver::Host;
-use dht_tokio::{Builder, Dht, Event, Persistence, Tokio};
+use dht_tokio::{Builder, Dht, Event, Events, Persistence, Tokio};
 use serde_json::json;
 
 use crate::args::{Join, Limits};
@@ -61,6 +61,7 @@ pub(crate) async fn bootstrap(
     let local = if host.is_loopback() { host } else { Ipv4Addr::UNSPECIFIED };
     let builder = dht_tokio::bootstrapper(port, &host.to_string()).host(local);
     let dht = builder.configure(|config| config.exempt = limits.exempt).spawn()?;
+    let events = dht.events();
     dht.fully_bootstrapped().await.map_err(|error| unbound(&error, port))?;
     let serving = tokio::spawn(store::serve(dht.requests(), store::VALUES_MAX));
 
@@ -74,8 +75,7 @@ pub(crate) async fn bootstrap(
     }
     let command = command();
     output.log(format_args!("running; others join by: {command} node --bootstrap {address}"));
-    stop.wait().await;
-    end(&dht, output).await;
+    watch(&dht, events, output, stop).await?;
     serving.abort();
     Ok(())
 }
@@ -107,23 +107,36 @@ pub(crate) async fn node(
         Some(id) => output.log(format_args!("joined as {id}; knows {}", knows(&dht))),
         None => output.log(format_args!("joined; {}", why(dht.status().persistence))),
     }
+    watch(&dht, events, output, stop).await?;
+    serving.abort();
+    Ok(())
+}
+
+/// Tells what happens until the command is told to stop; closes the node then.
+async fn watch(
+    dht: &Dht,
+    mut events: Events,
+    output: &Output,
+    stop: &mut Stop,
+) -> Result<(), Failure> {
     let (mut drops, mut timer) = (Watch::default(), Watch::timer());
     loop {
         tokio::select! {
             () = stop.wait() => break,
-            _ = timer.tick() => drops.show(&dht, output)?,
+            _ = timer.tick() => drops.show(dht, output)?,
             event = events.next() => match event {
                 Some(event) => {
                     watch::tell(&event, output)?;
-                    tell(event, &dht, output);
+                    tell(event, dht, output);
                 }
                 None => break,
             },
         }
     }
-    drops.show(&dht, output)?;
-    end(&dht, output).await;
-    serving.abort();
+    drops.show(dht, output)?;
+    output.log("closing");
+    // It always succeeds.
+    let _ = dht.close().await;
     Ok(())
 }
 
@@ -168,10 +181,4 @@ fn why(reason: Persistence) -> String {
 
 fn knows(dht: &Dht) -> String {
     format::count(dht.status().table_len, "node")
-}
-
-async fn end(dht: &Dht, output: &Output) {
-    output.log("closing");
-    // It always succeeds.
-    let _ = dht.close().await;
 }
