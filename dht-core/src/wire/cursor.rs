@@ -7,16 +7,21 @@ use super::{DecodeError, EncodeError, KEY_LEN, varint};
 
 /// What is left to read.
 #[derive(Clone, Copy)]
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(data: &'a [u8]) -> Self {
+    pub(crate) fn new(data: &'a [u8]) -> Self {
         Self { rest: data }
     }
 
-    pub(super) fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], DecodeError> {
+    #[cfg(feature = "hyperdht")]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], DecodeError> {
         let (array, rest) = self.rest.split_first_chunk().ok_or(DecodeError::Truncated)?;
         self.rest = rest;
         Ok(array)
@@ -24,7 +29,7 @@ impl<'a> Reader<'a> {
 
     /// The next `len` bytes. A length beyond the address space is an error like any
     /// length beyond the datagram.
-    pub(super) fn bytes(&mut self, len: u64) -> Result<&'a [u8], DecodeError> {
+    pub(crate) fn bytes(&mut self, len: u64) -> Result<&'a [u8], DecodeError> {
         let (bytes, rest) = usize::try_from(len)
             .ok()
             .and_then(|len| self.rest.split_at_checked(len))
@@ -42,7 +47,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A length and that number of bytes, if the flag says that the field is there.
-    pub(super) fn value_if(&mut self, present: bool) -> Result<Option<&'a [u8]>, DecodeError> {
+    pub(crate) fn value_if(&mut self, present: bool) -> Result<Option<&'a [u8]>, DecodeError> {
         present.then(|| varint::read(self).and_then(|len| self.bytes(len))).transpose()
     }
 }

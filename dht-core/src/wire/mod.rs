@@ -15,12 +15,12 @@
 
 mod closer_nodes;
 pub(crate) mod command;
-mod cursor;
+pub(crate) mod cursor;
 mod error;
 mod head;
 mod request;
 mod response;
-mod varint;
+pub(crate) mod varint;
 
 pub(crate) use varint::len as varint_len;
 

@@ -5,7 +5,7 @@ use super::cursor::{Reader, Writer};
 use super::{DecodeError, EncodeError, VARINT_MAX};
 
 /// Reads a number. A wider form than the number needs is accepted.
-pub(super) fn read(from: &mut Reader<'_>) -> Result<u64, DecodeError> {
+pub(crate) fn read(from: &mut Reader<'_>) -> Result<u64, DecodeError> {
     let [first] = *from.array()?;
     Ok(match first {
         U16 => u16::from_le_bytes(*from.array()?).into(),
@@ -27,6 +27,15 @@ pub(super) fn write(to: &mut Writer<'_>, n: u64) -> Result<(), EncodeError> {
         5 => to.put(&[U32, a, b, c, d]),
         _ => to.put(&[U64, a, b, c, d, e, f, g, h]),
     }
+}
+
+/// Writes `n` at the end of a buffer that grows.
+#[cfg(feature = "hyperdht")]
+pub(crate) fn push(to: &mut alloc::vec::Vec<u8>, n: u64) {
+    let (mut buf, len) = ([0; 9], len(n));
+    let written = Writer::new(&mut buf, len).and_then(|mut to| write(&mut to, n));
+    debug_assert!(written.is_ok(), "there is room");
+    to.extend_from_slice(buf.get(..len).unwrap_or_default());
 }
 
 /// How many bytes [`write()`] takes for `n`.

@@ -1,0 +1,75 @@
+//! How many signatures are checked: a check is the dearest thing that a datagram can cause. In each second so many in all, and
+//! so many for one /24; a request that would need one more is dropped, as if it were lost.
+
+use alloc::collections::BTreeMap;
+
+use super::config::ServiceConfig;
+use super::store::{Place, in_tree};
+use crate::bounded::memory::Heap;
+use crate::time::Instant;
+
+/// The checks of this second.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Checks {
+    second: u64,
+    all: u32,
+    /// No more than there were checks.
+    of_place: BTreeMap<Place, u32>,
+}
+
+impl Checks {
+    pub(super) fn add_to(heap: &mut Heap, config: &ServiceConfig) {
+        heap.fixed(config.checks_per_second as usize, in_tree::<(Place, u32)>());
+    }
+
+    /// Whether there is one more for somebody at `place`.
+    pub(super) fn take(&mut self, config: &ServiceConfig, now: Instant, place: Place) -> bool {
+        let second = now.as_micros() / 1_000_000;
+        if second != self.second {
+            *self = Self { second, ..Self::default() };
+        }
+        if self.all >= config.checks_per_second {
+            return false;
+        }
+        if !place.is_exempt() {
+            let taken = self.of_place.entry(place).or_default();
+            if *taken >= config.checks_per_source {
+                return false;
+            }
+            *taken += 1;
+        }
+        self.all += 1;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+    use core::time::Duration;
+
+    use super::*;
+    use crate::Exempt;
+
+    #[test]
+    fn so_many_of_a_24_and_so_many_in_all_each_second() {
+        let config = ServiceConfig {
+            checks_per_second: 100,
+            checks_per_source: 30,
+            ..ServiceConfig::default()
+        };
+        let (mut checks, mut now) = (Checks::default(), Instant::from_millis(7_900));
+        let mut taken = |now, host: [u8; 4]| {
+            let place = Place::of(Ipv4Addr::from(host), &Exempt::Local);
+            (0..200).filter(|_| checks.take(&config, now, place)).count()
+        };
+        assert_eq!(taken(now, [45, 0, 0, 1]), 30);
+        assert_eq!(taken(now, [45, 0, 0, 2]), 0);
+        assert_eq!(taken(now, [45, 0, 1, 2]), 30);
+        assert_eq!(taken(now, [127, 0, 0, 1]), 40, "what is left in all");
+        assert_eq!(taken(now, [45, 0, 2, 2]), 0);
+        now += Duration::from_millis(100);
+        assert_eq!(taken(now, [45, 0, 0, 2]), 30);
+        assert_eq!(taken(now, [127, 0, 0, 1]), 70);
+    }
+}
