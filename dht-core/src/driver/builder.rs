@@ -16,6 +16,8 @@ use super::look::hail;
 use super::runtime::Runtime;
 use super::shared::Shared;
 use super::task::{Driver, Spawn};
+#[cfg(feature = "hyperdht")]
+use crate::hyperdht::{Service, ServiceConfig};
 use crate::{BootstrapNode, Config, ConfigError, Node};
 
 /// The options of a node on a runtime.
@@ -54,6 +56,8 @@ pub struct Builder<R> {
     pub(crate) config: Config,
     binding: Binding,
     error: Option<ConfigError>,
+    #[cfg(feature = "hyperdht")]
+    pub(crate) service: Option<ServiceConfig>,
 }
 
 impl<R: Runtime> Builder<R> {
@@ -69,6 +73,8 @@ impl<R: Runtime> Builder<R> {
                 previous: None,
             },
             error: None,
+            #[cfg(feature = "hyperdht")]
+            service: None,
         }
     }
 
@@ -157,9 +163,17 @@ impl<R: Runtime> Builder<R> {
         let mut seed = [0; 32];
         let now = runtime.now();
         runtime.fill_random(&mut seed)?;
+        #[cfg(feature = "hyperdht")]
+        let exempt = self.config.exempt.clone();
         let node = Node::seeded(self.config, seed, now)?;
         let hail = hail(&*runtime)?;
         let shared = Arc::new(Shared::new(runtime.clone(), node, self.binding.ports));
+        #[cfg(feature = "hyperdht")]
+        if let Some(config) = self.service {
+            runtime.fill_random(&mut seed)?;
+            let service = Service::seeded(ServiceConfig { exempt, ..config }, seed);
+            shared.drive(|state, _| state.service = Some(service.into()));
+        }
         let driver = Driver::new(Arc::clone(&shared), runtime, self.binding, hail);
         Ok((Dht::new(shared), driver))
     }

@@ -9,6 +9,8 @@ use super::runtime::Runtime;
 use super::shared::Shared;
 use super::task::Driver;
 use crate::bounded::memory::Heap;
+#[cfg(feature = "hyperdht")]
+use crate::hyperdht::Service;
 use crate::{DATAGRAM_MAX, Event, Node};
 
 /// What an entry of a map of wakers, or of a set of ids, takes at most, in bytes. After most entries were removed
@@ -60,6 +62,11 @@ impl<R: Runtime> Builder<R> {
         heap.lists::<Event>(1, 2 * EVENTS_MAX);
 
         heap.fixed(LOOKUPS_MAX, NAME_MAX);
+        #[cfg(feature = "hyperdht")]
+        self.service.iter().for_each(|config| {
+            heap.fixed(1, size_of::<Service>());
+            heap.fixed(1, Service::memory_bound(config));
+        });
         node.saturating_add(heap.total())
     }
 }

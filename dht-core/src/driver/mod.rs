@@ -33,6 +33,8 @@ mod error;
 mod feed;
 mod guard;
 pub mod guide;
+#[cfg(feature = "hyperdht")]
+mod hyperdht;
 mod incoming;
 mod items;
 mod life;
@@ -73,6 +75,8 @@ pub use dht::Dht;
 pub use error::Error;
 pub use feed::{Events, Feed};
 pub use futures_core::Stream;
+#[cfg(feature = "hyperdht")]
+pub use hyperdht::{Replies, Stored};
 pub use incoming::{IncomingRequest, Requests};
 pub use items::{Item, Items};
 pub use mail::{

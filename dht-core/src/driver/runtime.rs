@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::future::Future;
 use core::net::{Ipv4Addr, SocketAddrV4};
 use core::pin::Pin;
+use core::time::Duration;
 use std::io;
 
 use super::socket::{Socket, Timer};
@@ -36,6 +37,11 @@ pub trait Host: Send + Sync + 'static {
     /// # Errors
     /// As the system says; the node is not built then.
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()>;
+
+    /// The time since 1970, if it is known; it may step. Only hyperdht's bumps of topics need it.
+    fn since_1970(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// A name lookup under way: all IPv4 addresses of the host, or why there are none. It may take any time: a node that

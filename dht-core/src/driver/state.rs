@@ -1,6 +1,8 @@
 //! The state that handles and driver share: the core, the calls under way, what waits for streams, and the ways of
 //! events from the core to each of them. It is only touched under the lock of [`Shared`](super::shared::Shared).
 
+#[cfg(feature = "hyperdht")]
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -16,6 +18,8 @@ use super::life::{Duty, Life};
 use super::mail::{Mail, Note, RAW_MAX, RawTransmit};
 use super::queue::{Queue, Readers, Wakes};
 use crate::addr::is_sendable;
+#[cfg(feature = "hyperdht")]
+use crate::hyperdht::Service;
 use crate::{
     Answer, DATAGRAM_MAX, Event, Handled, Instant, NameLookup, Node, Outcome, QueryError, ReplyTo,
     SendError, SessionId, Transmit, Via, error_code,
@@ -39,6 +43,8 @@ pub(crate) struct State {
     /// The driver has something to do since it looked last.
     poked: bool,
     tickets: u64,
+    #[cfg(feature = "hyperdht")]
+    pub(crate) service: Option<Box<Service>>,
 }
 
 /// What a future finds.
@@ -64,6 +70,8 @@ impl State {
             driver: None,
             poked: false,
             tickets: 0,
+            #[cfg(feature = "hyperdht")]
+            service: None,
         }
     }
 
@@ -211,6 +219,8 @@ impl State {
     ) -> bool {
         match self.node.handle_datagram_at(now, via, at, from, data) {
             Handled::Consumed => true,
+            #[cfg(feature = "hyperdht")]
+            Handled::Request(incoming) if self.serve(now, &incoming) => true,
             Handled::Request(incoming) => {
                 if !self.mail.keep_request(&incoming, &mut self.wakes) {
                     self.refuse(now, &incoming.reply_to);

@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
 use core::time::Duration;
 use std::io;
 use std::net::UdpSocket;
+use std::time::SystemTime;
 use std::vec::Vec;
 
 use super::runtime::Host;
@@ -34,6 +35,10 @@ impl<T: System> Host for T {
 
     fn fill_random(&self, bytes: &mut [u8]) -> io::Result<()> {
         getrandom::fill(bytes).map_err(io::Error::other)
+    }
+
+    fn since_1970(&self) -> Option<Duration> {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()
     }
 }
 

@@ -249,6 +249,8 @@ impl<R: Runtime> Driver<R> {
             server.doubt();
         }
         if due {
+            #[cfg(feature = "hyperdht")]
+            self.shared.drive(|state, now| state.tell_time(now, self.runtime.since_1970()));
             let deaf =
                 [client.look_if_deaf(server, &self.hail), server.look_if_deaf(client, &self.hail)];
             if lost == [false; 2] {

@@ -16,6 +16,7 @@ use super::messages::{self, Announcement, Mutable, PeerRecord, Peers};
 use super::signing::{self, Bound, hash};
 use crate::api::ask::{Query, Request};
 use crate::api::message::Reply;
+use crate::api::token::Token;
 use crate::id::Id;
 use crate::wire::VARINT_MAX;
 
@@ -139,15 +140,28 @@ pub fn refresh(topic: Id, reply: &Reply, token: [u8; 32]) -> Option<Request> {
 /// The request by which the sender of this reply stores a value under its [`hash()`].
 #[must_use]
 pub fn immutable_put(reply: &Reply, value: Bytes) -> Option<Request> {
-    let request = Request::new(reply.from.addr, command::IMMUTABLE_PUT).target(hash(&value));
-    Some(request.token(reply.token?).value(value))
+    Some(put_immutable(reply.from.addr, reply.token?, value))
+}
+
+pub(crate) fn put_immutable(to: SocketAddrV4, token: impl Into<Token>, value: Bytes) -> Request {
+    let request = Request::new(to, command::IMMUTABLE_PUT).target(hash(&value));
+    request.token(token).value(value)
 }
 
 /// The request by which the sender of this reply stores a value that a key has signed.
 #[must_use]
 pub fn mutable_put(reply: &Reply, public_key: &PublicKey, value: &Mutable<'_>) -> Option<Request> {
-    let request = Request::new(reply.from.addr, command::MUTABLE_PUT).target(hash(&public_key.0));
-    Some(request.token(reply.token?).value(value.encode_put(public_key)))
+    Some(put_mutable(reply.from.addr, reply.token?, public_key, value))
+}
+
+pub(crate) fn put_mutable(
+    to: SocketAddrV4,
+    token: impl Into<Token>,
+    public_key: &PublicKey,
+    value: &Mutable<'_>,
+) -> Request {
+    let request = Request::new(to, command::MUTABLE_PUT).target(hash(&public_key.0));
+    request.token(token).value(value.encode_put(public_key))
 }
 
 impl<'a> Mutable<'a> {

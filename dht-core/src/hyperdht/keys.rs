@@ -153,7 +153,7 @@ impl fmt::Debug for KeyPair {
 /// What signs: a [`KeyPair`], or for instance a device that does not give its secret away.
 pub trait Signer {
     /// Why it may fail to sign.
-    type Error;
+    type Error: core::error::Error + Send + Sync + 'static;
 
     /// The key that its signatures are verified with; always the same one.
     fn public_key(&self) -> PublicKey;

@@ -157,6 +157,10 @@ impl Service {
     pub fn new(config: ServiceConfig, rng: &mut impl CryptoRng) -> Self {
         let mut seed = [0; 32];
         rng.fill_bytes(&mut seed);
+        Self::seeded(config, seed)
+    }
+
+    pub(crate) fn seeded(config: ServiceConfig, seed: [u8; 32]) -> Self {
         let (short, long) = (config.announcement_life, config.value_life);
         Self {
             rng: Rng::new(seed),

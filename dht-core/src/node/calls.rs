@@ -71,6 +71,12 @@ impl Node {
         self.parts.enter(now, |node| node.send(Out::relay(request, to, value), None))
     }
 
+    /// Whether a request would fit into a datagram.
+    #[cfg(all(feature = "hyperdht", feature = "driver"))]
+    pub(crate) fn check_size(&self, request: &Request) -> Result<(), SendError> {
+        self.parts.check_request_size(request)
+    }
+
     /// Cancels everything in a session: its requests end with
     /// [`RequestError::Destroyed`], its queries end with what they have, or
     /// fail if they had still to commit.

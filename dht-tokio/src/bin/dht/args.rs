@@ -155,7 +155,9 @@ impl Args {
 
     pub(crate) const fn is_verbose(&self) -> bool {
         match self.command {
-            Command::Bootstrap { watching, .. } | Command::Node { watching, .. } => watching.verbose,
+            Command::Bootstrap { watching, .. } | Command::Node { watching, .. } => {
+                watching.verbose
+            }
             _ => false,
         }
     }
