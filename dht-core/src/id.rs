@@ -11,7 +11,7 @@ use core::str::FromStr;
 use blake2::{Blake2b256, Digest};
 use thiserror::Error;
 
-use crate::wire;
+use crate::{hex, wire};
 
 /// A 32-byte point in the key space: a node's id, or the target of a request.
 ///
@@ -84,7 +84,7 @@ impl fmt::Debug for Id {
 /// Lower-case hexadecimal.
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::write(f, &self.0)
     }
 }
 
@@ -93,15 +93,7 @@ impl FromStr for Id {
     type Err = ParseIdError;
 
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
-        let mut digits = text.chars().map(|digit| digit.to_digit(16));
-        let mut id = [0; 32];
-        for byte in &mut id {
-            match (digits.next().flatten(), digits.next().flatten()) {
-                (Some(high), Some(low)) => *byte = (high << 4 | low) as u8,
-                _ => return Err(ParseIdError),
-            }
-        }
-        digits.next().is_none().then_some(Self(id)).ok_or(ParseIdError)
+        hex::parse(text).map(Self).ok_or(ParseIdError)
     }
 }
 

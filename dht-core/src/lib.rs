@@ -85,7 +85,8 @@
 //!
 //! None by default: no `std`, but `alloc` and atomics with compare-and-swap (for `Arc`). `driver` (implies
 //! `std`): the runtime-neutral front-end that adapters like `dht-tokio` are made of. `system` (implies
-//! `driver`): clock, randomness and interfaces of an ordinary operating system, for adapters.
+//! `driver`): clock, randomness and interfaces of an ordinary operating system, for adapters. `hyperdht`: keys and signatures
+//! as hyperdht has them; the only feature that brings public-key cryptography.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -99,8 +100,11 @@ mod bounded;
 mod context;
 #[cfg(feature = "driver")]
 pub mod driver;
+mod hex;
 #[cfg(doc)]
 pub mod how_it_is_made;
+#[cfg(feature = "hyperdht")]
+pub mod hyperdht;
 mod id;
 #[cfg(doc)]
 #[doc = include_str!("limits.md")]
