@@ -2,10 +2,12 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
+
+use serde_json::Value;
 
 const SKIPPED: &str =
     "\n*** SKIPPED: Node.js is missing, so nothing was tested against JavaScript ***\n\n";
@@ -38,6 +40,41 @@ pub fn script(name: &str) -> Command {
     let mut command = Command::new("node");
     command.arg(folder().join(name));
     command
+}
+
+/// A script that answers each line of JSON with one. Its process ends with this.
+#[derive(Debug)]
+pub struct Asked {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Asked {
+    /// Starts a script of `js/`.
+    #[must_use]
+    pub fn new(name: &str) -> Asked {
+        let piped = script(name).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = piped.expect("a script");
+        let input = child.stdin.take().expect("its input");
+        let output = BufReader::new(child.stdout.take().expect("its output"));
+        Asked { child, input, output }
+    }
+
+    /// What it answers.
+    pub fn ask(&mut self, question: &Value) -> Value {
+        writeln!(self.input, "{question}").expect("a script that listens");
+        let mut answer = String::new();
+        self.output.read_line(&mut answer).expect("an answer");
+        serde_json::from_str(&answer).expect("JSON")
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Where the scripts are.

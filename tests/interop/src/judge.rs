@@ -1,59 +1,35 @@
 //! The reference's own reading of datagrams: golden vectors, and a process that can be asked.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::js;
+use crate::js::Asked;
 use crate::kv::{bytes_of, hex};
 
-/// Asks the reference's decoder. Its process ends with this.
+/// Asks the reference's decoder.
 #[derive(Debug)]
-pub struct Judge {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
+pub struct Judge(Asked);
 
 impl Judge {
     /// Starts one.
     #[must_use]
     pub fn new() -> Judge {
-        let mut child = js::script("judge.mjs")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("a judge");
-        let input = child.stdin.take().expect("its input");
-        let output = BufReader::new(child.stdout.take().expect("its output"));
-        Judge { child, input, output }
+        Judge(Asked::new("judge.mjs"))
     }
 
     /// What the reference makes of a datagram: `null` if it drops it, else `kind` and fields.
     pub fn read(&mut self, from: SocketAddrV4, datagram: &[u8]) -> Value {
         let from = json!({ "host": from.ip().to_string(), "port": from.port() });
-        let question = json!({ "from": from, "hex": hex(datagram) });
-        writeln!(self.input, "{question}").expect("a judge that listens");
-        let mut verdict = String::new();
-        self.output.read_line(&mut verdict).expect("a verdict");
-        serde_json::from_str(&verdict).expect("JSON")
+        self.0.ask(&json!({ "from": from, "hex": hex(datagram) }))
     }
 }
 
 impl Default for Judge {
     fn default() -> Judge {
         Judge::new()
-    }
-}
-
-impl Drop for Judge {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -133,6 +109,7 @@ fn unfold(folded: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::js;
 
     #[test]
     fn the_judge_reads_every_vector_as_it_says() {

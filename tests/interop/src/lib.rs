@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 pub mod agent;
+pub mod dice;
 pub mod internet;
 pub mod js;
 pub mod judge;

@@ -1,21 +1,10 @@
 //! Messages cut at every byte, changed at random, or made of noise: our decoder and the
 //! reference's accept and reject the same ones, and read the same fields.
 
+use dht_interop::dice::Dice;
 use dht_interop::judge::{Judge, vectors};
 use dht_interop::reading::{as_strict, read};
 use dht_interop::{js, judge};
-
-/// xorshift64*: the same mutations on every run.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % sides
-    }
-}
 
 fn alike(judge: &mut Judge, vector: &judge::Vector, bytes: &[u8]) -> bool {
     let theirs = as_strict(judge.read(vector.from, bytes));
@@ -47,7 +36,7 @@ fn changed_at_random() {
     if !js::available() {
         return;
     }
-    let (mut judge, mut dice, vectors) = (Judge::new(), Dice(0x5eed), short_vectors());
+    let (mut judge, mut dice, vectors) = (Judge::new(), Dice::new(0x5eed), short_vectors());
     let (mut taken, mut dropped) = (0, 0);
     for _ in 0..6_000 {
         let vector = &vectors[dice.roll(vectors.len())];

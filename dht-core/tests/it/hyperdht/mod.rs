@@ -1,0 +1,3 @@
+//! The feature `hyperdht`.
+
+mod keys;
