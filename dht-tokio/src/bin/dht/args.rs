@@ -40,6 +40,8 @@ pub(crate) enum Command {
         /// The bootstrap node's port; any free one if not given.
         #[arg(long, value_parser = port())]
         port: Option<u16>,
+        #[command(flatten)]
+        serving: Serving,
     },
     /// Run a bootstrap node, by which other nodes join; it stores values, too.
     Bootstrap {
@@ -54,6 +56,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         limits: Limits,
         #[command(flatten)]
+        serving: Serving,
+        #[command(flatten)]
         watching: Watching,
     },
     /// Join a network and store values for it, if other nodes can reach this one; waits for a network that is not there yet.
@@ -66,6 +70,8 @@ pub(crate) enum Command {
         /// Fail if that port is taken; needs a port.
         #[arg(long)]
         exact_port: bool,
+        #[command(flatten)]
+        serving: Serving,
         #[command(flatten)]
         watching: Watching,
     },
@@ -110,6 +116,15 @@ pub(crate) struct Join {
     pub(crate) host: Ipv4Addr,
     #[command(flatten)]
     pub(crate) limits: Limits,
+}
+
+/// What a node does for others.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Serving {
+    /// Serve the commands of hyperdht's nodes, instead of storing the values of `put` and `get` as they are without
+    /// further options.
+    #[arg(long)]
+    pub(crate) hyperdht: bool,
 }
 
 /// What an operator is told.

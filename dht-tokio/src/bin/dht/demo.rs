@@ -11,6 +11,7 @@ use crate::format;
 use crate::memory;
 use crate::network::Network;
 use crate::output::Output;
+use crate::serve::Serve;
 use crate::store::{self, key_of};
 use crate::values::{self, Stored};
 
@@ -49,7 +50,9 @@ async fn form(nodes: usize, output: &Output) -> Result<Network, Failure> {
     let before = memory::resident();
     let start = Instant::now();
     let progress = output.progress("forming a network", nodes + 1);
-    let network = Network::form(nodes, None, store::VALUES_MAX, |grown| progress.at(grown)).await?;
+    let network =
+        Network::form(nodes, None, Serve::Values(store::VALUES_MAX), |grown| progress.at(grown))
+            .await?;
     drop(progress);
     let took = start.elapsed();
     let size = network.nodes().len();

@@ -58,12 +58,14 @@ async fn run(command: Command, output: &Output) -> Result<(), Failure> {
     let mut stop = Stop::new()?;
     match command {
         Command::Demo { value, nodes } => stop.or(demo::run(value, nodes, output)).await,
-        Command::Testnet { nodes, port } => serve::testnet(nodes, port, output, &mut stop).await,
-        Command::Bootstrap { port, host, limits, watching: _ } => {
-            serve::bootstrap(port, host, limits, output, &mut stop).await
+        Command::Testnet { nodes, port, serving } => {
+            serve::testnet(nodes, port, serving, output, &mut stop).await
         }
-        Command::Node { join, port, exact_port, watching: _ } => {
-            serve::node(join, port, exact_port, output, &mut stop).await
+        Command::Bootstrap { port, host, limits, serving, watching: _ } => {
+            serve::bootstrap(port, host, limits, serving, output, &mut stop).await
+        }
+        Command::Node { join, port, exact_port, serving, watching: _ } => {
+            serve::node(join, port, exact_port, serving, output, &mut stop).await
         }
         Command::Ping { to } => stop.or(ask::ping(&to, output)).await,
         Command::FindNode { target, join } => stop.or(ask::find_node(target, join, output)).await,

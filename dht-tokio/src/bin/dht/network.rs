@@ -7,7 +7,7 @@ use dht_tokio::{Dht, Error, Id};
 use crate::failure::{Failure, because};
 use crate::format;
 use crate::join::unbound;
-use crate::store;
+use crate::serve::Serve;
 
 /// The number of nodes that join at once: each finds its place with the help of the nodes before it.
 const WAVE_MAX: usize = 16;
@@ -24,22 +24,21 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Forms a network of `count` nodes and a bootstrap node, at `port` or any other. Each
-    /// keeps at most `values`. `grown` hears of its size.
+    /// Forms a network of `count` nodes and a bootstrap node, at `port` or any other, which all
+    /// serves. `grown` hears of its size.
     pub(crate) async fn form(
         count: usize,
         port: Option<u16>,
-        values: usize,
+        serve: Serve,
         grown: impl Fn(usize),
     ) -> Result<Self, Failure> {
         let size = count + 1;
         allow_sockets(size * 2)?;
-        let (first, bootstrap) = first(port).await?;
-        tokio::spawn(store::serve(first.requests(), values));
+        let (first, bootstrap) = first(port, serve).await?;
         let mut nodes = vec![first];
         while nodes.len() < size {
             let wave = nodes.len().min(WAVE_MAX).min(size - nodes.len());
-            let newcomers = (0..wave).map(|_| newcomer(bootstrap, values));
+            let newcomers = (0..wave).map(|_| newcomer(bootstrap, serve));
             let newcomers = newcomers.collect::<Result<Vec<_>, _>>()?;
             for dht in newcomers {
                 dht.fully_bootstrapped().await?;
@@ -88,7 +87,7 @@ impl Network {
 }
 
 /// The bootstrap node, and where it is.
-async fn first(port: Option<u16>) -> Result<(Dht, SocketAddrV4), Failure> {
+async fn first(port: Option<u16>, serve: Serve) -> Result<(Dht, SocketAddrV4), Failure> {
     let host = Ipv4Addr::LOCALHOST;
     let mut tries = if port.is_some() { 1 } else { PORT_TRIES };
     loop {
@@ -97,7 +96,9 @@ async fn first(port: Option<u16>) -> Result<(Dht, SocketAddrV4), Failure> {
             Some(port) => port,
             None => UdpSocket::bind((host, 0))?.local_addr()?.port(),
         };
-        let dht = dht_tokio::bootstrapper(port, &host.to_string()).host(host).spawn()?;
+        let builder = dht_tokio::bootstrapper(port, &host.to_string()).host(host);
+        let dht = serve.build(builder).spawn()?;
+        serve.begin(&dht);
         match dht.fully_bootstrapped().await {
             Err(Error::Io(_)) if tries > 0 => {}
             Err(error) => return Err(unbound(&error, port)),
@@ -106,10 +107,10 @@ async fn first(port: Option<u16>) -> Result<(Dht, SocketAddrV4), Failure> {
     }
 }
 
-fn newcomer(bootstrap: SocketAddrV4, values: usize) -> Result<Dht, Error> {
+fn newcomer(bootstrap: SocketAddrV4, serve: Serve) -> Result<Dht, Error> {
     let builder = dht_tokio::builder().host(Ipv4Addr::LOCALHOST).bootstrap([bootstrap]);
-    let dht = builder.ephemeral(false).firewalled(false).spawn()?;
-    tokio::spawn(store::serve(dht.requests(), values));
+    let dht = serve.build(builder.ephemeral(false).firewalled(false)).spawn()?;
+    serve.begin(&dht);
     Ok(dht)
 }
 

@@ -3,10 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use dht_tokio::dht_core::driver::Host;
+use dht_tokio::dht_core::hyperdht::ServiceConfig;
 use dht_tokio::{Builder, Dht, Event, Events, Persistence, Tokio};
 use serde_json::json;
 
-use crate::args::{Join, Limits};
+use crate::args::{Join, Limits, Serving};
 use crate::failure::Failure;
 use crate::join::{self, unbound};
 use crate::network::Network;
@@ -21,13 +22,14 @@ const TESTNET_VALUES_MAX: usize = 100_000;
 pub(crate) async fn testnet(
     nodes: u16,
     port: Option<u16>,
+    serving: Serving,
     output: &Output,
     stop: &mut Stop,
 ) -> Result<(), Failure> {
     let size = usize::from(nodes) + 1;
-    let values = (TESTNET_VALUES_MAX / size).clamp(1, store::VALUES_MAX);
+    let serve = Serve::of(serving, (TESTNET_VALUES_MAX / size).clamp(1, store::VALUES_MAX));
     let progress = output.progress("forming a network", size);
-    let network = Network::form(nodes.into(), port, values, |grown| progress.at(grown));
+    let network = Network::form(nodes.into(), port, serve, |grown| progress.at(grown));
     let network = stop.or(network).await?;
     drop(progress);
 
@@ -54,16 +56,18 @@ pub(crate) async fn bootstrap(
     port: u16,
     host: Ipv4Addr,
     limits: Limits,
+    serving: Serving,
     output: &Output,
     stop: &mut Stop,
 ) -> Result<(), Failure> {
     // A node that can't be reached need not listen to the world. A public address may be a router's.
     let local = if host.is_loopback() { host } else { Ipv4Addr::UNSPECIFIED };
     let builder = dht_tokio::bootstrapper(port, &host.to_string()).host(local);
-    let dht = builder.configure(|config| config.exempt = limits.exempt).spawn()?;
+    let serve = Serve::of(serving, store::VALUES_MAX);
+    let dht = serve.build(builder.configure(|config| config.exempt = limits.exempt)).spawn()?;
     let events = dht.events();
     dht.fully_bootstrapped().await.map_err(|error| unbound(&error, port))?;
-    let serving = tokio::spawn(store::serve(dht.requests(), store::VALUES_MAX));
+    serve.begin(&dht);
 
     let address = SocketAddrV4::new(host, port);
     output.result(address, &json!({ "event": "ready", "bootstrap": address }))?;
@@ -75,22 +79,23 @@ pub(crate) async fn bootstrap(
     }
     let command = command();
     output.log(format_args!("running; others join by: {command} node --bootstrap {address}"));
-    watch(&dht, events, output, stop).await?;
-    serving.abort();
-    Ok(())
+    watch(&dht, events, output, stop).await
 }
 
 pub(crate) async fn node(
     join: Join,
     port: u16,
     exact_port: bool,
+    serving: Serving,
     output: &Output,
     stop: &mut Stop,
 ) -> Result<(), Failure> {
-    let options =
-        |builder: Builder<Tokio>| builder.port(port).any_port(!exact_port).ephemeral(false);
+    let serve = Serve::of(serving, store::VALUES_MAX);
+    let options = |builder: Builder<Tokio>| {
+        serve.build(builder.port(port).any_port(!exact_port).ephemeral(false))
+    };
     let (dht, mut events, nodes) = stop.or(join::start(join, options)).await?;
-    let serving = tokio::spawn(store::serve(dht.requests(), store::VALUES_MAX));
+    serve.begin(&dht);
     stop.or(join::enter_sometime(&dht, &mut events, &nodes, output)).await?;
 
     let address = dht.status().remote_address;
@@ -107,9 +112,37 @@ pub(crate) async fn node(
         Some(id) => output.log(format_args!("joined as {id}; knows {}", knows(&dht))),
         None => output.log(format_args!("joined; {}", why(dht.status().persistence))),
     }
-    watch(&dht, events, output, stop).await?;
-    serving.abort();
-    Ok(())
+    watch(&dht, events, output, stop).await
+}
+
+/// What a node does for others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Serve {
+    /// Stores this many values.
+    Values(usize),
+    /// What hyperdht's nodes do.
+    Hyperdht,
+}
+
+impl Serve {
+    const fn of(serving: Serving, values: usize) -> Self {
+        if serving.hyperdht { Self::Hyperdht } else { Self::Values(values) }
+    }
+
+    /// The options that it takes.
+    pub(crate) fn build(self, builder: Builder<Tokio>) -> Builder<Tokio> {
+        match self {
+            Self::Values(_) => builder,
+            Self::Hyperdht => builder.hyperdht(ServiceConfig::default()),
+        }
+    }
+
+    /// Serves until the node is closed.
+    pub(crate) fn begin(self, dht: &Dht) {
+        if let Self::Values(max) = self {
+            tokio::spawn(store::serve(dht.requests(), max));
+        }
+    }
 }
 
 /// Tells what happens until the command is told to stop; closes the node then.
