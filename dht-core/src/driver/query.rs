@@ -106,7 +106,7 @@ impl QueryStream {
     /// # Errors
     /// As [`finished`](Self::finished), and [`QueryError::TooFewNodes`](crate::QueryError::TooFewNodes) if there is no
     /// node to commit to. Whether the commits themselves failed is for the caller to see.
-    pub async fn commit_with<F, C>(&mut self, mut commit: F) -> Result<Vec<C::Output>, Error>
+    pub async fn commit_with<F, C>(&mut self, commit: F) -> Result<Vec<C::Output>, Error>
     where
         F: FnMut(Reply) -> C,
         C: Future,
@@ -115,20 +115,7 @@ impl QueryStream {
         if outcome.closest.is_empty() {
             return Err(outcome.too_few().into());
         }
-        let commits = outcome.closest.into_iter().map(|reply| Err(Box::pin(commit(reply))));
-        let mut commits: Vec<Result<C::Output, Pin<Box<C>>>> = commits.collect();
-        poll_fn(|cx| {
-            for commit in &mut commits {
-                if let Err(going) = commit {
-                    if let Poll::Ready(output) = going.as_mut().poll(cx) {
-                        *commit = Ok(output);
-                    }
-                }
-            }
-            if commits.iter().all(Result::is_ok) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        Ok(commits.into_iter().flatten().collect())
+        Ok(all(outcome.closest.into_iter().map(commit)).await)
     }
 
     /// Ends the query early, with what it has so far: [`finished`](Self::finished) then
@@ -194,6 +181,24 @@ impl QueryStream {
         }
         Poll::Ready(None)
     }
+}
+
+/// Runs futures side by side, until all of them are done.
+pub(crate) async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut all: Vec<Result<F::Output, Pin<Box<F>>>> =
+        futures.map(|future| Err(Box::pin(future))).collect();
+    poll_fn(|cx| {
+        for one in &mut all {
+            if let Err(going) = one {
+                if let Poll::Ready(output) = going.as_mut().poll(cx) {
+                    *one = Ok(output);
+                }
+            }
+        }
+        if all.iter().all(Result::is_ok) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    all.into_iter().flatten().collect()
 }
 
 impl Stream for QueryStream {
