@@ -5,7 +5,8 @@ use std::str;
 
 use bytes::Bytes;
 use dht_tokio::dht_core::hyperdht::PublicKey;
-use dht_tokio::{Commit, Id};
+use dht_tokio::dht_core::hyperdht::error_code::{SEQ_REUSED, SEQ_TOO_LOW};
+use dht_tokio::{Commit, Error, Id, QueryError};
 use serde_json::json;
 
 use crate::args::Join;
@@ -41,7 +42,12 @@ pub(crate) async fn put_mutable(
         Some(seq) => seq,
         None => dht.mutable_get(&public_key, 0).await?.map_or(0, |latest| latest.seq + 1),
     };
-    let commit = dht.mutable_put(&pair, seq, value).await?;
+    let commit =
+        dht.mutable_put(&pair, seq, value).await.map_err(|error| match refusal(&error) {
+            Some(SEQ_REUSED) => because(format!("version {seq} is another value already")),
+            Some(SEQ_TOO_LOW) => because(format!("there is a later version than {seq} already")),
+            _ => error.into(),
+        })?;
     let json = json!({
         "event": "stored",
         "public_key": public_key.to_string(),
@@ -52,6 +58,14 @@ pub(crate) async fn put_mutable(
     output.log(format_args!("version {seq}"));
     tell(&commit, output);
     Ok(())
+}
+
+/// The error code of the nodes that refused a commit.
+const fn refusal(error: &Error) -> Option<u64> {
+    match error {
+        Error::Query(QueryError::Commit(commit)) => commit.refusal,
+        _ => None,
+    }
 }
 
 fn tell(commit: &Commit, output: &Output) {
