@@ -50,12 +50,14 @@ use crate::{Outcome, Peer, Query, Reply, RequestError};
 pub struct QueryStream {
     call: Call,
     outcome: Option<Result<Outcome, Error>>,
+    /// Replies that were not read are of no use any more, which the core knows.
+    discards: bool,
 }
 
 impl QueryStream {
     pub(crate) fn new(handle: Handle, mut query: Query) -> Self {
         own(&mut query.value);
-        Self { call: Call::new(handle, Want::Query(query)), outcome: None }
+        Self { call: Call::new(handle, Want::Query(query)), outcome: None, discards: false }
     }
 
     /// The next reply; `None` when the query is over.
@@ -163,7 +165,7 @@ impl QueryStream {
         }
         let found = ready!(self.call.poll(cx, |state, id| {
             let CallId::Query(id) = id else { return None };
-            if discard {
+            if discard && !core::mem::replace(&mut self.discards, true) {
                 state.node.discard_replies(id);
                 // It may have paused, and goes on now.
                 state.poke();

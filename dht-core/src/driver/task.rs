@@ -327,6 +327,13 @@ impl<R: Runtime> Driver<R> {
         guard(|| drop(timer));
         self.names = UnderWay::default();
         self.shared.end();
+        #[cfg(feature = "hyperdht")]
+        {
+            let never_begun = self.shared.drive(|state, _| state.background.take());
+            for job in core::mem::take(&mut self.jobs).into_iter().chain(never_begun) {
+                guard(|| drop(job));
+            }
+        }
     }
 
     /// Closes the sockets one by one: two that panic in one go would abort the process.

@@ -78,8 +78,8 @@ impl Dht {
     {
         let told = Arc::new(Told::default());
         let relay_addresses = relay_addresses.to_vec();
-        let job =
-            Job { dht: self.clone(), topic, signer, relay_addresses, told: Arc::clone(&told) };
+        let ending = Ending(Arc::clone(&told));
+        let job = Job { dht: self.clone(), topic, signer, relay_addresses, told: ending };
         self.run(Box::pin(job.run()));
         Announcer(told)
     }
@@ -153,14 +153,13 @@ struct Job<S> {
     topic: Id,
     signer: S,
     relay_addresses: Vec<SocketAddrV4>,
-    told: Arc<Told>,
+    told: Ending,
 }
 
 impl<S: Signer> Job<S> {
     async fn run(self) {
-        let _ending = Ending(Arc::clone(&self.told));
         let mut events = self.dht.events();
-        let (mut kept_by, mut failures) = (Vec::new(), 0);
+        let (mut kept_by, mut failures) = (Vec::new(), 0_u32);
         loop {
             let latest = self.announce().await;
             if let Ok(now) = &latest {
@@ -169,7 +168,7 @@ impl<S: Signer> Job<S> {
                 kept_by.clone_from(now);
             }
             failures = if latest.is_ok() { 0 } else { failures + 1 };
-            self.told.note(|notes| {
+            self.told.0.note(|notes| {
                 notes.kept_by.clone_from(&kept_by);
                 notes.latest = Some(latest.map(|_| ()));
             });
@@ -213,10 +212,10 @@ impl<S: Signer> Job<S> {
     async fn rest(&self, events: &mut Events, kept_by: &[SocketAddrV4], failures: u32) -> End {
         if failures > 0 {
             let pause = LOOK * (1 << (failures - 1).min(6));
-            return self.pause(events, pause.min(LOOK * LOOKS)).await;
+            return self.pause(events, pause.min(LOOK * LOOKS), true).await;
         }
         for _ in 0..LOOKS {
-            match self.pause(events, LOOK).await {
+            match self.pause(events, LOOK, false).await {
                 End::Time => {}
                 end => return end,
             }
@@ -227,10 +226,10 @@ impl<S: Signer> Job<S> {
         End::Time
     }
 
-    async fn pause(&self, events: &mut Events, time: Duration) -> End {
+    async fn pause(&self, events: &mut Events, time: Duration, failed: bool) -> End {
         let mut pause = pin!(self.dht.pause(time));
         poll_fn(|cx| {
-            let mut notes = self.told.notes();
+            let mut notes = self.told.0.notes();
             let (ends, refreshes) = (notes.ends, core::mem::take(&mut notes.refreshes));
             let before = notes.job.replace(cx.waker().clone());
             drop(notes);
@@ -244,9 +243,10 @@ impl<S: Signer> Job<S> {
             while let Poll::Ready(event) = pin!(&mut *events).poll_next(cx) {
                 match event {
                     None => return Poll::Ready(End::Stop),
-                    Some(Event::NetworkChange | Event::Resumed | Event::WakeUp | Event::Online) => {
+                    Some(Event::NetworkChange | Event::Resumed | Event::WakeUp) => {
                         return Poll::Ready(End::Refresh);
                     }
+                    Some(Event::Online) if failed => return Poll::Ready(End::Refresh),
                     Some(_) => {}
                 }
             }

@@ -47,9 +47,14 @@ impl Background {
 }
 
 impl Dht {
-    /// Has the driver run a job.
+    /// Has the driver run a job; if there is no driver any more, drops it.
     pub(super) fn run(&self, job: Job) {
-        self.shared().act(|state, _| state.background.new.push(job));
+        let mut job = Some(job);
+        self.shared().act(|state, _| {
+            if !state.node.closed() {
+                state.background.new.extend(job.take());
+            }
+        });
     }
 
     /// Waits for a while. Only for jobs: it ends late while the driver has other things to do.
