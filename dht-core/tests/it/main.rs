@@ -10,6 +10,8 @@
     reason = "tests, in functions that clippy doesn't take for one"
 )]
 
+#[cfg(feature = "hyperdht")]
+mod hyperdht;
 mod members;
 mod node;
 mod queries;

@@ -20,10 +20,12 @@ async function judge(questions) {
   return verdicts
 }
 
-test('the vectors are what the installed package makes', () => {
-  const { status, stdout } = spawnSync(process.execPath, [here('vectors.mjs'), '--check'])
-  assert.equal(status, 0, String(stdout))
-})
+for (const generator of ['vectors.mjs', 'hyperdht-messages.mjs', 'hyperdht-served.mjs']) {
+  test(`the vectors are what the installed package makes, ${generator}`, () => {
+    const { status, stdout } = spawnSync(process.execPath, [here(generator), '--check'])
+    assert.equal(status, 0, String(stdout))
+  })
+}
 
 test('the vectors cover both outcomes', () => {
   const odd = load('odd')

@@ -1,0 +1,5 @@
+//! The feature `hyperdht`.
+
+mod serving_messages;
+mod serving_reference;
+mod serving_rig;
