@@ -1,5 +1,7 @@
 //! The feature `hyperdht`.
 
+mod serving_life;
 mod serving_messages;
 mod serving_reference;
+mod serving_relays;
 mod serving_rig;
