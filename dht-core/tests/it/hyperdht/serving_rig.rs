@@ -190,8 +190,11 @@ pub fn stored() -> Action<'static> {
 
 /// An answer's parts show only in what a node sends of it.
 pub fn value_of(answer: &Answer) -> Option<Bytes> {
-    let mut lab = Lab::persistent();
-    let sent = lab.serve(addr(1), &Ask::user(0), answer.clone());
+    thread_local! {
+        static LAB: Lab = Lab::persistent();
+    }
+    // A node of its own for each answer: it sends so many at a time.
+    let sent = LAB.with(Lab::clone).serve(addr(1), &Ask::user(0), answer.clone());
     sent.response().value.map(Bytes::copy_from_slice)
 }
 
