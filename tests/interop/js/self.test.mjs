@@ -20,7 +20,7 @@ async function judge(questions) {
   return verdicts
 }
 
-for (const script of ['vectors.mjs', 'signatures.mjs']) {
+for (const script of ['vectors.mjs', 'signatures.mjs', 'hyperdht-messages.mjs', 'hyperdht-served.mjs']) {
   test(`the vectors are what the installed package makes: ${script}`, () => {
     const { status, stdout } = spawnSync(process.execPath, [here(script), '--check'])
     assert.equal(status, 0, String(stdout))
