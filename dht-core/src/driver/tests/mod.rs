@@ -2,6 +2,8 @@
 
 mod debug;
 mod helpers;
+#[cfg(feature = "hyperdht")]
+mod hyperdht;
 mod incoming;
 mod items;
 mod life;
