@@ -152,10 +152,17 @@ impl<R: Runtime> Driver<R> {
                 Err(error) => life.not_bound(now, node, error),
             });
         });
+        #[cfg(feature = "hyperdht")]
+        self.tell_time();
         // The machine may have been carried away while the node had no sockets.
         if self.ports.is_some() && self.has_moved(self.shared.now()) {
             self.network_changed();
         }
+    }
+
+    #[cfg(feature = "hyperdht")]
+    fn tell_time(&self) {
+        self.shared.drive(|state, now| state.tell_time(now, self.runtime.since_1970()));
     }
 
     fn has_moved(&mut self, now: Instant) -> bool {

@@ -78,6 +78,10 @@ pub struct ServiceStats {
     pub bad_signatures: u64,
     /// Requests dropped because there were too many signatures to check.
     pub unchecked: u64,
+    /// Handshakes passed on towards a server.
+    pub handshakes: u64,
+    /// Hole punches passed on towards a server.
+    pub holepunches: u64,
 }
 
 /// What one store keeps.
@@ -150,6 +154,8 @@ pub struct Service {
     checked: u64,
     bad_signatures: u64,
     unchecked: u64,
+    handshakes: u64,
+    holepunches: u64,
 }
 
 impl Service {
@@ -176,6 +182,8 @@ impl Service {
             checked: 0,
             bad_signatures: 0,
             unchecked: 0,
+            handshakes: 0,
+            holepunches: 0,
             config,
         }
     }
@@ -226,15 +234,7 @@ impl Service {
     ) -> Action<'d> {
         let Incoming { command, target, value, from, .. } = *request;
         if matches!(command, command::PEER_HANDSHAKE | command::PEER_HOLEPUNCH) {
-            let server = target.and_then(|target| self.forwards.renew(now, &target));
-            let server = server.map(|forward| forward.relay);
-            let relay = match command {
-                command::PEER_HANDSHAKE => relay::handshake,
-                _ => relay::holepunch,
-            };
-            return value
-                .and_then(|value| relay(from.addr, server, value))
-                .unwrap_or(Action::Silent);
+            return self.relay(now, request).unwrap_or(Action::Silent);
         }
         let Some(own) = own.filter(|_| command <= command::PLUGIN) else { return Action::NotMine };
         if command == command::PLUGIN {
@@ -281,6 +281,8 @@ impl Service {
             checked: self.checked,
             bad_signatures: self.bad_signatures,
             unchecked: self.unchecked,
+            handshakes: self.handshakes,
+            holepunches: self.holepunches,
         }
     }
 
@@ -294,6 +296,22 @@ impl Service {
         self.bumps.check_invariants();
         self.mutables.check_invariants();
         self.immutables.check_invariants();
+    }
+
+    fn relay(&mut self, now: Instant, request: &Incoming<'_>) -> Option<Action<'static>> {
+        let server = request.target.and_then(|target| self.forwards.renew(now, &target));
+        let server = server.map(|forward| forward.relay);
+        let (action, passed_on) = match request.command {
+            command::PEER_HANDSHAKE => {
+                (relay::handshake(request.from.addr, server, request.value?)?, &mut self.handshakes)
+            }
+            _ => (
+                relay::holepunch(request.from.addr, server, request.value?)?,
+                &mut self.holepunches,
+            ),
+        };
+        *passed_on += u64::from(matches!(action, Action::Relay { .. }));
+        Some(action)
     }
 
     fn plugin<'d>(&self, value: &'d [u8]) -> Option<Action<'d>> {

@@ -17,9 +17,12 @@ pub mod kv;
 mod log;
 pub mod netns;
 pub mod node;
+pub mod ours;
+pub mod probe;
 pub mod reading;
 pub mod readme;
 pub mod stage;
+pub mod theirs;
 
 pub use agent::{Agent, OpError};
 pub use node::Node;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use std::vec::Vec;
 
 use super::sim::Sim;
-use super::world::World;
+use super::world::{SINCE_1970, World};
 use crate::driver::{Builder, Dht, Error};
 use crate::hyperdht::asking::Announcing;
 use crate::hyperdht::{KeyPair, PublicKey, ServiceConfig, Signature, Signer, hash};
@@ -115,6 +115,17 @@ fn topics_are_announced_found_and_taken_back() {
     assert_eq!(net.lookup(topic), [pair(2).public_key()]);
     net.sim.advance(2 * MINUTE);
     assert_eq!(net.lookup(topic), []);
+}
+
+#[test]
+fn a_topic_is_bumped_from_the_first_moment_on() {
+    let net = Network::new(2);
+    let (signer, topic) = (pair(1), hash(b"a topic"));
+    let bump = SINCE_1970.as_millis() as u64;
+    let what = Announcing { bump, ..Announcing::new(topic, &signer) };
+    net.sim.block_on(net.asker.announce(&what)).unwrap();
+    let (_, found) = net.sim.block_on(net.asker.lookup(topic).next()).unwrap();
+    assert_eq!((found.bump, found.peers.len()), (bump, 1));
 }
 
 #[test]

@@ -18,6 +18,8 @@ use crate::driver::{Host, LookupFuture, Runtime, Socket, Timer};
 
 /// The usual time to live.
 const TTL: u32 = 64;
+/// The time since 1970 when the clock is at 0.
+pub(super) const SINCE_1970: Duration = Duration::from_secs(1_800_000_000);
 
 /// What is wrong with all sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -249,6 +251,10 @@ impl Host for World {
         world.serial += 1;
         bytes.fill(u8::try_from(world.serial % 251).unwrap());
         Ok(())
+    }
+
+    fn since_1970(&self) -> Option<Duration> {
+        Some(self.get().now.saturating_since(Instant::ZERO) + SINCE_1970)
     }
 }
 
