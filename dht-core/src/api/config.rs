@@ -303,6 +303,12 @@ impl Config {
         self.max_datagram - VALUE_HEAD
     }
 
+    /// The longest value of an answer that can be sent with id and token.
+    #[cfg(all(feature = "hyperdht", feature = "driver"))]
+    pub(crate) const fn max_value_answered(&self) -> usize {
+        self.max_datagram - VALUE_HEAD - 2 * 32
+    }
+
     /// Verifications under way at once, of nodes never met.
     pub(crate) fn strangers(&self) -> usize {
         STRANGERS_MAX.min(self.max_background_requests / 4)

@@ -164,14 +164,14 @@ impl<R: Runtime> Builder<R> {
         let now = runtime.now();
         runtime.fill_random(&mut seed)?;
         #[cfg(feature = "hyperdht")]
-        let exempt = self.config.exempt.clone();
+        let (exempt, max_value) = (self.config.exempt.clone(), self.config.max_value_answered());
         let node = Node::seeded(self.config, seed, now)?;
         let hail = hail(&*runtime)?;
         let shared = Arc::new(Shared::new(runtime.clone(), node, self.binding.ports));
         #[cfg(feature = "hyperdht")]
         if let Some(config) = self.service {
             runtime.fill_random(&mut seed)?;
-            let service = Service::seeded(ServiceConfig { exempt, ..config }, seed);
+            let service = Service::seeded(ServiceConfig { exempt, max_value, ..config }, seed);
             shared.drive(|state, _| state.service = Some(service.into()));
         }
         let driver = Driver::new(Arc::clone(&shared), runtime, self.binding, hail);

@@ -27,6 +27,9 @@ pub struct ServiceConfig {
     pub mutable_bytes: usize,
     /// Bytes for immutable values; 32 MiB by default.
     pub immutable_bytes: usize,
+    /// The longest value of an answer, in bytes; 1,323 by default, which fits into a datagram of 1,400. Longer values are
+    /// not stored, since who asks for them would get no answer; answers to `LOOKUP` have fewer peers.
+    pub max_value: usize,
     /// How long announcements count; 20 minutes by default, as in the reference on average.
     pub announcement_life: Duration,
     /// How long a value that nobody asks for is kept; 48 hours by default, as in the reference on average.
@@ -49,6 +52,7 @@ impl Default for ServiceConfig {
             bump_bytes: 4 * MIB,
             mutable_bytes: 32 * MIB,
             immutable_bytes: 32 * MIB,
+            max_value: 1_323,
             announcement_life: Duration::from_secs(20 * 60),
             value_life: Duration::from_secs(48 * 60 * 60),
             checks_per_second: 1_000,

@@ -31,8 +31,8 @@ const PEERS_MAX: usize = 20;
 const BUMP_DRIFT: u64 = 60_000;
 /// What a peer's record takes at most: its key, and three addresses of six bytes behind their number.
 const RECORD_MAX: usize = 32 + 1 + 6 * RELAY_ADDRESSES_MAX;
-/// A datagram's payload can't be larger.
-const VALUE_MAX: usize = 65_507;
+/// What stands around the records in an answer to `LOOKUP`: their number, and the bump.
+const PEERS_HEAD: usize = 1 + 9;
 
 /// What to do about a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,8 +196,8 @@ impl Service {
         Store::<Id, Forward>::add_to(&mut heap, config.peer_bytes, RECORD_MAX);
         Store::<Id, Refresh>::add_to(&mut heap, config.refresh_bytes, RECORD_MAX);
         Store::<Id, u64>::add_to(&mut heap, config.bump_bytes, 0);
-        Store::<Id, Bytes>::add_to(&mut heap, config.mutable_bytes, VALUE_MAX);
-        Store::<Id, Bytes>::add_to(&mut heap, config.immutable_bytes, VALUE_MAX);
+        Store::<Id, Bytes>::add_to(&mut heap, config.mutable_bytes, config.max_value);
+        Store::<Id, Bytes>::add_to(&mut heap, config.immutable_bytes, config.max_value);
         Checks::add_to(&mut heap, config);
         heap.total()
     }
@@ -333,6 +333,12 @@ impl Service {
         peers.extend(self.records.draw(now, topic, PEERS_MAX, &mut self.rng).map(|peer| &peer[..]));
         // If there is a place.
         let _ = own.map(|own| peers.push(own));
+        let mut left = self.config.max_value.saturating_sub(PEERS_HEAD);
+        peers.retain(|peer| {
+            let fits = peer.len() <= left;
+            left -= if fits { peer.len() } else { 0 };
+            fits
+        });
         if peers.is_empty() {
             return Answer::empty();
         }
@@ -370,7 +376,8 @@ impl Service {
         Some(done())
     }
 
-    /// Keeps an announcement, of a peer's own key or of another topic.
+    /// Keeps an announcement, of a peer's own key or of another topic. The latest record counts; in the reference, of those of a topic
+    /// the first, for 13 minutes.
     fn keep(&mut self, put: &Put<'_>, kept: &Refresh) {
         let (place, now) = (self.place(put), put.now);
         let Refresh { target, public_key, record } = kept.clone();
@@ -410,7 +417,8 @@ impl Service {
 
     fn mutable_put(&mut self, put: &Put<'_>) -> Option<Answer> {
         let (public_key, new) = Mutable::decode_put(put.value).ok()?;
-        if hash(&public_key.0) != put.bound.target {
+        let value = new.encode();
+        if value.len() > self.config.max_value || hash(&public_key.0) != put.bound.target {
             return None;
         }
         self.check(put, || new.is_signed_by(&public_key))?;
@@ -428,12 +436,12 @@ impl Service {
         // Anybody can store a version again; a later one comes of the owner first.
         let later = kept.is_none_or(|kept| kept.seq < new.seq);
         let place = self.place(put);
-        self.mutables.put(put.now, target, new.encode(), place, later);
+        self.mutables.put(put.now, target, value, place, later);
         Some(Answer::empty())
     }
 
     fn immutable_put(&mut self, put: &Put<'_>) -> Option<Answer> {
-        if hash(put.value) != put.bound.target {
+        if put.value.len() > self.config.max_value || hash(put.value) != put.bound.target {
             return None;
         }
         let value = Bytes::copy_from_slice(put.value);

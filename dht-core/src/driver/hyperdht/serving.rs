@@ -10,8 +10,8 @@ use crate::hyperdht::{Action, PublicKey, ServiceConfig, ServiceStats};
 use crate::{Id, Incoming, Instant};
 
 impl<R: Runtime> Builder<R> {
-    /// Serves hyperdht's commands. Its limits are for those whom the node's are for, whatever
-    /// [`ServiceConfig::exempt`] says. Requests to plugins, and of other commands, are for
+    /// Serves hyperdht's commands. Its limits are for those whom the node's are for, and its values as long as the node's datagrams
+    /// allow, whatever [`ServiceConfig::exempt`] and [`ServiceConfig::max_value`] say. Requests to plugins, and of other commands, are for
     /// [`Dht::requests`](crate::driver::Dht::requests).
     pub fn hyperdht(mut self, config: ServiceConfig) -> Self {
         self.service = Some(config);

@@ -282,3 +282,48 @@ fn an_announcer_of_a_closed_node_ends() {
     let late = net.asker.announcer(hash(b"a topic"), pair(1), &[]);
     assert!(net.sim.block_on(late.announced()).is_err());
 }
+
+/// A node that stores and sends datagrams of this length, and one that uses it.
+fn storing(sim: &Sim, max_datagram: usize) -> (Dht, Dht) {
+    let storing = sim.node(|_| {
+        let builder = Builder::bootstrapper(sim.world.clone(), 1000, "127.0.0.1");
+        let builder = builder.configure(|config| config.max_datagram = max_datagram);
+        builder.hyperdht(ServiceConfig::default())
+    });
+    sim.block_on(storing.fully_bootstrapped()).unwrap();
+    let user = sim.node(|builder| builder.bootstrap(["127.0.0.1:1000"]));
+    (storing, user)
+}
+
+#[test]
+fn what_can_not_be_answered_is_not_stored() {
+    let sim = Sim::default();
+    let (storing, user) = storing(&sim, 508);
+    // Beside the value, an answer has 77 bytes: with the id, the token and the length.
+    let (target, _) = sim.block_on(user.immutable_put(std::vec![7; 508 - 77])).unwrap();
+    assert!(sim.block_on(user.immutable_get(target)).unwrap().is_some());
+    sim.block_on(user.immutable_put(std::vec![7; 508 - 76])).unwrap_err();
+    // The version, the length of the value, the signature.
+    let signer = KeyPair::from_seed([7; 32]);
+    sim.block_on(user.mutable_put(&signer, 1, std::vec![7; 508 - 77 - 68])).unwrap();
+    let key = signer.public_key();
+    assert!(sim.block_on(user.mutable_get(&key, 1)).unwrap().is_some());
+    sim.block_on(user.mutable_put(&signer, 2, std::vec![7; 508 - 77 - 67])).unwrap_err();
+    let stats = storing.service_stats().unwrap();
+    assert_eq!((stats.immutables.entries, stats.mutables.entries), (1, 1));
+}
+
+#[test]
+fn as_many_peers_are_told_as_a_datagram_has_room_for() {
+    for (max_datagram, count) in [(508, 12), (1_400, 20)] {
+        let sim = Sim::default();
+        let (_storing, user) = storing(&sim, max_datagram);
+        let topic = hash(b"topic");
+        for seed in 0..30 {
+            let signer = KeyPair::from_seed([seed; 32]);
+            sim.block_on(user.announce(&Announcing::new(topic, &signer))).unwrap();
+        }
+        let (_, found) = sim.block_on(user.lookup(topic).next()).unwrap();
+        assert_eq!(found.peers.len(), count);
+    }
+}
