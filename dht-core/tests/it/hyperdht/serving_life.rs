@@ -235,6 +235,24 @@ fn a_lookup_draws_twenty_each_as_likely_as_any_other() {
     assert!(drawn.values().all(|times| (135..=265).contains(times)), "{drawn:?}");
 }
 
+/// Of 21 one is left out, which may be the one that was left out before.
+#[test]
+fn what_was_drawn_before_does_not_matter() {
+    let mut rig = Rig::new();
+    for n in 0..21 {
+        assert_eq!(rig.announce(host(n, 1), &pair(n), topic(), &Said::default()), done());
+    }
+    let all: Vec<_> = (0..21).map(|n| pair(n).public_key()).collect();
+    let mut left_out = || {
+        let drawn = rig.peers(topic());
+        all.iter().position(|key| drawn.iter().all(|peer| peer.public_key != *key)).unwrap()
+    };
+    let row: Vec<_> = (0..2_000).map(|_| left_out()).collect();
+    // 95 times, give or take 10: here within five times that.
+    let same = row.windows(2).filter(|two| two[0] == two[1]).count();
+    assert!((47..=143).contains(&same), "{same}");
+}
+
 #[test]
 fn the_peer_itself_comes_last_if_there_is_a_place() {
     let own = topic_of(&pair(0));
