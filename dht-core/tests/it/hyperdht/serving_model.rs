@@ -267,7 +267,8 @@ fn wait(rig: &mut Rig, model: &mut Model, which: usize) {
     model.now = rig.now;
 }
 
-fn check(rig: &mut Rig, model: &mut Model, (what, from, key, at, a, b, _): Step) {
+fn check(rig: &mut Rig, model: &mut Model, step: Step) {
+    let (what, from, key, at, a, b, _) = step;
     let (from, key, topic, now) = (sender(from), pair(key as u16), topic(at), rig.now);
     match what {
         0..=2 => {
@@ -314,6 +315,13 @@ fn check(rig: &mut Rig, model: &mut Model, (what, from, key, at, a, b, _): Step)
             model.records.take((topic, key.public_key()));
             assert_eq!(rig.unannounce(from, &key, topic), done());
         }
+        _ => check_values(rig, model, step),
+    }
+}
+
+fn check_values(rig: &mut Rig, model: &mut Model, (what, from, key, _, a, b, _): Step) {
+    let (from, key, now) = (sender(from), pair(key as u16), rig.now);
+    match what {
         7 => {
             let expected = model.put(from, &key, b as u64, &value(a));
             assert_eq!(rig.put(from, &key, b as u64, &value(a)), expected);
