@@ -176,6 +176,7 @@ fn bumps_are_taken_by_the_clock_only() {
     assert_eq!(bumped(&mut rig, 0), start + 360_000);
     rig.minutes(20);
     assert_eq!(bumped(&mut rig, 0), 0);
+    assert_eq!(rig.service.stats().bumps.entries, 0, "none is none to keep");
     // No clock makes it panic.
     rig.service.handle_wall_clock(rig.now, Duration::MAX);
     rig.minutes(1);
