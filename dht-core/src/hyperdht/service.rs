@@ -383,7 +383,6 @@ impl Service {
         let Refresh { target, public_key, record } = kept.clone();
         if hash(&public_key.0) == target {
             self.forwards.put(now, target, Forward { relay: put.from, record }, place, true);
-            self.records.remove(&(target, public_key));
         } else {
             self.records.put(now, (target, public_key), record, place, true);
         }

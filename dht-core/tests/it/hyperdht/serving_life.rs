@@ -176,6 +176,7 @@ fn bumps_are_taken_by_the_clock_only() {
     assert_eq!(bumped(&mut rig, 0), start + 360_000);
     rig.minutes(20);
     assert_eq!(bumped(&mut rig, 0), 0);
+    assert_eq!(rig.service.stats().bumps.entries, 0, "none is none to keep");
     // No clock makes it panic.
     rig.service.handle_wall_clock(rig.now, Duration::MAX);
     rig.minutes(1);
@@ -233,6 +234,24 @@ fn a_lookup_draws_twenty_each_as_likely_as_any_other() {
     // 200 times each, give or take 13: here within five times that.
     assert_eq!(drawn.len(), usize::from(count));
     assert!(drawn.values().all(|times| (135..=265).contains(times)), "{drawn:?}");
+}
+
+/// Of 21 one is left out, which may be the one that was left out before.
+#[test]
+fn what_was_drawn_before_does_not_matter() {
+    let mut rig = Rig::new();
+    for n in 0..21 {
+        assert_eq!(rig.announce(host(n, 1), &pair(n), topic(), &Said::default()), done());
+    }
+    let all: Vec<_> = (0..21).map(|n| pair(n).public_key()).collect();
+    let mut left_out = || {
+        let drawn = rig.peers(topic());
+        all.iter().position(|key| drawn.iter().all(|peer| peer.public_key != *key)).unwrap()
+    };
+    let row: Vec<_> = (0..2_000).map(|_| left_out()).collect();
+    // 95 times, give or take 10: here within five times that.
+    let same = row.windows(2).filter(|two| two[0] == two[1]).count();
+    assert!((47..=143).contains(&same), "{same}");
 }
 
 #[test]

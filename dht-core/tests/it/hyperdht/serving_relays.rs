@@ -72,6 +72,23 @@ fn nothing_is_sent_to_where_the_sender_could_not_send_it() {
     }
 }
 
+#[test]
+fn what_is_passed_on_is_counted() {
+    let (mut rig, to) = (Rig::new(), Some(host(1, 1)));
+    let mut counted = |command, value: &[u8]| {
+        rig.ask(host(2, 1), command, None, None, Some(value));
+        let stats = rig.service.stats();
+        [stats.handshakes, stats.holepunches]
+    };
+    assert_eq!(counted(command::PEER_HANDSHAKE, &handshake(Mode::FromClient, None, to)), [1, 0]);
+    assert_eq!(counted(command::PEER_HOLEPUNCH, &holepunch(Mode::FromClient, to)), [1, 1]);
+    // An answer to the client, help for one who knows no server, nothing.
+    assert_eq!(counted(command::PEER_HANDSHAKE, &handshake(Mode::FromServer, to, None)), [1, 1]);
+    assert_eq!(counted(command::PEER_HOLEPUNCH, &holepunch(Mode::FromServer, to)), [1, 1]);
+    assert_eq!(counted(command::PEER_HANDSHAKE, &handshake(Mode::FromClient, to, None)), [1, 1]);
+    assert_eq!(counted(command::PEER_HOLEPUNCH, &holepunch(Mode::FromRelay, to)), [1, 1]);
+}
+
 /// A server that has announced itself from a private address is reached by its neighbours only.
 #[test]
 fn a_server_at_home_is_not_told_of_strangers() {
