@@ -44,11 +44,15 @@ mod socket;
 
 pub use dht_core;
 pub use dht_core::bytes;
+#[cfg(feature = "hyperdht")]
+pub use dht_core::driver::{Announcer, Replies, Stored};
 pub use dht_core::driver::{
     Builder, Datagram, Datagrams, Dht, Driver, Drops, Error, Events, ExtraSocket, Feed,
     IncomingRequest, Item, Items, Milestone, Ports, QueryStream, RawTransmit, ReplyStats,
     RequestFuture, Requests, RttStats, Runtime, Session, Spawn, Status,
 };
+#[cfg(feature = "hyperdht")]
+pub use dht_core::hyperdht;
 pub use dht_core::{
     Answer, BootstrapNode, Commit, Config, ConfigError, DropReason, Event, Exempt, HealthInfo, Id,
     IdCache, Instant, InvalidNode, NodeFilter, Outcome, Peer, Persistence, Query, QueryError,

@@ -76,7 +76,7 @@ pub use error::Error;
 pub use feed::{Events, Feed};
 pub use futures_core::Stream;
 #[cfg(feature = "hyperdht")]
-pub use hyperdht::{Replies, Stored};
+pub use hyperdht::{Announcer, Replies, Stored};
 pub use incoming::{IncomingRequest, Requests};
 pub use items::{Item, Items};
 pub use mail::{

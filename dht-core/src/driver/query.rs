@@ -50,12 +50,14 @@ use crate::{Outcome, Peer, Query, Reply, RequestError};
 pub struct QueryStream {
     call: Call,
     outcome: Option<Result<Outcome, Error>>,
+    /// Replies that were not read are of no use any more, which the core knows.
+    discards: bool,
 }
 
 impl QueryStream {
     pub(crate) fn new(handle: Handle, mut query: Query) -> Self {
         own(&mut query.value);
-        Self { call: Call::new(handle, Want::Query(query)), outcome: None }
+        Self { call: Call::new(handle, Want::Query(query)), outcome: None, discards: false }
     }
 
     /// The next reply; `None` when the query is over.
@@ -106,7 +108,7 @@ impl QueryStream {
     /// # Errors
     /// As [`finished`](Self::finished), and [`QueryError::TooFewNodes`](crate::QueryError::TooFewNodes) if there is no
     /// node to commit to. Whether the commits themselves failed is for the caller to see.
-    pub async fn commit_with<F, C>(&mut self, mut commit: F) -> Result<Vec<C::Output>, Error>
+    pub async fn commit_with<F, C>(&mut self, commit: F) -> Result<Vec<C::Output>, Error>
     where
         F: FnMut(Reply) -> C,
         C: Future,
@@ -115,20 +117,7 @@ impl QueryStream {
         if outcome.closest.is_empty() {
             return Err(outcome.too_few().into());
         }
-        let commits = outcome.closest.into_iter().map(|reply| Err(Box::pin(commit(reply))));
-        let mut commits: Vec<Result<C::Output, Pin<Box<C>>>> = commits.collect();
-        poll_fn(|cx| {
-            for commit in &mut commits {
-                if let Err(going) = commit {
-                    if let Poll::Ready(output) = going.as_mut().poll(cx) {
-                        *commit = Ok(output);
-                    }
-                }
-            }
-            if commits.iter().all(Result::is_ok) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
-        Ok(commits.into_iter().flatten().collect())
+        Ok(all(outcome.closest.into_iter().map(commit)).await)
     }
 
     /// Ends the query early, with what it has so far: [`finished`](Self::finished) then
@@ -176,7 +165,7 @@ impl QueryStream {
         }
         let found = ready!(self.call.poll(cx, |state, id| {
             let CallId::Query(id) = id else { return None };
-            if discard {
+            if discard && !core::mem::replace(&mut self.discards, true) {
                 state.node.discard_replies(id);
                 // It may have paused, and goes on now.
                 state.poke();
@@ -194,6 +183,24 @@ impl QueryStream {
         }
         Poll::Ready(None)
     }
+}
+
+/// Runs futures side by side, until all of them are done.
+pub(crate) async fn all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut all: Vec<Result<F::Output, Pin<Box<F>>>> =
+        futures.map(|future| Err(Box::pin(future))).collect();
+    poll_fn(|cx| {
+        for one in &mut all {
+            if let Err(going) = one {
+                if let Poll::Ready(output) = going.as_mut().poll(cx) {
+                    *one = Ok(output);
+                }
+            }
+        }
+        if all.iter().all(Result::is_ok) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    all.into_iter().flatten().collect()
 }
 
 impl Stream for QueryStream {

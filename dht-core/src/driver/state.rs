@@ -14,6 +14,8 @@ use bytes::Bytes;
 
 use super::calls::{CallId, Calls, Owner};
 use super::error::{Error, unsent};
+#[cfg(feature = "hyperdht")]
+use super::hyperdht::background::Background;
 use super::life::{Duty, Life};
 use super::mail::{Mail, Note, RAW_MAX, RawTransmit};
 use super::queue::{Queue, Readers, Wakes};
@@ -45,6 +47,8 @@ pub(crate) struct State {
     tickets: u64,
     #[cfg(feature = "hyperdht")]
     pub(crate) service: Option<Box<Service>>,
+    #[cfg(feature = "hyperdht")]
+    pub(crate) background: Background,
 }
 
 /// What a future finds.
@@ -72,6 +76,8 @@ impl State {
             tickets: 0,
             #[cfg(feature = "hyperdht")]
             service: None,
+            #[cfg(feature = "hyperdht")]
+            background: Background::default(),
         }
     }
 
@@ -333,6 +339,8 @@ impl State {
 impl State {
     pub(crate) fn duty(&mut self, now: Instant, has_sockets: bool) -> Duty {
         self.poked = false;
+        #[cfg(feature = "hyperdht")]
+        self.background.pass(now, &mut self.wakes);
         self.life.duty(now, &self.node, has_sockets)
     }
 
@@ -350,6 +358,10 @@ impl State {
             }
         }
         *deadline = self.node.poll_timeout().into_iter().chain(self.life.deadline()).min();
+        #[cfg(feature = "hyperdht")]
+        {
+            *deadline = deadline.iter().copied().chain(self.background.deadline()).min();
+        }
         match core::mem::take(&mut self.poked) {
             true => Look::Ready(None),
             false => Look::Wait(&mut self.driver),

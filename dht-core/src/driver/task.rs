@@ -10,10 +10,14 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io;
 use std::panic::{catch_unwind, resume_unwind};
+#[cfg(feature = "hyperdht")]
+use std::vec::Vec;
 
 use super::bind::Binding;
 use super::error::Error;
 use super::guard::guard;
+#[cfg(feature = "hyperdht")]
+use super::hyperdht::background::Job;
 use super::life::Duty;
 use super::look::{Hail, Lookout};
 use super::names::UnderWay;
@@ -71,6 +75,8 @@ pub struct Driver<R: Runtime> {
     lookout: Lookout,
     hail: Hail,
     flush_until: Option<Instant>,
+    #[cfg(feature = "hyperdht")]
+    jobs: Vec<Job>,
     /// One byte more than is ever taken, so that the core sees what is too long.
     input: Box<[u8; DATAGRAM_MAX + 1]>,
     output: Box<[u8; DATAGRAM_MAX]>,
@@ -109,6 +115,8 @@ impl<R: Runtime> Driver<R> {
             lookout: Lookout::default(),
             hail,
             flush_until: None,
+            #[cfg(feature = "hyperdht")]
+            jobs: Vec::new(),
             input: Box::new([0; DATAGRAM_MAX + 1]),
             output: Box::new([0; DATAGRAM_MAX]),
         }
@@ -326,6 +334,13 @@ impl<R: Runtime> Driver<R> {
         guard(|| drop(timer));
         self.names = UnderWay::default();
         self.shared.end();
+        #[cfg(feature = "hyperdht")]
+        {
+            let never_begun = self.shared.drive(|state, _| state.background.take());
+            for job in core::mem::take(&mut self.jobs).into_iter().chain(never_begun) {
+                guard(|| drop(job));
+            }
+        }
     }
 
     /// Closes the sockets one by one: two that panic in one go would abort the process.
@@ -335,7 +350,18 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
+    /// Does what goes on beside the node. A job may call a signer, which is foreign.
+    #[cfg(feature = "hyperdht")]
+    fn work(&mut self, cx: &mut Context<'_>) {
+        self.jobs.extend(self.shared.drive(|state, _| state.background.take()));
+        self.jobs.retain_mut(|job| {
+            guard(|| job.as_mut().poll(cx)).is_some_and(|polled| polled.is_pending())
+        });
+    }
+
     fn go_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        #[cfg(feature = "hyperdht")]
+        self.work(cx);
         let more = match self.turn(cx) {
             Turn::More => true,
             Turn::Wait => self.park(cx),

@@ -32,11 +32,11 @@ impl Checks {
             return false;
         }
         if !place.is_exempt() {
-            let taken = self.of_place.entry(place).or_default();
-            if *taken >= config.checks_per_source {
+            let taken = self.of_place.get(&place).copied().unwrap_or(0);
+            if taken >= config.checks_per_source {
                 return false;
             }
-            *taken += 1;
+            self.of_place.insert(place, taken + 1);
         }
         self.all += 1;
         true
@@ -71,5 +71,26 @@ mod tests {
         now += Duration::from_millis(100);
         assert_eq!(taken(now, [45, 0, 0, 2]), 30);
         assert_eq!(taken(now, [127, 0, 0, 1]), 70);
+    }
+
+    #[test]
+    fn who_gets_no_check_is_not_remembered() {
+        let config = ServiceConfig {
+            checks_per_second: 3,
+            checks_per_source: 0,
+            ..ServiceConfig::default()
+        };
+        let mut checks = Checks::default();
+        for net in 0..100 {
+            let place = Place::of(Ipv4Addr::new(45, 0, net, 1), &Exempt::Nobody);
+            assert!(!checks.take(&config, Instant::ZERO, place));
+            assert_eq!(checks.of_place.len(), 0);
+        }
+        let config = ServiceConfig { checks_per_source: 1, ..config };
+        for net in 0..100 {
+            let place = Place::of(Ipv4Addr::new(45, 0, net, 1), &Exempt::Nobody);
+            assert_eq!(checks.take(&config, Instant::ZERO, place), net < 3);
+            assert_eq!(checks.of_place.len(), usize::from(net + 1).min(3));
+        }
     }
 }

@@ -6,7 +6,7 @@
 //! a message by A if
 //!
 //! - S is below the order of the group, so a signature has no second form;
-//! - A and R are points in their canonical encoding, and neither of the eight of small order;
+//! - A and R are points in their canonical encoding, and neither is one of the eight of small order;
 //! - [S]B = R + [k]A without multiplying by the cofactor, with k = SHA-512(R, A, message) reduced.
 //!
 //! Mirrors `crypto_sign_verify_detached`, `crypto_sign_detached` and `crypto_sign_seed_keypair`.
@@ -21,8 +21,8 @@ use thiserror::Error;
 
 use crate::hex;
 
-/// A public key: who announces, or who signs a record. Any 32 bytes; of those that are no key,
-/// nothing [verifies](PublicKey::verifies).
+/// A public key: who announces, or who signs a record. It holds any 32 bytes; with those that are no key,
+/// no signature [verifies](PublicKey::verifies).
 ///
 /// ```
 /// use dht_core::hyperdht::KeyPair;
@@ -181,7 +181,8 @@ impl Signer for KeyPair {
 mod tests {
     use super::*;
 
-    /// No signature shows this rule: nobody knows the secret of such a point but of those of small order.
+    /// No signature can show this rule: points whose y has a second encoding either have small order, and are refused
+    /// for that, or their secret is known to nobody.
     #[test]
     fn encodings_are_canonical_up_to_the_prime() {
         let encoding = |lowest: u8, highest: u8| {

@@ -205,7 +205,9 @@ impl PeerRecord {
     /// Writes it.
     #[must_use]
     pub fn encode(&self) -> Bytes {
-        let mut out = Out::new(36 + 6 * self.relay_addresses.len());
+        let addresses = self.relay_addresses.len();
+        // Is stored, so no byte too many.
+        let mut out = Out::new(32 + varint::len(addresses as u64) + 6 * addresses);
         out.peer(self);
         out.done()
     }
@@ -315,7 +317,9 @@ impl<'a> Mutable<'a> {
     }
 
     fn write(&self, public_key: Option<&PublicKey>) -> Bytes {
-        let mut out = Out::new(110 + self.value.len());
+        let (key, len) = (public_key.map_or(0, |key| key.0.len()), self.value.len());
+        // Is stored, so no byte too many.
+        let mut out = Out::new(key + varint::len(self.seq) + varint::len(len as u64) + len + 64);
         public_key.into_iter().for_each(|key| out.put(&key.0));
         out.uint(self.seq);
         out.blob(self.value);
@@ -412,5 +416,32 @@ impl Out {
 
     fn done(self) -> Bytes {
         self.0.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+
+    use super::*;
+
+    #[test]
+    fn what_is_stored_takes_no_more_than_its_length() {
+        let is_exact = |bytes: Bytes| {
+            let len = bytes.len();
+            assert_eq!(bytes.try_into_mut().map(|bytes| bytes.capacity()), Ok(len));
+        };
+        let key = PublicKey([1; 32]);
+        for count in [0, 1, 3, 252, 253] {
+            let relay_addresses = alloc::vec![SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1); count];
+            is_exact(PeerRecord { public_key: key, relay_addresses }.encode());
+        }
+        for seq in [0, 0xfc, 0xfd, 0x1_0000, wire::VARINT_MAX] {
+            for value in [&[][..], &[1; 252], &[1; 253], &[1; 1_000]] {
+                let mutable = Mutable { seq, value, signature: Signature([1; 64]) };
+                is_exact(mutable.encode());
+                is_exact(mutable.encode_put(&key));
+            }
+        }
     }
 }

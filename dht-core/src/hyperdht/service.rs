@@ -392,7 +392,7 @@ impl Service {
     fn bump(&mut self, put: &Put<'_>, bump: u64) {
         let (now, topic) = (put.now, put.bound.target);
         let Some((at, time)) = self.clock else { return };
-        let time = (time + now.saturating_since(at)).as_millis();
+        let time = time.saturating_add(now.saturating_since(at)).as_millis();
         let before = self.bumps.get(now, &topic).copied().unwrap_or(0);
         if bump > before && u128::from(bump) <= time + u128::from(BUMP_DRIFT) {
             let place = self.place(put);

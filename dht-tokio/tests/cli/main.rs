@@ -3,6 +3,7 @@
 // Helpers of tests are tests.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod hyperdht;
 mod javascript;
 mod refusals;
 mod support;

@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use crate::ABSENT;
 use crate::support::{Process, Run, dht, dht_fed, free_port, testnet};
 
-fn refused(run: &Run, code: i32, words: &str) {
+pub(crate) fn refused(run: &Run, code: i32, words: &str) {
     assert_eq!((run.code, &*run.stdout), (Some(code), &b""[..]), "{}", run.stderr);
     assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
     assert!(run.stderr.contains(words), "{words}: {}", run.stderr);

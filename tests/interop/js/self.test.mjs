@@ -20,10 +20,12 @@ async function judge(questions) {
   return verdicts
 }
 
-test('the vectors are what the installed package makes', () => {
-  const { status, stdout } = spawnSync(process.execPath, [here('vectors.mjs'), '--check'])
-  assert.equal(status, 0, String(stdout))
-})
+for (const script of ['vectors.mjs', 'signatures.mjs', 'hyperdht-messages.mjs', 'hyperdht-served.mjs']) {
+  test(`the vectors are what the installed package makes: ${script}`, () => {
+    const { status, stdout } = spawnSync(process.execPath, [here(script), '--check'])
+    assert.equal(status, 0, String(stdout))
+  })
+}
 
 test('the vectors cover both outcomes', () => {
   const odd = load('odd')

@@ -1,6 +1,9 @@
 //! Crafted, changed and honest signatures: our verdicts and those of the libsodium that hyperdht runs on are the same,
 //! and so is what is signed.
 
+// Helpers of tests are tests.
+#![allow(clippy::expect_used)]
+
 use dht_core::hyperdht::{KeyPair, PublicKey, Signature};
 use dht_interop::dice::Dice;
 use dht_interop::js::{self, Asked};

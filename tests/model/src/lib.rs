@@ -25,6 +25,8 @@ mod decode;
 pub mod decoder;
 #[cfg(feature = "driver")]
 mod driver;
+#[cfg(feature = "hyperdht")]
+mod hyperdht;
 mod node_ops;
 mod roundtrip;
 pub mod seeds;
@@ -34,6 +36,8 @@ mod two_nodes;
 pub use decode::decode;
 #[cfg(feature = "driver")]
 pub use driver::driver;
+#[cfg(feature = "hyperdht")]
+pub use hyperdht::hyperdht;
 pub use node_ops::node_ops;
 pub use roundtrip::roundtrip;
 pub use source::Source;
@@ -47,6 +51,8 @@ pub const TARGETS: &[Target] = &[
     ("decode", decode),
     #[cfg(feature = "driver")]
     ("driver", driver),
+    #[cfg(feature = "hyperdht")]
+    ("hyperdht", hyperdht),
     ("node_ops", node_ops),
     ("roundtrip", roundtrip),
     ("two_nodes", two_nodes),

@@ -25,12 +25,14 @@ pub fn all() -> Vec<Seed> {
     let roundtrip = ROUNDTRIP.iter().map(|row| ("roundtrip", row));
     let node_ops = NODE_OPS.iter().map(|row| ("node_ops", row));
     let two_nodes = TWO_NODES.iter().map(|row| ("two_nodes", row));
+    let hyperdht = HYPERDHT.iter().map(|row| ("hyperdht", row));
     let driver = DRIVER.iter().map(|row| ("driver", row));
     decode
         .chain(roundtrip)
         .chain(node_ops)
         .chain(two_nodes)
         .chain(driver)
+        .chain(hyperdht)
         .map(|(target, (name, text))| Seed { target, name, bytes: bytes(text) })
         .collect()
 }
@@ -146,6 +148,35 @@ const DRIVER: &[(&str, &str)] = &[
         "0502 0000*2 1c02 1c04 1c06 1c00 0b06182010 2500 1d00 1d0107 1e0207 2000 2700 0000*4",
     ),
     ("all-are-dropped", "0502 0000*2 1500 18f1 14f2 14ff 1200 1200 0000*4"),
+];
+
+/// Configuration (switches, seed), then steps: a command (with sender, how, where; topic and key, two numbers); from e0 on
+/// time, and what else there is.
+const HYPERDHT: &[(&str, &str)] = &[
+    ("empty", ""),
+    (
+        "announced",
+        "0f01 04000000000103 04010000050203 04020000060401 03000000000000 05000000000103",
+    ),
+    ("bumped", "0f01 e7ff 0400000000e003 03000000000000 04000000001003 e4 0300000000 0000"),
+    (
+        "a-peer-itself",
+        "0f01 04000000020301 02000000020000 00010000020000 01020000020000 0500000002",
+    ),
+    (
+        "refreshed",
+        "0f01 04000000000206 0400000000f200 0400000000f100 e3 03000000000000 0400000000f000",
+    ),
+    (
+        "values",
+        "0f01 06000000000105 07000000000000 06000000004105 06000000000105 08000000000105 0900000000",
+    ),
+    ("over", "0e01 04000000000103*3 e4 03000000000000 e5*3 e6 08000000000105*9 e3 09000000000105"),
+    ("forged", "0d01 04000400000103 05000400000103 06000400000105 08000400010105 0400020000 0103"),
+    ("changed", "0f01 040030220001 0301 0400100500 0103 0600306600010501 08000800000105"),
+    ("too-many-checks", "0001 04000000000103*9 e1 04030000000103*9 e1 06040000000105*9"),
+    ("relays", "0f01 00000000000022 00030000000044 01000000000070 0005000000 0166 0a000000000200"),
+    ("full", "0001 08000000000164 08020000000264 08030000000364*3 08000000000464 0900000000 0164"),
 ];
 
 /// Hexadecimal with names for what returns; `X*n` is n times X.

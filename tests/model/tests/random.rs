@@ -29,6 +29,11 @@ fn two_nodes() {
 }
 
 #[test]
+fn hyperdht() {
+    each(300, 1_000, dht_model::hyperdht);
+}
+
+#[test]
 fn driver() {
     each(300, 1_000, dht_model::driver);
 }

@@ -46,7 +46,7 @@ impl Dht {
     /// If no node has taken it, or the signer fails.
     pub async fn announce<S: Signer>(&self, what: &Announcing<'_, S>) -> Result<Commit, Error> {
         let mut query = self.query(asking::lookup(what.topic));
-        self.commit(&mut query, |reply| signed(what.announce(reply))).await
+        Ok(self.commit(&mut query, |reply| signed(what.announce(reply))).await?.0)
     }
 
     /// Takes an announcement back from all nodes on the way to the topic that have it, and returns how many have forgotten it.
@@ -68,7 +68,7 @@ impl Dht {
     ) -> Result<Commit, Error> {
         let mut query = self.query(asking::lookup(what.topic));
         self.clear(&mut query, what).await?;
-        self.commit(&mut query, |reply| signed(what.announce(reply))).await
+        Ok(self.commit(&mut query, |reply| signed(what.announce(reply))).await?.0)
     }
 
     /// Stores a value under its [`hash()`], at the nodes closest to that, once. They keep it for 48 hours after it was last stored
@@ -83,7 +83,7 @@ impl Dht {
         self.check_size(&asking::put_immutable(NOBODY, NO_TOKEN, value.clone()))?;
         let mut query = self.query(asking::immutable_get(target));
         let put = |reply: &Reply| asking::immutable_put(reply, value.clone()).map(Ok);
-        Ok((target, self.commit(&mut query, put).await?))
+        Ok((target, self.commit(&mut query, put).await?.0))
     }
 
     /// Fetches the value with this [`hash()`]; `None` if there is none.
@@ -119,7 +119,7 @@ impl Dht {
         self.check_size(&asking::put_mutable(NOBODY, NO_TOKEN, &public_key, &signed))?;
         let mut query = self.query(asking::mutable_get(&public_key, 0));
         let put = |reply: &Reply| asking::mutable_put(reply, &public_key, &signed).map(Ok);
-        self.commit(&mut query, put).await
+        Ok(self.commit(&mut query, put).await?.0)
     }
 
     /// Fetches what a key has signed, of version `seq` or later: of all replies the latest version. `None` if there is
@@ -180,12 +180,13 @@ impl Dht {
         Ok(forgotten)
     }
 
-    /// Waits for the end of a query, and sends each of the closest nodes a request that is made for it.
-    async fn commit(
+    /// Waits for the end of a query, and sends each of the closest nodes a request that is made for it. Returns how that
+    /// went, and who has taken it.
+    pub(super) async fn commit(
         &self,
         query: &mut QueryStream,
         mut request: impl FnMut(&Reply) -> Option<Result<Request, Error>>,
-    ) -> Result<Commit, Error> {
+    ) -> Result<(Commit, Vec<SocketAddrV4>), Error> {
         let begin = |reply: Reply| {
             let request = request(&reply).transpose();
             async {
@@ -193,11 +194,14 @@ impl Dht {
                 Ok(Some(self.request(request).await))
             }
         };
-        let mut commit = Commit::default();
+        let (mut commit, mut taken) = (Commit::default(), Vec::new());
         for end in query.commit_with(begin).await? {
             match end? {
                 None => commit.without_token += 1,
-                Some(Ok(reply)) if reply.error == 0 => commit.succeeded += 1,
+                Some(Ok(reply)) if reply.error == 0 => {
+                    commit.succeeded += 1;
+                    taken.push(reply.from.addr);
+                }
                 Some(Ok(reply)) => {
                     commit.refused += 1;
                     commit.refusal = Some(reply.error);
@@ -206,7 +210,7 @@ impl Dht {
                 Some(Err(_)) => commit.timed_out += 1,
             }
         }
-        if commit.succeeded > 0 { Ok(commit) } else { Err(QueryError::Commit(commit).into()) }
+        if taken.is_empty() { Err(QueryError::Commit(commit).into()) } else { Ok((commit, taken)) }
     }
 
     /// Refuses what no node could be sent.
@@ -220,7 +224,7 @@ const NOBODY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
 const NO_TOKEN: [u8; 32] = [0; 32];
 
 /// A request that has to be signed first.
-fn signed<E: core::error::Error + Send + Sync + 'static>(
+pub(super) fn signed<E: core::error::Error + Send + Sync + 'static>(
     request: Option<Result<Request, E>>,
 ) -> Option<Result<Request, Error>> {
     request.map(|request| request.map_err(signer_failed))

@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and in which words.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::error::ErrorKind;
@@ -94,12 +95,42 @@ pub(crate) enum Command {
         /// The value, at most 1,000 bytes; `-` reads it from standard input.
         value: String,
         #[command(flatten)]
+        kind: Kind,
+        /// With --mutable, the file of the key that signs it: 64 hexadecimal digits. If there is none, it is made.
+        #[arg(long, value_name = "FILE", requires = "mutable", required_if_eq("mutable", "true"))]
+        key: Option<PathBuf>,
+        /// With --mutable, the version; one more than the latest if not given.
+        #[arg(long, requires = "mutable")]
+        seq: Option<u64>,
+        #[command(flatten)]
         join: Join,
     },
     /// Find a value by its key, and print it as it is.
     Get {
-        /// The key that `put` has printed: 64 hexadecimal digits.
+        /// What `put` has printed: 64 hexadecimal digits.
         key: Key,
+        #[command(flatten)]
+        kind: Kind,
+        #[command(flatten)]
+        join: Join,
+    },
+    /// Announce a name to hyperdht's nodes, and keep that alive until stopped.
+    Announce {
+        /// The name, whose hash is the topic.
+        name: String,
+        /// The file of the key that announces: 64 hexadecimal digits. If there is none, it is made.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+        /// An address that finders are told, of a node that relays or of a service; at most three.
+        #[arg(long = "relay", value_name = "IP:PORT")]
+        relays: Vec<SocketAddrV4>,
+        #[command(flatten)]
+        join: Join,
+    },
+    /// Find out who has announced a name.
+    Lookup {
+        /// The name.
+        name: String,
         #[command(flatten)]
         join: Join,
     },
@@ -133,6 +164,17 @@ pub(crate) struct Watching {
     /// Tell of signs of an attack; and once a minute how many datagrams were dropped, by reason.
     #[arg(long, short)]
     verbose: bool,
+}
+
+/// How hyperdht's nodes store a value. (Without, as the nodes of `dht` do that are run without `--hyperdht`.)
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct Kind {
+    /// As a value of hyperdht's that is found by its hash.
+    #[arg(long, conflicts_with = "mutable")]
+    pub(crate) immutable: bool,
+    /// As a value of hyperdht's that can change, and is found by the key that has signed it.
+    #[arg(long)]
+    pub(crate) mutable: bool,
 }
 
 /// Whom limits apply to.
@@ -224,7 +266,7 @@ impl FromStr for Target {
     }
 }
 
-fn parse_hex(text: &str) -> Option<[u8; 32]> {
+pub(crate) fn parse_hex(text: &str) -> Option<[u8; 32]> {
     let digits: &[u8; 64] = text.as_bytes().try_into().ok()?;
     let digit =
         |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());

@@ -10,13 +10,16 @@ mod demo;
 mod failure;
 mod format;
 mod join;
+mod keyfile;
 mod memory;
 mod network;
 mod output;
 mod progress;
+mod records;
 mod serve;
 mod stop;
 mod store;
+mod topics;
 mod values;
 mod watch;
 
@@ -69,7 +72,15 @@ async fn run(command: Command, output: &Output) -> Result<(), Failure> {
         }
         Command::Ping { to } => stop.or(ask::ping(&to, output)).await,
         Command::FindNode { target, join } => stop.or(ask::find_node(target, join, output)).await,
-        Command::Put { value, join } => stop.or(values::put_command(value, join, output)).await,
-        Command::Get { key, join } => stop.or(values::get_command(key, join, output)).await,
+        Command::Put { value, kind, key, seq, join } => {
+            stop.or(values::put_command(value, kind, (key, seq), join, output)).await
+        }
+        Command::Get { key, kind, join } => {
+            stop.or(values::get_command(key, kind, join, output)).await
+        }
+        Command::Announce { name, key, relays, join } => {
+            topics::announce(name, &key, &relays, join, output, &mut stop).await
+        }
+        Command::Lookup { name, join } => stop.or(topics::lookup(name, join, output)).await,
     }
 }

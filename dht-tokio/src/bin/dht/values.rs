@@ -1,6 +1,7 @@
 //! Storing a value and finding it: as commands, and as functions for a node that runs.
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::str;
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,12 @@ use bytes::Bytes;
 use dht_tokio::{Dht, Error, Id, Outcome, Peer, Query};
 use serde_json::json;
 
-use crate::args::{Join, Key};
+use crate::args::{Join, Key, Kind};
 use crate::failure::{Failure, because};
 use crate::format;
 use crate::join;
 use crate::output::Output;
+use crate::records;
 use crate::store::{COMMAND, VALUE_MAX, key_of};
 
 /// How storing went.
@@ -76,12 +78,24 @@ pub(crate) fn check(value: Vec<u8>) -> Result<Bytes, Failure> {
     }
 }
 
-pub(crate) async fn put_command(value: String, join: Join, output: &Output) -> Result<(), Failure> {
+pub(crate) async fn put_command(
+    value: String,
+    kind: Kind,
+    (pair, seq): (Option<PathBuf>, Option<u64>),
+    join: Join,
+    output: &Output,
+) -> Result<(), Failure> {
     let value = match &*value {
         // On a thread of its own, so that a signal can end the wait.
         "-" => check(tokio::task::spawn_blocking(read).await.map_err(io::Error::from)??)?,
         _ => check(value.into_bytes())?,
     };
+    if let Some(pair) = pair {
+        return records::put_mutable(value, &pair, seq, join, output).await;
+    }
+    if kind.immutable {
+        return records::put_immutable(value, join, output).await;
+    }
     let key = key_of(&value);
     let dht = join::client(join).await?;
     let stored = put(&dht, key, &value).await?;
@@ -111,8 +125,19 @@ fn read() -> io::Result<Vec<u8>> {
     Ok(value)
 }
 
-pub(crate) async fn get_command(key: Key, join: Join, output: &Output) -> Result<(), Failure> {
+pub(crate) async fn get_command(
+    key: Key,
+    kind: Kind,
+    join: Join,
+    output: &Output,
+) -> Result<(), Failure> {
     let Key(key) = key;
+    if kind.immutable {
+        return records::get_immutable(key, join, output).await;
+    }
+    if kind.mutable {
+        return records::get_mutable(key.0, join, output).await;
+    }
     let dht = join::client(join).await?;
     let Some(found) = get(&dht, key).await? else {
         let json = json!({ "event": "not-found", "key": key.to_string() });

@@ -1,0 +1,287 @@
+//! An announcement that lives on. Mirrors `lib/announcer.js`.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::fmt;
+use core::future::{Future, poll_fn};
+use core::net::SocketAddrV4;
+use core::pin::pin;
+use core::task::{Poll, Waker};
+use core::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_core::Stream;
+
+use super::calls::signed;
+use crate::driver::dht::Dht;
+use crate::driver::error::Error;
+use crate::driver::feed::Events;
+use crate::driver::query::all;
+use crate::hyperdht::asking::Announcing;
+use crate::hyperdht::{Signer, command, hash};
+use crate::{Event, Id, Query, Reply, Request};
+
+/// How long an announcement is left alone, in looks at the nodes that relay for it.
+const LOOKS: u32 = 100;
+/// From one look to the next.
+const LOOK: Duration = Duration::from_secs(3);
+/// Nodes that relay for a peer, at most, which is as many as have to answer.
+const RELAYS: usize = 3;
+
+/// Keeps an announcement alive, made by [`Dht::announcer`]: it is made anew every five minutes, after a change of the network
+/// or a suspension, and if the nodes that relay for a peer fall silent. Nodes that are not among the closest any more are told
+/// to forget it.
+///
+/// When this is dropped or [closed](Self::close), all nodes are told. Until they know, the node lives on.
+#[must_use = "dropping it takes the announcement back"]
+pub struct Announcer(Arc<Told>);
+
+/// What the job and its owner tell each other.
+#[derive(Default)]
+struct Told(Mutex<Notes>);
+
+#[derive(Default)]
+struct Notes {
+    /// The owner wants it to end; or a new announcement.
+    ends: bool,
+    refreshes: bool,
+    /// How the latest announcement went, and who has it; `None` before the first.
+    latest: Option<Result<(), Error>>,
+    kept_by: Vec<SocketAddrV4>,
+    is_over: bool,
+    job: Option<Waker>,
+    owner: Option<Waker>,
+}
+
+impl Told {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the notes, and wakes whom that concerns, without the lock.
+    fn note(&self, note: impl FnOnce(&mut Notes)) {
+        let mut notes = self.notes();
+        note(&mut notes);
+        let wakers = [notes.job.take(), notes.owner.take()];
+        drop(notes);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+impl Dht {
+    /// Announces a topic, and keeps that alive. A peer that announces itself, under the [`hash()`] of its key, is kept by the
+    /// three closest nodes, which relay handshakes to it; another topic by all of the closest.
+    pub fn announcer<S>(&self, topic: Id, signer: S, relay_addresses: &[SocketAddrV4]) -> Announcer
+    where
+        S: Signer + Send + Sync + 'static,
+    {
+        let told = Arc::new(Told::default());
+        let relay_addresses = relay_addresses.to_vec();
+        let ending = Ending(Arc::clone(&told));
+        let job = Job { dht: self.clone(), topic, signer, relay_addresses, told: ending };
+        self.run(Box::pin(job.run()));
+        Announcer(told)
+    }
+}
+
+impl Announcer {
+    /// Waits until the first announcement was tried.
+    ///
+    /// # Errors
+    /// If no node has taken it, the signer has failed, or the node is closed. Until the node is closed, it is tried again all the
+    /// same.
+    pub async fn announced(&self) -> Result<(), Error> {
+        self.wait(|notes| notes.latest.clone()).await
+    }
+
+    /// The nodes that have it.
+    #[must_use]
+    pub fn kept_by(&self) -> Vec<SocketAddrV4> {
+        self.0.notes().kept_by.clone()
+    }
+
+    /// Announces anew now.
+    pub fn refresh(&self) {
+        self.0.note(|notes| notes.refreshes = true);
+    }
+
+    /// Takes the announcement back, and waits until all nodes know or are given up.
+    pub async fn close(self) {
+        self.0.note(|notes| notes.ends = true);
+        self.wait(|notes| notes.is_over.then_some(())).await;
+    }
+
+    async fn wait<T>(&self, find: impl Fn(&Notes) -> Option<T>) -> T {
+        poll_fn(|cx| {
+            let mut notes = self.0.notes();
+            let found = find(&notes);
+            let waker = found.is_none().then(|| cx.waker().clone());
+            let before = core::mem::replace(&mut notes.owner, waker);
+            drop(notes);
+            drop(before);
+            found.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}
+
+impl Drop for Announcer {
+    fn drop(&mut self) {
+        self.0.note(|notes| notes.ends = true);
+    }
+}
+
+impl fmt::Debug for Announcer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Announcer").field("kept_by", &self.kept_by()).finish_non_exhaustive()
+    }
+}
+
+/// What has ended a pause.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Time,
+    /// The announcement has to be made anew.
+    Refresh,
+    /// It is to be taken back.
+    Stop,
+}
+
+struct Job<S> {
+    dht: Dht,
+    topic: Id,
+    signer: S,
+    relay_addresses: Vec<SocketAddrV4>,
+    told: Ending,
+}
+
+impl<S: Signer> Job<S> {
+    async fn run(self) {
+        let mut events = self.dht.events();
+        let (mut kept_by, mut failures) = (Vec::new(), 0_u32);
+        loop {
+            let latest = self.announce().await;
+            if let Ok(now) = &latest {
+                let gone = kept_by.iter().filter(|addr| !now.contains(addr));
+                self.withdraw(gone.copied().collect()).await;
+                kept_by.clone_from(now);
+            }
+            failures = if latest.is_ok() { 0 } else { failures + 1 };
+            self.told.0.note(|notes| {
+                notes.kept_by.clone_from(&kept_by);
+                notes.latest = Some(latest.map(|_| ()));
+            });
+            if self.rest(&mut events, &kept_by, failures).await == End::Stop {
+                break;
+            }
+        }
+        self.withdraw(kept_by).await;
+    }
+
+    fn is_own(&self) -> bool {
+        hash(self.signer.public_key().as_bytes()) == self.topic
+    }
+
+    fn what(&self) -> Announcing<'_, S> {
+        let relay_addresses = self.relay_addresses.clone();
+        Announcing { relay_addresses, ..Announcing::new(self.topic, &self.signer) }
+    }
+
+    /// Asks for a token, and for what is kept.
+    fn question(&self, to: SocketAddrV4) -> Request {
+        let command = if self.is_own() { command::FIND_PEER } else { command::LOOKUP };
+        Request::new(to, command).target(self.topic)
+    }
+
+    /// Announces once. Returns who has taken it.
+    async fn announce(&self) -> Result<Vec<SocketAddrV4>, Error> {
+        let (what, own) = (self.what(), self.is_own());
+        let command = if own { command::FIND_PEER } else { command::LOOKUP };
+        let mut query = self.dht.query(Query::new(self.topic, command));
+        let mut left = if own { RELAYS } else { usize::MAX };
+        let request = |reply: &Reply| {
+            left = left.checked_sub(1)?;
+            signed(what.announce(reply))
+        };
+        self.dht.commit(&mut query, request).await.map(|(_, taken)| taken)
+    }
+
+    /// Leaves the announcement alone for five minutes, unless something happens. After failures in a row it is tried again
+    /// sooner.
+    async fn rest(&self, events: &mut Events, kept_by: &[SocketAddrV4], failures: u32) -> End {
+        if failures > 0 {
+            let pause = LOOK * (1 << (failures - 1).min(6));
+            return self.pause(events, pause.min(LOOK * LOOKS), true).await;
+        }
+        for _ in 0..LOOKS {
+            match self.pause(events, LOOK, false).await {
+                End::Time => {}
+                end => return end,
+            }
+            if self.is_own() && !self.relays(kept_by).await {
+                return End::Refresh;
+            }
+        }
+        End::Time
+    }
+
+    async fn pause(&self, events: &mut Events, time: Duration, failed: bool) -> End {
+        let mut pause = pin!(self.dht.pause(time));
+        poll_fn(|cx| {
+            let mut notes = self.told.0.notes();
+            let (ends, refreshes) = (notes.ends, core::mem::take(&mut notes.refreshes));
+            let before = notes.job.replace(cx.waker().clone());
+            drop(notes);
+            drop(before);
+            if ends || self.dht.closed() {
+                return Poll::Ready(End::Stop);
+            }
+            if refreshes {
+                return Poll::Ready(End::Refresh);
+            }
+            while let Poll::Ready(event) = pin!(&mut *events).poll_next(cx) {
+                match event {
+                    None => return Poll::Ready(End::Stop),
+                    Some(Event::NetworkChange | Event::Resumed | Event::WakeUp) => {
+                        return Poll::Ready(End::Refresh);
+                    }
+                    Some(Event::Online) if failed => return Poll::Ready(End::Refresh),
+                    Some(_) => {}
+                }
+            }
+            pause.as_mut().poll(cx).map(|()| End::Time)
+        })
+        .await
+    }
+
+    /// Whether enough of the nodes that relay still answer. For a node behind a NAT it keeps the way open.
+    async fn relays(&self, kept_by: &[SocketAddrV4]) -> bool {
+        let answers = all(kept_by.iter().map(|addr| self.dht.ping(*addr))).await;
+        answers.iter().filter(|answer| answer.is_ok()).count() >= kept_by.len().min(RELAYS)
+    }
+
+    async fn withdraw(&self, from: Vec<SocketAddrV4>) {
+        let what = &self.what();
+        all(from.into_iter().map(|addr| async move {
+            let reply = self.dht.request(self.question(addr)).await?;
+            if let Some(request) = signed(what.unannounce(&reply)) {
+                self.dht.request(request?).await?;
+            }
+            Ok::<_, Error>(())
+        }))
+        .await;
+    }
+}
+
+/// Tells the end of a job, however it ends.
+struct Ending(Arc<Told>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.note(|notes| {
+            notes.is_over = true;
+            notes.latest.get_or_insert(Err(Error::CLOSED));
+        });
+    }
+}

@@ -1,0 +1,39 @@
+//! Finds a service by its name, and asks it each second: `client NAME BOOTSTRAP`. If an instance falls silent, it goes on
+//! with another.
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use dht_smol::hyperdht::hash;
+use dht_smol::{Dht, Error, Request};
+
+const GREET: u64 = 100;
+
+/// Asks one instance after the other, as they are found, until one answers.
+pub(crate) async fn greet(dht: &Dht, name: &str) -> Result<Option<String>, Error> {
+    let (mut found, mut asked) = (dht.lookup(hash(name.as_bytes())), BTreeSet::new());
+    while let Some((_, reply)) = found.next().await {
+        for addr in reply.peers.into_iter().flat_map(|peer| peer.relay_addresses) {
+            if asked.insert(addr) {
+                let request = Request::new(addr, GREET).retries(0); // silent for a second: dead
+                if let Some(value) = dht.request(request).await.ok().and_then(|it| it.value) {
+                    return Ok(Some(String::from_utf8_lossy(&value).into()));
+                }
+            }
+        }
+    }
+    found.finished().await.map(|_| None)
+}
+
+fn main() -> Result<(), Error> {
+    let args: Vec<_> = std::env::args().collect();
+    let [_, name, bootstrap] = &args[..] else { panic!("usage: client NAME BOOTSTRAP") };
+    let dht = dht_smol::builder().host(Ipv4Addr::LOCALHOST).bootstrap([bootstrap]).spawn()?;
+    loop {
+        match smol::block_on(greet(&dht, name))? {
+            Some(greeting) => println!("{greeting}"),
+            None => println!("no instance of {name} answers"),
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}

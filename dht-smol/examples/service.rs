@@ -1,0 +1,40 @@
+//! A service that is found by its name: `service NAME BOOTSTRAP`, in a network that serves hyperdht's commands, as `dht
+//! testnet --hyperdht` does. It answers requests of a command of its own until
+//! Enter is pressed.
+use std::net::Ipv4Addr;
+
+use dht_smol::dht_core::driver::Host;
+use dht_smol::hyperdht::{KeyPair, hash};
+use dht_smol::{Error, Smol};
+
+const GREET: u64 = 100; // hyperdht has 0 to 10
+
+/// Serves until `end`.
+pub(crate) async fn serve(name: &str, bootstrap: &str, end: impl Future) -> Result<(), Error> {
+    let dht = dht_smol::builder().host(Ipv4Addr::LOCALHOST).bootstrap([bootstrap]).spawn()?;
+    let mut requests = dht.requests();
+    dht.fully_bootstrapped().await?;
+    let mut seed = [0; 32];
+    Smol.fill_random(&mut seed)?;
+    let own: Vec<_> = dht.server_address().into_iter().collect();
+    let announcer = dht.announcer(hash(name.as_bytes()), KeyPair::from_seed(seed), &own);
+    announcer.announced().await?;
+    println!("{name} is at {own:?}");
+    let answer = async {
+        while let Some(request) = requests.next().await {
+            if request.command == GREET {
+                request.reply_value(format!("hello from {own:?}")).ok();
+            } // dropped, it is answered by "unknown command"
+        }
+    };
+    smol::future::or(answer, async { drop(end.await) }).await;
+    announcer.close().await; // nobody finds it any more
+    Ok(())
+}
+
+fn main() -> Result<(), Error> {
+    let args: Vec<_> = std::env::args().collect();
+    let [_, name, bootstrap] = &args[..] else { panic!("usage: service NAME BOOTSTRAP") };
+    let line = smol::unblock(|| std::io::stdin().read_line(&mut String::new()));
+    smol::block_on(serve(name, bootstrap, line))
+}
