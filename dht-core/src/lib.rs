@@ -85,8 +85,8 @@
 //!
 //! None by default: no `std`, but `alloc` and atomics with compare-and-swap (for `Arc`). `driver` (implies
 //! `std`): the runtime-neutral front-end that adapters like `dht-tokio` are made of. `system` (implies
-//! `driver`): clock, randomness and interfaces of an ordinary operating system, for adapters. `hyperdht`: keys and signatures
-//! as hyperdht has them; the only feature that brings public-key cryptography.
+//! `driver`): clock, randomness and interfaces of an ordinary operating system, for adapters. `hyperdht`: the
+//! commands of hyperdht's nodes and the calls of its users; the only feature that brings public-key cryptography.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,59 @@
-//! What [hyperdht](https://github.com/holepunchto/hyperdht) adds to dht-rpc (feature `hyperdht`).
+//! What [hyperdht](https://github.com/holepunchto/hyperdht) adds to dht-rpc (feature `hyperdht`): peers announce topics and find each other,
+//! values are stored, handshakes are relayed. Connections between peers are not part of it.
+//!
+//! *The serving half*, [`Service`], stands beside a [`Node`](crate::Node), and says what to do with each request:
+//!
+//! ```
+//! use core::time::Duration;
+//! use dht_core::hyperdht::{Action, Service, ServiceConfig};
+//! use dht_core::{Answer, Config, DATAGRAM_MAX, Handled, Instant, Node, Via, error_code};
+//! # use rand_core::SeedableRng;
+//! # let mut rng = rand_chacha::ChaCha20Rng::seed_from_u64(7);
+//!
+//! let now = Instant::ZERO;
+//! let mut node = Node::new(Config::bootstrapper(49737, "45.0.0.1")?, &mut rng, now)?;
+//! let mut service = Service::new(ServiceConfig::default(), &mut rng);
+//! service.handle_wall_clock(now, Duration::from_secs(1_800_000_000)); // now and then
+//!
+//! # let own = "45.0.0.1:49737".parse()?;
+//! # node.handle_bound(now, own, own);
+//! # let mut asker = Node::new(Config::default(), &mut rng, now)?;
+//! # let from = "45.0.1.1:49737".parse()?;
+//! # asker.handle_bound(now, from, from);
+//! # let ask = dht_core::Request::new(own, dht_core::hyperdht::command::LOOKUP).target(dht_core::Id([1; 32]));
+//! # asker.request(now, ask)?;
+//! # let mut buf = [0; DATAGRAM_MAX];
+//! # let len = asker.poll_transmit(now, &mut buf).ok_or("nothing")?.len;
+//! # let data = &buf[..len];
+//! // For each datagram:
+//! if let Handled::Request(request) = node.handle_datagram(now, Via::Server, from, data) {
+//!     let to = request.reply_to;
+//!     match service.handle_request(now, node.id(), &request) {
+//!         Action::Reply(answer) => node.reply(now, to, answer)?,
+//!         Action::Relay { to: next, value } => node.relay(now, to, next, Some(value))?,
+//!         Action::Silent => {}
+//!         // A plugin, or a command of your own.
+//!         _ => node.reply(now, to, Answer::error(error_code::UNKNOWN_COMMAND))?,
+//!     }
+//! }
+//! # let len = node.poll_transmit(now, &mut buf).ok_or("nothing")?.len;
+//! # let _ = asker.handle_datagram(now, Via::Client, own, &buf[..len]);
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! The front-end does that by itself (`driver::Builder::hyperdht`).
+//!
+//! *The asking half* are the queries and requests of [`asking`], and on a handle the calls of hyperdht's users: see the methods of
+//! `driver::Dht`.
+//!
+//! An embedder that is a server itself, and speaks hyperdht's handshake, looks at `PEER_HANDSHAKE` and `PEER_HOLEPUNCH` for its own
+//! targets before it asks the service.
+//!
+//! # Where it is stricter than the reference
+//!
+//! Nothing is sent to a local address on behalf of somebody who has none. Stores are bounded in bytes, and in a full one the /24 that
+//! has stored most gives way. Signatures are checked so many times a second ([`ServiceConfig`]), tokens before them. A value that no
+//! answer has room for is not stored. Of an announcement that is made again the latest record counts at once.
 
 pub mod asking;
 mod checks;
