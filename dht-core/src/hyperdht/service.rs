@@ -377,7 +377,7 @@ impl Service {
     }
 
     /// Keeps an announcement, of a peer's own key or of another topic. The latest record counts; in the reference, of those of a topic
-    /// the first, for 13 minutes.
+    /// the first, for up to 13 minutes.
     fn keep(&mut self, put: &Put<'_>, kept: &Refresh) {
         let (place, now) = (self.place(put), put.now);
         let Refresh { target, public_key, record } = kept.clone();

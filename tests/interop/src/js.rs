@@ -61,6 +61,12 @@ impl Asked {
         Asked { child, input, output }
     }
 
+    /// The number of its process.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it answers.
     pub fn ask(&mut self, question: &Value) -> Value {
         writeln!(self.input, "{question}").expect("a script that listens");

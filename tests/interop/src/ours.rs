@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{OnceLock, mpsc};
 use std::thread;
 
-use dht_core::driver::{Builder, Dht, Runtime, Spawn};
+use dht_core::driver::{Builder, Dht, Spawn};
 use dht_core::hyperdht::{ServiceConfig, ServiceStats};
 use tokio::runtime::{self, Handle};
 
@@ -26,7 +26,7 @@ impl Network {
     /// A network of `count` nodes.
     #[must_use]
     pub fn form(count: usize) -> Network {
-        let first = bootstrapper();
+        let first = serving(&ServiceConfig::default());
         let bootstrap = address(&first);
         let others: Vec<_> = (1..count).map(|_| node(bootstrap, true)).collect();
         for node in &others {
@@ -81,13 +81,17 @@ pub fn wait<T>(future: impl Future<Output = T>) -> T {
     background().block_on(future)
 }
 
-fn bootstrapper() -> Dht {
-    fn of<R: Runtime + Spawn>(runtime: R) -> Dht {
+/// The first node of a network, which serves in this way.
+#[must_use]
+pub fn serving(config: &ServiceConfig) -> Dht {
+    fn of<R: Spawn>(runtime: R, config: ServiceConfig) -> Dht {
         let builder = Builder::bootstrapper(runtime, free_port(), "127.0.0.1");
-        begin(builder.host(Ipv4Addr::LOCALHOST).hyperdht(ServiceConfig::default()))
+        begin(builder.host(Ipv4Addr::LOCALHOST).hyperdht(config))
     }
     for _ in 0..PORT_TRIES {
-        let first = if is_smol() { of(dht_smol::Smol) } else { of(dht_tokio::Tokio) };
+        let config = config.clone();
+        let first =
+            if is_smol() { of(dht_smol::Smol, config) } else { of(dht_tokio::Tokio, config) };
         if wait(first.fully_bootstrapped()).is_ok() {
             return first;
         }

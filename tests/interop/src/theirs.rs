@@ -26,6 +26,12 @@ impl Theirs {
         Theirs(RefCell::new(Asked::new("peers.mjs")))
     }
 
+    /// The number of the process.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.0.borrow().process()
+    }
+
     /// Does an op.
     ///
     /// # Errors
@@ -42,8 +48,8 @@ impl Theirs {
     /// Does an op that has to succeed.
     #[track_caller]
     pub fn ok(&self, op: &str, fields: Value) -> Value {
-        let answer = self.call(op, fields.clone());
-        answer.unwrap_or_else(|error| panic!("{op} {fields}: {error}"))
+        let what = format!("{op} {fields}");
+        self.call(op, fields).unwrap_or_else(|error| panic!("{what}: {error}"))
     }
 
     /// The same for an op whose answer is a string.
@@ -83,7 +89,7 @@ impl Peer<'_> {
     /// Does an op with this node that has to succeed.
     #[track_caller]
     pub fn ok(&self, op: &str, fields: Value) -> Value {
-        let answer = self.call(op, fields.clone());
-        answer.unwrap_or_else(|error| panic!("{op} by {} {fields}: {error}", self.name))
+        let what = format!("{op} by {} {fields}", self.name);
+        self.call(op, fields).unwrap_or_else(|error| panic!("{what}: {error}"))
     }
 }

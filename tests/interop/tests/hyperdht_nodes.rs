@@ -100,7 +100,8 @@ fn connect(stage: &mut Stage<'_>) {
         let listening = server.ok("listen", json!({ "seed": seed(&pair), "punched": closed }));
         assert_eq!(listening["publicKey"], key(&pair));
         if closed {
-            let relays = stage.closest(&of_key(&pair)).iter().map(|relay| json!(relay.to_string()));
+            let relays =
+                stage.closest(&of_key(&pair)).into_iter().map(|relay| json!(relay.to_string()));
             assert_eq!(listening["relays"], relays.collect::<Value>());
         }
         let handshakes = stage.ours.sum(|stats| stats.handshakes);

@@ -198,7 +198,7 @@ fn a_peer_that_moves_takes_its_entries_along() {
 
 #[test]
 fn what_has_no_place_at_all_is_not_kept() {
-    let mut rig = Rig::with(ServiceConfig { immutable_bytes: 2_000, ..small() });
+    let mut rig = Rig::with(ServiceConfig { immutable_bytes: 2_000, max_value: 2_000, ..small() });
     rig.immutable_put(host(1, 1), &[1; 100]);
     let kept = rig.service.stats().immutables;
     rig.immutable_put(host(1, 1), &vec![2; 2_001 - (kept.bytes - 100)]);

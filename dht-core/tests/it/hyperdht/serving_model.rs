@@ -130,6 +130,7 @@ fn config() -> ServiceConfig {
         bump_bytes: LIMIT,
         mutable_bytes: LIMIT,
         immutable_bytes: LIMIT,
+        max_value: 2_100,
         checks_per_second: u32::MAX,
         checks_per_source: u32::MAX,
         ..ServiceConfig::default()

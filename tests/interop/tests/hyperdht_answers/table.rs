@@ -14,7 +14,7 @@ pub(crate) type Key = [u8; 32];
 
 /// Why answers differ on purpose.
 pub(crate) const LATEST: &str =
-    "ours has the latest record of a peer, theirs the first one, for 13 minutes";
+    "ours has the latest record of a peer, theirs the first one, for up to 13 minutes";
 pub(crate) const LONG: &str = "a datagram of ours has at most 1,400 bytes: closer nodes stay behind, and what has no room is not stored";
 
 /// What comes of a request.
