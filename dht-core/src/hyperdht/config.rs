@@ -34,7 +34,7 @@ pub struct ServiceConfig {
     pub announcement_life: Duration,
     /// How long a value that nobody asks for is kept; 48 hours by default, as in the reference on average.
     pub value_life: Duration,
-    /// Signatures that are checked in a second, 1,000 by default: about a twentieth of a core's time.
+    /// Signatures that are checked in a second, 1,000 by default: less than a tenth of a core's time.
     pub checks_per_second: u32,
     /// The same for one /24, unless it is exempt; 100 by default.
     pub checks_per_source: u32,
