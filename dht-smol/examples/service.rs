@@ -1,4 +1,4 @@
-//! A service that is found by its name: `service NAME BOOTSTRAP`, in a network that serves hyperdht's commands, as `dht
+//! A service that is found by its name: `service [NAME [BOOTSTRAP]]`, in a network that serves hyperdht's commands, as `dht
 //! testnet --hyperdht` does. It answers requests of a command of its own until
 //! Enter is pressed.
 use std::net::Ipv4Addr;
@@ -33,8 +33,8 @@ pub(crate) async fn serve(name: &str, bootstrap: &str, end: impl Future) -> Resu
 }
 
 fn main() -> Result<(), Error> {
-    let args: Vec<_> = std::env::args().collect();
-    let [_, name, bootstrap] = &args[..] else { panic!("usage: service NAME BOOTSTRAP") };
+    let arg = |n, default: &str| std::env::args().nth(n).unwrap_or(default.into());
+    let (name, bootstrap) = (arg(1, "chess"), arg(2, "127.0.0.1:49737"));
     let line = smol::unblock(|| std::io::stdin().read_line(&mut String::new()));
-    smol::block_on(serve(name, bootstrap, line))
+    smol::block_on(serve(&name, &bootstrap, line))
 }

@@ -1,4 +1,4 @@
-//! Finds a service by its name, and asks it each second: `client NAME BOOTSTRAP`. If an instance falls silent, it goes on
+//! Finds a service by its name, and asks it each second: `client [NAME [BOOTSTRAP]]`. If an instance falls silent, it goes on
 //! with another.
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -27,11 +27,11 @@ pub(crate) async fn greet(dht: &Dht, name: &str) -> Result<Option<String>, Error
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let args: Vec<_> = std::env::args().collect();
-    let [_, name, bootstrap] = &args[..] else { panic!("usage: client NAME BOOTSTRAP") };
+    let arg = |n, default: &str| std::env::args().nth(n).unwrap_or(default.into());
+    let (name, bootstrap) = (arg(1, "chess"), arg(2, "127.0.0.1:49737"));
     let dht = dht_tokio::builder().host(Ipv4Addr::LOCALHOST).bootstrap([bootstrap]).spawn()?;
     loop {
-        match greet(&dht, name).await? {
+        match greet(&dht, &name).await? {
             Some(greeting) => println!("{greeting}"),
             None => println!("no instance of {name} answers"),
         }

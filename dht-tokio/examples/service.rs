@@ -1,4 +1,4 @@
-//! A service that is found by its name: `service NAME BOOTSTRAP`, in a network that serves hyperdht's commands, as `dht
+//! A service that is found by its name: `service [NAME [BOOTSTRAP]]`, in a network that serves hyperdht's commands, as `dht
 //! testnet --hyperdht` does. It answers requests of a command of its own until Ctrl-C.
 use std::net::Ipv4Addr;
 
@@ -33,7 +33,7 @@ pub(crate) async fn serve(name: &str, bootstrap: &str, end: impl Future) -> Resu
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    let args: Vec<_> = std::env::args().collect();
-    let [_, name, bootstrap] = &args[..] else { panic!("usage: service NAME BOOTSTRAP") };
-    serve(name, bootstrap, tokio::signal::ctrl_c()).await
+    let arg = |n, default: &str| std::env::args().nth(n).unwrap_or(default.into());
+    let (name, bootstrap) = (arg(1, "chess"), arg(2, "127.0.0.1:49737"));
+    serve(&name, &bootstrap, tokio::signal::ctrl_c()).await
 }
