@@ -27,6 +27,19 @@ const TOPICS: u8 = 10;
 /// Values of each kind.
 const VALUES: u64 = 100;
 
+/// M23 and M24, of one run.
+pub(super) fn kept_for_others(size: Size) -> Result<Vec<Figure>, Violation> {
+    let (hours, looks) = size.pick((24, &[1, 3, 6, 12, 24][..]), (1, &[1]));
+    let mut users = Users::new(size, hours)?;
+    let from = users.run.scenario().run_from();
+    for second in 0..hours * HOUR + VALUES {
+        users.run.run_to(from + second * SECOND)?;
+        users.act(second, hours, looks);
+    }
+    users.run.finish()?;
+    Ok(users.figures(hours, looks))
+}
+
 /// What a query is for.
 #[derive(Clone, Debug)]
 enum Task {
@@ -242,7 +255,7 @@ impl Users {
             self.find(Sought::Topic(topic(&key), key.public_key()), Column::Topic);
         }
         if second < VALUES {
-            self.with(self.once, |peer, cx| peer.store(cx, value(false, second)));
+            self.with(self.once, |peer, cx| peer.store(cx, value("once", second)));
         }
         if second == VALUES + 60 {
             self.run.sim_mut().crash(self.once);
@@ -251,13 +264,13 @@ impl Users {
         let pause = HOUR / VALUES;
         if second.is_multiple_of(pause) && second < hours * HOUR {
             let n = second / pause % VALUES;
-            self.with(self.hourly, |peer, cx| peer.store(cx, value(true, n)));
+            self.with(self.hourly, |peer, cx| peer.store(cx, value("each hour", n)));
         }
         for hours in looks.iter().copied() {
             let n = second.wrapping_sub(hours * HOUR);
             if n < VALUES {
-                self.find(Sought::Value(hash(&value(false, n))), Column::Once(hours));
-                self.find(Sought::Value(hash(&value(true, n))), Column::Hourly(hours));
+                self.find(Sought::Value(hash(&value("once", n))), Column::Once(hours));
+                self.find(Sought::Value(hash(&value("each hour", n))), Column::Hourly(hours));
             }
         }
     }
@@ -269,45 +282,30 @@ impl Users {
         let seen = peers.filter_map(|peer| peer.seen.get(&column));
         seen.fold([0, 0], |[hits, all], [more_hits, more]| [hits + more_hits, all + more])
     }
+
+    fn figures(&self, hours: u64, looks: &[u64]) -> Vec<Figure> {
+        let is_met = |[hits, all]: [u64; 2]| all > 0 && hits * 1_000 >= all * 999;
+        let network = format!("sessions of 60 min, 5 % loss, {hours} h");
+        let found = |what, result: String, met| figure(&self.run, what, &network, result, met);
+        let seen = self.seen(Column::Topic);
+        let what =
+            ("M23", "lookups that find an announcer, topics announced every 5 min", "99.9 %");
+        let topics = found(what, format!("{} of {}", seen[0], seen[1]), is_met(seen));
+        let values = |what, column: fn(u64) -> Column| {
+            let seen: Vec<_> = looks.iter().map(|hours| self.seen(column(*hours))).collect();
+            let result = seen.iter().zip(looks);
+            let result =
+                result.map(|([hits, all], hours)| format!("{hits} of {all} after {hours} h"));
+            let result = result.collect::<Vec<_>>().join(", ");
+            let met = seen.last().is_some_and(|seen| is_met(*seen));
+            found(("M24", what, "99.9 %"), result, met)
+        };
+        let once = values("values found, stored once, their client gone", Column::Once);
+        vec![topics, once, values("values found, stored each hour", Column::Hourly)]
+    }
 }
 
-/// One of the values that are stored once, or each hour.
-fn value(is_hourly: bool, n: u64) -> Bytes {
-    Bytes::from(format!(
-        "value {n}, {}",
-        if is_hourly { "stored each hour" } else { "stored once" }
-    ))
-}
-
-pub(super) fn kept_for_others(size: Size) -> Result<Vec<Figure>, Violation> {
-    let (hours, looks) = size.pick((24, &[1, 6, 12, 24][..]), (2, &[1, 2]));
-    let mut users = Users::new(size, hours)?;
-    let from = users.run.scenario().run_from();
-    for second in 0..hours * HOUR + VALUES {
-        users.run.run_to(from + second * SECOND)?;
-        users.act(second, hours, looks);
-    }
-    users.run.finish()?;
-
-    let is_met = |[hits, all]: [u64; 2]| all > 0 && hits * 1_000 >= all * 999;
-    let network = format!("sessions of 60 min, 5 % loss, {hours} h");
-    let seen = users.seen(Column::Topic);
-    let what = ("M23", "lookups that find an announcer, topics announced every 5 min", "99.9 %");
-    let result = format!("{} of {}", seen[0], seen[1]);
-    let mut figures = vec![figure(&users.run, what, &network, result, is_met(seen))];
-    let kinds: [(_, fn(u64) -> Column); 2] = [
-        ("values found, stored once, their client gone", Column::Once),
-        ("values found, stored each hour", Column::Hourly),
-    ];
-    for (what, column) in kinds {
-        let seen: Vec<_> = looks.iter().map(|hours| (hours, users.seen(column(*hours)))).collect();
-        let result: Vec<_> = seen
-            .iter()
-            .map(|(hours, [hits, all])| format!("{hits} of {all} after {hours} h"))
-            .collect();
-        let met = seen.last().is_some_and(|(_, seen)| is_met(*seen));
-        let what = ("M24", what, "99.9 %");
-        figures.push(figure(&users.run, what, &network, result.join(", "), met));
-    }
-    Ok(figures)
+/// The values that are stored once, and each hour.
+fn value(how: &str, n: u64) -> Bytes {
+    Bytes::from(format!("value {n}, stored {how}"))
 }
