@@ -288,8 +288,7 @@ impl Users {
         let network = format!("sessions of 60 min, 5 % loss, {hours} h");
         let found = |what, result: String, met| figure(&self.run, what, &network, result, met);
         let seen = self.seen(Column::Topic);
-        let what =
-            ("M23", "lookups that find an announcer, topics announced every 5 min", "99.9 %");
+        let what = ("M23", "lookups that find who announces every 5 min", "99.9 %");
         let topics = found(what, format!("{} of {}", seen[0], seen[1]), is_met(seen));
         let values = |what, column: fn(u64) -> Column| {
             let seen: Vec<_> = looks.iter().map(|hours| self.seen(column(*hours))).collect();
