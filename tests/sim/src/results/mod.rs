@@ -3,6 +3,7 @@
 //! every change, against recorded values.
 
 pub mod hostile;
+mod serving;
 
 use crate::report::histogram::Histogram;
 use crate::run::Run;
@@ -74,6 +75,7 @@ pub const MEASURES: &[Measure] = &[
     Measure { ids: &["M15"], run: upkeep },
     Measure { ids: &["M18"], run: partition },
     Measure { ids: &["M19"], run: mass_leave },
+    Measure { ids: &["M23", "M24"], run: serving::kept_for_others },
     Measure { ids: &["S6", "S7"], run: eclipses },
     Measure { ids: &["S8"], run: one_in_five },
 ];
