@@ -10,7 +10,7 @@ use super::shared::Shared;
 use super::task::Driver;
 use crate::bounded::memory::Heap;
 #[cfg(feature = "hyperdht")]
-use crate::hyperdht::Service;
+use crate::hyperdht::{Service, ServiceConfig};
 use crate::{DATAGRAM_MAX, Event, Node};
 
 /// What an entry of a map of wakers, or of a set of ids, takes at most, in bytes. After most entries were removed
@@ -65,7 +65,9 @@ impl<R: Runtime> Builder<R> {
         #[cfg(feature = "hyperdht")]
         self.service.iter().for_each(|config| {
             heap.fixed(1, size_of::<Service>());
-            heap.fixed(1, Service::memory_bound(config));
+            let max_value = self.config.max_value_answered();
+            let config = ServiceConfig { max_value, ..config.clone() };
+            heap.fixed(1, Service::memory_bound(&config));
         });
         node.saturating_add(heap.total())
     }

@@ -51,10 +51,11 @@ pub fn peers(reply: &Reply) -> Option<Peers> {
     Peers::decode(reply.value.as_ref()?).ok()
 }
 
-/// The peer in a reply to [`find_peer`], if there is one.
+/// The peer in a reply to [`find_peer`], if it is the one that was asked for.
 #[must_use]
-pub fn peer(reply: &Reply) -> Option<PeerRecord> {
-    PeerRecord::decode(reply.value.as_ref()?).ok()
+pub fn peer(reply: &Reply, public_key: &PublicKey) -> Option<PeerRecord> {
+    let peer = PeerRecord::decode(reply.value.as_ref()?).ok()?;
+    (peer.public_key == *public_key).then_some(peer)
 }
 
 /// The value in a reply to [`immutable_get`], if it is the one that was asked for.

@@ -14,7 +14,7 @@ use crate::api::exempt::Exempt;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceConfig {
-    /// Bytes for who has announced which topic; 16 MiB by default. An announcement takes about 1,100 bytes of this, since
+    /// Bytes for who has announced which topic; 16 MiB by default. An announcement takes about 800 bytes of this, since
     /// the bookkeeping is counted at its largest.
     pub topic_bytes: usize,
     /// Bytes for peers that have announced themselves, and whose handshakes are relayed; 16 MiB by default.
@@ -30,7 +30,8 @@ pub struct ServiceConfig {
     /// The longest value of an answer, in bytes; 1,323 by default, which fits into a datagram of 1,400. Longer values are
     /// not stored, since who asks for them would get no answer; answers to `LOOKUP` have fewer peers.
     pub max_value: usize,
-    /// How long announcements count; 20 minutes by default, as in the reference on average.
+    /// How long announcements of topics count; 20 minutes by default, as in the reference on average. A peer's announcement of itself and a
+    /// bump live on for as long again whenever they are asked for.
     pub announcement_life: Duration,
     /// How long a value that nobody asks for is kept; 48 hours by default, as in the reference on average.
     pub value_life: Duration,

@@ -112,6 +112,12 @@ struct Refresh {
     record: Bytes,
 }
 
+impl Refresh {
+    fn is_of(&self, other: &Self) -> bool {
+        (self.target, self.public_key) == (other.target, other.public_key)
+    }
+}
+
 impl Key for (Id, PublicKey) {
     fn topic(&self) -> Option<Id> {
         Some(self.0)
@@ -350,6 +356,7 @@ impl Service {
         let Some(peer) = &announcement.peer else {
             return self.refresh(put, &announcement.refresh?);
         };
+        announcement.signature?;
         self.check(put, || put.bound.is_signed(command::ANNOUNCE, &announcement))?;
         let (now, target, public_key) = (put.now, put.bound.target, peer.public_key);
         let relay_addresses = peer.relay_addresses.iter().copied().take(RELAY_ADDRESSES_MAX);
@@ -359,9 +366,13 @@ impl Service {
         }
         let kept = Refresh { target, public_key, record };
         self.keep(put, &kept);
-        if let Some(refresh) = announcement.refresh {
-            let place = self.place(put);
-            self.refreshes.put(now, Id(refresh), kept, place, true);
+        if let Some(refresh) = announcement.refresh.map(Id) {
+            // All nodes that keep an announcement see the hash: it does not become another peer's.
+            let before = self.refreshes.get(now, &refresh);
+            if before.is_none_or(|before| before.is_of(&kept)) {
+                let place = self.place(put);
+                self.refreshes.put(now, refresh, kept, place, true);
+            }
         }
         Some(done())
     }
@@ -402,6 +413,7 @@ impl Service {
     fn on_unannounce(&mut self, put: &Put<'_>) -> Option<Answer> {
         let withdrawal = Announcement::decode(put.value).ok()?;
         let peer = withdrawal.peer.as_ref()?;
+        withdrawal.signature?;
         self.check(put, || put.bound.is_signed(command::UNANNOUNCE, &withdrawal))?;
         self.unannounce(&put.bound.target, &peer.public_key);
         Some(done())

@@ -14,11 +14,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures_core::Stream;
 
 use super::calls::signed;
+use crate::addr::prefix24;
 use crate::driver::dht::Dht;
 use crate::driver::error::Error;
 use crate::driver::feed::Events;
 use crate::driver::query::all;
-use crate::hyperdht::asking::Announcing;
+use crate::hyperdht::asking::{self, Announcing};
 use crate::hyperdht::{Signer, command, hash};
 use crate::{Event, Id, Query, Reply, Request};
 
@@ -159,9 +160,9 @@ struct Job<S> {
 impl<S: Signer> Job<S> {
     async fn run(self) {
         let mut events = self.dht.events();
-        let (mut kept_by, mut failures) = (Vec::new(), 0_u32);
+        let (mut kept_by, mut failures, mut silent) = (Vec::new(), 0_u32, Vec::new());
         loop {
-            let latest = self.announce().await;
+            let latest = self.announce(&silent).await;
             if let Ok(now) = &latest {
                 let gone = kept_by.iter().filter(|addr| !now.contains(addr));
                 self.withdraw(gone.copied().collect()).await;
@@ -172,8 +173,10 @@ impl<S: Signer> Job<S> {
                 notes.kept_by.clone_from(&kept_by);
                 notes.latest = Some(latest.map(|_| ()));
             });
-            if self.rest(&mut events, &kept_by, failures).await == End::Stop {
-                break;
+            match self.rest(&mut events, &kept_by, failures, &mut silent).await {
+                End::Time => silent.clear(),
+                End::Refresh => {}
+                End::Stop => break,
             }
         }
         self.withdraw(kept_by).await;
@@ -194,22 +197,29 @@ impl<S: Signer> Job<S> {
         Request::new(to, command).target(self.topic)
     }
 
-    /// Announces once. Returns who has taken it.
-    async fn announce(&self) -> Result<Vec<SocketAddrV4>, Error> {
+    /// Announces once. Returns who has taken it. Nodes that were `silent` as relays are not asked again, if there are others.
+    async fn announce(&self, silent: &[SocketAddrV4]) -> Result<Vec<SocketAddrV4>, Error> {
         let (what, own) = (self.what(), self.is_own());
         let command = if own { command::FIND_PEER } else { command::LOOKUP };
         let mut query = self.dht.query(Query::new(self.topic, command));
-        let mut left = if own { RELAYS } else { usize::MAX };
+        query.finished().await?;
+        let chosen = own.then(|| relays_among(query.closest_replies(), silent));
         let request = |reply: &Reply| {
-            left = left.checked_sub(1)?;
-            signed(what.announce(reply))
+            let is_chosen = |chosen: &Vec<_>| chosen.contains(&reply.from.addr);
+            chosen.as_ref().is_none_or(is_chosen).then(|| signed(what.announce(reply))).flatten()
         };
         self.dht.commit(&mut query, request).await.map(|(_, taken)| taken)
     }
 
     /// Leaves the announcement alone for five minutes, unless something happens. After failures in a row it is tried again
     /// sooner.
-    async fn rest(&self, events: &mut Events, kept_by: &[SocketAddrV4], failures: u32) -> End {
+    async fn rest(
+        &self,
+        events: &mut Events,
+        kept_by: &[SocketAddrV4],
+        failures: u32,
+        silent: &mut Vec<SocketAddrV4>,
+    ) -> End {
         if failures > 0 {
             let pause = LOOK * (1 << (failures - 1).min(6));
             return self.pause(events, pause.min(LOOK * LOOKS), true).await;
@@ -219,8 +229,18 @@ impl<S: Signer> Job<S> {
                 End::Time => {}
                 end => return end,
             }
-            if self.is_own() && !self.relays(kept_by).await {
-                return End::Refresh;
+            if !self.is_own() {
+                continue;
+            }
+            let lost = self.silent_of(kept_by).await;
+            if kept_by.len() - lost.len() < kept_by.len().min(RELAYS) {
+                // Not for ever: who takes announcements and falls silent must not keep the signer busy.
+                silent.extend(lost);
+                let pause = LOOK * (silent.len() / RELAYS).min(20) as u32;
+                return match self.pause(events, pause, false).await {
+                    End::Stop => End::Stop,
+                    End::Time | End::Refresh => End::Refresh,
+                };
             }
         }
         End::Time
@@ -255,10 +275,16 @@ impl<S: Signer> Job<S> {
         .await
     }
 
-    /// Whether enough of the nodes that relay still answer. For a node behind a NAT it keeps the way open.
-    async fn relays(&self, kept_by: &[SocketAddrV4]) -> bool {
-        let answers = all(kept_by.iter().map(|addr| self.dht.ping(*addr))).await;
-        answers.iter().filter(|answer| answer.is_ok()).count() >= kept_by.len().min(RELAYS)
+    /// The nodes among the relays that don't answer any more, or not with the announcement. (The reference pings them.) For a node
+    /// behind a NAT asking keeps the way open.
+    async fn silent_of(&self, kept_by: &[SocketAddrV4]) -> Vec<SocketAddrV4> {
+        let key = self.signer.public_key();
+        let answers = all(kept_by.iter().map(|addr| self.dht.request(self.question(*addr)))).await;
+        let knows = |answer: &Result<Reply, Error>| {
+            answer.as_ref().is_ok_and(|reply| asking::peer(reply, &key).is_some())
+        };
+        let silent = kept_by.iter().zip(&answers).filter(|(_, answer)| !knows(answer));
+        silent.map(|(addr, _)| *addr).collect()
     }
 
     async fn withdraw(&self, from: Vec<SocketAddrV4>) {
@@ -274,6 +300,25 @@ impl<S: Signer> Job<S> {
     }
 }
 
+/// The closest nodes that can keep an announcement, of different /24s if there are enough: one owner of addresses must not be
+/// all relays.
+fn relays_among(closest: &[Reply], silent: &[SocketAddrV4]) -> Vec<SocketAddrV4> {
+    let can = closest.iter().filter(|reply| reply.token.is_some() && reply.from.id.is_some());
+    let mut all: Vec<_> = can.map(|reply| reply.from.addr).collect();
+    let mut chosen: Vec<SocketAddrV4> = Vec::new();
+    all.sort_by_key(|addr| silent.contains(addr));
+    for apart in [true, false] {
+        for addr in &all {
+            let near = |other: &SocketAddrV4| prefix24(*other.ip()) == prefix24(*addr.ip());
+            let is_apart = !apart || !chosen.iter().any(near);
+            if chosen.len() < RELAYS && is_apart && !chosen.contains(addr) {
+                chosen.push(*addr);
+            }
+        }
+    }
+    chosen
+}
+
 /// Tells the end of a job, however it ends.
 struct Ending(Arc<Told>);
 
@@ -283,5 +328,44 @@ impl Drop for Ending {
             notes.is_over = true;
             notes.latest.get_or_insert(Err(Error::CLOSED));
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec;
+
+    use super::*;
+    use crate::api::message::Peer;
+
+    fn reply(addr: [u8; 4], token: bool) -> Reply {
+        let addr = SocketAddrV4::new(addr.into(), 1);
+        Reply {
+            from: Peer { addr, id: Some(Id::of(addr)) },
+            seen_as: addr,
+            token: token.then_some([0; 32].into()),
+            closer_nodes: None,
+            error: 0,
+            value: None,
+            rtt: LOOK,
+        }
+    }
+
+    fn chosen(closest: &[Reply], silent: &[SocketAddrV4]) -> Vec<u8> {
+        relays_among(closest, silent).iter().map(|addr| addr.ip().octets()[3]).collect()
+    }
+
+    #[test]
+    fn relays_are_of_different_24s_where_there_are_enough() {
+        let near = [1, 2, 3].map(|n| reply([45, 0, 0, n], true));
+        assert_eq!(chosen(&near, &[]), [1, 2, 3]);
+        let mut all = near.to_vec();
+        all.extend([4, 5].map(|n| reply([45, 0, n, n], true)));
+        assert_eq!(chosen(&all, &[]), [1, 4, 5]);
+        // Who has sent no token can't be one, and who fell silent is one only if there is nobody else.
+        all[0] = reply([45, 0, 0, 1], false);
+        assert_eq!(chosen(&all, &[]), [2, 4, 5]);
+        assert_eq!(chosen(&all, &[all[1].from.addr, all[3].from.addr]), [3, 5, 4]);
+        assert_eq!(chosen(&all[..2], &[all[1].from.addr]), vec![2]);
     }
 }

@@ -9,8 +9,9 @@ use bytes::Bytes;
 use super::replies::Replies;
 use crate::driver::dht::Dht;
 use crate::driver::error::Error;
-use crate::driver::query::QueryStream;
+use crate::driver::query::{QueryStream, all};
 use crate::driver::request::RequestFuture;
+use crate::error_code::INVALID_TOKEN;
 use crate::hyperdht::asking::{self, Announcing};
 use crate::hyperdht::{Mutable, PeerRecord, Peers, PublicKey, Signature, Signer, hash};
 use crate::{Commit, Id, QueryError, Reply, Request};
@@ -37,7 +38,8 @@ impl Dht {
     /// Looks for where a peer has announced itself.
     #[doc(alias = "findPeer")]
     pub fn find_peer(&self, public_key: &PublicKey) -> Replies<PeerRecord> {
-        Replies::new(self.query(asking::find_peer(public_key)), asking::peer)
+        let key = *public_key;
+        Replies::new(self.query(asking::find_peer(&key)), move |reply| asking::peer(reply, &key))
     }
 
     /// Announces a topic: to the nodes closest to it, once. They forget it after 20 minutes or so.
@@ -168,30 +170,35 @@ impl Dht {
             let peers = asking::peers(&reply).map(|all| all.peers).unwrap_or_default();
             let may_have_it =
                 peers.len() >= 20 || peers.iter().any(|it| it.public_key == public_key);
+            let may_have_it = may_have_it && asked.len() < WITHDRAWALS_MAX;
             if let Some(request) = may_have_it.then(|| signed(what.unannounce(&reply))).flatten() {
                 asked.push(self.request(request?));
             }
         }
         query.finished().await?;
-        let mut forgotten = 0;
-        for request in asked {
-            forgotten += u32::from(request.await.is_ok_and(|reply| reply.error == 0));
-        }
-        Ok(forgotten)
+        let answers = all(asked.into_iter()).await;
+        let forgot = |answer: &&Result<Reply, Error>| answer.as_ref().is_ok_and(|it| it.error == 0);
+        Ok(answers.iter().filter(forgot).count() as u32)
     }
 
     /// Waits for the end of a query, and sends each of the closest nodes a request that is made for it. Returns how that
     /// went, and who has taken it.
-    pub(super) async fn commit(
+    pub(in crate::driver) async fn commit(
         &self,
         query: &mut QueryStream,
-        mut request: impl FnMut(&Reply) -> Option<Result<Request, Error>>,
+        request: impl Fn(&Reply) -> Option<Result<Request, Error>>,
     ) -> Result<(Commit, Vec<SocketAddrV4>), Error> {
         let begin = |reply: Reply| {
-            let request = request(&reply).transpose();
+            let first = request(&reply).transpose();
             async {
-                let Some(request) = request? else { return Ok::<_, Error>(None) };
-                Ok(Some(self.request(request).await))
+                let Some(first) = first? else { return Ok::<_, Error>(None) };
+                let answer = self.request(first).await;
+                // The walk may have taken longer than a token lives; the refusal brings another.
+                let anew = answer.as_ref().ok().filter(|reply| reply.error == INVALID_TOKEN);
+                Ok(Some(match anew.and_then(&request) {
+                    Some(again) => self.request(again?).await,
+                    None => answer,
+                }))
             }
         };
         let (mut commit, mut taken) = (Commit::default(), Vec::new());
@@ -218,6 +225,9 @@ impl Dht {
         Ok(self.shared().look(|state| state.node.check_size(request))?)
     }
 }
+
+/// From how many nodes an announcement is taken back on one way to its topic. Who says that it has it makes the signer work.
+const WITHDRAWALS_MAX: usize = 60;
 
 /// Stand-ins for what does not change a request's length.
 const NOBODY: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);

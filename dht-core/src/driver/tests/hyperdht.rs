@@ -9,9 +9,9 @@ use std::vec::Vec;
 use super::sim::Sim;
 use super::world::{SINCE_1970, World};
 use crate::driver::{Builder, Dht, Error};
-use crate::hyperdht::asking::Announcing;
+use crate::hyperdht::asking::{self, Announcing};
 use crate::hyperdht::{KeyPair, PublicKey, ServiceConfig, Signature, Signer, hash};
-use crate::{Id, QueryError, SendError};
+use crate::{Id, QueryError, Reply, SendError};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -192,6 +192,19 @@ fn an_announcer_keeps_its_announcement_alive_until_it_is_dropped() {
     net.sim.advance(SECOND);
     assert_eq!(net.lookup(topic), []);
     assert_eq!(net.sim.tasks(), tasks - 1);
+}
+
+#[test]
+fn a_token_that_is_too_old_is_replaced() {
+    let net = Network::new(4);
+    let (topic, pair) = (hash(b"a topic"), pair(1));
+    let what = Announcing::new(topic, &pair);
+    let mut query = net.asker.query(asking::lookup(topic));
+    net.sim.block_on(query.finished()).unwrap();
+    net.sim.advance(20 * SECOND);
+    let request = |reply: &Reply| what.announce(reply).map(|request| Ok(request.unwrap()));
+    let (commit, _) = net.sim.block_on(net.asker.commit(&mut query, request)).unwrap();
+    assert_eq!((commit.succeeded, commit.refused), (4, 0));
 }
 
 #[test]
