@@ -190,6 +190,7 @@ fn full_of_values() {
             let mut full = Full::new(ServiceConfig {
                 mutable_bytes: bytes,
                 immutable_bytes: bytes,
+                max_value: 65_507,
                 ..config(0)
             });
             let enough = 3 * bytes / (1_000 + least);

@@ -29,7 +29,7 @@ const VALUES: u64 = 100;
 
 /// M23 and M24, of one run.
 pub(super) fn kept_for_others(size: Size) -> Result<Vec<Figure>, Violation> {
-    let (hours, looks) = size.pick((12, &[1, 3, 6, 12][..]), (1, &[1]));
+    let (hours, looks) = size.pick((24, &[1, 3, 6, 12, 24][..]), (1, &[1]));
     let mut users = Users::new(size, hours)?;
     let from = users.run.scenario().run_from();
     for second in 0..hours * HOUR + VALUES {
