@@ -34,7 +34,7 @@ pub enum Error {
     /// The system refused: a socket that can't be bound, most often. Its address is in the message then, and the
     /// system's error is the source, of the same kind. If that was the first bind, the node is closed.
     Io(Arc<io::Error>),
-    /// A signer failed, which is not a key in memory.
+    /// A [`Signer`](crate::hyperdht::Signer) of the user's failed.
     #[cfg(feature = "hyperdht")]
     #[error("the signer failed: {0}")]
     Signer(Arc<dyn core::error::Error + Send + Sync>),

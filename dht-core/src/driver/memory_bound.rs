@@ -24,7 +24,7 @@ impl<R: Runtime> Builder<R> {
     /// The most memory that the node takes together with its driver, in bytes: [`Node::memory_bound`], and what
     /// peers can have the driver keep, if there are streams for it: [`REQUESTS_MAX`] requests, [`DATAGRAMS_MAX`]
     /// foreign datagrams of up to [`DATAGRAM_MAX`] bytes, a datagram for each socket that takes none, and the
-    /// items of one order ([`Dht::items`](super::Dht::items)). 6 MB of it with the defaults. `usize::MAX` for
+    /// items of one order ([`Dht::items`](super::Dht::items)). 6 MB of it with the defaults; and what the node stores for others, if it serves hyperdht's commands. `usize::MAX` for
     /// options that [`build`](Self::build) refuses because of a number.
     ///
     /// What the user keeps or has wait is not counted, since no peer can make it grow: requests and queries

@@ -162,7 +162,7 @@ impl<R: Runtime> Driver<R> {
 
     #[cfg(feature = "hyperdht")]
     fn tell_time(&self) {
-        self.shared.drive(|state, now| state.tell_time(now, self.runtime.since_1970()));
+        tell_time(&self.shared, &*self.runtime);
     }
 
     fn has_moved(&mut self, now: Instant) -> bool {
@@ -265,7 +265,7 @@ impl<R: Runtime> Driver<R> {
         }
         if due {
             #[cfg(feature = "hyperdht")]
-            self.shared.drive(|state, now| state.tell_time(now, self.runtime.since_1970()));
+            tell_time(&self.shared, &*self.runtime);
             let deaf =
                 [client.look_if_deaf(server, &self.hail), server.look_if_deaf(client, &self.hail)];
             if lost == [false; 2] {
@@ -392,6 +392,13 @@ impl<R: Runtime> Future for Driver<R> {
             resume_unwind(panic)
         })
     }
+}
+
+/// Lets the service know what time it is; the clock is the runtime's, and may panic.
+#[cfg(feature = "hyperdht")]
+fn tell_time(shared: &Shared, runtime: &impl Runtime) {
+    let time = guard(|| runtime.since_1970()).flatten();
+    shared.drive(|state, now| state.tell_time(now, time));
 }
 
 // Nothing in it is pinned: sockets and timers are `Unpin`, lookups are boxed.

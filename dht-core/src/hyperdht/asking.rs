@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::command;
 use super::keys::{PublicKey, Signer};
-use super::messages::{self, Announcement, Mutable, PeerRecord, Peers};
+use super::messages::{self, Announcement, Mutable, PeerRecord, Peers, RELAY_ADDRESSES_MAX};
 use super::signing::{self, Bound, hash};
 use crate::api::ask::{Query, Request};
 use crate::api::message::Reply;
@@ -114,7 +114,8 @@ impl<'s, S: Signer> Announcing<'s, S> {
         let (token, node) = (reply.token?, reply.from.id?);
         let bound = Bound { target: self.topic, node, token };
         let public_key = self.signer.public_key();
-        let peer = PeerRecord { public_key, relay_addresses: self.relay_addresses.clone() };
+        let relay_addresses = self.relay_addresses.iter().copied().take(RELAY_ADDRESSES_MAX);
+        let peer = PeerRecord { public_key, relay_addresses: relay_addresses.collect() };
         let signable = bound.signable(command, &peer, self.refresh.as_ref());
         Some(self.signer.sign(&signable).map(|signature| {
             let announcement = Announcement {
@@ -166,7 +167,7 @@ pub(crate) fn put_mutable(
 }
 
 impl<'a> Mutable<'a> {
-    /// Signs version `seq` of a value.
+    /// Signs version `seq` of a value, at most 2^53 - 1: nobody would read a higher one.
     ///
     /// # Errors
     /// If the signer fails.

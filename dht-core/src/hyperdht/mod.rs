@@ -51,7 +51,8 @@
 //!
 //! # Where it is stricter than the reference
 //!
-//! Nothing is sent to a local address on behalf of somebody who has none. Stores are bounded in bytes, and in a full one the /24 that
+//! Nothing is passed on to a local address for a sender that has none, to a loopback address for a sender that has another one, or to
+//! an address that no node can have. Stores are bounded in bytes, and in a full one the /24 that
 //! has stored most gives way. Signatures are checked so many times a second ([`ServiceConfig`]), tokens before them. A value that no
 //! answer has room for is not stored. Of an announcement that is made again the latest record counts at once.
 

@@ -112,12 +112,6 @@ struct Refresh {
     record: Bytes,
 }
 
-impl Refresh {
-    fn is_of(&self, other: &Self) -> bool {
-        (self.target, self.public_key) == (other.target, other.public_key)
-    }
-}
-
 impl Key for (Id, PublicKey) {
     fn topic(&self) -> Option<Id> {
         Some(self.0)
@@ -366,13 +360,9 @@ impl Service {
         }
         let kept = Refresh { target, public_key, record };
         self.keep(put, &kept);
-        if let Some(refresh) = announcement.refresh.map(Id) {
-            // All nodes that keep an announcement see the hash: it does not become another peer's.
-            let before = self.refreshes.get(now, &refresh);
-            if before.is_none_or(|before| before.is_of(&kept)) {
-                let place = self.place(put);
-                self.refreshes.put(now, refresh, kept, place, true);
-            }
+        if let Some(refresh) = announcement.refresh {
+            let place = self.place(put);
+            self.refreshes.put(now, Id(refresh), kept, place, true);
         }
         Some(done())
     }

@@ -39,7 +39,7 @@ impl Bound {
         in_namespace(command, hash)
     }
 
-    /// The key that has signed an announcement, or a withdrawal, if it has.
+    /// Whether its peer has signed an announcement, or a withdrawal.
     pub(super) fn is_signed(&self, command: u64, announcement: &Announcement) -> bool {
         let Announcement { peer: Some(peer), signature: Some(signature), .. } = announcement else {
             return false;

@@ -91,7 +91,7 @@ impl<K: Key, V: Payload> Store<K, V> {
     pub(super) const COST: usize = in_tree::<(Number, Entry<K, V>)>()
         + in_tree::<(K, Number)>()
         + in_tree::<(Id, Vec<Number>)>()
-        + LIST_MIN * size_of::<Number>()
+        + LIST_SLACK * size_of::<Number>()
         + in_tree::<(Place, Number)>()
         + in_tree::<(Place, usize)>()
         + in_tree::<(usize, Place)>()
@@ -287,7 +287,7 @@ impl<K: Key, V: Payload> Store<K, V> {
         assert!(
             self.topics
                 .values()
-                .all(|all| !all.is_empty() && all.capacity() <= LIST_MIN * all.len())
+                .all(|all| !all.is_empty() && all.capacity() <= LIST_SLACK * all.len())
         );
     }
 }
@@ -296,7 +296,7 @@ impl<K: Key, V: Payload> Store<K, V> {
 const NODE_MIN: usize = 5;
 const NODE_MAX: usize = 11;
 /// Places of a list for each entry in it, at most.
-const LIST_MIN: usize = 4;
+const LIST_SLACK: usize = 4;
 /// What shares a payload takes, whether it is shared or not.
 const SHARED: usize = 3 * size_of::<usize>();
 

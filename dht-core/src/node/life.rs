@@ -165,7 +165,7 @@ impl Parts {
             return;
         }
         self.requests.forget_pace();
-        self.reach.doubt(&mut self.cx);
+        self.reach.change_network(&mut self.cx);
         self.members.forget_samples();
         if self.upkeep.bootstrap.is_done() {
             self.start_refresh();

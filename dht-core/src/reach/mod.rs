@@ -378,11 +378,16 @@ impl Reach {
         }
     }
 
-    /// The network has changed, or may have: what peers said of the own address may be out of date. An ephemeral node
-    /// that peers reached there asks anew before it becomes persistent; a persistent one is looked at soon.
-    pub(crate) fn doubt(&mut self, cx: &mut Cx) {
+    /// The network has changed, or may have: what peers said of the own address may be out of date.
+    fn doubt(&mut self) {
         self.anonymous.clear();
         self.looks.doubt();
+    }
+
+    /// The network has changed. An ephemeral node that peers reached in the one before asks anew before it becomes
+    /// persistent; a persistent node is looked at soon.
+    pub(crate) fn change_network(&mut self, cx: &mut Cx) {
+        self.doubt();
         if self.ephemeral && !self.firewalled && cx.config.firewalled {
             self.firewalled = true;
             self.forget_views(cx);
@@ -392,10 +397,10 @@ impl Reach {
     /// The machine has slept: a node that decides by itself proves anew that it is reached, after a while.
     pub(crate) fn wake_up(&mut self, cx: &mut Cx) {
         self.stability.try_later();
+        self.doubt();
         if self.stability.adaptive {
             self.become_ephemeral(cx);
         }
-        self.doubt(cx);
     }
 
     /// The node is suspended, or closed: nothing is looked into any more.

@@ -101,13 +101,9 @@ impl Bootstrap {
         true
     }
 
-    /// An early probe has got through. The walk may be over by then, if peers are near or few: the check it was to lead
-    /// to comes now. (The reference then takes itself for firewalled until its next look.)
+    /// An early probe has got through.
     pub(crate) fn on_quick_nat(&mut self) {
-        let first = !core::mem::replace(&mut self.reached, true);
-        if first && self.done && !self.is_active() {
-            self.next = Some(Next::Look { only_firewall: true });
-        }
+        self.reached = true;
     }
 
     /// Whether it wants something.

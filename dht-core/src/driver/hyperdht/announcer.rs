@@ -18,10 +18,11 @@ use crate::addr::prefix24;
 use crate::driver::dht::Dht;
 use crate::driver::error::Error;
 use crate::driver::feed::Events;
+use crate::driver::guard::guard;
 use crate::driver::query::all;
 use crate::hyperdht::asking::{self, Announcing};
 use crate::hyperdht::{Signer, command, hash};
-use crate::{Event, Id, Query, Reply, Request};
+use crate::{Commit, Event, Id, Query, QueryError, Reply, Request};
 
 /// How long an announcement is left alone, in looks at the nodes that relay for it.
 const LOOKS: u32 = 100;
@@ -34,7 +35,11 @@ const RELAYS: usize = 3;
 /// or a suspension, and if the nodes that relay for a peer fall silent. Nodes that are not among the closest any more are told
 /// to forget it.
 ///
-/// When this is dropped or [closed](Self::close), all nodes are told. Until they know, the node lives on.
+/// When this is dropped or [closed](Self::close), all nodes are told. Until they know, the node lives on, as with a handle. Nobody is
+/// told any more once the node itself is closed, and nothing is taken back while it is suspended: close the announcer first.
+///
+/// The signer runs on the driver's task: one that takes its time holds up the node, and one that panics ends this. Each announcer costs
+/// about a microsecond whenever the driver is woken.
 #[must_use = "dropping it takes the announcement back"]
 pub struct Announcer(Arc<Told>);
 
@@ -44,15 +49,17 @@ struct Told(Mutex<Notes>);
 
 #[derive(Default)]
 struct Notes {
-    /// The owner wants it to end; or a new announcement.
+    /// The owner wants it to end.
     ends: bool,
+    /// The owner wants a new announcement.
     refreshes: bool,
-    /// How the latest announcement went, and who has it; `None` before the first.
+    /// How the latest announcement went; `None` before the first.
     latest: Option<Result<(), Error>>,
     kept_by: Vec<SocketAddrV4>,
     is_over: bool,
     job: Option<Waker>,
-    owner: Option<Waker>,
+    /// Of whoever waits for the job.
+    waiting: Vec<Waker>,
 }
 
 impl Told {
@@ -64,9 +71,11 @@ impl Told {
     fn note(&self, note: impl FnOnce(&mut Notes)) {
         let mut notes = self.notes();
         note(&mut notes);
-        let wakers = [notes.job.take(), notes.owner.take()];
+        let (job, waiting) = (notes.job.take(), core::mem::take(&mut notes.waiting));
         drop(notes);
-        wakers.into_iter().flatten().for_each(Waker::wake);
+        for waker in waiting.into_iter().chain(job) {
+            guard(|| waker.wake());
+        }
     }
 }
 
@@ -87,11 +96,11 @@ impl Dht {
 }
 
 impl Announcer {
-    /// Waits until the first announcement was tried.
+    /// How the latest announcement went; waits for the first.
     ///
     /// # Errors
-    /// If no node has taken it, the signer has failed, or the node is closed. Until the node is closed, it is tried again all the
-    /// same.
+    /// If no node has taken it, the signer has failed, or the node is closed. Until the node is closed, it is tried again, after 3 s at
+    /// first and 192 s at most.
     pub async fn announced(&self) -> Result<(), Error> {
         self.wait(|notes| notes.latest.clone()).await
     }
@@ -117,10 +126,11 @@ impl Announcer {
         poll_fn(|cx| {
             let mut notes = self.0.notes();
             let found = find(&notes);
-            let waker = found.is_none().then(|| cx.waker().clone());
-            let before = core::mem::replace(&mut notes.owner, waker);
+            let is_known = notes.waiting.iter().any(|waker| waker.will_wake(cx.waker()));
+            if found.is_none() && !is_known {
+                notes.waiting.push(cx.waker().clone());
+            }
             drop(notes);
-            drop(before);
             found.map_or(Poll::Pending, Poll::Ready)
         })
         .await
@@ -191,24 +201,39 @@ impl<S: Signer> Job<S> {
         Announcing { relay_addresses, ..Announcing::new(self.topic, &self.signer) }
     }
 
+    /// What is asked before an announcement.
+    fn command(&self) -> u64 {
+        if self.is_own() { command::FIND_PEER } else { command::LOOKUP }
+    }
+
+    fn ends(&self) -> bool {
+        self.told.0.notes().ends
+    }
+
     /// Asks for a token, and for what is kept.
     fn question(&self, to: SocketAddrV4) -> Request {
-        let command = if self.is_own() { command::FIND_PEER } else { command::LOOKUP };
-        Request::new(to, command).target(self.topic)
+        Request::new(to, self.command()).target(self.topic)
     }
 
     /// Announces once. Returns who has taken it. Nodes that were `silent` as relays are not asked again, if there are others.
     async fn announce(&self, silent: &[SocketAddrV4]) -> Result<Vec<SocketAddrV4>, Error> {
         let (what, own) = (self.what(), self.is_own());
-        let command = if own { command::FIND_PEER } else { command::LOOKUP };
-        let mut query = self.dht.query(Query::new(self.topic, command));
+        let mut query = self.dht.query(Query::new(self.topic, self.command()));
         query.finished().await?;
         let chosen = own.then(|| relays_among(query.closest_replies(), silent));
         let request = |reply: &Reply| {
             let is_chosen = |chosen: &Vec<_>| chosen.contains(&reply.from.addr);
-            chosen.as_ref().is_none_or(is_chosen).then(|| signed(what.announce(reply))).flatten()
+            let wants = chosen.as_ref().is_none_or(is_chosen) && !self.ends();
+            wants.then(|| signed(what.announce(reply))).flatten()
         };
-        self.dht.commit(&mut query, request).await.map(|(_, taken)| taken)
+        match self.dht.commit(&mut query, request).await {
+            Ok((_, taken)) => Ok(taken),
+            // Most were not asked.
+            Err(Error::Query(QueryError::Commit(commit))) if own => {
+                Err(QueryError::Commit(Commit { without_token: 0, ..commit }).into())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Leaves the announcement alone for five minutes, unless something happens. After failures in a row it is tried again
@@ -222,7 +247,7 @@ impl<S: Signer> Job<S> {
     ) -> End {
         if failures > 0 {
             let pause = LOOK * (1 << (failures - 1).min(6));
-            return self.pause(events, pause.min(LOOK * LOOKS), true).await;
+            return self.pause(events, pause, true).await;
         }
         for _ in 0..LOOKS {
             match self.pause(events, LOOK, false).await {
@@ -246,6 +271,7 @@ impl<S: Signer> Job<S> {
         End::Time
     }
 
+    /// What ends a pause. While the node is suspended it does not end by time.
     async fn pause(&self, events: &mut Events, time: Duration, failed: bool) -> End {
         let mut pause = pin!(self.dht.pause(time));
         poll_fn(|cx| {
@@ -257,20 +283,27 @@ impl<S: Signer> Job<S> {
             if ends || self.dht.closed() {
                 return Poll::Ready(End::Stop);
             }
-            if refreshes {
-                return Poll::Ready(End::Refresh);
-            }
+            // All that a resumption brings is one reason.
+            let mut refreshes = refreshes;
             while let Poll::Ready(event) = pin!(&mut *events).poll_next(cx) {
                 match event {
                     None => return Poll::Ready(End::Stop),
                     Some(Event::NetworkChange | Event::Resumed | Event::WakeUp) => {
-                        return Poll::Ready(End::Refresh);
+                        refreshes = true;
                     }
-                    Some(Event::Online) if failed => return Poll::Ready(End::Refresh),
+                    Some(Event::Online) => refreshes |= failed,
                     Some(_) => {}
                 }
             }
-            pause.as_mut().poll(cx).map(|()| End::Time)
+            if refreshes {
+                return Poll::Ready(End::Refresh);
+            }
+            let over = pause.as_mut().poll(cx).map(|()| End::Time);
+            if self.dht.shared().look(|state| state.node.suspended()) {
+                Poll::Pending
+            } else {
+                over
+            }
         })
         .await
     }
@@ -326,7 +359,7 @@ impl Drop for Ending {
     fn drop(&mut self) {
         self.0.note(|notes| {
             notes.is_over = true;
-            notes.latest.get_or_insert(Err(Error::CLOSED));
+            notes.latest = Some(Err(Error::CLOSED));
         });
     }
 }

@@ -37,11 +37,9 @@ impl Background {
 
     /// Wakes the jobs whose pause is over.
     pub(crate) fn pass(&mut self, now: Instant, wakes: &mut Wakes) {
-        for ((until, _), waker) in &mut self.pauses {
-            if *until > now {
-                break;
-            }
-            wakes.push(waker.take());
+        while self.deadline().is_some_and(|until| until <= now) {
+            let over = self.pauses.pop_first();
+            wakes.push(over.and_then(|(_, waker)| waker));
         }
     }
 }

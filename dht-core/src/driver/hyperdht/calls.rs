@@ -14,7 +14,8 @@ use crate::driver::request::RequestFuture;
 use crate::error_code::INVALID_TOKEN;
 use crate::hyperdht::asking::{self, Announcing};
 use crate::hyperdht::{Mutable, PeerRecord, Peers, PublicKey, Signature, Signer, hash};
-use crate::{Commit, Id, QueryError, Reply, Request};
+use crate::wire::VARINT_MAX;
+use crate::{Commit, Id, QueryError, Reply, Request, RequestError, SendError};
 
 /// A mutable value that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,8 @@ impl Dht {
         Ok(self.commit(&mut query, |reply| signed(what.announce(reply))).await?.0)
     }
 
-    /// Takes an announcement back from all nodes on the way to the topic that have it, and returns how many have forgotten it.
+    /// Takes an announcement back from all nodes on the way to the topic that may have it, and returns how many have confirmed that. Who tells
+    /// of 20 peers may have more than it tells of.
     ///
     /// # Errors
     /// If the query fails, or the signer.
@@ -60,10 +62,11 @@ impl Dht {
         self.clear(&mut query, &Announcing::new(topic, signer)).await
     }
 
-    /// As [`announce`](Self::announce), and takes back what was announced before, which may be at other nodes.
+    /// As [`announce`](Self::announce), and before that takes back what was announced before, which may be at other nodes.
     ///
     /// # Errors
     /// As [`announce`](Self::announce).
+    #[doc(alias = "clear")]
     pub async fn announce_anew<S: Signer>(
         &self,
         what: &Announcing<'_, S>,
@@ -82,7 +85,7 @@ impl Dht {
     pub async fn immutable_put(&self, value: impl Into<Bytes>) -> Result<(Id, Commit), Error> {
         let value = Bytes::copy_from_slice(&value.into());
         let target = hash(&value);
-        self.check_size(&asking::put_immutable(NOBODY, NO_TOKEN, value.clone()))?;
+        self.check_size(&asking::put_immutable(NOBODY, NO_TOKEN, value.clone()), 0)?;
         let mut query = self.query(asking::immutable_get(target));
         let put = |reply: &Reply| asking::immutable_put(reply, value.clone()).map(Ok);
         Ok((target, self.commit(&mut query, put).await?.0))
@@ -107,7 +110,7 @@ impl Dht {
     ///
     /// # Errors
     /// If no node has taken it: error code 16 if each has another value of that version, 17 if each has a later
-    /// version. If the value is too large, before anything is sent, with the limit. If the signer fails.
+    /// version. If the value is too large or the version above 2^53 - 1, before anything is sent. If the signer fails.
     #[doc(alias = "mutablePut")]
     pub async fn mutable_put<S: Signer>(
         &self,
@@ -116,9 +119,13 @@ impl Dht {
         value: impl Into<Bytes>,
     ) -> Result<Commit, Error> {
         let value = Bytes::copy_from_slice(&value.into());
+        if seq > VARINT_MAX {
+            return Err(SendError::OutOfRange.into());
+        }
         let public_key = signer.public_key();
         let signed = Mutable::sign(signer, seq, &value).map_err(signer_failed)?;
-        self.check_size(&asking::put_mutable(NOBODY, NO_TOKEN, &public_key, &signed))?;
+        let around = signed.encode_put(&public_key).len() - value.len();
+        self.check_size(&asking::put_mutable(NOBODY, NO_TOKEN, &public_key, &signed), around)?;
         let mut query = self.query(asking::mutable_get(&public_key, 0));
         let put = |reply: &Reply| asking::mutable_put(reply, &public_key, &signed).map(Ok);
         Ok(self.commit(&mut query, put).await?.0)
@@ -201,28 +208,39 @@ impl Dht {
                 }))
             }
         };
-        let (mut commit, mut taken) = (Commit::default(), Vec::new());
+        let (mut commit, mut taken, mut failure) = (Commit::default(), Vec::new(), None);
         for end in query.commit_with(begin).await? {
-            match end? {
-                None => commit.without_token += 1,
-                Some(Ok(reply)) if reply.error == 0 => {
+            match end {
+                Ok(None) => commit.without_token += 1,
+                Ok(Some(Ok(reply))) if reply.error == 0 => {
                     commit.succeeded += 1;
                     taken.push(reply.from.addr);
                 }
-                Some(Ok(reply)) => {
+                Ok(Some(Ok(reply))) => {
                     commit.refused += 1;
                     commit.refusal = Some(reply.error);
                 }
-                Some(Err(error)) if error.is_closing() => return Err(error),
-                Some(Err(_)) => commit.timed_out += 1,
+                Ok(Some(Err(Error::Request(RequestError::Timeout)))) => commit.timed_out += 1,
+                // The signer's, or the node's.
+                Ok(Some(Err(error))) | Err(error) => failure = Some(error),
             }
         }
-        if taken.is_empty() { Err(QueryError::Commit(commit).into()) } else { Ok((commit, taken)) }
+        match failure {
+            _ if !taken.is_empty() => Ok((commit, taken)),
+            Some(error) => Err(error),
+            None => Err(QueryError::Commit(commit).into()),
+        }
     }
 
-    /// Refuses what no node could be sent.
-    fn check_size(&self, request: &Request) -> Result<(), Error> {
-        Ok(self.shared().look(|state| state.node.check_size(request))?)
+    /// Refuses what no node could be sent. `around`: bytes of the request's value that are not the user's.
+    fn check_size(&self, request: &Request, around: usize) -> Result<(), Error> {
+        let checked = self.shared().look(|state| state.node.check_size(request));
+        Ok(checked.map_err(|error| match error {
+            SendError::TooLarge { limit } => {
+                SendError::TooLarge { limit: limit.saturating_sub(around) }
+            }
+            error => error,
+        })?)
     }
 }
 

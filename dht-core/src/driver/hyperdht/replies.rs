@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use core::fmt;
+use core::future::poll_fn;
 use core::pin::Pin;
 use core::task::{Context, Poll, ready};
 
@@ -12,7 +13,8 @@ use crate::driver::query::QueryStream;
 use crate::{Outcome, Reply};
 
 /// The replies to a query that have something in them, as they come: a reply, and what is in it. Made by
-/// [`Dht::lookup`](crate::driver::Dht::lookup) and [`Dht::find_peer`](crate::driver::Dht::find_peer).
+/// [`Dht::lookup`](crate::driver::Dht::lookup), [`Dht::find_peer`](crate::driver::Dht::find_peer) and
+/// [`Dht::mutables`](crate::driver::Dht::mutables).
 ///
 /// Otherwise it is as a [`QueryStream`]: dropping it cancels the query.
 #[must_use = "dropping it cancels the query"]
@@ -34,12 +36,7 @@ impl<T> Replies<T> {
 
     /// The next one; `None` when the query is over.
     pub async fn next(&mut self) -> Option<(Reply, T)> {
-        loop {
-            let reply = self.query.next().await?;
-            if let Some(found) = (self.read)(&reply) {
-                return Some((reply, found));
-            }
-        }
+        poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await
     }
 
     /// Waits for the end, and discards what was not read.

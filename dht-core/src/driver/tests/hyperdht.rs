@@ -3,6 +3,7 @@
 use std::format;
 use std::io;
 use std::string::ToString;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use std::vec::Vec;
 
@@ -162,10 +163,15 @@ fn values_that_no_datagram_takes_are_refused_before_anything_is_sent() {
     let Error::Send(SendError::TooLarge { limit }) = refused else { panic!("{refused}") };
     let refused = net.sim.block_on(net.asker.immutable_put(std::vec![7; limit + 1])).unwrap_err();
     assert!(matches!(refused, Error::Send(SendError::TooLarge { .. })), "{refused}");
-    let refused =
-        net.sim.block_on(net.asker.mutable_put(&pair(1), 1, std::vec![7; limit])).unwrap_err();
-    assert!(matches!(refused, Error::Send(SendError::TooLarge { .. })), "{refused}");
+    let put = |seq, len| net.sim.block_on(net.asker.mutable_put(&pair(1), seq, std::vec![7; len]));
+    let refused = put(1, limit).unwrap_err();
+    let Error::Send(SendError::TooLarge { limit: of_mutable }) = refused else {
+        panic!("{refused}")
+    };
+    assert!(matches!(put(1, of_mutable + 1), Err(Error::Send(SendError::TooLarge { .. }))));
+    assert!(matches!(put(1 << 53, 1), Err(Error::Send(SendError::OutOfRange))));
     assert_eq!(sent(&net), before);
+    put(1, of_mutable).unwrap();
     let (target, _) = net.sim.block_on(net.asker.immutable_put(std::vec![7; limit])).unwrap();
     let found = net.sim.block_on(net.serving[0].immutable_get(target)).unwrap();
     assert_eq!(found.unwrap().len(), limit);
@@ -261,7 +267,7 @@ fn an_announcement_is_made_anew_after_a_change_of_network_and_a_suspension() {
             announcer.refresh();
         }
         net.sim.advance(10 * SECOND);
-        assert!([8, 16].contains(&(put(&net) - before)), "{at}");
+        assert_eq!(put(&net) - before, 8, "{at}");
     }
 }
 
@@ -283,6 +289,42 @@ fn signers_that_fail_or_crash_harm_nobody() {
     let to = net.serving[0].server_address().unwrap();
     net.sim.block_on(net.asker.ping(to)).unwrap();
     assert_eq!(net.lookup(topic), []);
+}
+
+/// A device that signs every second time.
+#[derive(Default)]
+struct Loose(AtomicU32);
+
+impl Signer for Loose {
+    type Error = io::Error;
+
+    fn public_key(&self) -> PublicKey {
+        pair(8).public_key()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Signature, io::Error> {
+        match self.0.fetch_add(1, Ordering::Relaxed) % 2 {
+            0 => Ok(pair(8).sign(message)),
+            _ => Err(io::Error::other("no device")),
+        }
+    }
+}
+
+#[test]
+fn who_has_taken_an_announcement_is_told_although_the_signer_fails_for_others() {
+    let net = Network::new(8);
+    let announcer = net.asker.announcer(hash(b"a topic"), Loose::default(), &[]);
+    net.sim.block_on(announcer.announced()).unwrap();
+    assert_eq!(announcer.kept_by().len(), 4);
+}
+
+#[test]
+fn many_can_wait_for_an_announcer() {
+    let net = Network::new(4);
+    let announcer = net.asker.announcer(hash(b"a topic"), pair(1), &[]);
+    let waits = (0..3).map(|_| announcer.announced());
+    let all = net.sim.block_on(crate::driver::query::all(waits));
+    assert!(all.iter().all(Result::is_ok));
 }
 
 #[test]

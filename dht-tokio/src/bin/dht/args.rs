@@ -233,7 +233,7 @@ fn port() -> clap::builder::RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..)
 }
 
-/// Where a value is: its SHA-256.
+/// Where a value is: its hash, or the key that has signed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key(pub(crate) Id);
 

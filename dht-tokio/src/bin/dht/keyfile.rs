@@ -1,6 +1,6 @@
 //! Keys that come from a file: the seed of a pair, as 64 hexadecimal digits.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
@@ -42,6 +42,11 @@ fn make(path: &Path) -> std::io::Result<KeyPair> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)?.write_all(format!("{}\n", format::hex(&seed)).as_bytes())?;
+    let text = format!("{}\n", format::hex(&seed));
+    if let Err(error) = options.open(path)?.write_all(text.as_bytes()) {
+        // Half a key is none.
+        let _ = fs::remove_file(path);
+        return Err(error);
+    }
     Ok(KeyPair::from_seed(seed))
 }

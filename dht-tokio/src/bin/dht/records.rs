@@ -40,7 +40,9 @@ pub(crate) async fn put_mutable(
     let dht = join::client(join).await?;
     let seq = match seq {
         Some(seq) => seq,
-        None => dht.mutable_get(&public_key, 0).await?.map_or(0, |latest| latest.seq + 1),
+        None => {
+            dht.mutable_get(&public_key, 0).await?.map_or(0, |latest| latest.seq.saturating_add(1))
+        }
     };
     let commit =
         dht.mutable_put(&pair, seq, value).await.map_err(|error| match refusal(&error) {

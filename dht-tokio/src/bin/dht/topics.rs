@@ -32,7 +32,10 @@ pub(crate) async fn announce(
     let dht = stop.or(join::client(join)).await?;
     let announcer = dht.announcer(topic, pair, relays);
     let announced = async { Ok(announcer.announced().await?) };
-    stop.or(announced).await?;
+    if let Err(failure) = stop.or(announced).await {
+        announcer.close().await;
+        return Err(failure);
+    }
     let nodes = announcer.kept_by().len();
     let json = json!({
         "event": "announced",
