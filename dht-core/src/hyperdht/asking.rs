@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::command;
 use super::keys::{PublicKey, Signer};
-use super::messages::{self, Announcement, Mutable, PeerRecord, Peers, RELAY_ADDRESSES_MAX};
+use super::messages::{self, Announcement, Mutable, PeerRecord, Peers};
 use super::signing::{self, Bound, hash};
 use crate::api::ask::{Query, Request};
 use crate::api::message::Reply;
@@ -114,8 +114,7 @@ impl<'s, S: Signer> Announcing<'s, S> {
         let (token, node) = (reply.token?, reply.from.id?);
         let bound = Bound { target: self.topic, node, token };
         let public_key = self.signer.public_key();
-        let relay_addresses = self.relay_addresses.iter().copied().take(RELAY_ADDRESSES_MAX);
-        let peer = PeerRecord { public_key, relay_addresses: relay_addresses.collect() };
+        let peer = PeerRecord { public_key, relay_addresses: self.relay_addresses.clone() };
         let signable = bound.signable(command, &peer, self.refresh.as_ref());
         Some(self.signer.sign(&signable).map(|signature| {
             let announcement = Announcement {
