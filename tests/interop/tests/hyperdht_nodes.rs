@@ -110,8 +110,11 @@ fn connect(stage: &mut Stage<'_>) {
         let connected = client.ok("connect", fields);
         assert_eq!(connected["echo"], name);
         assert!(stage.ours.sum(|stats| stats.handshakes) > handshakes, "{name}");
-        assert_eq!(stage.ours.sum(|stats| stats.holepunches) > punches, closed, "{name}");
-        assert_eq!(connected["punches"].as_u64() > Some(0), closed, "{connected}");
+        // Open ones may punch as well, as long as they do not know that they are.
+        if closed {
+            assert!(stage.ours.sum(|stats| stats.holepunches) > punches);
+            assert!(connected["punches"].as_u64() > Some(0), "{connected}");
+        }
 
         let find = || client.ok("findPeer", json!({ "publicKey": key(&pair) }));
         let found = find();
