@@ -28,7 +28,7 @@ pub(crate) async fn serve(name: &str, bootstrap: &str, end: impl Future) -> Resu
         }
     };
     smol::future::or(answer, async { drop(end.await) }).await;
-    announcer.close().await; // nobody finds it any more
+    announcer.close().await; // it is found no more
     Ok(())
 }
 

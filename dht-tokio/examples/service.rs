@@ -27,7 +27,7 @@ pub(crate) async fn serve(name: &str, bootstrap: &str, end: impl Future) -> Resu
         }
     };
     tokio::select! { () = answer => {}, _ = end => {} }
-    announcer.close().await; // nobody finds it any more
+    announcer.close().await; // it is found no more
     Ok(())
 }
 

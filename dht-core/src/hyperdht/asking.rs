@@ -51,14 +51,14 @@ pub fn peers(reply: &Reply) -> Option<Peers> {
     Peers::decode(reply.value.as_ref()?).ok()
 }
 
-/// The peer in a reply to [`find_peer`], if it is the one that was asked for.
+/// The peer in a reply to [`find_peer`], if it has this key.
 #[must_use]
 pub fn peer(reply: &Reply, public_key: &PublicKey) -> Option<PeerRecord> {
     let peer = PeerRecord::decode(reply.value.as_ref()?).ok()?;
     (peer.public_key == *public_key).then_some(peer)
 }
 
-/// The value in a reply to [`immutable_get`], if it is the one that was asked for.
+/// The value in a reply to [`immutable_get`], if it has this hash.
 #[must_use]
 pub fn immutable(reply: &Reply, target: Id) -> Option<Bytes> {
     reply.value.clone().filter(|value| hash(value) == target)
@@ -166,7 +166,7 @@ pub(crate) fn put_mutable(
 }
 
 impl<'a> Mutable<'a> {
-    /// Signs version `seq` of a value, at most 2^53 - 1: nobody would read a higher one.
+    /// Signs version `seq` of a value, at most 2^53 - 1: no node reads a higher number.
     ///
     /// # Errors
     /// If the signer fails.

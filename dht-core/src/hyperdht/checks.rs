@@ -1,5 +1,5 @@
-//! How many signatures are checked: a check is the dearest thing that a datagram can cause. In each second so many in all, and
-//! so many for one /24; a request that would need one more is dropped, as if it were lost.
+//! How many signatures are checked: a check is the dearest thing that a datagram can cause. Each second has a limit for
+//! all and one for each /24; a request that would need one more check is dropped, as if it were lost.
 
 use alloc::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ impl Checks {
         heap.fixed(config.checks_per_second as usize, in_tree::<(Place, u32)>());
     }
 
-    /// Whether there is one more for somebody at `place`.
+    /// Takes one for a host at `place`, if there is one left.
     pub(super) fn take(&mut self, config: &ServiceConfig, now: Instant, place: Place) -> bool {
         let second = now.as_micros() / 1_000_000;
         if second != self.second {

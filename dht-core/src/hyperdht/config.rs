@@ -1,4 +1,4 @@
-//! How much a node keeps for others, for how long, and how much work it does for them.
+//! How much a node keeps for its peers, for how long, and how much work it does for them.
 
 use core::time::Duration;
 
@@ -33,7 +33,7 @@ pub struct ServiceConfig {
     /// How long announcements of topics count; 20 minutes by default, as in the reference on average. A peer's announcement of itself and a
     /// bump live on for as long again whenever they are asked for.
     pub announcement_life: Duration,
-    /// How long a value that nobody asks for is kept; 48 hours by default, as in the reference on average.
+    /// How long a value is kept after it was last stored or asked for; 48 hours by default, as in the reference on average.
     pub value_life: Duration,
     /// Signatures that are checked in a second, 1,000 by default: less than a tenth of a core's time.
     pub checks_per_second: u32,

@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     /// No signature can show this rule: points whose y has a second encoding either have small order, and are refused
-    /// for that, or their secret is known to nobody.
+    /// for that, or their secret is not known.
     #[test]
     fn encodings_are_canonical_up_to_the_prime() {
         let encoding = |lowest: u8, highest: u8| {

@@ -53,7 +53,7 @@
 //!
 //! Nothing is passed on to a local address for a sender that has none, to a loopback address for a sender that has another one, or to
 //! an address that no node can have. Stores are bounded in bytes, and in a full one the /24 that
-//! has stored most gives way. Signatures are checked so many times a second ([`ServiceConfig`]), tokens before them. A value that no
+//! has stored most gives way. The number of signatures that are checked in a second is limited ([`ServiceConfig`]); tokens are checked first. A value that no
 //! answer has room for is not stored. Of an announcement that is made again the latest record counts at once.
 
 pub mod asking;
@@ -91,11 +91,11 @@ pub mod command {
     pub const UNANNOUNCE: u64 = 5;
     /// Stores a value under the hash of the key that has signed it.
     pub const MUTABLE_PUT: u64 = 6;
-    /// Asks for such a value, of a version or later.
+    /// Asks for a mutable value, of a version or later.
     pub const MUTABLE_GET: u64 = 7;
     /// Stores a value under its hash.
     pub const IMMUTABLE_PUT: u64 = 8;
-    /// Asks for such a value.
+    /// Asks for an immutable value.
     pub const IMMUTABLE_GET: u64 = 9;
     /// A request to a plugin.
     pub const PLUGIN: u64 = 10;

@@ -1,7 +1,7 @@
 //! `PEER_HANDSHAKE` and `PEER_HOLEPUNCH`, which go from client to server and back by way of one node or two. Mirrors
 //! `lib/router.js` for a node that is not the server.
 //!
-//! A node never sends anything to a local address on behalf of somebody who has none; the reference does.
+//! A node never sends anything to a local address for a sender that has another address; the reference does.
 
 use core::net::SocketAddrV4;
 

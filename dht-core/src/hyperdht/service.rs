@@ -1,4 +1,4 @@
-//! What a node of hyperdht does for others: it keeps announcements and values, and relays handshakes. Mirrors
+//! What a node of hyperdht does for its peers: it keeps announcements and values, and relays handshakes. Mirrors
 //! `onrequest` of `index.js` and `lib/persistent.js`.
 
 use alloc::boxed::Box;
@@ -92,7 +92,7 @@ pub struct StoreStats {
     pub entries: usize,
     /// What they take, in bytes, with all bookkeeping at its largest.
     pub bytes: usize,
-    /// Entries that had to give way to others so far.
+    /// Entries that had to give way to later ones so far.
     pub gave_way: u64,
 }
 
@@ -208,8 +208,8 @@ impl Service {
         self.plugins.push((plugin.into(), version));
     }
 
-    /// Tells the time since 1970, now and then. Without it topics are not bumped, since nobody could tell a bump from one in the
-    /// far future.
+    /// Tells the time since 1970, now and then. Without it topics are not bumped, since a bump
+    /// in the far future would count.
     pub fn handle_wall_clock(&mut self, now: Instant, since_1970: Duration) {
         self.clock = Some((now, since_1970));
     }
@@ -434,7 +434,7 @@ impl Service {
         if refusal != 0 {
             return Some(Answer::error(refusal));
         }
-        // Anybody can store a version again; a later one comes of the owner first.
+        // Every node can store a version again; a later version comes of the owner first.
         let later = kept.is_none_or(|kept| kept.seq < new.seq);
         let place = self.place(put);
         self.mutables.put(put.now, target, value, place, later);

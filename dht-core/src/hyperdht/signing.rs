@@ -12,7 +12,7 @@ use crate::id::Id;
 /// What is signed.
 pub(super) type Signable = [u8; 64];
 
-/// What an announcement is bound to: nobody else can use it, at another node, for another topic or later.
+/// What an announcement is bound to: it is of no use to another sender, at another node, for another topic or later.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bound {
     pub(super) target: Id,

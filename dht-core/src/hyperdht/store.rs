@@ -1,5 +1,5 @@
 //! A map that is bounded in bytes, and whose entries have a life. When it is full the greediest /24 gives way, its
-//! oldest entry first: so nobody can push out what others store, as long as they store less.
+//! oldest entry first: so no /24 can push out the entries of a /24 that stores less.
 //!
 //! All addresses that are exempt from limits count as one /24.
 
@@ -57,7 +57,7 @@ impl Place {
 /// No /24 has this number.
 const EXEMPT: u32 = u32::MAX;
 
-/// The number of an entry: those stored later have higher ones.
+/// The number of an entry: entries stored later have higher numbers.
 type Number = u64;
 
 #[derive(Clone, Debug)]
@@ -130,7 +130,7 @@ impl<K: Key, V: Payload> Store<K, V> {
         self.bytes
     }
 
-    /// How many entries had to give way to others so far, or were too large.
+    /// How many entries had to give way to later ones so far, or were too large.
     pub(super) const fn gave_way(&self) -> u64 {
         self.gave_way
     }
@@ -149,8 +149,8 @@ impl<K: Key, V: Payload> Store<K, V> {
         self.entries.get(&number).map(|entry| &entry.value)
     }
 
-    /// Stores what somebody at `place` has sent, instead of what was there. Unless the key is `theirs` alone, the entry goes on
-    /// to count for the /24 that has stored it first: else somebody else could make it count for a greedy one.
+    /// Stores what a host at `place` has sent, instead of what was there. Unless the key is `theirs` alone, the entry goes on
+    /// to count for the /24 that has stored it first: else a host could make it count for a greedy /24.
     pub(super) fn put(&mut self, now: Instant, key: K, value: V, place: Place, theirs: bool) {
         self.expire(now);
         let before = self.index.get(&key).copied().and_then(|number| self.take(number));
@@ -192,7 +192,7 @@ impl<K: Key, V: Payload> Store<K, V> {
     ) -> impl Iterator<Item = &V> {
         self.expire(now);
         let all = self.topics.get_mut(topic).map_or(&mut [][..], |all| all);
-        // Those drawn come last.
+        // The drawn entries come last.
         for end in (0..all.len()).rev().take(count) {
             let drawn = rng.below(end as u32 + 1) as usize;
             all.swap(drawn, end);

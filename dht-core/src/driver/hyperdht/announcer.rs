@@ -35,10 +35,10 @@ const RELAYS: usize = 3;
 /// or a suspension, and if the nodes that relay for a peer fall silent. Nodes that are not among the closest any more are told
 /// to forget it.
 ///
-/// When this is dropped or [closed](Self::close), all nodes are told. Until they know, the node lives on, as with a handle. Nobody is
-/// told any more once the node itself is closed, and nothing is taken back while it is suspended: close the announcer first.
+/// When this is dropped or [closed](Self::close), all nodes are told. Until they know, the node lives on, as with a handle. No node
+/// is told any more once the node itself is closed, and nothing is taken back while it is suspended: close the announcer first.
 ///
-/// The signer runs on the driver's task: one that takes its time holds up the node, and one that panics ends this. Each announcer costs
+/// The signer runs on the driver's task: a slow signer holds up the node, and a panic of the signer ends this. Each announcer costs
 /// about a microsecond whenever the driver is woken.
 #[must_use = "dropping it takes the announcement back"]
 pub struct Announcer(Arc<Told>);
@@ -58,7 +58,7 @@ struct Notes {
     kept_by: Vec<SocketAddrV4>,
     is_over: bool,
     job: Option<Waker>,
-    /// Of whoever waits for the job.
+    /// Of the tasks that wait for the job.
     waiting: Vec<Waker>,
 }
 
@@ -215,7 +215,7 @@ impl<S: Signer> Job<S> {
         Request::new(to, self.command()).target(self.topic)
     }
 
-    /// Announces once. Returns who has taken it. Nodes that were `silent` as relays are not asked again, if there are others.
+    /// Announces once. Returns who has taken it. Nodes that were `silent` as relays are not asked again, if there are enough other nodes.
     async fn announce(&self, silent: &[SocketAddrV4]) -> Result<Vec<SocketAddrV4>, Error> {
         let (what, own) = (self.what(), self.is_own());
         let mut query = self.dht.query(Query::new(self.topic, self.command()));
@@ -395,7 +395,7 @@ mod tests {
         let mut all = near.to_vec();
         all.extend([4, 5].map(|n| reply([45, 0, n, n], true)));
         assert_eq!(chosen(&all, &[]), [1, 4, 5]);
-        // Who has sent no token can't be one, and who fell silent is one only if there is nobody else.
+        // Who has sent no token can't be one, and a silent node is one only if there are too few other nodes.
         all[0] = reply([45, 0, 0, 1], false);
         assert_eq!(chosen(&all, &[]), [2, 4, 5]);
         assert_eq!(chosen(&all, &[all[1].from.addr, all[3].from.addr]), [3, 5, 4]);

@@ -10,7 +10,7 @@ use crate::hyperdht::{Action, PublicKey, ServiceConfig, ServiceStats};
 use crate::{Id, Incoming, Instant};
 
 impl<R: Runtime> Builder<R> {
-    /// Serves hyperdht's commands. Its limits are for those whom the node's are for, and its values as long as the node's datagrams
+    /// Serves hyperdht's commands. Its limits exempt the addresses that the node's limits exempt, and its values are as long as the node's datagrams
     /// allow, whatever [`ServiceConfig::exempt`] and [`ServiceConfig::max_value`] say. Requests to plugins, and of other commands, are for
     /// [`Dht::requests`](crate::driver::Dht::requests).
     pub fn hyperdht(mut self, config: ServiceConfig) -> Self {
@@ -20,7 +20,7 @@ impl<R: Runtime> Builder<R> {
 }
 
 impl Dht {
-    /// What the node keeps for others; `None` if it does not serve hyperdht's commands.
+    /// What the node keeps for its peers; `None` if it does not serve hyperdht's commands.
     #[must_use]
     pub fn service_stats(&self) -> Option<ServiceStats> {
         self.shared().look(|state| state.service.as_ref().map(|service| service.stats()))
