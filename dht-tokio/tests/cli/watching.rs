@@ -52,7 +52,8 @@ fn a_flood_is_told_at_once_and_what_was_dropped_at_the_end() {
     node.says("more than 100 dropped within 5 s: malformed, ");
     drop(flood);
     let said = node.end_by(Signal::TERM).stderr;
-    assert!(said.contains("\ndropped: malformed "), "{said}");
+    let dropped = said.lines().find(|line| line.starts_with("dropped: "));
+    assert!(dropped.is_some_and(|line| line.contains("malformed ")), "{said}");
 }
 
 #[test]
@@ -64,7 +65,8 @@ fn a_bootstrap_node_tells_the_same() {
     node.says("more than 100 dropped within 5 s: malformed, ");
     drop(flood);
     let said = node.end_by(Signal::TERM).stderr;
-    assert!(said.contains("\ndropped: malformed "), "{said}");
+    let dropped = said.lines().find(|line| line.starts_with("dropped: "));
+    assert!(dropped.is_some_and(|line| line.contains("malformed ")), "{said}");
 }
 
 #[test]
@@ -75,5 +77,6 @@ fn as_json_both_are_results() {
     node.prints(r#"{"event":"many-dropped","reason":"malformed","total":"#);
     drop(flood);
     let printed = node.end_by(Signal::TERM).text();
-    assert!(printed.contains(r#"{"dropped":{"malformed":"#), "{printed}");
+    let dropped = printed.lines().find(|line| line.starts_with(r#"{"dropped":"#));
+    assert!(dropped.is_some_and(|line| line.contains(r#""malformed":"#)), "{printed}");
 }
