@@ -57,7 +57,7 @@ pub struct Builder<R> {
     binding: Binding,
     error: Option<ConfigError>,
     #[cfg(feature = "hyperdht")]
-    pub(crate) service: Option<ServiceConfig>,
+    pub(in crate::driver) service: Option<ServiceConfig>,
 }
 
 impl<R: Runtime> Builder<R> {
@@ -159,19 +159,19 @@ impl<R: Runtime> Builder<R> {
         }
         self.binding.ports.check()?;
         guard_config(&mut self.config);
+        #[cfg(feature = "hyperdht")]
+        let service = self.service();
         let runtime = Arc::new(self.runtime);
         let mut seed = [0; 32];
         let now = runtime.now();
         runtime.fill_random(&mut seed)?;
-        #[cfg(feature = "hyperdht")]
-        let (exempt, max_value) = (self.config.exempt.clone(), self.config.max_value_answered());
         let node = Node::seeded(self.config, seed, now)?;
         let hail = hail(&*runtime)?;
         let shared = Arc::new(Shared::new(runtime.clone(), node, self.binding.ports));
         #[cfg(feature = "hyperdht")]
-        if let Some(config) = self.service {
+        if let Some(config) = service {
             runtime.fill_random(&mut seed)?;
-            let service = Service::seeded(ServiceConfig { exempt, max_value, ..config }, seed);
+            let service = Service::seeded(config, seed);
             shared.drive(|state, _| state.service = Some(service.into()));
         }
         let driver = Driver::new(Arc::clone(&shared), runtime, self.binding, hail);

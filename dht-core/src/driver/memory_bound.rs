@@ -10,7 +10,7 @@ use super::shared::Shared;
 use super::task::Driver;
 use crate::bounded::memory::Heap;
 #[cfg(feature = "hyperdht")]
-use crate::hyperdht::{Service, ServiceConfig};
+use crate::hyperdht::Service;
 use crate::{DATAGRAM_MAX, Event, Node};
 
 /// What an entry of a map of wakers, or of a set of ids, takes at most, in bytes. After most entries were removed
@@ -63,11 +63,9 @@ impl<R: Runtime> Builder<R> {
 
         heap.fixed(LOOKUPS_MAX, NAME_MAX);
         #[cfg(feature = "hyperdht")]
-        self.service.iter().for_each(|config| {
+        self.service().iter().for_each(|config| {
             heap.fixed(1, size_of::<Service>());
-            let max_value = self.config.max_value_answered();
-            let config = ServiceConfig { max_value, ..config.clone() };
-            heap.fixed(1, Service::memory_bound(&config));
+            heap.fixed(1, Service::memory_bound(config));
         });
         node.saturating_add(heap.total())
     }

@@ -153,16 +153,11 @@ impl<R: Runtime> Driver<R> {
             });
         });
         #[cfg(feature = "hyperdht")]
-        self.tell_time();
+        tell_time(&self.shared, &*self.runtime);
         // The machine may have been carried away while the node had no sockets.
         if self.ports.is_some() && self.has_moved(self.shared.now()) {
             self.network_changed();
         }
-    }
-
-    #[cfg(feature = "hyperdht")]
-    fn tell_time(&self) {
-        tell_time(&self.shared, &*self.runtime);
     }
 
     fn has_moved(&mut self, now: Instant) -> bool {

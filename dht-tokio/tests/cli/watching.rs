@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::support::{Process, free_port, testnet};
 
@@ -44,16 +45,19 @@ fn node(network: &str, port: u16, more: &[&str]) -> Process {
     node
 }
 
-#[test]
-fn a_flood_is_told_at_once_and_what_was_dropped_at_the_end() {
-    let (net, port) = (testnet(1), free_port());
-    let mut node = node(&net.address, port, &[]);
+/// It tells of a flood at this port at once, and what was dropped at the end.
+fn tells_of_a_flood(mut node: Process, port: &str) {
     let flood = Flood::begin(format!("127.0.0.1:{port}"));
     node.says("more than 100 dropped within 5 s: malformed, ");
     drop(flood);
     let said = node.end_by(Signal::TERM).stderr;
-    let dropped = said.lines().find(|line| line.starts_with("dropped: "));
-    assert!(dropped.is_some_and(|line| line.contains("malformed ")), "{said}");
+    assert!(said.contains("\ndropped: malformed "), "{said}");
+}
+
+#[test]
+fn a_flood_is_told_at_once_and_what_was_dropped_at_the_end() {
+    let (net, port) = (testnet(1), free_port());
+    tells_of_a_flood(node(&net.address, port, &[]), &port.to_string());
 }
 
 #[test]
@@ -61,12 +65,7 @@ fn a_bootstrap_node_tells_the_same() {
     let port = free_port().to_string();
     let mut node = Process::start(&["bootstrap", "-v", "--port", &port]);
     node.says("running");
-    let flood = Flood::begin(format!("127.0.0.1:{port}"));
-    node.says("more than 100 dropped within 5 s: malformed, ");
-    drop(flood);
-    let said = node.end_by(Signal::TERM).stderr;
-    let dropped = said.lines().find(|line| line.starts_with("dropped: "));
-    assert!(dropped.is_some_and(|line| line.contains("malformed ")), "{said}");
+    tells_of_a_flood(node, &port);
 }
 
 #[test]
@@ -77,6 +76,8 @@ fn as_json_both_are_results() {
     node.prints(r#"{"event":"many-dropped","reason":"malformed","total":"#);
     drop(flood);
     let printed = node.end_by(Signal::TERM).text();
-    let dropped = printed.lines().find(|line| line.starts_with(r#"{"dropped":"#));
-    assert!(dropped.is_some_and(|line| line.contains(r#""malformed":"#)), "{printed}");
+    // Reasons stand in the order of their names, and some answer may have been cut.
+    let dropped = printed.lines().find(|line| line.starts_with(r#"{"dropped":{"#)).unwrap();
+    let dropped: Value = serde_json::from_str(dropped).unwrap();
+    assert!(dropped["dropped"]["malformed"].as_u64() > Some(100), "{printed}");
 }

@@ -276,7 +276,7 @@ impl<S: Signer> Job<S> {
         let mut pause = pin!(self.dht.pause(time));
         poll_fn(|cx| {
             let mut notes = self.told.0.notes();
-            let (ends, refreshes) = (notes.ends, core::mem::take(&mut notes.refreshes));
+            let (ends, mut refreshes) = (notes.ends, core::mem::take(&mut notes.refreshes));
             let before = notes.job.replace(cx.waker().clone());
             drop(notes);
             drop(before);
@@ -284,7 +284,6 @@ impl<S: Signer> Job<S> {
                 return Poll::Ready(End::Stop);
             }
             // All that a resumption brings is one reason.
-            let mut refreshes = refreshes;
             while let Poll::Ready(event) = pin!(&mut *events).poll_next(cx) {
                 match event {
                     None => return Poll::Ready(End::Stop),

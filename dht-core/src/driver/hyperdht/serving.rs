@@ -17,6 +17,12 @@ impl<R: Runtime> Builder<R> {
         self.service = Some(config);
         self
     }
+
+    /// How the node will serve: as far as its own options allow.
+    pub(crate) fn service(&self) -> Option<ServiceConfig> {
+        let (exempt, max_value) = (self.config.exempt.clone(), self.config.max_value_answered());
+        self.service.clone().map(|config| ServiceConfig { exempt, max_value, ..config })
+    }
 }
 
 impl Dht {
