@@ -1,5 +1,7 @@
 //! How many signatures are checked: a check is the dearest thing that a datagram can cause. Each second has a limit for
-//! all and one for each /24; a request that would need one more check is dropped, as if it were lost.
+//! all and one for each /24; a request that would need one more check is dropped, as if it were lost. No /24 takes more than
+//! a quarter of what is left for all (a dynamic threshold, as switches have for their buffers), so that a few /24s do not
+//! leave the others without.
 
 use alloc::collections::BTreeMap;
 
@@ -33,7 +35,8 @@ impl Checks {
         }
         if !place.is_exempt() {
             let taken = self.of_place.get(&place).copied().unwrap_or(0);
-            if taken >= config.checks_per_source {
+            let left = config.checks_per_second - self.all;
+            if taken >= config.checks_per_source.min(left.div_ceil(4)) {
                 return false;
             }
             self.of_place.insert(place, taken + 1);
@@ -55,7 +58,7 @@ mod tests {
     fn so_many_of_a_24_and_so_many_in_all_each_second() {
         let config = ServiceConfig {
             checks_per_second: 100,
-            checks_per_source: 30,
+            checks_per_source: 15,
             ..ServiceConfig::default()
         };
         let (mut checks, mut now) = (Checks::default(), Instant::from_millis(7_900));
@@ -63,14 +66,31 @@ mod tests {
             let place = Place::of(Ipv4Addr::from(host), &Exempt::Local);
             (0..200).filter(|_| checks.take(&config, now, place)).count()
         };
-        assert_eq!(taken(now, [45, 0, 0, 1]), 30);
+        assert_eq!(taken(now, [45, 0, 0, 1]), 15);
         assert_eq!(taken(now, [45, 0, 0, 2]), 0);
-        assert_eq!(taken(now, [45, 0, 1, 2]), 30);
-        assert_eq!(taken(now, [127, 0, 0, 1]), 40, "what is left in all");
+        assert_eq!(taken(now, [45, 0, 1, 2]), 15);
+        assert_eq!(taken(now, [127, 0, 0, 1]), 70, "what is left in all");
         assert_eq!(taken(now, [45, 0, 2, 2]), 0);
         now += Duration::from_millis(100);
-        assert_eq!(taken(now, [45, 0, 0, 2]), 30);
-        assert_eq!(taken(now, [127, 0, 0, 1]), 70);
+        assert_eq!(taken(now, [45, 0, 0, 2]), 15);
+        assert_eq!(taken(now, [127, 0, 0, 1]), 85);
+    }
+
+    #[test]
+    fn many_24s_leave_some_for_one_that_comes_later() {
+        let config = ServiceConfig::default();
+        for (nets, least) in [(10, 50), (50, 15), (200, 3)] {
+            let mut checks = Checks::default();
+            let mut take = |net: u8| {
+                let place = Place::of(Ipv4Addr::new(45, 0, net, 1), &Exempt::Local);
+                checks.take(&config, Instant::ZERO, place)
+            };
+            for _ in 0..200 {
+                let _ = (0..nets).filter(|net| take(*net)).count();
+            }
+            let taken = (0..200).filter(|_| take(nets)).count();
+            assert!(taken >= least, "{taken} beside {nets}");
+        }
     }
 
     #[test]

@@ -65,6 +65,7 @@ mod relay;
 mod service;
 mod signing;
 mod store;
+mod topics;
 
 pub use config::ServiceConfig;
 pub use keys::{KeyPair, ParsePublicKeyError, PublicKey, Signature, Signer};

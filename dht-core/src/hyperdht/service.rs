@@ -113,6 +113,8 @@ struct Refresh {
 }
 
 impl Key for (Id, PublicKey) {
+    const HAS_TOPIC: bool = true;
+
     fn topic(&self) -> Option<Id> {
         Some(self.0)
     }
@@ -330,7 +332,9 @@ impl Service {
         let bump = self.bumps.renew(now, topic).copied().unwrap_or(0);
         let own = self.forwards.renew(now, topic).map(|forward| &forward.record);
         let mut peers = heapless::Vec::<&[u8], PEERS_MAX>::new();
-        peers.extend(self.records.draw(now, topic, PEERS_MAX, &mut self.rng).map(|peer| &peer[..]));
+        peers.extend(
+            self.records.draw::<PEERS_MAX>(now, topic, &mut self.rng).map(|peer| &peer[..]),
+        );
         // If there is a place.
         let _ = own.map(|own| peers.push(own));
         let mut left = self.config.max_value.saturating_sub(PEERS_HEAD);
@@ -437,8 +441,7 @@ impl Service {
         // Every node can store a version again; a later version comes of the owner first.
         let later = kept.is_none_or(|kept| kept.seq < new.seq);
         let place = self.place(put);
-        self.mutables.put(put.now, target, value, place, later);
-        Some(Answer::empty())
+        self.mutables.put(put.now, target, value, place, later).then(Answer::empty)
     }
 
     fn immutable_put(&mut self, put: &Put<'_>) -> Option<Answer> {
@@ -447,8 +450,7 @@ impl Service {
         }
         let value = Bytes::copy_from_slice(put.value);
         let place = self.place(put);
-        self.immutables.put(put.now, put.bound.target, value, place, false);
-        Some(Answer::empty())
+        self.immutables.put(put.now, put.bound.target, value, place, false).then(Answer::empty)
     }
 
     /// Checks a signature, if there is time.

@@ -4,12 +4,12 @@
 //! All addresses that are exempt from limits count as one /24.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::vec::Vec;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use bytes::Bytes;
 
+use super::topics::Topics;
 use crate::addr::prefix24;
 use crate::api::exempt::Exempt;
 use crate::bounded::memory::Heap;
@@ -19,11 +19,16 @@ use crate::time::Instant;
 
 /// By what an entry is found.
 pub(super) trait Key: Ord + Copy {
+    /// Whether there are keys with a topic.
+    const HAS_TOPIC: bool;
+
     /// What it can be [drawn](Store::draw) by.
     fn topic(&self) -> Option<Id>;
 }
 
 impl Key for Id {
+    const HAS_TOPIC: bool = false;
+
     fn topic(&self) -> Option<Id> {
         None
     }
@@ -42,7 +47,7 @@ impl Payload for Bytes {
 
 /// A /24, or all who are exempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place(u32);
+pub(super) struct Place(pub(super) u32);
 
 impl Place {
     pub(super) fn of(host: Ipv4Addr, exempt: &Exempt) -> Self {
@@ -58,7 +63,10 @@ impl Place {
 const EXEMPT: u32 = u32::MAX;
 
 /// The number of an entry: entries stored later have higher numbers.
-type Number = u64;
+pub(super) type Number = u64;
+
+/// Entries that one call forgets at most: nobody has to wait while thousands go that came together.
+const EXPIRED_AT_ONCE: usize = 64;
 
 #[derive(Clone, Debug)]
 struct Entry<K, V> {
@@ -66,7 +74,7 @@ struct Entry<K, V> {
     value: V,
     at: Instant,
     place: Place,
-    /// Where it stands among the entries of its topic.
+    /// Where it stands in its group of [`Topics`].
     position: u32,
 }
 
@@ -77,7 +85,7 @@ pub(super) struct Store<K, V> {
     /// By age.
     entries: BTreeMap<Number, Entry<K, V>>,
     index: BTreeMap<K, Number>,
-    topics: BTreeMap<Id, Vec<Number>>,
+    topics: Topics,
     of_place: BTreeSet<(Place, Number)>,
     shares: BTreeMap<Place, usize>,
     greediest: BTreeSet<(usize, Place)>,
@@ -90,21 +98,20 @@ impl<K: Key, V: Payload> Store<K, V> {
     /// What an entry takes but for its payload: its places in all trees.
     pub(super) const COST: usize = in_tree::<(Number, Entry<K, V>)>()
         + in_tree::<(K, Number)>()
-        + in_tree::<(Id, Vec<Number>)>()
-        + LIST_SLACK * size_of::<Number>()
+        + if K::HAS_TOPIC { Topics::COST } else { 0 }
         + in_tree::<(Place, Number)>()
         + in_tree::<(Place, usize)>()
         + in_tree::<(usize, Place)>()
         + SHARED;
 
     /// A store of at most `limit` bytes; what was not stored or asked for again for the time of a `life` goes.
-    pub(super) const fn new(limit: usize, life: Duration) -> Self {
+    pub(super) fn new(limit: usize, life: Duration) -> Self {
         Self {
             limit,
             life,
             entries: BTreeMap::new(),
             index: BTreeMap::new(),
-            topics: BTreeMap::new(),
+            topics: Topics::default(),
             of_place: BTreeSet::new(),
             shares: BTreeMap::new(),
             greediest: BTreeSet::new(),
@@ -138,33 +145,46 @@ impl<K: Key, V: Payload> Store<K, V> {
     /// Looks at a value.
     pub(super) fn get(&mut self, now: Instant, key: &K) -> Option<&V> {
         self.expire(now);
-        self.entries.get(self.index.get(key)?).map(|entry| &entry.value)
+        self.entries
+            .get(self.index.get(key)?)
+            .filter(|it| it.counts(now, self.life))
+            .map(Entry::value)
     }
 
     /// Looks at a value, which begins a new life by that.
     pub(super) fn renew(&mut self, now: Instant, key: &K) -> Option<&V> {
         self.expire(now);
-        let entry = self.take(*self.index.get(key)?)?;
+        let entry = self.take(*self.index.get(key)?).filter(|it| it.counts(now, self.life))?;
         let number = self.add(now, *key, entry.value, entry.place);
-        self.entries.get(&number).map(|entry| &entry.value)
+        self.entries.get(&number).map(Entry::value)
     }
 
-    /// Stores what a host at `place` has sent, instead of what was there. Unless the key is `theirs` alone, the entry goes on
-    /// to count for the /24 that has stored it first: else a host could make it count for a greedy /24.
-    pub(super) fn put(&mut self, now: Instant, key: K, value: V, place: Place, theirs: bool) {
+    /// Stores what a host at `place` has sent, instead of what was there. Returns whether there is room for it. Unless the key
+    /// is `theirs` alone, the entry goes on to count for the /24 that has stored it first: else a host could make it count for a
+    /// greedy /24.
+    pub(super) fn put(
+        &mut self,
+        now: Instant,
+        key: K,
+        value: V,
+        place: Place,
+        theirs: bool,
+    ) -> bool {
         self.expire(now);
         let before = self.index.get(&key).copied().and_then(|number| self.take(number));
-        let owner = before.map(|entry| entry.place).filter(|_| !theirs);
+        let before = before.filter(|before| !theirs && before.counts(now, self.life));
         if Self::COST + value.len() > self.limit {
             self.gave_way += 1;
-            return;
+            return false;
         }
-        self.add(now, key, value, owner.unwrap_or(place));
+        let owner = before.map_or(place, |entry| entry.place);
+        let number = self.add(now, key, value, owner);
         while self.bytes > self.limit {
             let Some(oldest) = self.oldest_of_the_greediest() else { break };
             self.take(oldest);
             self.gave_way += 1;
         }
+        self.entries.contains_key(&number)
     }
 
     pub(super) fn remove(&mut self, key: &K) {
@@ -172,37 +192,28 @@ impl<K: Key, V: Payload> Store<K, V> {
         number.and_then(|number| self.take(number));
     }
 
-    /// Forgets what has lived for too long.
+    /// Forgets what has lived for too long, some of it if it is much.
     pub(super) fn expire(&mut self, now: Instant) {
-        while let Some((number, entry)) = self.entries.first_key_value() {
-            if now.saturating_since(entry.at) < self.life {
+        for _ in 0..EXPIRED_AT_ONCE {
+            let Some((number, entry)) = self.entries.first_key_value() else { break };
+            if entry.counts(now, self.life) {
                 break;
             }
             self.take(*number);
         }
     }
 
-    /// Up to `count` values of a topic, each as likely as any other.
-    pub(super) fn draw(
+    /// Up to `N` values of a topic, as [`Topics::draw`] draws them.
+    pub(super) fn draw<const N: usize>(
         &mut self,
         now: Instant,
         topic: &Id,
-        count: usize,
         rng: &mut Rng,
     ) -> impl Iterator<Item = &V> {
         self.expire(now);
-        let all = self.topics.get_mut(topic).map_or(&mut [][..], |all| all);
-        // The drawn entries come last.
-        for end in (0..all.len()).rev().take(count) {
-            let drawn = rng.below(end as u32 + 1) as usize;
-            all.swap(drawn, end);
-            for at in [drawn, end] {
-                let entry = all.get(at).and_then(|number| self.entries.get_mut(number));
-                entry.into_iter().for_each(|entry| entry.position = at as u32);
-            }
-        }
-        let drawn = all.iter().rev().take(count);
-        drawn.filter_map(|number| self.entries.get(number)).map(|entry| &entry.value)
+        let (drawn, entries, life) = (self.topics.draw::<N>(*topic, rng), &self.entries, self.life);
+        let entries = drawn.into_iter().filter_map(|number| entries.get(&number));
+        entries.filter(move |it| it.counts(now, life)).map(Entry::value)
     }
 
     fn oldest_of_the_greediest(&self) -> Option<Number> {
@@ -216,9 +227,7 @@ impl<K: Key, V: Payload> Store<K, V> {
         self.next += 1;
         let mut position = 0;
         if let Some(topic) = key.topic() {
-            let all = self.topics.entry(topic).or_default();
-            position = all.len() as u32;
-            all.push(number);
+            position = self.topics.join(topic, place, number);
         }
         self.charge(place, Self::COST + value.len(), 0);
         self.index.insert(key, number);
@@ -232,26 +241,11 @@ impl<K: Key, V: Payload> Store<K, V> {
         self.index.remove(&entry.key);
         self.of_place.remove(&(entry.place, number));
         self.charge(entry.place, 0, Self::COST + entry.value.len());
-        if let Some(topic) = entry.key.topic() {
-            self.leave(&topic, entry.position);
-        }
+        let topic = entry.key.topic();
+        let moved = topic.and_then(|topic| self.topics.leave(topic, entry.place, entry.position));
+        let moved = moved.and_then(|number| self.entries.get_mut(&number));
+        moved.into_iter().for_each(|moved| moved.position = entry.position);
         Some(entry)
-    }
-
-    /// The last of a topic's entries takes the place of one that goes.
-    fn leave(&mut self, topic: &Id, position: u32) {
-        let Some(all) = self.topics.get_mut(topic) else { return };
-        let last = all.pop();
-        if let (Some(place), Some(last)) = (all.get_mut(position as usize), last) {
-            *place = last;
-            let moved = self.entries.get_mut(&last);
-            moved.into_iter().for_each(|entry| entry.position = position);
-        }
-        if all.is_empty() {
-            self.topics.remove(topic);
-        } else if all.len() * 4 < all.capacity() {
-            all.shrink_to(all.len() * 2);
-        }
     }
 
     fn charge(&mut self, place: Place, more: usize, less: usize) {
@@ -281,14 +275,22 @@ impl<K: Key, V: Payload> Store<K, V> {
         for (number, entry) in &self.entries {
             assert_eq!(self.index.get(&entry.key), Some(number));
             assert!(self.of_place.contains(&(entry.place, *number)));
-            let among = entry.key.topic().map(|topic| &self.topics[&topic]);
-            assert!(among.is_none_or(|all| all[entry.position as usize] == *number));
+            let topic = entry.key.topic();
+            let at = |topic| self.topics.at(topic, entry.place, entry.position);
+            assert!(topic.is_none_or(|topic| at(topic) == Some(*number)));
         }
-        assert!(
-            self.topics
-                .values()
-                .all(|all| !all.is_empty() && all.capacity() <= LIST_SLACK * all.len())
-        );
+        self.topics.check_invariants(if K::HAS_TOPIC { self.entries.len() } else { 0 });
+    }
+}
+
+impl<K, V> Entry<K, V> {
+    const fn value(&self) -> &V {
+        &self.value
+    }
+
+    /// Whether it is of use still.
+    fn counts(&self, now: Instant, life: Duration) -> bool {
+        now.saturating_since(self.at) < life
     }
 }
 
@@ -296,7 +298,7 @@ impl<K: Key, V: Payload> Store<K, V> {
 const NODE_MIN: usize = 5;
 const NODE_MAX: usize = 11;
 /// Places of a list for each entry in it, at most.
-const LIST_SLACK: usize = 4;
+pub(super) const LIST_SLACK: usize = 4;
 /// What shares a payload takes, whether it is shared or not.
 const SHARED: usize = 3 * size_of::<usize>();
 

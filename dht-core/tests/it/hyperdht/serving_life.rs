@@ -254,6 +254,52 @@ fn what_was_drawn_before_does_not_matter() {
     assert!((47..=143).contains(&same), "{same}");
 }
 
+/// One host in each of two networks has announced as many keys as it could, and hides nobody.
+#[test]
+fn each_24_has_its_share_of_a_lookup() {
+    let mut rig = Rig::new();
+    for n in 100..500 {
+        rig.announce(host(n % 2, 1), &pair(n), topic(), &Said::default());
+    }
+    let drawn = |rig: &mut Rig, keys: std::ops::Range<u16>| {
+        let keys: Vec<_> = keys.map(|n| pair(n).public_key()).collect();
+        let peers = rig.peers(topic());
+        assert_eq!(peers.len(), 20);
+        peers.iter().filter(|peer| keys.contains(&peer.public_key)).count()
+    };
+    // All of who has few, and the others share what is left.
+    (0..3).for_each(|n| drop(rig.announce(host(7, 1), &pair(n), topic(), &Said::default())));
+    (3..13).for_each(|n| drop(rig.announce(host(8, 1), &pair(n), topic(), &Said::default())));
+    for _ in 0..20 {
+        assert_eq!(drawn(&mut rig, 0..3), 3);
+        assert!((5..=6).contains(&drawn(&mut rig, 3..13)));
+    }
+    // One of each /24 if there are more than twenty.
+    (13..53).for_each(|n| drop(rig.announce(host(n, 1), &pair(n), topic(), &Said::default())));
+    let of_two = (0..400).map(|_| drawn(&mut rig, 100..500)).sum::<usize>();
+    // In 20 of 44 lookups each of the two has a place: 364, give or take 80 since /24s have no equal distances.
+    assert!((240..490).contains(&of_two), "{of_two}");
+}
+
+/// Thousands of entries that came together go over time; until then they count no more.
+#[test]
+fn what_is_over_is_not_told_even_if_it_is_there() {
+    let mut rig = Rig::new();
+    for n in 0..200 {
+        rig.announce(host(n, 1), &pair(n), topic(), &Said::default());
+        rig.announce(host(n, 1), &pair(n), topic_of(&pair(n)), &Said::default());
+    }
+    rig.minutes(20);
+    assert_eq!(rig.peers(topic()), []);
+    let left = rig.service.stats();
+    assert!(left.topics.entries > 100 && left.peers.entries > 100, "{left:?}");
+    assert_eq!(rig.get(command::FIND_PEER, topic_of(&pair(199))), None);
+    (0..3).for_each(|_| rig.service.handle_timeout(rig.now));
+    let left = rig.service.stats();
+    assert_eq!((left.topics.entries, left.peers.entries), (0, 0));
+    rig.service.check_invariants();
+}
+
 #[test]
 fn the_peer_itself_comes_last_if_there_is_a_place() {
     let own = topic_of(&pair(0));

@@ -50,9 +50,9 @@ const KINDS: [Kind; 6] = [
         name: "topics",
         put: |rig, n, from| announces(rig, from, &pair(n), topic(0), &Said::default()),
         is_there: |rig, n| {
-            // A lookup shows 20 of them only, so it takes some.
+            // A lookup shows 20 of them only, and one of each /24 if there are 20, so it takes some.
             let key = pair(n).public_key();
-            (0..100).any(|_| rig.peers(topic(0)).iter().any(|peer| peer.public_key == key))
+            (0..1_000).any(|_| rig.peers(topic(0)).iter().any(|peer| peer.public_key == key))
         },
         stats: |stats| stats.topics,
     },
@@ -212,21 +212,23 @@ fn what_has_no_place_at_all_is_not_kept() {
 #[test]
 fn more_signatures_than_allowed_are_not_checked() {
     let mut rig = Rig::with(ServiceConfig {
-        checks_per_second: 10,
-        checks_per_source: 4,
+        checks_per_second: 20,
+        checks_per_source: 3,
         ..ServiceConfig::default()
     });
-    let put = |rig: &mut Rig, net, host_number| {
-        (0..20).filter(|_| rig.put(host(net, host_number), &pair(1), 1, b"") == stored()).count()
+    let put_from = |rig: &mut Rig, from| {
+        (0..20).filter(|_| rig.put(from, &pair(1), 1, b"") == stored()).count()
     };
-    assert_eq!(put(&mut rig, 1, 1), 4);
+    let put = |rig: &mut Rig, net, host_number| put_from(rig, host(net, host_number));
+    assert_eq!(put(&mut rig, 1, 1), 3);
     assert_eq!(put(&mut rig, 1, 2), 0, "of the same /24");
     // All that is signed shares this.
     assert_eq!(rig.announce(host(1, 3), &pair(1), topic(1), &Said::default()), Action::Silent);
     assert_eq!(rig.unannounce(host(1, 3), &pair(1), topic(1)), Action::Silent);
     assert_eq!(rig.announce(host(2, 3), &pair(1), topic(1), &Said::default()), done());
-    assert_eq!(put(&mut rig, 2, 1), 3);
-    assert_eq!(put(&mut rig, 3, 1), 2, "what is left in all");
+    assert_eq!(put(&mut rig, 2, 1), 2);
+    let at_home = std::net::SocketAddrV4::new([10, 0, 0, 1].into(), 1);
+    assert_eq!(put_from(&mut rig, at_home), 14, "what is left in all");
     assert_eq!(put(&mut rig, 4, 1), 0);
     // What is not signed is served all the same.
     assert_eq!(rig.immutable_put(host(1, 1), b"value"), stored());
@@ -234,10 +236,23 @@ fn more_signatures_than_allowed_are_not_checked() {
     let stats = rig.service.stats();
     assert_eq!(
         (stats.checked, stats.bad_signatures, stats.unchecked),
-        (10, 0, 16 + 20 + 2 + 17 + 18 + 20)
+        (20, 0, 17 + 20 + 2 + 18 + 6 + 20)
     );
     rig.wait(Duration::from_secs(1));
-    assert_eq!(put(&mut rig, 1, 1), 4);
+    assert_eq!(put(&mut rig, 1, 1), 3);
+}
+
+/// Who stores a value that gives way at once is not told that it is stored.
+#[test]
+fn what_gives_way_at_once_is_not_confirmed() {
+    let mut rig = Rig::with(ServiceConfig { mutable_bytes: 3_000, ..small() });
+    // Of two that store one value each, the one with the longer value gives way.
+    let put = |rig: &mut Rig, net, len| rig.put(host(net, 1), &pair(net), 1, &vec![7; len]);
+    assert_eq!(put(&mut rig, 1, 900), stored());
+    assert_eq!(put(&mut rig, 2, 1_200), Action::Silent);
+    assert_eq!(put(&mut rig, 3, 200), stored());
+    let stats = rig.service.stats().mutables;
+    assert_eq!((stats.entries, stats.gave_way), (2, 1), "{stats:?}");
 }
 
 #[test]

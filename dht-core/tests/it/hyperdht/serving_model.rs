@@ -55,7 +55,7 @@ impl<K: PartialEq + Copy, V: Clone> List<K, V> {
         Some(value)
     }
 
-    fn put(&mut self, at: Instant, key: K, value: V, place: u32, theirs: bool) {
+    fn put(&mut self, at: Instant, key: K, value: V, place: u32, theirs: bool) -> bool {
         self.expire(at);
         let before = self.take(key).map(|entry| entry.place);
         let place = before.filter(|_| !theirs).unwrap_or(place);
@@ -69,6 +69,7 @@ impl<K: PartialEq + Copy, V: Clone> List<K, V> {
             let oldest = self.entries.iter().position(|entry| greed(entry) == greediest);
             self.entries.remove(oldest.unwrap());
         }
+        self.entries.iter().any(|entry| entry.key == key)
     }
 
     fn bytes(&self, of: impl Fn(u32) -> bool) -> usize {
@@ -207,8 +208,8 @@ impl Model {
         }
         let encoded = dht_core::hyperdht::Mutable::sign(pair, seq, value).unwrap().encode();
         let later = before.is_none_or(|(kept, ..)| kept < seq);
-        self.mutables.put(self.now, key, (seq, value.clone(), encoded), place(from), later);
-        stored()
+        let put = (seq, value.clone(), encoded);
+        kept(self.mutables.put(self.now, key, put, place(from), later))
     }
 }
 
@@ -247,6 +248,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 fn answer(value: Option<Bytes>) -> Action<'static> {
     Action::Reply(value.map_or(Answer::empty(), Answer::value))
+}
+
+/// What is said to who stores a value.
+fn kept(is_kept: bool) -> Action<'static> {
+    if is_kept { stored() } else { Action::Silent }
 }
 
 fn sorted(mut peers: Peers) -> Peers {
@@ -335,8 +341,8 @@ fn check_values(rig: &mut Rig, model: &mut Model, (what, from, key, _, a, b, _):
             assert_eq!(action, expected);
         }
         9 => {
-            model.immutables.put(now, hash(&value(a)), value(a), place(from), false);
-            assert_eq!(rig.immutable_put(from, &value(a)), stored());
+            let put = model.immutables.put(now, hash(&value(a)), value(a), place(from), false);
+            assert_eq!(rig.immutable_put(from, &value(a)), kept(put));
         }
         _ => {
             let target = hash(&value(a));
