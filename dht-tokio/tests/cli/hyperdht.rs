@@ -1,11 +1,12 @@
 //! What the command does in networks that serve hyperdht's commands.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
 use crate::ABSENT;
 use crate::refusals::refused;
-use crate::support::{Running, dht};
+use crate::support::{Process, Running, dht};
 
 fn network() -> Running {
     Running::start(&["testnet", "--hyperdht", "--nodes", "20"])
@@ -103,4 +104,50 @@ fn wrong_keys_and_options_are_named() {
     refused(&dht(&["announce", "x", at[0], at[1]]), 2, "--key");
     let relay = ["announce", "x", "--key", bad.path(), "--relay", "here", at[0], at[1]];
     refused(&dht(&relay), 2, "invalid IPv4 socket address");
+}
+
+#[test]
+fn a_fourth_relay_address_is_refused_before_a_key_is_made() {
+    let key = Scratch::new("relays");
+    let announce = |relays: usize| {
+        let relays = ["--relay", "127.0.0.1:9"].repeat(relays);
+        let args = ["announce", "x", "--key", key.path(), "--bootstrap", "127.0.0.1:1"];
+        dht(&[&args, &relays[..]].concat())
+    };
+    refused(&announce(4), 2, "--relay is given 4 times: nodes keep at most 3 addresses");
+    assert!(!key.0.exists());
+    // Three are none too many: it fails since nobody is there.
+    let three = announce(3);
+    assert_eq!(three.code, Some(1), "{}", three.stderr);
+    assert!(key.0.exists());
+}
+
+#[test]
+fn commands_that_make_the_same_key_at_once_end_up_with_one() {
+    let key = Scratch::new("race");
+    let net = network();
+    let put = |value: &str| {
+        let args = ["put", "--mutable", value, "--seq", "0", "--json", "--key", key.path()];
+        Process::start(&[&args[..], &["--bootstrap", &net.address]].concat())
+    };
+    // The same value of the same version, so that all succeed.
+    let runs: Vec<_> = (0..8).map(|_| put("x")).collect();
+    let runs: Vec<_> = runs.into_iter().map(Process::end).collect();
+    let keys: BTreeSet<_> =
+        runs.iter().map(|run| run.json()[0]["public_key"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(keys.len(), 1);
+    let makers = runs.iter().filter(|run| run.stderr.contains("made a new key")).count();
+    assert_eq!(makers, 1);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&key.0).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    // Nothing else is left beside it.
+    let name = key.0.file_name().unwrap().to_str().unwrap();
+    let beside = fs::read_dir(key.0.parent().unwrap()).unwrap();
+    let beside = beside.filter(|it| {
+        it.as_ref().is_ok_and(|it| it.file_name().to_string_lossy().starts_with(name))
+    });
+    assert_eq!(beside.count(), 1);
 }

@@ -124,11 +124,26 @@ impl Dht {
         }
         let public_key = signer.public_key();
         let signed = Mutable::sign(signer, seq, &value).map_err(signer_failed)?;
-        let around = signed.encode_put(&public_key).len() - value.len();
-        self.check_size(&asking::put_mutable(NOBODY, NO_TOKEN, &public_key, &signed), around)?;
-        let mut query = self.query(asking::mutable_get(&public_key, 0));
-        let put = |reply: &Reply| asking::mutable_put(reply, &public_key, &signed).map(Ok);
-        Ok(self.commit(&mut query, put).await?.0)
+        self.put_signed(&public_key, &signed).await
+    }
+
+    /// Stores a value that was [found](Self::mutable_get) once more, as it is, which takes no signer. Nodes keep it for 48 hours
+    /// after it was last stored or asked for; but nodes leave, and take it with them, so store it again about every hour.
+    ///
+    /// # Errors
+    /// As [`mutable_put`](Self::mutable_put), except that no signer can fail. A signature that is not the key's no node takes.
+    #[doc(alias = "refresh")]
+    pub async fn mutable_refresh(
+        &self,
+        public_key: &PublicKey,
+        stored: &Stored,
+    ) -> Result<Commit, Error> {
+        let Stored { seq, value, signature } = stored;
+        if *seq > VARINT_MAX {
+            return Err(SendError::OutOfRange.into());
+        }
+        let signed = Mutable { seq: *seq, value, signature: *signature };
+        self.put_signed(public_key, &signed).await
     }
 
     /// Fetches what a key has signed, of version `seq` or later: of all replies the latest version. `None` if there is
@@ -162,6 +177,18 @@ impl Dht {
             let value = reply.value.as_ref()?.slice_ref(value);
             Some(Stored { seq, value, signature })
         })
+    }
+
+    async fn put_signed(
+        &self,
+        public_key: &PublicKey,
+        signed: &Mutable<'_>,
+    ) -> Result<Commit, Error> {
+        let around = signed.encode_put(public_key).len() - signed.value.len();
+        self.check_size(&asking::put_mutable(NOBODY, NO_TOKEN, public_key, signed), around)?;
+        let mut query = self.query(asking::mutable_get(public_key, 0));
+        let put = |reply: &Reply| asking::mutable_put(reply, public_key, signed).map(Ok);
+        Ok(self.commit(&mut query, put).await?.0)
     }
 
     /// Takes an announcement back wherever a query comes by, as long as there is something to read.

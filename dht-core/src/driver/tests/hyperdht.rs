@@ -155,6 +155,44 @@ fn values_are_stored_and_fetched() {
 }
 
 #[test]
+fn a_value_that_was_found_is_stored_again_without_its_key() {
+    let net = Network::new(8);
+    let (key, user) = (pair(1).public_key(), &net.asker);
+    net.sim.block_on(user.mutable_put(&pair(1), 1, "a value")).unwrap();
+    let found = net.sim.block_on(user.mutable_get(&key, 0)).unwrap().unwrap();
+    // Newcomers don't have it.
+    let join = format!("127.0.0.1:{BOOTSTRAP}");
+    let serve = |builder: Builder<World>| {
+        let builder = builder.bootstrap([join]).hyperdht(ServiceConfig::default());
+        builder.ephemeral(false).firewalled(false)
+    };
+    let newcomer = net.sim.node(serve);
+    net.sim.block_on(newcomer.fully_bootstrapped()).unwrap();
+    let entries = || newcomer.service_stats().unwrap().mutables.entries;
+    assert_eq!(entries(), 0);
+    let again = net.sim.block_on(user.mutable_refresh(&key, &found)).unwrap();
+    assert_eq!((again.succeeded, entries()), (9, 1));
+    // Whoever changes it needs the key.
+    let mut forged = found.clone();
+    forged.value = "another".into();
+    forged.seq += 1;
+    net.sim.block_on(user.mutable_refresh(&key, &forged)).unwrap_err();
+    assert_eq!(net.sim.block_on(user.mutable_get(&key, 0)).unwrap(), Some(found.clone()));
+    // As with `mutable_put`, an earlier version than the latest is refused.
+    net.sim.block_on(user.mutable_put(&pair(1), 2, "later")).unwrap();
+    let refused = net.sim.block_on(user.mutable_refresh(&key, &found)).unwrap_err();
+    let Error::Query(QueryError::Commit(commit)) = refused else { panic!("{refused}") };
+    assert_eq!((commit.refused, commit.refusal), (9, Some(17)));
+    forged.seq = 1 << 53;
+    let refused = net.sim.block_on(user.mutable_refresh(&key, &forged)).unwrap_err();
+    assert!(matches!(refused, Error::Send(SendError::OutOfRange)), "{refused}");
+    forged.value = std::vec![7; 2_000].into();
+    forged.seq = 1;
+    let refused = net.sim.block_on(user.mutable_refresh(&key, &forged)).unwrap_err();
+    assert!(matches!(refused, Error::Send(SendError::TooLarge { .. })), "{refused}");
+}
+
+#[test]
 fn values_that_no_datagram_takes_are_refused_before_anything_is_sent() {
     let net = Network::new(4);
     let sent = |net: &Network| net.asker.stats().requests.total;

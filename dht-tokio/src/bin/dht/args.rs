@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use dht_tokio::dht_core::hyperdht::RELAY_ADDRESSES_MAX;
 use dht_tokio::{BootstrapNode, ConfigError, Exempt, Id};
 
 /// A distributed hash table, as spoken by dht-rpc: try it, join it, run it.
@@ -203,11 +204,20 @@ impl Args {
     /// The arguments of this process; ends it if they make no sense.
     pub(crate) fn given() -> Self {
         let args = Self::parse();
-        if matches!(args.command, Command::Node { port: 0, exact_port: true, .. }) {
-            let why = "--exact-port needs a --port from 1 to 65535";
-            Self::command().error(ErrorKind::ArgumentConflict, why).exit();
+        match &args.command {
+            Command::Node { port: 0, exact_port: true, .. } => {
+                let why = "--exact-port needs a --port from 1 to 65535";
+                Self::command().error(ErrorKind::ArgumentConflict, why).exit();
+            }
+            Command::Announce { relays, .. } if relays.len() > RELAY_ADDRESSES_MAX => {
+                let why = format!(
+                    "--relay is given {} times: nodes keep at most {RELAY_ADDRESSES_MAX} addresses",
+                    relays.len()
+                );
+                Self::command().error(ErrorKind::TooManyValues, why).exit();
+            }
+            _ => args,
         }
-        args
     }
 
     pub(crate) const fn is_verbose(&self) -> bool {
