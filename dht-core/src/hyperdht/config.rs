@@ -14,7 +14,7 @@ use crate::api::exempt::Exempt;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceConfig {
-    /// Bytes for who has announced which topic; 16 MiB by default. An announcement takes about 800 bytes of this, since
+    /// Bytes for who has announced which topic; 16 MiB by default. An announcement takes about 800 bytes of this (a value 450 and its length), since
     /// the bookkeeping is counted at its largest.
     pub topic_bytes: usize,
     /// Bytes for peers that have announced themselves, and whose handshakes are relayed; 16 MiB by default.
@@ -37,7 +37,8 @@ pub struct ServiceConfig {
     pub value_life: Duration,
     /// Signatures that are checked in a second, 1,000 by default: less than a tenth of a core's time.
     pub checks_per_second: u32,
-    /// The same for one /24, unless it is exempt; 100 by default.
+    /// The same for one /24, unless it is exempt; 100 by default. A /24 never takes more than a quarter of what is left for
+    /// all, so it has fewer while many /24s have some.
     pub checks_per_source: u32,
     /// Whom limits per /24 don't apply to: as [`Config::exempt`](crate::Config::exempt).
     pub exempt: Exempt,

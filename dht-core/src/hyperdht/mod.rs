@@ -53,8 +53,9 @@
 //!
 //! Nothing is passed on to a local address for a sender that has none, to a loopback address for a sender that has another one, or to
 //! an address that no node can have. Stores are bounded in bytes, and in a full one the /24 that
-//! has stored most gives way. The number of signatures that are checked in a second is limited ([`ServiceConfig`]); tokens are checked first. A value that no
-//! answer has room for is not stored. Of an announcement that is made again the latest record counts at once.
+//! has stored most gives way. The number of signatures that are checked in a second is limited ([`ServiceConfig`]); tokens are checked first. The peers in
+//! an answer to `LOOKUP` are drawn from each /24 alike, so that one host with many keys does not hide the others. A value that no
+//! answer has room for is not stored, and a value that gives way at once is not confirmed. Of an announcement that is made again the latest record counts at once.
 
 pub mod asking;
 mod checks;

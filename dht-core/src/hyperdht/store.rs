@@ -66,7 +66,7 @@ const EXEMPT: u32 = u32::MAX;
 pub(super) type Number = u64;
 
 /// Entries that one call forgets at most: nobody has to wait while thousands go that came together.
-const EXPIRED_AT_ONCE: usize = 64;
+const EXPIRED_MAX: usize = 64;
 
 #[derive(Clone, Debug)]
 struct Entry<K, V> {
@@ -194,7 +194,7 @@ impl<K: Key, V: Payload> Store<K, V> {
 
     /// Forgets what has lived for too long, some of it if it is much.
     pub(super) fn expire(&mut self, now: Instant) {
-        for _ in 0..EXPIRED_AT_ONCE {
+        for _ in 0..EXPIRED_MAX {
             let Some((number, entry)) = self.entries.first_key_value() else { break };
             if entry.counts(now, self.life) {
                 break;
