@@ -44,7 +44,7 @@
 //! The front-end does that by itself (`driver::Builder::hyperdht`).
 //!
 //! *The asking half* are the queries and requests of [`asking`], and on a handle the calls of hyperdht's users: see the methods of
-//! `driver::Dht`.
+//! `driver::Dht`. An announcement that is to live on is kept alive by an [`Announcer`] beside the node, which `driver::Announcer` runs.
 //!
 //! An embedder that is a server itself, and speaks hyperdht's handshake, looks at `PEER_HANDSHAKE` and `PEER_HOLEPUNCH` for its own
 //! targets before it asks the service.
@@ -56,6 +56,7 @@
 //! has stored most gives way. The number of signatures that are checked in a second is limited ([`ServiceConfig`]); tokens are checked first. A value that no
 //! answer has room for is not stored. Of an announcement that is made again the latest record counts at once.
 
+mod announcer;
 pub mod asking;
 mod checks;
 mod config;
@@ -66,6 +67,7 @@ mod service;
 mod signing;
 mod store;
 
+pub use announcer::{AnnounceError, Announcer, Slot, Want};
 pub use config::ServiceConfig;
 pub use keys::{KeyPair, ParsePublicKeyError, PublicKey, Signature, Signer};
 pub use messages::{
