@@ -25,24 +25,35 @@ pub(crate) type Job = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// The jobs that the driver has taken over.
 #[derive(Default)]
 pub(crate) struct Jobs {
-    all: Vec<(Job, Arc<Alarm>)>,
-    /// The driver's waker, as it was when the alarms got it.
+    all: Vec<Running>,
+    /// The driver's waker, as the alarms have it.
     driver: Option<Waker>,
+}
+
+struct Running {
+    job: Job,
+    alarm: Arc<Alarm>,
+}
+
+/// What wakes a job: it notes that, and wakes the driver.
+struct Alarm {
+    rings: AtomicBool,
+    driver: Mutex<Option<Waker>>,
 }
 
 impl Jobs {
     /// Takes jobs over, and polls each that is new or was woken. A job may call a signer, which is foreign.
-    pub(crate) fn work(&mut self, cx: &mut Context<'_>, new: Vec<Job>) {
-        if !self.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
+    pub(crate) fn work(&mut self, cx: &Context<'_>, new: Vec<Job>) {
+        let known = self.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker()));
+        if !known {
             self.driver = Some(cx.waker().clone());
-            self.all.iter().for_each(|(_, alarm)| alarm.set(cx.waker()));
+            self.all.iter().for_each(|running| running.alarm.set(Some(cx.waker().clone())));
         }
         self.all.extend(new.into_iter().map(|job| {
-            let alarm = Arc::new(Alarm { rings: AtomicBool::new(true), driver: Mutex::default() });
-            alarm.set(cx.waker());
-            (job, alarm)
+            let driver = Mutex::new(Some(cx.waker().clone()));
+            Running { job, alarm: Arc::new(Alarm { rings: AtomicBool::new(true), driver }) }
         }));
-        self.all.retain_mut(|(job, alarm)| {
+        self.all.retain_mut(|Running { job, alarm }| {
             if !alarm.rings.swap(false, Ordering::AcqRel) {
                 return true;
             }
@@ -54,25 +65,25 @@ impl Jobs {
 
     /// Drops all jobs, one by one: two that panic in one go would abort the process.
     pub(crate) fn end(&mut self) {
-        for (job, _) in core::mem::take(&mut self.all) {
-            guard(|| drop(job));
+        for running in core::mem::take(&mut self.all) {
+            guard(|| drop(running));
         }
+        guard(|| drop(self.driver.take()));
     }
 }
 
-/// What wakes a job: it notes that, and wakes the driver.
-struct Alarm {
-    rings: AtomicBool,
-    driver: Mutex<Option<Waker>>,
+/// Whoever still has the job's waker does not keep the driver's.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.alarm.set(None);
+    }
 }
 
 impl Alarm {
-    fn set(&self, driver: &Waker) {
-        let driver = Some(driver.clone());
-        let before = core::mem::replace(
-            &mut *self.driver.lock().unwrap_or_else(PoisonError::into_inner),
-            driver,
-        );
+    fn set(&self, driver: Option<Waker>) {
+        let mut place = self.driver.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = core::mem::replace(&mut *place, driver);
+        drop(place);
         drop(before);
     }
 }
@@ -117,7 +128,7 @@ impl Background {
 
 impl Dht {
     /// Has the driver run a job; if there is no driver any more, drops it.
-    pub(super) fn run(&self, job: Job) {
+    pub(in crate::driver) fn run(&self, job: Job) {
         let mut job = Some(job);
         self.shared().act(|state, _| {
             if !state.node.closed() {

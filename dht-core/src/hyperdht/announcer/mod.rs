@@ -4,6 +4,8 @@
 
 mod course;
 mod relays;
+#[cfg(test)]
+mod tests;
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
