@@ -41,6 +41,7 @@ use crate::time::Instant;
 /// or are under way.
 ///
 /// ```
+/// use std::collections::BTreeMap;
 /// use dht_core::hyperdht::{Announcer, KeyPair, Want, hash};
 /// use dht_core::{Config, Event, Instant, Node};
 /// # use rand_core::SeedableRng;
@@ -49,19 +50,18 @@ use crate::time::Instant;
 /// let now = Instant::ZERO;
 /// let mut node = Node::new(Config::default(), &mut rng, now)?;
 /// let mut announcer = Announcer::new(hash(b"my service"), KeyPair::generate(&mut rng), &[]);
-/// let (mut query, mut requests) = (None, Vec::new());
+/// let (mut query, mut requests) = (None, BTreeMap::new());
 ///
 /// // For each turn of the node's loop:
 /// while let Some(event) = node.poll_event() {
 ///     match event {
 ///         Event::Finished(id) if query == Some(id) => {
-///             node.take_outcome(id).into_iter().for_each(|outcome| announcer.handle_outcome(now, outcome));
+///             let outcome = node.take_outcome(id);
+///             outcome.into_iter().for_each(|outcome| announcer.handle_outcome(now, outcome));
 ///         }
-///         Event::Response(id) => {
-///             let at = requests.iter().position(|(own, _)| *own == id);
-///             if let Some(((_, slot), response)) = at.map(|at| requests.swap_remove(at)).zip(node.take_response(id)) {
-///                 announcer.handle_response(now, slot, response);
-///             }
+///         Event::Response(id) if requests.contains_key(&id) => {
+///             let ended = requests.remove(&id).zip(node.take_response(id)).into_iter();
+///             ended.for_each(|(slot, response)| announcer.handle_response(now, slot, response));
 ///         }
 ///         event => announcer.handle_event(&event),
 ///     }
@@ -73,7 +73,7 @@ use crate::time::Instant;
 ///             Err(error) => announcer.handle_outcome(now, Err(error)),
 ///         },
 ///         Want::Request(slot, request) => match node.request(now, request) {
-///             Ok(id) => requests.push((id, slot)),
+///             Ok(id) => _ = requests.insert(id, slot),
 ///             Err(error) => announcer.handle_response(now, slot, Err(error)),
 ///         },
 ///     }
