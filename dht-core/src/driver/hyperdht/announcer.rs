@@ -85,7 +85,7 @@ impl Dht {
 }
 
 impl Announcer {
-    /// How the latest announcement went; waits for the first.
+    /// How the latest announcement went; waits for the first, which is not made while the node is suspended.
     ///
     /// # Errors
     /// If no node has taken it, the signer has failed, or the node is closed. Until the node is closed, it is tried again, after 3 s at

@@ -277,6 +277,21 @@ fn an_announcement_is_made_anew_after_a_change_of_network_and_a_suspension() {
 }
 
 #[test]
+fn an_announcer_that_is_made_during_a_suspension_waits_for_its_end() {
+    let net = Network::new(4);
+    net.sim.block_on(net.asker.suspend()).unwrap();
+    let announcer = net.asker.announcer(hash(b"a topic"), pair(1), &[]);
+    let mut first = Box::pin(announcer.announced());
+    net.sim.advance(MINUTE);
+    assert!(net.sim.now(&mut first).is_none());
+    net.sim.block_on(net.asker.resume()).unwrap();
+    net.sim.block_on(first).unwrap();
+    // Nobody can be told now, which is not waited for.
+    net.sim.block_on(net.asker.suspend()).unwrap();
+    net.sim.block_on(announcer.close());
+}
+
+#[test]
 fn signers_that_fail_or_crash_harm_nobody() {
     let net = Network::new(4);
     let topic = hash(b"a topic");

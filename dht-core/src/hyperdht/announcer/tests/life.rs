@@ -132,6 +132,27 @@ fn a_change_during_an_announcement_is_a_reason_for_one_more() {
 }
 
 #[test]
+fn a_change_during_a_look_is_a_reason_to_announce_anew_after_it() {
+    let mut net = Net::announced(true, 5);
+    net.now = net.announcer.poll_timeout().unwrap();
+    let asked = net.requests();
+    net.announcer.handle_event(&Event::NetworkChange);
+    for (slot, request) in asked {
+        assert!(net.poll().is_none());
+        net.answer(slot, &request);
+    }
+    assert_eq!(net.walks(2), [0]);
+}
+
+#[test]
+fn nobody_is_looked_at_during_a_suspension() {
+    let mut net = Net::announced(true, 5);
+    net.announcer.handle_event(&Event::Suspended);
+    net.now += Duration::from_secs(10);
+    assert!(net.poll().is_none());
+}
+
+#[test]
 fn a_resumption_is_a_reason_for_one_announcement() {
     let mut net = Net::announced(false, 5);
     net.announcer.handle_event(&Event::Suspended);
