@@ -70,7 +70,7 @@ impl Told {
 }
 
 impl Dht {
-    /// Announces a topic, and keeps that alive. A peer that announces itself, under the [`hash()`] of its key, is kept by the
+    /// Announces a topic, and keeps that alive. A peer that announces itself, under the [`hash()`](hyperdht::hash()) of its key, is kept by the
     /// three closest nodes, which relay handshakes to it; another topic by all of the closest.
     pub fn announcer<S>(&self, topic: Id, signer: S, relay_addresses: &[SocketAddrV4]) -> Announcer
     where

@@ -113,7 +113,8 @@ impl<S: Signer> Announcer<S> {
                 self.commit.refusal = Some(reply.error);
             }
             Err(error) => {
-                if matches!(error, AnnounceError::Request(_)) {
+                let was_sent = matches!(error, AnnounceError::Request(_));
+                if was_sent && !self.doubtful.contains(&addr) {
                     self.doubtful.push(addr);
                 }
                 match error {
@@ -200,7 +201,8 @@ impl<S: Signer> Announcer<S> {
 
     /// `lost`: relays that don't answer any more, or not with the announcement.
     fn on_looked(&mut self, now: Instant, left: u32, lost: Vec<SocketAddrV4>) {
-        let is_short = self.kept_by.len() - lost.len() < self.kept_by.len().min(RELAYS);
+        let all = self.kept_by.len();
+        let is_short = all.saturating_sub(lost.len()) < all.min(RELAYS);
         self.silent.extend(lost);
         keep_latest(&mut self.silent);
         if self.renews {
