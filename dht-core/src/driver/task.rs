@@ -10,14 +10,12 @@ use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io;
 use std::panic::{catch_unwind, resume_unwind};
-#[cfg(feature = "hyperdht")]
-use std::vec::Vec;
 
 use super::bind::Binding;
 use super::error::Error;
 use super::guard::guard;
 #[cfg(feature = "hyperdht")]
-use super::hyperdht::background::Job;
+use super::hyperdht::background::Jobs;
 use super::life::Duty;
 use super::look::{Hail, Lookout};
 use super::names::UnderWay;
@@ -76,7 +74,7 @@ pub struct Driver<R: Runtime> {
     hail: Hail,
     flush_until: Option<Instant>,
     #[cfg(feature = "hyperdht")]
-    jobs: Vec<Job>,
+    jobs: Jobs,
     /// One byte more than is ever taken, so that the core sees what is too long.
     input: Box<[u8; DATAGRAM_MAX + 1]>,
     output: Box<[u8; DATAGRAM_MAX]>,
@@ -116,7 +114,7 @@ impl<R: Runtime> Driver<R> {
             hail,
             flush_until: None,
             #[cfg(feature = "hyperdht")]
-            jobs: Vec::new(),
+            jobs: Jobs::default(),
             input: Box::new([0; DATAGRAM_MAX + 1]),
             output: Box::new([0; DATAGRAM_MAX]),
         }
@@ -331,8 +329,8 @@ impl<R: Runtime> Driver<R> {
         self.shared.end();
         #[cfg(feature = "hyperdht")]
         {
-            let never_begun = self.shared.drive(|state, _| state.background.take());
-            for job in core::mem::take(&mut self.jobs).into_iter().chain(never_begun) {
+            self.jobs.end();
+            for job in self.shared.drive(|state, _| state.background.take()) {
                 guard(|| drop(job));
             }
         }
@@ -345,18 +343,9 @@ impl<R: Runtime> Driver<R> {
         }
     }
 
-    /// Does what goes on beside the node. A job may call a signer, which is foreign.
-    #[cfg(feature = "hyperdht")]
-    fn work(&mut self, cx: &mut Context<'_>) {
-        self.jobs.extend(self.shared.drive(|state, _| state.background.take()));
-        self.jobs.retain_mut(|job| {
-            guard(|| job.as_mut().poll(cx)).is_some_and(|polled| polled.is_pending())
-        });
-    }
-
     fn go_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         #[cfg(feature = "hyperdht")]
-        self.work(cx);
+        self.jobs.work(cx, self.shared.drive(|state, _| state.background.take()));
         let more = match self.turn(cx) {
             Turn::More => true,
             Turn::Wait => self.park(cx),

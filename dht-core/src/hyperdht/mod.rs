@@ -44,7 +44,7 @@
 //! The front-end does that by itself (`driver::Builder::hyperdht`).
 //!
 //! *The asking half* are the queries and requests of [`asking`], and on a handle the calls of hyperdht's users: see the methods of
-//! `driver::Dht`.
+//! `driver::Dht`. An announcement that is to live on is kept alive by an [`Announcer`] beside the node, which `driver::Announcer` runs.
 //!
 //! An embedder that is a server itself, and speaks hyperdht's handshake, looks at `PEER_HANDSHAKE` and `PEER_HOLEPUNCH` for its own
 //! targets before it asks the service.
@@ -57,6 +57,7 @@
 //! an answer to `LOOKUP` are drawn from each /24 alike, so that one host with many keys does not hide the others. A value that no
 //! answer has room for is not stored, and a value that gives way at once is not confirmed. Of an announcement that is made again the latest record counts at once.
 
+mod announcer;
 pub mod asking;
 mod checks;
 mod config;
@@ -68,6 +69,7 @@ mod signing;
 mod store;
 mod topics;
 
+pub use announcer::{AnnounceError, Announcer, Slot, Want};
 pub use config::ServiceConfig;
 pub use keys::{KeyPair, ParsePublicKeyError, PublicKey, Signature, Signer};
 pub use messages::{

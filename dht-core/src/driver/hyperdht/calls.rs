@@ -285,6 +285,6 @@ pub(super) fn signed<E: core::error::Error + Send + Sync + 'static>(
     request.map(|request| request.map_err(signer_failed))
 }
 
-fn signer_failed(error: impl core::error::Error + Send + Sync + 'static) -> Error {
+pub(super) fn signer_failed(error: impl core::error::Error + Send + Sync + 'static) -> Error {
     Error::Signer(Arc::new(error))
 }

@@ -7,19 +7,20 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use dht_core::hyperdht::asking::{self, Announcing};
-use dht_core::hyperdht::{Action, KeyPair, PublicKey, Service, ServiceConfig, hash};
-use dht_core::{Answer, Event, Id, Incoming, Node, Outcome, Query, QueryId, Reply, error_code};
+use dht_core::hyperdht::{
+    Action, Announcer, KeyPair, PublicKey, Service, ServiceConfig, Slot, Want, asking, hash,
+};
+use dht_core::{
+    Answer, Event, Id, Incoming, Instant, Node, Outcome, Query, QueryError, QueryId, Reply,
+    RequestId, error_code,
+};
 
 use super::{Figure, MINUTE, SEED, Size, churning, figure, impossible};
 use crate::run::Run;
 use crate::scenario::Scenario;
 use crate::sim::{App, Cx, Return, Spec, Violation};
-use crate::world::{HostId, Micros, Purpose, SECOND, Stream};
+use crate::world::{HostId, Purpose, SECOND, Stream};
 
-/// From the end of an announcement to the next one, as `Announcer` of the front-end does; and after a failure.
-const REST: Micros = 5 * MINUTE;
-const RETRY: Micros = 3 * SECOND;
 /// Seconds.
 const HOUR: u64 = 3_600;
 /// Announcers, each with a topic of its own.
@@ -43,7 +44,7 @@ pub(super) fn kept_for_others(size: Size) -> Result<Vec<Figure>, Violation> {
 /// What a query is for.
 #[derive(Clone, Debug)]
 enum Task {
-    /// To announce the node's topic.
+    /// The announcer's.
     Announce,
     /// To store a value.
     Store(Bytes),
@@ -73,8 +74,11 @@ enum Column {
 struct Peer {
     /// Since its first request.
     service: Option<Service>,
-    /// With which it announces its topic.
-    key: Option<KeyPair>,
+    /// Keeps its topic announced.
+    announcer: Option<Announcer<KeyPair>>,
+    /// The requests of the announcer that are under way, and when it is due.
+    announcing: BTreeMap<RequestId, Slot>,
+    due: Option<Instant>,
     tasks: BTreeMap<QueryId, Task>,
     /// Of each column: lookups that have found it, and all that have ended.
     seen: BTreeMap<Column, [u64; 2]>,
@@ -108,10 +112,34 @@ impl Peer {
         self.tasks.extend(cx.query(query).ok().map(|id| (id, task)));
     }
 
+    /// Does what the announcer wants.
     fn announce(&mut self, cx: &mut Cx<'_>) {
-        if let Some(key) = &self.key {
-            let query = asking::lookup(topic(key));
-            self.begin(cx, query, Task::Announce);
+        let Some(announcer) = &mut self.announcer else { return };
+        while let Some(want) = announcer.poll(cx.now) {
+            match want {
+                Want::Query(query) => match cx.query(query) {
+                    Ok(id) => _ = self.tasks.insert(id, Task::Announce),
+                    Err(error) => announcer.handle_outcome(cx.now, Err(error)),
+                },
+                Want::Request(slot, request) => match cx.node.request(cx.now, request) {
+                    Ok(id) => _ = self.announcing.insert(id, slot),
+                    Err(error) => announcer.handle_response(cx.now, slot, Err(error)),
+                },
+            }
+        }
+        let due = announcer.poll_timeout();
+        if let Some(at) = due.filter(|_| due != self.due) {
+            cx.wake_after(at.saturating_since(cx.now).as_micros() as u64, 0);
+        }
+        self.due = due;
+    }
+
+    fn on_response(&mut self, cx: &mut Cx<'_>, id: RequestId) {
+        let response = cx.node.take_response(id);
+        let slot = self.announcing.remove(&id);
+        if let (Some(announcer), Some(slot), Some(response)) = (&mut self.announcer, slot, response)
+        {
+            announcer.handle_response(cx.now, slot, response);
         }
     }
 
@@ -123,29 +151,23 @@ impl Peer {
         self.begin(cx, sought.query(), Task::Find(sought, column, false));
     }
 
-    fn on_end(&mut self, cx: &mut Cx<'_>, task: Task, outcome: Option<Outcome>) {
-        let closest = outcome.unwrap_or_default().closest;
-        match (task, &self.key) {
-            (Task::Announce, Some(key)) => {
-                let what = Announcing::new(topic(key), key);
-                for request in closest.iter().filter_map(|reply| what.announce(reply)) {
-                    let Ok(request) = request;
-                    let _ = cx.node.request(cx.now, request);
-                }
-                cx.wake_after(if closest.is_empty() { RETRY } else { REST }, 0);
+    fn on_end(&mut self, cx: &mut Cx<'_>, task: Task, outcome: Result<Outcome, QueryError>) {
+        match task {
+            Task::Announce => {
+                let announcer = self.announcer.iter_mut();
+                announcer.for_each(|it| it.handle_outcome(cx.now, outcome.clone()));
             }
-            (Task::Store(value), _) => {
+            Task::Store(value) => {
                 let put = |reply| asking::immutable_put(reply, value.clone());
-                for request in closest.iter().filter_map(put) {
+                for request in outcome.unwrap_or_default().closest.iter().filter_map(put) {
                     let _ = cx.node.request(cx.now, request);
                 }
             }
-            (Task::Find(_, column, found), _) => {
+            Task::Find(_, column, found) => {
                 let [hits, all] = self.seen.entry(column).or_default();
                 *hits += u64::from(found);
                 *all += 1;
             }
-            (Task::Announce, None) => {}
         }
     }
 }
@@ -164,7 +186,7 @@ impl App for Peer {
 
     fn on_event(&mut self, cx: &mut Cx<'_>, event: &Event) {
         match event {
-            Event::Response(id) => drop(cx.node.take_response(*id)),
+            Event::Response(id) => self.on_response(cx, *id),
             Event::Reply(id) | Event::Finished(id) => {
                 while let Some(reply) = cx.node.next_reply(*id) {
                     if let Some(Task::Find(sought, _, found)) = self.tasks.get_mut(id) {
@@ -175,20 +197,22 @@ impl App for Peer {
                 if let Some((outcome, task)) =
                     outcome.and_then(|it| Some((it, self.tasks.remove(id)?)))
                 {
-                    self.on_end(cx, task, outcome.ok());
+                    self.on_end(cx, task, outcome);
                 }
             }
-            _ => {}
+            event => self.announcer.iter_mut().for_each(|it| it.handle_event(event)),
         }
+        self.announce(cx);
     }
 
     fn on_timer(&mut self, cx: &mut Cx<'_>, _: u64) {
+        // The node's clock may be late.
+        self.due = None;
         self.announce(cx);
     }
 
     fn on_restart(&mut self, _: Return) {
-        self.service = None;
-        self.tasks.clear();
+        *self = Self { seen: core::mem::take(&mut self.seen), ..Self::default() };
     }
 }
 
@@ -214,16 +238,15 @@ impl Users {
         run.run_to(run.scenario().run_from() - MINUTE)?;
         let bootstraps: Vec<_> =
             (0..run.scenario().bootstraps).map(|host| run.sim().address(HostId(host))).collect();
-        let mut client = |key| {
-            let mut spec = Spec::joining(&bootstraps).app(Peer { key, ..Peer::default() });
+        let mut client = || {
+            let mut spec = Spec::joining(&bootstraps).app(Peer::default());
             spec.config.ephemeral = Some(true);
             run.sim_mut()
                 .add(spec)
                 .map_err(|error| Violation::before(SEED, "scenario", error.to_string()))
         };
-        let keys = (0..TOPICS).map(|n| Some(KeyPair::from_seed([n; 32])));
-        let announcers = keys.map(&mut client).collect::<Result<_, _>>()?;
-        let (once, hourly) = (client(None)?, client(None)?);
+        let announcers = (0..TOPICS).map(|_| client()).collect::<Result<_, _>>()?;
+        let (once, hourly) = (client()?, client()?);
         run.run_to(run.scenario().run_from())?;
         let draws = Stream::new(SEED, Purpose::Workload, 0);
         Ok(Self { run, draws, announcers, once, hourly })
@@ -248,7 +271,11 @@ impl Users {
     /// What is done in this second.
     fn act(&mut self, second: u64, hours: u64, looks: &[u64]) {
         if let Some(host) = self.announcers.get(second as usize) {
-            self.with(*host, |peer, cx| peer.announce(cx));
+            let key = KeyPair::from_seed([second as u8; 32]);
+            self.with(*host, |peer, cx| {
+                peer.announcer = Some(Announcer::new(topic(&key), key, &[]));
+                peer.announce(cx);
+            });
         }
         if second >= 60 && second.is_multiple_of(10) && second < hours * HOUR {
             let key = KeyPair::from_seed([self.draws.below(TOPICS.into()) as u8; 32]);
