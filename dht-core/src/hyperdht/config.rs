@@ -30,8 +30,8 @@ pub struct ServiceConfig {
     /// The longest value of an answer, in bytes; 1,323 by default, which fits into a datagram of 1,400. Longer values are
     /// not stored, since who asks for them would get no answer; answers to `LOOKUP` have fewer peers.
     pub max_value: usize,
-    /// How long announcements of topics count; 20 minutes by default, as in the reference on average. A peer's announcement of itself and a
-    /// bump live on for as long again whenever they are asked for.
+    /// How long announcements of topics count; 20 minutes by default, as in the reference on average. A peer's announcement of itself lives on
+    /// for as long again whenever it is asked for, a bump also whenever somebody announces the topic.
     pub announcement_life: Duration,
     /// How long a value is kept after it was last stored or asked for; 48 hours by default, as in the reference on average.
     pub value_life: Duration,

@@ -397,7 +397,7 @@ impl Service {
         let (now, topic) = (put.now, put.bound.target);
         let Some((at, time)) = self.clock else { return };
         let time = time.saturating_add(now.saturating_since(at)).as_millis();
-        let before = self.bumps.get(now, &topic).copied().unwrap_or(0);
+        let before = self.bumps.renew(now, &topic).copied().unwrap_or(0);
         if bump > before && u128::from(bump) <= time + u128::from(BUMP_DRIFT) {
             let place = self.place(put);
             self.bumps.put(now, topic, bump, place, false);

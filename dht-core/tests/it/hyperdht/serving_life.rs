@@ -282,6 +282,18 @@ fn each_24_has_its_share_of_a_lookup() {
 }
 
 /// Thousands of entries that came together go over time; until then they count no more.
+/// Also by somebody who says none, or an earlier one.
+#[test]
+fn a_bump_lives_on_while_its_topic_is_announced() {
+    let mut rig = Rig::new();
+    rig.service.handle_wall_clock(rig.now, Duration::from_secs(1));
+    for bump in [5, 0, 4, 5] {
+        rig.announce(host(1, 1), &pair(1), topic(), &Said { bump, ..Said::default() });
+        rig.minutes(19);
+    }
+    assert_eq!(rig.bump(topic()), 5);
+}
+
 #[test]
 fn what_is_over_is_not_told_even_if_it_is_there() {
     let mut rig = Rig::new();

@@ -166,9 +166,11 @@ impl Model {
         let relay_addresses = said.relays.iter().copied().take(3).collect();
         let record = PeerRecord { public_key, relay_addresses }.encode();
         let latest = TIME + 60_000 + now.as_micros() / 1_000 - 1_000_000;
-        let before = self.bumps.get(now, topic).unwrap_or(0);
-        if topic != topic_of(pair) && (before + 1..=latest).contains(&said.bump) {
-            self.bumps.put(now, topic, said.bump, place(from), false);
+        if topic != topic_of(pair) {
+            let before = self.bumps.renew(now, topic).unwrap_or(0);
+            if (before + 1..=latest).contains(&said.bump) {
+                self.bumps.put(now, topic, said.bump, place(from), false);
+            }
         }
         let kept = (topic, public_key, record);
         self.keep(from, kept.clone());
