@@ -27,7 +27,7 @@ struct Stage<'t> {
     js: &'t Theirs,
     /// Nodes that store, of both sides.
     everyone: Vec<SocketAddrV4>,
-    seeds: u8,
+    pairs: u32,
 }
 
 impl<'t> Stage<'t> {
@@ -49,8 +49,8 @@ impl<'t> Stage<'t> {
     fn pair(&mut self) -> KeyPair {
         let ours = self.ours.addresses();
         loop {
-            self.seeds += 1;
-            let pair = KeyPair::from_seed([self.seeds; 32]);
+            self.pairs += 1;
+            let pair = KeyPair::from_seed(hash(&self.pairs.to_le_bytes()).0);
             if self.closest(&of_key(&pair)).iter().all(|node| ours.contains(node)) {
                 return pair;
             }
@@ -318,7 +318,7 @@ fn refresh(stage: &mut Stage<'_>, at: SocketAddrV4) {
 fn tell(ours: &Network, js: &Theirs, theirs: &[Peer<'_>]) {
     let theirs: Vec<SocketAddrV4> = theirs.iter().map(|it| it.address.parse().unwrap()).collect();
     let everyone = [ours.addresses(), theirs.clone()].concat();
-    let stage = &mut Stage { ours, js, everyone, seeds: 0 };
+    let stage = &mut Stage { ours, js, everyone, pairs: 0 };
     connect(stage);
     announce(stage);
     store(stage);
