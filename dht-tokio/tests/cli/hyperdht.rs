@@ -105,7 +105,7 @@ fn a_network_that_does_not_serve_a_command_is_named() {
 }
 
 #[test]
-fn what_to_try_in_such_a_network_works_there() {
+fn what_to_try_next_is_for_hyperdht() {
     let mut net = Process::start(&["testnet", "--hyperdht", "--nodes", "3"]);
     net.says("put --immutable \"hello\" --bootstrap");
     let port = free_port().to_string();
