@@ -70,8 +70,8 @@ impl DropReason {
     ];
 
     /// As many of them, from the first, are [told of](crate::Event::ManyDropped) where they are frequent. The others
-    /// are frequent without an attack: datagrams of another protocol, a suspended node, a filter of the user's, and
-    /// events that [`Event::Dropped`](crate::Event::Dropped) tells of.
+    /// are frequent without an attack: datagrams of another protocol, a suspended node, a filter of the user's or
+    /// the own address among closer nodes, and events that [`Event::Dropped`](crate::Event::Dropped) tells of.
     pub(crate) const TOLD: usize = 14;
 
     /// Its name, in lower case with hyphens.

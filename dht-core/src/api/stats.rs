@@ -155,8 +155,8 @@ pub struct DropStats {
     pub down_hints: u64,
     /// A reply that found no place in the outgoing queue.
     pub replies: u64,
-    /// An address among closer nodes that can't be real, is the node's own, or is kept out by
-    /// [`Config::filter`](crate::Config::filter).
+    /// An address among closer nodes that can't be real, is kept out by [`Config::filter`](crate::Config::filter), or is the
+    /// node's own: honest peers that have this node in their tables name it to itself, too.
     pub closer_nodes: u64,
     /// A background request or a down hint that found no place.
     pub background: u64,

@@ -1,9 +1,9 @@
 //! The asking half of hyperdht: which queries and requests its calls consist of, and what the replies mean. Mirrors
 //! the calls of `index.js`.
 //!
-//! Plain values, without state: a query is run by [`Node::query`](crate::Node::query), its replies are read by
-//! [`peers`] and its like, and at its end each of [`Outcome::closest`](crate::Outcome::closest) is sent
-//! a request that is made for it, since what is signed is bound to the node's id and its token.
+//! Plain values, without state. [`Node::query`](crate::Node::query) runs a query, [`Node::next_reply`](crate::Node::next_reply)
+//! brings its replies, and [`peers`], [`peer`], [`immutable`] and [`mutable`] read them. To announce or store, make a request for each of
+//! [`Outcome::closest`](crate::Outcome::closest) at the query's end: the token in it, and what is signed, are for one node only.
 
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
@@ -101,7 +101,8 @@ impl<'s, S: Signer> Announcing<'s, S> {
         self.request(reply, command::ANNOUNCE)
     }
 
-    /// The request by which it forgets the announcement. `relay_addresses` and `bump` don't matter.
+    /// The request by which the sender of this reply forgets the announcement; `None` as for [`announce`](Self::announce).
+    /// `relay_addresses`, `refresh` and `bump` don't matter.
     ///
     /// # Errors
     /// If the signer fails.
@@ -129,8 +130,9 @@ impl<'s, S: Signer> Announcing<'s, S> {
     }
 }
 
-/// The request by which the sender of this reply keeps an announcement for longer. `token`: the one whose hash the
-/// announcement had; the next token is the one whose hash this one is.
+/// The request by which the sender of this reply keeps an announcement for longer; `None` if it has sent no token. `token`:
+/// its hash is the announcement's [`refresh`](Announcing::refresh). The next refresh takes a token whose hash is this `token`: make a
+/// chain of hashes first, and use it from its end.
 #[must_use]
 pub fn refresh(topic: Id, reply: &Reply, token: [u8; 32]) -> Option<Request> {
     let announcement = Announcement { refresh: Some(token), ..Announcement::default() };
@@ -138,7 +140,7 @@ pub fn refresh(topic: Id, reply: &Reply, token: [u8; 32]) -> Option<Request> {
     Some(request.target(topic).token(reply.token?).value(announcement.encode()))
 }
 
-/// The request by which the sender of this reply stores a value under its [`hash()`].
+/// The request by which the sender of this reply stores a value under its [`hash()`]; `None` if it has sent no token.
 #[must_use]
 pub fn immutable_put(reply: &Reply, value: Bytes) -> Option<Request> {
     Some(put_immutable(reply.from.addr, reply.token?, value))
@@ -149,7 +151,7 @@ pub(crate) fn put_immutable(to: SocketAddrV4, token: impl Into<Token>, value: By
     request.token(token).value(value)
 }
 
-/// The request by which the sender of this reply stores a value that a key has signed.
+/// The request by which the sender of this reply stores a value that a key has signed; `None` if it has sent no token.
 #[must_use]
 pub fn mutable_put(reply: &Reply, public_key: &PublicKey, value: &Mutable<'_>) -> Option<Request> {
     Some(put_mutable(reply.from.addr, reply.token?, public_key, value))
@@ -166,7 +168,7 @@ pub(crate) fn put_mutable(
 }
 
 impl<'a> Mutable<'a> {
-    /// Signs version `seq` of a value, at most 2^53 - 1: no node reads a higher number.
+    /// Signs version `seq` of a value. No node reads a `seq` above 2^53 - 1.
     ///
     /// # Errors
     /// If the signer fails.

@@ -38,21 +38,23 @@
 //! }
 //! # let len = node.poll_transmit(now, &mut buf).ok_or("nothing")?.len;
 //! # let _ = asker.handle_datagram(now, Via::Client, own, &buf[..len]);
+//! // Now and then: frees memory.
+//! service.handle_timeout(now);
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! The front-end does that by itself (`driver::Builder::hyperdht`).
 //!
-//! *The asking half* are the queries and requests of [`asking`], and on a handle the calls of hyperdht's users: see the methods of
-//! `driver::Dht`. An announcement that is to live on is kept alive by an [`Announcer`] beside the node, which `driver::Announcer` runs.
+//! *The asking half*: [`asking`] makes queries and requests, and reads replies; an [`Announcer`] beside the node keeps an announcement
+//! alive. The front-end has both as methods of `driver::Dht`, named as hyperdht's calls.
 //!
 //! An embedder that is a server itself, and speaks hyperdht's handshake, looks at `PEER_HANDSHAKE` and `PEER_HOLEPUNCH` for its own
 //! targets before it asks the service.
 //!
 //! # Where it is stricter than the reference
 //!
-//! Nothing is passed on to a local address for a sender that has none, to a loopback address for a sender that has another one, or to
-//! an address that no node can have. Stores are bounded in bytes, and in a full one the /24 that
+//! Handshakes and hole punches are not passed on to a local address if the sender's is public, to a loopback address if the sender's
+//! is not loopback, or to an address that no node can have. Stores are bounded in bytes, and in a full one the /24 that
 //! has stored most gives way. The number of signatures that are checked in a second is limited ([`ServiceConfig`]); tokens are checked first. The peers in
 //! an answer to `LOOKUP` are drawn from each /24 alike, so that one host with many keys does not hide the others. A value that no
 //! answer has room for is not stored, and a value that gives way at once is not confirmed. Of an announcement that is made again the latest record counts at once.

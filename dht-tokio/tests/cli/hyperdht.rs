@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::ABSENT;
 use crate::refusals::refused;
-use crate::support::{Process, Running, dht};
+use crate::support::{Process, Running, dht, free_port, testnet};
 
 fn network() -> Running {
     Running::start(&["testnet", "--hyperdht", "--nodes", "20"])
@@ -89,6 +89,31 @@ fn a_name_is_announced_until_the_command_is_stopped() {
 }
 
 #[test]
+fn a_network_that_does_not_serve_a_command_is_named() {
+    let (net, key) = (testnet(3), Scratch::new("unserved"));
+    // Nor does it print that nothing was found, which it does not know.
+    let refusal = |args: &[&str]| {
+        let run = dht(&[args, &["-q", "--json", "--bootstrap", &net.address]].concat());
+        refused(&run, 1, "no node serves this: of ");
+        assert!(run.stderr.contains("(the last: 1, unknown command)"), "{}", run.stderr);
+    };
+    refusal(&["lookup", "chess"]);
+    refusal(&["announce", "chess", "--key", key.path()]);
+    refusal(&["put", "--immutable", "hello"]);
+    refusal(&["get", "--immutable", ABSENT]);
+    refusal(&["get", "--mutable", ABSENT]);
+}
+
+#[test]
+fn what_to_try_next_is_for_hyperdht() {
+    let mut net = Process::start(&["testnet", "--hyperdht", "--nodes", "3"]);
+    net.says("put --immutable \"hello\" --bootstrap");
+    let port = free_port().to_string();
+    let mut node = Process::start(&["bootstrap", "--hyperdht", "--port", &port]);
+    node.says("node --hyperdht --bootstrap");
+}
+
+#[test]
 fn wrong_keys_and_options_are_named() {
     let at = ["--bootstrap", "127.0.0.1:1"];
     let bad = Scratch::new("bad");
@@ -103,7 +128,11 @@ fn wrong_keys_and_options_are_named() {
     refused(&dht(&both), 2, "cannot be used with");
     refused(&dht(&["announce", "x", at[0], at[1]]), 2, "--key");
     let relay = ["announce", "x", "--key", bad.path(), "--relay", "here", at[0], at[1]];
-    refused(&dht(&relay), 2, "invalid IPv4 socket address");
+    refused(&dht(&relay), 2, "it is not an IPv4 address with a port");
+    for nowhere in ["127.0.0.1:0", "0.0.0.0:9"] {
+        let relay = ["announce", "x", "--key", bad.path(), "--relay", nowhere, at[0], at[1]];
+        refused(&dht(&relay), 2, "no node has the port 0");
+    }
 }
 
 #[test]

@@ -26,8 +26,10 @@ use crate::api::message::{Commit, Outcome, Reply};
 use crate::id::Id;
 use crate::time::Instant;
 
-/// Keeps an announcement alive: it is made anew every five minutes, after a change of the network, a sleep or a suspension, and if
-/// the nodes that relay for a peer fall silent. Nodes that are not among the closest any more are told to forget it.
+/// Keeps an announcement alive, in an embedder's own loop; with the front-end that is `driver::Announcer`.
+///
+/// It is made anew every five minutes, after a change of the network, a sleep or a suspension, and if the nodes that relay for a
+/// peer fall silent. Nodes that are not among the closest any more are told to forget it.
 ///
 /// A peer that announces itself, under the [`hash()`](super::hash()) of its key, is kept by the three closest nodes, of different /24s if there are
 /// enough, which relay handshakes to it; another topic by all of the closest. A failed announcement is tried again after 3 s, and
@@ -35,7 +37,8 @@ use crate::time::Instant;
 ///
 /// Whenever one of its methods was called that takes `&mut self`, and when the time of [`poll_timeout`](Self::poll_timeout) has come,
 /// call [`poll`](Self::poll) until it gives `None`. Each [`Want`] has to be answered once. Hand in all events of the node; if it is
-/// suspended when this is made, begin with [`Event::Suspended`].
+/// suspended when this is made, begin with [`Event::Suspended`]. To take the announcement back, call [`stop`](Self::stop), and go on until
+/// [`is_over`](Self::is_over).
 ///
 /// It remembers at most 60 nodes that have it, 60 that may have it and 60 that were silent, so that no more than 180 requests wait
 /// or are under way.
@@ -138,7 +141,7 @@ pub enum AnnounceError<E> {
     /// The query failed, or it found nobody, or nobody whom it found has taken the announcement.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// A request failed, and not by its time alone.
+    /// A request failed other than by a time-out.
     #[error(transparent)]
     Request(#[from] RequestError),
     /// The signer failed.

@@ -123,7 +123,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
         /// An address that finders are told, of a node that relays or of a service; at most three.
-        #[arg(long = "relay", value_name = "IP:PORT")]
+        #[arg(long = "relay", value_name = "IP:PORT", value_parser = relay)]
         relays: Vec<SocketAddrV4>,
         #[command(flatten)]
         join: Join,
@@ -237,6 +237,16 @@ fn node(text: &str) -> Result<BootstrapNode, String> {
         ConfigError::InvalidNode { node, .. } => node.to_string(),
         error => error.to_string(),
     })
+}
+
+/// An address that a finder can send to.
+fn relay(text: &str) -> Result<SocketAddrV4, String> {
+    let addr: SocketAddrV4 =
+        text.parse().map_err(|_| "it is not an IPv4 address with a port, as 192.0.2.1:49737 is")?;
+    if addr.port() == 0 || addr.ip().is_unspecified() {
+        return Err("no node has the port 0 or the address 0.0.0.0".into());
+    }
+    Ok(addr)
 }
 
 fn port() -> clap::builder::RangedI64ValueParser<u16> {

@@ -144,7 +144,7 @@ fn tell_stored(
 async fn find(reader: &Dht, key: &Id, output: &Output) -> Result<(), Failure> {
     let by = address(reader);
     let found = values::get(reader, *key).await?;
-    let found = found.ok_or_else(|| because(format!("{by} did not find the value")))?;
+    let found = found.map_err(|_| because(format!("{by} did not find the value")))?;
     let text = format!(
         "3. Find it again\n   \
          {by} asked {} and got {} from {}, in {}. The hash fits.\n",

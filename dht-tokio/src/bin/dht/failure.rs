@@ -3,6 +3,13 @@
 use std::fmt;
 use std::io;
 
+use dht_tokio::error_code::UNKNOWN_COMMAND;
+use dht_tokio::{Error, Outcome, QueryError};
+use serde_json::Value;
+
+use crate::format;
+use crate::output::Output;
+
 /// Why a command did not do what it was asked for.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -30,13 +37,48 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl From<dht_tokio::Error> for Failure {
-    fn from(error: dht_tokio::Error) -> Self {
-        Self::Because(error.to_string())
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Query(QueryError::TooFewNodes { asked, answered, refused, refusal, .. })
+                if asked > 0 && answered == refused =>
+            {
+                unserved(asked, answered, refusal)
+            }
+            error => Self::Because(error.to_string()),
+        }
     }
 }
 
 /// A failure, in words.
 pub(crate) fn because(why: impl Into<String>) -> Failure {
     Failure::Because(why.into())
+}
+
+/// Nothing was found: either `why`, or no node serves the command that asks for it.
+pub(crate) fn not_found(
+    outcome: &Outcome,
+    json: &Value,
+    why: impl Into<String>,
+    output: &Output,
+) -> Failure {
+    if outcome.asked > 0 && outcome.successes == 0 {
+        return unserved(outcome.asked, outcome.answered, outcome.refusal);
+    }
+    output.bytes(b"", json).err().unwrap_or_else(|| because(why))
+}
+
+/// No node answered without an error code.
+fn unserved(asked: u32, answered: u32, refusal: Option<u64>) -> Failure {
+    let last = match refusal {
+        Some(UNKNOWN_COMMAND) => " (the last: 1, unknown command)".into(),
+        Some(code) => format!(" (the last: {code})"),
+        None => String::new(),
+    };
+    because(format!(
+        "no node serves this: of {} asked, {answered} answered with an error code{last}, and {} did not answer; announce, \
+         lookup, --immutable and --mutable need nodes with --hyperdht, put and get of other values nodes without it",
+        format::count(asked as usize, "node"),
+        asked.saturating_sub(answered),
+    ))
 }

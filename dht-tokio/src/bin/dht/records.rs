@@ -4,13 +4,13 @@ use std::path::Path;
 use std::str;
 
 use bytes::Bytes;
-use dht_tokio::dht_core::hyperdht::PublicKey;
 use dht_tokio::dht_core::hyperdht::error_code::{SEQ_REUSED, SEQ_TOO_LOW};
-use dht_tokio::{Commit, Error, Id, QueryError};
+use dht_tokio::dht_core::hyperdht::{PublicKey, asking};
+use dht_tokio::{Commit, Error, Id, QueryError, Stored};
 use serde_json::json;
 
 use crate::args::Join;
-use crate::failure::{Failure, because};
+use crate::failure::{Failure, because, not_found};
 use crate::output::Output;
 use crate::{format, join, keyfile};
 
@@ -76,9 +76,17 @@ fn tell(commit: &Commit, output: &Output) {
 
 pub(crate) async fn get_immutable(hash: Id, join: Join, output: &Output) -> Result<(), Failure> {
     let dht = join::client(join).await?;
-    let Some(value) = dht.immutable_get(hash).await? else {
-        let json = json!({ "event": "not-found", "hash": hash.to_string() });
-        return missing(&json, &format!("nobody has a value with the hash {hash}"), output);
+    let mut replies = dht.query(asking::immutable_get(hash));
+    let value = loop {
+        match replies.next().await.map(|reply| asking::immutable(&reply, hash)) {
+            Some(Some(value)) => break value,
+            Some(None) => {}
+            None => {
+                let json = json!({ "event": "not-found", "hash": hash.to_string() });
+                let why = format!("nobody has a value with the hash {hash}");
+                return Err(not_found(&replies.finished().await?, &json, why, output));
+            }
+        }
     };
     let json = json!({
         "event": "found",
@@ -92,9 +100,14 @@ pub(crate) async fn get_immutable(hash: Id, join: Join, output: &Output) -> Resu
 pub(crate) async fn get_mutable(key: [u8; 32], join: Join, output: &Output) -> Result<(), Failure> {
     let public_key = PublicKey(key);
     let dht = join::client(join).await?;
-    let Some(found) = dht.mutable_get(&public_key, 0).await? else {
+    let (mut replies, mut latest) = (dht.mutables(&public_key, 0), None::<Stored>);
+    while let Some((_, stored)) = replies.next().await {
+        latest = latest.filter(|latest| latest.seq >= stored.seq).or(Some(stored));
+    }
+    let Some(found) = latest else {
         let json = json!({ "event": "not-found", "public_key": public_key.to_string() });
-        return missing(&json, &format!("nobody has a value of the key {public_key}"), output);
+        let why = format!("nobody has a value of the key {public_key}");
+        return Err(not_found(&replies.finished().await?, &json, why, output));
     };
     let json = json!({
         "event": "found",
@@ -106,9 +119,4 @@ pub(crate) async fn get_mutable(key: [u8; 32], join: Join, output: &Output) -> R
     output.bytes(&found.value, &json)?;
     output.log(format_args!("version {}", found.seq));
     Ok(())
-}
-
-fn missing(json: &serde_json::Value, why: &str, output: &Output) -> Result<(), Failure> {
-    output.bytes(b"", json)?;
-    Err(because(why))
 }

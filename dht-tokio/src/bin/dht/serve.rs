@@ -37,9 +37,10 @@ pub(crate) async fn testnet(
     output
         .result(bootstrap, &json!({ "event": "ready", "bootstrap": bootstrap, "nodes": size }))?;
     output.log(format_args!(
-        "{} are running; try: {} put \"hello\" --bootstrap {bootstrap}",
+        "{} are running; try: {} put{} \"hello\" --bootstrap {bootstrap}",
         format::count(size, "node"),
-        command()
+        command(),
+        if serving.hyperdht { " --immutable" } else { "" }
     ));
     stop.wait().await;
     output.log("closing");
@@ -77,8 +78,8 @@ pub(crate) async fn bootstrap(
              forwards port {port} to it"
         ));
     }
-    let command = command();
-    output.log(format_args!("running; others join by: {command} node --bootstrap {address}"));
+    let (command, kind) = (command(), if serving.hyperdht { " --hyperdht" } else { "" });
+    output.log(format_args!("running; others join by: {command} node{kind} --bootstrap {address}"));
     watch(&dht, events, output, stop).await
 }
 

@@ -9,7 +9,7 @@ use dht_tokio::dht_core::hyperdht::hash;
 use serde_json::json;
 
 use crate::args::Join;
-use crate::failure::{Failure, because};
+use crate::failure::{Failure, not_found};
 use crate::output::Output;
 use crate::stop::Stop;
 use crate::{format, join, keyfile};
@@ -74,8 +74,7 @@ pub(crate) async fn lookup(name: String, join: Join, output: &Output) -> Result<
     let outcome = found.finished().await?;
     if seen.is_empty() {
         let json = json!({ "event": "not-found", "topic": topic.to_string() });
-        output.bytes(b"", &json)?;
-        return Err(because(format!("nobody has announced {name}")));
+        return Err(not_found(&outcome, &json, format!("nobody has announced {name}"), output));
     }
     let peers = format::count(seen.len(), "peer");
     output.log(format_args!("{peers}, of {} asked", format::count(outcome.asked as usize, "node")));

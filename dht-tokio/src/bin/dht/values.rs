@@ -10,7 +10,7 @@ use dht_tokio::{Dht, Error, Id, Outcome, Peer, Query};
 use serde_json::json;
 
 use crate::args::{Join, Key, Kind};
-use crate::failure::{Failure, because};
+use crate::failure::{Failure, because, not_found};
 use crate::format;
 use crate::join;
 use crate::output::Output;
@@ -51,8 +51,8 @@ pub(crate) async fn put(dht: &Dht, key: Id, value: &Bytes) -> Result<Stored, Err
 }
 
 /// Asks ever closer nodes until one has a value that fits the key: anything else that they
-/// may send is not it.
-pub(crate) async fn get(dht: &Dht, key: Id) -> Result<Option<Found>, Error> {
+/// may send is not it. If none has, how the search went.
+pub(crate) async fn get(dht: &Dht, key: Id) -> Result<Result<Found, Outcome>, Error> {
     let start = Instant::now();
     let mut query = dht.query(Query::new(key, COMMAND));
     while let Some(reply) = query.next().await {
@@ -60,11 +60,10 @@ pub(crate) async fn get(dht: &Dht, key: Id) -> Result<Option<Found>, Error> {
             let took = start.elapsed();
             query.stop();
             let asked = query.finished().await?.asked;
-            return Ok(Some(Found { value, by: reply.from, asked, took }));
+            return Ok(Ok(Found { value, by: reply.from, asked, took }));
         }
     }
-    query.finished().await?;
-    Ok(None)
+    query.finished().await.map(Err)
 }
 
 /// A value that is not too long to be stored.
@@ -139,11 +138,10 @@ pub(crate) async fn get_command(
         return records::get_mutable(key.0, join, output).await;
     }
     let dht = join::client(join).await?;
-    let Some(found) = get(&dht, key).await? else {
+    let found = get(&dht, key).await?.map_err(|outcome| {
         let json = json!({ "event": "not-found", "key": key.to_string() });
-        output.bytes(b"", &json)?;
-        return Err(because(format!("nobody has a value for {key}")));
-    };
+        not_found(&outcome, &json, format!("nobody has a value for {key}"), output)
+    })?;
     let json = json!({
         "event": "found",
         "key": key.to_string(),
