@@ -53,11 +53,13 @@
 //!
 //! # Where it is stricter than the reference
 //!
-//! Handshakes and hole punches are not passed on to a local address if the sender's is public, to a loopback address if the sender's
-//! is not loopback, or to an address that no node can have. Stores are bounded in bytes, and in a full one the /24 that
-//! has stored most gives way. The number of signatures that are checked in a second is limited ([`ServiceConfig`]); tokens are checked first. The peers in
-//! an answer to `LOOKUP` are drawn from each /24 alike, so that one host with many keys does not hide the others. A value that no
-//! answer has room for is not stored, and a value that gives way at once is not confirmed. Of an announcement that is made again the latest record counts at once.
+//! - Handshakes and hole punches are not passed on to a local address if the sender's is public, to a loopback address if the
+//!   sender's is not loopback, or to an address that no node can have.
+//! - Stores are bounded in bytes. In a full one the /24 that has stored most gives way, its oldest entry first. A value that
+//!   gives way at once, or that no answer has room for, is not confirmed.
+//! - The number of signatures that are checked in a second is limited ([`ServiceConfig`]); tokens are checked first.
+//! - The peers in an answer to `LOOKUP` are drawn from each /24 alike, so that one host with many keys does not hide the others.
+//! - Of an announcement that is made again the latest record counts at once.
 
 mod announcer;
 pub mod asking;

@@ -41,7 +41,7 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Query(QueryError::TooFewNodes { asked, answered, refused, refusal, .. })
-                if asked > 0 && answered == refused =>
+                if answered > 0 && answered == refused =>
             {
                 unserved(asked, answered, refusal)
             }
@@ -62,7 +62,7 @@ pub(crate) fn not_found(
     why: impl Into<String>,
     output: &Output,
 ) -> Failure {
-    if outcome.asked > 0 && outcome.successes == 0 {
+    if outcome.answered > 0 && outcome.successes == 0 {
         return unserved(outcome.asked, outcome.answered, outcome.refusal);
     }
     output.bytes(b"", json).err().unwrap_or_else(|| because(why))
