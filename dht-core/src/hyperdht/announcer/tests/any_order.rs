@@ -4,31 +4,22 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Nodes of the network.
 const NODES: u8 = 9;
-
-/// A step: what, of which one, and how.
-type Op = (u8, u8, u8);
 
 struct Any {
     net: Net,
-    query: bool,
+    /// Whether the query is under way.
+    walks: bool,
     asked: Vec<(Slot, Request)>,
     stopped: bool,
-    closed: bool,
-    /// Could not be told.
-    excused: BTreeSet<Addr>,
+    /// Nodes that could not be told to forget it, after it was stopped.
+    given_up: BTreeSet<Addr>,
 }
 
 impl Any {
-    fn new(is_own: bool) -> Self {
-        let (net, asked, excused) = (Net::new(is_own, 0), Vec::new(), BTreeSet::new());
-        Self { net, query: false, asked, stopped: false, closed: false, excused }
-    }
-
     /// Takes what it wants, not all of it if there is more than `max`.
     fn poll(&mut self, max: u8) {
-        for polls in 0.. {
+        for polls in 0..=max {
             assert!(polls < 100, "it wants something without end");
             if polls == max {
                 return;
@@ -36,8 +27,8 @@ impl Any {
             match self.net.poll() {
                 None => break,
                 Some(Want::Query(_)) => {
-                    assert!(!core::mem::replace(&mut self.query, true), "two queries");
-                    assert!(!self.stopped);
+                    assert!(!self.stopped && !self.walks);
+                    self.walks = true;
                 }
                 Some(Want::Request(slot, request)) => {
                     assert!(!self.stopped || request.command != ANNOUNCE);
@@ -45,84 +36,65 @@ impl Any {
                 }
             }
         }
-        let under_way = &self.net.announcer.asked;
-        assert!(under_way.len() <= usize::from(NODES), "{under_way:?}");
-        let waits = self.query || !under_way.is_empty() || self.net.announcer.is_suspended;
+        let Announcer { asked, is_suspended, .. } = &self.net.announcer;
+        assert!(asked.len() <= usize::from(NODES));
         let due = self.net.announcer.poll_timeout();
-        assert!(waits || due.is_some() || self.net.announcer.is_over(), "it has stalled");
         assert!(due.is_none_or(|due| due > self.net.now));
+        let waits = self.walks || !asked.is_empty() || *is_suspended || due.is_some();
+        assert!(waits || self.net.announcer.is_over(), "it has stalled");
     }
 
-    /// Ends the query. Some nodes send no token.
+    /// Ends the query; some nodes send no token.
     fn end_query(&mut self, first: u8, how: u8) {
-        if !core::mem::take(&mut self.query) {
-            return;
-        }
-        let now = self.net.now;
         self.net.closest = (first % NODES + 1..=NODES).map(node).collect();
         let mut outcome = self.net.outcome();
         outcome.closest.iter_mut().step_by(3).filter(|_| how == 1).for_each(|it| it.token = None);
-        match how {
-            0 => self.net.announcer.handle_outcome(now, Err(SendError::Busy)),
-            _ => self.net.announcer.handle_outcome::<QueryError>(now, Ok(outcome)),
+        let outcome = if how == 0 { Err(SendError::Busy) } else { Ok(outcome) };
+        if core::mem::take(&mut self.walks) {
+            self.net.announcer.handle_outcome(self.net.now, outcome);
         }
     }
 
     fn end_request(&mut self, which: u8, how: u8) {
-        if self.asked.is_empty() {
-            return;
-        }
-        let (slot, request) = self.asked.swap_remove(usize::from(which) % self.asked.len());
-        let (now, to, command) = (self.net.now, request.to, request.command);
+        let Some(which) = usize::from(which).checked_rem(self.asked.len()) else { return };
+        let (slot, request) = self.asked.swap_remove(which);
+        let announces = request.command == ANNOUNCE;
         let lost = match how {
             0 => AnnounceError::Send(SendError::Busy),
-            1 => RequestError::Timeout.into(),
-            2 => RequestError::Suspended.into(),
-            // It may be that only the answer is lost.
+            1 => RequestError::Suspended.into(),
+            2 => RequestError::Timeout.into(),
             3 => {
-                _ = (command == ANNOUNCE).then(|| self.net.keeping.insert(to));
+                // Only the answer is lost.
+                self.net.keeping.extend(announces.then_some(request.to));
                 RequestError::Timeout.into()
             }
-            4 if command == ANNOUNCE => {
-                self.net.refusing.insert(to, 1);
+            _ => {
+                self.net.refusing.extend((how == 4).then_some((request.to, 1)));
                 return self.net.answer(slot, &request);
             }
-            _ => return self.net.answer(slot, &request),
         };
-        if self.stopped && command != ANNOUNCE {
-            self.excused.insert(to);
-        }
-        self.net.announcer.handle_response(now, slot, Err(lost));
+        self.given_up.extend((self.stopped && !announces).then_some(request.to));
+        self.net.announcer.handle_response(self.net.now, slot, Err(lost));
     }
 
-    fn event(&mut self, which: u8) {
-        let event = match which % 6 {
-            0 => Event::NetworkChange,
-            1 => Event::WakeUp,
-            2 => Event::Online,
-            3 => Event::Suspended,
-            4 => Event::Resumed,
-            _ => Event::Ready,
-        };
-        self.net.announcer.handle_event(&event);
+    fn stop(&mut self) {
+        self.net.announcer.signer.left.set(u32::MAX);
+        self.net.announcer.stop();
+        self.stopped = true;
     }
 
-    fn apply(&mut self, (what, which, how): Op) {
+    fn step(&mut self, (what, which, how): (u8, u8, u8)) {
+        use Event::{NetworkChange, Online, Resumed, Suspended, WakeUp};
+        let (net, events) = (&mut self.net, [NetworkChange, WakeUp, Online, Suspended, Resumed]);
         match what {
             0..4 => self.end_query(which, how),
             4..10 => self.end_request(which, how),
-            10 => self.event(which),
-            11 => self.net.now += Duration::from_secs(which.into()),
-            12 => self.net.now = self.net.announcer.poll_timeout().unwrap_or(self.net.now),
-            13 => self.net.announcer.refresh(),
-            _ if which == 0 => {
-                self.closed |= how == 0;
-                self.stopped |= how > 0;
-                match how {
-                    0 => self.net.announcer.handle_event(&Event::Closed),
-                    _ => self.net.announcer.stop(),
-                }
-            }
+            10 => net.announcer.handle_event(&events[usize::from(which % 5)]),
+            11 => net.now += Duration::from_secs(which.into()),
+            12 => net.now = net.announcer.poll_timeout().unwrap_or(net.now),
+            13 => net.announcer.refresh(),
+            _ if which == 0 => self.stop(),
+            _ if which > 14 && !self.stopped => net.announcer.signer.left.set(how.into()),
             _ => {}
         }
         if how % 2 == 0 {
@@ -137,19 +109,19 @@ proptest! {
     #[test]
     fn whatever_happens_it_can_be_stopped_and_leaves_nothing_behind(
         is_own: bool,
-        ops in proptest::collection::vec((0_u8..15, 0_u8..20, 0_u8..12), 1..120),
+        steps in proptest::collection::vec((0_u8..15, 0_u8..20, 0_u8..12), 1..120),
     ) {
-        let mut any = Any::new(is_own);
-        ops.into_iter().for_each(|op| any.apply(op));
-        any.net.announcer.stop();
-        any.stopped = true;
+        let (net, given_up) = (Net::new(is_own, 0), BTreeSet::new());
+        let mut any = Any { net, walks: false, asked: Vec::new(), stopped: false, given_up };
+        steps.into_iter().for_each(|step| any.step(step));
+        any.stop();
         any.poll(u8::MAX);
         while !any.asked.is_empty() {
             any.end_request(0, 11);
             any.poll(u8::MAX);
         }
         prop_assert!(any.net.announcer.is_over());
-        let left: Vec<_> = any.net.keeping.difference(&any.excused).collect();
-        prop_assert!(any.closed || left.is_empty(), "{:?}", left);
+        let left: Vec<_> = any.net.keeping.difference(&any.given_up).collect();
+        prop_assert!(left.is_empty(), "{left:?}");
     }
 }
