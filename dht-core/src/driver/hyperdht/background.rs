@@ -6,7 +6,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::task::Wake;
 use alloc::vec::Vec;
-use core::future::Future;
+use core::future::{Future, ready};
 use core::pin::Pin;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
@@ -59,7 +59,12 @@ impl Jobs {
             }
             let waker = Waker::from(Arc::clone(alarm));
             let polled = guard(|| job.as_mut().poll(&mut Context::from_waker(&waker)));
-            polled.is_some_and(|polled| polled.is_pending())
+            let lives = polled.is_some_and(|polled| polled.is_pending());
+            if !lives {
+                // It owns foreign values.
+                guard(|| drop(core::mem::replace(job, Box::pin(ready(())))));
+            }
+            lives
         });
     }
 

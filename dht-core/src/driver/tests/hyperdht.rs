@@ -368,6 +368,36 @@ impl Signer for Loose {
     }
 }
 
+/// A device whose driver crashes when it is put away.
+struct Brittle;
+
+impl Signer for Brittle {
+    type Error = io::Error;
+
+    fn public_key(&self) -> PublicKey {
+        pair(7).public_key()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Signature, io::Error> {
+        Ok(pair(7).sign(message))
+    }
+}
+
+impl Drop for Brittle {
+    fn drop(&mut self) {
+        panic!("a device that crashes");
+    }
+}
+
+#[test]
+fn a_signer_that_crashes_when_it_is_dropped_harms_nobody() {
+    let net = Network::new(4);
+    let announcer = net.asker.announcer(hash(b"a topic"), Brittle, &[]);
+    net.sim.block_on(announcer.announced()).unwrap();
+    net.sim.block_on(announcer.close());
+    assert_eq!(net.lookup(hash(b"a topic")), []);
+}
+
 #[test]
 fn who_has_taken_an_announcement_is_told_although_the_signer_fails_for_others() {
     let net = Network::new(8);

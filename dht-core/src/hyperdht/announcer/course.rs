@@ -114,14 +114,27 @@ impl<S: Signer> Announcer<S> {
             }
             Err(error) => {
                 let was_sent = matches!(error, AnnounceError::Request(_));
-                if was_sent && !self.doubtful.contains(&addr) {
-                    self.doubtful.push(addr);
+                if was_sent {
+                    self.doubt(addr);
                 }
                 match error {
                     AnnounceError::Request(RequestError::Timeout) => self.commit.timed_out += 1,
                     error => self.failure = Some(error),
                 }
             }
+        }
+    }
+
+    /// A node may still have it. When it is taken back, that is given up; before, it is tried again then.
+    pub(super) fn was_not_told(&mut self, addr: SocketAddrV4) {
+        if matches!(self.stage, Stage::Forgetting) {
+            self.doubt(addr);
+        }
+    }
+
+    fn doubt(&mut self, addr: SocketAddrV4) {
+        if !self.doubtful.contains(&addr) {
+            self.doubtful.push(addr);
         }
     }
 
@@ -153,7 +166,10 @@ impl<S: Signer> Announcer<S> {
         }
         match &mut self.stage {
             Stage::Announcing => self.conclude(now),
-            Stage::Forgetting => self.rest(now),
+            Stage::Forgetting => {
+                keep_latest(&mut self.doubtful);
+                self.rest(now);
+            }
             Stage::Looking { left, lost } => {
                 let (left, lost) = (*left, core::mem::take(lost));
                 self.on_looked(now, left, lost);
@@ -201,13 +217,14 @@ impl<S: Signer> Announcer<S> {
 
     /// `lost`: relays that don't answer any more, or not with the announcement.
     fn on_looked(&mut self, now: Instant, left: u32, lost: Vec<SocketAddrV4>) {
+        if self.renews {
+            // Answers may have been lost because the network has changed.
+            return self.make_anew(false);
+        }
         let all = self.kept_by.len();
         let is_short = all.saturating_sub(lost.len()) < all.min(RELAYS);
         self.silent.extend(lost);
         keep_latest(&mut self.silent);
-        if self.renews {
-            return self.make_anew(false);
-        }
         let (pause, next) = match left {
             // Not for ever: who takes announcements and falls silent must not keep the signer busy.
             _ if is_short => {

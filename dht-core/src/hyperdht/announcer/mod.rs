@@ -104,7 +104,7 @@ pub struct Announcer<S: Signer> {
     /// Of the latest announcement that has ended.
     result: Option<Result<(), AnnounceError<S::Error>>>,
     kept_by: Vec<SocketAddrV4>,
-    /// Were sent it, and have not answered.
+    /// Were sent it and have not answered, or could not be told to forget it.
     doubtful: Vec<SocketAddrV4>,
     /// Relays that fell silent since the last announcement that was due by time: as often as they did.
     silent: Vec<SocketAddrV4>,
@@ -178,6 +178,7 @@ impl<S: Signer> Announcer<S> {
                     self.failure = Some(AnnounceError::Signer(error));
                 }
                 (None, Step::Announce { .. }) => self.commit.without_token += 1,
+                (_, Step::Unannounce(reply)) => self.was_not_told(reply.from.addr),
                 _ => {}
             }
             self.settle(now);
@@ -237,13 +238,20 @@ impl<S: Signer> Announcer<S> {
                 self.on_announced(reply.from.addr, again, response);
             }
             (Step::Look(addr), response) => {
-                let has_it = response.is_ok_and(|it| asking::peer(&it, &self.public_key).is_some());
-                if let (Stage::Looking { lost, .. }, false) = (&mut self.stage, has_it) {
+                let is_lost = match response {
+                    Ok(reply) => asking::peer(&reply, &self.public_key).is_none(),
+                    // It was not asked, or had no time to answer.
+                    Err(AnnounceError::Send(_)) => false,
+                    Err(error) => !matches!(error, AnnounceError::Request(RequestError::Suspended)),
+                };
+                if let (Stage::Looking { lost, .. }, true) = (&mut self.stage, is_lost) {
                     lost.push(addr);
                 }
             }
             (Step::Ask(_), Ok(reply)) => self.line.push_back(Step::Unannounce(bare(reply))),
-            (Step::Ask(_), Err(_)) | (Step::Unannounce(_), _) => {}
+            (Step::Ask(addr), Err(_)) => self.was_not_told(addr),
+            (Step::Unannounce(reply), Err(_)) => self.was_not_told(reply.from.addr),
+            (Step::Unannounce(_), Ok(_)) => {}
         }
         self.settle(now);
     }

@@ -145,6 +145,29 @@ fn a_change_during_a_look_is_a_reason_to_announce_anew_after_it() {
 }
 
 #[test]
+fn relays_that_had_no_chance_to_answer_stay_relays() {
+    type Failure = AnnounceError<io::Error>;
+    let relays_after = |before: &[Event], failure: fn() -> Failure, after: &[Event]| {
+        let mut net = Net::announced(true, 9);
+        net.now = net.announcer.poll_timeout().unwrap();
+        let asked = net.requests();
+        before.iter().for_each(|event| net.announcer.handle_event(event));
+        for (slot, _) in asked {
+            net.announcer.handle_response(net.now, slot, Err(failure()));
+        }
+        after.iter().for_each(|event| net.announcer.handle_event(event));
+        net.pass(100);
+        net.announcer.kept_by().to_vec()
+    };
+    let silent: fn() -> Failure = || RequestError::Timeout.into();
+    assert_eq!(relays_after(&[], silent, &[]), nodes(4..=6));
+    assert_eq!(relays_after(&[Event::NetworkChange], silent, &[]), nodes(1..=3));
+    assert_eq!(relays_after(&[], || SendError::Busy.into(), &[]), nodes(1..=3));
+    let suspended = || RequestError::Suspended.into();
+    assert_eq!(relays_after(&[], suspended, &[Event::Suspended, Event::Resumed]), nodes(1..=3));
+}
+
+#[test]
 fn nobody_is_looked_at_during_a_suspension() {
     let mut net = Net::announced(true, 5);
     net.announcer.handle_event(&Event::Suspended);
