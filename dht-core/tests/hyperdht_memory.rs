@@ -103,7 +103,8 @@ impl Full {
         let (service, now) = (&mut self.service, self.now);
         let gave_way = |service: &Service| {
             let stats = service.stats();
-            stats.mutables.gave_way + stats.immutables.gave_way
+            let stores = [stats.topics, stats.peers, stats.mutables, stats.immutables];
+            stores.iter().map(|store| store.gave_way).sum::<u64>()
         };
         let before = gave_way(service);
         let action = counted(|| service.handle_request(now, Some(OWN), &request));

@@ -169,15 +169,16 @@ impl Service {
     }
 
     pub(crate) fn seeded(config: ServiceConfig, seed: [u8; 32]) -> Self {
-        let (short, long) = (config.announcement_life, config.value_life);
+        let mut rng = Rng::new(seed);
+        let (short, long, secret) = (config.announcement_life, config.value_life, rng.next_u32());
         Self {
-            rng: Rng::new(seed),
-            records: Store::new(config.topic_bytes, short),
-            forwards: Store::new(config.peer_bytes, short),
-            refreshes: Store::new(config.refresh_bytes, short),
-            bumps: Store::new(config.bump_bytes, short),
-            mutables: Store::new(config.mutable_bytes, long),
-            immutables: Store::new(config.immutable_bytes, long),
+            rng,
+            records: Store::new(config.topic_bytes, short, secret),
+            forwards: Store::new(config.peer_bytes, short, 0),
+            refreshes: Store::new(config.refresh_bytes, short, 0),
+            bumps: Store::new(config.bump_bytes, short, 0),
+            mutables: Store::new(config.mutable_bytes, long, 0),
+            immutables: Store::new(config.immutable_bytes, long, 0),
             plugins: Vec::new(),
             checks: Checks::default(),
             clock: None,
@@ -359,11 +360,13 @@ impl Service {
         let (now, target, public_key) = (put.now, put.bound.target, peer.public_key);
         let relay_addresses = peer.relay_addresses.iter().copied().take(RELAY_ADDRESSES_MAX);
         let record = PeerRecord { public_key, relay_addresses: relay_addresses.collect() }.encode();
+        let kept = Refresh { target, public_key, record };
+        if !self.keep(put, &kept) {
+            return None;
+        }
         if hash(&public_key.0) != target {
             self.bump(put, announcement.bump);
         }
-        let kept = Refresh { target, public_key, record };
-        self.keep(put, &kept);
         if let Some(refresh) = announcement.refresh {
             let place = self.place(put);
             self.refreshes.put(now, Id(refresh), kept, place, true);
@@ -374,22 +377,24 @@ impl Service {
     fn refresh(&mut self, put: &Put<'_>, token: &[u8; 32]) -> Option<Answer> {
         let active = hash(token);
         let kept = self.refreshes.get(put.now, &active)?.clone();
-        self.keep(put, &kept);
+        if !self.keep(put, &kept) {
+            return None;
+        }
         self.refreshes.remove(&active);
         let place = self.place(put);
         self.refreshes.put(put.now, Id(*token), kept, place, true);
         Some(done())
     }
 
-    /// Keeps an announcement, of a peer's own key or of another topic. The latest record counts; in the reference, of those of a topic
+    /// Keeps an announcement, of a peer's own key or of another topic, if there is room. The latest record counts; in the reference, of those of a topic
     /// the first, for up to 13 minutes.
-    fn keep(&mut self, put: &Put<'_>, kept: &Refresh) {
+    fn keep(&mut self, put: &Put<'_>, kept: &Refresh) -> bool {
         let (place, now) = (self.place(put), put.now);
         let Refresh { target, public_key, record } = kept.clone();
         if hash(&public_key.0) == target {
-            self.forwards.put(now, target, Forward { relay: put.from, record }, place, true);
+            self.forwards.put(now, target, Forward { relay: put.from, record }, place, true)
         } else {
-            self.records.put(now, (target, public_key), record, place, true);
+            self.records.put(now, (target, public_key), record, place, true)
         }
     }
 

@@ -104,14 +104,14 @@ impl<K: Key, V: Payload> Store<K, V> {
         + in_tree::<(usize, Place)>()
         + SHARED;
 
-    /// A store of at most `limit` bytes; what was not stored or asked for again for the time of a `life` goes.
-    pub(super) fn new(limit: usize, life: Duration) -> Self {
+    /// A store of at most `limit` bytes; `secret` sets the order of its [`Topics`]. What was not stored or asked for again for the time of a `life` goes.
+    pub(super) const fn new(limit: usize, life: Duration, secret: u32) -> Self {
         Self {
             limit,
             life,
             entries: BTreeMap::new(),
             index: BTreeMap::new(),
-            topics: Topics::default(),
+            topics: Topics::new(secret),
             of_place: BTreeSet::new(),
             shares: BTreeMap::new(),
             greediest: BTreeSet::new(),

@@ -11,43 +11,48 @@ use crate::secret::rng::Rng;
 /// A topic, and a /24.
 type Group = (Id, Spread);
 
-/// The number of a /24, spread evenly, so that the /24s of one owner do not stand side by side.
+/// The number of a /24 in a secret order, so that nobody can choose /24s that stand beside the one of a victim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Spread(u32);
 
-impl From<Place> for Spread {
-    fn from(place: Place) -> Self {
-        // 2^32 over the golden ratio, odd: no two /24s have the same product.
-        Self(place.0.wrapping_mul(0x9e37_79b1))
-    }
+#[derive(Clone, Debug)]
+pub(super) struct Topics {
+    /// Odd, so that no two /24s have the same product with it.
+    secret: u32,
+    groups: BTreeMap<Group, Vec<Number>>,
 }
 
-#[derive(Clone, Debug, Default)]
-pub(super) struct Topics(BTreeMap<Group, Vec<Number>>);
-
 impl Topics {
+    pub(super) const fn new(secret: u32) -> Self {
+        Self { secret: secret | 1, groups: BTreeMap::new() }
+    }
+
+    const fn spread(&self, place: Place) -> Spread {
+        Spread(place.0.wrapping_mul(self.secret))
+    }
+
     /// What an entry takes at most: a group of its own.
     pub(super) const COST: usize =
         in_tree::<(Group, Vec<Number>)>() + LIST_SLACK * size_of::<Number>();
 
     /// Returns at which position of its group the entry is from now on.
     pub(super) fn join(&mut self, topic: Id, place: Place, number: Number) -> u32 {
-        let group = self.0.entry((topic, place.into())).or_default();
+        let group = self.groups.entry((topic, self.spread(place))).or_default();
         group.push(number);
         group.len() as u32 - 1
     }
 
     /// The entry at a position goes. Returns which one is at this position instead, the group's last, if another one is.
     pub(super) fn leave(&mut self, topic: Id, place: Place, position: u32) -> Option<Number> {
-        let key = (topic, place.into());
-        let group = self.0.get_mut(&key)?;
+        let key = (topic, self.spread(place));
+        let group = self.groups.get_mut(&key)?;
         let last = group.pop()?;
         let moved = group.get_mut(position as usize).map(|at| {
             *at = last;
             last
         });
         if group.is_empty() {
-            self.0.remove(&key);
+            self.groups.remove(&key);
         } else if group.len() * LIST_SLACK < group.capacity() {
             group.shrink_to(group.len() * 2);
         }
@@ -62,8 +67,8 @@ impl Topics {
         rng: &mut Rng,
     ) -> heapless::Vec<Number, N> {
         let start = Spread(rng.next_u32());
-        let from_start = self.0.range((topic, start)..=(topic, Spread(u32::MAX)));
-        let groups = from_start.chain(self.0.range((topic, Spread(0))..(topic, start)));
+        let from_start = self.groups.range((topic, start)..=(topic, Spread(u32::MAX)));
+        let groups = from_start.chain(self.groups.range((topic, Spread(0))..(topic, start)));
         // Each with how many are drawn from it.
         let mut shares: heapless::Vec<(&[Number], usize), N> =
             groups.map(|(_, group)| (&group[..], 0)).take(N).collect();
@@ -87,15 +92,15 @@ impl Topics {
 
     #[cfg(any(test, feature = "_invariants"))]
     pub(super) fn check_invariants(&self, entries: usize) {
-        assert_eq!(self.0.values().map(Vec::len).sum::<usize>(), entries);
+        assert_eq!(self.groups.values().map(Vec::len).sum::<usize>(), entries);
         let is_small =
             |group: &Vec<_>| !group.is_empty() && group.capacity() <= LIST_SLACK * group.len();
-        assert!(self.0.values().all(is_small));
+        assert!(self.groups.values().all(is_small));
     }
 
     #[cfg(any(test, feature = "_invariants"))]
     pub(super) fn at(&self, topic: Id, place: Place, position: u32) -> Option<Number> {
-        self.0.get(&(topic, place.into()))?.get(position as usize).copied()
+        self.groups.get(&(topic, self.spread(place)))?.get(position as usize).copied()
     }
 }
 

@@ -210,7 +210,7 @@ impl<S: Signer> Announcer<S> {
             _ if is_due => return self.make_anew(false),
             0 if self.is_own() => (LOOK, Next::Looks(LOOKS)),
             0 => (LOOK * LOOKS, Next::Anew { forgives: true }),
-            failures => (LOOK * (1 << (failures - 1).min(6)), Next::Anew { forgives: true }),
+            failures => (LOOK * (1 << (failures - 1).min(6)), Next::Anew { forgives: false }),
         };
         self.stage = Stage::Resting { until: now + pause, next };
     }

@@ -28,8 +28,8 @@ use crate::time::Instant;
 
 /// Keeps an announcement alive, in an embedder's own loop; with the front-end that is `driver::Announcer`.
 ///
-/// It is made anew every five minutes, after a change of the network, a sleep or a suspension, and if the nodes that relay for a
-/// peer fall silent. Nodes that are not among the closest any more are told to forget it.
+/// It is made anew every five minutes, after a change of the network or of the node's address, a sleep or a suspension, and
+/// if the nodes that relay for a peer fall silent. Nodes that are not among the closest any more are told to forget it.
 ///
 /// A peer that announces itself, under the [`hash()`](super::hash()) of its key, is kept by the three closest nodes, of different /24s if there are
 /// enough, which relay handshakes to it; another topic by all of the closest. A failed announcement is tried again after 3 s, and
@@ -212,6 +212,8 @@ impl<S: Signer> Announcer<S> {
             Ok(outcome) if outcome.closest.is_empty() => self.fail(now, outcome.too_few().into()),
             Ok(outcome) => {
                 let chosen = self.is_own().then(|| relays_among(&outcome.closest, &self.silent));
+                // If nobody can keep it, all are counted as without a token.
+                let chosen = chosen.filter(|chosen| !chosen.is_empty());
                 let is_chosen = |chosen: &Vec<_>, reply: &Reply| chosen.contains(&reply.from.addr);
                 let all = outcome.closest.into_iter().take(NODES_MAX);
                 let all = all.filter(|it| chosen.as_ref().is_none_or(|only| is_chosen(only, it)));
@@ -258,11 +260,16 @@ impl<S: Signer> Announcer<S> {
 
     /// What has happened to the node. While it is suspended nothing is announced, and no time passes.
     ///
-    /// A change of the network, a sleep or a resumption makes another announcement necessary, unless the closest nodes are still
-    /// looked for: then nothing was announced so far, and a token that was meant for another address of ours is replaced when it is refused.
+    /// A change of the network or of the node's own address, a sleep or a resumption makes another announcement necessary,
+    /// unless the closest nodes are still looked for: then nothing was announced so far, and a token that was meant for another address of ours is replaced when it is refused.
     pub fn handle_event(&mut self, event: &Event) {
         match event {
-            Event::NetworkChange | Event::WakeUp => self.refresh(),
+            // Relays and peers send to the address that it came from.
+            Event::NetworkChange
+            | Event::WakeUp
+            | Event::SocketLost(_)
+            | Event::Persistent
+            | Event::Ephemeral => self.refresh(),
             Event::Resumed => {
                 self.is_suspended = false;
                 self.refresh();

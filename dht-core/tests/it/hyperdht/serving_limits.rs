@@ -253,6 +253,20 @@ fn what_gives_way_at_once_is_not_confirmed() {
     assert_eq!(put(&mut rig, 3, 200), stored());
     let stats = rig.service.stats().mutables;
     assert_eq!((stats.entries, stats.gave_way), (2, 1), "{stats:?}");
+    // Nor is an announcement, and it leaves nothing else behind.
+    let mut rig = Rig::with(ServiceConfig { topic_bytes: 1_000, peer_bytes: 600, ..small() });
+    let said = Said { refresh: Some([1; 32]), ..Said::default() };
+    let announce = |rig: &mut Rig, n, relays| {
+        let relays = (0..relays).map(|n| host(n, 1)).collect();
+        let said = Said { relays, ..said.clone() };
+        [topic(0), topic_of(&pair(n))]
+            .map(|topic| rig.announce(host(n, 1), &pair(n), topic, &said) == done())
+    };
+    assert_eq!(announce(&mut rig, 1, 0), [true; 2]);
+    let kept = rig.service.stats();
+    assert_eq!(announce(&mut rig, 2, 3), [false; 2]);
+    assert_eq!(rig.service.stats().refreshes, kept.refreshes);
+    assert_eq!(rig.peers(topic(0))[0].public_key, pair(1).public_key());
 }
 
 #[test]

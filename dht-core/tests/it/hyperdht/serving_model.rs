@@ -151,20 +151,30 @@ impl Model {
         }
     }
 
-    fn keep(&mut self, from: SocketAddrV4, (topic, key, record): Kept) {
+    fn keep(&mut self, from: SocketAddrV4, (topic, key, record): Kept) -> bool {
         let now = self.now;
         if hash(&key.0) == topic {
-            self.forwards.put(now, topic, Forward(from, record), place(from), true);
             self.records.take((topic, key));
+            self.forwards.put(now, topic, Forward(from, record), place(from), true)
         } else {
-            self.records.put(now, (topic, key), record, place(from), true);
+            self.records.put(now, (topic, key), record, place(from), true)
         }
     }
 
-    fn announce(&mut self, from: SocketAddrV4, pair: &KeyPair, topic: Id, said: &Said) {
+    fn announce(
+        &mut self,
+        from: SocketAddrV4,
+        pair: &KeyPair,
+        topic: Id,
+        said: &Said,
+    ) -> Action<'static> {
         let (now, public_key) = (self.now, pair.public_key());
         let relay_addresses = said.relays.iter().copied().take(3).collect();
         let record = PeerRecord { public_key, relay_addresses }.encode();
+        let kept = (topic, public_key, record);
+        if !self.keep(from, kept.clone()) {
+            return Action::Silent;
+        }
         let latest = TIME + 60_000 + now.as_micros() / 1_000 - 1_000_000;
         if topic != topic_of(pair) {
             let before = self.bumps.renew(now, topic).unwrap_or(0);
@@ -172,16 +182,17 @@ impl Model {
                 self.bumps.put(now, topic, said.bump, place(from), false);
             }
         }
-        let kept = (topic, public_key, record);
-        self.keep(from, kept.clone());
         if let Some(refresh) = said.refresh {
             self.refreshes.put(now, Id(refresh), kept, place(from), true);
         }
+        done()
     }
 
     fn refresh(&mut self, from: SocketAddrV4, token: [u8; 32]) -> Action<'static> {
         let Some(kept) = self.refreshes.get(self.now, hash(&token)) else { return Action::Silent };
-        self.keep(from, kept.clone());
+        if !self.keep(from, kept.clone()) {
+            return Action::Silent;
+        }
         self.refreshes.take(hash(&token));
         self.refreshes.put(self.now, Id(token), kept, place(from), true);
         done()
@@ -286,8 +297,8 @@ fn check(rig: &mut Rig, model: &mut Model, step: Step) {
             let time = TIME + now.as_micros() / 1_000 - 1_000_000;
             let bump = [0, 0, 0, 5, 6, 7, time + 60_000, time + 60_001][a];
             let said = Said { relays, refresh, bump };
-            model.announce(from, &key, topic, &said);
-            assert_eq!(rig.announce(from, &key, topic, &said), done());
+            let expected = model.announce(from, &key, topic, &said);
+            assert_eq!(rig.announce(from, &key, topic, &said), expected);
         }
         3 => {
             let expected = model.refresh(from, token(b));

@@ -1,6 +1,7 @@
 //! How an announcement is taken back, and what follows from events of the node.
 
 use super::*;
+use crate::Via;
 
 #[test]
 fn stopping_takes_it_back_from_all_who_may_have_it() {
@@ -97,7 +98,14 @@ fn who_is_silent_does_not_keep_it_from_ending() {
 
 #[test]
 fn a_change_is_a_reason_to_announce_anew() {
-    for event in [Event::NetworkChange, Event::WakeUp, Event::Resumed] {
+    for event in [
+        Event::NetworkChange,
+        Event::WakeUp,
+        Event::Resumed,
+        Event::SocketLost(Via::Client),
+        Event::Persistent,
+        Event::Ephemeral,
+    ] {
         let mut net = Net::announced(true, 5);
         net.announcer.handle_event(&event);
         assert_eq!(net.walks(2), [0], "{event:?}");

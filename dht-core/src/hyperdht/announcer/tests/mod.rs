@@ -258,14 +258,16 @@ fn the_error_says_why_nobody_has_taken_it() {
 
 #[test]
 fn nodes_without_a_token_are_counted_but_not_asked() {
-    let mut net = Net::new(false, 3);
-    let _ = net.poll();
-    let mut outcome = net.outcome();
-    outcome.closest.iter_mut().for_each(|reply| reply.token = None);
-    net.announcer.handle_outcome::<QueryError>(net.now, Ok(outcome));
-    assert!(net.poll().is_none());
-    let AnnounceError::Query(QueryError::Commit(commit)) = net.fails() else { panic!() };
-    assert_eq!(commit.without_token, 3);
+    for is_own in [false, true] {
+        let mut net = Net::new(is_own, 3);
+        let _ = net.poll();
+        let mut outcome = net.outcome();
+        outcome.closest.iter_mut().for_each(|reply| reply.token = None);
+        net.announcer.handle_outcome::<QueryError>(net.now, Ok(outcome));
+        assert!(net.poll().is_none());
+        let AnnounceError::Query(QueryError::Commit(commit)) = net.fails() else { panic!() };
+        assert_eq!(commit.without_token, 3);
+    }
 }
 
 #[test]
@@ -332,6 +334,13 @@ fn nodes_that_take_it_and_fall_silent_do_not_keep_the_signer_busy() {
     // The time to the look, and the pause.
     assert_eq!(pauses[..3], [3 + 3, 3 + 6, 3 + 9]);
     assert_eq!(pauses[19..], [3 + 60; 21]);
+    assert_eq!(net.announcer.silent.len(), NODES_MAX);
+    // Refusing it once does not make up for that.
+    net.refusing.extend(nodes(1..=3).into_iter().map(|node| (node, 9)));
+    net.announcer.refresh();
+    net.run();
+    let _ = net.fails();
+    net.pass(5);
     assert_eq!(net.announcer.silent.len(), NODES_MAX);
 }
 
