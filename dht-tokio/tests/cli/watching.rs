@@ -76,7 +76,7 @@ fn as_json_both_are_results() {
     node.prints(r#"{"event":"many-dropped","reason":"malformed","total":"#);
     drop(flood);
     let printed = node.end_by(Signal::TERM).text();
-    // Reasons stand in the order of their names, and some answer may have been cut.
+    // Reasons stand in the order of their names, and a peer may have named this node to itself (`closer-nodes`).
     let dropped = printed.lines().find(|line| line.starts_with(r#"{"dropped":{"#)).unwrap();
     let dropped: Value = serde_json::from_str(dropped).unwrap();
     assert!(dropped["dropped"]["malformed"].as_u64() > Some(100), "{printed}");

@@ -49,7 +49,7 @@ impl Dht {
     /// If no node has taken it, or the signer fails.
     pub async fn announce<S: Signer>(&self, what: &Announcing<'_, S>) -> Result<Commit, Error> {
         let mut query = self.query(asking::lookup(what.topic));
-        Ok(self.commit(&mut query, |reply| signed(what.announce(reply))).await?.0)
+        self.commit(&mut query, |reply| signed(what.announce(reply))).await
     }
 
     /// Takes an announcement back from all nodes on the way to the topic that may have it, and returns how many have confirmed that. Who tells
@@ -73,7 +73,7 @@ impl Dht {
     ) -> Result<Commit, Error> {
         let mut query = self.query(asking::lookup(what.topic));
         self.clear(&mut query, what).await?;
-        Ok(self.commit(&mut query, |reply| signed(what.announce(reply))).await?.0)
+        self.commit(&mut query, |reply| signed(what.announce(reply))).await
     }
 
     /// Stores a value under its [`hash()`], at the nodes closest to that, once. They keep it for 48 hours after it was last stored
@@ -88,7 +88,7 @@ impl Dht {
         self.check_size(&asking::put_immutable(NOBODY, NO_TOKEN, value.clone()), 0)?;
         let mut query = self.query(asking::immutable_get(target));
         let put = |reply: &Reply| asking::immutable_put(reply, value.clone()).map(Ok);
-        Ok((target, self.commit(&mut query, put).await?.0))
+        Ok((target, self.commit(&mut query, put).await?))
     }
 
     /// Fetches the value with this [`hash()`]; `None` if there is none.
@@ -188,7 +188,7 @@ impl Dht {
         self.check_size(&asking::put_mutable(NOBODY, NO_TOKEN, public_key, signed), around)?;
         let mut query = self.query(asking::mutable_get(public_key, 0));
         let put = |reply: &Reply| asking::mutable_put(reply, public_key, signed).map(Ok);
-        Ok(self.commit(&mut query, put).await?.0)
+        self.commit(&mut query, put).await
     }
 
     /// Takes an announcement back wherever a query comes by, as long as there is something to read.
@@ -216,12 +216,12 @@ impl Dht {
     }
 
     /// Waits for the end of a query, and sends each of the closest nodes a request that is made for it. Returns how that
-    /// went, and who has taken it.
+    /// went.
     pub(in crate::driver) async fn commit(
         &self,
         query: &mut QueryStream,
         request: impl Fn(&Reply) -> Option<Result<Request, Error>>,
-    ) -> Result<(Commit, Vec<SocketAddrV4>), Error> {
+    ) -> Result<Commit, Error> {
         let begin = |reply: Reply| {
             let first = request(&reply).transpose();
             async {
@@ -235,14 +235,11 @@ impl Dht {
                 }))
             }
         };
-        let (mut commit, mut taken, mut failure) = (Commit::default(), Vec::new(), None);
+        let (mut commit, mut failure) = (Commit::default(), None);
         for end in query.commit_with(begin).await? {
             match end {
                 Ok(None) => commit.without_token += 1,
-                Ok(Some(Ok(reply))) if reply.error == 0 => {
-                    commit.succeeded += 1;
-                    taken.push(reply.from.addr);
-                }
+                Ok(Some(Ok(reply))) if reply.error == 0 => commit.succeeded += 1,
                 Ok(Some(Ok(reply))) => {
                     commit.refused += 1;
                     commit.refusal = Some(reply.error);
@@ -253,7 +250,7 @@ impl Dht {
             }
         }
         match failure {
-            _ if !taken.is_empty() => Ok((commit, taken)),
+            _ if commit.succeeded > 0 => Ok(commit),
             Some(error) => Err(error),
             None => Err(QueryError::Commit(commit).into()),
         }

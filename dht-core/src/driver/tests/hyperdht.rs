@@ -251,7 +251,7 @@ fn a_token_that_is_too_old_is_replaced() {
     net.sim.block_on(query.finished()).unwrap();
     net.sim.advance(20 * SECOND);
     let request = |reply: &Reply| what.announce(reply).map(|request| Ok(request.unwrap()));
-    let (commit, _) = net.sim.block_on(net.asker.commit(&mut query, request)).unwrap();
+    let commit = net.sim.block_on(net.asker.commit(&mut query, request)).unwrap();
     assert_eq!((commit.succeeded, commit.refused), (4, 0));
 }
 

@@ -11,8 +11,8 @@ use crate::api::error::{QueryError, RequestError};
 use crate::api::message::Reply;
 use crate::error_code::INVALID_TOKEN;
 use crate::hyperdht::asking::Announcing;
+use crate::hyperdht::command;
 use crate::hyperdht::keys::Signer;
-use crate::hyperdht::{command, hash};
 use crate::time::Instant;
 
 /// How long an announcement is left alone, in looks at the nodes that relay for it.
@@ -72,10 +72,6 @@ pub(super) enum Step {
 }
 
 impl<S: Signer> Announcer<S> {
-    pub(super) fn is_own(&self) -> bool {
-        hash(self.public_key.as_bytes()) == self.topic
-    }
-
     pub(super) fn what(&self) -> Announcing<'_, S> {
         let relay_addresses = self.relay_addresses.clone();
         Announcing { relay_addresses, ..Announcing::new(self.topic, &self.signer) }
@@ -83,7 +79,7 @@ impl<S: Signer> Announcer<S> {
 
     /// What is asked before an announcement.
     pub(super) fn command(&self) -> u64 {
-        if self.is_own() { command::FIND_PEER } else { command::LOOKUP }
+        if self.is_own { command::FIND_PEER } else { command::LOOKUP }
     }
 
     /// Asks for a token, and for what is kept. (The reference pings its relays.) For a node behind a NAT asking keeps the way open.
@@ -208,7 +204,7 @@ impl<S: Signer> Announcer<S> {
         let (pause, next) = match self.failures {
             _ if self.ends => return self.withdraw(),
             _ if is_due => return self.make_anew(false),
-            0 if self.is_own() => (LOOK, Next::Looks(LOOKS)),
+            0 if self.is_own => (LOOK, Next::Looks(LOOKS)),
             0 => (LOOK * LOOKS, Next::Anew { forgives: true }),
             failures => (LOOK * (1 << (failures - 1).min(6)), Next::Anew { forgives: false }),
         };

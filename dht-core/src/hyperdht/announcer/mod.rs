@@ -19,6 +19,7 @@ use self::relays::relays_among;
 use super::asking;
 use super::keys::{PublicKey, Signer};
 use super::messages::RELAY_ADDRESSES_MAX;
+use super::signing::hash;
 use crate::api::ask::{Query, Request};
 use crate::api::error::{QueryError, RequestError, SendError};
 use crate::api::event::Event;
@@ -91,6 +92,8 @@ pub struct Announcer<S: Signer> {
     topic: Id,
     signer: S,
     public_key: PublicKey,
+    /// Whether a peer announces itself.
+    is_own: bool,
     relay_addresses: Vec<SocketAddrV4>,
     stage: Stage,
     /// To be asked next, and under way.
@@ -211,7 +214,7 @@ impl<S: Signer> Announcer<S> {
             Err(error) => self.fail(now, error.into()),
             Ok(outcome) if outcome.closest.is_empty() => self.fail(now, outcome.too_few().into()),
             Ok(outcome) => {
-                let chosen = self.is_own().then(|| relays_among(&outcome.closest, &self.silent));
+                let chosen = self.is_own.then(|| relays_among(&outcome.closest, &self.silent));
                 // If nobody can keep it, all are counted as without a token.
                 let chosen = chosen.filter(|chosen| !chosen.is_empty());
                 let is_chosen = |chosen: &Vec<_>, reply: &Reply| chosen.contains(&reply.from.addr);
@@ -261,7 +264,8 @@ impl<S: Signer> Announcer<S> {
     /// What has happened to the node. While it is suspended nothing is announced, and no time passes.
     ///
     /// A change of the network or of the node's own address, a sleep or a resumption makes another announcement necessary,
-    /// unless the closest nodes are still looked for: then nothing was announced so far, and a token that was meant for another address of ours is replaced when it is refused.
+    /// unless the closest nodes are still looked for: then nothing was announced so far, and a token that was meant for another
+    /// address of ours is replaced when it is refused.
     pub fn handle_event(&mut self, event: &Event) {
         match event {
             // Relays and peers send to the address that it came from.
@@ -296,9 +300,11 @@ impl<S: Signer> Announcer<S> {
     /// Announces `topic`, from the first [`poll`](Self::poll) on. `relay_addresses`: nodes that relay handshakes to the peer; the first three count.
     #[must_use]
     pub fn new(topic: Id, signer: S, relay_addresses: &[SocketAddrV4]) -> Self {
+        let public_key = signer.public_key();
         Self {
+            is_own: hash(&public_key.0) == topic,
             topic,
-            public_key: signer.public_key(),
+            public_key,
             signer,
             relay_addresses: relay_addresses.iter().copied().take(RELAY_ADDRESSES_MAX).collect(),
             stage: Stage::Due,

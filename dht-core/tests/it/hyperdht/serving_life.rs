@@ -281,7 +281,6 @@ fn each_24_has_its_share_of_a_lookup() {
     assert!((240..490).contains(&of_two), "{of_two}");
 }
 
-/// Thousands of entries that came together go over time; until then they count no more.
 /// Also by somebody who says none, or an earlier one.
 #[test]
 fn a_bump_lives_on_while_its_topic_is_announced() {
@@ -294,6 +293,7 @@ fn a_bump_lives_on_while_its_topic_is_announced() {
     assert_eq!(rig.bump(topic()), 5);
 }
 
+/// Thousands of entries that came together go over time; until then they count no more.
 #[test]
 fn what_is_over_is_not_told_even_if_it_is_there() {
     let mut rig = Rig::new();
